@@ -110,6 +110,9 @@ lint: setup $(VENV)-lint/installed ## check style, types, stubs and the import f
 	@if command -v systemd-analyze >/dev/null; then \
 		scratch=$$(mktemp -d); trap 'rm -rf $$scratch' EXIT; \
 		for unit in deploy/systemd/*.service; do \
+			kind=$${unit##*/warouter-}; drop_in=deploy/systemd/credentials/$${kind%@*}.conf; \
+			if test -e $$drop_in; then mkdir $$scratch/$${unit##*/}.d; \
+				sed 's/^#\([A-Z]\)/\1/' $$drop_in > $$scratch/$${unit##*/}.d/credentials.conf; fi; \
 			sed 's#/opt/warouter/bin/warouter#/bin/true#' $$unit > $$scratch/$${unit##*/}; \
 			systemd-analyze verify --man=no $$scratch/$${unit##*/} > $$scratch/said 2>&1 \
 				&& test ! -s $$scratch/said || { cat $$scratch/said; exit 1; }; \

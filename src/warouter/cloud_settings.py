@@ -17,6 +17,7 @@ import msgspec
 
 from warouter.cloud_variables import CloudVariables
 from warouter.errors import ConfigError
+from warouter.variables import Source
 
 WEBHOOK_PATH = "/cloud/webhook"
 REQUEST_SECONDS = 20.0  # a whole request to the Graph API, its answer included
@@ -40,16 +41,6 @@ _CHOICES = {
     "cloud_order": ("WAROUTER_CLOUD_ORDER", ("accepted", "sent")),
     "cloud_bsuid": ("WAROUTER_CLOUD_BSUID", ("alias", "raw", "drop")),
 }
-
-
-class Source(msgspec.Struct, frozen=True):
-    """Where a secret is: in ``value``, or in the file ``path``. Exactly one of them is given."""
-
-    value: str = ""
-    path: str = ""
-
-    def __repr__(self) -> str:
-        return "Source(...)"
 
 
 class CloudSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,8 +139,6 @@ def _id(text: str, name: str) -> str:
 
 
 def _source(value: str, path: str, name: str) -> Source:
-    if value and path:
-        raise ConfigError(f"{name} and {name}_FILE are both set; give one of them.")
     if not value and not path:
         raise ConfigError(f"{name} is missing; WAROUTER_UPSTREAM=cloud needs it or {name}_FILE.")
     return Source(value, path)

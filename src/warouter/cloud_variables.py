@@ -24,34 +24,26 @@ class CloudVariables(Variables, frozen=True, kw_only=True):
     cloud_waba_id: str = CLOUD.variable(
         "WAROUTER_CLOUD_WABA_ID", "", "Required: the id of the WhatsApp Business Account."
     )
-    cloud_token: str = CLOUD.variable(
+    cloud_token: str
+    cloud_token_file: str
+    cloud_token, cloud_token_file = CLOUD.secret(
         "WAROUTER_CLOUD_TOKEN",
-        "",
-        "The access token of a system user, or `WAROUTER_CLOUD_TOKEN_FILE`.",
-    )
-    cloud_token_file: str = CLOUD.variable(
-        "WAROUTER_CLOUD_TOKEN_FILE",
-        "",
+        "The access token of a system user.",
         "A file with it, for coreapps, webapps and masters; a new token takes effect within 5 s.",
     )
-    cloud_app_secret: str = CLOUD.variable(
+    cloud_app_secret: str
+    cloud_app_secret_file: str
+    cloud_app_secret, cloud_app_secret_file = CLOUD.secret(
         "WAROUTER_CLOUD_APP_SECRET",
-        "",
-        "The app's secret, which signs webhooks, or `WAROUTER_CLOUD_APP_SECRET_FILE`.",
-    )
-    cloud_app_secret_file: str = CLOUD.variable(
-        "WAROUTER_CLOUD_APP_SECRET_FILE",
-        "",
+        "The app's secret, which signs webhooks.",
         "A file with it, of several lines while it is rotated: each of them is accepted.",
     )
-    cloud_verify_token: str = CLOUD.variable(
+    cloud_verify_token: str
+    cloud_verify_token_file: str
+    cloud_verify_token, cloud_verify_token_file = CLOUD.secret(
         "WAROUTER_CLOUD_VERIFY_TOKEN",
-        "",
-        "What Meta has to show when it checks the webhook's URL, or"
-        " `WAROUTER_CLOUD_VERIFY_TOKEN_FILE`.",
-    )
-    cloud_verify_token_file: str = CLOUD.variable(
-        "WAROUTER_CLOUD_VERIFY_TOKEN_FILE", "", "A file with it."
+        "What Meta has to show when it checks the webhook's URL.",
+        "A file with it.",
     )
     cloud_version: str = CLOUD.variable(
         "WAROUTER_CLOUD_VERSION",
@@ -75,7 +67,7 @@ class CloudVariables(Variables, frozen=True, kw_only=True):
         "PEM file of that listener's certificate; without it the listener speaks plain http, on"
         " loopback or behind a proxy that terminates TLS.",
     )
-    cloud_tls_key: str = CLOUD.variable("WAROUTER_CLOUD_TLS_KEY", "", "PEM file of its key.")
+    cloud_tls_key: str = CLOUD.private_key("WAROUTER_CLOUD_TLS_KEY")
     cloud_mtls_ca: str = CLOUD.variable(
         "WAROUTER_CLOUD_MTLS_CA",
         "",

@@ -16,9 +16,12 @@ from warouter import cloud_settings
 from warouter.cloud_settings import CloudSettings
 from warouter.cloud_variables import CloudVariables
 from warouter.errors import ConfigError
-from warouter.variables import SUPERVISED
+from warouter.variables import GROUPS, SUPERVISED, Source
 
+# Each is also read from X_FILE: see ``secret``.
+SECRETS = tuple(name for group in GROUPS for name in group.secrets)
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+MOST_API_KEYS = 8
 
 # The product's names that are accepted and change nothing.
 UNUSED = frozenset(
@@ -119,6 +122,27 @@ class Settings(CloudVariables, frozen=True, kw_only=True):
         return ",".join(f"{host}:{port}" for host, port in self.db_servers)
 
     @property
+    def db_password_source(self) -> Source:
+        """Where the role's password is; nowhere where the server asks for none."""
+        return Source(self.db_password, self.db_password_file or self.db_password_file_too)
+
+    @property
+    def db_password_name(self) -> str:
+        """The variable that names it, for what is said to an operator."""
+        return f"{'WAROUTER' if self.db_password_file_too else 'WA'}_DB_PASSWORD"
+
+    @property
+    def api_key_source(self) -> Source:
+        return Source(self.api_key, self.api_key_file)
+
+    @property
+    def private_keys(self) -> dict[str, str]:
+        """The paths of private keys, by the variable that names each."""
+        names = {name for group in GROUPS for name in group.private_keys}
+        fields = [f for f in msgspec.structs.fields(self) if f.encode_name in names]
+        return {f.encode_name: path for f in fields if (path := getattr(self, f.name))}
+
+    @property
     def link_port(self) -> int:
         """The port of the link, the first of COREAPP_EXTERNAL_PORTS."""
         return _first_port(self.coreapp_ports, "COREAPP_EXTERNAL_PORTS")
@@ -185,7 +209,8 @@ def load(environ: Mapping[str, str]) -> Settings:
     _check_db_ssl(settings)
     if settings.shards_cert not in ("after-7-days", "never"):
         raise ConfigError("WAROUTER_SHARDS_CERT must be after-7-days or never.")
-    if settings.api_key and not 12 <= len(settings.api_key) <= 128:
+    _check_secrets(given)
+    if settings.api_key and not _is_api_key(settings.api_key):
         raise ConfigError("WA_API_KEY must have 12 to 128 characters.")
     if settings.upstream == "cloud":
         _ = settings.cloud
@@ -210,6 +235,30 @@ def _check_db_ssl(settings: Settings) -> None:
             "WAROUTER_DB_SSL is off, yet WA_DB_SSL_CA is set, by which servers are verified:"
             " unset one of them."
         )
+
+
+def api_keys_of(text: str) -> tuple[str, ...]:
+    """The API keys in a text, one a line; ValueError if one has a wrong length."""
+    keys = tuple(line.strip() for line in text.split("\n") if line.strip())
+    if not 0 < len(keys) <= MOST_API_KEYS or not all(map(_is_api_key, keys)):
+        raise ValueError(f"there must be 1 to {MOST_API_KEYS} lines of 12 to 128 characters")
+    return keys
+
+
+def _is_api_key(text: str) -> bool:
+    return 12 <= len(text) <= 128
+
+
+def _check_secrets(given: Mapping[str, str]) -> None:
+    """Each may be given once."""
+    for name in SECRETS:
+        if name in given and f"{name}_FILE" in given:
+            raise ConfigError(f"{name} and {name}_FILE are both set; give one of them.")
+    ours, too = "WA_DB_PASSWORD_FILE", "WAROUTER_DB_PASSWORD_FILE"
+    if too in given and "WA_DB_PASSWORD" in given:
+        raise ConfigError(f"WA_DB_PASSWORD and {too} are both set; give one of them.")
+    if given.get(ours, given.get(too)) != given.get(too, given.get(ours)):
+        raise ConfigError(f"{ours} and {too} name different files; give one of them.")
 
 
 def unknown_names(environ: Mapping[str, str]) -> list[str]:

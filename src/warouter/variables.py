@@ -23,18 +23,44 @@ class Variable(NamedTuple):
     unit: str = ""
 
 
+class Source(msgspec.Struct, frozen=True):
+    """Where a secret is: in ``value``, or in the file ``path``; nowhere if both are empty."""
+
+    value: str = ""
+    path: str = ""
+
+    def __repr__(self) -> str:
+        return "Source(...)"
+
+
 class Group:
-    """Variables that one looks for together; ``readers`` says which processes read them."""
+    """Variables that one looks for together; ``readers`` says which processes read them.
+
+    ``secrets`` names those of them that hold one, ``private_keys`` those that name a key's file.
+    """
 
     def __init__(self, title: str, readers: str = "") -> None:
         self.title = title
         self.readers = readers
         self.variables: list[Variable] = []
+        self.secrets: list[str] = []
+        self.private_keys: list[str] = []
 
     def variable(self, name: str, default: T, meaning: str, unit: str = "") -> T:
         """A field of ``Variables`` that this environment variable sets."""
         self.variables.append(Variable(name, meaning, unit))
         return msgspec.field(name=name, default=default)
+
+    def secret(self, name: str, meaning: str, in_file: str) -> tuple[str, str]:
+        """The fields of a secret and of ``name``_FILE, the file that may hold it instead."""
+        self.secrets.append(name)
+        given = self.variable(name, "", f"{meaning.removesuffix('.')}; or `{name}_FILE`.")
+        return given, self.variable(f"{name}_FILE", "", in_file)
+
+    def private_key(self, name: str, meaning: str = "PEM file of its key.") -> str:
+        """A field with the path of a private key."""
+        self.private_keys.append(name)
+        return self.variable(name, "", meaning)
 
 
 DATABASE = Group("Database", "all processes and the operator's commands")
@@ -92,7 +118,17 @@ class Variables(msgspec.Struct, frozen=True, kw_only=True):
     db_username: str = DATABASE.variable(
         "WA_DB_USERNAME", "postgres", "The role, which must be the same for all processes."
     )
-    db_password: str = DATABASE.variable("WA_DB_PASSWORD", "", "The role's password.")
+    db_password: str
+    db_password_file: str
+    db_password, db_password_file = DATABASE.secret(
+        "WA_DB_PASSWORD",
+        "The role's password.",
+        "A file with it, read at each connect (see [Secrets](#secrets)); of several lines while it"
+        " is rotated: each of them is tried.",
+    )
+    db_password_file_too: str = DATABASE.variable(
+        "WAROUTER_DB_PASSWORD_FILE", "", "Another name of `WA_DB_PASSWORD_FILE`."
+    )
     db_name_prefix: str = DATABASE.variable(
         "WA_DB_NAME_PREFIX", "", "The database is called PREFIX + `warouter`."
     )
@@ -120,7 +156,7 @@ class Variables(msgspec.Struct, frozen=True, kw_only=True):
         "",
         "PEM file of a client certificate; a renewed one is used from the next connection on.",
     )
-    db_ssl_key: str = DATABASE.variable("WA_DB_SSL_KEY", "", "PEM file of its key.")
+    db_ssl_key: str = DATABASE.private_key("WA_DB_SSL_KEY")
 
     node: str = ADDRESSES.variable(
         "WAROUTER_NODE",
@@ -163,9 +199,10 @@ class Variables(msgspec.Struct, frozen=True, kw_only=True):
         "WAROUTER_TLS_CERT",
         "",
         "PEM file of the API's certificate; required unless `WAROUTER_NO_TLS` is set or a"
-        " certificate was set by `POST /v1/certificates/external`, which takes precedence.",
+        " certificate was set by `POST /v1/certificates/external`, which takes precedence; a"
+        " renewed file is served within 5 s.",
     )
-    tls_key: str = TLS.variable("WAROUTER_TLS_KEY", "", "PEM file of its key.")
+    tls_key: str = TLS.private_key("WAROUTER_TLS_KEY")
     no_tls: bool = TLS.variable(
         "WAROUTER_NO_TLS", False, "`1` serves plain HTTP, behind a proxy that terminates TLS."
     )
@@ -189,12 +226,14 @@ class Variables(msgspec.Struct, frozen=True, kw_only=True):
     multiconnect: bool = API.variable(
         "WA_APP_MULTICONNECT", False, "`1` makes `/v1/health` a map of all nodes."
     )
-    api_key: str = API.variable(
+    api_key: str
+    api_key_file: str
+    api_key, api_key_file = API.secret(
         "WA_API_KEY",
-        "",
         "12 to 128 characters that open `/v1/health`, `/metrics` and `/v1/stats` as"
         " `Authorization: Apikey`; an address that shows five wrong ones within a minute has to"
         " wait.",
+        "A file with it, of several lines while it is rotated: each of them is accepted.",
     )
     shards_cert: str = API.variable(
         "WAROUTER_SHARDS_CERT",
@@ -270,12 +309,10 @@ class Variables(msgspec.Struct, frozen=True, kw_only=True):
     webhook_client_cert: str = WEBHOOK.variable(
         "WAROUTER_WEBHOOK_CLIENT_CERT",
         "",
-        "PEM file of the certificate for webhooks that ask for one; restart coreapps after a"
-        " renewal.",
+        "PEM file of the certificate for webhooks that ask for one; a renewed one is shown from the"
+        " next callback on.",
     )
-    webhook_client_key: str = WEBHOOK.variable(
-        "WAROUTER_WEBHOOK_CLIENT_KEY", "", "PEM file of its key."
-    )
+    webhook_client_key: str = WEBHOOK.private_key("WAROUTER_WEBHOOK_CLIENT_KEY")
 
     media_dir: str = MEDIA.variable(
         "WAROUTER_MEDIA_DIR",

@@ -177,7 +177,7 @@ async def test_c06_health_of_a_single_instance(webapp: Webapp) -> None:
 
 async def test_c08_keys_that_are_none(webapp: Webapp) -> None:
     for api, keys in (
-        (await webapp(api_key=None), ("", " ", " None", f" {API_KEY}")),
+        (await webapp(api_keys=tuple), ("", " ", " None", f" {API_KEY}")),
         (await webapp(), ("", f" {API_KEY}x", f" {API_KEY[:-1]}", " " + "a" * 129)),
     ):
         for key in keys:

@@ -144,7 +144,7 @@ async def check_support(business: Business) -> None:
         assert node["os_name"]
         assert node["free_space_data"] > 0
         assert node["schema"]["message"] >= 8
-        assert "WA_API_KEY=***" in node["env"]
+        assert "WA_API_KEY_FILE=***" in node["env"]  # where `warouter up` keeps it
         assert node["socket_conn"] == ("UP" if node["role"] == "coreapp" else "UNK")
 
 

@@ -49,7 +49,7 @@ USER_PASSWORD = "Us3r!passw0rd"
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 ADMIN_HASH, USER_HASH = _HASHER.hash(ADMIN_PASSWORD), _HASHER.hash(USER_PASSWORD)
 LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
-CONFIG = ApiConfig(api_key=API_KEY, allow_private=(LOOPBACK,))
+CONFIG = ApiConfig(api_keys=lambda: (API_KEY,), allow_private=(LOOPBACK,))
 BEHIND_PROXY = {"trusted_proxies": (LOOPBACK,)}
 
 

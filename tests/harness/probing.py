@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from tests.harness.cloud import SECRET, TO, TOKEN, Door, door
-from warouter.cloud_settings import CloudSettings, Source
+from warouter.cloud_settings import CloudSettings
 from warouter.local.ports import free_port
 from warouter.probe.lab import Lab
 from warouter.probe.observed import Observed
@@ -16,6 +16,7 @@ from warouter.probe.plan import Times
 from warouter.probe.questions import Asked
 from warouter.probe.run import run
 from warouter.probe.verdicts import rows
+from warouter.variables import Source
 
 # What must come is waited for as long as it takes; what must not come, so long.
 TIMES = Times(

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from warouter.cloud_settings import CloudSettings, Source
+from warouter.cloud_settings import CloudSettings
 from warouter.simulator.cloud.facts import Facts
 from warouter.simulator.cloud.faults import CloudFaults
 from warouter.simulator.cloud.server import CloudSimulator
@@ -29,6 +29,7 @@ from warouter.upstream.cloud.graph.number import Number
 from warouter.upstream.cloud.graph.recovery import Recovery
 from warouter.upstream.cloud.secrets import Secrets
 from warouter.upstream.media import ServiceAway, ServiceRefused
+from warouter.variables import Source
 
 TOKEN = "EAAtoken"
 CONTENT = bytes(range(256)) * 1000

@@ -23,11 +23,12 @@ import uvloop
 from tests.harness.certificates import contexts
 from tests.harness.hostile import OK, Conversation, Hostile, Script
 from tests.harness.wait import PATIENCE, soon
-from warouter.cloud_settings import CloudSettings, Source
+from warouter.cloud_settings import CloudSettings
 from warouter.net.sockets import end_with_process, unacknowledged
 from warouter.upstream.cloud.graph import connections as pool
 from warouter.upstream.cloud.graph.exchange import Exchanged, Graph, Outcome
 from warouter.upstream.cloud.secrets import Secrets
+from warouter.variables import Source
 
 TOKEN = "EAAtoken"
 BODY = b'{"to":"+15550001111"}'

@@ -27,7 +27,8 @@ OWNER = textwrap.dedent(
     """
     import asyncio, sys, uvloop
     from tests.harness.wait import soon
-    from warouter.cloud_settings import CloudSettings, Source
+    from warouter.cloud_settings import CloudSettings
+    from warouter.variables import Source
     from warouter.net.sockets import unacknowledged
     from warouter.upstream.cloud.graph import connections
     from warouter.upstream.cloud.graph.exchange import Graph

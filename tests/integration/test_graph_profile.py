@@ -10,13 +10,14 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from warouter.cloud_settings import CloudSettings, Source
+from warouter.cloud_settings import CloudSettings
 from warouter.simulator.cloud.facts import Facts
 from warouter.simulator.cloud.server import CloudSimulator
 from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.failed import CallAway, CallRefused
 from warouter.upstream.cloud.graph.profile import Profile
 from warouter.upstream.cloud.secrets import Secrets
+from warouter.variables import Source
 
 NUMBER = "106540352242922"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)

@@ -154,6 +154,25 @@ async def test_replaced_under_load_without_one_failed_request(webapp: Webapp) ->
     assert not any(pair.key.splitlines()[1] in log for pair in pairs)
 
 
+async def test_renewed_files_are_served_without_one_failed_request(webapp: Webapp) -> None:
+    """By themselves; and what is stored still comes before them."""
+    stop, renewed = asyncio.Event(), alone("renewed")
+    async with aiohttp.ClientSession() as http, asyncio.TaskGroup() as group:
+        asking = [group.create_task(ask(http, webapp, stop)) for _ in range(2)]
+        (webapp.folder / "tls.crt").write_text(renewed.pem)
+        (webapp.folder / "tls.key").write_text(renewed.key)
+        await webapp.until_shown(renewed)
+        stop.set()
+    assert all(task.result() > 2 for task in asking)
+    stored = alone("of the database")
+    assert (await webapp.call("POST", PATH, stored.pem + stored.key))[0] == 200
+    await webapp.until_shown(stored)
+    (webapp.folder / "tls.crt").write_text(webapp.file.pem)
+    (webapp.folder / "tls.key").write_text(webapp.file.key)
+    assert (await webapp.call("DELETE", PATH))[0] == 200
+    await webapp.until_shown(webapp.file)
+
+
 async def test_the_database_wins_at_the_start_and_its_end_brings_the_files_back(
     webapp: Webapp,
 ) -> None:

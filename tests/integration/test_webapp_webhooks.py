@@ -23,9 +23,9 @@ from warouter.config import Settings, load
 from warouter.errors import CommandError
 from warouter.local.ports import free_port
 from warouter.local.process import Process
-from warouter.node import webhooks
 from warouter.node.runtime import Identity
 from warouter.node.webhooks import Webhooks
+from warouter.tls import server
 
 KEY = "an-api-key-for-tests"
 BODY = webhook(messages=[text("wamid.1")])
@@ -160,7 +160,7 @@ async def answer_of(port: int, client: ssl.SSLContext) -> tuple[int, str]:
 async def test_a_renewed_certificate_is_shown_and_clients_still_show_theirs(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhooks, "CERTIFICATE_SECONDS", 0.02)
+    monkeypatch.setattr(server, "FILES_SECONDS", 0.02)
     files, port = Files(tmp_path), free_port()
     given = load(database(settings) | cloud(port, **files.variables()))
     hooks = Webhooks(given, Identity(given, "webapp"))

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import ipaddress
+import logging
+import os
 import random
 import socket
 import ssl
@@ -372,6 +374,36 @@ class TestTls:
                 with pytest.raises(ssl.SSLError):
                     callbacks.trust("no certificate")
             assert len({post.connection for post in receiver.posts}) == 2
+
+    async def test_a_renewed_certificate_is_shown_while_callbacks_run(
+        self,
+        owner: Owner,
+        authority: CA,
+        served: Receiver,
+        tmp_path: Path,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """First its certificate, then its key, as whoever renews them may write them."""
+        caplog.set_level(logging.INFO)
+        cert, key = files(tmp_path, authority, "first")
+        owner.settings = settings_of(served.url)
+        async with running(owner, client=client_certificate(cert, key)) as callbacks:
+            for n, name in enumerate(("first", "second", "third")):
+                if n:
+                    for new, path in zip(
+                        files(tmp_path, authority, name), (cert, key), strict=True
+                    ):
+                        os.replace(new, path)
+                        callbacks.add([event(2 * n + (path == key), f"r{n}{path == key}")])
+                        await owner.until(lambda: callbacks.queue_size == 0)
+                callbacks.add([event(100 + n, f"s{n}")])
+                await owner.until(lambda: callbacks.queue_size == 0)
+                shown = served.posts[-1].connection.transport.get_extra_info("peercert")["subject"]
+                assert (("commonName", name),) in shown
+            assert callbacks.requests == {TAKEN: len(served.posts)}
+        said = [r.message for r in caplog.records if r.message.startswith("certificate ")]
+        assert said == ["certificate refresh failed", "certificate activated"] * 2
+        assert not owner.parked
 
     def test_what_is_wrong_with_the_files(self, tmp_path: Path) -> None:
         cert, key = files(tmp_path, CA(), "warouter")

@@ -6,9 +6,10 @@ from datetime import date
 
 import pytest
 
-from warouter.cloud_settings import CloudSettings, Source
+from warouter.cloud_settings import CloudSettings
 from warouter.config import load
 from warouter.errors import ConfigError
+from warouter.variables import Source
 
 PREFIX = "WAROUTER_CLOUD_"
 NEEDED = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
@@ -56,14 +56,14 @@ class Health(NamedTuple):
 
 
 class ApiConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings of the API; limits are in bytes. Without an ``api_key``, none is accepted."""
+    """Settings of the API; limits are in bytes. ``api_keys`` gives those of the moment."""
 
     json_limit: int = 64 * 1024
     contacts_limit: int = 512 * 1024
     allow_http_webhook: bool = False
     allow_private: tuple[Network, ...] = ()
     webhook_ports: frozenset[int] = frozenset((443, 8443))
-    api_key: str | None = None
+    api_keys: Callable[[], Sequence[str]] = tuple
     multiconnect: bool = True
     shards_cert: Literal["after-7-days", "never"] = "after-7-days"
     trusted_proxies: tuple[Network, ...] = ()

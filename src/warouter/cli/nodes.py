@@ -12,8 +12,8 @@ import click
 from warouter import log
 from warouter.config import Settings, load, unknown_names
 from warouter.errors import CommandError
-from warouter.local.cloud import joined
 from warouter.local.description import read_description
+from warouter.local.secrets import joined
 
 logger = logging.getLogger(__name__)
 

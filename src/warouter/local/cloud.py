@@ -1,48 +1,23 @@
-"""A local cluster's side of the Cloud API: its variables, its secrets, its emulator.
+"""A local cluster's side of the Cloud API: its variables and its emulator.
 
-Secrets that were given by value go into files of the data directory (0600): the processes get their
-paths, so none stands in cluster.json or in the environment of what is started later. Those of the
-emulator are drawn once, and have files of their own.
+The secrets of the emulator are drawn once, and have files of their own.
 """
 
 from __future__ import annotations
 
-import os
 import secrets
 import time
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from warouter.local.secrets import keep
 from warouter.upstream import authority
 
 SECRETS = ("TOKEN", "APP_SECRET", "VERIFY_TOKEN")
 PREFIX = "WAROUTER_CLOUD_"
 # The emulator's own: any digits.
 PHONE_NUMBER_ID, WABA_ID = "106540352242922", "102290129340398"
-
-
-def kept_secrets(given: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """The variables, with each secret that is given by value in a file of ``folder``, and the path
-    of any other in full.
-    """
-    kept = dict(given)
-    for name in SECRETS:
-        variable = f"{PREFIX}{name}_FILE"
-        if value := kept.pop(PREFIX + name, ""):
-            kept[variable] = str(_keep(folder / _file("cloud", name), value))
-        elif path := kept.get(variable):
-            kept[variable] = str(Path(path).absolute())
-    return kept
-
-
-def joined(cluster: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
-    """The variables of a cluster and, over them, those of a process that joins it: a secret that it
-    has by value takes the place of a file.
-    """
-    files = (f"{PREFIX}{name}_FILE" for name in SECRETS if own.get(PREFIX + name))
-    replaced = set(files)
-    return {n: v for n, v in cluster.items() if n not in replaced} | dict(own)
 
 
 def emulated(folder: Path, graph_port: int, *, tls: bool = False) -> dict[str, str]:
@@ -53,9 +28,9 @@ def emulated(folder: Path, graph_port: int, *, tls: bool = False) -> dict[str, s
         f"{PREFIX}BASE_URL": f"{'https' if tls else 'http'}://127.0.0.1:{graph_port}",
     }
     for name in SECRETS:
-        path = folder / _file("emulator", name)
+        path = folder / f"emulator-{name.lower().replace('_', '-')}"
         if not path.exists():
-            _keep(path, secrets.token_hex(24))
+            keep(path, secrets.token_hex(24))
         variables[f"{PREFIX}{name}_FILE"] = str(path)
     return variables
 
@@ -102,14 +77,3 @@ def own_certificate(folder: Path, number: str) -> tuple[str, str]:
     certificate = authority.Certificate(number, "warouter", now, now + authority.VALID_S)
     public_key = b64encode(authority.public_bytes(key)).decode()
     return authority.issue(key, certificate), public_key
-
-
-def _file(whose: str, name: str) -> str:
-    return f"{whose}-{name.lower().replace('_', '-')}"
-
-
-def _keep(path: Path, value: str) -> Path:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(value + "\n")
-    return path

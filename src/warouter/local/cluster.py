@@ -32,6 +32,7 @@ from warouter.local.options import EMULATOR, SIMULATOR, Options
 from warouter.local.postgres import Postgres
 from warouter.local.postgres_version import described
 from warouter.local.process import Process
+from warouter.local.secrets import kept_secrets
 from warouter.local.seed import (
     first_seed,
     own_logins,
@@ -215,7 +216,7 @@ class Cluster:
             given = self.postgres.settings()
         networks = "127.0.0.0/8,::1/128"
         self._environment = {
-            **given,
+            **kept_secrets(given, self.folder),
             "WAROUTER_NO_TLS": "0" if self.options.tls else "1",
             **(public_certificate(self.folder) if self.options.tls else {}),
             "WA_APP_MULTICONNECT": "1",
@@ -225,8 +226,8 @@ class Cluster:
             "WAROUTER_MEDIA_DIR": str(self.folder / "media"),
             "WAROUTER_MEDIA_ALLOW_HTTP": "1",
             "WAROUTER_PUBLIC_URL": self.url,
-            **cloud.kept_secrets(outer_settings(os.environ), self.folder),
-            **cloud.kept_secrets(self.options.environment, self.folder),
+            **kept_secrets(outer_settings(os.environ), self.folder),
+            **kept_secrets(self.options.environment, self.folder),
         }
         await migrate.migrate(self.settings)
         if self.postgres is not None:

@@ -21,6 +21,7 @@ from warouter import __version__, log
 from warouter.cluster.shardmap import SIMULATOR
 from warouter.config import Settings
 from warouter.errors import CommandError
+from warouter.secret import world_readable
 from warouter.store import database, migrate, server_settings
 from warouter.store.beats import Registration
 from warouter.store.upstream import heard_of_the_cloud, read_upstream
@@ -93,6 +94,10 @@ async def check_database(settings: Settings, identity: Identity) -> bool:
             _check_upstream(settings.upstream_name, await read_upstream(connection))
         if settings.upstream_name != SIMULATOR:
             for sentence in settings.cloud.warnings():
+                logger.warning("risky setting found", extra={"reason": sentence})
+        for name, path in settings.private_keys.items():
+            if world_readable(path):
+                sentence = f"{name} is {path}, which everybody may read: run `chmod o= {path}`."
                 logger.warning("risky setting found", extra={"reason": sentence})
         found = await database.settings_found(connection, list(server_settings.WARNED))
         for sentence in server_settings.dangers(found):

@@ -22,7 +22,7 @@ from warouter.api.messages.fastpath import FastPath
 from warouter.api.profile.cloud import CloudProfile
 from warouter.api.profile.local import LocalProfile
 from warouter.api.profile.port import ProfileStore
-from warouter.config import Settings, networks
+from warouter.config import Settings, api_keys_of, networks
 from warouter.errors import CommandError, ConfigError, OutcomeUnknown
 from warouter.http.edge import Edge
 from warouter.http.meter import Meter
@@ -43,6 +43,7 @@ from warouter.node.runtime import Identity, cancel, check_database, run_until
 from warouter.node.settings import SettingsFollower
 from warouter.node.settings_webapp import WebappSettings
 from warouter.node.webhooks import Webhooks
+from warouter.secret import Followed
 from warouter.store.account.accounts import Accounts
 from warouter.store.account.photo import Photos
 from warouter.store.account.registration import Registrations
@@ -53,7 +54,7 @@ from warouter.store.database import create_pool
 from warouter.store.media import through_pool
 from warouter.systemd import Notifier
 from warouter.tls import link as tls
-from warouter.tls.server import ServerTls
+from warouter.tls.server import ServerTls, follow
 from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.number import Number, Registration, Switches
 from warouter.upstream.cloud.graph.profile import Profile
@@ -75,7 +76,7 @@ def api_config(settings: Settings) -> ApiConfig:
         allow_http_webhook=settings.webhook_allow_http,
         allow_private=tuple(networks(settings.allow_private)),
         webhook_ports=settings.allowed_webhook_ports,
-        api_key=settings.api_key or None,
+        api_keys=_api_keys(settings),
         multiconnect=settings.multiconnect,
         shards_cert="never" if settings.shards_cert == "never" else "after-7-days",
         trusted_proxies=tuple(networks(settings.trusted_proxies, "WAROUTER_TRUSTED_PROXIES")),
@@ -83,6 +84,13 @@ def api_config(settings: Settings) -> ApiConfig:
         any_cert=settings.upstream == "cloud",
         options=settings.upstream == "cloud",
     )
+
+
+def _api_keys(settings: Settings) -> Callable[[], Sequence[str]]:
+    source = settings.api_key_source
+    if not source.value and not source.path:
+        return tuple
+    return Followed("WA_API_KEY", source, api_keys_of).now
 
 
 def limits(settings: Settings) -> Limits:
@@ -193,6 +201,7 @@ class Webapp:
             "beats": _beat(self._session, links, self._settings, notifier, self._heard),
             "slow clients": self._edge.sweep(),
             "reports": self._reporter.run(),
+            **({"certificate": follow(self._tls)} if self._tls is not None else {}),
             **(self._webhooks.work() if self._webhooks is not None else {}),
         }
         return [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import resource
-import ssl
 import time
 from collections.abc import Coroutine
 from typing import Any
@@ -14,20 +12,17 @@ from warouter.cloud_settings import CloudSettings
 from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.http.intake import CONNECTIONS, Intake
-from warouter.log import Outage
 from warouter.metrics import Sample
 from warouter.node.runtime import Identity
 from warouter.store.cloud.posts import Posts
 from warouter.store.cloud.receive import Inbox
-from warouter.tls import mutual
-from warouter.tls.server import ServerTls
+from warouter.tls.server import ServerTls, follow
 from warouter.upstream.cloud.listener import Listener
 from warouter.upstream.cloud.secrets import Secrets
 
 log = logging.getLogger(__name__)
 
 _NEVER = {"taken": 0, "wrong_signature": 0}  # a rate needs a zero first
-CERTIFICATE_SECONDS = 60.0  # between two looks at the files
 
 
 class Webhooks:
@@ -48,7 +43,6 @@ class Webhooks:
             self._listener, client_name=cloud.mtls_name, connections=_connections()
         )
         self._tls = tls_of(cloud)
-        self._outage = Outage()
 
     async def open(self) -> None:
         """Listen; CommandError if that cannot be."""
@@ -68,7 +62,7 @@ class Webhooks:
         return {
             "webhook commits": self._posts.run(),
             "webhook connections": self._intake.sweep(),
-            "webhook certificate": self._follow_certificate(),
+            **({"webhook certificate": follow(self._tls)} if self._tls else {}),
             "secrets": self.secrets.follow(),
         }
 
@@ -97,32 +91,12 @@ class Webhooks:
             Sample("warouter_cloud_webhook_age_seconds", round(age)),
         ]
 
-    async def _follow_certificate(self) -> None:
-        """Serve with the certificate that is in the files, also when it is replaced."""
-        while True:
-            await asyncio.sleep(CERTIFICATE_SECONDS)
-            if self._tls is not None:
-                self._adopt(self._tls)
-
-    def _adopt(self, tls: ServerTls) -> None:
-        try:
-            tls.adopt({})
-            self._outage.ends()
-        except CommandError as error:
-            if self._outage.begins():
-                log.error("certificate refresh failed", extra={"error": str(error)})
-
 
 def tls_of(cloud: CloudSettings) -> ServerTls | None:
     """The listener's certificate as the settings say, None for plain HTTP; CommandError."""
     if not cloud.tls_cert:
         return None
-
-    def ask(context: ssl.SSLContext) -> None:
-        if cloud.mtls_ca:
-            mutual.ask(context, cloud.mtls_ca)
-
-    tls = ServerTls(cloud.tls_cert, cloud.tls_key, ask)
+    tls = ServerTls(cloud.tls_cert, cloud.tls_key, cloud.mtls_ca)
     tls.adopt({})
     return tls
 

@@ -7,7 +7,7 @@ a PostgresError, it was refused and did not happen.
 
 Connections, from the ground up:
 
-    servers           the server of several that takes writes
+    servers           the server of several that takes writes, the password that it takes
     server_settings   settings that a promise depends on, asked for and verified
     database          connections and pools, statements with a time limit, hints by NOTIFY
     bounded           a connection of a webapp's pool for one call

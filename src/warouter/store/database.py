@@ -21,7 +21,7 @@ from warouter.errors import CommandError, OutcomeUnknown, UnfitDatabase, Untrust
 from warouter.log import Outage
 from warouter.net.sockets import notice_silence
 from warouter.store import arrays, locks, server_settings
-from warouter.store.servers import open_writable
+from warouter.store.servers import admitted, open_writable
 
 log = logging.getLogger(__name__)
 
@@ -52,12 +52,19 @@ def application_name(incarnation: UUID, node: str) -> str:
 
 
 def connect_arguments(settings: Settings) -> dict[str, Any]:
-    """Keyword arguments for asyncpg from WA_DB_*, without the server's address and TLS."""
+    """Keyword arguments for asyncpg from WA_DB_*, but for address, TLS and password."""
     return {
         "user": settings.db_username,
-        "password": settings.db_password,
         "database": settings.database,
     }
+
+
+async def open_session(settings: Settings, **arguments: Any) -> Connection:
+    """A connection to the server that takes writes, with the password of the moment."""
+    return await admitted(
+        settings,
+        lambda password: open_writable(settings, **arguments, password=password),
+    )
 
 
 async def connect(settings: Settings, application: str, **server: str) -> Connection:
@@ -67,7 +74,7 @@ async def connect(settings: Settings, application: str, **server: str) -> Connec
     """
     asked = server_settings.startup(application, settings.db_schema, **server)
     async with asyncio.timeout(CONNECT_SECONDS):
-        connection = await open_writable(
+        connection = await open_session(
             settings,
             **connect_arguments(settings),
             timeout=CONNECT_SECONDS,
@@ -94,7 +101,7 @@ async def create_pool(settings: Settings, application: str, most: int) -> asyncp
     asked = server_settings.startup(application, settings.db_schema)
 
     async def open_one(*_: object, **arguments: Any) -> Connection:
-        return await open_writable(settings, **arguments)
+        return await open_session(settings, **arguments)
 
     async def look_over(connection: Connection) -> None:
         await _look_over(connection, asked)
@@ -228,7 +235,7 @@ async def first_connection(settings: Settings, application: str) -> Connection:
     except asyncpg.InvalidPasswordError as error:
         raise CommandError(
             f"PostgreSQL at {where} refused the password of {settings.db_username!r}:"
-            " set WA_DB_USERNAME and WA_DB_PASSWORD."
+            " set WA_DB_USERNAME and WA_DB_PASSWORD or WA_DB_PASSWORD_FILE."
         ) from error
     except asyncpg.InsufficientPrivilegeError as error:
         raise CommandError(lacking(f"login {settings.db_username}: {error}")) from error

@@ -1,21 +1,28 @@
-"""Finds the server of WA_DB_HOSTNAME that accepts writes.
+"""Finds the server of WA_DB_HOSTNAME that accepts writes, and the password that it takes.
 
 asyncpg's own host list has one time limit for all hosts: a primary whose machine is gone without a
 word would use it up, and the standby that was promoted would never be asked. Here the next server
 is asked as soon as the one before has refused or has kept silent for a moment.
+
+The file of the password may have several lines while it is rotated, so that it can be changed on
+all machines before or after the role's password is: each line is tried until the server takes one.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import Any
 
 import asyncpg
 
 from warouter.config import Settings
 from warouter.errors import UntrustedDatabase
+from warouter.secret import Followed, lines_of
 from warouter.store.server_settings import NEWER, NEWER_SINCE
 from warouter.store.transport.dial import dial
+from warouter.variables import Source
 
 Connection = asyncpg.Connection
 Server = tuple[str, int]
@@ -23,6 +30,8 @@ Server = tuple[str, int]
 HEAD_START = 0.25
 # Those that ended a session since it asked for what a newer PostgreSQL has.
 _older: set[Server] = set()
+# The line that was taken last, by its file: without it each connect might begin with a refusal.
+_taken: dict[str, str] = {}
 
 
 async def open_writable(settings: Settings, **arguments: Any) -> Connection:
@@ -100,3 +109,39 @@ def _telling(refusal: BaseException) -> bool:
 def _discard(attempt: asyncio.Task[Connection]) -> None:
     if not attempt.cancelled() and attempt.exception() is None:
         attempt.result().terminate()
+
+
+async def admitted(
+    settings: Settings, connect: Callable[[str], Awaitable[Connection]]
+) -> Connection:
+    """``connect`` with each password until one is taken; raises the refusal of the last one.
+
+    ConfigError if the file could never be used since the process started.
+    """
+    source = settings.db_password_source
+    if not source.path:
+        return await connect(source.value)
+    *others, last = _in_order(source.path, _followed(settings.db_password_name, source.path).now())
+    for password in others:
+        try:
+            return await _taken_by(connect, password, source.path)
+        except asyncpg.InvalidPasswordError:
+            continue
+    return await _taken_by(connect, last, source.path)
+
+
+async def _taken_by(
+    connect: Callable[[str], Awaitable[Connection]], password: str, path: str
+) -> Connection:
+    connection = await connect(password)
+    _taken[path] = password
+    return connection
+
+
+def _in_order(path: str, lines: tuple[str, ...]) -> list[str]:
+    return sorted(lines, key=lambda line: line != _taken.get(path))
+
+
+@cache
+def _followed(name: str, path: str) -> Followed[tuple[str, ...]]:
+    return Followed(name, Source(path=path), lines_of)

@@ -8,39 +8,40 @@ EC certificate would stay beside an RSA one, and clients would still be shown it
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from warouter.errors import CommandError
+from warouter.log import Outage
 from warouter.stored import text_of
-from warouter.tls import pem
+from warouter.tls import mutual, pem
 
 log = logging.getLogger(__name__)
+
+FILES_SECONDS = 5.0  # between two looks at the files
 
 
 class ServerTls:
     """``context`` is for the listening socket, from the first
     ``adopt`` on; ``chain`` is what clients see.
 
-    The files may be "" as long as the database has a certificate. Each context is ``prepare``d: the
-    one that is chosen in a handshake also verifies what the client shows.
+    The files may be "" as long as the database has a certificate. With ``ca_file`` clients have to
+    show a certificate of these authorities: each context asks for it, since the one that is chosen
+    in a handshake also verifies it.
     """
 
     context: ssl.SSLContext
 
-    def __init__(
-        self,
-        cert_file: str,
-        key_file: str,
-        prepare: Callable[[ssl.SSLContext], None] = lambda _context: None,
-    ) -> None:
+    def __init__(self, cert_file: str, key_file: str, ca_file: str = "") -> None:
         self._cert_file = cert_file
         self._key_file = key_file
-        self._prepare = prepare
+        self._ca_file = ca_file
         self._served = ""
+        self._source = ""  # of it: the database, or the file
+        self._asked = b""  # the authorities of clients, as they were in their file
         self._current: ssl.SSLContext | None = None
 
     @property
@@ -64,15 +65,23 @@ class ServerTls:
                 return
         self._serve(self._of_files(), self._cert_file)
 
+    def refresh(self) -> None:
+        """If the files serve, serve with what is in them now; CommandError if it is unusable."""
+        if self._source == self._cert_file:
+            self._serve(self._of_files(), self._cert_file)
+
     def _serve(self, text: str, source: str) -> bool:
         """Serve with this PEM text; True on success. Raises
         CommandError if the files cannot be used.
         """
-        if text == self._served:
+        asked = mutual.authorities(self._ca_file)
+        if text == self._served and asked == self._asked:
+            self._source = source
             return True
         try:
             context = pem.server_context(text)
-            self._prepare(context)
+            if self._ca_file:
+                mutual.ask(context, self._ca_file)
         except (ssl.SSLError, OSError, ValueError) as error:
             if source == self._cert_file:
                 raise self._unusable(error) from error
@@ -83,6 +92,7 @@ class ServerTls:
             self.context = context
             self.context.sni_callback = self._choose
         self._current, self._served = context, text
+        self._source, self._asked = source, asked
         log.info("certificate activated", extra={"source": source})
         return True
 
@@ -107,3 +117,19 @@ class ServerTls:
             f"The certificate {self._cert_file} with the key {self._key_file}"
             f" cannot be loaded: {error}."
         )
+
+
+async def follow(tls: ServerTls) -> None:
+    """Serve with the certificate that is in the files, also when it is replaced, until cancelled.
+
+    One that cannot be used is logged once, and the last one stays in force.
+    """
+    outage = Outage()
+    while True:
+        await asyncio.sleep(FILES_SECONDS)
+        try:
+            tls.refresh()
+            outage.ends()
+        except CommandError as error:
+            if outage.begins():
+                log.error("certificate refresh failed", extra={"error": str(error)})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import ssl
 from collections.abc import Callable, Collection, Sequence
 
 import aiohttp
@@ -16,6 +17,7 @@ import aiohttp
 from warouter.app_settings import Network, webhook_url_problem
 from warouter.net.egress import ClientCertificate, receiver_tls, socket_factory
 from warouter.net.names import Names
+from warouter.secret import look
 from warouter.webhook.exchange import Target, exchange
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,8 @@ class Receiver:
         self._allow_private = tuple(allow_private)
         self._ports = ports
         self._client = client
+        self._ca = ""
+        self._shown = _look(client)
         self.tls = receiver_tls("", client)
         self._seconds = timeout
         self.url = ""
@@ -74,6 +78,7 @@ class Receiver:
         ssl.SSLError for what is none. Connections made before are not used again.
         """
         self.tls = receiver_tls(ca, self._client)
+        self._ca = ca
 
     def connections(self) -> aiohttp.TCPConnector:
         """The connections to the receiver, to be closed after use."""
@@ -122,9 +127,34 @@ class Receiver:
 
     def _aim(self) -> Target:
         """What is the same of each POST to the URL in force."""
+        if self._client is not None and (found := _look(self._client)) != self._shown:
+            self._shown = found
+            self._renew(self._client)
         if self._target is None or self._aimed != (self.url, self.tls):
             self._target, self._aimed = Target(self.url, self.tls), (self.url, self.tls)
         return self._target
+
+    def _renew(self, client: ClientCertificate) -> None:
+        """Show the certificate that the files have now. One that is unusable, such as a new one
+        whose key is still to come, leaves the last one in force.
+        """
+        try:
+            self.tls = receiver_tls(self._ca, client)
+        except (OSError, ssl.SSLError) as error:
+            log.error("certificate refresh failed", extra={"error": f"{client.cert}: {error}"})
+        else:
+            log.info("certificate activated", extra={"source": client.cert})
+
+
+def _look(client: ClientCertificate | None) -> list[tuple[int, ...]]:
+    """What differs once one of the files was renewed; nothing for one that is away."""
+    found = []
+    for path in client or ():
+        try:
+            found.append(look(path))
+        except OSError:
+            found.append(())
+    return found
 
 
 def _cause(error: Exception) -> str:

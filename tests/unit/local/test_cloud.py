@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from warouter.local import cloud
+from warouter.local.secrets import joined, kept_secrets
 
 TOKEN, TOKEN_FILE = "WAROUTER_CLOUD_TOKEN", "WAROUTER_CLOUD_TOKEN_FILE"
 
 
 def test_a_secret_by_value_goes_into_a_file_of_its_own(tmp_path: Path) -> None:
     given = {TOKEN: "secret", "WAROUTER_CLOUD_WABA_ID": "1"}
-    kept = cloud.kept_secrets(given, tmp_path)
+    kept = kept_secrets(given, tmp_path)
     assert kept == {"WAROUTER_CLOUD_WABA_ID": "1", TOKEN_FILE: str(tmp_path / "cloud-token")}
     file = Path(kept[TOKEN_FILE])
     assert (file.read_text(), file.stat().st_mode & 0o777) == ("secret\n", 0o600)
@@ -23,9 +24,7 @@ def test_a_secret_by_file_can_be_found_from_everywhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert cloud.kept_secrets({TOKEN_FILE: "t"}, tmp_path / "data") == {
-        TOKEN_FILE: str(tmp_path / "t")
-    }
+    assert kept_secrets({TOKEN_FILE: "t"}, tmp_path / "data") == {TOKEN_FILE: str(tmp_path / "t")}
 
 
 def test_the_secrets_of_the_emulator_are_drawn_once_and_are_not_the_operators(
@@ -33,7 +32,7 @@ def test_the_secrets_of_the_emulator_are_drawn_once_and_are_not_the_operators(
 ) -> None:
     first = cloud.emulated(tmp_path, 1)
     drawn = Path(first[TOKEN_FILE]).read_text()
-    cloud.kept_secrets({TOKEN: "of an operator"}, tmp_path)
+    kept_secrets({TOKEN: "of an operator"}, tmp_path)
     again = cloud.emulated(tmp_path, 2)
     assert again == first | {"WAROUTER_CLOUD_BASE_URL": "http://127.0.0.1:2"}
     assert Path(again[TOKEN_FILE]).read_text() == drawn
@@ -47,8 +46,8 @@ def test_an_emulator_with_a_certificate_is_asked_over_tls(tmp_path: Path) -> Non
 def test_who_joins_may_have_a_secret_by_value() -> None:
     cluster = {TOKEN_FILE: "/f", "WAROUTER_CLOUD_APP_SECRET_FILE": "/g"}
     own = {TOKEN: "secret", "PATH": "/bin"}
-    assert cloud.joined(cluster, own) == own | {"WAROUTER_CLOUD_APP_SECRET_FILE": "/g"}
-    assert cloud.joined(cluster, {TOKEN_FILE: "/mine"})[TOKEN_FILE] == "/mine"
+    assert joined(cluster, own) == own | {"WAROUTER_CLOUD_APP_SECRET_FILE": "/g"}
+    assert joined(cluster, {TOKEN_FILE: "/mine"})[TOKEN_FILE] == "/mine"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from warouter.cloud_settings import CloudSettings, Source
+from warouter.cloud_settings import CloudSettings
 from warouter.upstream.cloud.answers import judge as judge_answer
 from warouter.upstream.cloud.check import (
     account,
@@ -26,6 +26,7 @@ from warouter.upstream.cloud.check.contact import Contact, Trouble, remedy
 from warouter.upstream.cloud.check.step import Result, Step, ok, shown
 from warouter.upstream.cloud.graph.described import Callbacks, details, token_facts
 from warouter.upstream.cloud.graph.failed import CallAway, CallFailed, CallRefused
+from warouter.variables import Source
 
 NOW, DAY = 1_764_000_000, 86_400
 OK, WARNING, FAILED, SKIPPED = Result.OK, Result.WARNING, Result.FAILED, Result.SKIPPED

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.harness.wait import soon
-from warouter.cloud_settings import CloudSettings, Source
+from warouter.cloud_settings import CloudSettings
 from warouter.errors import ConfigError
 from warouter.upstream.cloud.secret_text import app_secrets_of, token_of
 from warouter.upstream.cloud.secrets import Secrets
+from warouter.variables import Source
 
 HIDDEN = "EAAhidden"
 
@@ -67,7 +68,7 @@ def test_after_a_refusal_a_file_is_read_whatever_it_looks_like(
     file = tmp_path / "token"
     file.write_text("first")
     secrets = Secrets(settings(token=Source(path=str(file))))
-    monkeypatch.setattr("warouter.upstream.cloud.secrets._look", lambda _path: secrets._token._seen)
+    monkeypatch.setattr("warouter.secret.look", lambda _path: secrets._token._seen)
     file.write_text("other")
     assert secrets.refresh() is False
     assert secrets.refresh(anyway=True) is True
