@@ -12,7 +12,7 @@ from warouter.check.rules import RULES, UNREACHABLE
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 BEGIN = "<!-- made by `make docs` from src/warouter/check -->"
-END = "<!-- end of what `make docs` makes -->"
+END = "<!-- end of what is made from src/warouter/check -->"
 _UNREACHABLE = (
     "a PostgreSQL that cannot be asked, so that half of the rules say nothing",
     "As the sentence says; `warouter status` says the same.",

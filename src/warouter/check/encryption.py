@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from warouter.check.facts import DB_SSL, Facts, database_tls_off, several
+from warouter.check.facts import Facts, database_tls_off, several
 from warouter.check.finding import Level, Rule
 from warouter.cloud_settings import is_loopback
 
@@ -13,7 +13,7 @@ from warouter.cloud_settings import is_loopback
 def _database_tls_off(facts: Facts) -> Iterator[str]:
     if facts.distant and database_tls_off(facts.settings):
         yield (
-            f"{DB_SSL} is off, and PostgreSQL at {several(facts.distant)} is reached over a"
+            f"WAROUTER_DB_SSL is off, and PostgreSQL at {several(facts.distant)} is reached over a"
             " network."
         )
 
@@ -90,15 +90,15 @@ RULES = (
         "database-tls-off",
         Level.WARNING,
         "settings that switch TLS to PostgreSQL off",
-        f"Unset {DB_SSL}, and set WA_DB_SSL_CA to the authority of the server's certificate.",
+        "Unset WAROUTER_DB_SSL, and set WA_DB_SSL_CA to the authority of the server's certificate.",
         _database_tls_off,
     ),
     Rule(
         "database-clear",
         Level.WARNING,
         "sessions that cross a network to PostgreSQL without TLS",
-        "Set WA_DB_SSL_CA for what warouter runs, and in pg_hba.conf allow other hosts by hostssl"
-        " alone.",
+        "Give the server a certificate, unset WAROUTER_DB_SSL, and let pg_hba.conf admit other hosts"
+        " by hostssl alone.",
         _database_clear,
         database=True,
     ),

@@ -14,8 +14,6 @@ from warouter.config import Settings
 from warouter.store.views.server import Server
 from warouter.store.views.sessions import Trust
 
-DB_SSL = "WAROUTER_DB_SSL"
-
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
     """A file or a folder, and what other accounts of this host may do with it.
@@ -99,7 +97,7 @@ def values_of(settings: Settings) -> dict[str, Any]:
 
 def database_tls_off(settings: Settings) -> bool:
     """Whether WAROUTER_DB_SSL says so."""
-    return str(values_of(settings).get(DB_SSL, "")).lower() == "off"
+    return getattr(settings, "db_ssl", "verify") == "off"
 
 
 def listed(names: tuple[str, ...]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from warouter.check.facts import DB_SSL, listed
+from warouter.check.facts import listed
 from warouter.store.views.sessions import Login, Trust
 
 
@@ -11,7 +11,7 @@ def fact_of(trust: Trust) -> str:
     parts = [
         _logins(trust),
         _sessions(trust),
-        f"{DB_SSL}=off" if trust.tls_off else "",
+        "WAROUTER_DB_SSL=off" if trust.tls_off else "",
         _links(trust),
         "run warouter check",
     ]

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from tests.harness import findings as documented
-from warouter.check.facts import DB_SSL, Certificate, Database, Facts, Host, Place, values_of
+from warouter.check.facts import Certificate, Database, Facts, Host, Place, values_of
 from warouter.check.finding import Finding, Level, exit_code
 from warouter.check.postgres_version import MENDED
 from warouter.check.rules import RULES, judged, unreachable, worst_first
@@ -217,7 +217,7 @@ def test_a_schema_that_does_not_fit_is_said_without_the_facts_of_the_database() 
 class Switched(Settings, frozen=True, kw_only=True):
     """With the switch of TLS, whatever else of it there is."""
 
-    db_ssl: str = msgspec.field(name=DB_SSL, default="off")
+    db_ssl: str = msgspec.field(name="WAROUTER_DB_SSL", default="off")
 
 
 def test_tls_that_is_switched_off() -> None:
@@ -227,7 +227,7 @@ def test_tls_that_is_switched_off() -> None:
     assert wrong(found) == [("database-tls-off", Level.WARNING)]
     near = msgspec.convert(known | {"WA_DB_HOSTNAME": "/run/postgresql"}, Switched)
     assert wrong(judged(msgspec.structs.replace(facts(), settings=near))) == []
-    on = msgspec.convert(known | {DB_SSL: "verify"}, Switched)
+    on = msgspec.convert(known | {"WAROUTER_DB_SSL": "verify"}, Switched)
     assert wrong(judged(msgspec.structs.replace(facts(), settings=on))) == []
 
 
