@@ -19,7 +19,7 @@ from warouter.config import Settings
 
 ETC = Path("/etc/warouter")
 # In a folder of `warouter up`.
-_SECRET_NAMES = ("cluster.json", "*.key", "cloud-*")
+_SECRET_NAMES = ("cluster.json", "*.key", "*-key", "*-password", "cloud-*")
 _LISTENING = "0A"  # in /proc/net/tcp
 _UNLIMITED = 1 << 20
 

@@ -49,9 +49,9 @@ def _default_password(facts: Facts) -> Iterator[str]:
 
 
 def _short_key(facts: Facts) -> Iterator[str]:
-    key = facts.settings.api_key
-    if key and len(key) < _KEY_CHARS:
-        yield f"WA_API_KEY has {len(key)} characters."
+    for key in facts.settings.api_key.split():
+        if len(key) < _KEY_CHARS:
+            yield f"WA_API_KEY has {len(key)} characters."
 
 
 _ROLES = "Run `warouter migrate --roles`, and give each kind of process its own login."

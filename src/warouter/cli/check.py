@@ -36,8 +36,7 @@ def check(data_dir: Path | None, as_json: bool, verbose: bool) -> None:
     Looks at the database that WA_DB_* names, or that of a local cluster, and at this host: its
     files and the variables of this command's environment. So run it on each host, with the
     environment of its processes and as root or their account. Nothing is changed. Each name and
-    what to do is in docs/operations.md. Whether rows of the audit log were removed it does not
-    look at: `warouter audit --verify`.
+    what to do is in docs/operations.md.
 
     Exit code: 0 fine or notes only, 1 a warning, 2 critical, 3 not everything could be found out.
     """
@@ -53,7 +52,7 @@ def check(data_dir: Path | None, as_json: bool, verbose: bool) -> None:
     for finding in shown:
         click.echo(msgspec.json.encode(finding) if as_json else _line(finding))
     if not as_json:
-        click.echo(_summary(found))
+        click.echo(f"{_summary(found)} For the audit log run `warouter audit --verify`.")
     sys.exit(exit_code(found))
 
 
