@@ -49,6 +49,7 @@ build: setup $(VENV)-packaging/installed ## build the sdist and the wheel into d
 docs: setup ## write what of docs/operations.md and docs/errors.md is made from the code
 	$(BIN)/python -m tests.harness.variables
 	$(BIN)/python -m tests.harness.error_codes
+	$(BIN)/python -m tests.harness.findings
 
 demo: setup ## start a whole cluster on this machine and send messages through a failover
 	$(BIN)/warouter demo --since $(STARTED)

@@ -17,6 +17,8 @@ For operators, who need only the database:
     migrate     bring the database to this build's schema
     status      the cluster as tables, as JSON, or again each second
     status_cloud   what of that concerns the Cloud API
+    status_trust   what of that concerns logins and encryption
+    check       what is open, unverified, readable, old or too small
     trace       where one message is
     callbacks   dead letters: listed, shown, delivered once more
     doubt       messages that the Cloud API may have taken: listed, shown, sent again, failed
@@ -58,6 +60,7 @@ COMMANDS = {
     "doubt": "warouter.cli.doubt:doubt",
     "trace": "warouter.cli.trace:trace",
     "sizing": "warouter.cli.sizing:sizing",
+    "check": "warouter.cli.check:check",
 }
 UNEXPECTED = 70  # EX_SOFTWARE
 

@@ -26,9 +26,14 @@ def settings_of(data_dir: Path | None) -> Settings:
     """Settings of the database: from --data-dir, else from
     WA_DB_*, else from ./warouter-data if it exists.
     """
+    return settings_for("console", folder_of(data_dir))
+
+
+def folder_of(data_dir: Path | None) -> Path | None:
+    """The data directory of the cluster that is meant; None for what WA_DB_* names."""
     if data_dir is None and "WA_DB_HOSTNAME" not in os.environ:
-        data_dir = DEFAULT_FOLDER if (DEFAULT_FOLDER / NAME).exists() else None
-    return settings_for("console", data_dir)
+        return DEFAULT_FOLDER if (DEFAULT_FOLDER / NAME).exists() else None
+    return data_dir
 
 
 @asynccontextmanager

@@ -16,10 +16,12 @@ from rich.table import Table
 from rich.text import Text
 
 from warouter._hash import SLOTS
+from warouter.check.facts import database_tls_off
 from warouter.cli.database import checked, connected, console, settings_of, told
 from warouter.cli.nodes import data_dir_option
 from warouter.cli.status_cloud import age as _age
 from warouter.cli.status_cloud import facts_of
+from warouter.cli.status_trust import fact_of
 from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.store.database import Connection, close_politely
@@ -69,7 +71,7 @@ def status(data_dir: Path | None, as_json: bool, watch: bool, history: int) -> N
 
 async def _once(settings: Settings, as_json: bool, history: int) -> None:
     async with connected(settings, APPLICATION) as connection:
-        found = await _read(connection, history, as_json)
+        found = await _read(settings, connection, history, as_json)
     if as_json:
         _show_json(found)
     else:
@@ -91,7 +93,7 @@ async def _watch(settings: Settings, as_json: bool, history: int) -> None:
             try:
                 if connection.is_closed():
                     connection = await checked(settings, APPLICATION)
-                found = await _read(connection, history, as_json)
+                found = await _read(settings, connection, history, as_json)
             except CommandError as error:
                 await close_politely(connection)
                 _show_trouble(live, str(error))
@@ -100,11 +102,13 @@ async def _watch(settings: Settings, as_json: bool, history: int) -> None:
             await asyncio.sleep(EVERY_SECONDS)
 
 
-async def _read(connection: Connection, history: int, as_json: bool) -> Status:
+async def _read(settings: Settings, connection: Connection, history: int, as_json: bool) -> Status:
     # Each line of the page may stand for all slots.
     rows = history if as_json else history * SLOTS
     with told():
-        return await read_status(connection, rows)
+        found = await read_status(connection, rows)
+    trust = msgspec.structs.replace(found.trust, tls_off=database_tls_off(settings))
+    return msgspec.structs.replace(found, trust=trust)
 
 
 def _show(live: Live | None, found: Status, history: int, tls: str) -> None:
@@ -151,6 +155,7 @@ def _summary(found: Status, tls: str) -> Table:
         + ")",
         "database TLS": tls,
         "oldest transaction": _oldest(found),
+        "trust": fact_of(found.trust),
     }
     if found.cloud is not None:
         facts |= facts_of(found.cloud)

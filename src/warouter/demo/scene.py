@@ -20,6 +20,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from warouter.check.postgres_version import described
 from warouter.cluster.shardmap import ShardMap
 from warouter.config import Settings, load
 from warouter.demo.seen import Owner
@@ -28,7 +29,6 @@ from warouter.errors import CommandError
 from warouter.local.cluster import Cluster
 from warouter.local.description import read_description
 from warouter.local.options import EMULATOR, Options
-from warouter.local.postgres_version import described
 from warouter.local.process import Process
 from warouter.local.seed import SERVER_VERSION
 from warouter.store.database import create_pool

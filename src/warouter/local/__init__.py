@@ -7,7 +7,6 @@ systemd would start them and started again when they die; cluster.json says wher
     options            what it may be told
     process            one child
     postgres           an embedded PostgreSQL
-    postgres_version   releases with a published security hole
     environment        settings of the children, and the address of the database
     upstream           the simulator as the registration authority
     cloud              variables for the Cloud API, and its emulator

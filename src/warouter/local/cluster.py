@@ -15,6 +15,7 @@ import msgspec
 
 from warouter import background
 from warouter.background import wait_for
+from warouter.check.postgres_version import described
 from warouter.config import Settings, load
 from warouter.errors import CommandError
 from warouter.local import cloud, ports
@@ -30,7 +31,6 @@ from warouter.local.environment import (
 from warouter.local.number import Parts, registered
 from warouter.local.options import EMULATOR, SIMULATOR, Options
 from warouter.local.postgres import Postgres
-from warouter.local.postgres_version import described
 from warouter.local.process import Process
 from warouter.local.secrets import kept_secrets
 from warouter.local.seed import (
@@ -108,7 +108,8 @@ class Cluster:
         """Start everything in order; raises CommandError with a sentence if something fails."""
         port = self.options.port
         self.port = ports.take(port) if port else self._free_port()
-        self.folder.mkdir(parents=True, exist_ok=True)
+        # PostgreSQL's account goes through it; nobody else has anything to list there.
+        self.folder.mkdir(mode=0o711, parents=True, exist_ok=True)
         self._lock = take_folder(self.folder)
         old = read_description(self.folder)
         await self._start_database()

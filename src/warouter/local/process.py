@@ -132,7 +132,7 @@ class Process:
         return self._child.returncode if self._child is not None else None
 
     async def _spawn(self) -> None:
-        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._child = await asyncio.create_subprocess_exec(
                 *self.command,

@@ -112,6 +112,16 @@ def signers(chain: str) -> str:
     return _pem(leaf) if _issued(leaf, leaf) else ""
 
 
+def validity(text: str, *, bundle: bool = False) -> tuple[datetime, datetime]:
+    """From when to when all certificates in PEM text are valid, of a ``bundle`` of authorities one
+    of them; ValueError if there is none or one is damaged.
+    """
+    found = _certificates(text)
+    begins = [c.not_valid_before_utc for c in found]
+    ends = [c.not_valid_after_utc for c in found]
+    return (min(begins), max(ends)) if bundle else (max(begins), min(ends))
+
+
 def _certificates(text: str) -> list[x509.Certificate]:
     found = [block for label, block in pem.blocks(text) if label == "CERTIFICATE"]
     if not found:

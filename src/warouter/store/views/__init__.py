@@ -7,6 +7,11 @@ facts     what /v1/support says of the cluster
 trace     every step of one message
 doubts    messages in doubt or held, and a number that is stopped
 number    the number that the Cloud API serves
+trust     who is connected, under which login, and whether in TLS
+sessions  the facts of that
+peer      the server at the other end of a session in TLS
+exposure  what `warouter check` asks besides
+server    the facts of that
 attempts  the requests of one message to the Cloud API
 audit     the audit log, as entries and row by row
 chain     whether its rows continue one another

@@ -19,6 +19,8 @@ from warouter.store.database import Connection
 from warouter.store.nodes import SLOTS_SQL, map_of
 from warouter.store.views.backlog import Backlog, read_backlog
 from warouter.store.views.doubts import CloudStatus, read_cloud
+from warouter.store.views.sessions import Trust
+from warouter.store.views.trust import read_trust
 
 SILENT_SECONDS = 3.0  # a session that has said nothing for ten beats
 EPOCH_BITS = 32  # epochs and terms are timeline * 2^32 + n
@@ -163,6 +165,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     shard_request: RequestStatus | None
     database: DatabaseStatus
     history: list[OwnerChange]
+    trust: Trust
     cloud: CloudStatus | None = None
 
 
@@ -196,6 +199,7 @@ async def read_status(connection: Connection, history: int = 0) -> Status:
             shard_request=await _request(connection),
             database=await _database(connection),
             cloud=await read_cloud(connection),
+            trust=await read_trust(connection),
             history=[OwnerChange(**row) for row in await connection.fetch(_HISTORY, history)],
         )
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warouter.local.postgres_version import MENDED, described, has_known_hole
+from warouter.check.postgres_version import MENDED, described, has_known_hole
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,63 @@
+"""A finding of `warouter check`, and the exit code of several. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from enum import StrEnum
+from typing import NamedTuple
+
+import msgspec
+
+from warouter.check.facts import Facts
+
+
+class Level(StrEnum):
+    """How bad it is. NOTE is worth knowing, and no reason to be woken; UNKNOWN could not be found
+    out.
+    """
+
+    OK = "ok"
+    NOTE = "note"
+    WARNING = "warning"
+    CRITICAL = "critical"
+    UNKNOWN = "unknown"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """``name`` is stable. ``found`` says what is wrong and where, ``todo`` what to do."""
+
+    name: str
+    level: Level
+    found: str
+    todo: str = ""
+
+
+class Rule(NamedTuple):
+    """``looks_for`` completes "There are no ...". ``judge`` says each thing that is wrong, in a
+    sentence; it is called only with the facts of PostgreSQL if ``database``.
+    """
+
+    name: str
+    level: Level
+    looks_for: str
+    todo: str
+    judge: Callable[[Facts], Iterable[str]]
+    database: bool = False
+
+
+def findings(rule: Rule, facts: Facts) -> Iterator[Finding]:
+    """What the rule finds, or that all is well."""
+    sentences = list(rule.judge(facts))
+    for sentence in sentences:
+        yield Finding(rule.name, rule.level, sentence, rule.todo)
+    if not sentences:
+        yield Finding(rule.name, Level.OK, f"There are no {rule.looks_for}.")
+
+
+_CODES = ((Level.CRITICAL, 2), (Level.UNKNOWN, 3), (Level.WARNING, 1))
+
+
+def exit_code(found: Iterable[Finding]) -> int:
+    """As monitoring plug-ins have it: 0 fine, 1 warning, 2 critical, 3 unknown."""
+    levels = {finding.level for finding in found}
+    return next((code for level, code in _CODES if level in levels), 0)

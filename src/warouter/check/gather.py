@@ -1,0 +1,99 @@
+"""Asks this host and PostgreSQL for what the rules judge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import asyncpg
+import msgspec
+
+from warouter import __version__
+from warouter.check import host, pairs
+from warouter.check.facts import Certificate, Database, Facts
+from warouter.config import Settings
+from warouter.errors import CommandError
+from warouter.store import migrate
+from warouter.store.database import Connection, close_politely, first_connection
+from warouter.store.views.exposure import Stored, read_server, read_stored
+from warouter.store.views.peer import peer_of
+from warouter.store.views.trust import read_trust
+
+# Not "wa:...": those sessions are taken for a node's.
+APPLICATION = "warouter check"
+
+
+class Gathered(NamedTuple):
+    """``unreachable`` says why PostgreSQL could not be asked, "" if it was."""
+
+    facts: Facts
+    unreachable: str
+
+
+async def gather(settings: Settings, data_dir: Path | None, etc: Path = host.ETC) -> Gathered:
+    """All facts; without the database's where it does not answer, or has no schema that fits."""
+    here = host.look(settings, data_dir, etc)
+    database, found, unfit, unreachable = None, list[Certificate](), "", ""
+    try:
+        connection = await first_connection(settings, APPLICATION)
+    except CommandError as error:
+        unreachable = str(error)
+    else:
+        try:
+            unfit = await _unfit(connection)
+            if not unfit:
+                database, found = await _ask(connection)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            unreachable = f"The database did not answer ({error or type(error).__name__})."
+        finally:
+            await close_politely(connection)
+    facts = Facts(
+        settings=settings,
+        today=date.today(),
+        version=__version__,
+        schema=migrate.migrations()[-1].version,
+        host=msgspec.structs.replace(here, certificates=(*here.certificates, *found)),
+        database=database,
+        unfit=unfit,
+    )
+    return Gathered(facts, unreachable)
+
+
+async def _unfit(connection: Connection) -> str:
+    try:
+        await migrate.check(connection)
+    except CommandError as error:
+        return str(error)
+    return ""
+
+
+async def _ask(connection: Connection) -> tuple[Database, list[Certificate]]:
+    """PostgreSQL's facts, and the certificates that it showed or has."""
+    peer = peer_of(connection)
+    stored = await read_stored(connection)
+    database = Database(
+        trust=await read_trust(connection),
+        server=await read_server(connection),
+        verified=None if peer is None else peer.verified,
+        webhook=None if stored is None else _url(stored.application),
+    )
+    found = [] if stored is None else _stored(stored)
+    if peer is not None and peer.certificate:
+        found.append(pairs.of_der("PostgreSQL's certificate", peer.certificate))
+    return database, found
+
+
+def _stored(stored: Stored) -> list[Certificate]:
+    return [
+        *pairs.of_setting("The API's stored certificate", stored.certificate, "chain", "key"),
+        *pairs.of_setting("The stored authorities of webhooks", stored.webhook_ca, "pem"),
+    ]
+
+
+def _url(application: Any) -> str:
+    """The webhook of stored settings, which another build may have written."""
+    webhooks = application.get("webhooks") if isinstance(application, Mapping) else None
+    url = webhooks.get("url") if isinstance(webhooks, Mapping) else None
+    return url if isinstance(url, str) else ""

@@ -1,0 +1,160 @@
+"""This host: who may read which files, limits, disks, and where the simulator listens."""
+
+from __future__ import annotations
+
+import re
+import resource
+import shutil
+import socket
+import stat
+from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from warouter.check import pairs
+from warouter.check.facts import Host, Place, values_of
+from warouter.cloud_settings import is_loopback
+from warouter.config import Settings
+
+ETC = Path("/etc/warouter")
+# In a folder of `warouter up`.
+_SECRET_NAMES = ("cluster.json", "*.key", "*-key", "*-password", "cloud-*")
+_LISTENING = "0A"  # in /proc/net/tcp
+_UNLIMITED = 1 << 20
+
+
+def look(settings: Settings, data_dir: Path | None, etc: Path = ETC) -> Host:
+    """Everything that can be known without the database."""
+    values = values_of(settings)
+    read = pairs.of_files(settings, values)
+    secrets = [*_named(values), *_of_folder(data_dir), *_environments(etc, values)]
+    seen = {place.path for place in secrets}
+    secrets += [place for place in read.unread if place.path not in seen]
+    media = _media(settings)
+    folders = [
+        *(place(str(path), "--data-dir") for path in _data(data_dir)),
+        *([place(str(media), "WAROUTER_MEDIA_DIR")] if media is not None else []),
+    ]
+    disk = _disk(media)
+    return Host(
+        secrets=tuple(secrets),
+        folders=tuple(folders),
+        certificates=tuple(read.certificates),
+        simulator_open=tuple(_simulator(settings)),
+        descriptors=_descriptors(),
+        **({} if disk is None else {"media_free": disk[0], "media_size": disk[1]}),
+    )
+
+
+def place(path: str, name: str) -> Place:
+    """What other accounts may do with a file or a folder: its mode, and who gets to it."""
+    try:
+        full = Path(path).resolve()
+        mode = full.stat().st_mode
+        reached = all(parent.stat().st_mode & stat.S_IXOTH for parent in full.parents)
+    except OSError as error:
+        return Place(name=name, path=path, problem=error.strerror or type(error).__name__)
+    return Place(
+        name=name,
+        path=path,
+        readable=reached and bool(mode & stat.S_IROTH),
+        writable=reached and bool(mode & stat.S_IWOTH),
+    )
+
+
+def _named(values: Mapping[str, Any]) -> Iterator[Place]:
+    """The files of secrets and of private keys that variables name."""
+    keys = [key for _, key in pairs.PAIRS]
+    for name, value in values.items():
+        if isinstance(value, str) and value and (name in keys or name.endswith("_FILE")):
+            yield place(value, name)
+
+
+def _of_folder(folder: Path | None) -> Iterator[Place]:
+    if folder is not None:
+        for pattern in _SECRET_NAMES:
+            for path in sorted(folder.glob(pattern)):
+                yield place(str(path), "--data-dir")
+
+
+def _data(folder: Path | None) -> list[Path]:
+    """The folders of a cluster of `warouter up`; the logs may be open where it is not."""
+    return [] if folder is None else [folder, *(p for p in [folder / "log"] if p.exists())]
+
+
+def _environments(etc: Path, values: Mapping[str, Any]) -> Iterator[Place]:
+    """The environment files that have a secret in them, or cannot be read."""
+    secrets = {name.removesuffix("_FILE") for name in values if name.endswith("_FILE")}
+    given = re.compile(rf"^\s*({'|'.join(sorted(secrets | _SECRETS))})=\S", re.MULTILINE)
+    for path in sorted(etc.glob("*.env")):
+        try:
+            if given.search(path.read_text(errors="replace")):
+                yield place(str(path), "environment file")
+        except OSError:
+            continue  # then others cannot read it either
+
+
+_SECRETS = {"WA_DB_PASSWORD", "WA_API_KEY"}
+
+
+def _media(settings: Settings) -> Path | None:
+    """Its folder; None as long as nobody has made it."""
+    path = Path(settings.media_dir)
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return None
+    except OSError:
+        pass  # ``place`` says why
+    return path
+
+
+def _disk(media: Path | None) -> tuple[int, int] | None:
+    """(free, size) in bytes of the disk with media."""
+    if media is None:
+        return None
+    try:
+        found = shutil.disk_usage(media)
+    except OSError:
+        return None
+    return found.free, found.total
+
+
+def _descriptors() -> int:
+    """The hard limit: a process raises its own to it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _UNLIMITED if hard == resource.RLIM_INFINITY else hard
+
+
+def _simulator(settings: Settings) -> list[str]:
+    """Addresses other than loopback at which a simulator on this host listens."""
+    host, port = settings.upstream_host_port
+    if settings.upstream != "simulator" or not is_loopback(host):
+        return []
+    return sorted(address for address in listening(port) if not is_loopback(address))
+
+
+def listening(port: int) -> set[str]:
+    """The addresses at which somebody listens on this port; none where the kernel does not say."""
+    found = set()
+    for name in ("tcp", "tcp6"):
+        try:
+            lines = Path(f"/proc/net/{name}").read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            _, local, _, state, *_ = line.split()
+            address, _, number = local.partition(":")
+            if state == _LISTENING and int(number, 16) == port:
+                found.add(_address(address))
+    return found
+
+
+def _address(digits: str) -> str:
+    """An address of /proc/net/tcp: words of the network in the byte order of this machine."""
+    words = [int(digits[i : i + 8], 16) for i in range(0, len(digits), 8)]
+    packed = b"".join(socket.ntohl(word).to_bytes(4, "big") for word in words)
+    found = ip_address(packed)
+    mapped = getattr(found, "ipv4_mapped", None)
+    return str(mapped or found)

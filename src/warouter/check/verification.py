@@ -1,0 +1,56 @@
+"""Rules of `warouter check`: peers that are not verified, networks that are too wide. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+from warouter.check.facts import Facts, several
+from warouter.check.finding import Level, Rule
+from warouter.config import Network, networks
+
+# Of the private networks 10.0.0.0/8 and fc00::/7 are the largest.
+_WIDEST = {4: 8, 6: 7}
+# Where clouds tell a machine its credentials.
+_METADATA = (ip_address("169.254.169.254"), ip_address("fd00:ec2::254"))
+
+
+def _database_unverified(facts: Facts) -> Iterator[str]:
+    if facts.distant and facts.known.verified is False:
+        yield (
+            f"The certificate of PostgreSQL at {several(facts.distant)} is not verified: an"
+            " impostor in between could read and change everything."
+        )
+
+
+def _networks_wide(facts: Facts) -> Iterator[str]:
+    wide = [n for n in networks(facts.settings.allow_private) if _is_wide(n)]
+    if wide:
+        yield (
+            f"WAROUTER_ALLOW_PRIVATE has {several([str(n) for n in wide])}: callbacks and media"
+            " links reach what should be out of an administrator's reach."
+        )
+
+
+def _is_wide(network: Network) -> bool:
+    metadata = any(a in network for a in _METADATA if a.version == network.version)
+    return network.prefixlen < _WIDEST[network.version] or metadata
+
+
+RULES = (
+    Rule(
+        "database-unverified",
+        Level.WARNING,
+        "sessions with PostgreSQL that do not verify its certificate",
+        "Set WA_DB_SSL_CA to the authority that signed it, and WA_DB_HOSTNAME to a name in it.",
+        _database_unverified,
+        database=True,
+    ),
+    Rule(
+        "networks-wide",
+        Level.WARNING,
+        "networks in WAROUTER_ALLOW_PRIVATE that are too wide, or have a cloud's metadata service",
+        "Name the hosts of the webhook and of media alone, such as 10.1.2.3/32.",
+        _networks_wide,
+    ),
+)

@@ -1,0 +1,49 @@
+"""What ``warouter status`` says of logins and encryption; ``warouter check`` says all of it."""
+
+from __future__ import annotations
+
+from warouter.check.facts import listed
+from warouter.store.views.sessions import Login, Trust
+
+
+def fact_of(trust: Trust) -> str:
+    """The line of the summary."""
+    parts = [
+        _logins(trust),
+        _sessions(trust),
+        "WAROUTER_DB_SSL=off" if trust.tls_off else "",
+        _links(trust),
+        "run warouter check",
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def _logins(trust: Trust) -> str:
+    if trust.shared is not None:
+        return f"one login for all ({_named(trust.shared)})"
+    used = [login for login in trust.logins if login.kinds]
+    said = ", ".join(f"{_named(login)} of {listed(login.kinds)}" for login in used)
+    return f"logins {said}" if said else ""
+
+
+def _named(login: Login) -> str:
+    if login.superuser:
+        return f"{login.name}, a superuser"
+    return f"{login.name}, the schema's owner" if login.owner else login.name
+
+
+def _sessions(trust: Trust) -> str:
+    if trust.clear:
+        return f"{trust.clear} of {trust.sessions} database sessions without TLS"
+    if trust.unseen:
+        return f"{trust.unseen} of {trust.sessions} database sessions not shown to {trust.login}"
+    return "database sessions in TLS or local"
+
+
+def _links(trust: Trust) -> str:
+    if not any(node.role == "coreapp" for node in trust.nodes):
+        return ""
+    bare = sum(not node.pinned for node in trust.distant)
+    if bare:
+        return f"{bare} link{'s' if bare > 1 else ''} without TLS"
+    return "links TLS pinned" if trust.distant else "links on this host"

@@ -1,0 +1,110 @@
+"""What `warouter check` asks of PostgreSQL besides its sessions: versions, sizes, passwords.
+
+What this login may not read is named in ``unseen`` and None.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from warouter.app_settings import APPLICATION, EXTERNAL_CERTIFICATE, WEBHOOK_CA
+from warouter.store import server_settings
+from warouter.store.database import Connection, settings_found
+from warouter.store.views.server import Server
+from warouter.store.views.status import DATABASE_SQL
+from warouter.stored import decoded
+
+_SERVER = """
+select current_setting('server_version') as version,
+       current_setting('password_encryption') as password_encryption,
+       current_setting('superuser_reserved_connections')::integer
+           + coalesce(current_setting('reserved_connections', true), '0')::integer as reserved,
+       pg_size_bytes(current_setting('shared_buffers')) as shared_buffers,
+       pg_size_bytes(current_setting('max_wal_size')) as max_wal_size,
+       (select count(*) from pg_stat_activity
+         where datid is not null and coalesce(backend_type, 'client backend') = 'client backend')
+           as connections"""
+_SHARDS = "select shards from shard_map"
+_SCHEMA = "select max(version) from schema_migration"
+_MD5 = """
+select rolname::text from pg_authid
+ where rolcanlogin and rolpassword like 'md5%' and rolname in
+       (select usename from pg_stat_activity where datname = current_database())
+ order by 1"""
+_DEFAULT_PASSWORDS = "select username from user_account where must_change order by 1"
+_SETTINGS = "select name, value::text as value from setting where name = any ($1::text[])"
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings that the API wrote; as they are in the database, {} where there are none."""
+
+    application: Any
+    certificate: Any
+    webhook_ca: Any
+
+
+async def read_server(connection: Connection) -> Server:
+    """Read it; raises asyncpg's errors but for what may not be read."""
+    row = await connection.fetchrow(_SERVER)
+    held = await connection.fetchrow(DATABASE_SQL)
+    assert row is not None
+    assert held is not None
+    found = await settings_found(connection, list(server_settings.WARNED))
+    unseen: list[str] = []
+    return Server(
+        **row,
+        max_connections=held["most"],
+        oldest_transaction_s=held["held_s"],
+        oldest_transaction_by=held["held_by"] or "unnamed",
+        dangers=tuple(server_settings.dangers(found)),
+        shards=await _value(connection, _SHARDS, "shard_map", unseen),
+        schema=await _value(connection, _SCHEMA, "schema_migration", unseen),
+        md5=await _names(connection, _MD5, "pg_authid", unseen),
+        default_passwords=await _names(connection, _DEFAULT_PASSWORDS, "user_account", unseen),
+        unseen=tuple(unseen),
+    )
+
+
+async def read_stored(connection: Connection) -> Stored | None:
+    """The settings; None if this login may not read them."""
+    names = [APPLICATION, EXTERNAL_CERTIFICATE, WEBHOOK_CA]
+    rows = await _rows(connection, _SETTINGS, names)
+    if rows is None:
+        return None
+    found = {row["name"]: decoded(row["value"]) for row in rows}
+    return Stored(
+        application=found.get(APPLICATION, {}),
+        certificate=found.get(EXTERNAL_CERTIFICATE, {}),
+        webhook_ca=found.get(WEBHOOK_CA, {}),
+    )
+
+
+async def _names(
+    connection: Connection, sql: str, table: str, unseen: list[str]
+) -> tuple[str, ...] | None:
+    rows = await _rows(connection, sql)
+    if rows is None:
+        unseen.append(table)
+        return None
+    return tuple(row[0] for row in rows)
+
+
+async def _value(connection: Connection, sql: str, table: str, unseen: list[str]) -> int:
+    rows = await _rows(connection, sql)
+    if not rows:
+        unseen.append(table)
+        return 0
+    return int(rows[0][0] or 0)
+
+
+async def _rows(connection: Connection, sql: str, *arguments: Any) -> list[Any] | None:
+    """The rows, None where the right is missing: a transaction around it goes on."""
+    try:
+        async with connection.transaction():
+            rows: list[Any] = await connection.fetch(sql, *arguments)
+            return rows
+    except asyncpg.InsufficientPrivilegeError:
+        return None

@@ -1,0 +1,26 @@
+"""The server at the other end of a session in TLS."""
+
+from __future__ import annotations
+
+import ssl
+from typing import NamedTuple
+
+from warouter.store.database import _TRANSPORT, Connection
+
+
+class Peer(NamedTuple):
+    """``verified``: its authority and its name are checked."""
+
+    verified: bool
+    certificate: bytes  # DER
+
+
+def peer_of(connection: Connection) -> Peer | None:
+    """None without TLS, or if asyncpg has closed the way to its socket one day."""
+    transport = getattr(connection, _TRANSPORT, None)
+    found = None if transport is None else transport.get_extra_info("ssl_object")
+    if found is None:
+        return None
+    context = found.context
+    verified = context.verify_mode is ssl.CERT_REQUIRED and context.check_hostname
+    return Peer(verified, found.getpeercert(binary_form=True) or b"")

@@ -1,0 +1,72 @@
+"""The line `trust` of `warouter status`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from warouter.cli.status_trust import fact_of
+from warouter.store.views.sessions import Login, Sessions, Trust
+
+ALL = ("coreapp", "master", "webapp")
+
+
+def node(role: str, **other: Any) -> Sessions:
+    of_all = {"name": role, "login": "wa", "sessions": 4, "clear": 0, "unseen": 0, "role": role}
+    return Sessions(**of_all | {"host": "127.0.0.1"} | other)
+
+
+def login(name: str, *kinds: str, superuser: bool = False, owner: bool = False) -> Login:
+    return Login(name=name, superuser=superuser, owner=owner, kinds=kinds)
+
+
+ONE = Trust(
+    login="wa",
+    tls="",
+    programs=tuple(node(role) for role in ALL),
+    logins=(login("wa", *ALL),),
+)
+FAR = tuple(node(role, host="10.0.0.1", pinned=True) for role in ALL)
+BARE = tuple(node(role, host="10.0.0.1", clear=1) for role in ALL)
+UNSEEN = (node("coreapp", unseen=4, host="10.0.0.1", pinned=True), *FAR[1:])
+
+
+@pytest.mark.parametrize(
+    ("changed", "line"),
+    [
+        (
+            {},
+            "one login for all (wa) · database sessions in TLS or local · links on this host"
+            " · run warouter check",
+        ),
+        (
+            {
+                "logins": (login("postgres", *ALL, superuser=True),),
+                "programs": BARE,
+                "tls_off": True,
+            },
+            "one login for all (postgres, a superuser) · 3 of 12 database sessions without TLS ·"
+            " WAROUTER_DB_SSL=off · 1 link without TLS · run warouter check",
+        ),
+        (
+            {
+                "logins": (login("a", "coreapp"), login("b", "master", "webapp", owner=True)),
+                "programs": FAR,
+            },
+            "logins a of coreapp, b, the schema's owner of master and webapp · database sessions in"
+            " TLS or local · links TLS pinned · run warouter check",
+        ),
+        (
+            {"programs": UNSEEN, "logins": ()},
+            "4 of 12 database sessions not shown to wa · links TLS pinned · run warouter check",
+        ),
+        (
+            {"programs": (), "logins": ()},
+            "database sessions in TLS or local · run warouter check",
+        ),
+    ],
+)
+def test_the_line(changed: dict[str, Any], line: str) -> None:
+    assert fact_of(msgspec.structs.replace(ONE, **changed)) == line
