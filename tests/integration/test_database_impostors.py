@@ -203,6 +203,19 @@ def test_scram_that_goes_on_with_nonsense_ends_in_a_sentence(loop: Loop) -> None
     assert not server.learned(USER, PASSWORD)
 
 
+def test_of_two_refusals_that_in_tls_is_told(loop: Loop) -> None:
+    """Without TLS it is tried again, as a line of pg_hba.conf may demand."""
+    refusals = iter([b"show a certificate", b"no entry"])
+
+    def asks(talk: Talk) -> None:
+        talk.say(impostor.message(b"E", b"SFATAL\0VFATAL\0C28000\0M" + next(refusals) + b"\0\0"))
+
+    with Impostor(asks, context_of(certificates.alone())) as server:
+        said = refusal(settings_to(server), loop)
+    assert "does not let 'router' in (show a certificate): set WA_DB_USERNAME" in said
+    assert list(refusals) == []
+
+
 def test_who_asks_for_nothing_is_told_nothing(loop: Loop) -> None:
     def asks(talk: Talk) -> None:
         talk.say(OK + VERSION + READY)

@@ -154,6 +154,11 @@ async def test_a_wrong_password_is_one_sentence_in_tls_too(scene: Scene) -> None
         await database.first_connection(settings, "test")
 
 
+async def test_who_is_not_let_in_is_one_sentence(scene: Scene) -> None:
+    with pytest.raises(CommandError, match=r"does not let 'nobody' in .*change its pg_hba\.conf"):
+        await database.first_connection(scene.settings("nobody", **scene.ca()), "test")
+
+
 async def test_of_several_hosts_each_is_judged_by_itself(scene: Scene) -> None:
     """The first has no TLS and is off-host; the second is a socket."""
     scene.front.context = None

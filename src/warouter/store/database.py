@@ -239,6 +239,12 @@ async def first_connection(settings: Settings, application: str) -> Connection:
         ) from error
     except asyncpg.InsufficientPrivilegeError as error:
         raise CommandError(lacking(f"login {settings.db_username}: {error}")) from error
+    except asyncpg.InvalidAuthorizationSpecificationError as error:
+        raise CommandError(
+            f"PostgreSQL at {where} does not let {settings.db_username!r} in"
+            f" ({_first_line(error)}): set WA_DB_USERNAME, and WA_DB_SSL_CERT if it asks for a"
+            " certificate, or change its pg_hba.conf."
+        ) from error
     except asyncpg.InvalidCatalogNameError as error:
         raise CommandError(
             f"Database {settings.database!r} does not exist at {where}: run `warouter migrate`."
@@ -246,12 +252,15 @@ async def first_connection(settings: Settings, application: str) -> Connection:
     except (UnfitDatabase, UntrustedDatabase) as error:
         raise CommandError(str(error)) from error
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        # Without the lines of detail and hint that PostgreSQL may add.
-        reason = str(error).partition("\n")[0] or type(error).__name__
         raise CommandError(
-            f"PostgreSQL at {where} cannot be reached ({reason}):"
+            f"PostgreSQL at {where} cannot be reached ({_first_line(error)}):"
             " check WA_DB_HOSTNAME and WA_DB_PORT, and that it runs."
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    """Without the lines of detail and hint that PostgreSQL may add."""
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 async def listen(connection: Connection, wake: Callable[[str], None]) -> None:

@@ -45,9 +45,21 @@ async def _if_offered(settings: Settings, given: dict[str, Any]) -> asyncpg.Conn
         return await guard.connect(**given, ssl=contexts.context(settings, verified=False))
     except asyncpg.InvalidPasswordError:
         raise
-    except asyncpg.InvalidAuthorizationSpecificationError:  # `hostnossl` of pg_hba.conf
-        pass
+    except asyncpg.InvalidAuthorizationSpecificationError as error:
+        return await _as_hostnossl(given, error)
     except OSError as error:
         if not sentences.lacks_tls(error):
             raise
     return await guard.connect(**given, ssl=False)
+
+
+async def _as_hostnossl(
+    given: dict[str, Any], refusal: asyncpg.InvalidAuthorizationSpecificationError
+) -> asyncpg.Connection:
+    """Without TLS, as lines of pg_hba.conf may demand; else what it said in TLS tells more."""
+    try:
+        return await guard.connect(**given, ssl=False)
+    except asyncpg.InvalidPasswordError:
+        raise
+    except asyncpg.InvalidAuthorizationSpecificationError:
+        raise refusal from None
