@@ -44,12 +44,18 @@ def on_its_schema() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(migrate, "migrations", lambda: files)
         patch.setattr(local, "use_upstream", _no_upstream)
+        patch.setattr(local, "own_logins", _one_login)
         patch.setattr(local, "ready_map", _all_owned)
         yield
 
 
 async def _no_upstream(_settings: Settings) -> None:
     """Its databases have none."""
+
+
+async def _one_login(_settings: Settings) -> dict[str, str]:
+    """Its processes are not set to logins of their own."""
+    return {}
 
 
 async def _all_owned(settings: Settings, _seconds: float) -> None:

@@ -13,8 +13,9 @@ from tests.harness.wait import PATIENCE
 from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.retry import backoff
-from warouter.store import database, migrate, stepwise
+from warouter.store import database, migrate
 from warouter.store.migrate import Migration
+from warouter.store.roles import stepwise
 
 NEWEST = max(m.version for m in migrate.migrations())
 

@@ -17,8 +17,8 @@ from warouter.store.beats import NodeSession, Registration
 from warouter.store.migrate import administering, migrate
 from warouter.store.roles import grants
 from warouter.store.roles.catalogue import read, recorded
+from warouter.store.roles.compare import declared
 from warouter.store.roles.create import create
-from warouter.store.roles.rights import declared
 
 JOURNALS = (
     *("message", "event", "send_cursor", "event_cursor", "parked_message", "parked_event"),

@@ -14,11 +14,18 @@ from warouter.config import Settings
 from warouter.owner.writable import Writable
 from warouter.store.journal import Journal
 
-ROLE = "lame_coreapp"
+ROLE, OWNER = "lame_coreapp", "lame_owner"
+
+
+_DEFINERS = """
+select oid::regprocedure::text from pg_proc
+ where pronamespace = current_schema()::regnamespace and prosecdef and prorettype <> 2279"""
 
 
 class Lame:
-    """A coreapp with a role that may do everything, until a test takes something away."""
+    """A coreapp that may call everything, and an owner of what it calls who may write everything,
+    until a test takes something away.
+    """
 
     def __init__(self, pool: asyncpg.Pool, settings: Settings) -> None:
         self.schema = settings.db_schema
@@ -35,17 +42,21 @@ class Lame:
 @pytest_asyncio.fixture
 async def lame(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Lame]:
     schema = settings.db_schema
-    await pool.execute(f"drop role if exists {ROLE}")
+    await pool.execute(f"drop role if exists {ROLE}, {OWNER}")
     await pool.execute(f"create role {ROLE} login")
+    await pool.execute(f"create role {OWNER}")
     await pool.execute(f"grant usage on schema {schema} to {ROLE}")
-    for kind in ("tables", "sequences", "functions"):
-        await pool.execute(f"grant all on all {kind} in schema {schema} to {ROLE}")
-    await pool.execute(f"revoke execute on all functions in schema {schema} from public")
+    await pool.execute(f"grant all on schema {schema} to {OWNER}")
+    await pool.execute(f"grant all on all functions in schema {schema} to {ROLE}, {OWNER}")
+    await pool.execute(f"grant all on all tables in schema {schema} to {OWNER}")
+    for function in await pool.fetch(_DEFINERS):
+        await pool.execute(f"alter function {function[0]} owner to {OWNER}")
     lame = Lame(pool, settings)
     yield lame
     await lame.journal.close()
     await pool.execute(f"drop owned by {ROLE}")
-    await pool.execute(f"drop role {ROLE}")
+    await pool.execute(f"reassign owned by {OWNER} to postgres; drop owned by {OWNER}")
+    await pool.execute(f"drop role {ROLE}, {OWNER}")
 
 
 async def test_a_coreapp_that_may_do_everything_can_write(
@@ -73,8 +84,10 @@ async def test_a_right_to_a_function_is_missed(lame: Lame, function: str) -> Non
 
 
 @pytest.mark.parametrize(("right", "table"), [("insert", "message"), ("update", "send_cursor")])
-async def test_a_right_to_a_table_is_missed(lame: Lame, right: str, table: str) -> None:
-    await lame.run(f"revoke {right} on {table} from {ROLE}")
+async def test_a_right_of_the_owner_to_a_table_is_missed(
+    lame: Lame, right: str, table: str
+) -> None:
+    await lame.run(f"revoke {right} on {table} from {OWNER}")
     assert await lame.problem() == f"no right to {right} {table}"
 
 

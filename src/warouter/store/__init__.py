@@ -39,5 +39,6 @@ What the API writes:
     media             rows of media files
 
 ``cloud`` has what the Cloud API needs, ``account`` users and settings, ``views`` what consoles
-show, ``schema`` the present text of each table and SQL function, ``migrations`` the way there.
+show, ``roles`` the logins of processes, ``schema`` the present text of each table and SQL function,
+``migrations`` the way there.
 """

@@ -6,8 +6,8 @@ says in its first lines which builds may still run on the schema after it:
     -- runs with: 2        builds whose newest file is 0002 or later
 
 A file that does not say so needs itself. So a schema is brought forward while an older build
-carries traffic (``store.stepwise``). Where the schema has an owner without a login, files run in
-its name, and each login is given its rights to what they made. Indexes on large tables are in a
+carries traffic (``store.roles.stepwise``). Where the schema has an owner without a login, files run
+in its name, and each login is given its rights to what they made. Indexes on large tables are in a
 file of their own,
 
     -- outside a transaction        each of its statements by itself
@@ -37,10 +37,9 @@ from warouter.errors import CommandError
 from warouter.store import locks
 from warouter.store.database import Connection, connect, lacking
 from warouter.store.roles import catalogue, grants
-from warouter.store.roles.compare import OBJECTS
-from warouter.store.roles.create import settle
+from warouter.store.roles.create import settle_new
 from warouter.store.roles.rights import quoted
-from warouter.store.stepwise import TRY_SECONDS, again, patiently
+from warouter.store.roles.stepwise import TRY_SECONDS, again, patiently
 
 _APPLICATION = "warouter migrate"
 # A file may take its time, and so may a busy machine between two statements.
@@ -170,7 +169,7 @@ async def migrate(settings: Settings) -> list[str]:
             if migration.version not in applied:
                 await _apply(connection, migration)
                 made.append(migration.name)
-        await settle(connection, names, OBJECTS)
+        await settle_new(connection, names)
         return made
 
 

@@ -292,14 +292,16 @@ set search_path from current as $$
          where not has_table_privilege(f.proowner, c.oid, n.privilege)) as missing
 $$;
 
--- Does the same, with the upstream that the process is set to. Where each kind of process has a login
--- of its own, one cannot register as another: a webapp as a coreapp would be given slots, and messages.
+-- Writes the rows of a process that starts (node and beat). Doing it again changes nothing. Of its
+-- upstream it says nothing: builds that call it have the simulator.
 --
--- Called by: store/beats.py
+-- Where each kind of process has a login of its own, one cannot register as another: a webapp that were
+-- taken for a coreapp would be given slots, and messages with them.
+--
+-- Called by: register_node, builds up to 0023
 create or replace function register_node(
     p_incarnation uuid, p_name text, p_role text, p_host text, p_port integer, p_link_key bytea,
-    p_fingerprint text, p_version text, p_hash_name text, p_hash_version integer, p_pid integer,
-    p_upstream text)
+    p_fingerprint text, p_version text, p_hash_name text, p_hash_version integer, p_pid integer)
 returns void language plpgsql volatile
 security definer set search_path from current as $$
 begin
@@ -309,10 +311,13 @@ begin
         raise exception 'login % is not that of a %', session_user, p_role
               using errcode = 'insufficient_privilege';
     end if;
-    perform register_node(p_incarnation, p_name, p_role, p_host, p_port, p_link_key, p_fingerprint,
-                          p_version, p_hash_name, p_hash_version, p_pid);
-    update node n set upstream = p_upstream
-     where n.incarnation = p_incarnation and n.upstream is distinct from p_upstream;
+    insert into node (incarnation, name, role, host, port, link_key, fingerprint, version,
+                      hash_name, hash_version, pid)
+    values (p_incarnation, p_name, p_role, p_host, p_port, p_link_key, p_fingerprint, p_version,
+            p_hash_name, p_hash_version, p_pid)
+    on conflict (incarnation) do nothing;
+    insert into beat (incarnation, counter) values (p_incarnation, 0) on conflict do nothing;
+    perform pg_notify('warouter', 'nodes');
 end $$;
 
 -- All functions that there are: in the name of their owner, but for the one that asks what its caller

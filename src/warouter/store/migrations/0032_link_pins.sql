@@ -21,3 +21,20 @@ begin
     update node n set certificate = p_certificate
      where n.incarnation = p_incarnation and n.certificate is distinct from p_certificate;
 end $$;
+
+-- What 0030 does for the functions before.
+revoke execute on function register_node(uuid, text, text, text, integer, bytea, text, text, text,
+                                         integer, integer, text, bytea) from public;
+do $$
+declare
+    guest record;
+begin
+    for guest in select distinct g.grantee::regrole as name
+                   from pg_namespace n, aclexplode(n.nspacl) g
+                  where n.oid = current_schema()::regnamespace and g.grantee not in (0, n.nspowner)
+                    and g.privilege_type = 'USAGE'
+    loop
+        execute format('grant execute on function register_node(uuid, text, text, text, integer, bytea,'
+                       ' text, text, text, integer, integer, text, bytea) to %s', guest.name);
+    end loop;
+end $$;

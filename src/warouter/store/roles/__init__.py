@@ -5,8 +5,10 @@ text of anybody. One login for all stays possible: then none of this holds.
 
     grants      what each kind may do
     rights      a right, in words and as a statement
-    catalogue   who may do what, as PostgreSQL says
+    found       what is there
+    catalogue   that, as PostgreSQL says it
     compare     the one held against the other
     password    passwords of logins, in files
+    stepwise    changes beside traffic, those of migrations as well
     create      roles made, given their rights, or taken back
 """

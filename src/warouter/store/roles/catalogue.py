@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from warouter.store.database import Connection
-from warouter.store.roles.rights import Function, Right
+from warouter.store.roles.found import Catalogue, Function, Role
+from warouter.store.roles.rights import Right
 
 _RIGHTS = """
 with ours as (select oid from pg_namespace where oid = current_schema()::regnamespace),
@@ -39,8 +39,9 @@ select case grantee when 0 then 'public' else pg_get_userbyid(grantee) end, lowe
        kind, name, "column"
   from held where grantee <> owner"""
 _FUNCTIONS = """
-select p.oid::regprocedure::text, p.proname, p.pronargs::integer, pg_get_userbyid(p.proowner),
-       p.prosecdef, coalesce(p.proconfig, '{}')
+select p.oid::regprocedure::text as signature, p.proname as name, p.pronargs as arguments,
+       pg_get_userbyid(p.proowner) as owner, p.prosecdef as definer,
+       coalesce(p.proconfig, '{}') as settings
   from pg_proc p
  where p.pronamespace = current_schema()::regnamespace and p.prokind = 'f'
    and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')
@@ -51,10 +52,11 @@ select c.relname, pg_get_userbyid(c.relowner) from pg_class c
 _SCHEMA = """
 select pg_get_userbyid(nspowner) from pg_namespace where oid = current_schema()::regnamespace"""
 _ROLES = """
-select r.rolname, r.rolcanlogin, r.rolsuper, r.rolcreaterole, r.rolcreatedb, r.rolreplication,
-       r.rolbypassrls,
+select r.rolname as name, r.rolcanlogin as login, r.rolsuper as superuser,
+       r.rolcreaterole as createrole, r.rolcreatedb as createdb, r.rolreplication as replication,
+       r.rolbypassrls as bypassrls,
        array(select g.rolname::text from pg_auth_members m join pg_roles g on g.oid = m.roleid
-              where m.member = r.oid)
+              where m.member = r.oid) as member_of
   from pg_roles r where r.rolname = any ($1::text[])"""
 # Through jsonb: before PostgreSQL 16 a membership had no options, and was good for all.
 _MEMBERS = """
@@ -68,48 +70,17 @@ select pg_get_userbyid(a.grantor) from pg_auth_members a join pg_roles m on m.oi
 _NAMES = "select kind, name::text from database_role"
 
 
-class Role(NamedTuple):
-    """A role of the server; ``member_of`` are those that it was given."""
-
-    name: str
-    login: bool
-    superuser: bool
-    createrole: bool
-    createdb: bool
-    replication: bool
-    bypassrls: bool
-    member_of: tuple[str, ...]
-
-    @property
-    def powers(self) -> list[str]:
-        """Attributes that no role of ours needs."""
-        names = ("superuser", "createrole", "createdb", "replication", "bypassrls")
-        return [name for name in names if getattr(self, name)]
-
-
-class Catalogue(NamedTuple):
-    """The schema as it is."""
-
-    database: str
-    schema: str
-    owner: str  # of the schema
-    tables: Mapping[str, str]  # their owners by name
-    functions: tuple[Function, ...]
-    rights: frozenset[Right]
-    roles: Mapping[str, Role]
-
-
 async def read(connection: Connection, names: Mapping[str, str]) -> Catalogue:
     """Read it; of the server's roles only those with these ``names``, by kind."""
     functions = await connection.fetch(_FUNCTIONS)
     roles = await connection.fetch(_ROLES, list(names.values()))
-    found = [Role(*row[:-1], tuple(row[-1])) for row in map(tuple, roles)]
+    found = [Role(**{**row, "member_of": tuple(row["member_of"])}) for row in roles]
     return Catalogue(
         await connection.fetchval("select current_database()"),
         await connection.fetchval("select current_schema()"),
         await connection.fetchval(_SCHEMA),
         {row[0]: row[1] for row in await connection.fetch(_TABLES)},
-        tuple(Function(*row[:-1], tuple(row[-1])) for row in map(tuple, functions)),
+        tuple(Function(**{**row, "settings": tuple(row["settings"])}) for row in functions),
         frozenset(Right(*row) for row in await connection.fetch(_RIGHTS)),
         {role.name: role for role in found},
     )

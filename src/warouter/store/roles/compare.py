@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from warouter.store.roles import grants
-from warouter.store.roles.catalogue import Catalogue
-from warouter.store.roles.rights import PUBLIC, Right, declared, statements, words
+from warouter.store.roles.found import Catalogue, Function
+from warouter.store.roles.rights import PUBLIC, Right, statements, words
 
 # It asks what its caller may: as its owner it would ask of nobody else.
 AS_CALLER = "unwritable"
@@ -28,6 +28,29 @@ class Difference(NamedTuple):
     kind: str = ""
 
 
+def declared(
+    names: Mapping[str, str], schema: str, database: str, functions: Sequence[Function]
+) -> frozenset[Right]:
+    """The rights of ``store.roles.grants``; ``names`` are the logins by kind."""
+    found = []
+    for kind in grants.KINDS:
+        login = names[kind]
+        found.append(Right(login, "connect", "database", database))
+        found.append(Right(login, "usage", "schema", schema))
+        for privilege, tables in grants.WHOLE.items():
+            found += [Right(login, privilege, "table", t) for t in tables.get(kind, "").split()]
+        for privilege, columns in grants.COLUMNS.items():
+            for table, some in columns.get(kind, {}).items():
+                found += [Right(login, privilege, "table", table, one) for one in some.split()]
+        mine = {*grants.EXECUTE[kind].split()}
+        found += [
+            Right(login, "execute", "function", each.signature)
+            for each in functions
+            if each.name in mine
+        ]
+    return frozenset(found)
+
+
 def differences(names: Mapping[str, str], found: Catalogue) -> list[Difference]:
     """All that is wrong; ``names`` are the roles by kind, the owner among them."""
     return [
@@ -38,9 +61,18 @@ def differences(names: Mapping[str, str], found: Catalogue) -> list[Difference]:
     ]
 
 
+def missing(names: Mapping[str, str], found: Catalogue) -> list[Difference]:
+    """The rights to tables and functions that the logins lack."""
+    return [
+        each
+        for each in _rights(names, found)
+        if each.kind in OBJECTS and each.mends[0].startswith("grant")
+    ]
+
+
 def public(found: Catalogue) -> list[Difference]:
-    """What everybody may do with functions, where one login does everything."""
-    surplus = [r for r in found.rights if r.grantee == PUBLIC and r.kind == "function"]
+    """What everybody may do with tables and functions."""
+    surplus = [r for r in found.rights if r.grantee == PUBLIC and r.kind in OBJECTS]
     return list(_surplus(surplus, found))
 
 

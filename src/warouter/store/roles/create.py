@@ -7,7 +7,7 @@ lock for longer than a moment, as in a migration.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -17,16 +17,16 @@ import asyncpg
 from warouter.errors import CommandError
 from warouter.store.database import Connection
 from warouter.store.roles import catalogue, grants
-from warouter.store.roles.catalogue import Catalogue
-from warouter.store.roles.compare import OBJECTS, differences, public
+from warouter.store.roles.compare import Difference, differences, missing, public
+from warouter.store.roles.found import Catalogue
 from warouter.store.roles.password import drawn_verifier, password_in
 from warouter.store.roles.rights import literal, quoted
-from warouter.store.stepwise import patiently
+from warouter.store.roles.stepwise import patiently
 
 _PREFIX = re.compile(r"[a-z_][a-z0-9_]{0,39}")
-_OPTIONS_SINCE = 160000  # server_version_num: a membership says what it is good for
-_RESERVED_SINCE = 160000
-EVERYTHING = OBJECTS | {"schema", "database"}
+# PostgreSQL's major version: a membership says what it is good for, and there are connections that
+# can be reserved.
+_OPTIONS_SINCE = 16
 _RECORD = """
 insert into database_role (kind, name) values ($1, $2)
 on conflict (kind) do update set name = excluded.name where database_role.name <> excluded.name"""
@@ -83,10 +83,12 @@ class _Maker:
         self._owner = names[grants.OWNER]
         self._passwords = passwords
         self._said: list[str] = []
-        self._options = connection.get_server_version()[0] * 10000 >= _OPTIONS_SINCE
+        self._options = connection.get_server_version()[0] >= _OPTIONS_SINCE
 
     async def run(self) -> list[str]:
-        name, superuser, makes_roles = await self._connection.fetchrow(_ADMINISTRATOR)
+        row = await self._connection.fetchrow(_ADMINISTRATOR)
+        assert row is not None
+        name, superuser, makes_roles = row
         if not (superuser or makes_roles):
             raise CommandError(
                 f"{name} may not make roles: it lacks CREATEROLE. Run `warouter migrate --roles` as"
@@ -98,7 +100,7 @@ class _Maker:
         await self._take_over(found)
         for kind, role in self._names.items():
             await self._connection.execute(_RECORD, kind, role)
-        if given := await settle(self._connection, self._names, EVERYTHING):
+        if given := await settle(self._connection, self._names):
             self._said.append(f"{given} rights were given or taken.")
         await self._statistics()
         return [*self._said, *await check(self._connection)]
@@ -157,13 +159,13 @@ class _Maker:
 
     async def _statistics(self) -> None:
         """See how long everybody's transactions last; have a connection when there are few."""
-        some = (self._owner, self._names["console"], self._names["reader"])
-        wishes = {"pg_read_all_stats": some}
+        wishes: dict[str, tuple[str, ...]] = {
+            "pg_read_all_stats": (grants.OWNER, "console", "reader")
+        }
         if self._options:
-            keep = ("master", "coreapp")
-            wishes["pg_use_reserved_connections"] = tuple(self._names[kind] for kind in keep)
-        for group, roles in wishes.items():
-            for role in roles:
+            wishes["pg_use_reserved_connections"] = ("master", "coreapp")
+        for group, kinds in wishes.items():
+            for role in (self._names[kind] for kind in kinds):
                 if role in await catalogue.members(self._connection, group):
                     continue
                 try:
@@ -189,15 +191,21 @@ class _Maker:
         self._said.append(said)
 
 
-async def settle(connection: Connection, names: Mapping[str, str], kinds: Collection[str]) -> int:
-    """Give what is missing and take what is too much, to and from objects of these kinds; returns
-    how many differences were mended.
+async def settle(connection: Connection, names: Mapping[str, str]) -> int:
+    """Give what is missing and take what is too much; returns how many differences were mended."""
+    found = await catalogue.read(connection, names)
+    return await _mend(connection, [each for each in differences(names, found) if each.mends])
 
-    Without ``names`` only what everybody may execute is taken.
+
+async def settle_new(connection: Connection, names: Mapping[str, str]) -> None:
+    """As after a migration: give what is missing, and take what everybody may do. A right that is
+    too much stays, since another build may run that needs it.
     """
     found = await catalogue.read(connection, names)
-    wrong = differences(names, found) if names else public(found)
-    mended = [each for each in wrong if each.kind in kinds]
+    await _mend(connection, [*(missing(names, found) if names else ()), *public(found)])
+
+
+async def _mend(connection: Connection, mended: Sequence[Difference]) -> int:
     for each in mended:
         for sql in each.mends:
             # What is not the administrator's to give stays, and is said by a check.

@@ -4,7 +4,9 @@ Journals, cursors, parked rows, dead letters, slots and terms are written by fen
 which run in the name of the owner of the schema; no login has a right to write them itself. Text
 that people wrote (bodies, payloads) and keys (of links, of users) are for those whose work they
 are. A table, a column or a function that comes new is nobody's until it has its place here: a test
-tries each of them as each login. Pure.
+tries each of them as each login.
+
+What an older build needs that may run beside this one stays. Pure.
 """
 
 from __future__ import annotations
@@ -36,6 +38,9 @@ _NODES: _Columns = {
 }
 # The number without its certificate, keys and pin.
 _NUMBER: _Columns = {"account": "one cc phone_number registered_at"}
+
+# How many users of WhatsApp are known, and not who they are.
+_USERS: _Columns = {"contact_identity": "user_id alias"}
 
 # Every process looks at these as it starts.
 _COMMON = "schema_migration format database_role"
@@ -84,11 +89,12 @@ SELECT_COLUMNS: Mapping[str, _Columns] = {
         **{table: columns for table, columns in _JOURNALS.items() if table != "dead_letter"},
         **_NODES,
         **_NUMBER,
+        **_USERS,
         "user_account": "username role must_change created_at",
         "token": "username expires_at created_at",
         "registration": "one cc phone_number asked_at",
     },
-    "reader": {**_JOURNALS, **_NODES, **_NUMBER},
+    "reader": {**_JOURNALS, **_NODES, **_NUMBER, **_USERS},
 }
 UPDATE_COLUMNS: Mapping[str, _Columns] = {
     "webapp": {
@@ -109,8 +115,7 @@ UPDATE_COLUMNS: Mapping[str, _Columns] = {
         "schema_migration": "runs_with",
     },
 }
-# By name. Of several of a name it is the one with most arguments: the others are of older builds,
-# which run under a login of their own until they are gone.
+# By name: all that have it, as builds beside this one may call another of them.
 _ALIVE = "beat register_node say_leaving write_report"
 EXECUTE: Mapping[str, str] = {
     "webapp": f"{_ALIVE} audit_add ask_for_gc attempt_failed attempt_spread add_media receive_cloud"
@@ -132,9 +137,6 @@ NOBODY_EXECUTES = (
     " next_event_seq record_issues record_parked_events record_parked_messages record_rare"
 )
 NOBODY_READS = "request_key cloud_unmatched cloud_quarantine cloud_share"
-# What may be named here before the migration that makes it: none.
-NOT_YET: frozenset[str] = frozenset()
-
 WHOLE: Mapping[str, Mapping[str, str]] = {
     "select": SELECT,
     "insert": INSERT,

@@ -5,11 +5,9 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from itertools import groupby
 from typing import NamedTuple
-
-from warouter.store.roles import grants
 
 PUBLIC = "public"  # everybody; no login can have this name
 
@@ -22,44 +20,6 @@ class Right(NamedTuple):
     kind: str
     name: str
     column: str = ""
-
-
-class Function(NamedTuple):
-    """``signature`` as PostgreSQL writes it; ``settings`` are those that it sets for itself."""
-
-    signature: str
-    name: str
-    arguments: int
-    owner: str
-    definer: bool
-    settings: tuple[str, ...]
-
-
-def declared(
-    names: Mapping[str, str], schema: str, database: str, functions: Sequence[Function]
-) -> frozenset[Right]:
-    """The rights of ``store.roles.grants``; ``names`` are the logins by kind."""
-    newest = _newest(functions)
-    found = []
-    for kind in grants.KINDS:
-        login = names[kind]
-        found.append(Right(login, "connect", "database", database))
-        found.append(Right(login, "usage", "schema", schema))
-        for privilege, tables in grants.WHOLE.items():
-            found += [Right(login, privilege, "table", t) for t in tables.get(kind, "").split()]
-        for privilege, columns in grants.COLUMNS.items():
-            for table, some in columns.get(kind, {}).items():
-                found += [Right(login, privilege, "table", table, one) for one in some.split()]
-        for name in grants.EXECUTE[kind].split():
-            if name in newest or name not in grants.NOT_YET:
-                signature = newest[name].signature
-                found.append(Right(login, "execute", "function", signature))
-    return frozenset(found)
-
-
-def _newest(functions: Sequence[Function]) -> dict[str, Function]:
-    """Of several functions of a name the one with most arguments."""
-    return {each.name: each for each in sorted(functions, key=lambda one: one.arguments)}
 
 
 def words(right: Right) -> str:
