@@ -26,7 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build docs demo apt test test-second check lint fuzz bench bench-e2e bench-wide size lock clean
-.PHONY: bench-cloud bench-docs bench-idle bench-peers test-large test-outside
+.PHONY: bench-cloud bench-docs bench-idle bench-peers test-large test-outside test-trust
 .PHONY: upgrade chaos-short chaos chaos-mutants chaos-clocks chaos-calm chaos-power simulate
 
 help: ## show this list
@@ -75,6 +75,10 @@ test-outside: setup ## let programs of others read, write and judge the Cloud AP
 	else $(MAKE) --silent $(WITNESSES)/installed && META_OPENAPI="$(META_OPENAPI)" \
 		WITNESSES=$(WITNESSES) $(BIN)/python -m pytest --numprocesses=$$(nproc) --dist=loadgroup \
 		--durations=5 --durations-min=5 tests/outside; fi
+
+test-trust: setup $(VENV)-test/installed ## trust: what is longer than `make test` bears (TRUST="-k rotat")
+	$(VENV)-test/bin/python -m pytest --numprocesses=$$(nproc) --dist=loadgroup \
+		--durations=5 --durations-min=5 tests/trust $(TRUST)
 
 simulate: setup ## run whole clusters on virtual time under drawn faults (SEEDS=10000 UPSTREAM=both FIRST=0 JOBS=2)
 	$(BIN)/python -m tests.campaigns.simulation --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),0) --jobs $(or $(JOBS),2) --upstream $(or $(UPSTREAM),both)

@@ -146,7 +146,7 @@ async def check_support(business: Business) -> None:
         assert node["os_name"]
         assert node["free_space_data"] > 0
         assert node["schema"]["message"] >= 8
-        assert "WA_API_KEY=***" in node["env"]
+        assert "WA_API_KEY_FILE=***" in node["env"]  # where `warouter up` keeps it
         assert node["socket_conn"] == ("UP" if node["role"] == "coreapp" else "UNK")
 
 
@@ -233,9 +233,10 @@ async def provoke(business: Business) -> list[bytes]:
 
 
 def said_by(folder: Path, cluster: Cluster) -> dict[str, bytes]:
-    """Logs and command lines of everything that runs here."""
+    """Logs and command lines of everything that runs here, and the environment of our processes."""
     said = {str(p): p.read_bytes() for p in folder.rglob("*.log")}
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+    environments = [Path(f"/proc/{p.pid}/environ") for p in cluster.processes.values()]
+    for entry in (*Path("/proc").glob("[0-9]*/cmdline"), *environments):
         try:
             said[str(entry)] = entry.read_bytes()
         except OSError:  # it has ended

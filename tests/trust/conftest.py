@@ -1,0 +1,1 @@
+"""What is longer than `make test` bears: `make test-trust` runs it."""
