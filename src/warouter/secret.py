@@ -10,10 +10,11 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from warouter.config import api_keys_of
 from warouter.errors import ConfigError
 from warouter.log import Outage
 from warouter.variables import Source
@@ -94,6 +95,13 @@ def lines_of(text: str) -> tuple[str, ...]:
     if not all(line.isprintable() for line in found):
         raise ValueError("it has a control character")
     return found
+
+
+def api_keys(source: Source) -> Callable[[], Sequence[str]]:
+    """What gives the API keys of the moment, none if there is no source. ConfigError at first."""
+    if not source.value and not source.path:
+        return tuple
+    return Followed("WA_API_KEY", source, api_keys_of).now
 
 
 def look(path: str) -> tuple[int, ...]:

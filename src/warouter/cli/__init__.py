@@ -33,6 +33,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -92,6 +93,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run a command; any error ends in one sentence and an exit code."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold keys and passwords
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:

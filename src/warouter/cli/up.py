@@ -19,6 +19,7 @@ from warouter.local.cluster import Cluster
 from warouter.local.counts import cores, webapps_for
 from warouter.local.description import NAME
 from warouter.local.options import CLOUD, SIMULATOR, UPSTREAMS, Options
+from warouter.secret import api_keys
 from warouter.upstream.cloud.secrets import Secrets
 
 _NEXT_LINE = "\n" + 11 * " "
@@ -83,8 +84,9 @@ def up(
     """
     kind = "cloud" if upstream == CLOUD else "simulator"
     settings = load({**os.environ, "WAROUTER_UPSTREAM": kind})
+    api_keys(settings.api_key_source)  # refused here, not by the first process
     if upstream == CLOUD:
-        Secrets(settings.cloud)  # refused here, not by the first process
+        Secrets(settings.cloud)
         for warning in settings.cloud.warnings():
             click.echo(warning, err=True)
     for name in unknown_names(os.environ):

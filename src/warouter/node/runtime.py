@@ -130,7 +130,6 @@ async def _until_told(main: Callable[[asyncio.Event, Notifier], Awaitable[None]]
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     _allow_many_files()
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold keys and passwords
     if os.environ.get("WAROUTER_STOP_ON_EOF"):
         # Started by `warouter up`: stop in order when that was killed and its pipe is closed.
         loop.add_reader(0, stop.set)

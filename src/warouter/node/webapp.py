@@ -22,7 +22,7 @@ from warouter.api.messages.fastpath import FastPath
 from warouter.api.profile.cloud import CloudProfile
 from warouter.api.profile.local import LocalProfile
 from warouter.api.profile.port import ProfileStore
-from warouter.config import Settings, api_keys_of, networks
+from warouter.config import Settings, networks
 from warouter.errors import CommandError, ConfigError, OutcomeUnknown
 from warouter.http.edge import Edge
 from warouter.http.meter import Meter
@@ -43,7 +43,7 @@ from warouter.node.runtime import Identity, cancel, check_database, run_until
 from warouter.node.settings import SettingsFollower
 from warouter.node.settings_webapp import WebappSettings
 from warouter.node.webhooks import Webhooks
-from warouter.secret import Followed
+from warouter.secret import api_keys
 from warouter.store.account.accounts import Accounts
 from warouter.store.account.photo import Photos
 from warouter.store.account.registration import Registrations
@@ -76,7 +76,7 @@ def api_config(settings: Settings) -> ApiConfig:
         allow_http_webhook=settings.webhook_allow_http,
         allow_private=tuple(networks(settings.allow_private)),
         webhook_ports=settings.allowed_webhook_ports,
-        api_keys=_api_keys(settings),
+        api_keys=api_keys(settings.api_key_source),
         multiconnect=settings.multiconnect,
         shards_cert="never" if settings.shards_cert == "never" else "after-7-days",
         trusted_proxies=tuple(networks(settings.trusted_proxies, "WAROUTER_TRUSTED_PROXIES")),
@@ -84,13 +84,6 @@ def api_config(settings: Settings) -> ApiConfig:
         any_cert=settings.upstream == "cloud",
         options=settings.upstream == "cloud",
     )
-
-
-def _api_keys(settings: Settings) -> Callable[[], Sequence[str]]:
-    source = settings.api_key_source
-    if not source.value and not source.path:
-        return tuple
-    return Followed("WA_API_KEY", source, api_keys_of).now
 
 
 def limits(settings: Settings) -> Limits:
