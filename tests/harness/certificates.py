@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -30,15 +29,15 @@ def alone(name: str = "localhost") -> Pair:
 def issued(
     authority: CA,
     *,
+    name: str = "localhost",
     begins: float = -1,
     ends: float = 30,
     key_type: KeyType = KeyType.ECDSA,
-    hosts: Sequence[str] = ("localhost", "127.0.0.1"),
 ) -> Pair:
-    """For localhost, or for ``hosts``; ``begins`` and ``ends`` are days from now."""
+    """For ``name`` and 127.0.0.1; ``begins`` and ``ends`` are days from now."""
     now = datetime.now(UTC)
     leaf = authority.issue_cert(
-        *hosts,
+        *(name, "127.0.0.1"),
         not_before=now + timedelta(days=begins),
         not_after=now + timedelta(days=ends),
         key_type=key_type,

@@ -9,6 +9,7 @@ doubts    messages in doubt or held, and a number that is stopped
 number    the number that the Cloud API serves
 trust     who is connected, under which login, and whether in TLS
 sessions  the facts of that
+permitted statements that not every login has the right to
 peer      the server at the other end of a session in TLS
 exposure  what `warouter check` asks besides
 server    the facts of that
