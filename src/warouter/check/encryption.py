@@ -66,7 +66,7 @@ def _http_allowed(facts: Facts) -> Iterator[str]:
 
 
 def _link_clear(facts: Facts) -> Iterator[str]:
-    bare = [one.name for one in facts.known.trust.distant if not one.pinned]
+    bare = [one.name for one in facts.known.trust.distant if one.pinned is False]
     if bare:
         yield f"The links of {several(bare)} have no certificate: messages cross the network bare."
 

@@ -110,7 +110,11 @@ def _unseen(facts: Facts) -> Iterator[str]:
             f"The login {database.trust.login} is not shown where {database.trust.unseen} of"
             f" {database.trust.sessions} sessions come from, and whether in TLS."
         )
-    hidden = [*database.server.unseen, *(["setting"] if database.webhook is None else [])]
+    hidden = [
+        *database.server.unseen,
+        *(["setting"] if database.webhook is None else []),
+        *(["node.fingerprint"] if any(n.pinned is None for n in database.trust.distant) else []),
+    ]
     if hidden:
         yield f"The login {database.trust.login} may not read {', '.join(hidden)}."
 

@@ -22,6 +22,8 @@ def _logins(trust: Trust) -> str:
     if trust.shared is not None:
         return f"one login for all ({_named(trust.shared)})"
     used = [login for login in trust.logins if login.kinds]
+    if used and all(len(login.kinds) == 1 and _named(login) == login.name for login in used):
+        return "a login for each kind of process"
     said = ", ".join(f"{_named(login)} of {listed(login.kinds)}" for login in used)
     return f"logins {said}" if said else ""
 
@@ -43,6 +45,8 @@ def _sessions(trust: Trust) -> str:
 def _links(trust: Trust) -> str:
     if not any(node.role == "coreapp" for node in trust.nodes):
         return ""
+    if any(node.pinned is None for node in trust.distant):
+        return f"links not shown to {trust.login}"
     bare = sum(not node.pinned for node in trust.distant)
     if bare:
         return f"{bare} link{'s' if bare > 1 else ''} without TLS"

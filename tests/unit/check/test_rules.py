@@ -112,6 +112,7 @@ FAR_SIMULATOR = {"WAROUTER_UPSTREAM_ADDRESS": "sim.internal:6260"}
 HIDDEN = (node("webapp", unseen=3), *COREAPPS, *OTHERS[1:])
 CLEAR = (node("webapp", clear=2), *COREAPPS, *OTHERS[1:])
 BARE = (node("coreapp", 1, pinned=False), *COREAPPS[1:], *OTHERS)
+UNPINNED = (node("coreapp", 1, pinned=None), *COREAPPS[1:], *OTHERS)
 OLDER_BUILD = (node("webapp", version="0.9"), *COREAPPS, *OTHERS[1:])
 ONE_MASTER = (*COREAPPS, *OTHERS[:2])
 
@@ -185,6 +186,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("unseen", {"trust": {"programs": HIDDEN}}, "3 of 18 sessions"),
     ("unseen", {"server": {"unseen": ("pg_authid",)}}, "pg_authid"),
     ("unseen", {"database": {"webhook": None}}, "setting"),
+    ("unseen", {"trust": {"programs": UNPINNED}}, "node.fingerprint"),
 ]
 
 

@@ -63,6 +63,16 @@ UNSEEN = (node("coreapp", unseen=4, host="10.0.0.1", pinned=True), *FAR[1:])
             "4 of 12 database sessions not shown to wa · links TLS pinned · run warouter check",
         ),
         (
+            {"programs": (node("coreapp", host="10.0.0.1", pinned=None),)},
+            "one login for all (wa) · database sessions in TLS or local · links not shown to wa ·"
+            " run warouter check",
+        ),
+        (
+            {"logins": tuple(login(f"wa_{kind}", kind) for kind in ALL)},
+            "a login for each kind of process · database sessions in TLS or local · links on this"
+            " host · run warouter check",
+        ),
+        (
             {"programs": (), "logins": ()},
             "database sessions in TLS or local · run warouter check",
         ),

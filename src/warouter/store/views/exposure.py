@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import asyncpg
 import msgspec
 
 from warouter.app_settings import APPLICATION, EXTERNAL_CERTIFICATE, WEBHOOK_CA
 from warouter.store import server_settings
 from warouter.store.database import Connection, settings_found
+from warouter.store.views.permitted import permitted
 from warouter.store.views.server import Server
 from warouter.store.views.status import DATABASE_SQL
 from warouter.stored import decoded
@@ -20,6 +20,7 @@ from warouter.stored import decoded
 _SERVER = """
 select current_setting('server_version') as version,
        current_setting('password_encryption') as password_encryption,
+       current_setting('max_connections')::integer as max_connections,
        current_setting('superuser_reserved_connections')::integer
            + coalesce(current_setting('reserved_connections', true), '0')::integer as reserved,
        pg_size_bytes(current_setting('shared_buffers')) as shared_buffers,
@@ -49,16 +50,16 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
 async def read_server(connection: Connection) -> Server:
     """Read it; raises asyncpg's errors but for what may not be read."""
     row = await connection.fetchrow(_SERVER)
-    held = await connection.fetchrow(DATABASE_SQL)
     assert row is not None
-    assert held is not None
     found = await settings_found(connection, list(server_settings.WARNED))
     unseen: list[str] = []
+    held = await permitted(connection, DATABASE_SQL)
+    if held is None:
+        unseen.append("sessions")
     return Server(
         **row,
-        max_connections=held["most"],
-        oldest_transaction_s=held["held_s"],
-        oldest_transaction_by=held["held_by"] or "unnamed",
+        oldest_transaction_s=held[0]["held_s"] if held else 0.0,
+        oldest_transaction_by=(held[0]["held_by"] if held else "") or "unnamed",
         dangers=tuple(server_settings.dangers(found)),
         shards=await _value(connection, _SHARDS, "shard_map", unseen),
         schema=await _value(connection, _SCHEMA, "schema_migration", unseen),
@@ -71,7 +72,7 @@ async def read_server(connection: Connection) -> Server:
 async def read_stored(connection: Connection) -> Stored | None:
     """The settings; None if this login may not read them."""
     names = [APPLICATION, EXTERNAL_CERTIFICATE, WEBHOOK_CA]
-    rows = await _rows(connection, _SETTINGS, names)
+    rows = await permitted(connection, _SETTINGS, names)
     if rows is None:
         return None
     found = {row["name"]: decoded(row["value"]) for row in rows}
@@ -85,7 +86,7 @@ async def read_stored(connection: Connection) -> Stored | None:
 async def _names(
     connection: Connection, sql: str, table: str, unseen: list[str]
 ) -> tuple[str, ...] | None:
-    rows = await _rows(connection, sql)
+    rows = await permitted(connection, sql)
     if rows is None:
         unseen.append(table)
         return None
@@ -93,18 +94,8 @@ async def _names(
 
 
 async def _value(connection: Connection, sql: str, table: str, unseen: list[str]) -> int:
-    rows = await _rows(connection, sql)
+    rows = await permitted(connection, sql)
     if not rows:
         unseen.append(table)
         return 0
     return int(rows[0][0] or 0)
-
-
-async def _rows(connection: Connection, sql: str, *arguments: Any) -> list[Any] | None:
-    """The rows, None where the right is missing: a transaction around it goes on."""
-    try:
-        async with connection.transaction():
-            rows: list[Any] = await connection.fetch(sql, *arguments)
-            return rows
-    except asyncpg.InsufficientPrivilegeError:
-        return None

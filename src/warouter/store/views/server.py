@@ -22,4 +22,4 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     schema: int
     md5: tuple[str, ...] | None  # logins with sessions here whose password is stored as MD5
     default_passwords: tuple[str, ...] | None  # users of the API that never set another one
-    unseen: tuple[str, ...]  # tables
+    unseen: tuple[str, ...]  # tables and functions

@@ -26,7 +26,8 @@ class Sessions(msgspec.Struct, frozen=True, kw_only=True):
     role: str = ""  # webapp, coreapp or master
     version: str = ""
     host: str = ""
-    pinned: bool = False  # its row has the fingerprint of a certificate
+    # Whether its row has the fingerprint of a certificate; None if that is not shown.
+    pinned: bool | None = False
 
 
 class Login(msgspec.Struct, frozen=True, kw_only=True):

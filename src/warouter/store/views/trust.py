@@ -5,7 +5,12 @@ Reads what any login may read, and says what it was not shown.
 
 from __future__ import annotations
 
+from collections.abc import Set
+from typing import Any
+from uuid import UUID
+
 from warouter.store.database import Connection
+from warouter.store.views.permitted import permitted
 from warouter.store.views.sessions import Login, Sessions, Trust
 
 _PROGRAMS = """
@@ -14,7 +19,7 @@ select case when n.name is not null then n.name
             else coalesce(nullif(a.application_name, ''), 'unnamed') end as name,
        a.usename::text as login,
        coalesce(n.role, '') as role, coalesce(n.version, '') as version,
-       coalesce(n.host, '') as host, n.fingerprint is not null as pinned,
+       coalesce(n.host, '') as host, n.incarnation,
        count(*) as sessions,
        count(*) filter (where a.client_addr is not null and not coalesce(s.ssl, false)
                           and not (a.client_addr <<= '127.0.0.0/8' or a.client_addr <<= '::1/128'))
@@ -28,6 +33,7 @@ select case when n.name is not null then n.name
  where a.datname = current_database()
    and coalesce(a.backend_type, 'client backend') = 'client backend'
  group by 1, 2, 3, 4, 5, 6 order by 1, 2"""
+_PINNED = "select incarnation from node where fingerprint is not null"
 _LOGINS = """
 select r.rolname::text as name, r.rolsuper as superuser,
        not r.rolsuper and pg_has_role(r.oid, s.nspowner, 'usage') as owner
@@ -43,7 +49,9 @@ async def read_trust(connection: Connection) -> Trust:
     """Read it; raises asyncpg's errors."""
     own = await connection.fetchrow(_OWN)
     assert own is not None
-    programs = tuple(Sessions(**row) for row in await connection.fetch(_PROGRAMS))
+    found = await permitted(connection, _PINNED)
+    pinned = None if found is None else {row["incarnation"] for row in found}
+    programs = tuple(_sessions(row, pinned) for row in await connection.fetch(_PROGRAMS))
     names = sorted({one.login for one in programs})
     logins = tuple(
         Login(
@@ -55,3 +63,9 @@ async def read_trust(connection: Connection) -> Trust:
         for row in await connection.fetch(_LOGINS, names)
     )
     return Trust(login=own["login"], tls=own["tls"], programs=programs, logins=logins)
+
+
+def _sessions(row: Any, pinned: Set[UUID] | None) -> Sessions:
+    fields = dict(row)
+    incarnation = fields.pop("incarnation")
+    return Sessions(**fields, pinned=None if pinned is None else incarnation in pinned)
