@@ -34,7 +34,7 @@ _JOURNALS: _Columns = {
 # Nodes without the keys of their links.
 _NODES: _Columns = {
     "node": "incarnation name role host port version hash_name hash_version pid started_at leaving"
-    " upstream"
+    " upstream fingerprint"
 }
 # The number without its certificate, keys and pin.
 _NUMBER: _Columns = {"account": "one cc phone_number registered_at"}
@@ -50,23 +50,25 @@ _SHOWN = (
     " cloud_path cloud_pause"
 )
 
+_AUDIT = "audit audit_pending audit_chain"
+
 SELECT: Mapping[str, str] = {
     "webapp": f"{_COMMON} {_SHARED} {_SHOWN} node user_account token attempt setting account"
-    " registration contact profile_photo sticker_pack sticker media media_total audit cloud_switch"
+    " registration contact profile_photo sticker_pack sticker media media_total cloud_switch"
     " cloud_unreachable contact_identity contact_key",
     "coreapp": f"{_COMMON} slot shard_map node change setting message event parked_message"
     " parked_event dead_letter send_cursor event_cursor send_issue upstream_id cloud_inbox"
     " cloud_unheard cloud_unreachable cloud_path cloud_number cloud_pause cloud_held"
     " contact_identity contact_key media media_total",
     "master": f"{_COMMON} {_SHARED}",
-    "console": f"{_COMMON} {_SHARED} {_SHOWN} dead_letter audit",
-    "reader": f"{_COMMON} {_SHARED} {_SHOWN} audit",
+    "console": f"{_COMMON} {_SHARED} {_SHOWN} {_AUDIT} dead_letter attempt",
+    "reader": f"{_COMMON} {_SHARED} {_SHOWN} {_AUDIT}",
 }
 INSERT: Mapping[str, str] = {
     "webapp": "user_account token attempt setting account registration contact profile_photo"
-    " sticker_pack sticker shard_request cloud_switch cloud_notice audit",
+    " sticker_pack sticker shard_request cloud_switch cloud_notice",
     "coreapp": "cloud_unreachable cloud_held cloud_number",
-    "console": "user_account audit",
+    "console": "user_account",
 }
 UPDATE: Mapping[str, str] = {
     "webapp": "user_account attempt setting account registration contact profile_photo sticker_pack"
@@ -75,14 +77,14 @@ UPDATE: Mapping[str, str] = {
 }
 DELETE: Mapping[str, str] = {
     "webapp": "user_account token attempt setting account registration profile_photo sticker_pack"
-    " sticker media report cloud_path audit",
+    " sticker media report cloud_path",
     "coreapp": "cloud_pause media report",
     "master": "report",
-    "console": "user_account token account registration",
+    "console": "user_account token attempt account registration",
 }
 # Rights to single columns, where the whole table would be too much.
 SELECT_COLUMNS: Mapping[str, _Columns] = {
-    "webapp": _JOURNALS,
+    "webapp": {**_JOURNALS, "audit": "id"},
     "coreapp": {"report": "incarnation"},
     "master": {**_NODES, "send_issue": "slot", "cloud_inbox": "slot", "report": "incarnation"},
     "console": {
@@ -96,6 +98,9 @@ SELECT_COLUMNS: Mapping[str, _Columns] = {
     },
     "reader": {**_JOURNALS, **_NODES, **_NUMBER, **_USERS},
 }
+# A trigger gives each row of the audit log its number, time and hash.
+_WRITTEN: _Columns = {"audit": "actor action subject source outcome of"}
+INSERT_COLUMNS: Mapping[str, _Columns] = {"webapp": _WRITTEN, "console": _WRITTEN}
 UPDATE_COLUMNS: Mapping[str, _Columns] = {
     "webapp": {
         "shard_request": "state details ended_at",
@@ -105,7 +110,6 @@ UPDATE_COLUMNS: Mapping[str, _Columns] = {
         # For locks of rows only.
         "change": "version",
         "media": "created_at",
-        "audit": "subject outcome",
     },
     "coreapp": {"media": "created_at"},
     "console": {
@@ -118,7 +122,7 @@ UPDATE_COLUMNS: Mapping[str, _Columns] = {
 # By name: all that have it, as builds beside this one may call another of them.
 _ALIVE = "beat register_node say_leaving write_report"
 EXECUTE: Mapping[str, str] = {
-    "webapp": f"{_ALIVE} audit_add ask_for_gc attempt_failed attempt_spread add_media receive_cloud"
+    "webapp": f"{_ALIVE} audit_add prune_audit ask_for_gc attempt_failed attempt_spread add_media receive_cloud"
     " keep_keys keep_unreadable touch_cloud_path status_said sessions",
     "coreapp": f"{_ALIVE} beat_with_moves unwritable append_messages append_issued append_requests"
     " append_events record_progress open_slots renew_epochs hand_over release_slots quiet_slots"
@@ -133,7 +137,7 @@ EXECUTE: Mapping[str, str] = {
 }
 # What functions call of each other, what triggers call, and what functions alone look at.
 NOBODY_EXECUTES = (
-    "bump change_owner doubt_heads end_sessions held_slots hold_term lead_event_lanes media_gone"
+    "audit_append audit_hash audit_keep audit_move_sums bump change_owner doubt_heads end_sessions held_slots hold_term lead_event_lanes media_gone"
     " next_event_seq record_issues record_parked_events record_parked_messages record_rare"
 )
 NOBODY_READS = "request_key cloud_unmatched cloud_quarantine cloud_share"
@@ -145,5 +149,6 @@ WHOLE: Mapping[str, Mapping[str, str]] = {
 }
 COLUMNS: Mapping[str, Mapping[str, _Columns]] = {
     "select": SELECT_COLUMNS,
+    "insert": INSERT_COLUMNS,
     "update": UPDATE_COLUMNS,
 }
