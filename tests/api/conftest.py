@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from tests.harness.audit import forget
 from tests.harness.api import ADMIN_HASH, USER_HASH, Api, Webapp, serve, user_of
 from tests.harness.edge import Front, Open
 from tests.harness.integration import UPSTREAMS, Integration, installed
@@ -75,7 +76,7 @@ def grouped(name: str) -> list[Any]:
 
 
 TABLES = (
-    *("token", "user_account", "setting", "account", "registration", "attempt", "audit"),
+    *("token", "user_account", "setting", "account", "registration", "attempt"),
     *("profile_photo", "sticker_pack", "media"),
 )
 
@@ -85,6 +86,7 @@ async def pool(database: Settings) -> AsyncIterator[asyncpg.Pool]:
     pool = await create_pool(database, "test", 8)
     for table in TABLES:
         await pool.execute(f"delete from {table}")
+    await forget(pool)
     yield pool
     await pool.close()
 

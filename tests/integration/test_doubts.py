@@ -13,7 +13,7 @@ import pytest
 from tests.harness.shell import command, printed, refused
 from warouter.config import Settings
 from warouter.message_id import mint, text_of
-from warouter.store.audit import read_audit
+from warouter.store.views.audit import read_audit
 from warouter.store.views import attempts, doubts
 from warouter.store.views.trace import Trace
 

@@ -91,7 +91,7 @@ async def written(postgres: Postgres) -> AsyncIterator[asyncpg.Connection]:
     await admin.execute("create database from_schema")
     await admin.close()
     connection = await asyncpg.connect(postgres.dsn("from_schema"))
-    await connection.execute("create schema warouter; set search_path to warouter")
+    await connection.execute("create schema warouter; set search_path to warouter, pg_temp")
     await connection.execute("set check_function_bodies = off")  # their tables come after them
     for path in (*FUNCTIONS.glob("*.sql"), *TABLES.glob("*.sql")):
         await connection.execute(path.read_text("utf-8"))

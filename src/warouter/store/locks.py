@@ -10,7 +10,8 @@ TERM = 7702
 SLOT = 7703
 ALIVE = 7704
 MIGRATE = 7705
-AUDIT = 7706  # in function audit_add
+AUDIT = 7706  # in functions audit_add and prune_audit
 IDENTITY = 7707  # in function learn_identities
 
 CHANNEL = "warouter"  # NOTIFY: a hint that something named in the payload changed
+AUDIT_CHANNEL = "warouter_audit"  # the same for the audit log, by audit_append

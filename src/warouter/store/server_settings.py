@@ -82,7 +82,7 @@ def startup(application: str, schema: str, **own: str) -> dict[str, str]:
     """The settings that a session sets at its start; ``own``
     are its limits where PINNED has none.
     """
-    named = {_NAME: application, "search_path": schema}
+    named = {_NAME: application, "search_path": f"{schema}, pg_temp"}
     return {**PINNED, **TCP, **NEWER, **named, **own}
 
 

@@ -18,13 +18,14 @@ from warouter.message_id import text_of
 from warouter.store import history
 from warouter.store.account.contacts import ContactStore
 from warouter.store.account.logins import Logins
-from warouter.store.audit import Audit, read_audit
+from warouter.store.audit import Audit
 from warouter.store.bounded import fetcher
 from warouter.store.dead_letters import Selection, count, find
 from warouter.store.election import LeaderSession
 from warouter.store.journal import Journal
 from warouter.store.journal.progress import Wire
 from warouter.store.views import backlog, stats
+from warouter.store.views.audit import read_audit
 from warouter.store.views.trace import read_trace
 
 ME = UUID(int=6)

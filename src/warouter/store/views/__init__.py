@@ -8,4 +8,6 @@ trace     every step of one message
 doubts    messages in doubt or held, and a number that is stopped
 number    the number that the Cloud API serves
 attempts  the requests of one message to the Cloud API
+audit     the audit log, as entries and row by row
+chain     whether its rows continue one another
 """

@@ -37,8 +37,10 @@ create table attempt (
 );
 create index attempt_since on attempt (since);
 
--- Who did what that matters, from where, and how it ended ('begun' if a process died in it). Equal
--- refusals, and equal log-ins, are one row a minute, see audit_add.
+-- Who did what that matters, from where, and how it ended. Rows are only ever added, see audit_keep,
+-- and each has the hash of the one before it in its own. An action has one row when it begins
+-- ('begun') and one when it has ended; without the latter, a process died in it. Equal refusals, and
+-- equal log-ins, are one row a minute, see audit_add.
 create table audit (
     id      bigint generated always as identity primary key,
     at      timestamptz not null default clock_timestamp(),
@@ -48,8 +50,44 @@ create table audit (
     source  text not null,                           -- the address that the request came from
     outcome text not null,
     times   integer not null default 1,
-    since   timestamptz                              -- when the minute (or hour) of a sum began
+    since   timestamptz,                             -- when the first of a sum came
+    of      bigint,                                  -- the first row of the action that ended with this
+    hash    bytea                                    -- null: from before 0031
 );
 create index audit_at on audit (at);
 create index audit_sum on audit (since, actor) where since is not null;
 create index audit_refused on audit (since) where since is not null and outcome <> 'done';
+create trigger audit_append before insert on audit
+    for each row execute function audit_append();
+create trigger audit_keep before update or delete on audit
+    for each row execute function audit_keep();
+create trigger audit_keep_all before truncate on audit
+    for each statement execute function audit_keep();
+
+-- Sums of equal refusals and log-ins whose minute, or hour, is not over. Written by audit_add.
+create table audit_pending (
+    since   timestamptz not null,                    -- when the minute, or hour, began
+    actor   text not null,
+    action  text not null,
+    source  text not null,
+    outcome text not null,
+    times   integer not null,
+    first   timestamptz not null default clock_timestamp(),
+    until   timestamptz not null,
+    primary key (since, actor, action, source, outcome)
+);
+
+-- Both ends of the chain, in one row: the newest row of the audit log, and the anchor, which is the
+-- last row that retention deleted. Only the functions of the audit log write it.
+create table audit_chain (
+    one          boolean primary key default true check (one),
+    began_after  bigint not null,                    -- rows up to here are from before the chain
+    tail_id      bigint not null,
+    tail_hash    bytea not null,
+    head_id      bigint not null,
+    head_hash    bytea not null,
+    pruned_by    xid8,                               -- the transaction that moved the anchor last
+    check (began_after <= tail_id and tail_id <= head_id)
+);
+insert into audit_chain (began_after, tail_id, tail_hash, head_id, head_hash)
+values (0, 0, sha256(''), 0, sha256(''));

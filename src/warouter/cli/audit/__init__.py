@@ -1,0 +1,126 @@
+"""``warouter audit``: the audit log, with actor, source and outcome of each action.
+
+verify   whether the log's chain of hashes holds
+follow   each row as it is written
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import msgspec
+import uvloop
+from rich.table import Table
+from rich.text import Text
+
+from warouter.cli.audit.follow import follow
+from warouter.cli.audit.verify import verify
+from warouter.cli.database import connected, console, settings_of
+from warouter.cli.nodes import data_dir_option
+from warouter.config import Settings
+from warouter.store.views.audit import Entry, read_audit
+from warouter.store.views.chain import Row
+
+APPLICATION = "warouter audit"
+PIPE_COLUMNS = 140
+COLUMNS = ("at (UTC)", "who", "what", "about", "from", "outcome", "times")
+_KNOWN = re.compile(r"([0-9]{1,18}):([0-9a-f]{64})")
+
+
+def _noted(_context: object, _option: object, texts: tuple[str, ...]) -> list[tuple[int, str]]:
+    found = [_KNOWN.fullmatch(text) for text in texts]
+    if wrong := [text for text, match in zip(texts, found, strict=True) if match is None]:
+        raise click.BadParameter(f"{wrong[0]!r} is not ID:HASH as --verify prints it.")
+    return [(int(match[1]), match[2]) for match in found if match is not None]
+
+
+@click.command()
+@data_dir_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+@click.option(
+    "--last",
+    default=50,
+    show_default=True,
+    type=click.IntRange(1, 1_000_000),
+    help="Number of entries, newest first.",
+)
+@click.option("--verify", "verifies", is_flag=True, help="Check the chain of hashes instead.")
+@click.option(
+    "--known",
+    multiple=True,
+    metavar="ID:HASH",
+    callback=_noted,
+    help="With --verify: a row of an earlier --verify must still stand as it was.",
+)
+@click.option("--follow", "follows", is_flag=True, help="Print each row as it comes, until Ctrl-C.")
+@click.option(
+    "--since",
+    metavar="ID",
+    type=click.IntRange(0, 1 << 62),
+    help="With --follow: begin behind this row instead of behind the newest.",
+)
+def audit(
+    data_dir: Path | None,
+    as_json: bool,
+    last: int,
+    verifies: bool,
+    known: list[tuple[int, str]],
+    follows: bool,
+    since: int | None,
+) -> None:
+    """Show log-ins, refusals, and changes by administrators.
+
+    Equal log-ins and refusals are one row a minute, with how many they were; one that may still
+    grow is marked. --verify and --follow are about the rows as they are stored: an action has one
+    when it begins and another one (`of` the first) when it has ended.
+
+    Reads the database that WA_DB_* names, or that of a local cluster: --data-dir, else
+    ./warouter-data if there is one.
+    """
+    if (verifies and follows) or (known and not verifies) or (since is not None and not follows):
+        raise click.UsageError("--known goes with --verify, --since with --follow; one of the two.")
+    settings = settings_of(data_dir)
+    if verifies:
+        click.echo(uvloop.run(verify(settings, known)))
+    elif follows:
+        uvloop.run(follow(settings, since, _print_json if as_json else _print))
+    else:
+        entries = uvloop.run(_read(settings, last))
+        if as_json:
+            for entry in entries:
+                click.echo(msgspec.json.encode(entry))
+        else:
+            _show(entries)
+
+
+async def _read(settings: Settings, most: int) -> list[Entry]:
+    async with connected(settings, APPLICATION) as connection:
+        return await read_audit(connection, most)
+
+
+def _plain(text: str) -> str:
+    """The text without terminal control characters, since it may quote clients."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _show(entries: list[Entry]) -> None:
+    table = Table(*COLUMNS, box=None, pad_edge=False)
+    for entry in entries:
+        *texts, pending = msgspec.structs.astuple(entry)
+        if pending:
+            texts[-1] = f"pending {texts[-1]}"
+        table.add_row(*(Text(_plain(str(value))) for value in texts))
+    console(PIPE_COLUMNS).print(table)
+
+
+def _print(row: Row) -> None:
+    about = f"end of {row.of}" if row.of is not None else f"times {row.times}"
+    texts = (row.actor, row.action, row.subject, row.source, row.outcome)
+    words = (str(row.id), row.at, *(_plain(text) for text in texts if text), about, row.hash)
+    click.echo("  ".join(words))
+
+
+def _print_json(row: Row) -> None:
+    click.echo(msgspec.json.encode(row))
