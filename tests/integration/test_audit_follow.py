@@ -1,0 +1,206 @@
+"""``warouter audit --follow``: each row once and in order, whatever the database goes through."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+
+import asyncpg
+import msgspec
+import pytest
+
+from tests.harness import prepared
+from tests.harness.audit import by_force
+from tests.harness.shell import refused
+from tests.harness.wait import PATIENCE, Watch, soon
+from warouter.cli.audit.follow import Follower, follow
+from warouter.config import Settings, load
+from warouter.errors import CommandError
+from warouter.local.postgres import Postgres
+from warouter.store.audit import DONE, Audit, record
+from warouter.store.database import create_pool
+from warouter.store.views.audit import read_ends
+from warouter.store.views.chain import Chain, ChainBroken, Row
+
+HERE = "203.0.113.9"
+
+
+class Seen:
+    """What a follower printed."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.watch = Watch()
+
+    def show(self, row: Row) -> None:
+        self.rows.append(row)
+        self.watch.notify()
+
+    async def upto(self, number: int) -> list[int]:
+        """The numbers that were printed, once this one was."""
+        await self.watch.until(lambda: self.rows and self.rows[-1].id >= number)
+        return [row.id for row in self.rows]
+
+
+@asynccontextmanager
+async def following(settings: Settings, since: int | None) -> AsyncIterator[Seen]:
+    seen = Seen()
+    task = asyncio.create_task(follow(settings, since, seen.show))
+    try:
+        yield seen
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@pytest.fixture
+def server() -> Iterator[Postgres]:
+    """A server of this test's own, which it may stop."""
+    folder = prepared.reachable_folder()
+    server = Postgres(folder / "pg", fsync="off")
+    try:
+        prepared.copy_to(server.folder)
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder)
+
+
+async def deeds(pool: asyncpg.Pool, most: int) -> None:
+    audit = Audit(pool)
+    for n in range(most):
+        number = await audit.begin("admin", f"deed {n}", HERE)
+        await audit.end(number, "", DONE)
+
+
+async def test_rows_come_once_and_in_order_while_many_write(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    await deeds(pool, 2)
+    async with following(settings, 0) as all_of_it, following(settings, 3) as behind:
+        await asyncio.gather(*(deeds(pool, 10) for _ in range(5)))
+        assert await all_of_it.upto(104) == list(range(1, 105))
+        assert await behind.upto(104) == list(range(4, 105))
+        # What was printed can be verified by itself, wherever it is kept.
+        ends = await read_ends(pool)
+        assert ends is not None
+        kept = msgspec.json.decode(msgspec.json.encode(all_of_it.rows), type=list[Row])
+        chain = Chain(ends.tail_id, ends.tail_hash)
+        for row in kept:
+            chain.add(row)
+        chain.end(ends)
+
+
+async def test_a_server_that_restarts_loses_and_repeats_none(
+    server: Postgres, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = load(server.settings(prepared.DATABASE))
+    async with following(settings, 0) as seen:
+        for restart in range(1, 3):
+            pool = await create_pool(settings, "test", 4)
+            await asyncio.gather(*(deeds(pool, 5) for _ in range(3)))
+            if restart == 1:
+                await seen.upto(30)
+            pool.terminate()
+            await asyncio.to_thread(server.stop)
+            if restart == 2:
+                await soon(lambda: "It is tried again until" in capsys.readouterr().err)
+            await asyncio.to_thread(server.start)
+        assert await seen.upto(60) == list(range(1, 61))
+
+
+async def test_what_does_not_continue_the_log_ends_it(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """As a standby that was promoted without the last rows, or a database that was restored."""
+    await deeds(pool, 2)
+    seen = Seen()
+    task = asyncio.create_task(follow(settings, 0, seen.show))
+    await seen.upto(4)
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("set local session_replication_role = replica")
+        await connection.execute(
+            "update audit_chain set (head_id, head_hash) = (select id, hash from audit where id = 3)"
+        )
+        await connection.execute("delete from audit where id = 4")
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(CommandError, match="ends with row 3, and row 4 was there"):
+            await task
+    await deeds(pool, 1)
+    with pytest.raises(CommandError, match=r"row 5, of .* does not fit its hash"):
+        follower = asyncio.create_task(_from_here(settings, seen))
+        await follower
+
+
+async def _from_here(settings: Settings, seen: Seen) -> None:
+    """A follower whose last row is the 4 that was lost: the 4 that came instead is another one."""
+    follower = Follower(settings, seen.show)
+    await follower.begin(4)
+    follower._chain = Chain(4, seen.rows[-1].hash)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await follower.run()
+    except ChainBroken as error:
+        raise CommandError(str(error)) from error
+    finally:
+        await follower.close()
+
+
+async def test_rows_that_retention_took_are_named(
+    settings: Settings, pool: asyncpg.Pool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await deeds(pool, 2)
+    await by_force(pool, "update audit set at = now() - interval '9 days' where id <= 3")
+    assert await pool.fetchval("select prune_audit(5)") == 3
+    async with following(settings, 2) as seen:
+        assert await seen.upto(4) == [4]
+    assert capsys.readouterr().err == "Row 3 is no longer kept.\n"
+    assert "has no row 9, it ends with row 4" in await refused(
+        settings, "audit", "--follow", "--since", "9"
+    )
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    return os.environ | {
+        "WA_DB_HOSTNAME": settings.db_hostname,
+        "WA_DB_PORT": str(settings.db_port),
+        "WA_DB_USERNAME": settings.db_username,
+        "WAROUTER_DB_NAME": settings.database,
+    }
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+async def test_ctrl_c_and_a_reader_that_went_away_end_it_without_a_word(
+    settings: Settings, pool: asyncpg.Pool, as_json: bool
+) -> None:
+    await deeds(pool, 1)
+    for ctrl_c in (True, False):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "warouter", "audit", "--follow", "--since", "0"),
+            *(["--json"] if as_json else []),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=environment(settings),
+        )
+        assert process.stdout is not None and process.stderr is not None
+        async with asyncio.timeout(PATIENCE):
+            line = await process.stdout.readline()
+            assert line.startswith(b'{"id":1,') if as_json else line.startswith(b"1  20"), line
+            if ctrl_c:
+                process.send_signal(signal.SIGINT)
+            else:
+                process.stdout._transport.close()  # type: ignore[attr-defined]
+                async with pool.acquire() as connection:
+                    while process.returncode is None:
+                        await record(connection, "admin", "deed", "", HERE)
+                        with suppress(TimeoutError):
+                            await asyncio.wait_for(asyncio.shield(process.wait()), 0.2)
+            assert await process.wait() == (130 if ctrl_c else 1)
+            assert (await process.stderr.read()).strip() == b""
