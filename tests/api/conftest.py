@@ -15,8 +15,8 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from tests.harness.audit import forget
 from tests.harness.api import ADMIN_HASH, USER_HASH, Api, Webapp, serve, user_of
+from tests.harness.audit import forget
 from tests.harness.edge import Front, Open
 from tests.harness.integration import UPSTREAMS, Integration, installed
 from tests.harness.offers import Number, owned

@@ -1,4 +1,4 @@
-"""The audit log on a real PostgreSQL: nobody changes it, and what was done to it by force is found."""
+"""The audit log on a real PostgreSQL: nobody changes it, and what force did to it is found."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from tests.harness.audit import by_force
-from tests.harness.postgres import PATIENT
+from tests.harness.postgres import PATIENT, until
 from tests.harness.shell import command, printed, refused
 from warouter.config import Settings
 from warouter.store.audit import DONE, Audit, record
@@ -344,8 +344,8 @@ async def test_rows_from_before_the_chain(settings: Settings, pool: asyncpg.Pool
         await by_force(
             pool,
             "insert into audit (id, at, actor, action, source, outcome, since)"
-            " overriding system value values ($1, now() - interval '9 days', 'x', 'old', '', 'done',"
-            " now() - interval '10 days')",
+            " overriding system value values ($1, now() - interval '9 days', 'x', 'old', '',"
+            " 'done', now() - interval '10 days')",
             n,
         )
     await by_force(
@@ -421,9 +421,8 @@ async def test_a_row_waits_for_the_one_before_and_takes_its_place_if_that_is_giv
         await one.execute(PATIENT)
         await record(one, "one", "deed", "", "")
         waiting = asyncio.create_task(record(other, "other", "deed", "", ""))
-        pid = other.get_server_pid()
-        while not await pool.fetchval("select cardinality(pg_blocking_pids($1))", pid):
-            await asyncio.sleep(0)
+        blocked = "select cardinality(pg_blocking_pids($1)) > 0"
+        await until(pool, blocked, other.get_server_pid())
         await transaction.rollback()
         await waiting
     (row,) = await read_rows(pool, 0, 99)

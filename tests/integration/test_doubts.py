@@ -13,8 +13,8 @@ import pytest
 from tests.harness.shell import command, printed, refused
 from warouter.config import Settings
 from warouter.message_id import mint, text_of
-from warouter.store.views.audit import read_audit
 from warouter.store.views import attempts, doubts
+from warouter.store.views.audit import read_audit
 from warouter.store.views.trace import Trace
 
 TO = "4915112345678"

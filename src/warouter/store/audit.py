@@ -1,8 +1,8 @@
 """The audit log: actions with their actor, source and outcome.
 
 A row is written before the deed and another one after it: nothing is done that leaves no trace, and
-no row is ever changed. What may come in any number is summed: equal refusals, and equal log-ins, are
-one row a minute. ``views/audit.py`` reads.
+no row is ever changed. What may come in any number is summed: equal refusals, and equal log-ins,
+are one row a minute. ``views/audit.py`` reads.
 """
 
 from __future__ import annotations

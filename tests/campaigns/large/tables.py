@@ -62,7 +62,8 @@ with made as (
     select 'admin', 'log in', '203.0.113.9', 'ok', now() - n * interval '20 s'
       from generate_series($1::bigint, 1, -1) n
     returning id)
-update audit_chain set (began_after, tail_id, head_id) = (select max(id), max(id), max(id) from made)
+update audit_chain
+   set (began_after, tail_id, head_id) = (select max(id), max(id), max(id) from made)
 """,
     "attempt": """
 insert into attempt (what, name, failures, since)

@@ -1,4 +1,4 @@
-"""``warouter audit --follow``: each row of the audit log as it is written, none twice, none left out.
+"""``warouter audit --follow``: each row of the audit log as it is written, once and in order.
 
 The chain is checked on the way, so that a copy of what is printed can be verified by itself.
 """
@@ -109,7 +109,7 @@ class Follower:
         return rows
 
     def _look_at_the_end(self, ends: Ends) -> None:
-        """ChainBroken if what was shown last is no longer the newest row, though none came after."""
+        """ChainBroken if nothing came after the last row, and it is not the newest as it was."""
         if ends.head_id < self._chain.id:
             raise ChainBroken(
                 f"it ends with row {ends.head_id}, and row {self._chain.id} was there"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,8 +11,8 @@ import msgspec
 from warouter.store.views.chain import Ends, Row
 
 PAGE = 1000
-# An action and its end are two rows, shown as one; the end is never far behind. Rows from before the
-# chain have the time of a sum's first in `at`, later ones in `since`.
+# An action and its end are two rows, shown as one; the end is never far behind. Rows from before
+# the chain have the time of a sum's first in `at`, later ones in `since`.
 _LATEST = """
 with recent as (
     select * from audit where of is null order by id desc limit $1
@@ -82,11 +83,12 @@ async def read_before(connection: Any, ends: Ends) -> tuple[int, int | None]:
     return count, again
 
 
-def _row(row: Any) -> Row:
-    number, at, *texts, of, times, since, hashed = row
-    return Row(
-        number, _text(at), *texts, of, times, since and _text(since), hashed.hex() if hashed else ""
-    )
+def _row(row: Mapping[str, Any]) -> Row:
+    fields = dict(row)
+    fields["at"] = _text(fields["at"])
+    fields["since"] = fields["since"] and _text(fields["since"])
+    fields["hash"] = fields["hash"].hex() if fields["hash"] else ""
+    return Row(**fields)
 
 
 def _text(at: datetime) -> str:

@@ -1,7 +1,7 @@
 """The chain of the audit log: each row's hash is made of the row and of the hash before it. Pure.
 
-What holds: from an anchor, rows have numbers without a gap, and each fits its hash. So a row that was
-removed, changed, moved or put in is found. Whoever may write the whole table can compute a new
+What holds: from an anchor, rows have numbers without a gap, and each fits its hash. So a row that
+was removed, changed, moved or put in is found. Whoever may write the whole table can compute a new
 chain over what they changed; a hash that was noted elsewhere finds that.
 """
 
@@ -89,7 +89,8 @@ class Chain:
             raise ChainBroken(f"row {row.id} has no hash: it was put in past the trigger")
         if row.hash != hash_of(self.hash, row):
             raise ChainBroken(
-                f"row {row.id}, of {row.at}, does not fit its hash: it or the one before was changed"
+                f"row {row.id}, of {row.at}, does not fit its hash:"
+                " it or the one before was changed"
             )
         self.id, self.hash, self.last = row.id, row.hash, row.at
         self.first = self.first or row.at
