@@ -6,12 +6,15 @@ import asyncio
 import re
 
 import asyncpg
+import msgspec
 import pytest
 
 from tests.harness.audit import by_force
-from tests.harness.postgres import PATIENT, until
+from tests.harness.postgres import PATIENT, drop, until
 from tests.harness.shell import command, printed, refused
-from warouter.config import Settings
+from warouter.config import Settings, load
+from warouter.local.postgres import Postgres
+from warouter.store import migrate
 from warouter.store.audit import DONE, Audit, record
 from warouter.store.database import create_pool
 from warouter.store.refusals import Note
@@ -410,6 +413,83 @@ async def test_the_build_before_goes_on_with_its_own_statements(
         ("deed", "clerk", "done", 1),
     ]
     assert "is whole: 2 rows" in await printed(settings, "audit", "--verify")
+
+
+async def test_an_upgrade_begins_the_chain_behind_what_is_there(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An action that began under the schema before ends on this one, by either build."""
+    settings, files = load(postgres.settings("before_audit_chain")), migrate.migrations()
+    monkeypatch.setattr(migrate, "migrations", lambda: [f for f in files if f.version < 31])
+    await migrate.migrate(settings)
+    before = await create_pool(settings, "wa:0123456789abcdef0123456789abcdef:webapp-1", 2)
+    pool = await create_pool(settings, "test", 2)
+    try:
+        old_one, new_one = [
+            await before.fetchval(OLD_BEGIN, "admin", f"deed {n}", HERE, "begun") for n in range(2)
+        ]
+        await before.execute(OLD_ADD, "x", "log in", HERE, DONE, 2, 30, 2000)
+        monkeypatch.setattr(migrate, "migrations", lambda: files)
+        assert "0031_audit.sql" in await migrate.migrate(settings)
+        await before.execute(OLD_END, old_one, "one", DONE)
+        await before.execute(OLD_ADD, "x", "log in", HERE, DONE, 2, 30, 2000)
+        await Audit(pool).end(new_one, "other", DONE)
+        shown = [(e.action, e.subject, e.outcome, e.times) for e in await read_audit(pool, 9)]
+        assert sorted(shown) == [
+            ("deed 0", "one", DONE, 1),
+            ("deed 1", "other", DONE, 1),
+            *[("log in", "", DONE, 2)] * 2,
+        ]
+        said = await printed(settings, "audit", "--verify")
+        assert "2 rows (4 to 5," in said
+        assert "; 3 more are from before the chain" in said
+    finally:
+        await before.close()
+        await pool.close()
+        await drop(postgres, settings)
+
+
+async def test_what_a_webapp_needs_is_little(settings: Settings, pool: asyncpg.Pool) -> None:
+    """A login that may insert, read numbers, and call two functions; and what it may not."""
+    role = "audit_webapp"
+    await pool.execute(f"drop role if exists {role}; create role {role} login")
+    try:
+        await pool.execute(
+            f"grant usage on schema {settings.db_schema} to {role};"
+            " grant insert (actor, action, subject, source, outcome, of, times, since),"
+            f" select (id) on audit to {role};"
+            f" grant execute on function prune_audit, audit_add to {role}"
+        )
+        name = "wa:0123456789abcdef0123456789abcdef:webapp-1"  # as a process, and as one taken over
+        theirs = await create_pool(msgspec.structs.replace(settings, db_username=role), name, 2)
+        audit = Audit(theirs)
+        number = await audit.begin("admin", "deed", HERE)
+        await audit.end(number, "clerk", DONE)
+        await audit.add({Note("x", "log in", HERE, "401/1005"): 3})
+        await pool.execute("update audit_pending set until = now()")
+        await audit.begin("admin", "deed", HERE)
+        await old(pool, 0.9)
+        assert await theirs.fetchval("select prune_audit(-400000)") == 0
+        for forbidden in (
+            "insert into audit (at, actor, action, source, outcome) values (now(), '', '', '', '')",
+            "update audit set outcome = 'x'",
+            "delete from audit",
+            "truncate audit",
+            "select * from audit",
+            "select * from audit_chain for update",
+            "update audit_chain set pruned_by = pg_current_xact_id()",
+            "delete from audit_pending",
+            "update audit_pending set times = 1",
+            "select audit_move_sums()",
+            "alter table audit disable trigger all",
+            "set session_replication_role = replica",
+        ):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await theirs.execute(forbidden)
+        await theirs.close()
+        assert "is whole: 4 rows" in await printed(settings, "audit", "--verify")
+    finally:
+        await pool.execute(f"drop owned by {role}; drop role {role}")
 
 
 async def test_a_row_waits_for_the_one_before_and_takes_its_place_if_that_is_given_up(
