@@ -11,7 +11,7 @@
 create function audit_add(p_actor text, p_action text, p_source text, p_outcome text,
                           p_times integer, p_minute integer, p_day integer)
 returns void language plpgsql volatile
-security definer set search_path from current as $$
+security definer set search_path from current set enable_seqscan = off as $$
 declare
     bucket timestamptz;
     width interval := interval '1 minute';

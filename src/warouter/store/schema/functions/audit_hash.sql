@@ -4,9 +4,15 @@
 --
 -- Called by: audit_append
 create function audit_hash(p_previous bytea, p_fields text[])
-returns bytea language sql stable as $$
-    select sha256(p_previous || string_agg(
-               coalesce(int4send(octet_length(convert_to(f, 'UTF8'))) || convert_to(f, 'UTF8'),
-                        '\xffffffff'::bytea), ''::bytea order by n))
-      from unnest(p_fields) with ordinality as x (f, n)
-$$;
+returns bytea language plpgsql volatile as $$
+declare
+    encoded bytea;
+    field text;
+begin
+    foreach field in array p_fields loop
+        encoded := convert_to(field, 'UTF8');
+        p_previous := p_previous
+            || coalesce(int4send(octet_length(encoded)) || encoded, '\xffffffff'::bytea);
+    end loop;
+    return sha256(p_previous);
+end $$;

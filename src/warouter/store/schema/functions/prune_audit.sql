@@ -8,7 +8,7 @@
 --
 -- Called by: store/audit.py
 create function prune_audit(p_days integer) returns integer language plpgsql volatile
-security definer set search_path from current as $$
+security definer set search_path from current set enable_seqscan = off as $$
 declare
     cutoff timestamptz := clock_timestamp() - make_interval(days => greatest(p_days, 1));
     last bigint;
