@@ -20,6 +20,8 @@ from warouter.store import audit, migrate
 from warouter.store.database import Connection, close_politely, first_connection
 
 DEFAULT_FOLDER = Path("warouter-data")
+# The latter when the server's farewell was read, but not yet the end of the connection.
+_OF_THE_DRIVER = (asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 def settings_of(data_dir: Path | None) -> Settings:
@@ -75,7 +77,7 @@ def told() -> Iterator[None]:
     """Turns the driver's errors into one sentence."""
     try:
         yield
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (OSError, asyncpg.PostgresError, *_OF_THE_DRIVER) as error:
         raise CommandError(
             f"The database did not answer ({error or type(error).__name__}): try again."
         ) from error
