@@ -38,27 +38,36 @@ class Seen:
     def __init__(self) -> None:
         self.rows: list[Row] = []
         self.watch = Watch()
+        self.task: asyncio.Task[None]
+
+    def begin(self, settings: Settings, since: int | None) -> None:
+        self.task = asyncio.create_task(follow(settings, since, self.show))
+        self.task.add_done_callback(self.watch.notify)
 
     def show(self, row: Row) -> None:
         self.rows.append(row)
         self.watch.notify()
 
     async def upto(self, number: int) -> list[int]:
-        """The numbers that were printed, once this one was."""
-        await self.watch.until(lambda: self.rows and self.rows[-1].id >= number)
+        """The numbers that were printed, once this one was; raises what ended the follower."""
+        await self.watch.until(
+            lambda: self.task.done() or (self.rows and self.rows[-1].id >= number)
+        )
+        if self.task.done():
+            await self.task
         return [row.id for row in self.rows]
 
 
 @asynccontextmanager
 async def following(settings: Settings, since: int | None) -> AsyncIterator[Seen]:
     seen = Seen()
-    task = asyncio.create_task(follow(settings, since, seen.show))
+    seen.begin(settings, since)
     try:
         yield seen
     finally:
-        task.cancel()
+        seen.task.cancel()
         with suppress(asyncio.CancelledError):
-            await task
+            await seen.task
 
 
 @pytest.fixture
@@ -124,13 +133,29 @@ async def test_a_server_that_restarts_loses_and_repeats_none(
         assert await seen.upto(60) == list(range(1, 61))
 
 
+async def test_sessions_that_are_ended_lose_and_repeat_none(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """In whatever state of a statement: the driver has an error of its own for some."""
+    end = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1"
+    await deeds(pool, 1)
+    async with following(settings, 0) as seen:
+        await seen.upto(2)  # its first session must not fail
+        for n in range(1, 6):
+            writing = asyncio.create_task(deeds(pool, 5))
+            await pool.execute(end, "warouter audit")
+            await writing
+            await seen.upto(10 * n + 2)
+        assert [row.id for row in seen.rows] == list(range(1, 53))
+
+
 async def test_what_does_not_continue_the_log_ends_it(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
     """As a standby that was promoted without the last rows, or a database that was restored."""
     await deeds(pool, 2)
     seen = Seen()
-    task = asyncio.create_task(follow(settings, 0, seen.show))
+    seen.begin(settings, 0)
     await seen.upto(4)
     lost = seen.rows[-1].hash
     async with pool.acquire() as connection, connection.transaction():
@@ -141,7 +166,7 @@ async def test_what_does_not_continue_the_log_ends_it(
         await connection.execute("delete from audit where id = 4")
     async with asyncio.timeout(PATIENCE):
         with pytest.raises(CommandError, match="ends with row 3, and row 4 was there"):
-            await task
+            await seen.task
     await deeds(pool, 1)
     follower = Follower(settings, seen.show)
     await follower.begin(4)

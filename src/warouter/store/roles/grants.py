@@ -122,8 +122,8 @@ UPDATE_COLUMNS: Mapping[str, _Columns] = {
 # By name: all that have it, as builds beside this one may call another of them.
 _ALIVE = "beat register_node say_leaving write_report"
 EXECUTE: Mapping[str, str] = {
-    "webapp": f"{_ALIVE} audit_add prune_audit ask_for_gc attempt_failed attempt_spread add_media receive_cloud"
-    " keep_keys keep_unreadable touch_cloud_path status_said sessions",
+    "webapp": f"{_ALIVE} audit_add prune_audit ask_for_gc attempt_failed attempt_spread add_media"
+    " receive_cloud keep_keys keep_unreadable touch_cloud_path status_said sessions",
     "coreapp": f"{_ALIVE} beat_with_moves unwritable append_messages append_issued append_requests"
     " append_events record_progress open_slots renew_epochs hand_over release_slots quiet_slots"
     " prune prune_keys prune_letters prune_history prune_cloud lead_parked mend_parked"
@@ -137,7 +137,8 @@ EXECUTE: Mapping[str, str] = {
 }
 # What functions call of each other, what triggers call, and what functions alone look at.
 NOBODY_EXECUTES = (
-    "audit_append audit_hash audit_keep audit_move_sums bump change_owner doubt_heads end_sessions held_slots hold_term lead_event_lanes media_gone"
+    "audit_append audit_hash audit_keep audit_move_sums bump change_owner doubt_heads"
+    " end_sessions held_slots hold_term lead_event_lanes media_gone"
     " next_event_seq record_issues record_parked_events record_parked_messages record_rare"
 )
 NOBODY_READS = "request_key cloud_unmatched cloud_quarantine cloud_share"
