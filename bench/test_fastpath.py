@@ -29,6 +29,7 @@ from warouter.http.door import Connections
 from warouter.http.meter import Meter
 from warouter.link import wire
 from warouter.link.client import Links
+from warouter.link.credential import Credential
 from warouter.link.dial import CoreappConnection
 
 ASKING = 256
@@ -69,7 +70,8 @@ class Scene:
         slots = tuple(SlotOwner(slot, 1, owner) for slot in range(SLOTS))
         self.links.set_map(ShardMap(1, 1, slots))
         address = SimpleNamespace(incarnation=owner)
-        self.coreapp = CoreappConnection(self.links, address)  # type: ignore[arg-type]
+        credential = Credential("webapp")
+        self.coreapp = CoreappConnection(self.links, address, credential)  # type: ignore[arg-type]
         self.coreapp._transport = Sink()
         self.coreapp._start_session(max(wire.FRAMES), KEY, sends=0)
         self.links.on_ready(self.coreapp)

@@ -43,7 +43,8 @@ begin
 end $$;
 
 -- Does the same, with the certificate (DER) that the process shows to those it dials on other hosts,
--- which may come later than the row; empty: it has none. Masters dial nobody.
+-- which may come later than the row; empty: it has none. Once there it stays: nobody can put another
+-- one in its place.
 --
 -- Called by: store/beats.py
 create function register_node(
@@ -55,5 +56,6 @@ begin
     perform register_node(p_incarnation, p_name, p_role, p_host, p_port, p_link_key, p_fingerprint,
                           p_version, p_hash_name, p_hash_version, p_pid, p_upstream);
     update node n set certificate = p_certificate
-     where n.incarnation = p_incarnation and n.certificate is distinct from p_certificate;
+     where n.incarnation = p_incarnation and n.role = p_role and coalesce(n.certificate, '') = ''
+       and n.certificate is distinct from p_certificate;
 end $$;
