@@ -11,6 +11,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from tests.harness.postgres import until
 from warouter.config import Settings
 from warouter.store import database
 from warouter.store.beats import NodeSession, Registration
@@ -322,10 +323,12 @@ async def test_masters_end_sessions_of_processes_and_no_others(
     for connection in (ours, other, strange):
         await connection.execute("select pg_advisory_lock_shared(7703, 5)")
     master = await logins.connect("master")
+    pid = ours.get_server_pid()
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await master.execute("select pg_terminate_backend($1)", ours.get_server_pid())
+        await master.execute("select pg_terminate_backend($1)", pid)
     assert await master.fetchval("select end_slot_holders('{4}')") == 0
     assert await master.fetchval("select end_slot_holders('{5}')") == 1
+    await until(pool, "select not exists (select from pg_stat_activity where pid = $1)", pid)
     assert await master.fetchval("select end_incarnations($1)", [f"wa:{gone.hex}"]) == 0
     for connection in (other, strange):
         assert await connection.fetchval("select 1") == 1

@@ -39,7 +39,8 @@ select n, n, sha256(''), n, sha256('') from (select coalesce(max(id), 0) as n fr
 -- as four bytes of length and the text in UTF-8, or as ff ff ff ff if it is null. The lengths keep
 -- two rows from having the same bytes. store/views/chain.py computes the same.
 create function audit_hash(p_previous bytea, p_fields text[])
-returns bytea language plpgsql volatile as $$
+returns bytea language plpgsql volatile
+security definer set search_path from current as $$
 declare
     encoded bytea;
     field text;
@@ -140,7 +141,8 @@ end $$;
 
 -- Moves the sums whose minute, or hour, is over into the audit log, each as one row. The caller has
 -- the advisory lock of audit_add.
-create function audit_move_sums() returns void language sql volatile as $$
+create function audit_move_sums() returns void language sql volatile
+security definer set search_path from current as $$
     with ended as (delete from audit_pending where until <= clock_timestamp() returning *)
     insert into audit (actor, action, source, outcome, times, since)
     select actor, action, source, outcome, times, first from ended

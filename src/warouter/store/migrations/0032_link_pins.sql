@@ -46,20 +46,3 @@ begin
         execute format('grant execute on function %s to %s', mine, guest.name);
     end loop;
 end $$;
-
--- What 0030 does for the functions before.
-revoke execute on function register_node(uuid, text, text, text, integer, bytea, text, text, text,
-                                         integer, integer, text, bytea) from public;
-do $$
-declare
-    guest record;
-begin
-    for guest in select distinct g.grantee::regrole as name
-                   from pg_namespace n, aclexplode(n.nspacl) g
-                  where n.oid = current_schema()::regnamespace and g.grantee not in (0, n.nspowner)
-                    and g.privilege_type = 'USAGE'
-    loop
-        execute format('grant execute on function register_node(uuid, text, text, text, integer, bytea,'
-                       ' text, text, text, integer, integer, text, bytea) to %s', guest.name);
-    end loop;
-end $$;

@@ -4,7 +4,8 @@
 --
 -- Called by: audit_append
 create function audit_hash(p_previous bytea, p_fields text[])
-returns bytea language plpgsql volatile as $$
+returns bytea language plpgsql volatile
+security definer set search_path from current as $$
 declare
     encoded bytea;
     field text;
