@@ -35,6 +35,7 @@ select rolname::text from pg_authid
  where rolcanlogin and rolpassword like 'md5%' and rolname in
        (select usename from pg_stat_activity where datname = current_database())
  order by 1"""
+_AUTHID = "rolname rolcanlogin rolpassword"
 _DEFAULT_PASSWORDS = "select username from user_account where must_change order by 1"
 _SETTINGS = "select name, value::text as value from setting where name = any ($1::text[])"
 
@@ -61,10 +62,12 @@ async def read_server(connection: Connection) -> Server:
         oldest_transaction_s=held[0]["held_s"] if held else 0.0,
         oldest_transaction_by=(held[0]["held_by"] if held else "") or "unnamed",
         dangers=tuple(server_settings.dangers(found)),
-        shards=await _value(connection, _SHARDS, "shard_map", unseen),
-        schema=await _value(connection, _SCHEMA, "schema_migration", unseen),
-        md5=await _names(connection, _MD5, "pg_authid", unseen),
-        default_passwords=await _names(connection, _DEFAULT_PASSWORDS, "user_account", unseen),
+        shards=await _value(connection, _SHARDS, "shard_map", "shards", unseen),
+        schema=await _value(connection, _SCHEMA, "schema_migration", "version", unseen),
+        md5=await _names(connection, _MD5, "pg_authid", _AUTHID, unseen),
+        default_passwords=await _names(
+            connection, _DEFAULT_PASSWORDS, "user_account", "username must_change", unseen
+        ),
         unseen=tuple(unseen),
     )
 
@@ -72,7 +75,7 @@ async def read_server(connection: Connection) -> Server:
 async def read_stored(connection: Connection) -> Stored | None:
     """The settings; None if this login may not read them."""
     names = [APPLICATION, EXTERNAL_CERTIFICATE, WEBHOOK_CA]
-    rows = await permitted(connection, _SETTINGS, names)
+    rows = await permitted(connection, _SETTINGS, names, table="setting", columns="name value")
     if rows is None:
         return None
     found = {row["name"]: decoded(row["value"]) for row in rows}
@@ -84,17 +87,19 @@ async def read_stored(connection: Connection) -> Stored | None:
 
 
 async def _names(
-    connection: Connection, sql: str, table: str, unseen: list[str]
+    connection: Connection, sql: str, table: str, columns: str, unseen: list[str]
 ) -> tuple[str, ...] | None:
-    rows = await permitted(connection, sql)
+    rows = await permitted(connection, sql, table=table, columns=columns)
     if rows is None:
         unseen.append(table)
         return None
     return tuple(row[0] for row in rows)
 
 
-async def _value(connection: Connection, sql: str, table: str, unseen: list[str]) -> int:
-    rows = await permitted(connection, sql)
+async def _value(
+    connection: Connection, sql: str, table: str, columns: str, unseen: list[str]
+) -> int:
+    rows = await permitted(connection, sql, table=table, columns=columns)
     if not rows:
         unseen.append(table)
         return 0

@@ -49,7 +49,7 @@ async def read_trust(connection: Connection) -> Trust:
     """Read it; raises asyncpg's errors."""
     own = await connection.fetchrow(_OWN)
     assert own is not None
-    found = await permitted(connection, _PINNED)
+    found = await permitted(connection, _PINNED, table="node", columns="incarnation fingerprint")
     pinned = None if found is None else {row["incarnation"] for row in found}
     programs = tuple(_sessions(row, pinned) for row in await connection.fetch(_PROGRAMS))
     names = sorted({one.login for one in programs})
