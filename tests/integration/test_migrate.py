@@ -94,7 +94,7 @@ async def test_a_waiting_migration_lets_traffic_pass(
         tries.put_nowait(attempt)
         return backoff(attempt, **limits)
 
-    monkeypatch.setattr(migrate, "backoff", noted)
+    monkeypatch.setattr(stepwise, "backoff", noted)
     dump = await _reading(settings, "dump")
     migrating = asyncio.create_task(migrate.migrate(settings))
     while await tries.get() < 3:
