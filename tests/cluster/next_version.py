@@ -36,7 +36,8 @@ create function append_messages(
     p_incarnation uuid, p_slots smallint[], p_epochs bigint[],
     p_slot smallint[], p_seq bigint[], p_id bytea[], p_recipient text[], p_kind smallint[],
     p_body bytea[], p_origin bigint[])
-returns table (ordinal integer, outcome smallint) language plpgsql volatile as $$
+returns table (ordinal integer, outcome smallint) language plpgsql volatile
+security definer set search_path from current as $$
 begin
     return query select * from append_messages(p_incarnation, p_slots, p_epochs, p_slot, p_seq,
                                                p_id, p_recipient, p_kind, p_body);

@@ -154,20 +154,23 @@ async def test_the_one_login_of_today_goes_on_until_it_is_revoked(
     assert await old.problem() == ""
     said = await printed(today, "migrate", "--roles", "--role-prefix", "today")
     assert "single may do everything still: once no process uses it" in said
-    assert "pg_read_all_stats could not be granted to today_owner: it goes without." in said
+    # Before PostgreSQL 16 CREATEROLE was good for that, too.
+    new = await pool.fetchval("select current_setting('server_version_num')::integer >= 160000")
+    without = "pg_read_all_stats could not be granted to today_owner: it goes without."
+    assert (without in said) is new
     assert await printed(today, *CHECK) == RIGHT
     assert await old.problem() == ""
     assert len(await old.open({1: 1})) == 1
-    new = Journal(as_login(today, "today_coreapp"), me, name)
-    assert await new.problem() == ""
-    assert len(await new.open({1: 1})) == 1
+    mine = Journal(as_login(today, "today_coreapp"), me, name)
+    assert await mine.problem() == ""
+    assert len(await mine.open({1: 1})) == 1
     assert "You are single" in await refused(today, "migrate", "--revoke-role", "single")
     other = as_login(today, "postgres")
     assert "sessions of processes use single" in await refused(
         other, "migrate", "--revoke-role", "single"
     )
     await old.close()
-    await new.close()
+    await mine.close()
     await printed(other, "migrate", "--revoke-role", "single")
     assert "single has no right to use" in await refused(today, "migrate")
 
