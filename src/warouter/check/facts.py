@@ -43,6 +43,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     secrets: tuple[Place, ...] = ()  # files with keys, passwords, tokens
     folders: tuple[Place, ...] = ()  # data and media
     certificates: tuple[Certificate, ...] = ()
+    api_keys: tuple[int, ...] = ()  # the characters of each
     simulator_open: tuple[str, ...] = ()  # addresses other than loopback where its port listens
     descriptors: int = 1 << 20  # the most that a process started like this one may open
     media_free: int = 1 << 50
@@ -58,6 +59,7 @@ class Database(msgspec.Struct, frozen=True, kw_only=True):
     server: Server
     verified: bool | None = True
     webhook: str | None = ""  # the URL; None if this login may not read it
+    rights: tuple[str, ...] = ()  # how logins differ from what they should be, a sentence each
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True, dict=True):
@@ -97,7 +99,7 @@ def values_of(settings: Settings) -> dict[str, Any]:
 
 def database_tls_off(settings: Settings) -> bool:
     """Whether WAROUTER_DB_SSL says so."""
-    return getattr(settings, "db_ssl", "verify") == "off"
+    return settings.db_ssl == "off"
 
 
 def listed(names: tuple[str, ...]) -> str:

@@ -8,6 +8,7 @@ import shutil
 import socket
 import stat
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from warouter.check import pairs
 from warouter.check.facts import Host, Place, values_of
 from warouter.cloud_settings import is_loopback
 from warouter.config import Settings
+from warouter.errors import ConfigError
+from warouter.secret import api_keys
 
 ETC = Path("/etc/warouter")
 # In a folder of `warouter up`.
@@ -41,10 +44,17 @@ def look(settings: Settings, data_dir: Path | None, etc: Path = ETC) -> Host:
         secrets=tuple(secrets),
         folders=tuple(folders),
         certificates=tuple(read.certificates),
+        api_keys=tuple(_api_keys(settings)),
         simulator_open=tuple(_simulator(settings)),
         descriptors=_descriptors(),
         **({} if disk is None else {"media_free": disk[0], "media_size": disk[1]}),
     )
+
+
+def _api_keys(settings: Settings) -> Iterator[int]:
+    """How long they are; none of a file that cannot be used, which is another finding."""
+    with suppress(ConfigError):
+        yield from map(len, api_keys(settings.api_key_source)())
 
 
 def place(path: str, name: str) -> Place:

@@ -34,6 +34,10 @@ def _shared(facts: Facts) -> Iterator[str]:
         yield f"{listed(login.kinds).capitalize()} share the login {login.name}."
 
 
+def _rights(facts: Facts) -> Iterator[str]:
+    yield from facts.known.rights
+
+
 def _md5(facts: Facts) -> Iterator[str]:
     server = facts.known.server
     if server.md5:
@@ -49,9 +53,9 @@ def _default_password(facts: Facts) -> Iterator[str]:
 
 
 def _short_key(facts: Facts) -> Iterator[str]:
-    for key in facts.settings.api_key.split():
-        if len(key) < _KEY_CHARS:
-            yield f"WA_API_KEY has {len(key)} characters."
+    for characters in facts.host.api_keys:
+        if characters < _KEY_CHARS:
+            yield f"An API key (WA_API_KEY or WA_API_KEY_FILE) has {characters} characters."
 
 
 _ROLES = "Run `warouter migrate --roles`, and give each kind of process its own login."
@@ -82,6 +86,14 @@ RULES = (
         database=True,
     ),
     Rule(
+        "login-rights",
+        Level.WARNING,
+        "logins, or an owner of the schema, that may do more or less than they should",
+        "Run `warouter migrate --roles`; `--check-roles` names what it cannot mend.",
+        _rights,
+        database=True,
+    ),
+    Rule(
         "password-md5",
         Level.WARNING,
         "passwords of PostgreSQL that are stored as MD5",
@@ -94,7 +106,7 @@ RULES = (
         "password-default",
         Level.CRITICAL,
         "users of the API with the default password",
-        "Set another password now: log in with new_password, see docs/api.md.",
+        "Set another password now: `warouter user set-password NAME`.",
         _default_password,
         database=True,
     ),

@@ -28,7 +28,7 @@ CLOUD = {
     "WAROUTER_CLOUD_APP_SECRET_FILE": "/s/app",
     "WAROUTER_CLOUD_VERIFY_TOKEN_FILE": "/s/verify",
 }
-SETTINGS = {"WA_DB_HOSTNAME": "db.internal", "WA_API_KEY": "k" * 32}
+SETTINGS = {"WA_DB_HOSTNAME": "db.internal", "WA_API_KEY_FILE": "/s/key"}
 SERVER = Server(
     version=NEWEST,
     password_encryption="scram-sha-256",
@@ -149,11 +149,12 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
         {"trust": {"logins": (msgspec.structs.replace(_owner, superuser=True, owner=False),)}},
         "wa_webapp",
     ),
+    ("login-rights", {"database": {"rights": ("wa_master may log in.",)}}, "wa_master may log in"),
     ("login-shared", {"trust": one_login()}, "the login wa"),
     ("password-md5", {"server": {"md5": ("wa_webapp",)}}, "wa_webapp"),
     ("password-md5", {"server": {"password_encryption": "md5"}}, "password_encryption"),
     ("password-default", {"server": {"default_passwords": ("admin",)}}, "admin"),
-    ("api-key-short", {"environ": {"WA_API_KEY": "k" * 12}}, "12 characters"),
+    ("api-key-short", {"host": {"api_keys": (32, 12)}}, "12 characters"),
     ("secret-readable", {"host": secret(readable=True)}, "/s/x (X_FILE)"),
     ("file-writable", {"host": secret(writable=True)}, "/s/x (X_FILE)"),
     ("file-writable", {"host": folder(writable=True)}, "/m (WAROUTER_MEDIA_DIR)"),
