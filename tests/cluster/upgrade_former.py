@@ -16,7 +16,7 @@ from tests.cluster.test_rolling import stopped, unnoticed
 from tests.cluster.test_upgrade import carrying
 from tests.harness.business import Business
 from tests.harness.facts import Facts
-from tests.harness.former import BEFORE_CLOUD
+from tests.harness.former import BEFORE_CLOUD, Former
 from tests.harness.shell import printed
 from tests.harness.switched import CLOUD, SIMULATOR, both_upstreams
 from tests.harness.wait import soon
@@ -38,9 +38,9 @@ needs_history = pytest.mark.skipif(bool(LACKING), reason=LACKING)
 
 
 @contextmanager
-def on_its_schema() -> Iterator[None]:
+def on_its_schema(former: Former = BEFORE_CLOUD) -> Iterator[None]:
     """What starts a cluster here knows no later migration."""
-    files = [file for file in migrate.migrations() if file.version <= BEFORE_CLOUD.newest]
+    files = [file for file in migrate.migrations() if file.version <= former.newest]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(migrate, "migrations", lambda: files)
         patch.setattr(local, "use_upstream", _no_upstream)
