@@ -105,7 +105,7 @@ UPDATE_COLUMNS: Mapping[str, _Columns] = {
         # For locks of rows only.
         "change": "version",
         "media": "created_at",
-        "audit": "subject outcome",
+        "audit": "subject outcome",  # 0031 makes it insert-only: this, and the delete above, go
     },
     "coreapp": {"media": "created_at"},
     "console": {
