@@ -196,3 +196,11 @@ class Overloaded(ApiError):
 
 class PasswordChangeRequired(ApiError):
     status, code, title = 401, 1024, "Password change required"
+
+
+def lacking(what: str) -> str:
+    """A sentence on a right that a login of the database lacks."""
+    return (
+        f"A right is missing in the database ({what}): run `warouter migrate --roles`, and"
+        " `warouter migrate --check-roles` for what is wrong."
+    )

@@ -16,6 +16,7 @@ import pytest_asyncio
 from tests.harness.shell import command, printed, refused
 from warouter.config import Settings
 from warouter.errors import CommandError
+from warouter.node.runtime import Identity, check_database
 from warouter.store import database
 from warouter.store.account.accounts import ADMIN, Accounts
 from warouter.store.journal import Journal
@@ -114,6 +115,12 @@ async def test_an_administrator_without_the_right_is_told_so(
     assert "may not act as own_owner" in await refused(as_login(made, "own_console"), "migrate")
     assert "Role" not in await refused(as_login(made, "own_console"), "migrate", "--roles")
     assert "A right is missing" in await refused(plain, "status")
+    with pytest.raises(CommandError, match="A right is missing"):  # the start of a process
+        await check_database(plain, Identity(plain, "master"))
+    await pool.execute("grant usage on schema warouter to nobody_special")
+    with pytest.raises(CommandError, match="nobody_special: permission denied for table"):
+        await check_database(plain, Identity(plain, "webapp"))
+    await pool.execute("drop owned by nobody_special")
     assert "no plain name" in await refused(made, "migrate", "--roles", "--role-prefix", 'a"b')
     assert "already" in await refused(made, "migrate", "--roles", "--role-prefix", "other")
 

@@ -42,7 +42,7 @@ from typing import Any
 import click
 
 from warouter import __version__
-from warouter.errors import CommandError
+from warouter.errors import CommandError, lacking
 
 # Loaded only when called: a master must not import what a webapp needs.
 COMMANDS = {
@@ -64,6 +64,7 @@ COMMANDS = {
     "check": "warouter.cli.check:check",
 }
 UNEXPECTED = 70  # EX_SOFTWARE
+NO_RIGHT = "42501"  # of PostgreSQL
 
 
 class Commands(click.Group):
@@ -111,6 +112,9 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
+        if getattr(error, "sqlstate", "") == NO_RIGHT:
+            click.echo(f"Error: {lacking(str(error))}", err=True)
+            sys.exit(1)
         logging.getLogger(__name__).debug("command failed", exc_info=True)
         click.echo(
             f"Error: unexpected {type(error).__name__}: {error}."

@@ -14,10 +14,10 @@ from rich.console import Console
 
 from warouter.cli.nodes import settings_for
 from warouter.config import Settings
-from warouter.errors import CommandError
+from warouter.errors import CommandError, lacking
 from warouter.local.description import NAME
 from warouter.store import audit, migrate
-from warouter.store.database import Connection, close_politely, first_connection, lacking
+from warouter.store.database import Connection, close_politely, first_connection
 
 DEFAULT_FOLDER = Path("warouter-data")
 # The latter when the server's farewell was read, but not yet the end of the connection.

@@ -20,7 +20,7 @@ import uvloop
 from warouter import __version__, log
 from warouter.cluster.shardmap import SIMULATOR
 from warouter.config import Settings
-from warouter.errors import CommandError
+from warouter.errors import CommandError, lacking
 from warouter.secret import world_readable
 from warouter.store import database, migrate, server_settings
 from warouter.store.beats import Registration
@@ -104,7 +104,7 @@ async def check_database(settings: Settings, identity: Identity) -> bool:
             logger.warning("unsafe database setting found", extra={"reason": sentence})
         return await heard_of_the_cloud(connection)
     except asyncpg.InsufficientPrivilegeError as error:
-        raise CommandError(database.lacking(f"login {settings.db_username}: {error}")) from error
+        raise CommandError(lacking(f"login {settings.db_username}: {error}")) from error
     finally:
         await database.close_politely(connection)
 

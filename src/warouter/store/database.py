@@ -17,7 +17,13 @@ from uuid import UUID
 import asyncpg
 
 from warouter.config import Settings
-from warouter.errors import CommandError, OutcomeUnknown, UnfitDatabase, UntrustedDatabase
+from warouter.errors import (
+    CommandError,
+    OutcomeUnknown,
+    UnfitDatabase,
+    UntrustedDatabase,
+    lacking,
+)
 from warouter.log import Outage
 from warouter.net.sockets import notice_silence
 from warouter.store import arrays, locks, server_settings
@@ -217,14 +223,6 @@ async def close_politely(connection: Connection) -> None:
         await connection.close(timeout=1.0)
     if not connection.is_closed():
         connection.terminate()
-
-
-def lacking(what: str) -> str:
-    """A sentence on a right that a login lacks."""
-    return (
-        f"A right is missing in the database ({what}): run `warouter migrate --roles`, and"
-        " `warouter migrate --check-roles` for what is wrong."
-    )
 
 
 async def first_connection(settings: Settings, application: str) -> Connection:

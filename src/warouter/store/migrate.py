@@ -33,9 +33,9 @@ import msgspec
 
 from warouter._hash import HASH_NAME, HASH_VERSION
 from warouter.config import Settings
-from warouter.errors import CommandError
+from warouter.errors import CommandError, lacking
 from warouter.store import locks
-from warouter.store.database import Connection, connect, lacking
+from warouter.store.database import Connection, connect
 from warouter.store.roles import catalogue, grants
 from warouter.store.roles.create import settle_new
 from warouter.store.roles.rights import quoted
