@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from tests.harness.api import API_KEY, BEHIND_PROXY, Answer, Api, Webapp
 from warouter.store.account.logins import Limits
-from warouter.store.audit import read_audit
+from warouter.store.views.audit import read_audit
 
 LIMITS = Limits()
 STRANGER, MONITOR = "203.0.113.9", "198.51.100.7"
