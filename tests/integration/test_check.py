@@ -226,6 +226,30 @@ async def test_files_that_others_can_read_or_write(settings: Settings, folder: P
     assert found.keys().isdisjoint({"secret-readable", "file-writable"})
 
 
+async def test_files_of_secrets(settings: Settings, folder: Path) -> None:
+    keys = write(folder / "api-key", f"{'k' * 32}\n{'k' * 12}\n")
+    found, _ = await checked(settings, WA_API_KEY_FILE=keys)
+    assert found["api-key-short"] == ("note", "WA_API_KEY_FILE has a key of 12 characters.")
+    assert "file-unread" not in found
+    write(Path(keys), "\n")
+    found, _ = await checked(settings, WA_API_KEY_FILE=keys)
+    assert found["file-unread"] == (
+        "warning",
+        f"{keys} (WA_API_KEY_FILE) cannot be used: it is empty: write the secret into it.",
+    )
+    write(Path(keys), "k" * 32, 0o644)
+    found, _ = await checked(settings, WA_API_KEY_FILE=keys)
+    assert found["secret-readable"][0] == "critical"
+    assert "file-unread" not in found
+
+
+async def test_a_key_in_the_file_of_its_certificate(settings: Settings, folder: Path) -> None:
+    pair = alone()
+    both = write(folder / "client.pem", pair.pem + pair.key, 0o644)
+    found, _ = await checked(settings, WA_DB_SSL_CERT=both)
+    assert f"{both} (WA_DB_SSL_CERT)" in found["secret-readable"][1]
+
+
 async def test_environment_files_with_a_secret(settings: Settings, folder: Path) -> None:
     write(folder / "coreapp-1.env", "COREAPP_EXTERNAL_PORTS=6252\nWA_API_KEY=\n", 0o644)
     write(folder / "warouter.env", "WA_DB_HOSTNAME=db\nWA_DB_PASSWORD=s3cret\n", 0o644)
@@ -405,7 +429,7 @@ async def test_a_session_that_comes_over_the_network_in_clear_text(server: Serve
     found, _ = await checked(None, **server.environ)
     assert ("database-clear" in found) is distant
     shown = await printed(None, "status", **server.environ)
-    assert ("1 of 2 database sessions without TLS" in shown) is distant
+    assert ("1 of 2 sessions without TLS" in shown) is distant
     await bare.close()
 
 
@@ -469,12 +493,12 @@ async def test_status_names_the_one_login(settings: Settings) -> None:
         found = msgspec.json.decode(await printed(settings, "status", "--json"))
     line = " ".join(shown[shown.index("\ntrust") :].split())
     assert line.startswith(
-        "trust one login for all (postgres, a superuser) · database sessions in TLS or local ·"
-        " links on this host · run warouter check"
+        "trust one login for all (postgres, a superuser) · database TLS socket · all sessions"
+        " in TLS or local · links on this host · run warouter check"
     )
     trust = found["trust"]
     assert trust["login"] == "postgres"
-    assert trust["tls_off"] is False
+    assert trust["database_tls"] == "socket"
     assert trust["logins"] == [
         {"name": "postgres", "superuser": True, "owner": False, "kinds": ["coreapp", "webapp"]}
     ]
