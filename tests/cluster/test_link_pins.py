@@ -19,6 +19,7 @@ from tests.cluster.upgrade_former import needs_history
 from tests.harness import former
 from tests.harness.facts import Facts
 from tests.harness.wait import PATIENCE, soon
+from warouter.cloud_settings import is_loopback
 from warouter.link import wire
 from warouter.link.pins import UNKNOWN
 from warouter.local.options import Placement
@@ -37,7 +38,7 @@ def own_address() -> str:
 
 HERE = own_address()
 pytestmark = pytest.mark.skipif(
-    not HERE or tls.on_this_host(HERE), reason="not run: this machine has no address but loopback"
+    not HERE or is_loopback(HERE), reason="not run: this machine has no address but loopback"
 )
 
 
