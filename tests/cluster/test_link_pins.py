@@ -125,11 +125,9 @@ async def test_a_webapp_of_a_former_build_gets_in_until_none_is_left(start: Star
     old = str(BEFORE_LOGINS.sources())
 
     def place(name: str, role: str) -> Placement:
-        return (
-            Placement(environment={"PYTHONPATH": old})
-            if name == "webapp-2"
-            else off_host(name, role)
-        )
+        if name == "webapp-2":  # under the one login that it had
+            return Placement(environment={"PYTHONPATH": old, "WA_DB_USERNAME": "postgres"})
+        return off_host(name, role)
 
     cluster, business = await start(place=place, webapps=2)
     async with Facts(cluster) as facts:
