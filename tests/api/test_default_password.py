@@ -16,6 +16,7 @@ from warouter.api.access.auth import DEFAULT_PASSWORD, seed_administrator
 from warouter.api.app import build_app
 from warouter.cloud_settings import is_loopback
 from warouter.store.account.logins import Limits
+from warouter.store.views.audit import read_audit
 
 NEW = "N3w!passw"
 STRANGER = "203.0.113.9"
@@ -80,10 +81,8 @@ async def test_a_refused_default_is_counted_logged_and_audited(
 async def test_what_stands_in_the_audit_log(behind: Api, pool: asyncpg.Pool) -> None:
     await behind.login("admin", DEFAULT_PASSWORD, source=STRANGER)
     await behind.context.audit.refusals.flush()
-    rows = await pool.fetch("select actor, action, source, outcome from audit")
-    assert [tuple(row) for row in rows] == [
-        ("admin", "log in", STRANGER, "401/1005 Access denied"),
-    ]
+    rows = [(e.actor, e.action, e.source, e.outcome) for e in await read_audit(pool, 10)]
+    assert rows == [("admin", "log in", STRANGER, "401/1005 Access denied")]
 
 
 @pytest.mark.parametrize(
