@@ -66,6 +66,13 @@ def context(settings: Settings, *, verified: bool) -> ssl.SSLContext:
     return made.context
 
 
+def has_verified(tls: ssl.SSLObject | None) -> bool:
+    """Whether a connection has proved by TLS whose it is."""
+    if tls is None:
+        return False
+    return tls.context.verify_mode is ssl.CERT_REQUIRED and tls.context.check_hostname
+
+
 def _present(ca: str, certificate: str, key: str, verified: bool) -> _Made:
     """What the files have now."""
     authorities = _version(ca, _AUTHORITIES) if ca else _system_version()
