@@ -242,6 +242,17 @@ async def test_a_client_certificate_goes_with_the_authorities_of_the_system(
     await connected(scene.settings(**scene.shows(certificates.issued(scene.authority))))
 
 
+async def test_a_client_certificate_goes_to_a_server_that_is_not_verified_as_well(
+    scene: Scene,
+) -> None:
+    assert scene.front.context is not None
+    scene.front.context.verify_mode = ssl.CERT_REQUIRED
+    scene.front.context.load_verify_locations(cadata=certificates.text_of(scene.authority))
+    own = scene.shows(certificates.issued(scene.authority))
+    await connected(scene.settings(WAROUTER_DB_SSL="off", **own))
+    assert scene.front.in_tls == 2
+
+
 Files = dict[str, str]
 
 
