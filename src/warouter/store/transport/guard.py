@@ -25,6 +25,7 @@ _AUTHENTICATION, _READY, _ERROR = b"R", b"Z", b"E"
 _HEADER = struct.Struct("!ci")  # type, and length without the type
 _CODE = struct.Struct("!i")
 _MOST_BYTES = 1 << 16  # of one message before the server is ready
+_MOST_IN_ALL = 1 << 20  # until then: asyncpg keeps each parameter that a server reports
 # As asyncpg looks for it. With fewer rounds a guess costs an impostor nothing, with more the
 # event loop would stand still.
 _ROUNDS = re.compile(rb",i=(\d+),?")
@@ -72,6 +73,7 @@ class GuardedProtocol(asyncpg.protocol.Protocol):
         self._waiting = connected
         self._carrier: Any = None
         self._held = bytearray()
+        self._left = _MOST_IN_ALL
 
     def connection_made(self, transport: Any) -> None:
         self._carrier = transport
@@ -82,7 +84,10 @@ class GuardedProtocol(asyncpg.protocol.Protocol):
             super().data_received(data)
             return
         self._held += data
+        self._left -= len(data)
         try:
+            if self._left < 0:
+                raise _Refusal(sentences.NO_POSTGRESQL)
             while self._guards and (message := _first(self._held)):
                 self._pass_on(message)
         except _Refusal as refusal:
