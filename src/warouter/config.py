@@ -136,11 +136,22 @@ class Settings(CloudVariables, frozen=True, kw_only=True):
         return Source(self.api_key, self.api_key_file)
 
     @property
+    def api_key_name(self) -> str:
+        """The variable that names it."""
+        return "WA_API_KEY_FILE" if self.api_key_file else "WA_API_KEY"
+
+    @property
     def private_keys(self) -> dict[str, str]:
-        """The paths of private keys, by the variable that names each."""
-        names = {name for group in GROUPS for name in group.private_keys}
-        fields = [f for f in msgspec.structs.fields(self) if f.encode_name in names]
-        return {f.encode_name: path for f in fields if (path := getattr(self, f.name))}
+        """The paths of private keys, by the variable that names each. Without one a key is in the
+        file of its certificate.
+        """
+        values = {f.encode_name: getattr(self, f.name) for f in msgspec.structs.fields(self)}
+        found = {}
+        for key in (name for group in GROUPS for name in group.private_keys):
+            name = key if values[key] else f"{key.removesuffix('KEY')}CERT"
+            if path := values[name]:
+                found[name] = path
+        return found
 
     @property
     def link_port(self) -> int:

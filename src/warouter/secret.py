@@ -104,6 +104,14 @@ def api_keys(source: Source) -> Callable[[], Sequence[str]]:
     return Followed("WA_API_KEY", source, api_keys_of).now
 
 
+def text_of(path: str) -> str:
+    """The text of a file that is fit for a secret; ValueError says why not, and what to do."""
+    try:
+        return _text(path)
+    except OSError as error:
+        raise ValueError(_reason(error)) from error
+
+
 def look(path: str) -> tuple[int, ...]:
     """What differs once a file was written, replaced or had its mode changed. OSError."""
     found = os.stat(path)
@@ -111,16 +119,26 @@ def look(path: str) -> tuple[int, ...]:
 
 
 def world_readable(path: str) -> bool:
-    """True if every account of this machine may read the file; False also if there is none.
+    """True if every account of this machine may read the file; False also if there is none."""
+    return _is_open(path, stat.S_IROTH)
 
-    One that others may read lies safe in a folder that they may not enter.
-    """
+
+def world_writable(path: str) -> bool:
+    """True if every account of this machine may write the file; False also if there is none."""
+    return _is_open(path, stat.S_IWOTH)
+
+
+def _is_open(path: str, right: int) -> bool:
+    """One that others may use lies safe in a folder that they may not enter."""
     real = Path(os.path.realpath(path))
     try:
         entered = all(folder.stat().st_mode & stat.S_IXOTH for folder in real.parents)
-        return entered and bool(real.stat().st_mode & stat.S_IROTH)
+        return entered and bool(real.stat().st_mode & right)
     except OSError:
         return False
+
+
+_RIGHTS = ((stat.S_IROTH, "read", world_readable), (stat.S_IWOTH, "write", world_writable))
 
 
 def _text(path: str) -> str:
@@ -131,12 +149,17 @@ def _text(path: str) -> str:
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
             raise ValueError("it is no regular file: give the path of one")
-        if mode & stat.S_IROTH and world_readable(path):
-            raise ValueError(
-                f"everybody on this machine may read it: run `chmod o= {path}`, or mount it with"
-                " mode 0440"
-            )
-        content = file.read(MOST_BYTES + 1)
+        for right, said, applies in _RIGHTS:
+            if mode & right and applies(path):
+                raise ValueError(
+                    f"everybody on this machine may {said} it: run `chmod o= {path}`, or mount it"
+                    " with mode 0440"
+                )
+        return decoded(file.read(MOST_BYTES + 1))
+
+
+def decoded(content: bytes) -> str:
+    """The text of a secret as it was read; ValueError says what is wrong, and does not show it."""
     if len(content) > MOST_BYTES:
         raise ValueError(f"it is longer than {MOST_BYTES} bytes: give the path of another file")
     if not content.strip():

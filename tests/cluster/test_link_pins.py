@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import socket
 import ssl
-from contextlib import AsyncExitStack, closing, suppress
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -15,10 +14,11 @@ from tests.cluster.conftest import Start, lived_through, unharmed
 from tests.cluster.test_rolling import stopped
 from tests.cluster.test_unreachable import between, recipient_of
 from tests.cluster.test_upgrade import carrying
-from tests.cluster.upgrade_former import needs_history
-from tests.harness import former
+from tests.harness.address import own_address
 from tests.harness.facts import Facts
+from tests.harness.former import BEFORE_LOGINS
 from tests.harness.wait import PATIENCE, soon
+from warouter.cloud_settings import is_loopback
 from warouter.link import wire
 from warouter.link.pins import UNKNOWN
 from warouter.local.options import Placement
@@ -27,17 +27,9 @@ from warouter.tls import link as tls
 HELLO = 4 + wire.HELLO_SIZE
 
 
-def own_address() -> str:
-    """One of this machine by which others reach it; "" if it has none."""
-    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sock, suppress(OSError):
-        sock.connect(("192.0.2.1", 9))  # which sends nothing
-        return str(sock.getsockname()[0])
-    return ""
-
-
 HERE = own_address()
 pytestmark = pytest.mark.skipif(
-    not HERE or tls.on_this_host(HERE), reason="not run: this machine has no address but loopback"
+    not HERE or is_loopback(HERE), reason="not run: this machine has no address but loopback"
 )
 
 
@@ -128,16 +120,14 @@ async def test_an_owner_cut_from_the_webapp_is_relayed_to(start: Start) -> None:
         assert refused(facts) == []
 
 
-@needs_history
+@pytest.mark.skipif(bool(BEFORE_LOGINS.lacking), reason=BEFORE_LOGINS.lacking)
 async def test_a_webapp_of_a_former_build_gets_in_until_none_is_left(start: Start) -> None:
-    old = str(former.sources())
+    old = str(BEFORE_LOGINS.sources())
 
     def place(name: str, role: str) -> Placement:
-        return (
-            Placement(environment={"PYTHONPATH": old})
-            if name == "webapp-2"
-            else off_host(name, role)
-        )
+        if name == "webapp-2":  # under the one login that it had
+            return Placement(environment={"PYTHONPATH": old, "WA_DB_USERNAME": "postgres"})
+        return off_host(name, role)
 
     cluster, business = await start(place=place, webapps=2)
     async with Facts(cluster) as facts:

@@ -7,7 +7,7 @@ import shutil
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
@@ -18,8 +18,11 @@ import pytest
 from trustme import CA
 
 from tests.harness import prepared
+from tests.harness.address import own_address
 from tests.harness.certificates import Pair, alone, issued, text_of
+from tests.harness.impostor import OFF_HOST
 from tests.harness.shell import command, printed
+from tests.harness.terminating import Terminating
 from tests.integration.test_cli import run
 from warouter.check.gather import gather
 from warouter.check.host import listening
@@ -226,6 +229,30 @@ async def test_files_that_others_can_read_or_write(settings: Settings, folder: P
     assert found.keys().isdisjoint({"secret-readable", "file-writable"})
 
 
+async def test_files_of_secrets(settings: Settings, folder: Path) -> None:
+    keys = write(folder / "api-key", f"{'k' * 32}\n{'k' * 12}\n")
+    found, _ = await checked(settings, WA_API_KEY_FILE=keys)
+    assert found["api-key-short"] == ("note", "WA_API_KEY_FILE has a key of 12 characters.")
+    assert "file-unread" not in found
+    write(Path(keys), "\n")
+    found, _ = await checked(settings, WA_API_KEY_FILE=keys)
+    assert found["file-unread"] == (
+        "warning",
+        f"{keys} (WA_API_KEY_FILE) cannot be used: it is empty: write the secret into it.",
+    )
+    write(Path(keys), "k" * 32, 0o644)
+    found, _ = await checked(settings, WA_API_KEY_FILE=keys)
+    assert found["secret-readable"][0] == "critical"
+    assert "file-unread" not in found
+
+
+async def test_a_key_in_the_file_of_its_certificate(settings: Settings, folder: Path) -> None:
+    pair = alone()
+    both = write(folder / "client.pem", pair.pem + pair.key, 0o644)
+    found, _ = await checked(settings, WA_DB_SSL_CERT=both)
+    assert f"{both} (WA_DB_SSL_CERT)" in found["secret-readable"][1]
+
+
 async def test_environment_files_with_a_secret(settings: Settings, folder: Path) -> None:
     write(folder / "coreapp-1.env", "COREAPP_EXTERNAL_PORTS=6252\nWA_API_KEY=\n", 0o644)
     write(folder / "warouter.env", "WA_DB_HOSTNAME=db\nWA_DB_PASSWORD=s3cret\n", 0o644)
@@ -373,19 +400,9 @@ def server(folder: Path) -> Iterator[Server]:
     with (server.folder / "pg_hba.conf").open("a") as file:
         file.write("host all all all trust\n")
     server.start()
-    yield Server(own_address(), port, server.settings() | {"WA_DB_PORT": str(port)})
+    yield Server(own_address() or "127.0.0.1", port, server.settings() | {"WA_DB_PORT": str(port)})
     server.stop()
     ports.release([port])
-
-
-def own_address() -> str:
-    """As the kernel would choose it for another host; loopback where there is no network."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as chosen:
-        try:
-            chosen.connect(("192.0.2.1", 9))
-        except OSError:
-            return "127.0.0.1"
-        return str(chosen.getsockname()[0])
 
 
 async def test_a_session_that_comes_over_the_network_in_clear_text(server: Server) -> None:
@@ -405,46 +422,16 @@ async def test_a_session_that_comes_over_the_network_in_clear_text(server: Serve
     found, _ = await checked(None, **server.environ)
     assert ("database-clear" in found) is distant
     shown = await printed(None, "status", **server.environ)
-    assert ("1 of 2 database sessions without TLS" in shown) is distant
+    assert ("1 of 2 sessions without TLS" in shown) is distant
     await bare.close()
 
 
-@asynccontextmanager
-async def in_tls(settings: Settings, pair: Pair) -> AsyncIterator[int]:
-    """The port of a server that speaks PostgreSQL in TLS, as the embedded one cannot."""
-    context = pem.server_context(pair.pem + pair.key)
-    target = Path(settings.db_hostname) / f".s.PGSQL.{settings.db_port}"
-    served = set[asyncio.Task[None]]()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        served.add(task)
-        await reader.readexactly(8)  # SSLRequest
-        writer.write(b"S")
-        await writer.start_tls(context)
-        far_reader, far_writer = await asyncio.open_unix_connection(target)
-        await asyncio.gather(_pass(reader, far_writer), _pass(far_reader, writer))
-
-    listener = await asyncio.start_server(serve, "0.0.0.0", 0)
-    yield listener.sockets[0].getsockname()[1]
-    listener.close()
-    await asyncio.gather(*served, return_exceptions=True)
-
-
-async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(1 << 16):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
-
-
 async def test_the_certificate_of_the_server(settings: Settings, tmp_path: Path) -> None:
-    authority, host = CA(), own_address()
-    pair = issued(authority, ends=5, name=host)
-    async with in_tls(settings, pair) as port:
-        where = {"WA_DB_HOSTNAME": host, "WA_DB_PORT": str(port)}
+    authority = CA()
+    pair = issued(authority, ends=5, name=OFF_HOST)
+    socket_of_server = Path(settings.db_hostname) / f".s.PGSQL.{settings.db_port}"
+    async with Terminating(socket_of_server, pem.server_context(pair.pem + pair.key)) as front:
+        where = {"WA_DB_HOSTNAME": OFF_HOST, "WA_DB_PORT": str(front.port)}
         verified = where | {"WA_DB_SSL_CA": write(tmp_path / "ca.crt", text_of(authority))}
         found, _ = await checked(settings, **verified)
         assert found["certificate-ends"] == ("warning", "PostgreSQL's certificate ends in 5 days.")
@@ -452,7 +439,11 @@ async def test_the_certificate_of_the_server(settings: Settings, tmp_path: Path)
         blind = ssl.create_default_context()
         blind.check_hostname, blind.verify_mode = False, ssl.CERT_NONE
         connection = await asyncpg.connect(
-            host=host, port=port, user="postgres", database=settings.database, ssl=blind
+            host=OFF_HOST,
+            port=front.port,
+            user="postgres",
+            database=settings.database,
+            ssl=blind,
         )
         peer = peer_of(connection)
         assert peer is not None
@@ -469,12 +460,12 @@ async def test_status_names_the_one_login(settings: Settings) -> None:
         found = msgspec.json.decode(await printed(settings, "status", "--json"))
     line = " ".join(shown[shown.index("\ntrust") :].split())
     assert line.startswith(
-        "trust one login for all (postgres, a superuser) · database sessions in TLS or local ·"
-        " links on this host · run warouter check"
+        "trust one login for all (postgres, a superuser) · database TLS socket · all sessions"
+        " in TLS or local · links on this host · run warouter check"
     )
     trust = found["trust"]
     assert trust["login"] == "postgres"
-    assert trust["tls_off"] is False
+    assert trust["database_tls"] == "socket"
     assert trust["logins"] == [
         {"name": "postgres", "superuser": True, "owner": False, "kinds": ["coreapp", "webapp"]}
     ]

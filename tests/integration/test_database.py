@@ -40,7 +40,7 @@ async def test_the_socket_of_a_connection_is_found(settings: Settings) -> None:
 async def test_a_connection_whose_socket_is_out_of_reach_is_made_all_the_same(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(database, "_TRANSPORT", "_renamed")
+    monkeypatch.setattr(database, "TRANSPORT", "_renamed")
     monkeypatch.setattr(database, "_hidden", Outage())
     for _ in range(2):
         connection = await database.connect(settings, "test")

@@ -120,6 +120,20 @@ def test_pools_and_sessions_tell_no_more(way: Any, asks: bytes, sentence: str) -
     assert not server.learned(USER, PASSWORD)
 
 
+def test_who_never_comes_to_an_end_is_left(loop: Loop) -> None:
+    """Else what it reports of itself would fill this process's memory."""
+
+    def endless(talk: Talk) -> None:
+        talk.say(OK)
+        n = 0
+        while True:
+            n += 1
+            talk.say(impostor.message(b"S", b"name%d\0" % n + b"x" * 60_000 + b"\0"))
+
+    with Impostor(endless) as server:
+        assert "did not answer as PostgreSQL does" in refusal(settings_to(server), loop)
+
+
 authority = CA()
 CERTIFICATES = {
     "itself": (certificates.alone(OFF_HOST), "no authority of WA_DB_SSL_CA .*vouches"),

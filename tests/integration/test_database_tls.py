@@ -214,6 +214,24 @@ async def test_a_renewed_client_certificate_counts_from_the_next_connection_on(
     await pool.close()
 
 
+async def test_between_a_new_certificate_and_its_key_the_last_pair_is_shown(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert scene.front.context is not None
+    scene.front.context.verify_mode = ssl.CERT_REQUIRED
+    scene.front.context.load_verify_locations(cadata=certificates.text_of(scene.authority))
+    settings = scene.settings(**scene.ca(), **scene.shows(certificates.issued(scene.authority)))
+    await connected(settings)
+    new = certificates.issued(scene.authority)
+    scene.file("client.pem", new.pem)
+    await connected(settings)
+    assert [r.message for r in caplog.records] == ["certificate refresh failed"]
+    assert "is not that of the certificate" in vars(caplog.records[0])["error"]
+    scene.file("client.key", new.key)
+    await connected(settings)
+    assert len(caplog.records) == 1
+
+
 async def test_a_client_certificate_goes_with_the_authorities_of_the_system(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,6 +240,17 @@ async def test_a_client_certificate_goes_with_the_authorities_of_the_system(
     scene.front.context.verify_mode = ssl.CERT_REQUIRED
     scene.front.context.load_verify_locations(cadata=certificates.text_of(scene.authority))
     await connected(scene.settings(**scene.shows(certificates.issued(scene.authority))))
+
+
+async def test_a_client_certificate_goes_to_a_server_that_is_not_verified_as_well(
+    scene: Scene,
+) -> None:
+    assert scene.front.context is not None
+    scene.front.context.verify_mode = ssl.CERT_REQUIRED
+    scene.front.context.load_verify_locations(cadata=certificates.text_of(scene.authority))
+    own = scene.shows(certificates.issued(scene.authority))
+    await connected(scene.settings(WAROUTER_DB_SSL="off", **own))
+    assert scene.front.in_tls == 2
 
 
 Files = dict[str, str]

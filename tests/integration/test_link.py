@@ -26,13 +26,13 @@ from tests.harness.linked import (
 )
 from tests.harness.wait import PATIENCE, soon
 from warouter import _batch
+from warouter.cloud_settings import is_loopback
 from warouter.cluster.shardmap import ShardMap
 from warouter.errors import ApiError, NotReady, Overloaded
 from warouter.link import client, pending, wire
 from warouter.link.address import Address
 from warouter.link.client import Links
 from warouter.link.listen import WebappConnection
-from warouter.tls import link as tls
 
 
 @pytest_asyncio.fixture
@@ -328,7 +328,7 @@ async def test_links_between_hosts_are_pinned_to_the_certificate(
 
 def test_only_loopback_is_this_host() -> None:
     hosts = ("127.0.0.1", "localhost", "10.0.0.5", socket.gethostname() + ".example")
-    assert [tls.on_this_host(host) for host in hosts] == [True, True, False, False]
+    assert [is_loopback(host) for host in hosts] == [True, True, False, False]
 
 
 async def test_more_than_an_envelope_holds_is_offered_in_parts(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from base64 import b64decode
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from tests.harness import prepared
 from tests.harness.shell import command, printed, refused
 from warouter.config import Settings
 from warouter.errors import CommandError
@@ -231,17 +233,22 @@ async def test_the_verifier_is_the_one_that_postgresql_computes(pool: asyncpg.Po
     await pool.execute("drop role counted")
 
 
-def test_a_password_file_that_others_can_read_or_that_is_empty_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "webapp.password"
-    path.write_text("secret\n")
-    path.chmod(0o640)
-    with pytest.raises(CommandError, match="can be read by others"):
-        password_in(tmp_path, "webapp")
-    path.chmod(0o600)
-    assert password_in(tmp_path, "webapp") == "secret"
-    path.write_text("\n")
-    with pytest.raises(CommandError, match="is empty"):
-        password_in(tmp_path, "webapp")
+def test_a_password_file_is_held_to_the_rule_of_all_secrets() -> None:
+    folder = prepared.reachable_folder()
+    path = folder / "webapp.password"
+    for content, mode, sentence in (
+        ("secret\n", 0o644, "everybody on this machine may read it"),
+        ("\n", 0o600, "it is empty"),
+        ("sécret\n", 0o600, "it is not ASCII"),
+    ):
+        path.write_text(content)
+        path.chmod(mode)
+        with pytest.raises(CommandError, match=f"{path} cannot be used: {sentence}"):
+            password_in(folder, "webapp")
+    path.write_text("new secret\nold\n")
+    path.chmod(0o640)  # its group may be that of the processes
+    assert password_in(folder, "webapp") == "new secret"
+    shutil.rmtree(folder)
 
 
 # the commands of operators, each under its login

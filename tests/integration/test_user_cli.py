@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import aiohttp
@@ -16,6 +16,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from tests.harness import prepared
 from tests.harness.api import USER_HASH, USER_PASSWORD, basic, user_of
 from tests.harness.shell import command, printed, refused
 from tests.harness.wait import PATIENCE
@@ -286,17 +287,25 @@ async def test_what_is_refused(
     assert await audited(pool) == []
 
 
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Other accounts get into it; pytest's own they do not."""
+    folder = prepared.reachable_folder()
+    yield folder
+    shutil.rmtree(folder)
+
+
 @pytest.mark.parametrize(
     ("content", "mode", "sentence"),
     [
-        ("", 0o600, "must hold one line"),
-        ("\n", 0o600, "must hold one line"),
-        (f"{GOOD}\n{OTHER}\n", 0o600, "must hold one line"),
-        (f"{GOOD}\n\n", 0o600, "must hold one line"),
-        ("x" * 5000, 0o600, "must hold one line"),
-        (b"\xff\xfe", 0o600, "is not UTF-8 text"),
-        (GOOD, 0o644, "chmod 600"),
-        (GOOD, 0o602, "chmod 600"),
+        ("", 0o600, "must hold one line with the password: it is empty"),
+        ("\n", 0o600, "must hold one line with the password: it is empty"),
+        (f"{GOOD}\n{OTHER}\n", 0o600, "must hold one line with the password: it has 2 lines"),
+        ("x" * 70_000, 0o600, "must hold one line with the password: it is longer than"),
+        (b"\xff\xfe", 0o600, "it is not UTF-8"),
+        (GOOD, 0o644, "everybody on this machine may read it: run `chmod o="),
+        (GOOD, 0o602, "everybody on this machine may write it: run `chmod o="),
+        ("x" * 5000, 0o600, "The password must have 8 to 64 characters."),
         ("weak", 0o600, "The password must have 8 to 64 characters."),
         ("weakpassw0rd!", 0o600, "The password must have at least an upper-case letter."),
     ],
@@ -304,12 +313,12 @@ async def test_what_is_refused(
 async def test_files_that_are_refused(
     settings: Settings,
     pool: asyncpg.Pool,
-    tmp_path: Path,
+    folder: Path,
     content: str | bytes,
     mode: int,
     sentence: str,
 ) -> None:
-    file = written(tmp_path, content, mode)
+    file = written(folder, content, mode)
     for act in ("add", "set-password"):
         told = await refused(settings, "user", act, "admin", "--password-file", file)
         assert sentence in told
@@ -320,7 +329,7 @@ async def test_files_that_are_refused(
 async def test_files_that_cannot_be_read(settings: Settings, tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nowhere"):
         told = await refused(settings, "user", "add", "clerk", "--password-file", str(path))
-        assert told.startswith(f"{path} cannot be read")
+        assert told.startswith(f"{path} must hold one line with the password: ")
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["set-password", "admin"]])

@@ -186,6 +186,12 @@ def test_a_file_that_everybody_may_read_is_refused(folder: Path) -> None:
     assert not world_readable(str(folder / "none"))
 
 
+def test_a_file_that_everybody_may_write_is_refused(folder: Path) -> None:
+    path = written(folder / "secret", HIDDEN, 0o602)
+    with pytest.raises(ConfigError, match=f"may write it: run `chmod o= {path}`"):
+        followed(path)
+
+
 def test_a_folder_that_others_may_not_enter_protects_what_is_in_it(folder: Path) -> None:
     private = folder / "private"
     private.mkdir(0o700)

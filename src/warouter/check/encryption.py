@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from warouter.check.facts import Facts, database_tls_off, several
+from warouter.check.facts import Facts, several
 from warouter.check.finding import Level, Rule
 from warouter.cloud_settings import is_loopback
 
 
 def _database_tls_off(facts: Facts) -> Iterator[str]:
-    if facts.distant and database_tls_off(facts.settings):
+    if facts.distant and facts.settings.db_ssl == "off":
         yield (
             f"WAROUTER_DB_SSL is off, and PostgreSQL at {several(facts.distant)} is reached over a"
             " network."

@@ -18,7 +18,7 @@ from warouter.store.views.sessions import Trust
 class Place(msgspec.Struct, frozen=True, kw_only=True):
     """A file or a folder, and what other accounts of this host may do with it.
 
-    ``name`` is its variable, or what it is. ``problem`` is why it could not be looked at.
+    ``name`` is its variable, or what it is. ``problem`` is why it cannot be used.
     """
 
     name: str
@@ -95,11 +95,6 @@ def values_of(settings: Settings) -> dict[str, Any]:
     """The settings by the names of their variables."""
     fields = msgspec.structs.fields(type(settings))
     return {field.encode_name: getattr(settings, field.name) for field in fields}
-
-
-def database_tls_off(settings: Settings) -> bool:
-    """Whether WAROUTER_DB_SSL says so."""
-    return settings.db_ssl == "off"
 
 
 def listed(names: tuple[str, ...]) -> str:

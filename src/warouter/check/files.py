@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from warouter.check.facts import Facts, Place
 from warouter.check.finding import Level, Rule
+from warouter.config import SECRETS
 
 
 def _readable(facts: Facts) -> Iterator[str]:
@@ -29,14 +30,13 @@ def _folder_open(facts: Facts) -> Iterator[str]:
 def _unread(facts: Facts) -> Iterator[str]:
     for place in (*facts.host.secrets, *facts.host.folders):
         if place.problem:
-            yield f"{_named(place)} cannot be looked at: {place.problem}."
+            yield f"{_named(place)} cannot be used: {place.problem}."
 
 
 def _in_environment(facts: Facts) -> Iterator[str]:
-    values = facts.values
-    plain = [name for name in values if f"{name}_FILE" in values and values[name]]
-    for name in plain:
-        yield f"{name} is in the environment, which child processes and crash reports may show."
+    for name in SECRETS:
+        if facts.values[name]:
+            yield f"{name} is in the environment, which child processes and crash reports may show."
 
 
 def _named(place: Place) -> str:
@@ -68,8 +68,8 @@ RULES = (
     Rule(
         "file-unread",
         Level.WARNING,
-        "files and folders that are named by variables and cannot be looked at",
-        "Correct the path, or run the check as the account of the processes or as root.",
+        "files and folders that are named by variables and cannot be used",
+        "Correct file or path, or run the check as the account of the processes or as root.",
         _unread,
     ),
     Rule(

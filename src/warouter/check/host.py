@@ -6,23 +6,25 @@ import re
 import resource
 import shutil
 import socket
-import stat
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from warouter.check import pairs
 from warouter.check.facts import Host, Place, values_of
 from warouter.cloud_settings import is_loopback
-from warouter.config import Settings
+from warouter.config import SECRETS, Settings
 from warouter.errors import ConfigError
-from warouter.secret import api_keys
+from warouter.secret import api_keys, text_of, world_readable, world_writable
 
 ETC = Path("/etc/warouter")
 # In a folder of `warouter up`.
-_SECRET_NAMES = ("cluster.json", "*.key", "*-key", "*-password", "cloud-*")
+_SECRET_NAMES = ("cluster.json", "*.key", "*-key", "*-password", "cloud-*", "emulator-*")
+_GIVEN = re.compile(rf"^\s*({'|'.join(SECRETS)})=\S", re.MULTILINE)
 _LISTENING = "0A"  # in /proc/net/tcp
 _UNLIMITED = 1 << 20
 
@@ -31,7 +33,7 @@ def look(settings: Settings, data_dir: Path | None, etc: Path = ETC) -> Host:
     """Everything that can be known without the database."""
     values = values_of(settings)
     read = pairs.of_files(settings, values)
-    secrets = [*_named(values), *_of_folder(data_dir), *_environments(etc, values)]
+    secrets = [*_named(settings, values), *_of_folder(data_dir), *_environments(etc)]
     seen = {place.path for place in secrets}
     secrets += [place for place in read.unread if place.path not in seen]
     media = _media(settings)
@@ -60,25 +62,31 @@ def _api_keys(settings: Settings) -> Iterator[int]:
 def place(path: str, name: str) -> Place:
     """What other accounts may do with a file or a folder: its mode, and who gets to it."""
     try:
-        full = Path(path).resolve()
-        mode = full.stat().st_mode
-        reached = all(parent.stat().st_mode & stat.S_IXOTH for parent in full.parents)
+        Path(path).stat()
     except OSError as error:
         return Place(name=name, path=path, problem=error.strerror or type(error).__name__)
-    return Place(
-        name=name,
-        path=path,
-        readable=reached and bool(mode & stat.S_IROTH),
-        writable=reached and bool(mode & stat.S_IWOTH),
-    )
+    return Place(name=name, path=path, readable=world_readable(path), writable=world_writable(path))
 
 
-def _named(values: Mapping[str, Any]) -> Iterator[Place]:
+def _named(settings: Settings, values: Mapping[str, Any]) -> Iterator[Place]:
     """The files of secrets and of private keys that variables name."""
-    keys = [key for _, key in pairs.PAIRS]
-    for name, value in values.items():
-        if isinstance(value, str) and value and (name in keys or name.endswith("_FILE")):
-            yield place(value, name)
+    for name, path in values.items():
+        if name.endswith("_FILE") and path:
+            yield _secret(path, name)
+    for name, path in settings.private_keys.items():
+        yield place(path, name)
+
+
+def _secret(path: str, name: str) -> Place:
+    """Of one that all may read no more is said: no process takes it."""
+    found = place(path, name)
+    if found.problem or found.readable:
+        return found
+    try:
+        text_of(path)
+    except ValueError as error:
+        return msgspec.structs.replace(found, problem=str(error))
+    return found
 
 
 def _of_folder(folder: Path | None) -> Iterator[Place]:
@@ -93,19 +101,14 @@ def _data(folder: Path | None) -> list[Path]:
     return [] if folder is None else [folder, *(p for p in [folder / "log"] if p.exists())]
 
 
-def _environments(etc: Path, values: Mapping[str, Any]) -> Iterator[Place]:
-    """The environment files that have a secret in them, or cannot be read."""
-    secrets = {name.removesuffix("_FILE") for name in values if name.endswith("_FILE")}
-    given = re.compile(rf"^\s*({'|'.join(sorted(secrets | _SECRETS))})=\S", re.MULTILINE)
+def _environments(etc: Path) -> Iterator[Place]:
+    """The environment files that have a secret in them."""
     for path in sorted(etc.glob("*.env")):
         try:
-            if given.search(path.read_text(errors="replace")):
+            if _GIVEN.search(path.read_text(errors="replace")):
                 yield place(str(path), "environment file")
         except OSError:
             continue  # then others cannot read it either
-
-
-_SECRETS = {"WA_DB_PASSWORD", "WA_API_KEY"}
 
 
 def _media(settings: Settings) -> Path | None:

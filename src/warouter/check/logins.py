@@ -55,7 +55,7 @@ def _default_password(facts: Facts) -> Iterator[str]:
 def _short_key(facts: Facts) -> Iterator[str]:
     for characters in facts.host.api_keys:
         if characters < _KEY_CHARS:
-            yield f"An API key (WA_API_KEY or WA_API_KEY_FILE) has {characters} characters."
+            yield f"{facts.settings.api_key_name} has a key of {characters} characters."
 
 
 _ROLES = "Run `warouter migrate --roles`, and give each kind of process its own login."

@@ -21,7 +21,7 @@ from warouter.store.database import Connection, close_politely, first_connection
 
 DEFAULT_FOLDER = Path("warouter-data")
 # The latter when the server's farewell was read, but not yet the end of the connection.
-_OF_THE_DRIVER = (asyncpg.InterfaceError, asyncpg.InternalClientError)
+OF_THE_DRIVER = (asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 def settings_of(data_dir: Path | None) -> Settings:
@@ -84,7 +84,7 @@ def told() -> Iterator[None]:
         yield
     except asyncpg.InsufficientPrivilegeError as error:
         raise CommandError(lacking(str(error))) from error
-    except (OSError, asyncpg.PostgresError, *_OF_THE_DRIVER) as error:
+    except (OSError, asyncpg.PostgresError, *OF_THE_DRIVER) as error:
         raise CommandError(
             f"The database did not answer ({error or type(error).__name__}): try again."
         ) from error

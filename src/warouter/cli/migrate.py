@@ -12,9 +12,10 @@ from typing import Any
 import asyncpg
 import click
 
+from warouter.cli.database import OF_THE_DRIVER
 from warouter.cli.nodes import ADMINISTRATOR, data_dir_option, settings_for
 from warouter.config import Settings
-from warouter.errors import CommandError, UntrustedDatabase
+from warouter.errors import CommandError, UnfitDatabase, UntrustedDatabase
 from warouter.store.migrate import administering
 from warouter.store.migrate import migrate as apply
 from warouter.store.roles import create, grants
@@ -75,9 +76,9 @@ def migrate(
 def _ran(settings: Settings, work: Coroutine[Any, Any, list[str]]) -> list[str]:
     try:
         return asyncio.run(work)
-    except UntrustedDatabase as error:
+    except (UnfitDatabase, UntrustedDatabase) as error:
         raise CommandError(str(error)) from error
-    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+    except (OSError, asyncpg.PostgresError, *OF_THE_DRIVER) as error:
         raise CommandError(
             f"PostgreSQL at {settings.db_where} failed to run the migrations"
             f" ({error or type(error).__name__}): check WA_DB_*."

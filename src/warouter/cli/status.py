@@ -16,7 +16,6 @@ from rich.table import Table
 from rich.text import Text
 
 from warouter._hash import SLOTS
-from warouter.check.facts import database_tls_off
 from warouter.cli.database import checked, connected, console, settings_of, told
 from warouter.cli.nodes import data_dir_option
 from warouter.cli.status_cloud import age as _age
@@ -75,7 +74,7 @@ async def _once(settings: Settings, as_json: bool, history: int) -> None:
     if as_json:
         _show_json(found)
     else:
-        console(PIPE_COLUMNS).print(_page(found, history, described(settings)))
+        console(PIPE_COLUMNS).print(_page(found, history))
 
 
 async def _watch(settings: Settings, as_json: bool, history: int) -> None:
@@ -98,7 +97,7 @@ async def _watch(settings: Settings, as_json: bool, history: int) -> None:
                 await close_politely(connection)
                 _show_trouble(live, str(error))
             else:
-                _show(live, found, history, described(settings))
+                _show(live, found, history)
             await asyncio.sleep(EVERY_SECONDS)
 
 
@@ -107,15 +106,15 @@ async def _read(settings: Settings, connection: Connection, history: int, as_jso
     rows = history if as_json else history * SLOTS
     with told():
         found = await read_status(connection, rows)
-    trust = msgspec.structs.replace(found.trust, tls_off=database_tls_off(settings))
+    trust = msgspec.structs.replace(found.trust, database_tls=described(settings))
     return msgspec.structs.replace(found, trust=trust)
 
 
-def _show(live: Live | None, found: Status, history: int, tls: str) -> None:
+def _show(live: Live | None, found: Status, history: int) -> None:
     if live is None:
         _show_json(found)
     else:
-        live.update(_page(found, history, tls), refresh=True)
+        live.update(_page(found, history), refresh=True)
 
 
 def _show_json(found: Status) -> None:
@@ -132,14 +131,14 @@ def _show_trouble(live: Live | None, sentence: str) -> None:
 # the page
 
 
-def _page(found: Status, history: int, tls: str) -> RenderableType:
-    parts: list[RenderableType] = [_summary(found, tls), _nodes(found), _shards(found)]
+def _page(found: Status, history: int) -> RenderableType:
+    parts: list[RenderableType] = [_summary(found), _nodes(found), _shards(found)]
     if found.history:
         parts.append(_history(found, history))
     return Group(*parts)
 
 
-def _summary(found: Status, tls: str) -> Table:
+def _summary(found: Status) -> Table:
     table = Table.grid(padding=(0, 2))
     database = found.database
     facts = {
@@ -153,7 +152,6 @@ def _summary(found: Status, tls: str) -> Table:
         "database": f"{database.connections} of {database.max_connections} connections ("
         + ", ".join(f"{name} {n}" for name, n in database.connections_by_node.items())
         + ")",
-        "database TLS": tls,
         "oldest transaction": _oldest(found),
         "trust": fact_of(found.trust),
     }

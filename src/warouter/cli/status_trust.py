@@ -10,8 +10,8 @@ def fact_of(trust: Trust) -> str:
     """The line of the summary."""
     parts = [
         _logins(trust),
+        f"database TLS {trust.database_tls}",
         _sessions(trust),
-        "WAROUTER_DB_SSL=off" if trust.tls_off else "",
         _links(trust),
         "run warouter check",
     ]
@@ -36,10 +36,10 @@ def _named(login: Login) -> str:
 
 def _sessions(trust: Trust) -> str:
     if trust.clear:
-        return f"{trust.clear} of {trust.sessions} database sessions without TLS"
+        return f"{trust.clear} of {trust.sessions} sessions without TLS"
     if trust.unseen:
-        return f"{trust.unseen} of {trust.sessions} database sessions not shown to {trust.login}"
-    return "database sessions in TLS or local"
+        return f"{trust.unseen} of {trust.sessions} sessions not shown to {trust.login}"
+    return "all sessions in TLS or local"
 
 
 def _links(trust: Trust) -> str:

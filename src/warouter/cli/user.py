@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,6 +13,7 @@ import uvloop
 from rich.table import Table
 from rich.text import Text
 
+from warouter import secret
 from warouter.api.access.auth import DEFAULT_USERNAME
 from warouter.api.access.passwords import check_new_password, draw_password, hash_once
 from warouter.api.access.users import check_username
@@ -31,7 +30,6 @@ from warouter.store.database import Connection
 APPLICATION = "warouter user"
 PIPE_COLUMNS = 120
 STANDARD_INPUT = Path("-")
-_MOST_BYTES = 4096
 
 _name = click.argument("name")
 _password_file = click.option(
@@ -204,26 +202,20 @@ def _check(rule: Callable[..., None], *arguments: str) -> None:
 
 
 def _read_secret(file: Path) -> str:
-    """The one line of a file that not everybody may read; ``-`` is the standard input."""
-    where = "standard input" if file == STANDARD_INPUT else str(file)
+    """The one line of a file that is fit for a secret; ``-`` is the standard input."""
+    is_input = file == STANDARD_INPUT
     try:
-        if file == STANDARD_INPUT:
-            content = sys.stdin.buffer.read(_MOST_BYTES + 1)
-        else:
-            with file.open("rb") as opened:
-                if os.fstat(opened.fileno()).st_mode & (stat.S_IROTH | stat.S_IWOTH):
-                    raise CommandError(f"Everybody may read or write {where}: chmod 600 it first.")
-                content = opened.read(_MOST_BYTES + 1)
-        lines = content.decode().splitlines()
-    except OSError as error:
-        raise CommandError(f"{where} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise CommandError(
-            f"{where} is not UTF-8 text: write one line with the password."
-        ) from error
-    if len(lines) != 1 or not lines[0] or len(content) > _MOST_BYTES:
-        raise CommandError(f"{where} must hold one line with the password, and nothing else.")
+        lines = secret.lines_of(_standard_input() if is_input else secret.text_of(str(file)))
+        if len(lines) > 1:
+            raise ValueError(f"it has {len(lines)} lines")
+    except ValueError as error:
+        where = "Standard input" if is_input else str(file)
+        raise CommandError(f"{where} must hold one line with the password: {error}.") from error
     return lines[0]
+
+
+def _standard_input() -> str:
+    return secret.decoded(sys.stdin.buffer.read(secret.MOST_BYTES + 1))
 
 
 def _table(found: list[Listed]) -> Table:

@@ -45,6 +45,7 @@ def keep(path: Path, value: str) -> Path:
     """Write a secret to a file that nobody else may read."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
+        os.fchmod(descriptor, 0o600)  # of one that was there as well
         file.write(value + "\n")
     return path
 

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from functools import partial
 from secrets import token_bytes
 
+from warouter.cloud_settings import is_loopback
 from warouter.cluster.shardmap import SIMULATOR
 from warouter.config import Settings
 from warouter.errors import CommandError
@@ -60,7 +61,6 @@ from warouter.store.dead_letters import LETTERS
 from warouter.store.journal import Journal
 from warouter.store.nodes import LINK_GONE, NODES, read_certificates
 from warouter.systemd import Notifier
-from warouter.tls import link as tls
 
 LINK_KEY_BYTES = 32
 
@@ -137,7 +137,7 @@ class Coreapp:
     async def start(self) -> None:
         """Listen, register and wire; then ``tasks`` run the process."""
         host, port = self._settings.coreapp_hostname, self._settings.link_port
-        shown = None if tls.on_this_host(host) else self.credential.certificate
+        shown = None if is_loopback(host) else self.credential.certificate
         if shown is not None:
             self.callers = Callers(shown, self._read_certificates)
         try:

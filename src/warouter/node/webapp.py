@@ -22,6 +22,7 @@ from warouter.api.messages.fastpath import FastPath
 from warouter.api.profile.cloud import CloudProfile
 from warouter.api.profile.local import LocalProfile
 from warouter.api.profile.port import ProfileStore
+from warouter.cloud_settings import is_loopback
 from warouter.config import Settings, networks
 from warouter.errors import CommandError, ConfigError, OutcomeUnknown
 from warouter.http.edge import Edge
@@ -53,7 +54,6 @@ from warouter.store.cloud.contacts import CloudContacts
 from warouter.store.database import create_pool
 from warouter.store.media import through_pool
 from warouter.systemd import Notifier
-from warouter.tls import link as tls
 from warouter.tls.server import ServerTls, follow
 from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.number import Number, Registration, Switches
@@ -105,7 +105,7 @@ def listen(settings: Settings) -> list[socket.socket]:
     that webapps of a host share (SO_REUSEPORT).
     """
     host = settings.webapp_hostname
-    bind = "127.0.0.1" if tls.on_this_host(host) else host
+    bind = "127.0.0.1" if is_loopback(host) else host
     ports = [settings.webapp_port]
     if settings.public_port not in (0, settings.webapp_port):
         ports.append(settings.public_port)

@@ -38,7 +38,7 @@ CONNECT_SECONDS = 5.0
 # What takes longer to commit may or may not be committed: one limit, for owners and leaders alike.
 WRITE_SECONDS = 2.0
 _hidden = Outage()  # the socket of a connection
-_TRANSPORT = "_transport"  # asyncpg has no public way to its socket; a test holds it to this name
+TRANSPORT = "_transport"  # asyncpg has no public way to its socket; a test holds it to this name
 READ_ONLY = "25006"
 _SETTINGS = """
 select name, current_setting(name, true) as value from unnest($1::text[]) as name"""
@@ -317,7 +317,7 @@ def _harden_socket(connection: Connection) -> None:
     the calls notice it, later.
     """
     try:
-        sock = getattr(connection, _TRANSPORT).get_extra_info("socket")
+        sock = getattr(connection, TRANSPORT).get_extra_info("socket")
     except AttributeError as error:
         if _hidden.begins():
             log.warning("database socket lookup failed", extra={"error": str(error)})

@@ -8,7 +8,6 @@ lose its links, and so would a host whose clock is wrong.
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import ssl
 from typing import NamedTuple
 
@@ -26,16 +25,6 @@ class Certificate(NamedTuple):
     @property
     def fingerprint(self) -> str:
         return fingerprint(self.der)
-
-
-def on_this_host(host: str) -> bool:
-    """True if ``host`` is loopback: such links need no TLS."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def fresh(name: str) -> Certificate:

@@ -154,7 +154,11 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("password-md5", {"server": {"md5": ("wa_webapp",)}}, "wa_webapp"),
     ("password-md5", {"server": {"password_encryption": "md5"}}, "password_encryption"),
     ("password-default", {"server": {"default_passwords": ("admin",)}}, "admin"),
-    ("api-key-short", {"host": {"api_keys": (32, 12)}}, "12 characters"),
+    (
+        "api-key-short",
+        {"host": {"api_keys": (32, 12)}},
+        "WA_API_KEY_FILE has a key of 12 characters",
+    ),
     ("secret-readable", {"host": secret(readable=True)}, "/s/x (X_FILE)"),
     ("file-writable", {"host": secret(writable=True)}, "/s/x (X_FILE)"),
     ("file-writable", {"host": folder(writable=True)}, "/m (WAROUTER_MEDIA_DIR)"),

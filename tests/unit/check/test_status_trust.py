@@ -25,6 +25,7 @@ def login(name: str, *kinds: str, superuser: bool = False, owner: bool = False) 
 ONE = Trust(
     login="wa",
     tls="",
+    database_tls="verified",
     programs=tuple(node(role) for role in ALL),
     logins=(login("wa", *ALL),),
 )
@@ -38,43 +39,44 @@ UNSEEN = (node("coreapp", unseen=4, host="10.0.0.1", pinned=True), *FAR[1:])
     [
         (
             {},
-            "one login for all (wa) · database sessions in TLS or local · links on this host"
-            " · run warouter check",
+            "one login for all (wa) · database TLS verified · all sessions in TLS or local ·"
+            " links on this host · run warouter check",
         ),
         (
             {
                 "logins": (login("postgres", *ALL, superuser=True),),
                 "programs": BARE,
-                "tls_off": True,
+                "database_tls": "off (WAROUTER_DB_SSL=off)",
             },
-            "one login for all (postgres, a superuser) · 3 of 12 database sessions without TLS ·"
-            " WAROUTER_DB_SSL=off · 1 link without TLS · run warouter check",
+            "one login for all (postgres, a superuser) · database TLS off (WAROUTER_DB_SSL=off) ·"
+            " 3 of 12 sessions without TLS · 1 link without TLS · run warouter check",
         ),
         (
             {
                 "logins": (login("a", "coreapp"), login("b", "master", "webapp", owner=True)),
                 "programs": FAR,
             },
-            "logins a of coreapp, b, the schema's owner of master and webapp · database sessions in"
-            " TLS or local · links TLS pinned · run warouter check",
+            "logins a of coreapp, b, the schema's owner of master and webapp · database TLS"
+            " verified · all sessions in TLS or local · links TLS pinned · run warouter check",
         ),
         (
             {"programs": UNSEEN, "logins": ()},
-            "4 of 12 database sessions not shown to wa · links TLS pinned · run warouter check",
-        ),
-        (
-            {"programs": (node("coreapp", host="10.0.0.1", pinned=None),)},
-            "one login for all (wa) · database sessions in TLS or local · links not shown to wa ·"
+            "database TLS verified · 4 of 12 sessions not shown to wa · links TLS pinned ·"
             " run warouter check",
         ),
         (
+            {"programs": (node("coreapp", host="10.0.0.1", pinned=None),)},
+            "one login for all (wa) · database TLS verified · all sessions in TLS or local ·"
+            " links not shown to wa · run warouter check",
+        ),
+        (
             {"logins": tuple(login(f"wa_{kind}", kind) for kind in ALL)},
-            "a login for each kind of process · database sessions in TLS or local · links on this"
-            " host · run warouter check",
+            "a login for each kind of process · database TLS verified · all sessions in TLS or"
+            " local · links on this host · run warouter check",
         ),
         (
             {"programs": (), "logins": ()},
-            "database sessions in TLS or local · run warouter check",
+            "database TLS verified · all sessions in TLS or local · run warouter check",
         ),
     ],
 )

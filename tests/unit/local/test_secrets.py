@@ -21,6 +21,12 @@ def test_each_secret_by_value_goes_into_a_file(tmp_path: Path, name: str) -> Non
     assert file.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_file_that_others_could_read_is_closed_to_them(tmp_path: Path) -> None:
+    (tmp_path / "api-key").touch(0o644)
+    kept_secrets({"WA_API_KEY": "hidden value"}, tmp_path)
+    assert (tmp_path / "api-key").stat().st_mode & 0o777 == 0o600
+
+
 def test_no_two_secrets_share_a_file(tmp_path: Path) -> None:
     kept = kept_secrets(dict.fromkeys(SECRETS, "x"), tmp_path)
     assert len(set(kept.values())) == len(SECRETS)

@@ -14,6 +14,7 @@ import secrets
 from pathlib import Path
 
 from warouter.errors import CommandError
+from warouter.secret import lines_of, text_of
 
 ITERATIONS = 4096  # PostgreSQL's default; these passwords are drawn, not thought of
 SALT_BYTES = 16
@@ -38,21 +39,20 @@ def drawn_verifier(password: str) -> str:
 def password_in(folder: Path, kind: str) -> str:
     """The password in ``KIND.password``: the one that is there, or one that is drawn and written.
 
-    CommandError if the file cannot be read or written, is empty, or is readable to others.
+    Of several lines, as while it is rotated, the first: each of them is tried by who connects.
+    CommandError if the file cannot be written, or is not fit for a secret.
     """
     path = folder / f"{kind}.password"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not path.exists():
-            return _draw(path)
-        if path.stat().st_mode & 0o077:
-            raise CommandError(f"{path} can be read by others than its owner: chmod 600 {path}")
-        text = path.read_text("ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
+        password = lines_of(text_of(str(path)))[0] if path.exists() else _draw(path)
+        if not password.isascii():
+            raise ValueError("it is not ASCII: write a password of letters and digits")
+    except OSError as error:
         raise CommandError(f"{path} cannot be used as a password file: {error}.") from error
-    if not text:
-        raise CommandError(f"{path} is empty: write a password into it, or remove it.")
-    return text.splitlines()[0].strip()
+    except ValueError as error:
+        raise CommandError(f"{path} cannot be used: {error}.") from error
+    return password
 
 
 def _draw(path: Path) -> str:

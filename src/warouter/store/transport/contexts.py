@@ -1,10 +1,13 @@
 """TLS contexts for PostgreSQL from files, kept until one of the files is renewed.
 
-So a renewed certificate or authority counts from the next connection on, without a restart.
+So a renewed certificate or authority counts from the next connection on, without a restart. Files
+that cannot be used, such as a new certificate whose key is still to come, leave the last context in
+force and are logged once.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import ssl
 from datetime import UTC, datetime
@@ -15,6 +18,9 @@ from cryptography import x509
 
 from warouter.config import Settings
 from warouter.errors import UntrustedDatabase
+from warouter.log import Outage
+
+log = logging.getLogger(__name__)
 
 # By file: path, inode, size and time of its last change. Empty for a file that is not set.
 _Version = tuple[str, int, int, int]
@@ -29,6 +35,11 @@ class _Made(NamedTuple):
     ends: datetime | None  # of the client's certificate
 
 
+# By paths, and whether the server is verified.
+_last: dict[tuple[str, str, str, bool], _Made] = {}
+_outage = Outage()
+
+
 def context(settings: Settings, *, verified: bool) -> ssl.SSLContext:
     """The context of a connection that begins now; ``verified`` checks the server's certificate
     and name, by WA_DB_SSL_CA or the system's authorities.
@@ -37,18 +48,37 @@ def context(settings: Settings, *, verified: bool) -> ssl.SSLContext:
     """
     if settings.db_ssl_key and not settings.db_ssl_cert:
         raise UntrustedDatabase(f"{_KEY} is set without {_CERTIFICATE}: set both, or neither.")
-    certificate = _version(settings.db_ssl_cert, _CERTIFICATE)
-    key = _version(settings.db_ssl_key, _KEY)
-    authorities = _system_version()
-    if settings.db_ssl_ca:
-        authorities = _version(settings.db_ssl_ca, _AUTHORITIES)
-    made = _made(settings.db_ssl_ca, authorities, certificate, key, verified)
+    paths = settings.db_ssl_ca, settings.db_ssl_cert, settings.db_ssl_key, verified
+    try:
+        made = _last[paths] = _present(*paths)
+        _outage.ends()
+    except UntrustedDatabase as error:
+        if paths not in _last:
+            raise
+        made = _last[paths]
+        if _outage.begins():
+            log.error("certificate refresh failed", extra={"error": str(error)})
     if made.ends is not None and made.ends <= datetime.now(UTC):
         raise UntrustedDatabase(
             f"The certificate in {_CERTIFICATE} ({settings.db_ssl_cert}) expired on"
             f" {made.ends:%Y-%m-%d}: replace it and its key."
         )
     return made.context
+
+
+def has_verified(tls: ssl.SSLObject | None) -> bool:
+    """Whether a connection has proved by TLS whose it is."""
+    if tls is None:
+        return False
+    return tls.context.verify_mode is ssl.CERT_REQUIRED and tls.context.check_hostname
+
+
+def _present(ca: str, certificate: str, key: str, verified: bool) -> _Made:
+    """What the files have now."""
+    authorities = _version(ca, _AUTHORITIES) if ca else _system_version()
+    return _made(
+        ca, authorities, _version(certificate, _CERTIFICATE), _version(key, _KEY), verified
+    )
 
 
 @lru_cache(maxsize=8)  # the last ones; a system's authorities take tens of milliseconds to load

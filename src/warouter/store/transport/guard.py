@@ -10,7 +10,6 @@ is given away: ``connect`` hands asyncpg a password that is empty for everybody 
 from __future__ import annotations
 
 import re
-import ssl
 import struct
 from typing import Any
 
@@ -19,12 +18,14 @@ import asyncpg.protocol
 
 from warouter.errors import UntrustedDatabase
 from warouter.store.transport import sentences
+from warouter.store.transport.contexts import has_verified
 
 _PROTOCOL = "Protocol"  # where asyncpg looks for it
 _AUTHENTICATION, _READY, _ERROR = b"R", b"Z", b"E"
 _HEADER = struct.Struct("!ci")  # type, and length without the type
 _CODE = struct.Struct("!i")
 _MOST_BYTES = 1 << 16  # of one message before the server is ready
+_MOST_IN_ALL = 1 << 20  # until then: asyncpg keeps each parameter that a server reports
 # As asyncpg looks for it. With fewer rounds a guess costs an impostor nothing, with more the
 # event loop would stand still.
 _ROUNDS = re.compile(rb",i=(\d+),?")
@@ -72,6 +73,7 @@ class GuardedProtocol(asyncpg.protocol.Protocol):
         self._waiting = connected
         self._carrier: Any = None
         self._held = bytearray()
+        self._left = _MOST_IN_ALL
 
     def connection_made(self, transport: Any) -> None:
         self._carrier = transport
@@ -82,7 +84,10 @@ class GuardedProtocol(asyncpg.protocol.Protocol):
             super().data_received(data)
             return
         self._held += data
+        self._left -= len(data)
         try:
+            if self._left < 0:
+                raise _Refusal(sentences.NO_POSTGRESQL)
             while self._guards and (message := _first(self._held)):
                 self._pass_on(message)
         except _Refusal as refusal:
@@ -90,7 +95,7 @@ class GuardedProtocol(asyncpg.protocol.Protocol):
 
     def _pass_on(self, message: bytes) -> None:
         """Show asyncpg one message, unless it must not answer it."""
-        _look_at(message, self._verified())
+        _look_at(message, has_verified(self._carrier.get_extra_info("ssl_object")))
         ready = message.startswith(_READY)
         if ready and not hasattr(self.get_settings(), "server_version"):
             raise _Refusal(sentences.NO_POSTGRESQL)  # asyncpg would fail without a word
@@ -104,15 +109,6 @@ class GuardedProtocol(asyncpg.protocol.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.__dict__.pop("data_received", None)  # a circle, which would wait for the collector
         super().connection_lost(exc)
-
-    def _verified(self) -> bool:
-        """Whether this very connection has proved whose it is."""
-        tls = self._carrier.get_extra_info("ssl_object")
-        return (
-            tls is not None
-            and tls.context.verify_mode is ssl.CERT_REQUIRED
-            and tls.context.check_hostname
-        )
 
     def _step_aside(self) -> None:
         """From the next bytes on the transport calls asyncpg's method directly."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ssl
 from typing import NamedTuple
 
-from warouter.store.database import _TRANSPORT, Connection
+from warouter.store.database import TRANSPORT, Connection
+from warouter.store.transport.contexts import has_verified
 
 
 class Peer(NamedTuple):
@@ -17,10 +17,8 @@ class Peer(NamedTuple):
 
 def peer_of(connection: Connection) -> Peer | None:
     """None without TLS, or if asyncpg has closed the way to its socket one day."""
-    transport = getattr(connection, _TRANSPORT, None)
+    transport = getattr(connection, TRANSPORT, None)
     found = None if transport is None else transport.get_extra_info("ssl_object")
     if found is None:
         return None
-    context = found.context
-    verified = context.verify_mode is ssl.CERT_REQUIRED and context.check_hostname
-    return Peer(verified, found.getpeercert(binary_form=True) or b"")
+    return Peer(has_verified(found), found.getpeercert(binary_form=True) or b"")

@@ -40,13 +40,15 @@ class Login(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Trust(msgspec.Struct, frozen=True, kw_only=True):
-    """``tls`` is the version of the reading session's own TLS, "" without."""
+    """``tls`` is the version of the reading session's own TLS, "" without; ``database_tls`` how the
+    reader's variables have each host of WA_DB_HOSTNAME protected.
+    """
 
     login: str
     tls: str
     programs: tuple[Sessions, ...]
     logins: tuple[Login, ...]
-    tls_off: bool = False  # WAROUTER_DB_SSL=off of who reads
+    database_tls: str = ""
 
     @property
     def nodes(self) -> list[Sessions]:
