@@ -259,6 +259,37 @@ async def test_a_process_registers_as_what_its_login_is_for(logins: Logins) -> N
             session.terminate()
 
 
+async def test_a_webapp_changes_no_row_of_another_kind_as_it_registers(
+    logins: Logins, pool: asyncpg.Pool
+) -> None:
+    it = uuid4()
+    register = "select register_node($1, 'n', $2, 'h', 1, null, null, '1', 'h', 1, 1, $3, $4)"
+    await pool.execute(register, it, "coreapp", "cloud", b"")
+    webapp = await logins.connect("webapp")
+    await webapp.execute(register, it, "webapp", "simulator", b"mine")
+    await webapp.close()
+    row = await pool.fetchrow("select role, upstream, certificate from node")
+    assert tuple(row) == ("coreapp", "cloud", b"")
+
+
+async def test_a_webapp_brings_what_webhooks_bring_and_no_word_of_an_operator(
+    logins: Logins, pool: asyncpg.Pool
+) -> None:
+    webapp = await logins.connect("webapp")
+    nothing = [None] * 6
+    await webapp.execute(
+        "select receive_cloud(null, false, 0, 0, array_fill(1::smallint, '{6}'), '{0,1,2,3,4,5}',"
+        " '{a,b,c,d,e,f}', $1, $2, $3, $3, array_fill('x'::bytea, '{6}'), $1,"
+        " '{}', '{}', '{}', '{}', '{}', '{}', '{}')",
+        nothing,
+        nothing,
+        nothing,
+    )
+    await webapp.close()
+    found = await pool.fetch("select kind from cloud_inbox order by key")
+    assert [row[0] for row in found] == [0, 1, 3]
+
+
 async def test_a_function_looks_for_its_tables_in_the_schema_only(
     logins: Logins, pool: asyncpg.Pool
 ) -> None:

@@ -32,9 +32,17 @@ insert into database_role (kind, name) values ($1, $2)
 on conflict (kind) do update set name = excluded.name where database_role.name <> excluded.name"""
 _ADMINISTRATOR = """
 select rolname, rolsuper, rolcreaterole from pg_roles where rolname = current_user"""
+# Also in other databases of the server where the same owner has something.
 _BUSY = """
-select count(*) from pg_stat_activity
- where datname = current_database() and usename = $1 and application_name like 'wa:%'"""
+select count(*) from pg_stat_activity a
+ where a.usename = $1 and a.application_name like 'wa:%'
+   and (a.datname = current_database() or a.datid in (
+        select d.dbid from pg_shdepend d
+         where d.refclassid = 'pg_authid'::regclass
+           and d.refobjid = (select oid from pg_roles where rolname = $2)))"""
+_OWNS_DATABASE = """
+select datname from pg_database
+ where datname = current_database() and pg_get_userbyid(datdba) = $1"""
 
 
 def names_for(prefix: str) -> dict[str, str]:
@@ -98,8 +106,9 @@ class _Maker:
         await self._roles(found)
         await self._memberships(found, name, superuser)
         await self._take_over(found)
-        for kind, role in self._names.items():
-            await self._connection.execute(_RECORD, kind, role)
+        async with self._connection.transaction():  # all or none: see ``recorded``
+            for kind, role in self._names.items():
+                await self._connection.execute(_RECORD, kind, role)
         if given := await settle(self._connection, self._names):
             self._said.append(f"{given} rights were given or taken.")
         await self._statistics()
@@ -150,8 +159,13 @@ class _Maker:
         for table in tables:
             await self._alter(f"alter table {quoted(table)} {to}", table)
         functions = [f.signature for f in found.functions if f.owner != self._owner]
-        for signature in functions:
-            await self._alter(f"alter function {signature} {to}", signature)
+
+        async def all_of_them() -> None:
+            for signature in functions:
+                await self._connection.execute(f"alter function {signature} {to}")
+
+        # At once: one that ran in the owner's name could not call one that is not the owner's yet.
+        await patiently(self._connection, "the functions", all_of_them)
         if tables or functions:
             self._said.append(
                 f"{len(tables)} tables and {len(functions)} functions belong to {self._owner} now."
@@ -232,14 +246,20 @@ async def revoke(connection: Connection, role: str) -> list[str]:
         raise CommandError(f"{role} is no member of the owner of this schema: nothing was done.")
     if role == await connection.fetchval("select session_user"):
         raise CommandError(f"You are {role}: run this as another administrator.")
-    if busy := await connection.fetchval(_BUSY, role):
+    owner = names[grants.OWNER]
+    if busy := await connection.fetchval(_BUSY, role, owner):
         raise CommandError(
             f"{busy} sessions of processes use {role} still: give them their own logins first"
             " (WA_DB_USERNAME)."
         )
-    owner = names[grants.OWNER]
     for grantor in await catalogue.grantors(connection, owner, role):
         await connection.execute(
             f"revoke {quoted(owner)} from {quoted(role)} granted by {quoted(grantor)} cascade"
         )
-    return [f"{role} is no member of {owner} any more."]
+    said = [f"{role} is no member of {owner} any more."]
+    if database := await connection.fetchval(_OWNS_DATABASE, role):
+        said.append(
+            f"{role} owns database {database} still, and so may drop it and change its settings:"
+            f" ALTER DATABASE {quoted(database)} OWNER TO another administrator."
+        )
+    return said

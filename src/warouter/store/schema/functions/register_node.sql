@@ -39,7 +39,8 @@ begin
     perform register_node(p_incarnation, p_name, p_role, p_host, p_port, p_link_key, p_fingerprint,
                           p_version, p_hash_name, p_hash_version, p_pid);
     update node n set upstream = p_upstream
-     where n.incarnation = p_incarnation and n.upstream is distinct from p_upstream;
+     where n.incarnation = p_incarnation and n.role = p_role
+       and n.upstream is distinct from p_upstream;
 end $$;
 
 -- Does the same, with the certificate (DER) that the process shows to those it dials on other hosts,
