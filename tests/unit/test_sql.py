@@ -40,11 +40,8 @@ ALLOWED = {
     ("store/roles/create.py", "alter schema {quoted(found.schema)} {to}"),
     ("store/roles/create.py", "alter table {quoted(table)} {to}"),
     ("store/roles/create.py", "create role {quoted(name)} {how}"),
-    ("store/roles/create.py", "grant {quoted(group)} to {quoted(role)}{how}"),
-    (
-        "store/roles/create.py",
-        "revoke {quoted(owner)} from {quoted(role)} granted by {quoted(grantor)} cascade",
-    ),
+    ("store/roles/revoke.py", "revoke {quoted(group)} from {who} cascade"),
+    ("store/roles/rights.py", "grant {quoted(group)} to {quoted(role)}{how}"),
 }
 
 

@@ -20,29 +20,15 @@ from warouter.store.roles import catalogue, grants
 from warouter.store.roles.compare import Difference, differences, missing, public
 from warouter.store.roles.found import Catalogue
 from warouter.store.roles.password import drawn_verifier, password_in
-from warouter.store.roles.rights import literal, quoted
+from warouter.store.roles.rights import OPTIONS_SINCE, literal, membership, quoted
 from warouter.store.roles.stepwise import patiently
 
 _PREFIX = re.compile(r"[a-z_][a-z0-9_]{0,39}")
-# PostgreSQL's major version: a membership says what it is good for, and there are connections that
-# can be reserved.
-_OPTIONS_SINCE = 16
 _RECORD = """
 insert into database_role (kind, name) values ($1, $2)
 on conflict (kind) do update set name = excluded.name where database_role.name <> excluded.name"""
 _ADMINISTRATOR = """
 select rolname, rolsuper, rolcreaterole from pg_roles where rolname = current_user"""
-# Also in other databases of the server where the same owner has something.
-_BUSY = """
-select count(*) from pg_stat_activity a
- where a.usename = $1 and a.application_name like 'wa:%'
-   and (a.datname = current_database() or a.datid in (
-        select d.dbid from pg_shdepend d
-         where d.refclassid = 'pg_authid'::regclass
-           and d.refobjid = (select oid from pg_roles where rolname = $2)))"""
-_OWNS_DATABASE = """
-select datname from pg_database
- where datname = current_database() and pg_get_userbyid(datdba) = $1"""
 
 
 def names_for(prefix: str) -> dict[str, str]:
@@ -91,7 +77,7 @@ class _Maker:
         self._owner = names[grants.OWNER]
         self._passwords = passwords
         self._said: list[str] = []
-        self._options = connection.get_server_version()[0] >= _OPTIONS_SINCE
+        self._options = connection.get_server_version()[0] >= OPTIONS_SINCE
 
     async def run(self) -> list[str]:
         row = await self._connection.fetchrow(_ADMINISTRATOR)
@@ -188,10 +174,8 @@ class _Maker:
                     self._said.append(f"{group} could not be granted to {role}: it goes without.")
 
     async def _join(self, group: str, role: str) -> None:
-        how = " with inherit true, set true" if self._options else ""
-        await self._do(
-            f"grant {quoted(group)} to {quoted(role)}{how}", f"{role} is a member of {group} now."
-        )
+        said = f"{role} is a member of {group} now."
+        await self._do(membership(group, role, options=self._options), said)
 
     async def _is_superuser(self, role: str) -> bool:
         sql = "select rolsuper from pg_roles where rolname = $1"
@@ -237,29 +221,3 @@ async def check(connection: Connection) -> list[str]:
             " process."
         )
     return [each.said for each in differences(names, await catalogue.read(connection, names))]
-
-
-async def revoke(connection: Connection, role: str) -> list[str]:
-    """Take from a login of the time before roles what it may do as a member of the owner."""
-    names = await catalogue.recorded(connection)
-    if not names or role not in await catalogue.members(connection, names[grants.OWNER]):
-        raise CommandError(f"{role} is no member of the owner of this schema: nothing was done.")
-    if role == await connection.fetchval("select session_user"):
-        raise CommandError(f"You are {role}: run this as another administrator.")
-    owner = names[grants.OWNER]
-    if busy := await connection.fetchval(_BUSY, role, owner):
-        raise CommandError(
-            f"{busy} sessions of processes use {role} still: give them their own logins first"
-            " (WA_DB_USERNAME)."
-        )
-    for grantor in await catalogue.grantors(connection, owner, role):
-        await connection.execute(
-            f"revoke {quoted(owner)} from {quoted(role)} granted by {quoted(grantor)} cascade"
-        )
-    said = [f"{role} is no member of {owner} any more."]
-    if database := await connection.fetchval(_OWNS_DATABASE, role):
-        said.append(
-            f"{role} owns database {database} still, and so may drop it and change its settings:"
-            f" ALTER DATABASE {quoted(database)} OWNER TO another administrator."
-        )
-    return said
