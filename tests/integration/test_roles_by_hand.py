@@ -14,6 +14,7 @@ from tests.harness.shell import command, printed, refused
 from warouter.config import Settings, load
 from warouter.local.postgres import Postgres
 from warouter.store import database, migrate
+from warouter.store.roles import grants
 
 # What each may call after the upgrade: it had the rights that the function needed.
 CALLS = {
@@ -93,6 +94,27 @@ async def test_a_check_names_them(settings: Settings, pool: asyncpg.Pool) -> Non
         assert "hand_made is none of the logins, and has 2 rights to write" in found.stdout
     finally:
         await pool.execute("drop owned by hand_made; drop role hand_made")
+
+
+async def test_roles_that_the_server_lacks_are_made_again(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """As after a restore on another server; a plain migrate goes on as whoever restored it."""
+    await printed(settings, "migrate", "--roles", "--role-prefix", "own")
+    await pool.execute("update database_role set name = 'lost_' || kind")
+    assert await printed(settings, "migrate") == "up to date\n"
+    found = await command(settings, "migrate", "--check-roles")
+    assert found.exit_code == 1
+    assert "There is no role lost_owner, which is to be that of the owner." in found.stdout
+    lost = ", ".join(f"lost_{kind}" for kind in ("owner", *grants.KINDS))
+    try:
+        said = await printed(settings, "migrate", "--roles")
+        assert "Role lost_webapp was made." in said
+        check = ("migrate", "--check-roles")
+        assert "own_" in (await command(settings, *check)).stdout  # of the roles of before
+    finally:
+        await pool.execute(f"reassign owned by {lost} to postgres")
+        await pool.execute(f"drop owned by {lost}; drop role {lost}")
 
 
 async def test_roles_are_recorded_all_or_none(settings: Settings, pool: asyncpg.Pool) -> None:

@@ -79,7 +79,11 @@ def public(found: Catalogue) -> list[Difference]:
 
 
 def _rights(names: Mapping[str, str], found: Catalogue) -> Iterator[Difference]:
-    wanted = declared(names, found.schema, found.database, found.functions)
+    wanted = {
+        right
+        for right in declared(names, found.schema, found.database, found.functions)
+        if right.grantee in found.roles
+    }
     known = {PUBLIC, *names.values()}
     held = {right for right in found.rights if right.grantee in known}
     for right in sorted(wanted - held):

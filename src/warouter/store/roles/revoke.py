@@ -61,7 +61,7 @@ async def _left(connection: Connection, role: str) -> list[str]:
         )
     if await connection.fetchval(_MAKES_ROLES, role):
         said.append(
-            f"{role} has CREATEROLE still, which before PostgreSQL 16 is good for any login's"
-            f" password: ALTER ROLE {quoted(role)} NOCREATEROLE."
+            f"{role} has CREATEROLE still, which before PostgreSQL 16 is good for all logins:"
+            f" ALTER ROLE {quoted(role)} NOCREATEROLE."
         )
     return said
