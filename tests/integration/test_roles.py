@@ -259,6 +259,23 @@ async def test_a_process_registers_as_what_its_login_is_for(logins: Logins) -> N
             session.terminate()
 
 
+async def test_a_member_of_a_login_registers_as_that(logins: Logins, pool: asyncpg.Pool) -> None:
+    """As where each host has a login of its own."""
+    register = "select register_node($1, 'n', $2, 'h', 1, null, null, '1', 'h', 1, 1)"
+    await pool.execute("drop role if exists one_host; create role one_host login")
+    await pool.execute(f"grant {logins.names['webapp']} to one_host")
+    one = msgspec.structs.replace(logins.administrator, db_username="one_host")
+    connection = await database.connect(one, "test")
+    await connection.execute(register, uuid4(), "webapp")
+    for role in ("coreapp", "master"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="is not that of a"):
+            await connection.execute(register, uuid4(), role)
+    await connection.close()
+    await pool.execute("drop role one_host")
+    for role in grants.PROCESSES:  # an administrator is a member of all of them
+        await pool.execute(register, uuid4(), role)
+
+
 async def test_a_webapp_changes_no_row_of_another_kind_as_it_registers(
     logins: Logins, pool: asyncpg.Pool
 ) -> None:
