@@ -218,6 +218,28 @@ async def test_a_coreapp_writes_nothing_past_its_epoch(logins: Logins, pool: asy
     await coreapp.close()
 
 
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+async def test_no_snapshot_of_before_gets_past_the_fences(
+    logins: Logins, pool: asyncpg.Pool, level: str
+) -> None:
+    """In it whoever has been taken over meanwhile owns the slot, and leads."""
+    me = uuid4()
+    await pool.execute("update slot set owner = $1, epoch = 7 where slot = 3", me)
+    await pool.execute("update term set term = 5, incarnation = $1", me)
+    append = (
+        "select append_messages($1, '{3}', '{7}', '{3}', '{1}',"
+        " array['\\x01'::bytea], '{49151}', null, array['\\x7b7d'::bytea])"
+    )
+    take = "select take_over(5, $1, '{3}', '{7}', array[$1::uuid], '{x}', '{0}')"
+    for kind, table, write in (("coreapp", "slot", append), ("master", "term", take)):
+        connection = await logins.connect(kind)
+        await connection.execute(f"begin isolation level {level}; select from {table}")
+        with pytest.raises(asyncpg.InvalidTransactionStateError, match="READ COMMITTED only"):
+            await connection.execute(write, me)
+        await connection.close()
+    assert await pool.fetchval("select count(*) from message") == 0
+
+
 @pytest.mark.parametrize("kind", ["master", "webapp", "console", "reader"])
 async def test_what_people_wrote_is_read_by_who_delivers_it(logins: Logins, kind: str) -> None:
     """The console shows dead letters, and nobody but a coreapp more than that."""

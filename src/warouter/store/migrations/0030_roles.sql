@@ -400,6 +400,55 @@ begin
     return next;
 end $$;
 
+-- Returns which of the (slot, epoch) pairs the incarnation owns. This is the fence of every write
+-- of an owner.
+--
+-- It takes the shared slot locks (class 7703) in ascending order in one statement, and reads the
+-- owners in a later one, whose snapshot is therefore not older than the locks. A check in the same
+-- statement as the lock let stale commits through. So this function, and every function that calls
+-- it, is VOLATILE and runs under READ COMMITTED: it refuses a transaction that goes by a snapshot of
+-- before, in which whoever was taken over owns the slot still.
+--
+-- Called by: append_messages, append_requests, append_events, record_progress, open_slots, prune,
+--   take_up_letters, mend_parked, lead_parked, issue_requests, open_issues, drain_inbox,
+--   match_unmatched, match_failure, quiet_slots
+create or replace function held_slots(p_incarnation uuid, p_slots smallint[], p_epochs bigint[])
+returns smallint[] language plpgsql volatile
+security definer set search_path from current as $$
+declare
+    held smallint[];
+begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        raise exception 'slots are held under READ COMMITTED only'
+              using errcode = 'invalid_transaction_state';
+    end if;
+    perform pg_advisory_xact_lock_shared(7703, s)
+       from (select distinct unnest(p_slots) as s order by 1) as ascending;
+    select coalesce(array_agg(o.slot), '{}') into held
+      from slot o
+      join unnest(p_slots, p_epochs) as p(slot, epoch) on p.slot = o.slot and p.epoch = o.epoch
+     where o.owner = p_incarnation;
+    return held;
+end $$;
+
+-- The first statement of every write of a leader: takes the term's lock (class 7702) shared, then
+-- fails with WA002 when the term is not the caller's any more. The check is a statement of its own,
+-- for the same reason as in held_slots.
+--
+-- Called by: take_over, mark_slots, name_successors, end_shard_request, raise_epochs, forget_nodes
+create or replace function hold_term(p_term bigint, p_incarnation uuid) returns void language plpgsql volatile
+security definer set search_path from current as $$
+begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        raise exception 'a term is held under READ COMMITTED only'
+              using errcode = 'invalid_transaction_state';
+    end if;
+    perform pg_advisory_xact_lock_shared(7702, 0);
+    if not exists (select 1 from term t where t.term = p_term and t.incarnation = p_incarnation) then
+        raise exception 'stale term %', p_term using errcode = 'WA002';
+    end if;
+end $$;
+
 -- All functions that there are: in the name of their owner, but for the one that asks what its caller
 -- may, and executed by nobody who was not told so.
 --
