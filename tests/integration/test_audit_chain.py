@@ -202,6 +202,24 @@ async def test_a_table_of_the_session_s_own_does_not_stand_in_for_the_chain(
         ("delete from audit_chain", "audit_chain is empty"),
         ("update audit_chain set head_id = 5", "row 5 is not the one"),
         ("update audit_chain set tail_id = 3", "row 1 is back"),
+        # Rows that were changed, and are said to be from before the chain.
+        (
+            "update audit set actor = 'x', hash = null where id <= 3;"
+            "update audit_chain set (began_after, tail_id, tail_hash)"
+            " = (3, 3, (select hash from warouter.audit where id = 4))",
+            "audit_chain does not begin as it was made",
+        ),
+        (
+            "update audit_chain set (began_after, tail_id, tail_hash) = (6, 6, sha256(''));"
+            "update audit_chain set head_hash = tail_hash",
+            "row 1 has a hash, and is said to be from before the chain",
+        ),
+        (
+            "delete from audit where id = 3;"
+            "update audit set actor = 'x', hash = null where id <= 2;"
+            "update audit_chain set (began_after, tail_id) = (2, 3)",
+            "row 1 is back",
+        ),
     ],
 )
 async def test_it_is_found(

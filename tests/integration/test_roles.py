@@ -218,6 +218,28 @@ async def test_a_coreapp_writes_nothing_past_its_epoch(logins: Logins, pool: asy
     await coreapp.close()
 
 
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+async def test_no_snapshot_of_before_gets_past_the_fences(
+    logins: Logins, pool: asyncpg.Pool, level: str
+) -> None:
+    """In it whoever has been taken over meanwhile owns the slot, and leads."""
+    me = uuid4()
+    await pool.execute("update slot set owner = $1, epoch = 7 where slot = 3", me)
+    await pool.execute("update term set term = 5, incarnation = $1", me)
+    append = (
+        "select append_messages($1, '{3}', '{7}', '{3}', '{1}',"
+        " array['\\x01'::bytea], '{49151}', null, array['\\x7b7d'::bytea])"
+    )
+    take = "select take_over(5, $1, '{3}', '{7}', array[$1::uuid], '{x}', '{0}')"
+    for kind, table, write in (("coreapp", "slot", append), ("master", "term", take)):
+        connection = await logins.connect(kind)
+        await connection.execute(f"begin isolation level {level}; select from {table}")
+        with pytest.raises(asyncpg.InvalidTransactionStateError, match="READ COMMITTED only"):
+            await connection.execute(write, me)
+        await connection.close()
+    assert await pool.fetchval("select count(*) from message") == 0
+
+
 @pytest.mark.parametrize("kind", ["master", "webapp", "console", "reader"])
 async def test_what_people_wrote_is_read_by_who_delivers_it(logins: Logins, kind: str) -> None:
     """The console shows dead letters, and nobody but a coreapp more than that."""
@@ -257,6 +279,54 @@ async def test_a_process_registers_as_what_its_login_is_for(logins: Logins) -> N
                 with pytest.raises(Exception, match="is not that of a"):
                     await session.beat(True, 5.0)
             session.terminate()
+
+
+async def test_a_member_of_a_login_registers_as_that(logins: Logins, pool: asyncpg.Pool) -> None:
+    """As where each host has a login of its own."""
+    register = "select register_node($1, 'n', $2, 'h', 1, null, null, '1', 'h', 1, 1)"
+    await pool.execute("drop role if exists one_host; create role one_host login")
+    await pool.execute(f"grant {logins.names['webapp']} to one_host")
+    one = msgspec.structs.replace(logins.administrator, db_username="one_host")
+    connection = await database.connect(one, "test")
+    await connection.execute(register, uuid4(), "webapp")
+    for role in ("coreapp", "master"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="is not that of a"):
+            await connection.execute(register, uuid4(), role)
+    await connection.close()
+    await pool.execute("drop role one_host")
+    for role in grants.PROCESSES:  # an administrator is a member of all of them
+        await pool.execute(register, uuid4(), role)
+
+
+async def test_a_webapp_changes_no_row_of_another_kind_as_it_registers(
+    logins: Logins, pool: asyncpg.Pool
+) -> None:
+    it = uuid4()
+    register = "select register_node($1, 'n', $2, 'h', 1, null, null, '1', 'h', 1, 1, $3, $4)"
+    await pool.execute(register, it, "coreapp", "cloud", b"")
+    webapp = await logins.connect("webapp")
+    await webapp.execute(register, it, "webapp", "simulator", b"mine")
+    await webapp.close()
+    row = await pool.fetchrow("select role, upstream, certificate from node")
+    assert tuple(row) == ("coreapp", "cloud", b"")
+
+
+async def test_a_webapp_brings_what_webhooks_bring_and_no_word_of_an_operator(
+    logins: Logins, pool: asyncpg.Pool
+) -> None:
+    webapp = await logins.connect("webapp")
+    nothing = [None] * 6
+    await webapp.execute(
+        "select receive_cloud(null, false, 0, 0, array_fill(1::smallint, '{6}'), '{0,1,2,3,4,5}',"
+        " '{a,b,c,d,e,f}', $1, $2, $3, $3, array_fill('x'::bytea, '{6}'), $1,"
+        " '{}', '{}', '{}', '{}', '{}', '{}', '{}')",
+        nothing,
+        nothing,
+        nothing,
+    )
+    await webapp.close()
+    found = await pool.fetch("select kind from cloud_inbox order by key")
+    assert [row[0] for row in found] == [0, 1, 3]
 
 
 async def test_a_function_looks_for_its_tables_in_the_schema_only(

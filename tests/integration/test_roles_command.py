@@ -188,7 +188,19 @@ async def test_the_one_login_of_today_goes_on_until_it_is_revoked(
     )
     await old.close()
     await mine.close()
-    await printed(other, "migrate", "--revoke-role", "single")
+    said = await printed(other, "migrate", "--revoke-role", "single")
+    assert "single has CREATEROLE still" in said
+    assert "no member" in await refused(other, "migrate", "--revoke-role", "single")
+    # Who had made the roles could take them.
+    await pool.execute("alter role single nocreaterole")
+    gone = await database.connect(today, "test")
+    for role in ("owner", "webapp", "coreapp"):
+        for sql in (f"grant today_{role} to single", f"alter role today_{role} password 'x'"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await gone.execute(sql)
+    await gone.close()
+    assert await printed(other, *CHECK) == RIGHT
+    assert "no member" in await refused(other, "migrate", "--revoke-role", "today_owner")
     assert "single has no right to use" in await refused(today, "migrate")
 
 

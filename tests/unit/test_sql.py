@@ -24,13 +24,24 @@ SQL = re.compile(
 
 # PostgreSQL takes no parameters in these. What they name is no input: a database's name by
 # quote_ident, the operator's schema, which is letters, digits and _ only, the index that a file of
-# the migrations makes, and numbers of the module.
+# the migrations makes, and numbers of the module. Of roles: names of the catalogue and of the
+# operator, in quotes; signatures as PostgreSQL writes them; a verifier, which is base64 and signs.
 ALLOWED = {
     ("store/migrate.py", "create database {name}"),
     ("store/migrate.py", 'create schema if not exists "{settings.db_schema}"'),
     ("store/migrate.py", "drop index concurrently {index}"),
-    ("store/migrate.py", "set local lock_timeout = {LOCK_MS}"),
     ("store/migrate.py", "set lock_timeout = '{TRY_SECONDS:g}s'"),
+    ("store/migrate.py", "set role {quoted(owner)}"),
+    ("store/roles/compare.py", "alter function {each.signature} security {how}"),
+    ("store/roles/compare.py", "alter function {each.signature} set search_path from current"),
+    ("store/roles/create.py", "alter function {signature} {to}"),
+    ("store/roles/create.py", "alter role {quoted(name)} password {literal(kept)}"),
+    ("store/roles/create.py", "alter role {quoted(name)} {how}"),
+    ("store/roles/create.py", "alter schema {quoted(found.schema)} {to}"),
+    ("store/roles/create.py", "alter table {quoted(table)} {to}"),
+    ("store/roles/create.py", "create role {quoted(name)} {how}"),
+    ("store/roles/revoke.py", "revoke {quoted(group)} from {who} cascade"),
+    ("store/roles/rights.py", "grant {quoted(group)} to {quoted(role)}{how}"),
 }
 
 

@@ -18,7 +18,7 @@ from warouter.config import Settings
 from warouter.errors import CommandError, UnfitDatabase, UntrustedDatabase
 from warouter.store.migrate import administering
 from warouter.store.migrate import migrate as apply
-from warouter.store.roles import create, grants
+from warouter.store.roles import create, grants, revoke
 
 
 @click.command()
@@ -97,4 +97,4 @@ async def _check(settings: Settings) -> list[str]:
 
 async def _revoke(settings: Settings, role: str) -> list[str]:
     async with administering(settings) as connection:
-        return await create.revoke(connection, role)
+        return await revoke.revoke(connection, role)

@@ -36,7 +36,7 @@ from warouter.config import Settings
 from warouter.errors import CommandError, lacking
 from warouter.store import locks
 from warouter.store.database import Connection, connect
-from warouter.store.roles import catalogue, grants
+from warouter.store.roles import catalogue
 from warouter.store.roles.create import settle_new
 from warouter.store.roles.rights import quoted
 from warouter.store.roles.stepwise import TRY_SECONDS, again, patiently
@@ -156,7 +156,7 @@ async def migrate(settings: Settings) -> list[str]:
                 " as a superuser, or as who owns it."
             )
         names = await catalogue.recorded(connection)
-        await _act_as(connection, names.get(grants.OWNER))
+        await _act_as(connection, await catalogue.owner(connection))
         if await connection.fetchval(_NO_SCHEMA, settings.db_schema):
             await connection.execute(f'create schema if not exists "{settings.db_schema}"')
         await connection.execute(_TABLE)

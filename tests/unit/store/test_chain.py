@@ -11,7 +11,16 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from warouter.store.views.chain import Chain, ChainBroken, Ends, Row, hash_of
+from warouter.store.views.chain import (
+    BEGINNING,
+    Before,
+    Chain,
+    ChainBroken,
+    Ends,
+    Row,
+    check_anchor,
+    hash_of,
+)
 
 EMPTY = hashlib.sha256().hexdigest()
 AT = "2026-11-29T03:00:00.000001Z"
@@ -146,3 +155,23 @@ def test_no_two_rows_have_the_same_bytes(one: dict[str, Any], other: dict[str, A
     (a,), (b,) = chained([one]), chained([other])
     assert a.hash != b.hash
     assert hash_of(EMPTY, a) == a.hash
+
+
+@pytest.mark.parametrize(
+    ("ends", "before", "broken"),
+    [
+        (Ends(0, 0, BEGINNING, 3, "ab", 3), Before(0, None, None), ""),
+        (Ends(2, 2, BEGINNING, 3, "ab", 3), Before(2, 1, None), ""),
+        (Ends(2, 3, "cd", 3, "cd", 3), Before(0, None, None), ""),
+        (Ends(2, 2, BEGINNING, 3, "ab", 3), Before(2, 1, 2), "row 2 has a hash"),
+        (Ends(2, 2, "cd", 3, "ab", 3), Before(2, 1, None), "does not begin as it was made"),
+        (Ends(2, 3, "cd", 4, "ab", 4), Before(1, 1, None), "row 1 is back"),
+        (Ends(2, 3, "cd", 4, "ab", 4), Before(1, 3, 3), "row 3 is back"),
+    ],
+)
+def test_what_may_stand_before_the_anchor(ends: Ends, before: Before, broken: str) -> None:
+    if not broken:
+        check_anchor(ends, before)
+        return
+    with pytest.raises(ChainBroken, match=broken):
+        check_anchor(ends, before)

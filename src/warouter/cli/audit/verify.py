@@ -9,7 +9,7 @@ from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.store.database import Connection
 from warouter.store.views.audit import read_before, read_ends, read_rows
-from warouter.store.views.chain import Chain, ChainBroken, Ends
+from warouter.store.views.chain import Chain, ChainBroken, Ends, check_anchor
 
 APPLICATION = "warouter audit"
 Known = Sequence[tuple[int, str]]
@@ -35,15 +35,14 @@ async def verify(settings: Settings, known: Known) -> str:
 
 
 async def _walk(connection: Connection, ends: Ends, known: Known) -> str:
-    before, again = await read_before(connection, ends)
-    if again is not None:
-        raise ChainBroken(f"row {again} is back, which retention had deleted")
+    before = await read_before(connection, ends)
+    check_anchor(ends, before)
     chain = Chain(ends.tail_id, ends.tail_hash, known)
     while rows := await read_rows(connection, chain.id, ends.head_id):
         for row in rows:
             chain.add(row)
     chain.end(ends)
-    return _sentence(chain, ends, before)
+    return _sentence(chain, ends, before.count)
 
 
 async def _ends(connection: Connection) -> Ends:

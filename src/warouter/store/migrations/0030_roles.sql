@@ -295,8 +295,8 @@ $$;
 -- Writes the rows of a process that starts (node and beat). Doing it again changes nothing. Of its
 -- upstream it says nothing: builds that call it have the simulator.
 --
--- Where each kind of process has a login of its own, one cannot register as another: a webapp that were
--- taken for a coreapp would be given slots, and messages with them.
+-- Where each kind of process has a login of its own, one cannot register as another, nor can a member of
+-- it: a webapp that were taken for a coreapp would be given slots, and messages with them.
 --
 -- Called by: register_node, builds up to 0023
 create or replace function register_node(
@@ -305,9 +305,10 @@ create or replace function register_node(
 returns void language plpgsql volatile
 security definer set search_path from current as $$
 begin
-    if exists (select from database_role d
-                where d.name = session_user and d.kind in ('webapp', 'coreapp', 'master')
-                  and d.kind <> p_role) then
+    if exists (select from database_role d join pg_roles r on r.rolname = d.name
+                where d.kind in ('webapp', 'coreapp', 'master')
+                  and pg_has_role(session_user, r.oid, 'member')
+               having count(*) > 0 and not bool_or(d.kind = p_role)) then
         raise exception 'login % is not that of a %', session_user, p_role
               using errcode = 'insufficient_privilege';
     end if;
@@ -320,10 +321,156 @@ begin
     perform pg_notify('warouter', 'nodes');
 end $$;
 
+-- Does the same, with the upstream that the process is set to.
+--
+-- Called by: register_node, builds up to 0029
+create or replace function register_node(
+    p_incarnation uuid, p_name text, p_role text, p_host text, p_port integer, p_link_key bytea,
+    p_fingerprint text, p_version text, p_hash_name text, p_hash_version integer, p_pid integer,
+    p_upstream text)
+returns void language plpgsql volatile
+security definer set search_path from current as $$
+begin
+    perform register_node(p_incarnation, p_name, p_role, p_host, p_port, p_link_key, p_fingerprint,
+                          p_version, p_hash_name, p_hash_version, p_pid);
+    update node n set upstream = p_upstream
+     where n.incarnation = p_incarnation and n.role = p_role
+       and n.upstream is distinct from p_upstream;
+end $$;
+
+-- Takes what webhooks brought, all of a commit, in the order of the keys: two webapps that get the
+-- same events in different order would wait for each other's rows in a circle. Their numbers have the
+-- order in which the rows came. Whoever writes more than one of these tables in a transaction does so
+-- in this order: contact_identity, cloud_inbox, cloud_unmatched.
+--
+-- Statuses, inbound messages and errors only (kinds 0, 1, 3): what owners and operators say is not for
+-- a webapp to write. A null slot is that of a status without a reference: it is looked up by its wamid.
+-- With a null p_webapp nothing is said of the listener. Returns how many rows are new in the inbox, and
+-- how many new ones are of a wamid that nobody knows (yet).
+--
+-- Called by: store/cloud/receive.py
+create or replace function receive_cloud(
+    p_webapp uuid, p_broken boolean, p_meta bigint, p_inbound real,
+    p_slot smallint[], p_kind smallint[], p_key text[], p_id bytea[], p_attempt smallint[],
+    p_wamid text[], p_recipient text[], p_payload bytea[], p_contact bytea[],
+    p_gone text[], p_user text[], p_wa_id text[], p_alias text[], p_parent text[],
+    p_username text[], p_name text[])
+returns table (inserted integer, unmatched integer) language plpgsql volatile
+security definer set search_path from current as $$
+begin
+    inserted := 0;
+    unmatched := 0;
+    if cardinality(p_user) > 0 or cardinality(p_gone) > 0 then
+        perform learn_identities(p_gone, p_user, p_wa_id, p_alias, p_parent, p_username, p_name);
+    end if;
+    if array_position(p_slot, null) is not null then
+        -- At once for all of them: asked about twice, an id recorded in between would be in neither.
+        select array_agg(coalesce(f.slot, u.slot) order by f.n),
+               array_agg(coalesce(f.id, u.id) order by f.n),
+               array_agg(coalesce(f.attempt, u.attempt) order by f.n)
+          into p_slot, p_id, p_attempt
+          from unnest(p_slot, p_id, p_attempt, p_wamid)
+               with ordinality as f(slot, id, attempt, wamid, n)
+          left join upstream_id u on f.slot is null and u.wamid = f.wamid;
+    end if;
+    insert into cloud_inbox (n, slot, kind, key, id, attempt, wamid, recipient, payload, contact)
+    overriding system value
+    select f.n, f.slot, f.kind, f.key, f.id, f.attempt, f.wamid, f.recipient, f.payload, f.contact
+      from (select nextval('cloud_inbox_n_seq') as n, e.*
+              from unnest(p_slot, p_kind, p_key, p_id, p_attempt, p_wamid, p_recipient, p_payload,
+                          p_contact)
+                as e(slot, kind, key, id, attempt, wamid, recipient, payload, contact)
+             where e.slot is not null and e.kind in (0, 1, 3)) f
+     order by f.key collate "C"
+    on conflict (key) do nothing;
+    get diagnostics inserted = row_count;
+    if array_position(p_slot, null) is not null then
+        insert into cloud_unmatched (wamid, key, recipient, payload)
+        select f.wamid, f.key, f.recipient, f.payload
+          from unnest(p_slot, p_key, p_wamid, p_recipient, p_payload)
+            as f(slot, key, wamid, recipient, payload)
+         where f.slot is null
+         order by f.key collate "C"
+        on conflict (key) do nothing;
+        get diagnostics unmatched = row_count;
+    end if;
+    if p_webapp is not null then
+        perform touch_cloud_path(p_webapp, p_broken, p_meta, p_inbound);
+    end if;
+    return next;
+end $$;
+
+-- Returns which of the (slot, epoch) pairs the incarnation owns. This is the fence of every write
+-- of an owner.
+--
+-- It takes the shared slot locks (class 7703) in ascending order in one statement, and reads the
+-- owners in a later one, whose snapshot is therefore not older than the locks. A check in the same
+-- statement as the lock let stale commits through. So this function, and every function that calls
+-- it, is VOLATILE and runs under READ COMMITTED: it refuses a transaction that goes by a snapshot of
+-- before, in which whoever was taken over owns the slot still.
+--
+-- Called by: append_messages, append_requests, append_events, record_progress, open_slots, prune,
+--   take_up_letters, mend_parked, lead_parked, issue_requests, open_issues, drain_inbox,
+--   match_unmatched, match_failure, quiet_slots
+create or replace function held_slots(p_incarnation uuid, p_slots smallint[], p_epochs bigint[])
+returns smallint[] language plpgsql volatile
+security definer set search_path from current as $$
+declare
+    held smallint[];
+begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        raise exception 'slots are held under READ COMMITTED only'
+              using errcode = 'invalid_transaction_state';
+    end if;
+    perform pg_advisory_xact_lock_shared(7703, s)
+       from (select distinct unnest(p_slots) as s order by 1) as ascending;
+    select coalesce(array_agg(o.slot), '{}') into held
+      from slot o
+      join unnest(p_slots, p_epochs) as p(slot, epoch) on p.slot = o.slot and p.epoch = o.epoch
+     where o.owner = p_incarnation;
+    return held;
+end $$;
+
+-- The first statement of every write of a leader: takes the term's lock (class 7702) shared, then
+-- fails with WA002 when the term is not the caller's any more. The check is a statement of its own,
+-- for the same reason as in held_slots.
+--
+-- Called by: take_over, mark_slots, name_successors, end_shard_request, raise_epochs, forget_nodes
+create or replace function hold_term(p_term bigint, p_incarnation uuid) returns void language plpgsql volatile
+security definer set search_path from current as $$
+begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        raise exception 'a term is held under READ COMMITTED only'
+              using errcode = 'invalid_transaction_state';
+    end if;
+    perform pg_advisory_xact_lock_shared(7702, 0);
+    if not exists (select 1 from term t where t.term = p_term and t.incarnation = p_incarnation) then
+        raise exception 'stale term %', p_term using errcode = 'WA002';
+    end if;
+end $$;
+
 -- All functions that there are: in the name of their owner, but for the one that asks what its caller
--- may, and executed by nobody who was not told so. A login that was let into the schema by hand is.
+-- may, and executed by nobody who was not told so.
+--
+-- A login that processes run under, since it was given rights to tables by hand, may call what it could
+-- do before with these rights. Nobody else may, whatever it reads: a function does now what its caller
+-- has no right to.
 do $$
 declare
+    inner_ones constant text[] := array[
+        'bump', 'change_owner', 'doubt_heads', 'end_sessions', 'held_slots', 'hold_term',
+        'lead_event_lanes', 'media_gone', 'next_event_seq', 'record_issues', 'record_parked_events',
+        'record_parked_messages', 'record_rare'];
+    of_masters constant text[] := array[
+        'begin_shard_request', 'end_incarnations', 'end_leader', 'end_shard_request',
+        'end_slot_holders', 'forget_nodes', 'mark_slots', 'moved_lately', 'name_successors',
+        'next_number', 'raise_epochs', 'take_over', 'win_term'];
+    of_anybody constant text[] := array[
+        'add_media', 'ask_for_gc', 'attempt_failed', 'attempt_spread', 'audit_add', 'beat',
+        'beat_with_moves', 'keep_keys', 'keep_unreadable', 'learn_identities', 'receive_cloud',
+        'register_node', 'say_leaving', 'sessions', 'share_number', 'status_said', 'stop_number',
+        'touch_cloud_path', 'unwritable', 'write_report'];
+    needs text;  -- the table that its callers write
     f record;
     guest record;
 begin
@@ -349,10 +496,13 @@ begin
     loop
         execute format('alter function %s security %s set search_path from current', f.name,
                        case f.proname when 'unwritable' then 'invoker' else 'definer' end);
+        needs := case when f.proname = any (of_anybody) then 'beat'
+                      when f.proname = any (of_masters) then 'term' else 'message' end;
         for guest in select distinct g.grantee::regrole as name
-                       from pg_namespace n, aclexplode(n.nspacl) g
-                      where n.oid = current_schema()::regnamespace and g.grantee not in (0, n.nspowner)
-                        and g.privilege_type = 'USAGE'
+                       from pg_class c, aclexplode(c.relacl) g
+                      where c.oid = needs::regclass and g.grantee not in (0, c.relowner)
+                        and g.privilege_type in ('INSERT', 'UPDATE')
+                        and f.proname <> all (inner_ones)
         loop
             execute format('grant execute on function %s to %s', f.name, guest.name);
         end loop;

@@ -236,7 +236,7 @@ create trigger audit_keep_all before truncate on audit
     for each statement execute function audit_keep();
 
 -- What 0030 does for the functions before: nobody executes what they were not told to. A login that
--- was let into the schema by hand may do what it needs.
+-- was let into the log by hand may do what it needs.
 revoke execute on function audit_hash(bytea, text[]), audit_append(), audit_keep(),
                            audit_move_sums(), prune_audit(integer) from public;
 do $$
@@ -244,9 +244,9 @@ declare
     guest record;
 begin
     for guest in select distinct g.grantee::regrole as name
-                   from pg_namespace n, aclexplode(n.nspacl) g
-                  where n.oid = current_schema()::regnamespace and g.grantee not in (0, n.nspowner)
-                    and g.privilege_type = 'USAGE'
+                   from pg_class c, aclexplode(c.relacl) g
+                  where c.oid = 'audit'::regclass and g.grantee not in (0, c.relowner)
+                    and g.privilege_type = 'INSERT'
     loop
         execute format('grant execute on function prune_audit(integer) to %s', guest.name);
     end loop;

@@ -10,5 +10,6 @@ text of anybody. One login for all stays possible: then none of this holds.
     compare     the one held against the other
     password    passwords of logins, in files
     stepwise    changes beside traffic, those of migrations as well
-    create      roles made, given their rights, or taken back
+    create      roles made, and given their rights
+    revoke      the login of before, without what it could do
 """

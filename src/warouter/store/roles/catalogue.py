@@ -69,6 +69,8 @@ select pg_get_userbyid(a.grantor) from pg_auth_members a join pg_roles m on m.oi
   join pg_roles g on g.oid = a.roleid where g.rolname = $1 and m.rolname = $2 order by 1"""
 _NAMES = "select kind, name::text from database_role"
 
+_OWNER = "select rolname::text from pg_roles where rolname = $1"
+
 
 async def read(connection: Connection, names: Mapping[str, str]) -> Catalogue:
     """Read it; of the server's roles only those with these ``names``, by kind."""
@@ -91,6 +93,12 @@ async def recorded(connection: Connection) -> dict[str, str]:
     if await connection.fetchval("select to_regclass('database_role')") is None:
         return {}
     return {row["kind"]: row["name"] for row in await connection.fetch(_NAMES)}
+
+
+async def owner(connection: Connection) -> str | None:
+    """The recorded owner, if this server has that role: a dump may come from another one."""
+    name: str | None = await connection.fetchval(_OWNER, (await recorded(connection)).get("owner"))
+    return name
 
 
 async def grantors(connection: Connection, group: str, role: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -58,6 +59,7 @@ def differences(names: Mapping[str, str], found: Catalogue) -> list[Difference]:
         *_owners(names[grants.OWNER], found),
         *_functions(found),
         *_rights(names, found),
+        *_others(names, found),
     ]
 
 
@@ -77,7 +79,11 @@ def public(found: Catalogue) -> list[Difference]:
 
 
 def _rights(names: Mapping[str, str], found: Catalogue) -> Iterator[Difference]:
-    wanted = declared(names, found.schema, found.database, found.functions)
+    wanted = {
+        right
+        for right in declared(names, found.schema, found.database, found.functions)
+        if right.grantee in found.roles
+    }
     known = {PUBLIC, *names.values()}
     held = {right for right in found.rights if right.grantee in known}
     for right in sorted(wanted - held):
@@ -91,6 +97,23 @@ def _surplus(rights: list[Right] | set[Right], found: Catalogue) -> Iterator[Dif
         who = "Everybody" if right.grantee == PUBLIC else right.grantee
         said = f"{who} has the right to {words(right)}, and needs none."
         yield Difference(said, tuple(statements([right], found.schema, give=False)), right.kind)
+
+
+def _others(names: Mapping[str, str], found: Catalogue) -> Iterator[Difference]:
+    """Who was given more than to read, and is none of the logins. It is not taken from them here:
+    processes may run under a login that was made by hand.
+    """
+    known = {PUBLIC, *names.values()}
+    counts = Counter(
+        right.grantee
+        for right in found.rights
+        if right.grantee not in known and right.kind in OBJECTS and right.privilege != "select"
+    )
+    for who, count in sorted(counts.items()):
+        yield Difference(
+            f"{who} is none of the logins, and has {count} rights to write tables or to execute"
+            " functions: revoke them once no process uses it."
+        )
 
 
 def _roles(names: Mapping[str, str], found: Catalogue) -> Iterator[Difference]:

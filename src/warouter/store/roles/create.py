@@ -20,21 +20,15 @@ from warouter.store.roles import catalogue, grants
 from warouter.store.roles.compare import Difference, differences, missing, public
 from warouter.store.roles.found import Catalogue
 from warouter.store.roles.password import drawn_verifier, password_in
-from warouter.store.roles.rights import literal, quoted
+from warouter.store.roles.rights import OPTIONS_SINCE, literal, membership, quoted
 from warouter.store.roles.stepwise import patiently
 
 _PREFIX = re.compile(r"[a-z_][a-z0-9_]{0,39}")
-# PostgreSQL's major version: a membership says what it is good for, and there are connections that
-# can be reserved.
-_OPTIONS_SINCE = 16
 _RECORD = """
 insert into database_role (kind, name) values ($1, $2)
 on conflict (kind) do update set name = excluded.name where database_role.name <> excluded.name"""
 _ADMINISTRATOR = """
 select rolname, rolsuper, rolcreaterole from pg_roles where rolname = current_user"""
-_BUSY = """
-select count(*) from pg_stat_activity
- where datname = current_database() and usename = $1 and application_name like 'wa:%'"""
 
 
 def names_for(prefix: str) -> dict[str, str]:
@@ -83,7 +77,7 @@ class _Maker:
         self._owner = names[grants.OWNER]
         self._passwords = passwords
         self._said: list[str] = []
-        self._options = connection.get_server_version()[0] >= _OPTIONS_SINCE
+        self._options = connection.get_server_version()[0] >= OPTIONS_SINCE
 
     async def run(self) -> list[str]:
         row = await self._connection.fetchrow(_ADMINISTRATOR)
@@ -98,8 +92,9 @@ class _Maker:
         await self._roles(found)
         await self._memberships(found, name, superuser)
         await self._take_over(found)
-        for kind, role in self._names.items():
-            await self._connection.execute(_RECORD, kind, role)
+        async with self._connection.transaction():  # all or none: see ``recorded``
+            for kind, role in self._names.items():
+                await self._connection.execute(_RECORD, kind, role)
         if given := await settle(self._connection, self._names):
             self._said.append(f"{given} rights were given or taken.")
         await self._statistics()
@@ -150,8 +145,13 @@ class _Maker:
         for table in tables:
             await self._alter(f"alter table {quoted(table)} {to}", table)
         functions = [f.signature for f in found.functions if f.owner != self._owner]
-        for signature in functions:
-            await self._alter(f"alter function {signature} {to}", signature)
+
+        async def all_of_them() -> None:
+            for signature in functions:
+                await self._connection.execute(f"alter function {signature} {to}")
+
+        # At once: one that ran in the owner's name could not call one that is not the owner's yet.
+        await patiently(self._connection, "the functions", all_of_them)
         if tables or functions:
             self._said.append(
                 f"{len(tables)} tables and {len(functions)} functions belong to {self._owner} now."
@@ -174,10 +174,8 @@ class _Maker:
                     self._said.append(f"{group} could not be granted to {role}: it goes without.")
 
     async def _join(self, group: str, role: str) -> None:
-        how = " with inherit true, set true" if self._options else ""
-        await self._do(
-            f"grant {quoted(group)} to {quoted(role)}{how}", f"{role} is a member of {group} now."
-        )
+        said = f"{role} is a member of {group} now."
+        await self._do(membership(group, role, options=self._options), said)
 
     async def _is_superuser(self, role: str) -> bool:
         sql = "select rolsuper from pg_roles where rolname = $1"
@@ -223,23 +221,3 @@ async def check(connection: Connection) -> list[str]:
             " process."
         )
     return [each.said for each in differences(names, await catalogue.read(connection, names))]
-
-
-async def revoke(connection: Connection, role: str) -> list[str]:
-    """Take from a login of the time before roles what it may do as a member of the owner."""
-    names = await catalogue.recorded(connection)
-    if not names or role not in await catalogue.members(connection, names[grants.OWNER]):
-        raise CommandError(f"{role} is no member of the owner of this schema: nothing was done.")
-    if role == await connection.fetchval("select session_user"):
-        raise CommandError(f"You are {role}: run this as another administrator.")
-    if busy := await connection.fetchval(_BUSY, role):
-        raise CommandError(
-            f"{busy} sessions of processes use {role} still: give them their own logins first"
-            " (WA_DB_USERNAME)."
-        )
-    owner = names[grants.OWNER]
-    for grantor in await catalogue.grantors(connection, owner, role):
-        await connection.execute(
-            f"revoke {quoted(owner)} from {quoted(role)} granted by {quoted(grantor)} cascade"
-        )
-    return [f"{role} is no member of {owner} any more."]

@@ -10,6 +10,9 @@ from itertools import groupby
 from typing import NamedTuple
 
 PUBLIC = "public"  # everybody; no login can have this name
+# PostgreSQL's major version: a membership says what it is good for, and there are connections that
+# can be reserved.
+OPTIONS_SINCE = 16
 
 
 class Right(NamedTuple):
@@ -54,6 +57,12 @@ def _statement(right: Right, columns: list[str], schema: str, give: bool) -> str
     who = right.grantee if right.grantee == PUBLIC else quoted(right.grantee)
     verb, to = ("grant", "to") if give else ("revoke", "from")
     return f"{verb} {what} on {right.kind} {name} {to} {who}"
+
+
+def membership(group: str, role: str, *, options: bool) -> str:
+    """The statement that makes the role a member of the group; ``options``: since OPTIONS_SINCE."""
+    how = " with inherit true, set true" if options else ""
+    return f"grant {quoted(group)} to {quoted(role)}{how}"
 
 
 def quoted(name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from warouter.store.views.chain import Ends, Row
+from warouter.store.views.chain import Before, Ends, Row
 
 PAGE = 1000
 # An action and its end are two rows, shown as one; the end is never far behind. Rows from before
@@ -38,7 +38,7 @@ _ROWS = """
 select id, at, actor, action, subject, source, outcome, of, times, since, hash
   from audit where id > $1 and id <= $2 order by id limit $3"""
 _BEFORE = """
-select count(*) filter (where id <= $1), min(id) filter (where id > $1) from audit where id <= $2"""
+select count(*), min(id), min(id) filter (where hash is not null) from audit where id <= $1"""
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -75,12 +75,9 @@ async def read_rows(connection: Any, after: int, upto: int) -> list[Row]:
     return [_row(row) for row in await connection.fetch(_ROWS, after, upto, PAGE)]
 
 
-async def read_before(connection: Any, ends: Ends) -> tuple[int, int | None]:
-    """How many rows there are from before the chain; and a row that retention had deleted and that
-    is there all the same, if there is one.
-    """
-    count, again = await connection.fetchrow(_BEFORE, ends.began_after, ends.tail_id)
-    return count, again
+async def read_before(connection: Any, ends: Ends) -> Before:
+    """What there is of the rows up to the anchor."""
+    return Before(*await connection.fetchrow(_BEFORE, ends.tail_id))
 
 
 def _row(row: Mapping[str, Any]) -> Row:

@@ -15,6 +15,8 @@ import msgspec
 from warouter.errors import WarouterError
 
 _NULL = b"\xff\xff\xff\xff"
+# What the first row is chained to; as in 0031_audit.sql.
+BEGINNING = hashlib.sha256().hexdigest()
 
 
 class ChainBroken(WarouterError):
@@ -39,6 +41,14 @@ class Row(msgspec.Struct, frozen=True):
     times: int
     since: str | None
     hash: str
+
+
+class Before(msgspec.Struct, frozen=True):
+    """The rows up to the anchor: how many, the first of them, and the first that has a hash."""
+
+    count: int
+    first: int | None
+    hashed: int | None
 
 
 class Ends(msgspec.Struct, frozen=True):
@@ -66,6 +76,23 @@ def hash_of(previous: str, row: Row) -> str:
             text = str(field).encode()
             digest.update(len(text).to_bytes(4, "big") + text)
     return digest.hexdigest()
+
+
+def check_anchor(ends: Ends, before: Before) -> None:
+    """ChainBroken if the rows up to the anchor cannot be there, or the anchor is not what it says.
+
+    Until retention has taken the first row of the chain, rows from before it may stand there, which
+    have no hash; from then on none does.
+    """
+    if ends.tail_id > ends.began_after:
+        if before.first is not None:
+            raise ChainBroken(f"row {before.first} is back, which retention had deleted")
+    elif ends.tail_hash != BEGINNING:
+        raise ChainBroken("audit_chain does not begin as it was made: its anchor was changed")
+    elif before.hashed is not None:
+        raise ChainBroken(
+            f"row {before.hashed} has a hash, and is said to be from before the chain"
+        )
 
 
 class Chain:

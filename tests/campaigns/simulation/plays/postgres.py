@@ -18,7 +18,8 @@ from warouter.store import nodes
 from warouter.store.nodes import ShardRequest
 
 _BEGIN = f"timestamptz '{BEGIN.isoformat()}'"
-# The functions that tell the time tell what the test says, and the defaults of columns with them.
+# The functions that tell the time tell what the test says, and the defaults of columns with them. Each
+# function of the schema has a path of its own, in which they are before those of pg_catalog now.
 _OWN_CLOCK = rf"""
 create table test_clock (at timestamptz not null);
 insert into test_clock values ({_BEGIN});
@@ -29,7 +30,14 @@ create function warouter.clock_timestamp() returns timestamptz language sql stab
 do $$
 declare
     c record;
+    f regprocedure;
 begin
+    for f in select oid from pg_proc
+              where pronamespace = 'warouter'::regnamespace
+                and proname not in ('now', 'clock_timestamp')
+    loop
+        execute format('alter function %s set search_path = warouter, pg_catalog, pg_temp', f);
+    end loop;
     for c in select d.adrelid::regclass as of, a.attname as name
                from pg_attrdef d
                join pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum

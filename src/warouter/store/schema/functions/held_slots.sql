@@ -4,7 +4,8 @@
 -- It takes the shared slot locks (class 7703) in ascending order in one statement, and reads the
 -- owners in a later one, whose snapshot is therefore not older than the locks. A check in the same
 -- statement as the lock let stale commits through. So this function, and every function that calls
--- it, is VOLATILE and runs under READ COMMITTED.
+-- it, is VOLATILE and runs under READ COMMITTED: it refuses a transaction that goes by a snapshot of
+-- before, in which whoever was taken over owns the slot still.
 --
 -- Called by: append_messages, append_requests, append_events, record_progress, open_slots, prune,
 --   take_up_letters, mend_parked, lead_parked, issue_requests, open_issues, drain_inbox,
@@ -15,6 +16,10 @@ security definer set search_path from current as $$
 declare
     held smallint[];
 begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        raise exception 'slots are held under READ COMMITTED only'
+              using errcode = 'invalid_transaction_state';
+    end if;
     perform pg_advisory_xact_lock_shared(7703, s)
        from (select distinct unnest(p_slots) as s order by 1) as ascending;
     select coalesce(array_agg(o.slot), '{}') into held

@@ -6,6 +6,10 @@
 create function hold_term(p_term bigint, p_incarnation uuid) returns void language plpgsql volatile
 security definer set search_path from current as $$
 begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        raise exception 'a term is held under READ COMMITTED only'
+              using errcode = 'invalid_transaction_state';
+    end if;
     perform pg_advisory_xact_lock_shared(7702, 0);
     if not exists (select 1 from term t where t.term = p_term and t.incarnation = p_incarnation) then
         raise exception 'stale term %', p_term using errcode = 'WA002';

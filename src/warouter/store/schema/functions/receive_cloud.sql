@@ -3,9 +3,10 @@
 -- order in which the rows came. Whoever writes more than one of these tables in a transaction does so
 -- in this order: contact_identity, cloud_inbox, cloud_unmatched.
 --
--- A null slot is that of a status without a reference: it is looked up by its wamid. With a null
--- p_webapp nothing is said of the listener. Returns how many rows are new in the inbox, and how many
--- new ones are of a wamid that nobody knows (yet).
+-- Statuses, inbound messages and errors only (kinds 0, 1, 3): what owners and operators say is not for
+-- a webapp to write. A null slot is that of a status without a reference: it is looked up by its wamid.
+-- With a null p_webapp nothing is said of the listener. Returns how many rows are new in the inbox, and
+-- how many new ones are of a wamid that nobody knows (yet).
 --
 -- Called by: store/cloud/receive.py
 create function receive_cloud(
@@ -39,7 +40,7 @@ begin
               from unnest(p_slot, p_kind, p_key, p_id, p_attempt, p_wamid, p_recipient, p_payload,
                           p_contact)
                 as e(slot, kind, key, id, attempt, wamid, recipient, payload, contact)
-             where e.slot is not null) f
+             where e.slot is not null and e.kind in (0, 1, 3)) f
      order by f.key collate "C"
     on conflict (key) do nothing;
     get diagnostics inserted = row_count;

@@ -1,8 +1,8 @@
 -- Writes the rows of a process that starts (node and beat). Doing it again changes nothing. Of its
 -- upstream it says nothing: builds that call it have the simulator.
 --
--- Where each kind of process has a login of its own, one cannot register as another: a webapp that were
--- taken for a coreapp would be given slots, and messages with them.
+-- Where each kind of process has a login of its own, one cannot register as another, nor can a member of
+-- it: a webapp that were taken for a coreapp would be given slots, and messages with them.
 --
 -- Called by: register_node, builds up to 0023
 create function register_node(
@@ -11,9 +11,10 @@ create function register_node(
 returns void language plpgsql volatile
 security definer set search_path from current as $$
 begin
-    if exists (select from database_role d
-                where d.name = session_user and d.kind in ('webapp', 'coreapp', 'master')
-                  and d.kind <> p_role) then
+    if exists (select from database_role d join pg_roles r on r.rolname = d.name
+                where d.kind in ('webapp', 'coreapp', 'master')
+                  and pg_has_role(session_user, r.oid, 'member')
+               having count(*) > 0 and not bool_or(d.kind = p_role)) then
         raise exception 'login % is not that of a %', session_user, p_role
               using errcode = 'insufficient_privilege';
     end if;
@@ -39,7 +40,8 @@ begin
     perform register_node(p_incarnation, p_name, p_role, p_host, p_port, p_link_key, p_fingerprint,
                           p_version, p_hash_name, p_hash_version, p_pid);
     update node n set upstream = p_upstream
-     where n.incarnation = p_incarnation and n.upstream is distinct from p_upstream;
+     where n.incarnation = p_incarnation and n.role = p_role
+       and n.upstream is distinct from p_upstream;
 end $$;
 
 -- Does the same, with the certificate (DER) that the process shows to those it dials on other hosts,
