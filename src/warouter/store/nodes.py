@@ -79,8 +79,18 @@ async def read_rows(source: Source) -> Sequence[Any]:
 
 
 def addresses_of(rows: Sequence[Any]) -> dict[UUID, Address]:
-    """The link address of each coreapp, from the rows of NODES_SQL."""
-    return {r["incarnation"]: address_of(r) for r in rows if r["role"] == "coreapp"}
+    """The link address of each coreapp, from the rows of NODES_SQL.
+
+    One that has left, at whose address its successor listens by now, is not there: its row stays
+    for a minute, and who called it would be shown another certificate, as by an impostor.
+    """
+    coreapps = [row for row in rows if row["role"] == "coreapp"]
+    taken = {(row["host"], row["port"]) for row in coreapps if not row["leaving"]}
+    return {
+        row["incarnation"]: address_of(row)
+        for row in coreapps
+        if not (row["leaving"] and (row["host"], row["port"]) in taken)
+    }
 
 
 ADDRESS_SQL = """
