@@ -199,8 +199,12 @@ class PasswordChangeRequired(ApiError):
 
 
 def lacking(what: str) -> str:
-    """A sentence on a right that a login of the database lacks."""
+    """A sentence on a right that a login of the database lacks; ``what`` may have more lines, of
+    PostgreSQL's detail.
+    """
+    first, _, _ = what.partition("\n")
     return (
-        f"A right is missing in the database ({what}): run `warouter migrate --roles`, and"
-        " `warouter migrate --check-roles` for what is wrong."
+        f"A right is missing in the database ({first}): give this command or process the login that"
+        " is meant for it (WA_DB_USERNAME), or see `warouter migrate --check-roles` for what is"
+        " wrong and run `warouter migrate --roles`."
     )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import subprocess
+import sys
+from asyncio import to_thread
 from base64 import b64decode
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,6 +22,7 @@ from tests.harness import prepared
 from tests.harness.shell import command, printed, refused
 from warouter.config import Settings
 from warouter.errors import CommandError
+from warouter.local.postgres import Postgres
 from warouter.node.runtime import Identity, check_database
 from warouter.store import database
 from warouter.store.account.accounts import ADMIN, Accounts
@@ -110,6 +115,19 @@ async def test_a_check_finds_what_is_wrong_and_roles_mends_it(
         assert await printed(made, *CHECK) == RIGHT, sql
 
 
+async def test_the_exit_code_of_a_check_is_for_monitoring(
+    postgres: Postgres, made: Settings, pool: asyncpg.Pool
+) -> None:
+    """By a process of its own: what a shell sees is not what the command asked for."""
+    environment = os.environ | postgres.settings(made.database)
+    call = (sys.executable, "-m", "warouter", *CHECK)
+    for wrong in (False, True):
+        if wrong:
+            await pool.execute("grant delete on token to own_reader")
+        done = await to_thread(subprocess.run, call, env=environment, capture_output=True)
+        assert done.returncode == wrong, done.stdout
+
+
 async def test_without_roles_there_is_nothing_to_check(settings: Settings) -> None:
     assert "One login does everything here" in await refused(settings, *CHECK)
 
@@ -133,6 +151,19 @@ async def test_an_administrator_without_the_right_is_told_so(
     await pool.execute("drop owned by nobody_special")
     assert "no plain name" in await refused(made, "migrate", "--roles", "--role-prefix", 'a"b')
     assert "already" in await refused(made, "migrate", "--roles", "--role-prefix", "other")
+
+
+@pytest.mark.parametrize(
+    ("kind", "role"), [("master", "coreapp"), ("reader", "webapp"), ("webapp", "master")]
+)
+async def test_a_process_with_the_login_of_another_kind_does_not_start(
+    made: Settings, kind: str, role: str
+) -> None:
+    mine, wrong = as_login(made, f"own_{role}"), as_login(made, f"own_{kind}")
+    await check_database(mine, Identity(mine, role))
+    await check_database(made, Identity(made, role))  # a superuser, whom nothing limits
+    with pytest.raises(CommandError, match=f"set WA_DB_USERNAME to own_{role}"):
+        await check_database(wrong, Identity(wrong, role))
 
 
 # a database of today: one login owns everything, and is no superuser
@@ -189,11 +220,14 @@ async def test_the_one_login_of_today_goes_on_until_it_is_revoked(
     await old.close()
     await mine.close()
     said = await printed(other, "migrate", "--revoke-role", "single")
+    assert "single is no member of today_owner any more." in said
+    assert f"Database {today.database} belongs to today_owner now." in said
     assert "single has CREATEROLE still" in said
     assert "no member" in await refused(other, "migrate", "--revoke-role", "single")
     # Who had made the roles could take them.
     await pool.execute("alter role single nocreaterole")
-    gone = await database.connect(today, "test")
+    elsewhere = msgspec.structs.replace(today, db_name="postgres", db_schema="public")
+    gone = await database.connect(elsewhere, "test")
     for role in ("owner", "webapp", "coreapp"):
         for sql in (f"grant today_{role} to single", f"alter role today_{role} password 'x'"):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -201,7 +235,32 @@ async def test_the_one_login_of_today_goes_on_until_it_is_revoked(
     await gone.close()
     assert await printed(other, *CHECK) == RIGHT
     assert "no member" in await refused(other, "migrate", "--revoke-role", "today_owner")
-    assert "single has no right to use" in await refused(today, "migrate")
+    assert "permission denied for database" in await refused(today, "migrate")
+
+
+async def test_who_owns_the_database_and_no_more_is_named_and_has_it_taken(
+    today: Settings, pool: asyncpg.Pool
+) -> None:
+    """As its owner a login that was revoked could close and drop it still."""
+    other = as_login(today, "postgres")
+    await printed(today, "migrate", "--roles", "--role-prefix", "today")
+    for grantor in await pool.fetch(
+        "select grantor::regrole::text from pg_auth_members"
+        " where roleid = 'today_owner'::regrole and member = 'single'::regrole"
+    ):
+        await pool.execute(f"revoke today_owner from single granted by {grantor[0]} cascade")
+    assert (
+        f"Database {today.database} belongs to single, who can drop it"
+        in (await command(other, *CHECK)).stdout
+    )
+    await pool.execute("drop role if exists plain")
+    await pool.execute("create role plain login")
+    await pool.execute("grant today_owner to plain")
+    plain = as_login(today, "plain")
+    assert "permission denied" in await refused(plain, "migrate", "--revoke-role", "single")
+    await pool.execute("drop role plain")
+    await printed(other, "migrate", "--revoke-role", "single")
+    assert await printed(other, *CHECK) == RIGHT
 
 
 # passwords

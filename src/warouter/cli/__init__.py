@@ -96,11 +96,10 @@ def main() -> None:
     """Run a command; any error ends in one sentence and an exit code."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold keys and passwords
     try:
-        cli(standalone_mode=False)
+        # Of a command that ends by `Context.exit` click returns the code, and raises nothing.
+        sys.exit(cli(standalone_mode=False) or 0)
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
-    except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)

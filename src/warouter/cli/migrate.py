@@ -5,6 +5,7 @@ they should be.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,7 @@ from warouter.store.roles import create, grants, revoke
 )
 @click.option("--check-roles", is_flag=True, help="Change nothing; say what is wrong with roles.")
 @click.option("--revoke-role", metavar="NAME", help="Take from a login what it could do before.")
-@click.pass_context
 def migrate(
-    context: click.Context,
     data_dir: Path | None,
     roles: bool,
     role_prefix: str | None,
@@ -58,7 +57,7 @@ def migrate(
         wrong = _ran(settings, _check(settings))
         for sentence in wrong or ["The roles are as they should be."]:
             click.echo(sentence)
-        context.exit(1 if wrong else 0)
+        sys.exit(1 if wrong else 0)
     if revoke_role:
         for sentence in _ran(settings, _revoke(settings, revoke_role)):
             click.echo(sentence)
@@ -79,9 +78,10 @@ def _ran(settings: Settings, work: Coroutine[Any, Any, list[str]]) -> list[str]:
     except (UnfitDatabase, UntrustedDatabase) as error:
         raise CommandError(str(error)) from error
     except (OSError, asyncpg.PostgresError, *OF_THE_DRIVER) as error:
+        first, _, _ = str(error).partition("\n")  # PostgreSQL may add lines of detail and hint
         raise CommandError(
             f"PostgreSQL at {settings.db_where} failed to run the migrations"
-            f" ({error or type(error).__name__}): check WA_DB_*."
+            f" ({first or type(error).__name__}): check WA_DB_*."
         ) from error
 
 

@@ -61,7 +61,8 @@ def client_certificate(cert: str, key: str) -> ClientCertificate | None:
         receiver_tls("", client)
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(
-            f"WAROUTER_WEBHOOK_CLIENT_CERT {cert} with the key {key} cannot be loaded: {error}."
+            f"WAROUTER_WEBHOOK_CLIENT_CERT {cert} with the key {key} cannot be loaded ({error}):"
+            " give PEM files of the two that the account of this process may read."
         ) from error
     return client
 

@@ -24,6 +24,7 @@ from warouter.errors import CommandError, lacking
 from warouter.secret import world_readable
 from warouter.store import database, migrate, server_settings
 from warouter.store.beats import Registration
+from warouter.store.roles import catalogue
 from warouter.store.upstream import heard_of_the_cloud, read_upstream
 from warouter.systemd import SIGN_SECONDS, Notifier
 from warouter.tls.link import Certificate
@@ -90,6 +91,7 @@ async def check_database(settings: Settings, identity: Identity) -> bool:
     connection = await database.first_connection(settings, identity.application)
     try:
         await migrate.check(connection)
+        await _check_login(connection, identity.role)
         if identity.role == "coreapp":
             _check_upstream(settings.upstream_name, await read_upstream(connection))
         if settings.upstream_name != SIMULATOR:
@@ -107,6 +109,18 @@ async def check_database(settings: Settings, identity: Identity) -> bool:
         raise CommandError(lacking(f"login {settings.db_username}: {error}")) from error
     finally:
         await database.close_politely(connection)
+
+
+async def _check_login(connection: database.Connection, role: str) -> None:
+    """With the login of another kind it would run, and be refused whatever it does."""
+    names = await catalogue.recorded(connection)
+    login = await connection.fetchval("select session_user::text")
+    kind = next((kind for kind, name in names.items() if name == login), role)
+    if kind != role:
+        raise CommandError(
+            f"Login {login} is that of kind {kind}, and this is a {role}: set WA_DB_USERNAME to"
+            f" {names[role]}, with its password."
+        )
 
 
 def _check_upstream(mine: str, stored: str) -> None:

@@ -115,7 +115,8 @@ class ServerTls:
     def _unusable(self, error: Exception) -> CommandError:
         return CommandError(
             f"The certificate {self._cert_file} with the key {self._key_file}"
-            f" cannot be loaded: {error}."
+            f" cannot be loaded ({error}): give PEM files of the certificate with its chain, and of"
+            " the private key that belongs to it, that the account of this process may read."
         )
 
 

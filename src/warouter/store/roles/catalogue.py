@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from warouter.store.database import Connection
+from warouter.store.roles import grants
 from warouter.store.roles.found import Catalogue, Function, Role
 from warouter.store.roles.rights import Right
 
@@ -67,8 +68,12 @@ select distinct m.rolname from pg_auth_members a join pg_roles m on m.oid = a.me
 _GRANTORS = """
 select pg_get_userbyid(a.grantor) from pg_auth_members a join pg_roles m on m.oid = a.member
   join pg_roles g on g.oid = a.roleid where g.rolname = $1 and m.rolname = $2 order by 1"""
+# A member of the owner may do what that may anyway, and a superuser counts as one.
+_STRANGER = """
+select pg_get_userbyid(b.datdba) from pg_database b, pg_roles o
+ where b.datname = current_database() and o.rolname = $1
+   and not pg_has_role(b.datdba, o.oid, 'member')"""
 _NAMES = "select kind, name::text from database_role"
-
 _OWNER = "select rolname::text from pg_roles where rolname = $1"
 
 
@@ -85,6 +90,7 @@ async def read(connection: Connection, names: Mapping[str, str]) -> Catalogue:
         tuple(Function(**{**row, "settings": tuple(row["settings"])}) for row in functions),
         frozenset(Right(*row) for row in await connection.fetch(_RIGHTS)),
         {role.name: role for role in found},
+        await connection.fetchval(_STRANGER, names.get(grants.OWNER)) or "",
     )
 
 

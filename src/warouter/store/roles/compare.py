@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from warouter.store.roles import grants
 from warouter.store.roles.found import Catalogue, Function
-from warouter.store.roles.rights import PUBLIC, Right, statements, words
+from warouter.store.roles.rights import PUBLIC, Right, quoted, statements, words
 
 # It asks what its caller may: as its owner it would ask of nobody else.
 AS_CALLER = "unwritable"
@@ -135,6 +135,11 @@ def _roles(names: Mapping[str, str], found: Catalogue) -> Iterator[Difference]:
 
 
 def _owners(owner: str, found: Catalogue) -> Iterator[Difference]:
+    if found.stranger:
+        yield Difference(
+            f"Database {found.database} belongs to {found.stranger}, who can drop it:"
+            f" `alter database {quoted(found.database)} owner to {quoted(owner)}` as a superuser."
+        )
     if found.owner != owner:
         yield Difference(f"Schema {found.schema} belongs to {found.owner}, not to {owner}.")
     for table, who in found.tables.items():

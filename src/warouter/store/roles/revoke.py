@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncpg
+
 from warouter.errors import CommandError
 from warouter.store.database import Connection
 from warouter.store.roles import catalogue, grants
@@ -28,7 +30,8 @@ async def revoke(connection: Connection, role: str) -> list[str]:
     names = await catalogue.recorded(connection)
     owner = names.get(grants.OWNER, "")
     held = {g: await catalogue.grantors(connection, g, role) for g in sorted(names.values())}
-    if role == owner or not any(held.values()):
+    database = await connection.fetchval(_OWNS_DATABASE, role)
+    if role == owner or not names or not (database or any(held.values())):
         raise CommandError(f"{role} is no member of the owner of this schema: nothing was done.")
     if role == await connection.fetchval("select session_user"):
         raise CommandError(f"You are {role}: run this as another administrator.")
@@ -48,17 +51,25 @@ async def revoke(connection: Connection, role: str) -> list[str]:
             if owner not in await catalogue.members(connection, names[kind]):
                 sql = membership(names[kind], owner, options=options)
                 await connection.execute(sql)
-    return [f"{role} is no member of {owner} any more.", *await _left(connection, role)]
+    said = [f"{role} is no member of {owner} any more."]
+    if database:
+        said.append(await _give(connection, database, role, owner))
+    return [*said, *await _left(connection, role)]
+
+
+async def _give(connection: Connection, database: str, role: str, owner: str) -> str:
+    """The database to the owner of the schema: as its owner the login could drop it."""
+    sql = f"alter database {quoted(database)} owner to {quoted(owner)}"
+    try:
+        await connection.execute(sql)
+    except asyncpg.InsufficientPrivilegeError:
+        return f"{role} owns database {database} still, and so may drop it: as a superuser, {sql}."
+    return f"Database {database} belongs to {owner} now."
 
 
 async def _left(connection: Connection, role: str) -> list[str]:
     """What the login may do still that is not of this schema."""
     said = []
-    if database := await connection.fetchval(_OWNS_DATABASE, role):
-        said.append(
-            f"{role} owns database {database} still, and so may drop it and change its settings:"
-            f" ALTER DATABASE {quoted(database)} OWNER TO another administrator."
-        )
     if await connection.fetchval(_MAKES_ROLES, role):
         said.append(
             f"{role} has CREATEROLE still, which before PostgreSQL 16 is good for all logins:"

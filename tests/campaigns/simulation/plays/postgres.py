@@ -18,8 +18,8 @@ from warouter.store import nodes
 from warouter.store.nodes import ShardRequest
 
 _BEGIN = f"timestamptz '{BEGIN.isoformat()}'"
-# The functions that tell the time tell what the test says, and the defaults of columns with them. Each
-# function of the schema has a path of its own, in which they are before those of pg_catalog now.
+# The functions that tell the time tell what the test says, and the defaults of columns with them.
+# Each function of the schema has a path of its own, in which they are before those of pg_catalog.
 _OWN_CLOCK = rf"""
 create table test_clock (at timestamptz not null);
 insert into test_clock values ({_BEGIN});
