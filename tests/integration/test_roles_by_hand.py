@@ -173,7 +173,7 @@ async def test_a_login_is_not_taken_away_from_another_database(
         await process.close()
         said = await printed(settings, *revoke)
         assert "former is no member of own_owner any more." in said
-        assert f"former owns database {settings.database} still" in said
+        assert f"Database {settings.database} belongs to own_owner now." in said
     finally:
         await pool.execute(f"alter database {settings.database} owner to postgres")
         await drop(postgres, other)

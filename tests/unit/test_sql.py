@@ -40,6 +40,7 @@ ALLOWED = {
     ("store/roles/create.py", "alter schema {quoted(found.schema)} {to}"),
     ("store/roles/create.py", "alter table {quoted(table)} {to}"),
     ("store/roles/create.py", "create role {quoted(name)} {how}"),
+    ("store/roles/revoke.py", "alter database {quoted(database)} owner to {quoted(owner)}"),
     ("store/roles/revoke.py", "revoke {quoted(group)} from {who} cascade"),
     ("store/roles/rights.py", "grant {quoted(group)} to {quoted(role)}{how}"),
 }
