@@ -97,8 +97,8 @@ RULES = (
         "database-clear",
         Level.WARNING,
         "sessions that cross a network to PostgreSQL without TLS",
-        "Give the server a certificate, unset WAROUTER_DB_SSL, and let pg_hba.conf admit other"
-        " hosts by hostssl alone.",
+        "Give the server a certificate, unset WAROUTER_DB_SSL, restart these processes, and let"
+        " pg_hba.conf admit other hosts by hostssl alone.",
         _database_clear,
         database=True,
     ),
