@@ -43,6 +43,7 @@ ALLOWED = {
     ("store/roles/revoke.py", "alter database {quoted(database)} owner to {quoted(owner)}"),
     ("store/roles/revoke.py", "revoke {quoted(group)} from {who} cascade"),
     ("store/roles/rights.py", "grant {quoted(group)} to {quoted(role)}{how}"),
+    ("store/roles/revoke.py", "alter database {quoted(database)} owner to {quoted(owner)}"),
 }
 
 
