@@ -16,7 +16,7 @@ from warouter.config import Settings, load
 from warouter.local.postgres import Postgres
 from warouter.store import migrate
 from warouter.store.audit import DONE, Audit, record
-from warouter.store.database import create_pool
+from warouter.store.database import connect, create_pool
 from warouter.store.refusals import Note
 from warouter.store.views.audit import read_audit, read_ends, read_rows
 
@@ -349,6 +349,25 @@ async def test_retention_takes_nothing_of_the_last_day_and_nothing_behind_it(
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match=KEPT):
             await connection.execute("delete from audit")
         await transaction.rollback()
+
+
+async def test_what_the_owner_keeps_no_webapp_has_deleted(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """`migrate --roles` says for how long."""
+    await fill(pool)
+    await old(pool, 20)
+    roles = ("migrate", "--roles", "--role-prefix", "keep")
+    said = await printed(settings, *roles, WAROUTER_AUDIT_RETENTION="30")
+    assert "Rows of the audit log stay for 30 days at least now." in said
+    webapp = msgspec.structs.replace(settings, db_username="keep_webapp")
+    session = await connect(webapp, "test")
+    assert await session.fetchval("select prune_audit(1)") == 0
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await session.execute("update audit_chain set kept_days = 1")
+    assert "10 days at least" in await printed(settings, *roles, WAROUTER_AUDIT_RETENTION="10")
+    assert await session.fetchval("select prune_audit(1)") == 6
+    await session.close()
 
 
 async def test_all_of_it_may_go(settings: Settings, pool: asyncpg.Pool) -> None:

@@ -42,6 +42,7 @@ LOGIN, PASSWORD = "wa_app", "the-password-of-all"
 ORDER = ("master-1", "coreapp-1", "webapp-1", "coreapp-2", "master-2", "webapp-2", "coreapp-3")
 OF_ONE_LOGIN = {"login-owner", "login-shared"}
 OF_NO_TLS = {"database-tls-off"}
+FORMER = "login-member"
 # Of who watches: the server lets in by its socket whom it trusts.
 RULES = """
 local all postgres trust
@@ -183,12 +184,14 @@ async def test_moved_to_logins_and_tls_without_a_lost_message(installation: Inst
             await restarted_with(facts, business, process, installation.moved(process.role))
         assert await unmoved(facts) == []
 
+        console = installation.as_login("console")
+        assert FORMER in await found_wrong(console)
         await printed(administrator, "migrate", "--revoke-role", LOGIN)
         await business.more(100)
         await business.through_each_webapp()
         assert "as they should be" in await printed(administrator, "migrate", "--check-roles")
-        console = installation.as_login("console")
-        assert (await found_wrong(console)).isdisjoint(OF_ONE_LOGIN | OF_NO_TLS | {"login-rights"})
+        lacks = OF_ONE_LOGIN | OF_NO_TLS | {FORMER, "login-rights"}
+        assert (await found_wrong(console)).isdisjoint(lacks)
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await former_login(installation)
         reasons = {row["reason"] for row in await facts.owner_log()}

@@ -59,6 +59,7 @@ class Database(msgspec.Struct, frozen=True, kw_only=True):
     server: Server
     verified: bool | None = True
     webhook: str | None = ""  # the URL; None if this login may not read it
+    members: tuple[str, ...] = ()  # other logins that may do what the owner of the schema may
     rights: tuple[str, ...] = ()  # how logins differ from what they should be, a sentence each
 
 

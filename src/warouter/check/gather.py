@@ -17,7 +17,7 @@ from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.store import migrate
 from warouter.store.database import Connection, close_politely, first_connection
-from warouter.store.roles import catalogue, compare
+from warouter.store.roles import catalogue, compare, grants
 from warouter.store.views.exposure import Stored, read_server, read_stored
 from warouter.store.views.peer import peer_of
 from warouter.store.views.permitted import permitted
@@ -81,7 +81,7 @@ async def _ask(connection: Connection) -> tuple[Database, list[Certificate]]:
         server=await read_server(connection),
         verified=None if peer is None else peer.verified,
         webhook=None if stored is None else _url(stored.application),
-        rights=tuple(await _rights(connection)),
+        **await _logins(connection),
     )
     found = [] if stored is None else _stored(stored)
     if peer is not None and peer.certificate:
@@ -89,13 +89,17 @@ async def _ask(connection: Connection) -> tuple[Database, list[Certificate]]:
     return database, found
 
 
-async def _rights(connection: Connection) -> list[str]:
+async def _logins(connection: Connection) -> dict[str, tuple[str, ...]]:
+    """Fields of ``Database``."""
     rows = await permitted(connection, _LOGINS, table="database_role", columns="kind name")
     if not rows:  # one login does everything, or this one is not shown which there are
-        return []
+        return {}
     names = {row["kind"]: row["name"] for row in rows}
     found = await catalogue.read(connection, names)
-    return [each.said for each in compare.differences(names, found)]
+    return {
+        "members": tuple(await catalogue.members(connection, names[grants.OWNER])),
+        "rights": tuple(each.said for each in compare.differences(names, found)),
+    }
 
 
 def _stored(stored: Stored) -> list[Certificate]:

@@ -34,6 +34,11 @@ def _shared(facts: Facts) -> Iterator[str]:
         yield f"{listed(login.kinds).capitalize()} share the login {login.name}."
 
 
+def _members(facts: Facts) -> Iterator[str]:
+    for login in facts.known.members:
+        yield f"The login {login} may do everything that the owner of the schema may."
+
+
 def _rights(facts: Facts) -> Iterator[str]:
     yield from facts.known.rights
 
@@ -83,6 +88,14 @@ RULES = (
         "logins that all kinds of processes share",
         f"Leave it so on a small installation. Otherwise: {_ROLES[0].lower()}{_ROLES[1:]}",
         _shared,
+        database=True,
+    ),
+    Rule(
+        "login-member",
+        Level.NOTE,
+        "logins, superusers aside, that are members of the owner of the schema",
+        "Unless it administers: `warouter migrate --revoke-role NAME`.",
+        _members,
         database=True,
     ),
     Rule(

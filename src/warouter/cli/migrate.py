@@ -17,6 +17,7 @@ from warouter.cli.database import OF_THE_DRIVER
 from warouter.cli.nodes import ADMINISTRATOR, data_dir_option, settings_for
 from warouter.config import Settings
 from warouter.errors import CommandError, UnfitDatabase, UntrustedDatabase
+from warouter.store import audit
 from warouter.store.migrate import administering
 from warouter.store.migrate import migrate as apply
 from warouter.store.roles import create, grants, revoke
@@ -87,7 +88,10 @@ def _ran(settings: Settings, work: Coroutine[Any, Any, list[str]]) -> list[str]:
 
 async def _create(settings: Settings, prefix: str | None, passwords: Path | None) -> list[str]:
     async with administering(settings) as connection:
-        return await create.create(connection, prefix, passwords)
+        said = await create.create(connection, prefix, passwords)
+        if await audit.keep(connection, settings.audit_days):
+            said.append(f"Rows of the audit log stay for {settings.audit_days} days at least now.")
+        return said
 
 
 async def _check(settings: Settings) -> list[str]:

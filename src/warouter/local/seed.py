@@ -10,7 +10,7 @@ from warouter.api.access.passwords import draw_password, hash_once
 from warouter.background import wait_for
 from warouter.config import Settings
 from warouter.errors import CommandError
-from warouter.store import migrate
+from warouter.store import audit, migrate
 from warouter.store.account.accounts import ADMIN, Accounts
 from warouter.store.database import close_politely, connect, create_pool, listen
 from warouter.store.nodes import read_map
@@ -46,6 +46,7 @@ async def own_logins(settings: Settings) -> dict[str, str]:
     """
     async with migrate.administering(settings) as connection:
         await create(connection, None, None)
+        await audit.keep(connection, settings.audit_days)
         return await recorded(connection)
 
 

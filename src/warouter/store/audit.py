@@ -30,6 +30,8 @@ _END = """
 insert into audit (actor, action, subject, source, outcome, of) values ('', '', $2, '', $3, $1)"""
 _RECORD = """
 insert into audit (actor, action, subject, source, outcome) values ($1, $2, $3, $4, $5)"""
+_KEEP = """
+update audit_chain set kept_days = $1 where kept_days <> $1 returning kept_days"""
 _ADD = "select audit_add($1, $2, $3, $4, $5, $6, $7)"
 
 
@@ -63,6 +65,14 @@ class Audit(Bounded):
         """Write how an action ended: subject and outcome. Each ends once, within a day."""
         async with self._connection() as connection:
             await connection.execute(_END, number, subject, outcome)
+
+
+async def keep(connection: Any, days: int) -> bool:
+    """From now on no row goes before it is so old, whoever asks. True if that is news.
+
+    For the owner of the schema: a webapp that was taken over could else have the log emptied.
+    """
+    return await connection.fetchval(_KEEP, days) is not None
 
 
 async def record(connection: Any, actor: str, action: str, subject: str, source: str) -> None:

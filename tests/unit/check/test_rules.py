@@ -149,6 +149,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
         {"trust": {"logins": (msgspec.structs.replace(_owner, superuser=True, owner=False),)}},
         "wa_webapp",
     ),
+    ("login-member", {"database": {"members": ("former",)}}, "The login former may do everything"),
     ("login-rights", {"database": {"rights": ("wa_master may log in.",)}}, "wa_master may log in"),
     ("login-shared", {"trust": one_login()}, "the login wa"),
     ("password-md5", {"server": {"md5": ("wa_webapp",)}}, "wa_webapp"),

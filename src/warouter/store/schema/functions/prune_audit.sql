@@ -1,22 +1,24 @@
--- Deletes rows of the audit log that are older than p_days, a day at least: at most 1,000, from the
+-- Deletes rows of the audit log that are older than p_days, and than kept_days: at most 1,000, from the
 -- old end only, and nothing behind the first that is younger. Returns how many. The number and hash
 -- of the last that went stay in audit_chain, as what the rest of the chain is anchored to. Sums that
 -- are over become rows first.
 --
--- Webapps call it with each action. One that was taken over may ask for any p_days; so the floor of a
--- day stands here, and whoever follows the log has a copy by then.
+-- Webapps call it with each action. One that was taken over may ask for any p_days: what audit_chain
+-- says is the least, a day unless `warouter migrate --roles` has set it.
 --
 -- Called by: store/audit.py
 create function prune_audit(p_days integer) returns integer language plpgsql volatile
 security definer set search_path from current set enable_seqscan = off as $$
 declare
-    cutoff timestamptz := clock_timestamp() - make_interval(days => greatest(p_days, 1));
+    cutoff timestamptz;
     last bigint;
     gone integer;
 begin
     if pg_try_advisory_xact_lock(7706, 0) then
         perform audit_move_sums();
     end if;
+    select clock_timestamp() - make_interval(days => greatest(p_days, c.kept_days)) into cutoff
+      from audit_chain c;
     if not exists (select from (select a.at from audit a order by a.id limit 1) oldest
                     where oldest.at < cutoff)
     then

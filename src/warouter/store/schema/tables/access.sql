@@ -87,6 +87,7 @@ create table audit_chain (
     head_id      bigint not null,
     head_hash    bytea not null,
     pruned_by    xid8,                               -- the transaction that moved the anchor last
+    kept_days    integer not null default 1 check (kept_days >= 1),  -- no row goes before
     check (began_after <= tail_id and tail_id <= head_id)
 );
 insert into audit_chain (began_after, tail_id, tail_hash, head_id, head_hash)
