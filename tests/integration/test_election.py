@@ -22,7 +22,7 @@ from warouter.errors import ChangeRefused
 from warouter.owner.beats import Beats
 from warouter.owner.writable import Writable
 from warouter.store import locks
-from warouter.store.database import connect
+from warouter.store.database import application_name, connect
 from warouter.store.election import LeaderSession
 from warouter.store.journal import Journal
 from warouter.store.nodes import ask_for_shards, read_map, withdraw_shard_request
@@ -52,9 +52,10 @@ def takeover(slot: int, epoch: int, to: UUID = NODE) -> Takeover:
 
 @pytest.mark.parametrize("frozen", [False, True], ids=["lost session", "frozen"])
 async def test_one_holds_the_lock_until_its_session_ends(
-    leader: LeaderSession, rival: LeaderSession, frozen: bool
+    settings: Settings, rival: LeaderSession, frozen: bool
 ) -> None:
     """A frozen one would keep its session for ever: who finds it dead ends its backend."""
+    leader = LeaderSession(settings, ME, application_name(ME, "master"))  # others are not ended
     assert await leader.try_lock()
     assert not await rival.try_lock()
     if frozen:
@@ -63,6 +64,7 @@ async def test_one_holds_the_lock_until_its_session_ends(
         leader.terminate()
     while not await rival.try_lock():
         pass
+    await leader.close()
 
 
 async def test_who_contends_takes_the_lock_and_sees_what_a_follower_judges_by(
