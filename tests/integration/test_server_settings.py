@@ -135,14 +135,15 @@ async def test_an_append_that_waited_for_a_takeover_is_fenced(
         assert await appended_while_it_was_taken_over(settings) == FENCED
 
 
-async def test_without_the_isolation_pinned_it_is_not(
+async def test_without_the_isolation_pinned_nothing_is_written(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The mutant: the build that takes the isolation that it is given."""
+    """The mutant, the build that takes the isolation that it is given, is refused by the fences."""
     rest = {n: v for n, v in server_settings.PINNED.items() if n != ISOLATION}
     monkeypatch.setattr(server_settings, "PINNED", rest)
     async with spoiled(settings, "database", {ISOLATION: "repeatable read"}):
-        assert await appended_while_it_was_taken_over(settings) == APPENDED
+        with pytest.raises(asyncpg.InvalidTransactionStateError, match="READ COMMITTED only"):
+            await appended_while_it_was_taken_over(settings)
 
 
 @pytest.mark.parametrize("place", PLACES)
