@@ -1,5 +1,6 @@
 """No test runs against anything but the compiled extensions, nor fails for a slow machine."""
 
+import signal
 from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import find_spec
 
@@ -14,6 +15,9 @@ from warouter.store import _arrays
 
 for module in (_hash, _batch, _frames, _arrays, _scan, _plain):
     assert module.__file__.endswith(tuple(EXTENSION_SUFFIXES)), f"{module.__name__} is not compiled"
+
+# In the background of a shell it is ignored, and so would be by the processes that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # `make test` has schemathesis. Without it the other tests can be run from .venv all the same.
 collect_ignore = [] if find_spec("schemathesis") else ["api/test_schemathesis.py"]
