@@ -51,6 +51,7 @@ def _parameter(given: dict[str, Any]) -> dict[str, Any]:
         if code and amount is not None:
             shown = {"fallback_value": default, "code": code, "amount_1000": amount}
             return {"type": "currency", "currency": shown}
-    if moment := given.get("date_time"):
+    moment = given.get("date_time")
+    if isinstance(moment, dict) and moment:  # whatever else a client writes there shows no time
         return {"type": "date_time", "date_time": {"fallback_value": default, **moment}}
     return {"type": "text", "text": default}
