@@ -91,7 +91,6 @@ def of(kind: str, **content: Any) -> dict[str, Any]:
             of("date_time", fallback_value="d", component={"year": 2026, "month": 1}),
         ),
         ({"default": "d", "date_time": None}, {"type": "text", "text": "d"}),
-        ({"default": "d", "date_time": "soon"}, {"type": "text", "text": "d"}),
     ],
 )
 def test_parameters(given: dict[str, Any], parameter: dict[str, Any]) -> None:
