@@ -26,7 +26,7 @@ select pg_terminate_backend(pid) from pg_stat_activity a
 _HARDSHIP = """
 create table if not exists public.hardship (fails float8, seconds float8);
 insert into public.hardship select 0, 0 where not exists (select from public.hardship);
-create or replace function public.befalls() returns trigger language plpgsql as $$
+create or replace function public.befalls() returns trigger language plpgsql security definer as $$
 declare
     h public.hardship := (select h from public.hardship h);
 begin
