@@ -21,7 +21,7 @@ _TABLES = (
 _FUNCTION = """
 create table stale_write (at timestamptz default clock_timestamp(), what text, slot smallint,
                           writer text, owner uuid);
-create function audit_writer() returns trigger language plpgsql volatile as $$
+create function audit_writer() returns trigger language plpgsql security definer as $$
 declare
     writer text := substr(current_setting('application_name'), 4, 32);
 begin
@@ -38,7 +38,7 @@ create trigger audit_{table} after {event} on {table} referencing new table as r
 _DOUBTS = """
 create table doubt_log (at timestamptz default clock_timestamp(), id bytea, cause text,
                         was smallint, became smallint);
-create function audit_doubt() returns trigger language plpgsql volatile as $$
+create function audit_doubt() returns trigger language plpgsql security definer as $$
 begin
     insert into doubt_log (id, cause, was, became)
     values (coalesce(new.id, old.id), coalesce(new.cause, old.cause), old.state, new.state);
