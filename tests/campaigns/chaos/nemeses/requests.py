@@ -85,6 +85,7 @@ async def cloud_token_expires(lab: Lab, mark: Mark) -> None:
         if not await _soon(lab, _nobody_connected):
             mark.wrong.append("/v1/health shows a coreapp as connected whose token is dead")
         beside = cloud_of(lab).token_file.with_suffix(".new")
+        beside.touch(0o600)
         beside.write_text(f"renewed-{lab.random.getrandbits(64):x}\n")
         beside.rename(cloud_of(lab).token_file)
         since = time.monotonic()
