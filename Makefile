@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Most tests wait more than they work, so that more of them run at once than there are cores.
 WORKERS ?= $(shell echo $$((2 * $$(nproc) + 1)))
 # What one command alone wants is in $(VENV)-NAME, which takes everything else from $(VENV).
-SUITES := lint test bench packaging power
+SUITES := lint test bench power tools
 # Beside that of VENV; Debian 13 brings 3.13.
 SECOND ?= python3.13
 # For the programs of other authors, which want 3.12 at least.
@@ -26,6 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build docs demo apt test test-second check lint fuzz bench bench-e2e bench-wide size lock clean
+.PHONY: test-machines
 .PHONY: bench-cloud bench-docs bench-idle bench-peers test-large test-outside test-trust sanitize
 .PHONY: upgrade chaos-short chaos chaos-mutants chaos-clocks chaos-calm chaos-power simulate
 
@@ -80,6 +81,9 @@ test-outside: setup ## let programs of others read, write and judge the Cloud AP
 test-trust: setup $(VENV)-test/installed ## trust: what is longer than `make test` bears (TRUST="-k rotat")
 	$(VENV)-test/bin/python -m pytest --numprocesses=$$(nproc) --dist=loadgroup \
 		--durations=5 --durations-min=5 tests/trust $(TRUST)
+
+test-machines: setup $(VENV)-tools/installed ## boot machines with the shipped units and package (MACHINES="-k power")
+	@$(call alone,tests/deploy/machines $(MACHINES),machine)
 
 sanitize: setup $(VENV)-test/installed ## run the compiled parts with AddressSanitizer and UBSan (SANITIZED="tests/unit/link")
 	rm -rf build/sanitized && mkdir -p build/sanitized && cp -r src setup.py pyproject.toml README.md build/sanitized
@@ -210,6 +214,16 @@ clean: ## remove .venv and everything that was built
 BUILDS := 'import ensurepip, os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")'
 
 YOUNG := 'import ensurepip, sys; sys.exit(sys.version_info < (3, 12))'
+
+# Runs a suite of tests/deploy ($1) where its networks, mounts and processes end with it; before, it
+# makes the Debians ($2) that the suite wants.
+define alone
+$(VENV)-tools/bin/python -m tests.deploy.rootfs $(2) && \
+if ! unshare --net --mount --pid --fork true 2>/dev/null; then \
+	echo "$@: not run (needs root, and namespaces that unshare can make)"; \
+else unshare --net --mount --pid --fork --kill-child --mount-proc $(VENV)-tools/bin/python \
+	-m pytest -s --timeout=1800 --durations=5 --durations-min=5 $(1); fi
+endef
 
 # One check by name; it finds its own helpers beside it. A missing one says so, and fails.
 define check

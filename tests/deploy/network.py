@@ -1,0 +1,28 @@
+"""The network of a suite: one bridge in the namespace that its `make` target gave it.
+
+The suite itself is ``HOST`` on it, machines are ``NETWORK.2`` and up. Nothing leads out of it.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+BRIDGE = "wa0"
+NETWORK = "10.78.0"
+HOST = f"{NETWORK}.1"
+
+
+def ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True)
+
+
+def make(*addresses: str) -> None:
+    """The bridge, once; ``addresses`` are more of its own, such as that of an instance's metadata."""
+    if (Path("/sys/class/net") / BRIDGE).exists():
+        return
+    ip("link", "set", "lo", "up")
+    ip("link", "add", BRIDGE, "address", "02:00:00:00:02:01", "type", "bridge")
+    for address in (f"{HOST}/24", *addresses):
+        ip("address", "add", address, "dev", BRIDGE)
+    ip("link", "set", BRIDGE, "up")
