@@ -27,6 +27,7 @@ MAKE_SECONDS = 900.0
 _PYTHON = ("ca-certificates", "python3", "python3-venv")
 _SYSTEMD = ("dbus", "iproute2", "systemd", "systemd-sysv", "udev")
 ROOTS = {
+    "backup": (*_SYSTEMD, "pgbackrest", "postgresql-17"),
     "bare": _PYTHON,
     "machine": (*_PYTHON, *_SYSTEMD, "cloud-init"),
 }
