@@ -14,12 +14,13 @@ import asyncpg
 class Refusal(NamedTuple):
     sqlstate: str
     says: str
+    hint: str = ""
 
 
 TODAY = Refusal(
     "55000",
-    "wal_level must be set to 'logical': WAL control functions cannot be executed when"
-    " wal_level < logical",
+    "wal_level must be set to 'logical'",
+    "WAL control functions cannot be executed when wal_level < logical.",
 )
 OLDER = Refusal("0A000", "Function pg_current_wal_lsn() is currently not supported for Aurora")
 _FUNCTIONS = """
@@ -31,7 +32,7 @@ select p.oid::regprocedure::text as signature, p.proname as name,
 
 
 async def like_aurora(dsn: str, refusal: Refusal) -> list[str]:
-    """In the database of ``dsn``, a superuser's; the names of the functions that fail from now on."""
+    """In the database of ``dsn``, a superuser's. Returns the names of what fails from now on."""
     connection = await asyncpg.connect(dsn)
     try:
         found = await connection.fetch(_FUNCTIONS)
@@ -44,14 +45,14 @@ async def like_aurora(dsn: str, refusal: Refusal) -> list[str]:
 
 
 def _replaced(signature: str, name: str, arguments: str, refusal: Refusal) -> str:
-    says = refusal.says.replace("'", "''")
+    says, hint = (text.replace("'", "''") for text in (refusal.says, refusal.hint))
     ins = ", ".join(a for a in arguments.split(", ") if a and not a.startswith("OUT "))
     return f"""
         alter function {signature} rename to {name}_of_postgres;
         create function pg_catalog.{name}({ins}) returns {_RETURNS.get(name, "record")}
         language plpgsql as $$
         begin
-            raise exception '{says}' using errcode = '{refusal.sqlstate}';
+            raise exception '{says}' using errcode = '{refusal.sqlstate}', hint = '{hint}';
         end $$"""
 
 

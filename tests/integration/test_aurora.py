@@ -28,7 +28,7 @@ async def test_numbers_rise_on_timeline_1(
     assert {"pg_current_wal_lsn", "pg_walfile_name", "pg_control_checkpoint"} <= {*names}
     with pytest.raises(asyncpg.PostgresError) as raised:
         await pool.fetchval("select pg_current_wal_lsn()")
-    assert (raised.value.sqlstate, str(raised.value)) == refusal
+    assert (raised.value.sqlstate, raised.value.message) == refusal[:2]
     assert await pool.fetchval(NEXT, 0) == FIRST + 1
     assert await pool.fetchval(NEXT, FIRST + 1) == FIRST + 2
     # Brought here from a PostgreSQL that has been promoted twice.
