@@ -128,6 +128,9 @@ class Machine:
             self._process.send_signal(signal.SIGKILL)
             subprocess.run(["kill", "-KILL", str(self.leader)], check=False)
             self._process.wait(OFF_SECONDS)
+            # What systemd-nspawn could not take away, and refuses to boot the next one with.
+            left = f"/run/systemd/nspawn/unix-export/{self.name}"
+            subprocess.run(["umount", "--lazy", left], check=False, stderr=subprocess.DEVNULL)
 
     def remove(self) -> None:
         """Pull the plug and forget what it wrote."""

@@ -138,6 +138,8 @@ class Business:
         return {slot_of(_chained(n)) for n in range(len(self._tasks))}
 
     def start(self, recipients: int = RECIPIENTS) -> None:
+        """Begin the chains, or go on with them after ``stop``."""
+        self._stop.clear()
         self._tasks = [asyncio.create_task(self._chain(n, recipients)) for n in range(recipients)]
 
     async def stop(self, seconds: float = STOP_SECONDS) -> None:
