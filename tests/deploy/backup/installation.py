@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -87,7 +87,9 @@ def _known(row: str) -> tuple[str, ...]:
 
 
 @asynccontextmanager
-async def installed(rate: float, **options: Any) -> AsyncIterator[Installation]:
+async def installed(
+    rate: float, environment: Mapping[str, str] = {}, **options: Any
+) -> AsyncIterator[Installation]:
     """Everything runs, and nothing is sent yet."""
     async with AsyncExitStack() as stack:
         network.make()
@@ -101,7 +103,7 @@ async def installed(rate: float, **options: Any) -> AsyncIterator[Installation]:
                 data_dir=folder / "cluster",
                 port=0,
                 tls=False,
-                environment=server.environment | HOLD,
+                environment={**server.environment, **HOLD, **environment},
                 place=lambda _name, role: _login(folder, role),
                 **SIZE,
                 **options,

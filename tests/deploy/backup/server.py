@@ -1,4 +1,4 @@
-"""The machine of the database: Debian's PostgreSQL and pgBackRest, with another disk for backups."""
+"""The database's machine: Debian's PostgreSQL and pgBackRest, with another disk for backups."""
 
 from __future__ import annotations
 
