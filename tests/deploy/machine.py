@@ -1,8 +1,8 @@
 """A machine: Debian with systemd as its first process, on the suite's bridge.
 
 systemd-nspawn boots it on an overlay of its own above a rootfs that it shares with others, so that
-one costs a second and no disk. ``poweroff`` is what a cloud does to an instance that it ends (ACPI),
-``cut`` is the plug.
+one costs a second and no disk. ``poweroff`` is what a cloud does to an instance that it ends
+(ACPI), ``cut`` is the plug.
 """
 
 from __future__ import annotations
@@ -125,15 +125,23 @@ class Machine:
         """Pull the plug: nothing in it runs on, nothing is written any more."""
         assert self._process is not None
         if self.alive:
+            leader = self.leader
             self._process.send_signal(signal.SIGKILL)
-            subprocess.run(["kill", "-KILL", str(self.leader)], check=False)
+            subprocess.run(["kill", "-KILL", str(leader)], check=False)
             self._process.wait(OFF_SECONDS)
+            self._forget()
 
     def remove(self) -> None:
         """Pull the plug and forget what it wrote."""
         self.cut()
         subprocess.run(["umount", "--lazy", str(self.root)], check=True)
         shutil.rmtree(self.folder)
+
+    def _forget(self) -> None:
+        """What systemd-nspawn, when it is killed, leaves mounted: it would refuse to start again."""
+        for left in ("unix-export", "propagate"):
+            place = f"/run/systemd/nspawn/{left}/{self.name}"
+            subprocess.run(["umount", "--quiet", "--lazy", place], check=False, capture_output=True)
 
     def _enable(self, unit: str) -> None:
         wants = self.root / "etc/systemd/system/multi-user.target.wants"

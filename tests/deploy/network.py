@@ -5,8 +5,8 @@ The suite itself is ``HOST`` on it, machines are ``NETWORK.2`` and up. Nothing l
 
 from __future__ import annotations
 
+import socket
 import subprocess
-from pathlib import Path
 
 BRIDGE = "wa0"
 NETWORK = "10.78.0"
@@ -18,8 +18,9 @@ def ip(*words: str) -> None:
 
 
 def make(*addresses: str) -> None:
-    """The bridge, once; ``addresses`` are more of its own, such as that of an instance's metadata."""
-    if (Path("/sys/class/net") / BRIDGE).exists():
+    """The bridge, once; ``addresses`` are more of its own, such as that of the metadata."""
+    # Not by /sys, which shows the network of before.
+    if BRIDGE in {name for _, name in socket.if_nameindex()}:
         return
     ip("link", "set", "lo", "up")
     ip("link", "add", BRIDGE, "address", "02:00:00:00:02:01", "type", "bridge")

@@ -1,0 +1,95 @@
+"""A site under traffic, and what is asked of it at the end: nothing lost, repeated, out of order.
+
+Each step has a business and a record of its own, so that a fault is the fault of a step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from tests.campaigns.chaos import audit
+from tests.deploy.network import HOST
+from tests.deploy.site import Site
+from tests.harness.business import Business
+from warouter.flow.pairs import PAIR_SECONDS
+
+RATE = 40.0  # messages/s
+BEFORE, AFTER = 60, 120  # messages that are accepted before a step, and after it
+PATIENCE_SECONDS = 15.0  # of a client: longer than WAROUTER_HOLD
+DOUBTS = "select count(*) from doubt_log"
+PULSE_SECONDS = 0.5
+PLANNED = {"unowned", "handover", "renew"}
+
+
+@asynccontextmanager
+async def lived_through(site: Site, *, planned: bool = True) -> AsyncIterator[Business]:
+    """Traffic through what is done inside. ``planned``: nobody is killed in it, so that nobody is
+    taken for dead, no request stays without an answer and, with the Cloud door, none is in doubt.
+    """
+    doubts = await site.facts.connection.fetchval(DOUBTS)
+    changes = len(await site.facts.owner_log())
+    async with _business(site) as business:
+        # The Cloud API allows a recipient one message in so many seconds.
+        business.start(round(RATE * PAIR_SECONDS * 2) if site.door.name == "cloud" else 40)
+        await business.more(BEFORE)
+        yield business
+        await business.more(AFTER)
+        await business.stop()
+        await business.all_called_back()
+        await _judged(site, business)
+        if planned:
+            assert business.history.unknown == []
+            reasons = {row["reason"] for row in (await site.facts.owner_log())[changes:]}
+            assert reasons <= PLANNED, reasons
+            assert await site.facts.connection.fetchval(DOUBTS) == doubts
+            await _once_each(site, business)
+
+
+@asynccontextmanager
+async def _business(site: Site) -> AsyncIterator[Business]:
+    business = Business(
+        site,  # type: ignore[arg-type]
+        site.urls,
+        host=HOST,
+        rate=RATE,
+        tls=site.tls,
+        patience=PATIENCE_SECONDS,
+    )
+    business.urls = site.urls  # those in service at each request
+    async with business:
+        async with business.http.delete(f"{site.control_url}/record") as answer:
+            assert answer.status == 200
+        pulse = asyncio.create_task(_pulse(business))
+        try:
+            yield business
+        finally:
+            pulse.cancel()
+            await asyncio.gather(pulse, return_exceptions=True)
+
+
+async def _pulse(business: Business) -> None:
+    """Customers write, which proves to owners that the way of webhooks is open."""
+    while True:
+        await business.inject(1, ["491580000000"])
+        await asyncio.sleep(PULSE_SECONDS)
+
+
+async def _judged(site: Site, business: Business) -> None:
+    """The invariants, and that no call has failed."""
+    business.history.complete = True  # nobody else sends
+    assert await site.facts.wrong(business) == []
+    assert await audit.stale_writes(site.facts.connection) == []
+    assert business.history.errors == []
+
+
+async def _once_each(site: Site, business: Business) -> None:
+    """The upstream had nothing to drop, or to take twice."""
+    record = await business.record()
+    if site.door.name == "native":
+        assert record["repeats"] == 0
+    else:
+        assert record["same_reference"] == 0
+        accepted = {to: record["ids"].get(to) for to in business.history.acked}
+        assert accepted == business.history.acked
