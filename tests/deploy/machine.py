@@ -57,6 +57,10 @@ class Machine:
         file.write_text(text)
         file.chmod(mode)
 
+    def copy(self, file: Path, path: str) -> None:
+        """A file of this host in it."""
+        shutil.copy2(file, self.root / path.lstrip("/"))
+
     def boot(self) -> None:
         """Start it; returns when its systemd takes commands."""
         command = [
@@ -138,7 +142,7 @@ class Machine:
         shutil.rmtree(self.folder)
 
     def _forget(self) -> None:
-        """What systemd-nspawn, when it is killed, leaves mounted: it would refuse to start again."""
+        """What systemd-nspawn leaves mounted when it is killed, and refuses to start with."""
         for left in ("unix-export", "propagate"):
             place = f"/run/systemd/nspawn/{left}/{self.name}"
             subprocess.run(["umount", "--quiet", "--lazy", place], check=False, capture_output=True)

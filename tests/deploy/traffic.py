@@ -30,7 +30,7 @@ async def lived_through(site: Site, *, planned: bool = True) -> AsyncIterator[Bu
     """
     doubts = await site.facts.connection.fetchval(DOUBTS)
     changes = len(await site.facts.owner_log())
-    async with _business(site) as business:
+    async with business_of(site) as business:
         # The Cloud API allows a recipient one message in so many seconds.
         business.start(round(RATE * PAIR_SECONDS * 2) if site.door.name == "cloud" else 40)
         await business.more(BEFORE)
@@ -48,7 +48,8 @@ async def lived_through(site: Site, *, planned: bool = True) -> AsyncIterator[Bu
 
 
 @asynccontextmanager
-async def _business(site: Site) -> AsyncIterator[Business]:
+async def business_of(site: Site) -> AsyncIterator[Business]:
+    """One that has not begun to send, with a new record at the upstream."""
     business = Business(
         site,  # type: ignore[arg-type]
         site.urls,
