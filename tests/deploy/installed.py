@@ -28,13 +28,13 @@ class Installation:
     """What every machine of a site is given; ``text`` is the user data of one."""
 
     def __init__(
-        self, database: Database, door: Door, authority: CA, packages: str, package: Path
+        self, database: Database, door: Door, authority: CA, served: str, package: Path
     ) -> None:
-        """``packages`` is the URL of the folder in which machines find ``package``."""
+        """``served`` is the URL of the folder in which machines find ``package``."""
         self._database = database
         self._door = door
         self._authority = authority
-        self._url = f"{packages}/{package.name}"
+        self._url = f"{served}/{package.name}"
         self._sum = hashlib.sha256(package.read_bytes()).hexdigest()
 
     def text(self, address: str, coreapps: int, *, migrates: bool = False) -> str:

@@ -14,7 +14,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from tests.deploy.network import BRIDGE, NETWORK
+from tests.deploy.network import BRIDGE, NETWORK, ip
 from warouter.errors import CommandError
 
 BOOT_SECONDS = 60.0
@@ -126,10 +126,12 @@ class Machine:
         self._process.wait(OFF_SECONDS)
 
     def cut(self) -> None:
-        """Pull the plug: nothing in it runs on, nothing is written any more."""
+        """Pull the plug: nothing in it runs on, nothing is written any more, nobody is told."""
         assert self._process is not None
         if self.alive:
             leader = self.leader
+            # First: the kernel says goodbye for processes that it kills.
+            ip("link", "delete", f"vb-{self.name}")
             self._process.send_signal(signal.SIGKILL)
             subprocess.run(["kill", "-KILL", str(leader)], check=False)
             self._process.wait(OFF_SECONDS)

@@ -27,3 +27,10 @@ def make(*addresses: str) -> None:
     for address in (f"{HOST}/24", *addresses):
         ip("address", "add", address, "dev", BRIDGE)
     ip("link", "set", BRIDGE, "up")
+
+
+def also(address: str) -> None:
+    """One more address of the suite itself, unless it has it."""
+    shown = subprocess.run(["ip", "address", "show", "dev", BRIDGE], capture_output=True, text=True)
+    if address not in shown.stdout:
+        ip("address", "add", address, "dev", BRIDGE)

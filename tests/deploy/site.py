@@ -15,7 +15,7 @@ import asyncio
 import shutil
 import ssl
 import threading
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -48,9 +48,11 @@ from warouter.local.process import Process
 from warouter.local.seed import first_seed, ready_map
 from warouter.store.nodes import read_nodes
 
-PACKAGES_PORT = 8000
+SERVED_PORT = 8000
+SERVED = f"http://{HOST}:{SERVED_PORT}"
 SERVICE_SECONDS = 90.0
 LOOK_SECONDS = 0.1
+Prepare = Callable[[Machine], object]
 SEED = "/var/lib/cloud/seed/nocloud"
 INSTANCES = "var/lib/cloud/instances"
 
@@ -66,6 +68,8 @@ class Site:
             CloudDoor(folder, self.authority) if door == "cloud" else NativeDoor(folder)
         )
         self.package = package
+        self.served = folder / "served"  # what machines find at ``SERVED``
+        self._installation = Installation(self.database, self.door, self.authority, SERVED, package)
         self.machines: dict[int, Machine] = {}
         self.coreapps: dict[int, int] = {}  # of each machine
         self.tls = ssl.create_default_context(cadata=text_of(self.authority))
@@ -102,18 +106,20 @@ class Site:
         self,
         number: int,
         *,
-        package: Path | None = None,
         coreapps: int = 2,
         migrates: bool = False,
-        user_data: str = "",
+        prepare: Prepare | None = None,
     ) -> Machine:
-        """Boot a new one, which installs itself; it is in service when ``in_service`` returns."""
+        """Boot a new one, which installs itself; it is in service when ``in_service`` returns.
+
+        ``prepare`` gives it what its cloud-init finds, and whatever its image has.
+        """
         machine = await asyncio.to_thread(Machine, rootfs("machine"), self.folder, number)
         self.machines[number], self.coreapps[number] = machine, coreapps
-        text = user_data or self._installation(package or self.package).text(
-            machine.address, coreapps, migrates=migrates
-        )
-        _seed(machine, text)
+        if prepare is not None:
+            prepare(machine)
+        else:
+            _seed(machine, self._installation.text(machine.address, coreapps, migrates=migrates))
         await asyncio.to_thread(machine.boot)
         return machine
 
@@ -174,11 +180,6 @@ class Site:
 
     # inside
 
-    def _installation(self, package: Path) -> Installation:
-        shutil.copy2(package, self.folder / "packages")
-        packages = f"http://{HOST}:{PACKAGES_PORT}"
-        return Installation(self.database, self.door, self.authority, packages, package)
-
     async def _active(self, machine: Machine, wanted: Sequence[str]) -> None:
         async def active() -> bool:
             try:
@@ -211,12 +212,13 @@ class Site:
     async def _open(self, stack: AsyncExitStack) -> None:
         self._stack = stack
         network.make()
-        (self.folder / "packages").mkdir()
+        self.served.mkdir()
+        shutil.copy2(self.package, self.served)
         stack.push_async_callback(self.database.stop)
         await self.database.start()
         stack.push_async_callback(self.door.stop)
         await self.door.start()
-        _serve_folder(stack, self.folder / "packages")
+        _serve_folder(stack, self.served)
         if self.door.name == "cloud":
             proxy = Proxy(self._webhook_target, HOST, WEBHOOK_PORT)
             await stack.enter_async_context(proxy)
@@ -254,7 +256,7 @@ def _seed(machine: Machine, user_data: str) -> None:
 
 def _serve_folder(stack: AsyncExitStack, folder: Path) -> None:
     handler = partial(_Quiet, directory=str(folder))
-    server = ThreadingHTTPServer((HOST, PACKAGES_PORT), handler)
+    server = ThreadingHTTPServer((HOST, SERVED_PORT), handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     stack.callback(thread.join)
