@@ -18,7 +18,7 @@ from warouter.local import cloud
 from warouter.local.cluster import SAMPLE
 from warouter.local.environment import of_child
 from warouter.local.process import Process
-from warouter.local.seed import seed_number, use_upstream
+from warouter.local.seed import seed_number
 from warouter.local.upstream import authority_key, certificate
 
 CONTROL_PORT, PORT, SERVICES_PORT, GRAPH_PORT = 6261, 6260, 6262, 6270
@@ -74,7 +74,6 @@ class NativeDoor:
     async def register(self, database: Mapping[str, str]) -> None:
         settings = load(database)
         cert = await certificate(CONTROL_URL, *SAMPLE)
-        await use_upstream(settings)
         await seed_number(settings, *SAMPLE, cert, await authority_key(CONTROL_URL))
 
 
@@ -118,5 +117,4 @@ class CloudDoor:
     async def register(self, database: Mapping[str, str]) -> None:
         cert, key = cloud.own_certificate(self._folder, "".join(SAMPLE))
         settings = load({**database, **self._given, "WAROUTER_UPSTREAM": "cloud"})
-        await use_upstream(settings)
         await seed_number(settings, *SAMPLE, cert, key)

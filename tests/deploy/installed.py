@@ -59,13 +59,12 @@ class Installation:
 
     def _migration(self) -> str:
         """As an administrator, who is the owner of the database here."""
-        login = {
-            **self._database.seen_from_machines(),
-            "WA_DB_USERNAME": ADMIN,
-            "WA_DB_PASSWORD": self._database.passwords["admin"],
-        }
-        given = " ".join(f"{name}={value}" for name, value in login.items())
-        return f"{given} warouter migrate --roles --password-dir /etc/warouter/passwords"
+        login = f"WA_DB_USERNAME={ADMIN} WA_DB_PASSWORD={self._database.passwords['admin']}"
+        commands = ["set -ae", ". /etc/warouter/warouter.env", login]
+        commands += ["warouter migrate --roles --password-dir /etc/warouter/passwords"]
+        if self._door.name == "cloud":
+            commands += ["warouter cloud switch --to cloud"]
+        return "; ".join(commands)
 
     def _secret_files(self, address: str) -> dict[str, tuple[str, str]]:
         pair = issued(self._authority, name=address)
