@@ -32,7 +32,7 @@ mount --bind /var/lib/efs "$2"
 
 
 class Instances:
-    """``prepare`` is for ``Site.add``."""
+    """``prepare`` is for ``Site.prepare``."""
 
     def __init__(self, site: Site, metadata: imds.Imds) -> None:
         self._site = site

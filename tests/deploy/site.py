@@ -52,7 +52,6 @@ SERVED_PORT = 8000
 SERVED = f"http://{HOST}:{SERVED_PORT}"
 SERVICE_SECONDS = 90.0
 LOOK_SECONDS = 0.1
-Prepare = Callable[[Machine], object]
 SEED = "/var/lib/cloud/seed/nocloud"
 INSTANCES = "var/lib/cloud/instances"
 
@@ -76,6 +75,8 @@ class Site:
         self.user, self.password = "admin", ""
         self.processes: Mapping[str, Process] = {}  # none on this host
         self.urls: list[str] = []  # of the webapps in service
+        # Gives a machine what its cloud-init finds, and what its image has, before it boots.
+        self.prepare: Callable[[Machine], object] | None = None
         self.facts: Facts
         self._next_webhook = 0
 
@@ -108,16 +109,15 @@ class Site:
         *,
         coreapps: int = 2,
         migrates: bool = False,
-        prepare: Prepare | None = None,
     ) -> Machine:
         """Boot a new one, which installs itself; it is in service when ``in_service`` returns.
 
-        ``prepare`` gives it what its cloud-init finds, and whatever its image has.
+        ``migrates``: it makes the schema, unless all of them do (``prepare``).
         """
         machine = await asyncio.to_thread(Machine, rootfs("machine"), self.folder, number)
         self.machines[number], self.coreapps[number] = machine, coreapps
-        if prepare is not None:
-            prepare(machine)
+        if self.prepare is not None:
+            self.prepare(machine)
         else:
             _seed(machine, self._installation.text(machine.address, coreapps, migrates=migrates))
         await asyncio.to_thread(machine.boot)
@@ -126,9 +126,8 @@ class Site:
     async def installed(self, *numbers: int) -> None:
         """Until cloud-init has done what it was told on these machines."""
         for number in numbers:
-            instance = f"i-{self.machines[number].name}"
-            done = self.machines[number].root / INSTANCES / instance / "boot-finished"
-            await soon(done.exists, SERVICE_SECONDS)
+            folder = self.machines[number].root / INSTANCES
+            await soon(lambda f=folder: any(f.glob("*/boot-finished")), SERVICE_SECONDS)
 
     async def in_service(self, *numbers: int) -> None:
         """Until every unit of these machines is active, and their webapps answer."""

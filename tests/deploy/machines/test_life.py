@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from tests.deploy.instances import instances
 from tests.deploy.machines import steps
 from tests.deploy.measured import TABLE
 from tests.deploy.needs import unless
@@ -23,7 +25,11 @@ pytestmark = [
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module", params=["native", "cloud"])
 async def site(request: pytest.FixtureRequest, package: Path) -> AsyncIterator[Site]:
-    async with opened(package, request.param) as found:
+    """Those of the native door are instances of AWS, the others as docs/operations.md has them."""
+    async with AsyncExitStack() as stack:
+        found = await stack.enter_async_context(opened(package, request.param))
+        if request.param == "native":
+            found.prepare = stack.enter_context(instances(found)).prepare
         began = time.monotonic()
         await asyncio.gather(found.add(2, migrates=True), found.add(3), found.add(4))
         await found.serve()
