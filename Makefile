@@ -17,7 +17,7 @@ DEBIAN := haproxy nginx prometheus systemd util-linux iproute2 faketime fuse3 \
 	python3.13 python3.13-venv python3.13-dev
 RESULTS := bench/results
 STARTED := $(shell date +%s.%N)
-SOURCES := src tests bench setup.py
+SOURCES := src tests bench deploy setup.py
 PYX := $(wildcard src/warouter/_*.pyx src/warouter/*/_*.pyx src/warouter/*/*/_*.pyx)
 PXD := $(wildcard src/warouter/_*.pxd src/warouter/*/*/_*.pxd)
 
@@ -51,6 +51,7 @@ docs: setup ## write what of docs/operations.md and docs/errors.md is made from 
 	$(BIN)/python -m tests.harness.variables
 	$(BIN)/python -m tests.harness.error_codes
 	$(BIN)/python -m tests.harness.findings
+	$(BIN)/python -m tests.harness.inlined
 
 demo: setup ## start a whole cluster on this machine and send messages through a failover
 	$(BIN)/warouter demo --since $(STARTED)
