@@ -20,7 +20,7 @@ FORMER := build/former-package
 FORMER_COMMIT := c97ac18
 RESULTS := bench/results
 STARTED := $(shell date +%s.%N)
-SOURCES := src tests bench setup.py
+SOURCES := src tests bench deploy setup.py
 PYX := $(wildcard src/warouter/_*.pyx src/warouter/*/_*.pyx src/warouter/*/*/_*.pyx)
 PXD := $(wildcard src/warouter/_*.pxd src/warouter/*/*/_*.pxd)
 
@@ -54,6 +54,7 @@ docs: setup ## write what of docs/operations.md and docs/errors.md is made from 
 	$(BIN)/python -m tests.harness.variables
 	$(BIN)/python -m tests.harness.error_codes
 	$(BIN)/python -m tests.harness.findings
+	$(BIN)/python -m tests.harness.inlined
 
 demo: setup ## start a whole cluster on this machine and send messages through a failover
 	$(BIN)/warouter demo --since $(STARTED)
