@@ -33,13 +33,10 @@ _FAULTS = (
 
 
 class Door(Protocol):
-    """What a site needs of it. ``variables`` go into the environment of every process, ``secrets``
-    into files of each machine, by the variable that names them.
-    """
+    """What a site needs of it: the ``variables`` of its processes."""
 
     name: str
     variables: dict[str, str]
-    secrets: dict[str, str]
 
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
@@ -59,7 +56,6 @@ class NativeDoor:
             *("--control-port", str(CONTROL_PORT), "--services-port", str(SERVICES_PORT)),
         ]
         self._process = Process("simulator", "simulator", arguments, of_child({}), folder)
-        self.secrets: dict[str, str] = {}
         self.variables = {
             "WAROUTER_UPSTREAM_ADDRESS": f"{HOST}:{PORT}",
             "WAROUTER_UPSTREAM_SERVICES": f"{HOST}:{SERVICES_PORT}",
@@ -92,20 +88,17 @@ class CloudDoor:
         key.write_text(pair.key)
         given = cloud.emulated(folder, GRAPH_PORT, tls=True)
         given["WAROUTER_CLOUD_BASE_URL"] = f"https://{HOST}:{GRAPH_PORT}"
-        webhooks = [cloud.webhook_url(HOST, WEBHOOK_PORT)]
+        webhooks = [cloud.webhook_url(HOST, WEBHOOK_PORT, tls=True)]
         arguments = cloud.arguments(
             GRAPH_PORT, CONTROL_PORT, HOST, webhooks, "".join(SAMPLE), _FAULTS
         )
         arguments += ["--tls", str(certificate), str(key)]
         self._folder, self._given = folder, given
         self._process = Process("simulator", "simulator", arguments, of_child(given), folder)
-        files = {name for name in given if name.endswith("_FILE")}
-        self.secrets = {name: Path(given[name]).read_text() for name in files}
         self.variables = {
-            "WAROUTER_UPSTREAM": "cloud",
+            "WAROUTER_CLOUD_BASE_URL": given["WAROUTER_CLOUD_BASE_URL"],
             "WAROUTER_CLOUD_DOUBT_SECONDS": DOUBT_SECONDS,
             "WAROUTER_CLOUD_RATE": "1000",
-            **{name: value for name, value in given.items() if name not in files},
         }
 
     async def start(self) -> None:
@@ -113,6 +106,10 @@ class CloudDoor:
 
     async def stop(self) -> None:
         await self._process.stop()
+
+    def secret(self, name: str) -> str:
+        """TOKEN, APP_SECRET or VERIFY_TOKEN."""
+        return Path(self._given[f"WAROUTER_CLOUD_{name}_FILE"]).read_text().strip()
 
     async def register(self, database: Mapping[str, str]) -> None:
         cert, key = cloud.own_certificate(self._folder, "".join(SAMPLE))

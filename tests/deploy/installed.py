@@ -12,7 +12,7 @@ from pathlib import Path
 from trustme import CA
 
 from tests.deploy.database import ADMIN, AUTHORITY, KINDS, Database
-from tests.deploy.doors import WEBHOOK_PORT, Door
+from tests.deploy.doors import Door
 from tests.deploy.network import NETWORK
 from tests.harness.certificates import issued, text_of
 
@@ -44,7 +44,6 @@ class Installation:
             ["sh", "-c", f"{_fetch(self._url)} && echo '{self._sum}  {_DEB}' | sha256sum --check"],
             ["dpkg", "--force-confold", "--install", _DEB],
             *([["sh", "-c", self._migration()]] if migrates else []),
-            ["sh", "-c", f"chgrp -R warouter {_SECRETS}; chmod 750 {_SECRETS}"],
             ["systemctl", "daemon-reload"],
             ["systemctl", "enable", "--now", "--no-block", *units(coreapps)],
         ]
@@ -62,8 +61,6 @@ class Installation:
         login = f"WA_DB_USERNAME={ADMIN} WA_DB_PASSWORD={self._database.passwords['admin']}"
         commands = ["set -ae", ". /etc/warouter/warouter.env", login]
         commands += ["warouter migrate --roles --password-dir /etc/warouter/passwords"]
-        if self._door.name == "cloud":
-            commands += ["warouter cloud switch --to cloud"]
         return "; ".join(commands)
 
     def _secret_files(self, address: str) -> dict[str, tuple[str, str]]:
@@ -77,21 +74,16 @@ class Installation:
         for kind in KINDS:
             path = f"/etc/warouter/passwords/{kind}.password"
             found[path] = (self._database.passwords[kind], "0600")
-        for name, secret in self._door.secrets.items():
-            found[_secret_path(name)] = (secret, "0640")
         return found
 
     def _shared(self, address: str) -> dict[str, tuple[str, str]]:
         variables = {
             **self._database.seen_from_machines(),
             **self._door.variables,
-            **{name: _secret_path(name) for name in self._door.secrets},
-            "SSL_CERT_FILE": AUTHORITY,
             "WA_APP_MULTICONNECT": "1",
             "WAROUTER_SHARDS_CERT": "never",
             "WAROUTER_WEBHOOK_ALLOW_HTTP": "1",
             "WAROUTER_ALLOW_PRIVATE": f"{NETWORK}.0/24",
-            "WAROUTER_CLOUD_LISTEN": f"{address}:{WEBHOOK_PORT}",
             "COREAPP_HOSTNAME": address,
             "WEBAPP_HOSTNAME": address,
         }
@@ -121,11 +113,6 @@ def _credentials(kind: str) -> str:
 
 def _environment(variables: Mapping[str, str]) -> str:
     return "".join(f"{name}={value}\n" for name, value in variables.items())
-
-
-def _secret_path(variable: str) -> str:
-    name = variable.removeprefix("WAROUTER_").removesuffix("_FILE").lower().replace("_", "-")
-    return f"{_SECRETS}/{name}"
 
 
 def _fetch(url: str) -> str:

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from tests.deploy import imds, network, userdata
+from tests.deploy.database import AUTHORITY
+from tests.deploy.doors import CloudDoor, Door
 from tests.deploy.installed import API_KEY
 from tests.deploy.machine import Machine
 from tests.deploy.network import HOST, NETWORK
 from tests.deploy.site import SERVED, Site
 from tests.harness.certificates import issued, text_of
+from warouter.local import cloud
 from warouter.local.cluster import SAMPLE
 
 ACTIVE_COREAPPS, EACH = "4", 2  # of the template's table
 ADMIN_PASSWORD = "Sites-have-0ne!"
 MOST_MACHINES = 20
-_CERTIFICATE = userdata.arn("Certificate")
+_CERTIFICATE, _CLOUD = userdata.arn("Certificate"), userdata.arn("Cloud")
 # In the place of amazon-efs-utils.
 _EFS = """#!/bin/sh
 set -eu
@@ -50,18 +53,20 @@ class Instances:
     def prepare(self, machine: Machine) -> None:
         self._imds.prepare(machine, self._text)
         machine.write("/sbin/mount.efs", _EFS, 0o755)
-        lines = [
-            "[Service]",
-            "Environment=WAROUTER_WEBHOOK_ALLOW_HTTP=1",
-            f"Environment=WAROUTER_ALLOW_PRIVATE={NETWORK}.0/24",
-        ]
-        for kind in ("webapp", "coreapp"):
+        variables = {
+            "WAROUTER_WEBHOOK_ALLOW_HTTP": "1",
+            "WAROUTER_ALLOW_PRIVATE": f"{NETWORK}.0/24",
+            "SSL_CERT_FILE": AUTHORITY,
+            **self._site.door.variables,
+        }
+        lines = ["[Service]", *(f"Environment={n}={text}" for n, text in variables.items())]
+        for kind in ("webapp", "coreapp", "master"):
             place = f"/etc/systemd/system/warouter-{kind}@.service.d/image.conf"
             machine.write(place, "\n".join(lines) + "\n")
 
 
-@contextmanager
-def instances(site: Site) -> Iterator[Instances]:
+@asynccontextmanager
+async def instances(site: Site) -> AsyncIterator[Instances]:
     """With a metadata service in the network of the site."""
     network.also(imds.ADDRESS)
     with imds.Imds() as metadata:
@@ -82,8 +87,18 @@ def _parameters(site: Site) -> dict[str, str]:
         "CertificateSecret": _CERTIFICATE,
         "CountryCode": SAMPLE.cc,
         "PhoneNumber": SAMPLE.phone_number,
-        "Upstream": "simulator",
-        "SimulatorHost": HOST,
+        **_upstream(site.door),
+    }
+
+
+def _upstream(door: Door) -> dict[str, str]:
+    if not isinstance(door, CloudDoor):
+        return {"Upstream": "simulator", "SimulatorHost": HOST}
+    return {
+        "Upstream": "cloud",
+        "CloudPhoneNumberId": cloud.PHONE_NUMBER_ID,
+        "CloudAccountId": cloud.WABA_ID,
+        "CloudSecret": _CLOUD,
     }
 
 
@@ -103,6 +118,9 @@ def _secrets(site: Site) -> dict[str, str]:
         "ApiSecret": json.dumps({"password": ADMIN_PASSWORD}),
         "ApiKey": API_KEY,
     }
-    return {userdata.arn(name): text for name, text in found.items()} | {
-        _CERTIFICATE: json.dumps({"certificate": pair.pem, "key": pair.key})
-    }
+    texts = {userdata.arn(name): text for name, text in found.items()}
+    texts[_CERTIFICATE] = json.dumps({"certificate": pair.pem, "key": pair.key})
+    if isinstance(site.door, CloudDoor):
+        names = ("TOKEN", "APP_SECRET", "VERIFY_TOKEN")
+        texts[_CLOUD] = json.dumps({name.lower(): site.door.secret(name) for name in names})
+    return texts

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -25,16 +24,14 @@ pytestmark = [
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module", params=["native", "cloud"])
 async def site(request: pytest.FixtureRequest, package: Path) -> AsyncIterator[Site]:
-    """Those of the native door are instances of AWS, the others as docs/operations.md has them."""
-    async with AsyncExitStack() as stack:
-        found = await stack.enter_async_context(opened(package, request.param))
-        if request.param == "native":
-            found.prepare = stack.enter_context(instances(found)).prepare
+    async with opened(package, request.param) as found, instances(found) as aws:
+        found.prepare = aws.prepare
         began = time.monotonic()
-        await asyncio.gather(found.add(2, migrates=True), found.add(3), found.add(4))
+        await asyncio.gather(*(found.add(number) for number in (2, 3, 4)))
         await found.serve()
         TABLE.add(request.param, "three machines: first boot to service", time.monotonic() - began)
         yield found
+        assert set(aws.signals.values()) == {"SUCCESS"}
 
 
 async def test_power_off(site: Site) -> None:
