@@ -52,6 +52,7 @@ SERVED_PORT = 8000
 SERVED = f"http://{HOST}:{SERVED_PORT}"
 SERVICE_SECONDS = 90.0
 LOOK_SECONDS = 0.1
+_LOOK = aiohttp.ClientTimeout(total=5.0)
 SEED = "/var/lib/cloud/seed/nocloud"
 INSTANCES = "var/lib/cloud/instances"
 
@@ -196,9 +197,9 @@ class Site:
 
     async def _answers(self, http: aiohttp.ClientSession, url: str) -> bool:
         try:
-            async with http.get(f"{url}/", ssl=self.tls) as answer:
+            async with http.get(f"{url}/", ssl=self.tls, timeout=_LOOK) as answer:
                 return answer.status == 200
-        except aiohttp.ClientError:
+        except (aiohttp.ClientError, TimeoutError):
             await asyncio.sleep(LOOK_SECONDS)
             return False
 
