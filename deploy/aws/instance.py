@@ -88,14 +88,14 @@ def signed(service, region, credentials, headers, body, now=None):
     return urllib.request.Request(url + "/", data=body, headers=shown, method="POST")
 
 
-def fetch(arn, credentials):
-    """The text of a secret; its ARN says where it is."""
+def fetch(arn, region, credentials):
+    """The text of a secret."""
     headers = {
         "Content-Type": "application/x-amz-json-1.1",
         "X-Amz-Target": "secretsmanager.GetSecretValue",
     }
     body = json.dumps({"SecretId": arn}).encode()
-    request = signed("secretsmanager", arn.split(":")[3], credentials, headers, body)
+    request = signed("secretsmanager", region, credentials, headers, body)
     return json.loads(ask(request))["SecretString"]
 
 
@@ -109,14 +109,14 @@ def write(name, text):
 
 
 def secrets(list_file=LIST):
-    credentials, _ = role()
+    credentials, region = role()
     FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
     texts = {}
     for line in Path(list_file).read_text().splitlines():
         if not line.strip():
             continue
         name, arn, *key = line.split()
-        texts[arn] = texts.get(arn) or fetch(arn, credentials)
+        texts[arn] = texts.get(arn) or fetch(arn, region, credentials)
         if not key:
             write(name, texts[arn])
         elif key[0] in json.loads(texts[arn]):

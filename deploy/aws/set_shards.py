@@ -32,13 +32,13 @@ def wanted(kind, new, old):
         return None
     if shards < before:
         return shards, 0, False
-    # The rollback of an update that failed once the shards had fallen: up, if the machines are there.
+    # The rollback of an update that failed once they had fallen: up, if the machines are there.
     return shards, coreapps, False
 
 
-def signed(arn, body, env, now=None):
+def signed(body, env, now=None):
     """GetSecretValue with Signature Version 4."""
-    region = arn.split(":")[3]
+    region = env["AWS_REGION"]
     url = env.get("AWS_ENDPOINT_URL") or f"https://secretsmanager.{region}.amazonaws.com"
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
     head = {
@@ -65,7 +65,7 @@ def signed(arn, body, env, now=None):
 
 def secret(arn):
     """The login {"username", "password"}, and "pin" with two-step verification."""
-    request = signed(arn, json.dumps({"SecretId": arn}).encode(), os.environ)
+    request = signed(json.dumps({"SecretId": arn}).encode(), os.environ)
     with urllib.request.urlopen(request, timeout=ASK_SECONDS) as answer:
         return json.loads(json.load(answer)["SecretString"])
 
