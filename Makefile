@@ -15,9 +15,12 @@ WITNESSES := $(VENV)-outside
 # Debian's packages in the table of docs/testing.md, but for those of `make setup`.
 DEBIAN := haproxy nginx prometheus systemd util-linux iproute2 faketime fuse3 \
 	python3.13 python3.13-venv python3.13-dev
+# The package of the build before, and its commit: what an upgrade begins with.
+FORMER := build/former-package
+FORMER_COMMIT := c97ac18
 RESULTS := bench/results
 STARTED := $(shell date +%s.%N)
-SOURCES := src tests bench setup.py
+SOURCES := src tests bench deploy setup.py
 PYX := $(wildcard src/warouter/_*.pyx src/warouter/*/_*.pyx src/warouter/*/*/_*.pyx)
 PXD := $(wildcard src/warouter/_*.pxd src/warouter/*/*/_*.pxd)
 
@@ -26,7 +29,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build docs demo apt test test-second check lint fuzz bench bench-e2e bench-wide size lock clean
-.PHONY: test-machines
+.PHONY: test-machines test-backup
 .PHONY: bench-cloud bench-docs bench-idle bench-peers test-large test-outside test-trust sanitize
 .PHONY: upgrade chaos-short chaos chaos-mutants chaos-clocks chaos-calm chaos-power simulate
 
@@ -51,6 +54,7 @@ docs: setup ## write what of docs/operations.md and docs/errors.md is made from 
 	$(BIN)/python -m tests.harness.variables
 	$(BIN)/python -m tests.harness.error_codes
 	$(BIN)/python -m tests.harness.findings
+	$(BIN)/python -m tests.harness.inlined
 
 demo: setup ## start a whole cluster on this machine and send messages through a failover
 	$(BIN)/warouter demo --since $(STARTED)
@@ -82,8 +86,11 @@ test-trust: setup $(VENV)-test/installed ## trust: what is longer than `make tes
 	$(VENV)-test/bin/python -m pytest --numprocesses=$$(nproc) --dist=loadgroup \
 		--durations=5 --durations-min=5 tests/trust $(TRUST)
 
-test-machines: setup $(VENV)-tools/installed ## boot machines with the shipped units and package (MACHINES="-k power")
+test-machines: setup $(VENV)-tools/installed dist/made $(FORMER)/made ## boot machines with the shipped units and package (MACHINES="-k power")
 	@$(call alone,tests/deploy/machines $(MACHINES),machine)
+
+test-backup: setup $(VENV)-tools/installed ## lose the database under traffic, restore it to a point in time (BACKUP="-k cloud")
+	@$(call alone,tests/deploy/backup $(BACKUP),backup)
 
 sanitize: setup $(VENV)-test/installed ## run the compiled parts with AddressSanitizer and UBSan (SANITIZED="tests/unit/link")
 	rm -rf build/sanitized && mkdir -p build/sanitized && cp -r src setup.py pyproject.toml README.md build/sanitized
@@ -214,6 +221,21 @@ clean: ## remove .venv and everything that was built
 BUILDS := 'import ensurepip, os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")'
 
 YOUNG := 'import ensurepip, sys; sys.exit(sys.version_info < (3, 12))'
+
+# The packages that suites install, made anew when what goes into them has changed.
+PACKAGED := pyproject.toml setup.py README.md CHANGELOG.md $(shell find src deploy docs -type f \
+	-not -name '*.so' -not -path '*/__pycache__/*')
+dist/made: $(PACKAGED) | setup $(VENV)-tools/installed
+	$(MAKE) --no-print-directory packages
+	@touch $@
+
+# A shallow clone has none.
+$(FORMER)/made: | setup $(VENV)-tools/installed
+	rm -rf $(FORMER) && mkdir -p $(FORMER)/source
+	if git cat-file -e $(FORMER_COMMIT)^{commit} 2>/dev/null; then \
+		git archive $(FORMER_COMMIT) | tar -x -C $(FORMER)/source && \
+		$(MAKE) --no-print-directory packages SOURCE=$(FORMER)/source DIST=$(FORMER); fi
+	@touch $@
 
 # Runs a suite of tests/deploy ($1) where its networks, mounts and processes end with it; before, it
 # makes the Debians ($2) that the suite wants.

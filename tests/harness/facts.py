@@ -106,3 +106,11 @@ async def followed(facts: Facts) -> None:
         return all(now[i] >= counter + 4 for i, counter in before.items() if i in now)
 
     await soon(beaten)
+
+
+def handed_out_twice(*logs: list[Any]) -> list[tuple[int, int]]:
+    """(slot, epoch) pairs that two incarnations were given."""
+    holders: dict[tuple[int, int], set[UUID | None]] = {}
+    for row in (row for log in logs for row in log):
+        holders.setdefault((row["slot"], row["epoch"]), set()).add(row["to_incarnation"])
+    return [pair for pair, owners in holders.items() if len(owners) > 1]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from math import inf
 from typing import Any, NamedTuple
 
@@ -185,6 +185,16 @@ class History:
         self.changes = [
             Change(r["slot"], r["from_incarnation"], r["to_incarnation"], r["epoch"]) for r in rows
         ]
+
+    def since(self, known: Set[Any]) -> History:
+        """What was acknowledged after ``known``, with what is known of it by callbacks."""
+        later = History()
+        for recipient, ids in self.acked.items():
+            for name in (name for name in ids if name not in known):
+                number = self.number[name]
+                later.on_answer(recipient, name, self.began[number], self.answered[number])
+        later.statuses = self.statuses
+        return later
 
     def missing(self) -> list[Any]:
         """Acknowledged messages whose read callback, or failure, has not come; inbound ones."""
