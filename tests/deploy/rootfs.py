@@ -29,6 +29,11 @@ _SYSTEMD = ("dbus", "iproute2", "systemd", "systemd-sysv", "udev")
 ROOTS = {
     "bare": _PYTHON,
     "machine": (*_PYTHON, *_SYSTEMD, "cloud-init"),
+    "patroni": (
+        *_SYSTEMD,
+        *("etcd-client", "etcd-server", "patroni", "postgresql-17", "procps"),
+        *("python3-etcd", "python3-psycopg2"),
+    ),
 }
 
 
