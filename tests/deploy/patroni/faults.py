@@ -34,7 +34,7 @@ async def _nothing(_trio: Trio, _victim: Member) -> None:
 async def _switch_over(trio: Trio, victim: Member) -> None:
     """As an operator does it: to the standby that is synchronous."""
     rows = await trio.view()
-    standby = next(r["name"] for r in rows if r["role"].endswith("_standby"))
+    standby = next(r["name"] for r in rows if r["role"] == trio.standby)
     words = ("switchover", SCOPE, "--leader", victim.name, "--candidate", standby, "--force")
     said = await victim.patronictl(*words)
     if "Successfully switched over" not in said:

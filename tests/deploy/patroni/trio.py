@@ -87,9 +87,10 @@ class Trio:
     # what is seen
 
     @property
-    def _standby(self) -> str:
-        """What Patroni calls one that commits wait for."""
-        return "quorum_standby" if "quorum" in self._given.values() else "sync_standby"
+    def standby(self) -> str:
+        """What Patroni calls one that commits wait for, in the mode that it was given."""
+        mode = self._given.get("synchronous_mode", DCS["synchronous_mode"])
+        return {True: "sync_standby", "quorum": "quorum_standby"}.get(mode, "replica")
 
     async def view(self, *without: Member) -> list[dict[str, Any]]:
         """The members as the first one says that answers; none if nobody does."""
@@ -112,15 +113,18 @@ class Trio:
         raise AssertionError(f"nobody leads: {await self.view(*without)}")
 
     async def whole(self) -> int:
-        """Wait until one leads, two stream, and a commit waits for a standby; the timeline."""
+        """Wait until all three say that one leads, two stream, and a commit waits for a standby;
+        the timeline. One that comes back shows for some seconds what it knew before.
+        """
         give_up = time.monotonic() + WHOLE_SECONDS
         while time.monotonic() < give_up:
-            rows = await self.view()
-            if _whole(rows, self._standby):
-                timeline: int = rows[0]["timeline"]
-                return timeline
+            views = [await member.ask("/cluster") for member in self.members]
+            if all(views) and all(_whole(view["members"], self.standby) for view in views):
+                timelines = {row["timeline"] for view in views for row in view["members"]}
+                if len(timelines) == 1:
+                    return int(timelines.pop())
             await asyncio.sleep(LOOK_SECONDS)
-        raise AssertionError(f"not whole after {WHOLE_SECONDS:g} s: {rows}")
+        raise AssertionError(f"not whole after {WHOLE_SECONDS:g} s: {views}")
 
     def keep_logs(self, folder: Path) -> None:
         """What the units said, for who reads it after a failure."""

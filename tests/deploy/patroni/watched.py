@@ -23,14 +23,18 @@ from tests.harness.business import Business
 from tests.harness.facts import Facts
 from tests.harness.rights import nothing_refused
 from tests.harness.wait import soon
+from warouter import message_id
 from warouter.local.cluster import Cluster
 from warouter.local.options import Options
 
-RATE = 60.0  # messages a second, over forty chains
-FLOWS = 120  # 201s after which it flows again
+RATE = 40.0  # messages a second, over forty chains
+FLOWS = 80  # 201s after which it flows again
 SETTLE_SECONDS = 120.0
 # A change of owner that nothing but a dead or silent coreapp explains: none of them was.
 NEEDLESS = ("dead", "overdue", "unowned")
+_MISSING = """
+select count(*) from unnest($1::bytea[]) as acked(id)
+ where not exists (select 1 from message m where m.id = acked.id)"""
 _DOUBT = re.compile(r"outcome unknown for message (\S+?):")
 
 
@@ -133,10 +137,18 @@ class Watched:
             whole=whole,
         )
 
+    async def lost(self) -> int:
+        """How many acknowledged messages the database does not have, once nobody sends."""
+        await self.business.stop()
+        ids = [message_id.parse(i) for i in self.business.history.number]
+        async with Facts(self.cluster) as facts:
+            count: int = await facts.connection.fetchval(_MISSING, ids)
+            return count
+
     async def verdict(self) -> list[str]:
         """Everything that is wrong at the end, once all is called back; empty if nothing is."""
         business, history = self.business, self.business.history
-        await business.stop()
+        lost = await self.lost()
         await business.all_called_back()
         await business.until(lambda: not history.missing(), SETTLE_SECONDS)
         history.complete = True
@@ -148,6 +160,7 @@ class Watched:
             changes = (await facts.owner_log())[self._first_change :]
         reasons = Counter(row["reason"] for row in changes)
         restarts = {p.name: p.restarts for p in self.cluster.processes.values() if p.restarts}
+        wrong += [f"I1: {lost} acknowledged and not stored"] if lost else []
         wrong += [f"needless takeovers: {reasons[r]} {r}" for r in NEEDLESS if reasons[r]]
         wrong += [f"restarted: {name} {times} times" for name, times in restarts.items()]
         wrong += [f"no answer: {why}" for _, _, why in history.unknown]
