@@ -43,7 +43,7 @@ _HBA = (
     "local all all peer",
     "hostssl all postgres samenet scram-sha-256",
     "hostssl replication replicator samenet scram-sha-256",
-    "hostssl warouter warouter samenet scram-sha-256",
+    "hostssl all warouter samenet scram-sha-256",
 )
 
 

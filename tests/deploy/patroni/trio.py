@@ -79,8 +79,9 @@ class Trio:
 
     async def configure(self, dcs: Mapping[str, Any]) -> None:
         """``DCS`` and this, in place of what was configured before; then all is whole."""
-        former = {name: DCS.get(name) for name in self._given}  # None takes a setting away
-        assert await (await self.leader()).ask("/config", former | dict(dcs)) is not None
+        change = dict.fromkeys(self._given) | DCS | dict(dcs)  # None takes a setting away
+        answer = await (await self.leader()).ask("/config", change)
+        assert answer is not None, f"Patroni did not take {change}"
         self._given = dict(dcs)
         await self.whole()
 
