@@ -1,8 +1,8 @@
 """A machine: Debian with systemd as its first process, on the suite's bridge.
 
 systemd-nspawn boots it on an overlay of its own above a rootfs that it shares with others, so that
-one costs a second and no disk. ``poweroff`` is what a cloud does to an instance that it ends (ACPI),
-``cut`` is the plug.
+one costs a second and no disk. ``poweroff`` is what a cloud does to an instance that it ends
+(ACPI), ``cut`` is the plug.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from tests.deploy.network import BRIDGE, NETWORK
+from tests.deploy.network import BRIDGE, NETWORK, ip
 from warouter.errors import CommandError
 
 BOOT_SECONDS = 60.0
@@ -56,6 +56,10 @@ class Machine:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
         file.chmod(mode)
+
+    def copy(self, file: Path, path: str) -> None:
+        """A file of this host in it."""
+        shutil.copy2(file, self.root / path.lstrip("/"))
 
     def boot(self) -> None:
         """Start it; returns when its systemd takes commands."""
@@ -122,18 +126,28 @@ class Machine:
         self._process.wait(OFF_SECONDS)
 
     def cut(self) -> None:
-        """Pull the plug: nothing in it runs on, nothing is written any more."""
+        """Pull the plug: nothing in it runs on, nothing is written any more, nobody is told."""
         assert self._process is not None
         if self.alive:
+            leader = self.leader
+            # First: the kernel says goodbye for processes that it kills.
+            ip("link", "delete", f"vb-{self.name}")
             self._process.send_signal(signal.SIGKILL)
-            subprocess.run(["kill", "-KILL", str(self.leader)], check=False)
+            subprocess.run(["kill", "-KILL", str(leader)], check=False)
             self._process.wait(OFF_SECONDS)
+            self._forget()
 
     def remove(self) -> None:
         """Pull the plug and forget what it wrote."""
         self.cut()
         subprocess.run(["umount", "--lazy", str(self.root)], check=True)
         shutil.rmtree(self.folder)
+
+    def _forget(self) -> None:
+        """What systemd-nspawn leaves mounted when it is killed, and refuses to start with."""
+        for left in ("unix-export", "propagate"):
+            place = f"/run/systemd/nspawn/{left}/{self.name}"
+            subprocess.run(["umount", "--quiet", "--lazy", place], check=False, capture_output=True)
 
     def _enable(self, unit: str) -> None:
         wants = self.root / "etc/systemd/system/multi-user.target.wants"

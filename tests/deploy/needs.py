@@ -30,6 +30,6 @@ def lacking(*programs: str) -> str:
 
 
 def unless(*programs: str) -> pytest.MarkDecorator:
-    """Skips a module's tests, with the word that `.ci/run` looks for, where something is missing."""
+    """Skips a module's tests where something is missing, with the word that `.ci/run` looks for."""
     reason = lacking(*programs)
     return pytest.mark.skipif(bool(reason), reason=f"not run ({reason})")

@@ -9,6 +9,7 @@ its text.
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
@@ -45,9 +46,12 @@ class Business:
         seed: int = 0,
         keeps: bool = True,
         burst: int = 1,
+        tls: ssl.SSLContext | bool = True,
+        patience: float = ANSWER_SECONDS,
     ) -> None:
         """``keeps``: whole callbacks; the history has what counts of them anyway. ``burst``: about
         so many messages to a recipient come soon after each other, then none for as much longer.
+        ``tls`` is what it trusts at https, ``patience`` how long it waits for an answer.
         """
         self.cluster = cluster
         self.history = History()
@@ -55,7 +59,9 @@ class Business:
         self.refuse = 0.0  # ratio of callbacks that the webhook answers 500
         self.reset = 0.0  # ratio of callbacks whose connection dies after they were processed
         self.headers: dict[str, str] = {}
-        self._urls = list(urls) or [cluster.url]
+        self.urls = list(urls) or [cluster.url]  # one that is taken out is asked no more
+        self._tls = tls
+        self._patience = patience
         self._rate = rate
         self._burst = burst
         self._random = Random(seed)
@@ -67,8 +73,8 @@ class Business:
         await self.receiver.start()
         self.http = aiohttp.ClientSession(
             # An idle connection that its webapp closes just now would swallow a request.
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=1.0),
-            timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=1.0, ssl=self._tls),
+            timeout=aiohttp.ClientTimeout(total=self._patience),
         )
         pair = f"{self.cluster.user}:{self.cluster.password}".encode()
         basic = {"Authorization": "Basic " + b64encode(pair).decode()}
@@ -99,14 +105,14 @@ class Business:
     async def try_call(self, method: str, path: str, **more: Any) -> tuple[int, bytes]:
         """One call whatever its answer."""
         more.setdefault("headers", self.headers)
-        at = self._random.randrange(len(self._urls)) if len(self._urls) > 1 else 0
+        at = self._random.randrange(len(self.urls)) if len(self.urls) > 1 else 0
         try:
-            return await self._ask(method, self._urls[at] + path, **more)
+            return await self._ask(method, self.urls[at] + path, **more)
         except aiohttp.ClientConnectorError:
-            if len(self._urls) == 1:
+            if len(self.urls) == 1:
                 raise
             self.history.retried += 1
-        return await self._ask(method, self._urls[(at + 1) % len(self._urls)] + path, **more)
+        return await self._ask(method, self.urls[(at + 1) % len(self.urls)] + path, **more)
 
     async def settings(self, **fields: Any) -> None:
         await self.call("PATCH", "/v1/settings/application", json=fields)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -30,14 +31,15 @@ def issued(
     authority: CA,
     *,
     name: str = "localhost",
+    also: Sequence[str] = (),
     begins: float = -1,
     ends: float = 30,
     key_type: KeyType = KeyType.ECDSA,
 ) -> Pair:
-    """For ``name`` and 127.0.0.1; ``begins`` and ``ends`` are days from now."""
+    """For ``name``, 127.0.0.1 and ``also``; ``begins`` and ``ends`` are days from now."""
     now = datetime.now(UTC)
     leaf = authority.issue_cert(
-        *(name, "127.0.0.1"),
+        *(name, "127.0.0.1", *also),
         not_before=now + timedelta(days=begins),
         not_after=now + timedelta(days=ends),
         key_type=key_type,

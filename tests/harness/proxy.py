@@ -17,9 +17,9 @@ class Proxy:
     The port is taken at once, connections are served inside of ``async with``.
     """
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, host: str = "127.0.0.1", port: int = 0) -> None:
         self._target = target
-        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket = socket.create_server((host, port))
         self.port = int(self._socket.getsockname()[1])
         self._open = asyncio.Event()
         self._open.set()

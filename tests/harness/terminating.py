@@ -18,8 +18,15 @@ _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 class Terminating:
     """Serves inside of ``async with``. ``context`` may be changed; with None it has no TLS."""
 
-    def __init__(self, behind: Path, context: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        behind: Path,
+        context: ssl.SSLContext | None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
         self._behind = behind
+        self._address = host, port
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.context = context
@@ -27,7 +34,7 @@ class Terminating:
         """Connections in TLS so far."""
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, *self._address)
         self.port = int(self._server.sockets[0].getsockname()[1])
         return self
 

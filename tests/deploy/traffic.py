@@ -1,0 +1,99 @@
+"""A site under traffic, and what is asked of it at the end: nothing lost, repeated, out of order.
+
+Each step has a business and a record of its own, so that a fault is the fault of a step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from tests.campaigns.chaos import audit
+from tests.deploy.network import HOST
+from tests.deploy.site import Site
+from tests.harness.business import Business
+from warouter.flow.pairs import PAIR_SECONDS
+
+RATE = 40.0  # messages/s
+BEFORE, AFTER = 60, 120  # messages that are accepted before a step, and after it
+PATIENCE_SECONDS = 15.0  # of a client: longer than WAROUTER_HOLD
+DOUBTS = "select count(*) from doubt_log"
+PULSE_SECONDS = 0.5
+PLANNED = {"unowned", "handover", "renew"}
+
+
+@asynccontextmanager
+async def lived_through(site: Site, *, planned: bool = True) -> AsyncIterator[Business]:
+    """Traffic through what is done inside. ``planned``: nobody is killed in it, so that nobody is
+    taken for dead, no request stays without an answer and, with the Cloud door, none is in doubt.
+    """
+    doubts = await site.facts.connection.fetchval(DOUBTS)
+    changes = len(await site.facts.owner_log())
+    async with business_of(site) as business:
+        # The Cloud API allows a recipient one message in so many seconds.
+        business.start(round(RATE * PAIR_SECONDS * 2) if site.door.name == "cloud" else 40)
+        await business.more(BEFORE)
+        yield business
+        await business.more(AFTER)
+        await business.stop()
+        await business.all_called_back()
+        await _judged(site, business)
+        if planned:
+            await _planned(site, business, doubts, changes)
+
+
+@asynccontextmanager
+async def business_of(site: Site) -> AsyncIterator[Business]:
+    """One that has not begun to send, with a new record at the upstream."""
+    business = Business(
+        site,  # type: ignore[arg-type]
+        site.urls,
+        host=HOST,
+        rate=RATE,
+        tls=site.tls,
+        patience=PATIENCE_SECONDS,
+    )
+    business.urls = site.urls  # those in service at each request
+    async with business:
+        async with business.http.delete(f"{site.control_url}/record") as answer:
+            assert answer.status == 200
+        pulse = asyncio.create_task(_pulse(business))
+        try:
+            yield business
+        finally:
+            pulse.cancel()
+            await asyncio.gather(pulse, return_exceptions=True)
+
+
+async def _pulse(business: Business) -> None:
+    """Customers write, which proves to owners that the way of webhooks is open."""
+    while True:
+        await business.inject(1, ["491580000000"])
+        await asyncio.sleep(PULSE_SECONDS)
+
+
+async def _judged(site: Site, business: Business) -> None:
+    """The invariants, and that no call has failed."""
+    business.history.complete = True  # nobody else sends
+    wrong = [str(one) for one in await site.facts.wrong(business)]
+    wrong += await audit.stale_writes(site.facts.connection)
+    wrong += [f"answered {status}: {body}" for _, status, body in business.history.errors]
+    assert not wrong, "\n".join(wrong)
+
+
+async def _planned(site: Site, business: Business, doubts: int, changes: int) -> None:
+    """Nobody was taken for dead, and the upstream had nothing to drop, or to take twice."""
+    history, record = business.history, await business.record()
+    wrong = [f"no answer: {why}" for _, _, why in history.unknown]
+    log = (await site.facts.owner_log())[changes:]
+    wrong += [f"slot {r['slot']}: {r['reason']}" for r in log if r["reason"] not in PLANNED]
+    if site.door.name == "native":
+        wrong += [f"{record['repeats']} repeats"] * bool(record["repeats"])
+    else:
+        wrong += [f"{record['same_reference']} taken twice"] * bool(record["same_reference"])
+        more = await site.facts.connection.fetchval(DOUBTS) - doubts
+        wrong += [f"{more} in doubt"] * bool(more)
+        accepted = {to: record["ids"].get(to) for to in history.acked}
+        wrong += ["not once each, in order"] * (accepted != history.acked)
+    assert not wrong, "\n".join(wrong)

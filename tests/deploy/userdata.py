@@ -1,0 +1,45 @@
+"""The user data of deploy/aws/enterprise.yml: what cloud-init of a new machine gets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tests.deploy.template import Resolver, load
+
+LIMIT = 16 * 1024  # EC2's, before base64
+# What belongs to the other stacks, under the names that their exports have.
+SECRETS = (
+    "AdminSecret",
+    "WebappSecret",
+    "CoreappSecret",
+    "MasterSecret",
+    "ConsoleSecret",
+    "ReaderSecret",
+    "ApiSecret",
+    "ApiKey",
+)
+TARGET = "arn:aws:elasticloadbalancing:eu-central-1:111122223333:targetgroup/warouter/0"
+STACKS = {"NetworkStack": "network", "DatabaseStack": "database", "LambdaStack": "lambda"}
+
+
+def arn(name: str) -> str:
+    """An ARN for a secret, in the form that AWS gives them."""
+    return f"arn:aws:secretsmanager:eu-central-1:111122223333:secret:{name}"
+
+
+def rendered(
+    parameters: Mapping[str, str], *, database: str, port: int = 5432, **others: str
+) -> str:
+    """The user data for these parameters, with a PostgreSQL there.
+
+    The secrets have the ARNs ``arn(NAME)`` of ``SECRETS``; ``CertificateSecret`` is a parameter.
+    ``others``: resources of the stack by their name, such as ``FileSystem``.
+    """
+    exports = {f"database-{name}": arn(name) for name in SECRETS}
+    exports |= {"database-Address": database, "database-Port": str(port)}
+    known = {"AWS::StackName": "warouter", "ApiTarget": TARGET, **exports, **others}
+    template = load("enterprise")
+    launch = template["Resources"]["Template"]["Properties"]["LaunchTemplateData"]
+    text: str = Resolver(template, {**STACKS, **parameters}, known).resolve(launch["UserData"])
+    assert len(text.encode()) <= LIMIT, f"the user data has {len(text.encode())} bytes"
+    return text
