@@ -28,7 +28,7 @@ Connection = asyncpg.Connection
 Server = tuple[str, int]
 
 HEAD_START = 0.25
-AGAIN_SECONDS = 0.5
+AGAIN_SECONDS = 0.5  # to the next question to those that refused, while another keeps silent
 # Those that ended a session since it asked for what a newer PostgreSQL has.
 _older: set[Server] = set()
 # The line that was taken last, by its file: without it each connect might begin with a refusal.
