@@ -29,7 +29,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build docs demo apt test test-second check lint fuzz bench bench-e2e bench-wide size lock clean
-.PHONY: test-machines test-backup
+.PHONY: test-backup test-machines test-patroni
 .PHONY: bench-cloud bench-docs bench-idle bench-peers test-large test-outside test-trust sanitize
 .PHONY: upgrade chaos-short chaos chaos-mutants chaos-clocks chaos-calm chaos-power simulate
 
@@ -91,6 +91,9 @@ test-machines: setup $(VENV)-tools/installed dist/made $(FORMER)/made ## boot ma
 
 test-backup: setup $(VENV)-tools/installed ## lose the database under traffic, restore it to a point in time (BACKUP="-k cloud")
 	@$(call alone,tests/deploy/backup $(BACKUP),backup)
+
+test-patroni: setup $(VENV)-tools/installed ## fail PostgreSQL over by Patroni on three machines, under load (PATRONI="--rows")
+	@$(call alone,tests/deploy/patroni $(PATRONI),patroni)
 
 sanitize: setup $(VENV)-test/installed ## run the compiled parts with AddressSanitizer and UBSan (SANITIZED="tests/unit/link")
 	rm -rf build/sanitized && mkdir -p build/sanitized && cp -r src setup.py pyproject.toml README.md build/sanitized

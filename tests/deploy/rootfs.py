@@ -30,6 +30,11 @@ ROOTS = {
     "backup": (*_SYSTEMD, "pgbackrest", "postgresql-17"),
     "bare": _PYTHON,
     "machine": (*_PYTHON, *_SYSTEMD, "cloud-init"),
+    "patroni": (
+        *_SYSTEMD,
+        *("etcd-client", "etcd-server", "patroni", "postgresql-17", "procps"),
+        *("python3-etcd", "python3-psycopg2"),
+    ),
 }
 
 

@@ -19,8 +19,9 @@ from tests.harness.wait import PATIENCE
 from warouter.config import Settings
 from warouter.errors import CommandError, OutcomeUnknown
 from warouter.log import Outage
-from warouter.store import arrays, beats, database
+from warouter.store import arrays, beats, database, servers
 from warouter.store.database import Session, outcome_unknown
+from warouter.store.transport import dial as transport
 
 
 @pytest_asyncio.fixture
@@ -129,6 +130,38 @@ async def test_of_several_servers_the_one_that_takes_writes_is_found(settings: S
         assert await connection.fetchval("select 1") == await pool.fetchval("select 1") == 1
         await connection.close()
         await pool.close()
+
+
+async def test_a_standby_that_is_promoted_is_found_while_another_server_keeps_silent(
+    settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old primary is cut off, and nobody waits for it once another server takes writes."""
+    refused = asyncio.Event()
+
+    async def dial(*where: Any, **arguments: Any) -> asyncpg.Connection:
+        try:
+            return await transport.dial(*where, **arguments)
+        except asyncpg.TargetServerAttributeNotMatched:
+            refused.set()
+            raise
+
+    monkeypatch.setattr(servers, "dial", dial)
+    read_only = f"alter database {settings.database} set default_transaction_read_only"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        both = msgspec.structs.replace(
+            settings,
+            db_hostname=f"127.0.0.1,{settings.db_hostname}",
+            db_port=f"{silent.getsockname()[1]},{settings.db_port}",
+        )
+        async with pool.acquire() as admin:
+            await admin.execute(f"{read_only} = on")
+            connecting = asyncio.create_task(database.connect(both, "test"))
+            async with asyncio.timeout(PATIENCE):
+                await refused.wait()
+            await admin.execute(f"{read_only} = off")
+        connection = await connecting
+        assert await connection.fetchval("select 1") == 1
+        await connection.close()
 
 
 async def test_a_server_that_takes_no_writes_is_one_sentence(

@@ -117,7 +117,7 @@ class Membership:
         A silence grows only by the time between polls, so a slow look never shortens a lease.
         ``sessions`` are the incarnations that have at least one database session; ``server``
         identifies the run of PostgreSQL (start time, timeline): when it changes, all sessions
-        vanish together, so everybody gets one more lease.
+        vanish together, so everybody gets one more lease, and time to connect again.
         """
         gap = 0.0 if self._last_poll is None else min(began - self._last_poll, self._most)
         self._last_poll = now
@@ -127,6 +127,8 @@ class Membership:
                 self._grace_until = now + self._lease
                 for track in self._tracks.values():
                     track.silence = 0.0
+                for trouble in self._troubles.values():
+                    trouble.excuse()
         for gone in self._tracks.keys() - nodes.keys():
             del self._tracks[gone]
             self._dead.discard(gone)

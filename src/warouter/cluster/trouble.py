@@ -38,6 +38,10 @@ class Trouble:
         """Return the nodes that have the trouble now, alone, whether it counts already or not."""
         return self._ailing.keys()
 
+    def excuse(self) -> None:
+        """What all coreapps share was away: they may not have it back in the same instant."""
+        self._shared_for = self._rest
+
     def observe(self, gap: float, living: Set[UUID], ailing: Set[UUID]) -> None:
         """``gap`` seconds after the last observation, ``ailing`` among the ``living`` have it."""
         ailing = living & ailing

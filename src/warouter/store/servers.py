@@ -28,6 +28,7 @@ Connection = asyncpg.Connection
 Server = tuple[str, int]
 
 HEAD_START = 0.25
+AGAIN_SECONDS = 0.5  # to the next question to those that refused, while another keeps silent
 # Those that ended a session since it asked for what a newer PostgreSQL has.
 _older: set[Server] = set()
 # The line that was taken last, by its file: without it each connect might begin with a refusal.
@@ -37,32 +38,35 @@ _taken: dict[str, str] = {}
 async def open_writable(settings: Settings, **arguments: Any) -> Connection:
     """A connection to the first server that accepts writes;
     otherwise raises the most informative refusal.
+
+    A server that is cut off may keep silent until the caller's time is over. Meanwhile a standby
+    that has refused may be promoted: so those are asked again and again for as long.
     """
-    rest, racing, refusals = (
-        settings.db_servers,
-        set[asyncio.Task[Connection]](),
-        list[BaseException](),
-    )
+    rest, racing = settings.db_servers, dict[asyncio.Task[Connection], Server]()
+    again, refusals = list[Server](), dict[Server, BaseException]()
     try:
         while rest or racing:
             if rest:
-                racing.add(asyncio.ensure_future(_open(settings, rest.pop(0), arguments)))
-            done, racing = await asyncio.wait(
-                racing,
-                timeout=HEAD_START if rest else None,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+                server = rest.pop(0)
+                racing[asyncio.ensure_future(_open(settings, server, arguments))] = server
+            pause = HEAD_START if rest else AGAIN_SECONDS if again else None
+            done, _ = await asyncio.wait(racing, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+            asked = {attempt: racing.pop(attempt) for attempt in done}
             won = [attempt for attempt in done if attempt.exception() is None]
             for late in won[1:]:
                 _discard(late)
             if won:
                 return won[0].result()
-            refusals += [error for a in done if (error := a.exception()) is not None]
+            refused = {server: a.exception() for a, server in asked.items()}
+            refusals |= {server: error for server, error in refused.items() if error is not None}
+            again += [server for server in refused if not _telling(refusals[server])]
+            if not done and not rest:
+                rest, again = again, []
     finally:
         for attempt in racing:
             attempt.add_done_callback(_discard)
             attempt.cancel()
-    raise max(refusals, key=_telling)
+    raise max(refusals.values(), key=_telling)
 
 
 async def _open(settings: Settings, server: Server, arguments: dict[str, Any]) -> Connection:

@@ -107,6 +107,17 @@ def test_a_restart_of_the_database_takes_all_sessions_and_kills_nobody() -> None
     assert {judged[n].verdict for n in (A, B)} == {Verdict.HEALTHY}
 
 
+def test_after_a_failover_of_the_database_who_connects_later_is_in_no_trouble() -> None:
+    """C was first at the new primary, before anybody led there: that A and B were late as well is
+    no sign of theirs.
+    """
+    watched = Watched(A, B, C, polls=10)
+    watched.server = "promoted"
+    watched.without_journal = {A, B}
+    assert troubles(watched.polls(int(JOIN / POLL))) == {}
+    assert set(troubles(watched.polls(13)).values()) == {"journal"}  # they cannot, and others can
+
+
 def test_when_most_fall_silent_together_they_get_one_more_lease() -> None:
     watched = Watched(A, B, C, polls=10)
     judged = watched.polls(17, A, B)
