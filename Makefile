@@ -195,7 +195,7 @@ size: setup ## show the size of a production install and of .venv, MiB
 
 lock: setup ## resolve the newest allowed versions anew into requirements.lock and requirements/
 	$(BIN)/python -m pip install --quiet uv
-	$(COMPILE) pyproject.toml --extra local --group dev --upgrade --output-file requirements.lock
+	$(COMPILE) pyproject.toml --extra local --extra s3 --group dev --upgrade --output-file requirements.lock
 	for suite in $(SUITES); do \
 		$(COMPILE) --group $$suite --constraint requirements.lock --upgrade \
 			--output-file requirements/$$suite.lock || exit 1; done
