@@ -72,7 +72,7 @@ def of_failure(request: str, text: str) -> Refusal:
             " the instance a role",
             lasting=False,
         )
-    if "certificate" in text:
+    if "ertificate" in text:
         return _lasting("", "its certificate is not trusted: set WAROUTER_MEDIA_S3_CA")
     if "kind: Timeout" in text or "timed out" in text:
         return Refusal("the server does not answer in time", lasting=False)
