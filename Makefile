@@ -26,7 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build docs demo apt test test-second check lint fuzz bench bench-e2e bench-wide size lock clean
-.PHONY: test-machines
+.PHONY: test-machines test-s3
 .PHONY: bench-cloud bench-docs bench-idle bench-peers test-large test-outside test-trust sanitize
 .PHONY: upgrade chaos-short chaos chaos-mutants chaos-clocks chaos-calm chaos-power simulate
 
@@ -84,6 +84,10 @@ test-trust: setup $(VENV)-test/installed ## trust: what is longer than `make tes
 
 test-machines: setup $(VENV)-tools/installed ## boot machines with the shipped units and package (MACHINES="-k power")
 	@$(call alone,tests/deploy/machines $(MACHINES),machine)
+
+test-s3: setup $(VENV)-tools/installed ## media in a bucket of moto, a second implementation of S3 (S3="-k cluster")
+	$(VENV)-tools/bin/python -m pytest --durations=5 --durations-min=5 tests/deploy/s3 $(S3)
+	$(BIN)/python -m pytest -s --durations=5 --durations-min=5 tests/cluster/test_media_bucket.py
 
 sanitize: setup $(VENV)-test/installed ## run the compiled parts with AddressSanitizer and UBSan (SANITIZED="tests/unit/link")
 	rm -rf build/sanitized && mkdir -p build/sanitized && cp -r src setup.py pyproject.toml README.md build/sanitized

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import aclosing
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -76,8 +75,7 @@ async def _bucket(settings: Settings) -> list[Place]:
         return []
     try:
         objects = Objects(settings)
-        async with aclosing(objects.list("shared", 1)) as listed:
-            await anext(listed, None)
+        await anext(objects.list("shared", 1), None)
         problem = ""
     except (ConfigError, MediaAway) as error:
         problem = str(error).rstrip(".")
