@@ -356,6 +356,12 @@ class Variables(msgspec.Struct, frozen=True, kw_only=True):
         "The secret of this key.",
         "A file with it, which is read again within a minute once it has changed.",
     )
+    media_spool: str = MEDIA.variable(
+        "WAROUTER_MEDIA_SPOOL",
+        "/var/tmp",
+        "The folder of this host where media is gathered on its way into a bucket, in files without"
+        " names; on a disk, for `/tmp` may be memory.",
+    )
     media_quota: Annotated[int, Meta(ge=0)] = MEDIA.variable(
         "WAROUTER_MEDIA_QUOTA",
         50 << 30,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 
 from warouter.config import Settings
@@ -15,14 +14,11 @@ from warouter.media.storage import Storage
 
 log = logging.getLogger(__name__)
 
-# /tmp may be memory.
-SPOOL = "/var/tmp"
-
 
 def storage_of(settings: Settings) -> Storage:
     """A bucket or a directory; ConfigError if it can be neither."""
     if settings.media_url:
-        return Bucket(Objects(settings), os.environ.get("TMPDIR") or SPOOL)
+        return Bucket(Objects(settings), settings.media_spool)
     return Directory(Path(settings.media_dir))
 
 
