@@ -287,7 +287,7 @@ def _check_media(settings: Settings, given: Mapping[str, str]) -> None:
     secret = settings.media_s3_secret_source
     if bool(settings.media_s3_access_key) != bool(secret.value or secret.path):
         raise ConfigError(
-            "WAROUTER_MEDIA_S3_ACCESS_KEY and WAROUTER_MEDIA_S3_SECRET_KEY (or its _FILE) belong"
+            "WAROUTER_MEDIA_S3_KEY_ID and WAROUTER_MEDIA_S3_SECRET_KEY (or its _FILE) belong"
             " together; set both, or neither for the credentials of AWS."
         )
 

@@ -344,7 +344,7 @@ class Variables(msgspec.Struct, frozen=True, kw_only=True):
         " certificate.",
     )
     media_s3_access_key: str = MEDIA.variable(
-        "WAROUTER_MEDIA_S3_ACCESS_KEY",
+        "WAROUTER_MEDIA_S3_KEY_ID",
         "",
         "The id of a key; without it credentials are looked for the way of AWS"
         " (`AWS_ACCESS_KEY_ID`, a container's or an instance's role).",

@@ -81,7 +81,7 @@ class BucketServer:
             "WAROUTER_MEDIA_URL": f"s3://{self.name}/{prefix}",
             "WAROUTER_MEDIA_S3_ENDPOINT": self.url,
             "WAROUTER_MEDIA_S3_REGION": REGION,
-            "WAROUTER_MEDIA_S3_ACCESS_KEY": ACCESS_KEY,
+            "WAROUTER_MEDIA_S3_KEY_ID": ACCESS_KEY,
             "WAROUTER_MEDIA_S3_SECRET_KEY": SECRET_KEY,
         }
 

@@ -63,7 +63,7 @@ def environment(endpoint: str, bucket: str = BUCKET) -> dict[str, str]:
         "WAROUTER_MEDIA_URL": f"s3://{bucket}/{PREFIX}",
         "WAROUTER_MEDIA_S3_ENDPOINT": endpoint,
         "WAROUTER_MEDIA_S3_REGION": REGION,
-        "WAROUTER_MEDIA_S3_ACCESS_KEY": "test",
+        "WAROUTER_MEDIA_S3_KEY_ID": "test",
         "WAROUTER_MEDIA_S3_SECRET_KEY": "test",
     }
 
