@@ -29,7 +29,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build docs demo apt test test-second check lint fuzz bench bench-e2e bench-wide size lock clean
-.PHONY: test-backup test-machines test-patroni
+.PHONY: test-backup test-machines test-patroni test-s3
 .PHONY: bench-cloud bench-docs bench-idle bench-peers test-large test-outside test-trust sanitize
 .PHONY: upgrade chaos-short chaos chaos-mutants chaos-clocks chaos-calm chaos-power simulate
 
@@ -94,6 +94,10 @@ test-backup: setup $(VENV)-tools/installed ## lose the database under traffic, r
 
 test-patroni: setup $(VENV)-tools/installed ## fail PostgreSQL over by Patroni on three machines, under load (PATRONI="--rows")
 	@$(call alone,tests/deploy/patroni $(PATRONI),patroni)
+
+test-s3: setup $(VENV)-tools/installed ## media in a bucket of moto, a second implementation of S3 (S3="-k cluster")
+	$(VENV)-tools/bin/python -m pytest --durations=5 --durations-min=5 tests/deploy/s3 $(S3)
+	$(BIN)/python -m pytest -s --durations=5 --durations-min=5 tests/cluster/test_media_bucket.py
 
 sanitize: setup $(VENV)-test/installed ## run the compiled parts with AddressSanitizer and UBSan (SANITIZED="tests/unit/link")
 	rm -rf build/sanitized && mkdir -p build/sanitized && cp -r src setup.py pyproject.toml README.md build/sanitized
@@ -205,7 +209,7 @@ size: setup ## show the size of a production install and of .venv, MiB
 
 lock: setup ## resolve the newest allowed versions anew into requirements.lock and requirements/
 	$(BIN)/python -m pip install --quiet uv
-	$(COMPILE) pyproject.toml --extra local --group dev --upgrade --output-file requirements.lock
+	$(COMPILE) pyproject.toml --extra local --extra s3 --group dev --upgrade --output-file requirements.lock
 	for suite in $(SUITES); do \
 		$(COMPILE) --group $$suite --constraint requirements.lock --upgrade \
 			--output-file requirements/$$suite.lock || exit 1; done

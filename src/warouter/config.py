@@ -7,6 +7,7 @@ what is new. Unknown names are reported, so that typos are seen.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,9 @@ SECRETS = tuple(name for group in GROUPS for name in group.secrets)
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 MOST_API_KEYS = 8
 AUTO = "auto"  # an address that is found as a process starts
+
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_PREFIX = re.compile(r"([\w-][\w.-]*/?)*", re.ASCII)
 
 # The product's names that are accepted and change nothing.
 UNUSED = frozenset(
@@ -142,6 +146,22 @@ class Settings(CloudVariables, frozen=True, kw_only=True):
         return "WA_API_KEY_FILE" if self.api_key_file else "WA_API_KEY"
 
     @property
+    def media_bucket(self) -> tuple[str, str]:
+        """The bucket and the prefix of WAROUTER_MEDIA_URL; ConfigError if it is no such URL."""
+        scheme, _, rest = self.media_url.partition("://")
+        bucket, _, prefix = rest.partition("/")
+        if scheme != "s3" or not _BUCKET.fullmatch(bucket) or not _PREFIX.fullmatch(prefix):
+            raise ConfigError(
+                f"WAROUTER_MEDIA_URL is {self.media_url!r}; it must be s3://BUCKET or"
+                " s3://BUCKET/PREFIX, of letters, digits and -_. only."
+            )
+        return bucket, prefix.strip("/")
+
+    @property
+    def media_s3_secret_source(self) -> Source:
+        return Source(self.media_s3_secret_key, self.media_s3_secret_key_file)
+
+    @property
     def private_keys(self) -> dict[str, str]:
         """The paths of private keys, by the variable that names each. Without one a key is in the
         file of its certificate.
@@ -227,6 +247,7 @@ def load(environ: Mapping[str, str]) -> Settings:
     if settings.shards_cert not in ("after-7-days", "never"):
         raise ConfigError("WAROUTER_SHARDS_CERT must be after-7-days or never.")
     _check_secrets(given)
+    _check_media(settings, given)
     if settings.api_key and not _is_api_key(settings.api_key):
         raise ConfigError("WA_API_KEY must have 12 to 128 characters.")
     if settings.upstream == "cloud":
@@ -253,6 +274,29 @@ def _check_db_ssl(settings: Settings) -> None:
         raise ConfigError(
             "WAROUTER_DB_SSL is off, yet WA_DB_SSL_CA is set, by which servers are verified:"
             " unset one of them."
+        )
+
+
+def _check_media(settings: Settings, given: Mapping[str, str]) -> None:
+    if not settings.media_url:
+        return
+    _ = settings.media_bucket
+    if "WAROUTER_MEDIA_DIR" in given:
+        raise ConfigError(
+            "WAROUTER_MEDIA_DIR and WAROUTER_MEDIA_URL are both set; give one of them, and the"
+            " other as an empty value where a unit sets it."
+        )
+    scheme, colon, host = settings.media_s3_endpoint.partition("://")
+    if settings.media_s3_endpoint and not (scheme in ("http", "https") and colon and host):
+        raise ConfigError(
+            f"WAROUTER_MEDIA_S3_ENDPOINT is {settings.media_s3_endpoint!r}; it must be a URL,"
+            " such as https://s3.example.com:9000."
+        )
+    secret = settings.media_s3_secret_source
+    if bool(settings.media_s3_access_key) != bool(secret.value or secret.path):
+        raise ConfigError(
+            "WAROUTER_MEDIA_S3_KEY_ID and WAROUTER_MEDIA_S3_SECRET_KEY (or its _FILE) belong"
+            " together; set both, or neither for the credentials of AWS."
         )
 
 

@@ -174,7 +174,7 @@ class MediaFull(ApiError):
 
 
 class MediaAway(ApiError):
-    """The media directory cannot be read or written; the code is the product's."""
+    """The storage of media cannot be read or written; the code is the product's."""
 
     status, code, title = 503, 1005, "Access denied"
     retry_after = 10

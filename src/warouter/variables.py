@@ -323,6 +323,49 @@ class Variables(msgspec.Struct, frozen=True, kw_only=True):
         "/usr/local/wamedia",
         "The directory of media, shared by all webapps and coreapps (see [Media](#media)).",
     )
+    media_url: str = MEDIA.variable(
+        "WAROUTER_MEDIA_URL",
+        "",
+        "`s3://BUCKET/PREFIX` keeps media in a bucket instead, for all webapps and coreapps; it"
+        " needs the extra `s3` (see [Media in S3](#media-in-s3)).",
+    )
+    media_s3_endpoint: str = MEDIA.variable(
+        "WAROUTER_MEDIA_S3_ENDPOINT",
+        "",
+        "The URL of a server other than AWS that speaks S3, asked in path style; otherwise that of"
+        " `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`, or AWS.",
+    )
+    media_s3_region: str = MEDIA.variable(
+        "WAROUTER_MEDIA_S3_REGION",
+        "",
+        "The region of the bucket; otherwise that of `AWS_REGION` or `AWS_DEFAULT_REGION`, or"
+        " `us-east-1`.",
+    )
+    media_s3_ca: str = MEDIA.variable(
+        "WAROUTER_MEDIA_S3_CA",
+        "",
+        "PEM file of authorities, besides those of the system, that vouch for the server's"
+        " certificate.",
+    )
+    media_s3_access_key: str = MEDIA.variable(
+        "WAROUTER_MEDIA_S3_KEY_ID",
+        "",
+        "The id of a key; without it credentials are looked for the way of AWS"
+        " (`AWS_ACCESS_KEY_ID`, a container's or an instance's role).",
+    )
+    media_s3_secret_key: str
+    media_s3_secret_key_file: str
+    media_s3_secret_key, media_s3_secret_key_file = MEDIA.secret(
+        "WAROUTER_MEDIA_S3_SECRET_KEY",
+        "The secret of this key.",
+        "A file with it, which is read again within a minute once it has changed.",
+    )
+    media_spool: str = MEDIA.variable(
+        "WAROUTER_MEDIA_SPOOL",
+        "/var/tmp",
+        "The folder of this host where media is gathered on its way into a bucket, in files without"
+        " names; on a disk, for `/tmp` may be memory.",
+    )
     media_quota: Annotated[int, Meta(ge=0)] = MEDIA.variable(
         "WAROUTER_MEDIA_QUOTA",
         50 << 30,

@@ -19,6 +19,7 @@ from trustme import CA
 
 from tests.harness import prepared
 from tests.harness.address import own_address
+from tests.harness.bucket import BucketServer
 from tests.harness.certificates import Pair, alone, issued, text_of
 from tests.harness.impostor import OFF_HOST
 from tests.harness.shell import command, printed
@@ -200,6 +201,20 @@ async def test_a_schema_that_is_missing_or_old(settings: Settings, pool: asyncpg
 
 
 # what this host says
+
+
+async def test_a_bucket_of_media_is_looked_at_and_not_changed(settings: Settings) -> None:
+    server = BucketServer()
+    await server.start()
+    given = {**server.environment(), "WAROUTER_MEDIA_QUOTA": "0"}
+    found, _ = await checked(settings, **given)
+    assert found.keys().isdisjoint({"file-unread", "media-quota", "disk-full"})
+    server.name = "another"
+    found, _ = await checked(settings, **given)
+    assert "there is no such bucket" in found["file-unread"][1]
+    assert "WAROUTER_MEDIA_URL" in found["file-unread"][1]
+    assert set(server.asked) == {"GET"}
+    await server.stop()
 
 
 async def test_files_that_others_can_read_or_write(settings: Settings, folder: Path) -> None:

@@ -57,6 +57,7 @@ def test_what_is_a_secret() -> None:
         "WAROUTER_CLOUD_TOKEN",
         "WAROUTER_CLOUD_APP_SECRET",
         "WAROUTER_CLOUD_VERIFY_TOKEN",
+        "WAROUTER_MEDIA_S3_SECRET_KEY",
     }
     names = [variable.name for group in GROUPS for variable in group.variables]
     words = ("PASSWORD", "API_KEY", "TOKEN", "SECRET")

@@ -26,7 +26,7 @@ from warouter.http.envelope import common_fields, success
 from warouter.http.request import path_name
 from warouter.kinds import MEDIA, MESSAGE
 from warouter.media import references, types
-from warouter.media.directory import Damaged
+from warouter.media.storage import Damaged
 
 log = logging.getLogger(__name__)
 

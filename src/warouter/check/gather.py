@@ -12,9 +12,10 @@ import msgspec
 
 from warouter import __version__
 from warouter.check import host, pairs
-from warouter.check.facts import Certificate, Database, Facts
+from warouter.check.facts import Certificate, Database, Facts, Place
 from warouter.config import Settings
-from warouter.errors import CommandError
+from warouter.errors import CommandError, ConfigError, MediaAway
+from warouter.media.objects import Objects
 from warouter.store import migrate
 from warouter.store.database import Connection, close_politely, first_connection
 from warouter.store.roles import catalogue, compare, grants
@@ -57,11 +58,28 @@ async def gather(settings: Settings, data_dir: Path | None, etc: Path = host.ETC
         today=date.today(),
         version=__version__,
         schema=migrate.migrations()[-1].version,
-        host=msgspec.structs.replace(here, certificates=(*here.certificates, *found)),
+        host=msgspec.structs.replace(
+            here,
+            certificates=(*here.certificates, *found),
+            folders=(*here.folders, *await _bucket(settings)),
+        ),
         database=database,
         unfit=unfit,
     )
     return Gathered(facts, unreachable)
+
+
+async def _bucket(settings: Settings) -> list[Place]:
+    """The bucket of media, if there is one; it is only listed, for a check changes nothing."""
+    if not settings.media_url:
+        return []
+    try:
+        objects = Objects(settings)
+        await anext(objects.list("shared", 1), None)
+        problem = ""
+    except (ConfigError, MediaAway) as error:
+        problem = str(error).rstrip(".")
+    return [Place(name="WAROUTER_MEDIA_URL", path=settings.media_url, problem=problem)]
 
 
 async def _unfit(connection: Connection) -> str:

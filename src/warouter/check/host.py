@@ -112,7 +112,9 @@ def _environments(etc: Path) -> Iterator[Place]:
 
 
 def _media(settings: Settings) -> Path | None:
-    """Its folder; None as long as nobody has made it."""
+    """Its folder; None as long as nobody has made it, and with a bucket."""
+    if settings.media_url:
+        return None
     path = Path(settings.media_dir)
     try:
         path.stat()

@@ -58,6 +58,8 @@ def _disk(facts: Facts) -> Iterator[str]:
 
 
 def _quota(facts: Facts) -> Iterator[str]:
+    if facts.settings.media_url:
+        return  # a bucket has no size
     quota, size = facts.settings.media_quota, facts.host.media_size
     if not quota or quota > size:
         said = _size(quota) if quota else "no limit"

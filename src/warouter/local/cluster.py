@@ -225,6 +225,8 @@ class Cluster:
             await asyncio.to_thread(self.postgres.start)
             given = self.postgres.settings()
         networks = "127.0.0.0/8,::1/128"
+        in_bucket = outer.get("WAROUTER_MEDIA_URL")
+        media = {} if in_bucket else {"WAROUTER_MEDIA_DIR": str(self.folder / "media")}
         self._environment = {
             **kept_secrets(given, self.folder),
             "WAROUTER_NO_TLS": "0" if self.options.tls else "1",
@@ -233,7 +235,7 @@ class Cluster:
             "WAROUTER_SHARDS_CERT": "never",
             "WAROUTER_WEBHOOK_ALLOW_HTTP": "1",
             "WAROUTER_ALLOW_PRIVATE": networks,
-            "WAROUTER_MEDIA_DIR": str(self.folder / "media"),
+            **media,
             "WAROUTER_MEDIA_ALLOW_HTTP": "1",
             "WAROUTER_PUBLIC_URL": self.url,
             **kept_secrets(outer_settings(os.environ), self.folder),

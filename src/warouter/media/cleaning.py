@@ -26,7 +26,7 @@ async def expire(library: Library, days: float) -> int:
     gone = 0
     while ids := await library.rows.expire(days, STEP):
         for media_id in ids:
-            await library.directory.remove(media_id)
+            await library.storage.remove(media_id)
         gone += len(ids)
         await asyncio.sleep(PAUSE_SECONDS)
     return gone
@@ -34,11 +34,11 @@ async def expire(library: Library, days: float) -> int:
 
 async def sweep(library: Library, young: float = YOUNG_SECONDS) -> int:
     """Remove unfinished files, and complete ones without a row; returns how many."""
-    gone = await library.directory.leftovers(min(young, UNFINISHED_SECONDS))
-    async for ids in library.directory.names(young, STEP):
+    gone = await library.storage.leftovers(min(young, UNFINISHED_SECONDS))
+    async for ids in library.storage.names(young, STEP):
         orphans = set(ids) - await library.rows.known(ids)
         for media_id in orphans:
-            await library.directory.remove(media_id)
+            await library.storage.remove(media_id)
         gone += len(orphans)
         await asyncio.sleep(PAUSE_SECONDS)
     return gone

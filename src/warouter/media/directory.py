@@ -1,120 +1,69 @@
 """The media directory: files that all nodes share, like the product's volume /usr/local/wamedia.
 
-    shared/ID       whole files; they never change
-    partial/NAME    what is being written: fsynced, then renamed into place
-
-Every file operation runs in threads of its own, so a slow volume stalls neither the loop nor name
-lookups. OSErrors come out as MediaFull (no space) or MediaAway (anything else).
+shared/ID       whole files; they never change
+partial/NAME    what is being written: fsynced, then renamed into place
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import hashlib
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, ParamSpec, TypeVar
+from typing import Any, BinaryIO
 from uuid import UUID, uuid4
 
-import msgspec
+from warouter.errors import MediaAway
+from warouter.media.staging import CHUNK, Intake, Threads, Writing
+from warouter.media.storage import Admit, Damaged
+from warouter.media.usable import trouble
 
-from warouter.errors import BodyTooLarge, MediaAway, MediaFull
-from warouter.media.types import HEAD
-
-T = TypeVar("T")
-P = ParamSpec("P")
-
-CHUNK = 256 * 1024  # bytes a turn in a thread
-_THREADS = 4
-_ADMIT_SECONDS = 5.0  # for whether there is room, from the asking on
 _MODE = 0o750  # what customers send is nobody else's
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-class Staged(msgspec.Struct, frozen=True):
-    """A complete file that is not visible yet. ``head`` is its first bytes."""
-
-    path: Path
-    size: int
-    sha256: bytes
-    head: bytes
-
-
-class Damaged(Exception):
-    """A file does not match its row."""
+_CHECK_SECONDS = 5.0
 
 
 class Directory:
     """Files below ``path``; folders are created when they are needed."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._shared = path / "shared"
         self._partial = path / "partial"
-        self._admitting = asyncio.Lock()
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="media")
+        self._threads = Threads("the media directory")
+        self._intake = Intake(self._threads)
 
     def path_of(self, media_id: UUID) -> Path:
         return self._shared / str(media_id)
 
+    def where(self, media_id: UUID) -> str:
+        return str(self.path_of(media_id))
+
     async def stage(
-        self,
-        chunks: AsyncIterator[bytes],
-        most: int,
-        admit: Callable[[], Awaitable[None]] | None = None,
-    ) -> Staged:
-        """Write content of at most ``most`` bytes to a staged file;
-        nothing stays behind on an error.
-
-        ``admit`` is asked before anything is written, when ``unfinished`` counts it already: of
-        several that write at the same time, here or elsewhere, each sees the others.
+        self, chunks: AsyncIterator[bytes], most: int, admit: Admit | None = None
+    ) -> StagedFile:
+        """Write content to a file of its own. ``unfinished`` is of
+        the whole directory: who writes here or elsewhere sees the others.
         """
-        writing = await self._run(_Writing, self._partial / uuid4().hex)
-        try:
-            async for block in _blocks(chunks):
-                if writing.size + len(block) > most:
-                    raise BodyTooLarge(f"the media is larger than {most} bytes")
-                if admit is not None:
-                    await self._admit(writing, len(block), admit)
-                await self._run(writing.write, block)
-            return await self._run(writing.finish)
-        except BaseException:
-            # Also when cancelled: the thread closes and removes it whatever becomes of us.
-            self._threads.submit(writing.discard)
-            raise
+        begin = partial(StagedFile, self, self._partial / uuid4().hex)
+        return await self._intake.take(begin, chunks, most, admit)
 
-    async def _admit(
-        self, writing: _Writing, size: int, admit: Callable[[], Awaitable[None]]
-    ) -> None:
-        """Reserve space, one caller after the other: one that does
-        not fit does not block smaller ones.
-
-        TimeoutError after ``_ADMIT_SECONDS``, the wait for the others included: while ``admit``
-        hangs, all who ask end together and not one after the other.
-        """
-        async with asyncio.timeout(_ADMIT_SECONDS), self._admitting:
-            await self._run(writing.claim, size)
-            try:
-                await admit()
-            except BaseException:
-                # Whoever comes next must not count it; nothing else may run in between.
-                await asyncio.shield(self._run(writing.claim, 0))
-                raise
-
-    async def keep(self, staged: Staged, media_id: UUID) -> None:
+    async def keep(self, staged: Path, media_id: UUID) -> None:
         """Move a staged file to its place, durably."""
-        await self._run(_keep, staged.path, self.path_of(media_id))
+        await self._threads.run(_keep, staged, self.path_of(media_id))
 
-    async def drop(self, staged: Staged) -> None:
+    async def drop(self, staged: Path) -> None:
         """Remove a staged file, if it is still staged."""
-        await self._run(_unlink, staged.path)
+        await self._threads.run(_unlink, staged)
 
     async def remove(self, media_id: UUID) -> None:
-        await self._run(_unlink, self.path_of(media_id))
+        await self._threads.run(_unlink, self.path_of(media_id))
+
+    def content(self, media_id: UUID, size: int, sha256: bytes) -> AsyncIterator[bytes]:
+        return self.read(self.path_of(media_id), size, sha256)
 
     async def read(self, path: Path, size: int, sha256: bytes) -> AsyncIterator[bytes]:
         """The content in chunks; raises Damaged before the last one if the checksum is wrong.
@@ -122,18 +71,19 @@ class Directory:
         FileNotFoundError before the first if there is no file, MediaAway if there is no folder for
         any: then the volume is not mounted.
         """
+        run = self._threads.run
         try:
-            file = await self._run(open, path, "rb")
+            file = await run(open, path, "rb")
         except MediaAway as error:
             if isinstance(error.__cause__, FileNotFoundError) and path.parent.is_dir():
                 raise error.__cause__ from None
             raise
         try:
-            if (await self._run(os.fstat, file.fileno())).st_size != size:
+            if (await run(os.fstat, file.fileno())).st_size != size:
                 raise Damaged(f"{path} does not have {size} bytes")
             digest = hashlib.sha256()
             held = b""
-            while chunk := await self._run(_read, file, digest):
+            while chunk := await run(_read, file, digest):
                 if held:
                     yield held
                 held = chunk
@@ -146,88 +96,72 @@ class Directory:
 
     async def unfinished(self) -> int:
         """Bytes of all files that any process is writing, or was when it died."""
-        return await self._run(_sizes, self._partial)
+        return await self._threads.run(_sizes, self._partial)
 
     async def leftovers(self, older_than: float) -> int:
         """Remove unfinished files that have not grown for this many seconds; returns how many."""
-        return await self._run(_remove_old, self._partial, older_than)
+        return await self._threads.run(_remove_old, self._partial, older_than)
 
     async def names(self, older_than: float, most: int) -> AsyncIterator[list[UUID]]:
         """The ids of all complete files of this age, ``most`` at a time."""
-        found = await self._run(_old_files, self._shared, older_than)
+        found = await self._threads.run(_old_files, self._shared, older_than)
         for begin in range(0, len(found), most):
             yield found[begin : begin + most]
 
-    def close(self) -> None:
-        self._threads.shutdown(wait=False)
+    async def check(self) -> None:
+        """MediaAway if nothing can be written: a volume may be mounted any moment."""
+        try:
+            async with asyncio.timeout(_CHECK_SECONDS):
+                if sentence := await self._threads.run(trouble, self._path):
+                    raise MediaAway(sentence)
+                await self._threads.run(_try, self._partial / uuid4().hex)
+        except TimeoutError:
+            raise MediaAway("the media directory does not answer") from None
 
-    async def _run(self, work: Callable[P, T], *arguments: P.args, **_no: P.kwargs) -> T:
-        loop = asyncio.get_running_loop()
-        with _told():
-            return await loop.run_in_executor(self._threads, work, *arguments)
+    async def close(self) -> None:
+        self._threads.close()
 
 
-class _Writing:
-    """A file that is being written; its methods run in threads, one after the other."""
+class StagedFile(Writing):
+    """A file of partial/: first it is being written, then it is complete."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, directory: Directory, path: Path) -> None:
         path.parent.mkdir(_MODE, parents=True, exist_ok=True)
-        self._path = path
-        self._file = path.open("xb")  # its lock keeps discard() out of a write that still runs
-        self._digest = hashlib.sha256()
-        self._head = b""
-        self.size = 0
+        super().__init__(path.open("xb"))
+        self._directory = directory
+        self.path = path
 
-    def claim(self, size: int) -> None:
-        """Reserve space for this many more bytes."""
-        self._file.truncate(self.size + size)
-
-    def write(self, block: bytes) -> None:
-        if len(self._head) < HEAD:
-            self._head = (self._head + block)[:HEAD]
-        self._digest.update(block)
-        self._file.write(block)
-        self.size += len(block)
-
-    def finish(self) -> Staged:
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        return Staged(self._path, self.size, self._digest.digest(), self._head)
+    def finish(self) -> None:
+        super().finish()
+        os.fsync(self.file.fileno())
+        self.file.close()
 
     def discard(self) -> None:
-        _unlink(self._path)
-        with suppress(OSError):
-            self._file.close()
+        _unlink(self.path)
+        super().discard()
 
+    async def keep(self, media_id: UUID) -> None:
+        await self._directory.keep(self.path, media_id)
 
-async def _blocks(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Chunks gathered into blocks that are worth a thread's turn."""
-    gathered = bytearray()
-    async for chunk in chunks:
-        gathered += chunk
-        if len(gathered) >= CHUNK:
-            yield bytes(gathered)
-            gathered.clear()
-    if gathered:
-        yield bytes(gathered)
+    async def drop(self) -> None:
+        await self._directory.drop(self.path)
 
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Turns an OSError into an ApiError."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _FULL:
-            raise MediaFull("there is no space left for media") from error
-        raise MediaAway(f"the media directory cannot be used: {error.strerror}") from error
+    def content(self) -> AsyncIterator[bytes]:
+        return self._directory.read(self.path, self.size, self.sha256)
 
 
 def _read(file: BinaryIO, digest: Any) -> bytes:
     chunk = file.read(CHUNK)
     digest.update(chunk)
     return chunk
+
+
+def _try(path: Path) -> None:
+    if not path.parent.parent.exists():
+        return  # whoever writes first makes it
+    path.parent.mkdir(_MODE, parents=True, exist_ok=True)
+    path.write_bytes(b"")
+    _unlink(path)
 
 
 def _keep(staged: Path, place: Path) -> None:

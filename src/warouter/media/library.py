@@ -1,7 +1,7 @@
-"""Media as a whole: a file in the directory and its row in the database.
+"""Media as a whole: its content in the storage and its row in the database.
 
-The file comes first and the row after it, so what has a row has its file. What fails in between is
-an orphan, which ``media.cleaning`` removes.
+The content comes first and the row after it, so what has a row has its content. What fails in
+between is an orphan, which ``media.cleaning`` removes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 
 from warouter.errors import BodyTooLarge, MediaFull
 from warouter.media import types
-from warouter.media.directory import Directory, Staged
+from warouter.media.storage import Staged, Storage
 from warouter.store.media import UPLOADED, Media, MediaRows
 
 log = logging.getLogger(__name__)
@@ -25,9 +25,9 @@ KNOWN_MOST = 10_000
 class Library:
     """``quota`` limits the bytes of all media, unfinished files included; 0 is no limit."""
 
-    def __init__(self, rows: MediaRows, directory: Directory, quota: int) -> None:
+    def __init__(self, rows: MediaRows, storage: Storage, quota: int) -> None:
         self.rows = rows
-        self.directory = directory
+        self.storage = storage
         self._quota = quota
         self._without_row = 0  # bytes of what is in its place here and has no row yet
         self._known: dict[UUID, float] = {}  # until when an id is taken to be there
@@ -46,13 +46,13 @@ class Library:
 
         ``length`` is what the sender announces, ``handle`` the upstream's name of received media,
         ``sha256`` what it must be. BodyTooLarge, MediaFull, MediaRefused, ParameterMissing (empty),
-        MediaAway (the directory), ValueError (another digest), and what ``chunks`` raises.
+        MediaAway (the storage), ValueError (another digest), and what ``chunks`` raises.
         """
         # What customers send is kept as it is; what clients upload has to be fit for sending.
         most = types.limit_of(mime) if kind == UPLOADED else types.LARGEST
         if length is not None:
             await self._expect(length, most, mime)
-        staged = await self.directory.stage(chunks, most, self._admit if self._quota else None)
+        staged = await self.storage.stage(chunks, most, self._admit if self._quota else None)
         try:
             if kind == UPLOADED:
                 types.check(mime, staged.head, staged.size)
@@ -60,7 +60,7 @@ class Library:
                 raise ValueError("the content does not match the announced SHA-256")
             return await self._add(staged, mime, kind, handle)
         finally:
-            await self.directory.drop(staged)
+            await staged.drop()
 
     async def find(self, media_id: UUID) -> Media | None:
         return await self.rows.find(media_id)
@@ -79,15 +79,14 @@ class Library:
 
     def content(self, media: Media) -> AsyncIterator[bytes]:
         """The content in chunks; raises FileNotFoundError, or Damaged before the last chunk."""
-        path = self.directory.path_of(media.id)
-        return self.directory.read(path, media.size, media.sha256)
+        return self.storage.content(media.id, media.size, media.sha256)
 
     async def remove(self, media_id: UUID) -> bool:
-        """Remove row and file; True if they existed."""
+        """Remove row and content; True if they existed."""
         self._known.pop(media_id, None)
         found = await self.rows.remove(media_id)
         if found:
-            await self.directory.remove(media_id)
+            await self.storage.remove(media_id)
         return found
 
     async def _expect(self, length: int, most: int, mime: str) -> None:
@@ -104,7 +103,7 @@ class Library:
         while True:
             # In this order what is finished in between counts twice and never not at all; then the
             # total has changed, and a second look tells.
-            unfinished = self._without_row + await self.directory.unfinished()
+            unfinished = self._without_row + await self.storage.unfinished()
             total = await self.rows.total()
             if total + unfinished <= self._quota:
                 return
@@ -117,17 +116,17 @@ class Library:
         known: UUID | None = None
         self._without_row += media.size
         try:
-            await self.directory.keep(staged, media.id)
+            await staged.keep(media.id)
             known = await self.rows.add(media, handle, self._quota)
         except Exception:
-            # It may have a row all the same: then a file without one is the lesser evil.
+            # It may have a row all the same: then content without one is the lesser evil.
             log.warning("media registration failed", extra={"media": str(media.id)})
             raise
         finally:
             self._without_row -= media.size
         if known == media.id:
             return media
-        await self.directory.remove(media.id)
+        await self.storage.remove(media.id)
         if known is None:
             raise _full()
         earlier = await self.rows.find(known)

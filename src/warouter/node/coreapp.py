@@ -137,6 +137,7 @@ class Coreapp:
 
     async def start(self) -> None:
         """Listen, register and wire; then ``tasks`` run the process."""
+        await self.media.try_out()
         host, port = self._settings.coreapp_hostname, self._settings.link_port
         shown = None if is_loopback(host) else self.credential.certificate
         if shown is not None:

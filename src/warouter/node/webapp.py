@@ -7,7 +7,6 @@ import logging
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 
 import asyncpg
 from aiohttp import web
@@ -33,7 +32,7 @@ from warouter.http.rates import Rates, parse_rates
 from warouter.link.client import Links
 from warouter.link.credential import Credential
 from warouter.log import Outage
-from warouter.media.directory import Directory
+from warouter.media.choice import storage_of, try_out
 from warouter.media.fetch import Fetcher
 from warouter.media.library import Library
 from warouter.node.context import assemble, operations_of
@@ -158,6 +157,7 @@ class Webapp:
         # Meta's side of it: webhooks at a port of their own, and the Graph API for rare calls.
         self._webhooks = Webhooks(settings, identity) if settings.upstream == "cloud" else None
         self._calls = Calls(settings.cloud, self._webhooks.secrets) if self._webhooks else None
+        self._storage = storage_of(settings)
         self._context = self._assembled(identity.name, rates, tokens)
         self._runner = web.AppRunner(build_app(self._context), shutdown_timeout=LAST_SECONDS)
         self._reporter = Reporter(self._session, identity, self._figures.samples)
@@ -169,6 +169,7 @@ class Webapp:
 
     async def open(self) -> None:
         """Read the settings and accept connections; then ``tasks`` run the process."""
+        await try_out(self._storage)
         await self._followed.adopt()
         await seed_administrator(self._context.accounts, self._context.passwords)
         await self._runner.setup()
@@ -224,6 +225,7 @@ class Webapp:
             await self._calls.close()
         await self._reporter.close()
         await self._view.close()
+        await self._storage.close()
         self._session.terminate()
         await self._pool.close()
         late.cancel()
@@ -237,7 +239,6 @@ class Webapp:
             lambda: [*self._figures.samples(), *process_samples()],
             rates,
         )
-        directory = Directory(Path(settings.media_dir))
         return assemble(
             pool,
             api_config(settings),
@@ -246,7 +247,7 @@ class Webapp:
             tokens=tokens,
             operations=operations,
             audit=Audit(pool, settings.audit_days),
-            media=Library(through_pool(pool), directory, settings.media_quota),
+            media=Library(through_pool(pool), self._storage, settings.media_quota),
             authority=self._registrar(),
             numbers=self._numbers(),
             profile=self._profile(),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,8 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from warouter.media.directory import Directory
+from tests.harness.bucket import BucketServer
+from tests.integration.media.shelves import BucketShelf, DirectoryShelf, Shelf, storage
 from warouter.media.fetch import Fetcher
 from warouter.media.library import Library
 from warouter.owner.media.uploads import Uploads
@@ -31,18 +30,34 @@ async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
         yield part
 
 
-@pytest.fixture
-def libraries(pool: asyncpg.Pool, tmp_path: Path) -> Iterator[Callable[[int], Library]]:
-    """Each with this quota, over one and the same folder."""
+@pytest_asyncio.fixture(params=["directory", "bucket"])
+async def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Shelf]:
+    """What media is kept in, from behind."""
+    if request.param == "directory":
+        yield DirectoryShelf(tmp_path)
+        return
+    server = BucketServer()
+    await server.start()
+    yield BucketShelf(server)
+    await server.stop()
+
+
+in_directory = pytest.mark.parametrize("shelf", ["directory"], indirect=True)
+in_bucket = pytest.mark.parametrize("shelf", ["bucket"], indirect=True)
+
+
+@pytest_asyncio.fixture
+async def libraries(pool: asyncpg.Pool, shelf: Shelf) -> AsyncIterator[Callable[[int], Library]]:
+    """Each with this quota, as several processes have it, over one and the same storage."""
     made: list[Library] = []
 
     def library(quota: int) -> Library:
-        made.append(Library(through_pool(pool), Directory(tmp_path), quota))
+        made.append(Library(through_pool(pool), storage(shelf), quota))
         return made[-1]
 
     yield library
     for one in made:
-        one.directory.close()
+        await one.storage.close()
 
 
 @pytest.fixture
@@ -64,12 +79,3 @@ async def uploads(library: Library, simulator: Any) -> AsyncIterator[Uploads]:
     uploads = Uploads(library, MediaService(simulator.url), Fetcher())
     yield uploads
     await uploads.close()
-
-
-def whole(tmp_path: Path) -> set[str]:
-    return {path.name for path in tmp_path.rglob("*") if path.is_file()}
-
-
-def age(path: Path, seconds: float) -> None:
-    then = time.time() - seconds
-    os.utime(path, (then, then))

@@ -7,7 +7,6 @@ import hashlib
 import os
 from collections.abc import AsyncIterator
 from ipaddress import ip_network
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -18,6 +17,7 @@ from aiohttp import web
 
 from tests.harness.wait import soon
 from tests.integration.media.conftest import CONTENT, TASKS, chunks
+from tests.integration.media.shelves import Shelf
 from warouter.cluster.role import Happened
 from warouter.flow.lanes import Entry
 from warouter.kinds import FAIL, HOLD, MEDIA, MESSAGE, kind_with
@@ -166,22 +166,14 @@ async def test_final_refusals_and_passing_trouble(library: Library, uploads: Upl
 
 
 async def test_media_whose_file_is_away_is_tried_again_while_its_row_is_there(
-    library: Library, uploads: Uploads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    library: Library, uploads: Uploads, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An unmounted volume fails no message; media that was deleted does."""
     monkeypatch.setattr(uploads_file, "FILE_PAUSES", (0.01, 0.01))
     media = await library.receive(chunks(CONTENT), "image/jpeg")
     at = Slot(uploads)
-    path = library.directory.path_of(media.id)
-    one_file = path.with_suffix(".away")
-    for hide, show in (
-        (lambda: path.rename(one_file), lambda: one_file.rename(path)),
-        (
-            lambda: (tmp_path / "shared").rename(tmp_path / "unmounted"),
-            lambda: (tmp_path / "unmounted").rename(tmp_path / "shared"),
-        ),
-    ):
-        hide()
+    for hide in (lambda: shelf.hide(media.id), shelf.take_away):
+        show = hide()
         message = at.push("1", str(media.id))
         at.pump()
         await soon(lambda: bool(at.answers))

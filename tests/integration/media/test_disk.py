@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import asyncpg
 import pytest
+import pytest_asyncio
 
 from tests.harness import disk
 from tests.harness.prepared import reachable_folder
@@ -28,11 +29,11 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         yield tmp_path / "media"
 
 
-@pytest.fixture
-def library(pool: asyncpg.Pool, folder: Path) -> Iterator[Library]:
-    library = Library(through_pool(pool), Directory(folder), 0)
-    yield library
-    library.directory.close()
+@pytest_asyncio.fixture
+async def library(pool: asyncpg.Pool, folder: Path) -> AsyncIterator[Library]:
+    directory = Directory(folder)
+    yield Library(through_pool(pool), directory, 0)
+    await directory.close()
 
 
 @disk.needs_mounts

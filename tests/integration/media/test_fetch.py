@@ -377,7 +377,7 @@ async def test_1_gib_without_a_length_is_cut_at_the_limit(sites: Sites, tmp_path
             await directory.stage(answer.chunks, 5 * MIB)
     assert sent < 64
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - high < 32 * 1024  # KiB
-    directory.close()
+    await directory.close()
 
 
 async def test_https_holds_the_name_of_the_link_to_its_certificate(sites: Sites) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,11 +16,12 @@ import msgspec
 import pytest
 
 from tests.harness.wait import PATIENCE, soon
-from tests.integration.media.conftest import CONTENT, TASKS, age, chunks, whole
+from tests.integration.media.conftest import CONTENT, TASKS, chunks, in_directory
+from tests.integration.media.shelves import DirectoryShelf, Shelf
 from warouter.app_settings import ApplicationSettings, GarbageCollector
 from warouter.config import Settings
 from warouter.errors import MediaAway, MediaFull
-from warouter.media import directory as directory_file
+from warouter.media import staging
 from warouter.media.cleaning import expire, sweep
 from warouter.media.directory import Directory
 from warouter.media.library import Library
@@ -30,7 +33,7 @@ Libraries = Callable[[int], Library]
 
 
 async def test_old_media_goes_with_row_and_file(
-    library: Library, pool: asyncpg.Pool, tmp_path: Path
+    library: Library, pool: asyncpg.Pool, shelf: Shelf
 ) -> None:
     old = [await library.receive(chunks(CONTENT), "image/jpeg") for _ in range(3)]
     new = await library.receive(chunks(CONTENT), "image/jpeg")
@@ -39,34 +42,38 @@ async def test_old_media_goes_with_row_and_file(
         [media.id for media in old],
     )
     assert await expire(library, 30) == 3
-    assert whole(tmp_path) == {str(new.id)}
+    assert shelf.whole() == {str(new.id)}
     assert await library.rows.total() == len(CONTENT)
     assert await expire(library, 30) == 0
 
 
-async def test_leftovers_go_and_what_is_in_use_stays(library: Library, tmp_path: Path) -> None:
+async def test_leftovers_go_and_what_is_in_use_stays(library: Library, shelf: Shelf) -> None:
     media = await library.receive(chunks(CONTENT), "image/jpeg")
-    orphan, young, unfinished = uuid4(), uuid4(), tmp_path / "partial" / "half"
-    foreign = tmp_path / "shared" / "somebody-elses.txt"
-    for path in (library.directory.path_of(orphan), unfinished, foreign):
-        path.write_bytes(b"x")
-        age(path, 7200)
-    library.directory.path_of(young).write_bytes(b"x")  # its row may be on its way
-    age(library.directory.path_of(media.id), 7200)
-    assert await sweep(library) == 2
-    assert whole(tmp_path) == {str(media.id), str(young), foreign.name}
+    orphan, young, foreign = str(uuid4()), str(uuid4()), "somebody-elses.txt"
+    for name in (orphan, foreign):
+        shelf.put(name, b"x", 7200)
+    shelf.put(young, b"x", 0)  # its row may be on its way
+    shelf.age(media.id, 7200)
+    left = 1
+    if isinstance(shelf, DirectoryShelf):
+        unfinished = shelf.path / "partial" / "half"
+        unfinished.write_bytes(b"x")
+        age(unfinished, 7200)
+        left = 2
+    assert await sweep(library) == left
+    assert shelf.whole() == {str(media.id), young, foreign}
 
 
 async def test_a_crash_between_file_and_row_leaves_an_orphan_that_is_swept(
-    library: Library, pool: asyncpg.Pool, tmp_path: Path
+    library: Library, pool: asyncpg.Pool, shelf: Shelf
 ) -> None:
     await pool.execute("alter table media add constraint none check (false) not valid")
     with pytest.raises(asyncpg.CheckViolationError):
         await library.receive(chunks(CONTENT), "image/jpeg")
-    (path,) = (tmp_path / "shared").iterdir()
-    age(path, 7200)
+    (name,) = shelf.whole()
+    shelf.age(name, 7200)
     assert await sweep(library) == 1
-    assert whole(tmp_path) == set()
+    assert shelf.whole() == set()
     assert await library.rows.total() == 0
 
 
@@ -75,10 +82,12 @@ async def test_a_directory_that_cannot_be_used(pool: asyncpg.Pool, tmp_path: Pat
     directory = Directory(tmp_path / "file")  # not a folder: nobody may write there, root neither
     with pytest.raises(MediaAway):
         await Library(through_pool(pool), directory, 0).receive(chunks(CONTENT), "image/jpeg")
-    directory.close()
+    with pytest.raises(MediaAway, match="Not a directory"):
+        await directory.check()
+    await directory.close()
 
 
-async def test_one_handle_is_one_media(library: Library, tmp_path: Path) -> None:
+async def test_one_handle_is_one_media(library: Library, shelf: Shelf) -> None:
     """Two owners, one after the other, may download the same."""
     found = await asyncio.gather(
         *(
@@ -87,20 +96,29 @@ async def test_one_handle_is_one_media(library: Library, tmp_path: Path) -> None
         )
     )
     assert len({media.id for media in found}) == 1
-    assert whole(tmp_path) == {str(found[0].id)}
+    assert shelf.whole() == {str(found[0].id)}
     assert await library.rows.total() == len(CONTENT)
 
 
-async def test_another_digest_is_refused(library: Library, tmp_path: Path) -> None:
+async def test_another_digest_is_refused(library: Library, shelf: Shelf) -> None:
     with pytest.raises(ValueError, match="SHA-256"):
         await library.receive(chunks(CONTENT), "image/jpeg", sha256=bytes(32))
-    assert whole(tmp_path) == set()
+    assert shelf.whole() == set()
 
 
 # ---------------------------------------------------------------- the quota
 
 
 KIB, MIB = 1 << 10, 1 << 20
+
+
+def age(path: Path, seconds: float) -> None:
+    then = time.time() - seconds
+    os.utime(path, (then, then))
+
+
+def whole(folder: Path) -> set[str]:
+    return {path.name for path in folder.rglob("*") if path.is_file()}
 
 
 def on_disk(folder: Path) -> int:
@@ -112,6 +130,7 @@ async def _anything(_library: Library) -> None:
     """The mutant: nobody counts what is being written."""
 
 
+@in_directory
 @pytest.mark.parametrize("mutant", [False, True], ids=["", "no_count_while_written"])
 async def test_an_upload_without_a_length_stays_below_the_quota_while_it_is_written(
     libraries: Libraries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mutant: bool
@@ -132,6 +151,7 @@ async def test_an_upload_without_a_length_stays_below_the_quota_while_it_is_writ
     await soon(lambda: whole(tmp_path) == set())
 
 
+@in_directory
 async def test_uploads_of_several_webapps_stay_below_the_quota_together(
     libraries: Libraries, tmp_path: Path
 ) -> None:
@@ -166,7 +186,7 @@ async def test_uploads_end_together_while_the_database_hangs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each has a deadline of its own from its asking on, and nothing is left of any."""
-    monkeypatch.setattr(directory_file, "_ADMIT_SECONDS", 0.2)
+    monkeypatch.setattr(staging, "_ADMIT_SECONDS", 0.2)
     directory = Directory(tmp_path)
     asked = 0
 
@@ -181,9 +201,10 @@ async def test_uploads_end_together_while_the_database_hangs(
     assert {type(result) for result in results} == {TimeoutError}
     assert asked < 10  # most have ended while they waited for the others
     await soon(lambda: whole(tmp_path) == set())
-    directory.close()
+    await directory.close()
 
 
+@in_directory
 async def test_what_a_dead_process_left_counts_until_it_is_cleaned_up(
     libraries: Libraries, tmp_path: Path
 ) -> None:
@@ -201,10 +222,12 @@ async def test_what_a_dead_process_left_counts_until_it_is_cleaned_up(
 
 @pytest.mark.parametrize("switched_on", [False, True])
 async def test_the_owner_of_slot_0_cleans_up_as_the_settings_say(
-    settings: Settings, pool: asyncpg.Pool, library: Library, tmp_path: Path, switched_on: bool
+    settings: Settings, pool: asyncpg.Pool, library: Library, shelf: Shelf, switched_on: bool
 ) -> None:
     """What stands for owner and receipts is not called."""
-    settings = msgspec.structs.replace(settings, media_dir=str(tmp_path))
+    fields = {field.encode_name: field.name for field in msgspec.structs.fields(Settings)}
+    chosen = {fields[name]: value for name, value in shelf.environment.items()}
+    settings = msgspec.structs.replace(settings, **chosen)
     app_settings = ApplicationSettings(garbagecollector_enable=GarbageCollector(media=switched_on))
     ownership: Any = SimpleNamespace(slots={0: None}, tasks=TASKS)
     receipts: Any = None
@@ -212,10 +235,8 @@ async def test_the_owner_of_slot_0_cleans_up_as_the_settings_say(
     work = MediaWork(settings, "test", lambda: app_settings, ownership, receipts, service)
     media = await library.receive(chunks(CONTENT), "image/jpeg")
     await pool.execute("update media set created_at = now() - interval '31 days'")
-    orphan = library.directory.path_of(uuid4())
-    orphan.write_bytes(b"x")
-    age(orphan, 7200)
+    shelf.put(str(uuid4()), b"x", 7200)
     await work._clean()
-    assert whole(tmp_path) == (set() if switched_on else {str(media.id)})
+    assert shelf.whole() == (set() if switched_on else {str(media.id)})
     assert (await library.find(media.id) is None) == switched_on
     await work.close()

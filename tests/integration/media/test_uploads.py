@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from tests.integration.media.conftest import CONTENT, USER, chunks
+from tests.integration.media.shelves import Shelf
 from warouter.errors import MediaRefused
 from warouter.media.fetch import Fetcher
 from warouter.media.library import Library
@@ -90,10 +91,11 @@ async def test_no_more_than_eight_move_bytes_at_a_time(
     assert peak == MOST_AT_ONCE
 
 
-async def test_a_damaged_file_is_not_brought(library: Library, uploads: Uploads) -> None:
+async def test_a_damaged_file_is_not_brought(
+    library: Library, uploads: Uploads, shelf: Shelf
+) -> None:
     media = await library.receive(chunks(CONTENT), "image/jpeg")
-    path = library.directory.path_of(media.id)
-    path.write_bytes(CONTENT[:-1] + b"?")
+    shelf.put(str(media.id), CONTENT[:-1] + b"?", 0.0)
     with pytest.raises(MediaRefused, match="damaged"):
         await uploads.handle(reference(media), 1, USER)
     with pytest.raises(MediaRefused, match="damaged"):  # remembered for a while
@@ -101,15 +103,14 @@ async def test_a_damaged_file_is_not_brought(library: Library, uploads: Uploads)
 
 
 async def test_a_file_that_shows_up_late_is_waited_for(
-    library: Library, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+    library: Library, uploads: Uploads, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(uploads_file, "FILE_PAUSES", (0.2,) * 20)
     media = await library.receive(chunks(CONTENT), "image/jpeg")
-    path = library.directory.path_of(media.id)
-    hidden = path.rename(path.with_suffix(".hidden"))
+    bring_back = shelf.hide(media.id)
     call = asyncio.ensure_future(uploads.handle(reference(media), 1, USER))
     await asyncio.sleep(0.1)
-    hidden.rename(path)
+    bring_back()
     assert await call
 
 

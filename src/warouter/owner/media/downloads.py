@@ -170,7 +170,7 @@ class Downloads(SlotListener):
         return Stored(str(media.id), self._file(media.id), link)
 
     def _file(self, media_id: UUID) -> str:
-        return str(self._library.directory.path_of(media_id))
+        return self._library.storage.where(media_id)
 
 
 class _Waiting:

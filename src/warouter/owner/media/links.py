@@ -16,11 +16,11 @@ from typing import Any
 from warouter.app_settings import MEDIA_PROVIDERS
 from warouter.errors import MediaRefused
 from warouter.media import types
-from warouter.media.directory import Staged
 from warouter.media.fetch import Fetcher, LinkFailed
 from warouter.media.library import Library
 from warouter.media.providers import Credentials, credentials, listed, origin_of
 from warouter.media.references import Reference
+from warouter.media.storage import Staged
 from warouter.media.turns import Source, Turn, Turns
 
 log = logging.getLogger(__name__)
@@ -72,16 +72,15 @@ class Links:
         self, reference: Reference, shown: Credentials | None, user: bytes
     ) -> tuple[Staged, str]:
         limit = types.LIMITS[reference.type]
-        directory = self._library.directory
         async with self._fetcher.open(reference.link, shown, user) as answer:
-            staged = await directory.stage(answer.chunks, limit)
+            staged = await self._library.storage.stage(answer.chunks, limit)
             try:
                 if not staged.size:
                     raise MediaRefused("the link's response is empty")
                 mime = types.of_link(reference.type, answer.mime, staged.head, answer.name)
                 types.check(mime, staged.head, staged.size, limit)
             except BaseException:
-                await directory.drop(staged)
+                await staged.drop()
                 raise
         self.fetched += 1
         return staged, mime

@@ -18,11 +18,11 @@ from uuid import UUID
 
 from warouter.errors import ApiError, MediaAway, MediaRefused, NotFound, WarouterError
 from warouter.media import types
-from warouter.media.directory import Damaged
 from warouter.media.fetch import Fetcher
 from warouter.media.library import Library
 from warouter.media.providers import CredentialsRefused
 from warouter.media.references import Reference
+from warouter.media.storage import Damaged
 from warouter.owner.media.links import Links
 from warouter.upstream.media import MediaService, ServiceRefused
 
@@ -166,16 +166,14 @@ class Uploads:
             except FileNotFoundError:
                 if pause is not None:
                     await asyncio.sleep(pause)
-        raise MediaAway(f"the file of media {reference.id} is not in the media directory")
+        raise MediaAway(f"the file of media {reference.id} is not in the media storage")
 
     async def _linked(self, reference: Reference, user: bytes) -> str:
         staged, mime = await self._links.fetch(reference, user)
-        directory = self._library.directory
         try:
-            content = directory.read(staged.path, staged.size, staged.sha256)
-            return await self._upload(content, mime, staged.size)
+            return await self._upload(staged.content(), mime, staged.size)
         finally:
-            await directory.drop(staged)
+            await staged.drop()
 
     async def _upload(self, content: AsyncIterator[bytes], mime: str, size: int) -> str:
         try:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from pathlib import Path
 
 from warouter.app_settings import ApplicationSettings
 from warouter.config import Settings, networks
 from warouter.media import cleaning
-from warouter.media.directory import Directory
+from warouter.media.choice import storage_of, try_out
 from warouter.media.fetch import Fetcher
 from warouter.media.library import Library
 from warouter.owner.media.attachments import Attachments
@@ -44,8 +43,8 @@ class MediaWork:
         self._app_settings = app_settings
         self._days = settings.retention_days
         rows, self._session = through_session(settings, application)
-        self._directory = Directory(Path(settings.media_dir))
-        self._library = Library(rows, self._directory, settings.media_quota)
+        self._storage = storage_of(settings)
+        self._library = Library(rows, self._storage, settings.media_quota)
         fetcher = Fetcher(
             allow_http=settings.media_allow_http, allow_private=networks(settings.allow_private)
         )
@@ -60,6 +59,10 @@ class MediaWork:
             ownership.tasks,
         )
 
+    async def try_out(self) -> None:
+        """ConfigError if the storage of media cannot be used as it is set."""
+        await try_out(self._storage)
+
     async def run(self) -> None:
         """Clean up now and then, if this coreapp is the one to do it: the owner of slot 0."""
         while True:
@@ -70,7 +73,7 @@ class MediaWork:
     async def close(self) -> None:
         await self._uploads.close()
         await self._session.close()
-        self._directory.close()
+        await self._storage.close()
 
     async def _clean(self) -> None:
         try:

@@ -1,0 +1,169 @@
+"""The media bucket: objects that all nodes share, under the names that the directory has too.
+
+    PREFIX/shared/ID    whole objects; they never change
+
+What comes in is gathered in a nameless file on this host and checked, and then put at once. So the
+bucket holds nothing unfinished, and what a process was writing ends with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from functools import partial
+from typing import IO
+from uuid import UUID, uuid4
+
+from warouter.errors import ConfigError
+from warouter.media.objects import Objects, Unusable
+from warouter.media.staging import CHUNK, Intake, Threads, Writing
+from warouter.media.storage import Admit, Damaged
+
+SHARED, PROBE = "shared", "probe"
+_MOST_PROBED = 1024
+
+
+class Bucket:
+    """``folder`` is where what comes in is gathered."""
+
+    def __init__(self, objects: Objects, folder: str) -> None:
+        self._objects = objects
+        self._folder = folder
+        self._threads = Threads(f"the folder {folder}")
+        self._intake = Intake(self._threads)
+        self._open: set[SpooledFile] = set()
+
+    def where(self, media_id: UUID) -> str:
+        return self._objects.where(f"{SHARED}/{media_id}")
+
+    async def stage(
+        self, chunks: AsyncIterator[bytes], most: int, admit: Admit | None = None
+    ) -> SpooledFile:
+        """Gather content in a file. ``unfinished`` is of this
+        process: what others gather is in no bucket yet.
+        """
+        return await self._intake.take(partial(SpooledFile, self), chunks, most, admit)
+
+    async def keep(self, spooled: SpooledFile, media_id: UUID) -> None:
+        name = f"{SHARED}/{media_id}"
+        await self._objects.put(name, spooled.size, spooled.md5, spooled.content)
+
+    async def content(self, media_id: UUID, size: int, sha256: bytes) -> AsyncIterator[bytes]:
+        stored, chunks = await self._objects.get(f"{SHARED}/{media_id}")
+        if stored != size:
+            raise Damaged(f"{self.where(media_id)} does not have {size} bytes")
+        digest = hashlib.sha256()
+        held = b""
+        async for chunk in chunks:
+            if held:
+                yield held
+            held = chunk
+            await self._threads.run(digest.update, chunk)
+        if digest.digest() != sha256:
+            raise Damaged(f"{self.where(media_id)} is not what was written")
+        if held:
+            yield held
+
+    async def remove(self, media_id: UUID) -> None:
+        await self._objects.delete(f"{SHARED}/{media_id}")
+
+    async def names(self, older_than: float, most: int) -> AsyncIterator[list[UUID]]:
+        async for batch in self._objects.list(SHARED, most):
+            found = []
+            for name, age in batch:
+                with suppress(ValueError):  # what somebody else has put there is left alone
+                    if age > older_than:
+                        found.append(UUID(name))
+            yield found
+
+    async def unfinished(self) -> int:
+        return sum(file.claimed for file in self._open)
+
+    async def leftovers(self, older_than: float) -> int:
+        """None: a nameless file ends with its process."""
+        return 0
+
+    async def check(self) -> None:
+        """What it writes has another name, and is no media for the clean-up."""
+        name = f"{PROBE}/{uuid4().hex}"
+        try:
+            async for _ in self._objects.list(PROBE, 1):
+                break
+            spooled = await self.stage(_once(b"probe"), _MOST_PROBED)
+            try:
+                await self._objects.put(name, spooled.size, spooled.md5, spooled.content)
+            finally:
+                await spooled.drop()
+            _size, chunks = await self._objects.get(name)
+            async for _ in chunks:
+                pass
+            await self._objects.delete(name)
+        except Unusable as error:
+            raise ConfigError(f"{str(error)[0].upper()}{str(error)[1:]}.") from error
+
+    async def close(self) -> None:
+        await self._objects.close()
+        self._threads.close()
+
+    # ---------------------------------------------------------------- of the files
+
+    def opened(self, file: SpooledFile) -> None:
+        self._open.add(file)
+
+    def closed(self, file: SpooledFile) -> None:
+        self._open.discard(file)
+
+    def nameless(self) -> IO[bytes]:
+        return tempfile.TemporaryFile(dir=self._folder)
+
+    async def part(self, file: SpooledFile, offset: int) -> bytes:
+        return await self._threads.run(os.pread, file.file.fileno(), CHUNK, offset)
+
+    async def closing(self, file: SpooledFile) -> None:
+        await self._threads.run(file.discard)
+
+
+class SpooledFile(Writing):
+    """A file without a name; the system removes it when it is closed, or its process ends."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        super().__init__(bucket.nameless())
+        self._bucket = bucket
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self.claimed = 0
+        bucket.opened(self)
+
+    @property
+    def md5(self) -> bytes:
+        return self._md5.digest()
+
+    def claim(self, size: int) -> None:
+        super().claim(size)
+        self.claimed = self.size + size
+
+    def write(self, block: bytes) -> None:
+        super().write(block)
+        self._md5.update(block)
+
+    def discard(self) -> None:
+        self._bucket.closed(self)
+        super().discard()
+
+    async def keep(self, media_id: UUID) -> None:
+        await self._bucket.keep(self, media_id)
+
+    async def drop(self) -> None:
+        await self._bucket.closing(self)
+
+    async def content(self) -> AsyncIterator[bytes]:
+        offset = 0
+        while chunk := await self._bucket.part(self, offset):
+            yield chunk
+            offset += len(chunk)
+
+
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    yield content

@@ -1,0 +1,170 @@
+"""Media in a bucket, through a cluster of real processes: in, out, large, and while S3 is away."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import signal
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from tests.cluster.conftest import ONE, Start
+from tests.harness.bucket import BUCKET, BucketServer
+from tests.harness.business import Business
+from tests.harness.facts import Facts
+from tests.harness.wait import soon
+from warouter.config import load
+from warouter.errors import CommandError
+from warouter.local.process import Process
+from warouter.media.choice import storage_of
+from warouter.media.cleaning import sweep
+from warouter.media.library import Library
+from warouter.store.media import MediaRows
+
+JPEG = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 300
+TO, OTHER = "491700000001", "491700000002"
+MIB = 1 << 20
+MORE = 40 * MIB
+SLOW = aiohttp.ClientTimeout(total=300)
+WAITING = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
+END_WAITING = WAITING.replace("count(*)", "pg_terminate_backend(pid)")
+PARKED = "select count(*) from parked_message"
+
+
+@pytest_asyncio.fixture
+async def server() -> AsyncIterator[BucketServer]:
+    server = BucketServer()
+    await server.start()
+    yield server
+    await server.stop()
+
+
+async def upload(business: Business, content: Any, mime: str = "image/jpeg") -> str:
+    headers = {**business.headers, "Content-Type": mime}
+    answer = await business.call("POST", "/v1/media", data=content, headers=headers)
+    media_id: str = answer["media"][0]["id"]
+    return media_id
+
+
+def memory(process: Process, what: str = "VmRSS") -> int:
+    """Bytes; ``VmHWM`` is the most since the last ``watched``."""
+    text = Path(f"/proc/{process.pid}/status").read_text()
+    found = re.search(rf"{what}:\s+(\d+) kB", text)
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+def watched(process: Process) -> int:
+    """Begin to note the peak anew; returns what is in use."""
+    Path(f"/proc/{process.pid}/clear_refs").write_text("5")
+    return memory(process)
+
+
+async def test_100_mb_cross_each_process_within_40_mib(start: Start, server: BucketServer) -> None:
+    cluster, business = await start(**ONE, environment=server.environment())
+    webapp = cluster.processes["webapp-1"]
+    coreapp = cluster.processes["coreapp-1"]
+    part, digest = bytes(range(256)) * 4096, hashlib.sha256()
+
+    async def content() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            digest.update(part)
+            yield part
+
+    await upload(business, JPEG)
+    before = watched(webapp)
+    headers = {**business.headers, "Content-Type": "application/pdf"}
+    url = f"{cluster.url}/v1/media"
+    async with business.http.post(url, data=content(), headers=headers, timeout=SLOW) as answer:
+        media = (await answer.json())["media"][0]["id"]
+    up = memory(webapp, "VmHWM") - before
+    assert len(server.objects[f"wa/media/shared/{media}"].content) == 100 * MIB
+    before, got = watched(webapp), hashlib.sha256()
+    async with business.http.get(
+        f"{url}/{media}", headers=business.headers, timeout=SLOW
+    ) as answer:
+        async for chunk in answer.content.iter_chunked(MIB):
+            got.update(chunk)
+    down = memory(webapp, "VmHWM") - before
+    assert got.digest() == digest.digest()
+    before = watched(coreapp)
+    sent = await business.message(TO, document={"id": media, "filename": "a.pdf"})
+    await business.called_back("read", sent)
+    out = memory(coreapp, "VmHWM") - before
+    print(f"100 MiB: up {up / MIB:.1f}, down {down / MIB:.1f}, out {out / MIB:.1f} MiB more")
+    assert max(up, down, out) < MORE
+
+
+async def test_in_and_out_and_while_the_bucket_is_away(start: Start, server: BucketServer) -> None:
+    cluster, business = await start(**ONE, environment=server.environment())
+    image = {"from": TO, "type": "image", "data": b64encode(JPEG).decode()}
+    (inbound,) = await business.come(image)
+    await business.until(lambda: inbound in business.receiver.messages)
+    picture = business.receiver.messages[inbound]["image"]
+    assert picture["file"] == f"s3://{BUCKET}/wa/media/shared/{picture['id']}"
+    assert server.objects[f"wa/media/shared/{picture['id']}"].content == JPEG
+    assert not (cluster.folder / "media").exists()
+    media = await upload(business, JPEG)
+    server.faults.away = True
+    late = await business.message(TO, image={"id": media})
+    behind = await business.message(TO, text={"body": "behind"})
+    other = await business.message(OTHER, text={"body": "t"})
+    headers = {**business.headers, "Content-Type": "image/jpeg"}
+    url = f"{cluster.url}/v1/media"
+    async with business.http.post(url, data=JPEG, headers=headers) as answer:
+        assert (answer.status, (await answer.json())["errors"][0]["code"]) == (503, 1005)
+        assert "Retry-After" in answer.headers
+    await business.called_back("read", other)
+    async with Facts(cluster) as facts:
+        await facts.until_some(PARKED)
+        assert await facts.connection.fetchval("select count(*) from media") == 2
+    server.faults.away = False
+    await business.called_back("read", late, behind)
+    async with business.http.get(f"{cluster.control_url}/record?ids=1") as answer:
+        assert (await answer.json())["ids"][TO] == [late, behind]
+    assert len(server.objects) == 2
+
+
+async def test_a_webapp_is_killed_between_object_and_row(
+    start: Start, server: BucketServer
+) -> None:
+    cluster, business = await start(**ONE, environment=server.environment())
+    kept = await upload(business, JPEG)
+    webapp = cluster.processes["webapp-1"]
+    async with Facts(cluster) as facts:
+        async with facts.connection.transaction():
+            await facts.connection.execute("lock table media in access exclusive mode")
+            call = asyncio.ensure_future(upload(business, JPEG))
+            await soon(lambda: len(server.objects) == 2)
+            webapp.kill(signal.SIGKILL)
+            with pytest.raises(Exception, match=r"(?i)disconnect|reset|refused|closed"):
+                await call
+            # The dead client's statement would still be done once it gets its lock.
+            await facts.connection.execute(END_WAITING)
+            await facts.until_none(WAITING)
+        rows = MediaRows(facts.connection.fetch)
+        library = Library(rows, storage_of(load(server.environment())), 0)
+        assert await facts.connection.fetchval("select count(*) from media") == 1
+        assert await sweep(library) == 0  # it may be on its way to its row
+        for key in server.objects:
+            server.age(key, 7200)
+        assert await sweep(library) == 1
+        await library.storage.close()
+    assert set(server.objects) == {f"wa/media/shared/{UUID(kept)}"}
+
+
+async def test_a_bucket_that_does_not_exist_ends_the_start(
+    start: Start, server: BucketServer
+) -> None:
+    given = server.environment()
+    server.name = "another"
+    with pytest.raises(CommandError, match=r"The media bucket .*: there is no such bucket"):
+        await start(**ONE, environment=given)
