@@ -29,6 +29,8 @@ def _existing(path: Path) -> Path:
 
 def _remedy(folder: Path) -> str:
     try:
+        if not folder.is_dir():
+            return "is not a directory: set another one"
         disk = os.statvfs(folder)
         if disk.f_flag & os.ST_RDONLY:
             return "is read-only: mount it writable (in a unit of systemd also ReadWritePaths=)"

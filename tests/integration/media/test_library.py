@@ -82,7 +82,7 @@ async def test_a_directory_that_cannot_be_used(pool: asyncpg.Pool, tmp_path: Pat
     directory = Directory(tmp_path / "file")  # not a folder: nobody may write there, root neither
     with pytest.raises(MediaAway):
         await Library(through_pool(pool), directory, 0).receive(chunks(CONTENT), "image/jpeg")
-    with pytest.raises(MediaAway, match="Not a directory"):
+    with pytest.raises(MediaAway, match="is not a directory"):
         await directory.check()
     await directory.close()
 
