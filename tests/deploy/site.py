@@ -60,10 +60,13 @@ INSTANCES = "var/lib/cloud/instances"
 class Site:
     """``machines`` are by number. ``facts`` are there after ``serve``."""
 
-    def __init__(self, folder: Path, package: Path, door: str = "native") -> None:
+    def __init__(
+        self, folder: Path, package: Path, door: str = "native", names: Sequence[str] = ()
+    ) -> None:
+        """``names``: of the database, besides HOST."""
         self.folder = folder
         self.authority = CA()
-        self.database = Database(folder, self.authority)
+        self.database = Database(folder, self.authority, names)
         self.door: Door = (
             CloudDoor(folder, self.authority) if door == "cloud" else NativeDoor(folder)
         )
@@ -156,11 +159,15 @@ class Site:
         """The number and the shards, once the first machines are installed."""
         await self.installed(*self.machines)
         self.password = await first_seed(self.settings, shards, "")
+        await self.register()
+        await self.in_service(*self.machines)
+        await ready_map(self.settings, SERVICE_SECONDS)
+
+    async def register(self) -> None:
+        """The number, and what the suite looks at the database by; the schema is there."""
         await self.door.register(self.database.variables)
         self.facts = await self._stack.enter_async_context(Facts(self))  # type: ignore[arg-type]
         await audit.install(self.facts.connection)
-        await self.in_service(*self.machines)
-        await ready_map(self.settings, SERVICE_SECONDS)
 
     async def incarnations(self, number: int) -> set[UUID]:
         """The coreapps that this machine has registered."""
@@ -230,13 +237,15 @@ class Site:
 
 
 @asynccontextmanager
-async def opened(package: Path, door: str = "native") -> AsyncIterator[Site]:
+async def opened(
+    package: Path, door: str = "native", names: Sequence[str] = ()
+) -> AsyncIterator[Site]:
     """A site without machines, in the suite's network; everything ends with it."""
     async with AsyncExitStack() as stack:
         folder = prepared.reachable_folder()
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         stack.callback(nothing_refused, folder)
-        site = Site(folder, package, door)
+        site = Site(folder, package, door, names)
         await site._open(stack)
         yield site
 
