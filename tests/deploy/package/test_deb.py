@@ -122,11 +122,7 @@ def test_it_does_not_take_the_place_of_an_installation_by_hand(root: Root, deb: 
 def test_packing_twice_gives_the_same_bytes(deb: Path, tmp_path: Path) -> None:
     (tmp_path / "wheelhouse-cp313").symlink_to(DIST / "wheelhouse-cp313")
     subprocess.run(["deploy/package/pack.sh", ".", tmp_path], cwd=SOURCE, check=True)
-    for name in (
-        deb.name,
-        f"warouter-{__version__}.x86_64.rpm",
-        f"warouter-{__version__}.cdx.json",
-    ):
+    for name in (deb.name, f"warouter-{__version__}.x86_64.rpm", f"warouter-{__version__}.cdx.json"):
         assert digest(tmp_path / name) == digest(DIST / name), name
 
 
@@ -141,9 +137,7 @@ def former(deb: Path, root: Root, folder: Path) -> str:
     example.write_text(example.read_text() + "# of the version before\n")
     made = f"warouter_{FORMER}_amd64.deb"
     build = ["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build", tree]
-    subprocess.run(
-        [*build, root.file(f"/tmp/{made}")], check=True, env={**os.environ, "LC_ALL": "C"}
-    )
+    subprocess.run([*build, root.file(f"/tmp/{made}")], check=True, env={**os.environ, "LC_ALL": "C"})
     return made
 
 
