@@ -167,7 +167,7 @@ class Site:
         """The number, and what the suite looks at the database by; the schema is there."""
         await self.door.register(self.database.variables)
         self.facts = await self._stack.enter_async_context(Facts(self))  # type: ignore[arg-type]
-        await audit.install(self.facts.connection)
+        await self._watched()
 
     async def incarnations(self, number: int) -> set[UUID]:
         """The coreapps that this machine has registered."""
@@ -186,6 +186,15 @@ class Site:
         await self.facts.until(lambda m: all(s.owner not in (None, *incarnations) for s in m.slots))
 
     # inside
+
+    async def _watched(self) -> None:
+        """The witnesses of the campaign belong to the owner of the schema: what is another's would
+        be in the way of the next machine that brings the roles up to date.
+        """
+        connection = self.facts.connection
+        await connection.execute("set role warouter_owner")
+        await audit.install(connection)
+        await connection.execute("reset role")
 
     async def _active(self, machine: Machine, wanted: Sequence[str]) -> None:
         async def active() -> bool:
