@@ -11,8 +11,7 @@ from tests.deploy.measured import TABLE
 from tests.deploy.site import Site
 from tests.deploy.traffic import lived_through
 
-OFF_SECONDS = 0.5  # promised at a handover with the native door
-ROOM_SECONDS = (
+HOLD_SECONDS = 10.0  # WAROUTER_HOLD, for which requests are held; what a move takes is printed
     2.0  # for a machine that stands still: the figure is printed, this only fails a fault
 )
 
