@@ -28,7 +28,13 @@ gather() {
 	ln -s "$source" source
 	install -D -m 644 -t doc "$source"/docs/*.md "$source/README.md" "$source/CHANGELOG.md"
 	install -m 644 "$source/LICENSE" doc/copyright
-	find doc -exec touch --date="@$SOURCE_DATE_EPOCH" {} +
+	mkdir aws units
+	cp "$source"/deploy/systemd/*.service units
+	if test -d "$source/deploy/aws"; then # an older tree has none
+		cp "$source"/deploy/aws/*.service units
+		cp "$source/deploy/aws/instance.py" aws
+	fi
+	find doc aws units -exec touch --date="@$SOURCE_DATE_EPOCH" {} +
 	cp "$here"/p*inst.sh "$here"/p*rm.sh .
 }
 
