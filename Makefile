@@ -29,7 +29,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup packages docs demo apt test test-second check lint fuzz bench bench-e2e bench-wide size lock clean
-.PHONY: test-machines test-package test-aws
+.PHONY: test-machines test-aws test-package
 .PHONY: bench-cloud bench-docs bench-idle bench-peers test-large test-outside test-trust sanitize
 .PHONY: upgrade chaos-short chaos chaos-mutants chaos-clocks chaos-calm chaos-power simulate
 

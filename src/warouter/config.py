@@ -212,7 +212,12 @@ def load(environ: Mapping[str, str]) -> Settings:
         settings = msgspec.convert(given, Settings, strict=False)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$.")
-        raise ConfigError(f"{where.rstrip('`') or 'The environment'}: {what}.") from error
+        name = where.rstrip("`")
+        # No secret is of a type that can be wrong.
+        value = f", and it is {given[name]!r}" if name in given else ""
+        raise ConfigError(
+            f"{name or 'The environment'}: {what}{value}: correct it, or unset it for its default."
+        ) from error
     if settings.db_engine.upper() != "PGSQL":
         raise ConfigError(
             f"WA_DB_ENGINE is {settings.db_engine!r}; warouter runs on PostgreSQL only:"

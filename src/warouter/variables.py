@@ -168,8 +168,8 @@ class Variables(msgspec.Struct, frozen=True, kw_only=True):
         "COREAPP_HOSTNAME",
         "127.0.0.1",
         "The address or name of this host at which coreapps listen for links *and* webapps reach"
-        " them, so never `0.0.0.0`; links run in mutual TLS unless it is loopback. `auto` is the"
-        " host's IPv4 address on the route to the database (see [Notes](#notes)).",
+        " them, so never `0.0.0.0`, or `auto`, the host's IPv4 address on the route to the database"
+        " (see [Notes](#notes)); links run in mutual TLS unless it is loopback.",
     )
     coreapp_ports: str = ADDRESSES.variable(
         "COREAPP_EXTERNAL_PORTS",

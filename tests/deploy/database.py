@@ -58,10 +58,12 @@ class Database:
             await admin.execute(f"grant {_LENT} to {ADMIN} with admin option")
         finally:
             await admin.close()
-        self._front = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", _FRONT, str(self._socket), str(self._pair)),
-            stdout=asyncio.subprocess.PIPE,
-        )
+        with self._pair.with_name("front.log").open("ab") as said:
+            self._front = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", _FRONT, str(self._socket), str(self._pair)),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=said,
+            )
         assert self._front.stdout is not None
         assert await self._front.stdout.readline() == b"serves\n"
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import subprocess
 import sys
 
+import asyncpg
 import pytest
 
 from tests.harness.shell import command, printed
@@ -86,3 +88,56 @@ async def test_migrate_says_what_it_did(postgres: Postgres) -> None:
         f"applied {m.name}" for m in migrations()
     ]
     assert await printed(None, "migrate", **environ) == "up to date\n"
+
+
+@pytest.mark.parametrize("command_of", ["webapp", "coreapp", "master", "migrate", "status"])
+async def test_a_login_without_a_right_is_one_sentence(
+    postgres: Postgres, settings: Settings, pool: asyncpg.Pool, command_of: str
+) -> None:
+    login = f"stranger_{command_of}"
+    await pool.execute(f"create role {login} login")
+    try:
+        environ = postgres.settings(settings.database) | {"WA_DB_USERNAME": login}
+        environ |= {"WAROUTER_NO_TLS": "1", "WAROUTER_DB_SCHEMA": settings.db_schema}
+        environ |= {"WEBAPP_EXTERNAL_PORTS": "0", "COREAPP_EXTERNAL_PORTS": "0"}
+        done = await asyncio.to_thread(run, command_of, **environ)
+    finally:
+        await pool.execute(f"drop role {login}")
+    (said,) = done.stderr.splitlines()
+    assert done.returncode == 1
+    if command_of == "migrate":
+        assert f"{login} has no right to use schema" in said
+        assert said.endswith("as a superuser, or as who owns it.")
+    else:
+        assert f"(login {login} has no right to use the schema)" in said
+        assert "give this command or process the login that is meant for it" in said
+
+
+def test_a_wrong_value_is_shown_with_what_to_do() -> None:
+    for role in ("webapp", "coreapp", "master", "migrate"):
+        done = run(role, WA_DB_HOSTNAME="127.0.0.1", WAROUTER_BEAT="soon")
+        assert done.returncode == 2
+        assert done.stderr == (
+            "Error: WAROUTER_BEAT: Expected `float`, got `str`, and it is 'soon': correct it, or"
+            " unset it for its default.\n"
+        )
+
+
+@pytest.mark.parametrize("role", ["webapp", "coreapp", "master", "migrate"])
+def test_a_database_that_cannot_be_reached(role: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+    done = run(role, WA_DB_HOSTNAME="127.0.0.1", WA_DB_PORT=port)
+    (said,) = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert f"PostgreSQL at 127.0.0.1:{port}" in said
+    assert "check WA_DB_" in said
+
+
+def test_an_address_that_auto_cannot_find() -> None:
+    for role in ("webapp", "coreapp"):
+        name = f"{role.upper()}_HOSTNAME"
+        done = run(role, **{"WA_DB_HOSTNAME": "nowhere.invalid", name: "auto"})
+        (said,) = done.stderr.splitlines()
+        assert done.returncode == 1
+        assert said.startswith(f"Error: {name} is auto, and no host of WA_DB_HOSTNAME tells")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 
 import pytest
 
@@ -72,3 +74,17 @@ def test_an_outage_is_news_when_it_begins_and_when_it_ends() -> None:
     assert [outage.ends() for _ in range(2)] == [True, False]
     assert not outage.lasts
     assert outage.begins()
+
+
+def test_a_log_that_cannot_be_written_ends_no_process() -> None:
+    """Its disk may be full: /dev/full answers each write with ENOSPC."""
+    code = (
+        "import logging; from warouter import log; log.setup('INFO')\n"
+        "for _ in range(1000): logging.getLogger('x').warning('event', extra={'a': 'b' * 100})\n"
+        "print('on')"
+    )
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=full, text=True
+        )
+    assert (done.returncode, done.stdout) == (0, "on\n")

@@ -19,7 +19,7 @@ from warouter.check.postgres_version import described
 from warouter.config import Settings, load
 from warouter.errors import CommandError
 from warouter.local import cloud, ports
-from warouter.local.container import EVERYWHERE, HERE, reap
+from warouter.local.container import EVERYWHERE, HERE, Orphans
 from warouter.local.counts import coreapps_for
 from warouter.local.description import read_description, take_folder, write_description
 from warouter.local.environment import (
@@ -139,6 +139,7 @@ class Cluster:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until told to stop: restart what dies, and keep cluster.json up to date."""
+        orphans = Orphans()
         asking = background.begin(self._ask_for_number(), self._no_number)
         try:
             while not stop.is_set():
@@ -146,7 +147,7 @@ class Cluster:
                 await wait_for(stop, LOOK_SECONDS)
                 await self._revive_postgres()
                 if os.getpid() == 1:
-                    reap(self._own())
+                    orphans.look(self._own())
         finally:
             asking.cancel()
 

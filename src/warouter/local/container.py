@@ -20,16 +20,23 @@ def listen_address(told: str) -> str:
     return told or (EVERYWHERE if inside() else HERE)
 
 
-def reap(own: Collection[int | None]) -> list[int]:
-    """Take the exit codes of orphans, which process 1 inherits; they would stay as zombies.
+class Orphans:
+    """What process 1 inherits: somebody must take their exit codes, or they stay as zombies."""
 
-    ``own`` are pids of children that somebody else waits for. Returns the pids of the others.
-    """
-    gone = []
-    while (ended := _ended()) is not None and ended not in own:
-        os.waitpid(ended, os.WNOHANG)
-        gone.append(ended)
-    return gone
+    def __init__(self) -> None:
+        self._seen: int | None = None
+
+    def look(self, own: Collection[int | None]) -> int | None:
+        """Bury one, whose pid is returned; ``own`` are children that somebody else waits for.
+
+        Only what the look before has seen too: one that is just being started is nobody's yet.
+        """
+        before, self._seen = self._seen, _ended()
+        if self._seen is None or self._seen in own or self._seen != before:
+            return None
+        os.waitpid(self._seen, os.WNOHANG)
+        self._seen = _ended()
+        return before
 
 
 def _ended() -> int | None:

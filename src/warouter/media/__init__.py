@@ -12,5 +12,6 @@ when a message that names them has its turn (``owner.media``).
     providers    credentials for such links, and where these may go
     turns        whose link is fetched next
     inbound      media of inbound messages in the v1 form
+    usable       whether the folder can be written, looked at as a process starts
     cleaning     what is old, lost or unfinished
 """

@@ -13,15 +13,18 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from functools import partial
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import asyncpg
 import uvloop
 
 from warouter import __version__, log
+from warouter.background import begin
 from warouter.cluster.shardmap import SIMULATOR
 from warouter.config import Settings
 from warouter.errors import CommandError, lacking
+from warouter.media.usable import trouble
 from warouter.net.answering import answering
 from warouter.net.health import Health
 from warouter.secret import world_readable
@@ -36,6 +39,7 @@ logger = logging.getLogger(__name__)
 
 GC_ALLOCATIONS = 20_000
 MOST_FILES = 65_536
+WITH_MEDIA = ("webapp", "coreapp")
 
 
 # Seconds of CLOCK_BOOTTIME, which goes on while the machine is suspended. It is asked some twenty
@@ -132,11 +136,27 @@ async def check_database(settings: Settings, identity: Identity) -> bool:
         found = await database.settings_found(connection, list(server_settings.WARNED))
         for sentence in server_settings.dangers(found):
             logger.warning("unsafe database setting found", extra={"reason": sentence})
+        if identity.role in WITH_MEDIA:
+            begin(look_at_media(settings), _not_looked_at)
         return await heard_of_the_cloud(connection)
     except asyncpg.InsufficientPrivilegeError as error:
         raise CommandError(lacking(f"login {settings.db_username}: {error}")) from error
     finally:
         await database.close_politely(connection)
+
+
+async def look_at_media(settings: Settings) -> None:
+    """Say now, and not at the first upload, that the media directory cannot be written.
+
+    To be run beside the start: a volume that hangs must not hold it up.
+    """
+    sentence = await asyncio.to_thread(trouble, Path(settings.media_dir))
+    if sentence:
+        logger.warning("media directory check failed", extra={"reason": sentence})
+
+
+def _not_looked_at(error: Exception) -> None:
+    logger.warning("media directory check failed", extra={"reason": repr(error)})
 
 
 async def _check_login(connection: database.Connection, role: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import signal
@@ -15,7 +16,7 @@ import pytest_asyncio
 from tests.deploy.installed import units
 from tests.deploy.measured import TABLE
 from tests.deploy.needs import unless
-from tests.deploy.site import Site, opened
+from tests.deploy.site import LOOK_SECONDS, Site, opened
 from tests.deploy.traffic import business_of, lived_through
 from tests.harness.wait import soon
 from warouter.errors import CommandError
@@ -46,6 +47,7 @@ async def site(package: Path) -> AsyncIterator[Site]:
 
 async def shown(site: Site, unit: str, *names: str) -> list[str]:
     """Properties of a unit, in the order of their names here."""
+    await asyncio.sleep(LOOK_SECONDS)  # asked for again and again
     command = ("systemctl", "show", unit, f"--property={','.join(names)}")
     said = await site.machines[2].arun(*command)
     found = dict(line.split("=", 1) for line in said.splitlines())
@@ -92,7 +94,7 @@ async def test_each_kind_has_its_login_by_a_credential_and_links_run_in_tls(site
     machine = site.machines[2]
     place = f"/run/credentials/{UNITS[0]}.service/db-password"
     assert await machine.arun("cat", place) == site.database.passwords["coreapp"]
-    assert await machine.arun("stat", "--format=%U %a", place) == "warouter 440\n"
+    assert await machine.arun("stat", "--format=%U %a", place) == "root 440\n"
     environment = await machine.arun("cat", f"/proc/{await pid_of(site, UNITS[0])}/environ")
     assert site.database.passwords["coreapp"] not in environment
     rows = await site.facts.connection.fetch(
@@ -173,7 +175,7 @@ async def test_media_stay_whether_the_account_is_there_or_drawn(site: Site) -> N
         for ids, command in ((ACCOUNT, "true"), (DYNAMIC, "userdel warouter")):
             await machine.arun("systemctl", "stop", *UNITS)
             await machine.arun("sh", "-c", command)
-            await machine.arun("systemctl", "start", *UNITS)
+            await machine.arun("systemctl", "start", "--no-block", *UNITS)
             await site.in_service(2)
             for unit in UNITS:
                 assert int((await status_of(site, unit))["Uid"].split()[0]) in ids
