@@ -105,6 +105,9 @@ async def fleet(
                 await soon(lambda: account.has("enterprise", "Template"))
                 await asyncio.gather(*(found.launch(1) for _ in range(MACHINES)))
                 await site.installed(*site.machines)
+                for machine in site.machines.values():
+                    log = await machine.arun("cat", BOOT_LOG)
+                    assert "healthy: " in log, log
                 await site.register()
                 await site.in_service(*site.machines)
                 said = outputs(await account.until("enterprise", "CREATE_COMPLETE"))
