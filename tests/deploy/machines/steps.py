@@ -12,8 +12,6 @@ from tests.deploy.site import Site
 from tests.deploy.traffic import lived_through
 
 HOLD_SECONDS = 10.0  # WAROUTER_HOLD, for which requests are held; what a move takes is printed
-    2.0  # for a machine that stands still: the figure is printed, this only fails a fault
-)
 
 
 async def powered_off(site: Site, number: int) -> float:
