@@ -19,6 +19,8 @@ from warouter.flow.pairs import PAIR_SECONDS
 RATE = 40.0  # messages/s
 BEFORE, AFTER = 60, 120  # messages that are accepted before a step, and after it
 PATIENCE_SECONDS = 15.0  # of a client: longer than WAROUTER_HOLD
+# A webapp that stops closes what has been idle for a second, and both may be late.
+IDLE_SECONDS = 0.2
 DOUBTS = "select count(*) from doubt_log"
 CUSTOMER, PULSE_SECONDS = "491580000000", 0.5
 PLANNED = {"unowned", "handover", "renew"}
@@ -56,6 +58,7 @@ async def business_of(site: Site) -> AsyncIterator[Business]:
         rate=RATE,
         tls=site.tls,
         patience=PATIENCE_SECONDS,
+        idle=IDLE_SECONDS,
     )
     business.urls = site.urls  # those in service at each request
     async with business:
