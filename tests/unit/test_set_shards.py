@@ -10,6 +10,8 @@ from types import ModuleType
 import pytest
 
 from tests.harness.inlined import FUNCTION, TEMPLATE, template
+from warouter.api.context import Health, NodeState
+from warouter.api.monitoring.health import _shown
 
 SIZE = {"Machines": "3", "Each": "4"}
 
@@ -119,6 +121,26 @@ def test_a_refusal_has_the_words_of_the_api(monkeypatch):
     api = Api([9], 400, {"errors": [{"details": "the pin is wrong"}]})
     with pytest.raises(RuntimeError, match="8 shards were refused with 400: the pin is wrong"):
         _carried_out(monkeypatch, api, (8, 9, True))
+
+
+def test_spares_live_and_dead_coreapps_do_not(monkeypatch):
+    health = Health(
+        [
+            NodeState("a:coreapp-1", "connected", "coreapp"),
+            NodeState("a:coreapp-2", "disconnected", "coreapp"),
+            NodeState("b:coreapp-1", "disconnected", "coreapp", "the node does not answer"),
+            NodeState(
+                "b:coreapp-2", "disconnected", "coreapp", "the number is stopped by code 190"
+            ),
+            NodeState("a:master-1", "disconnected", "secondary_master"),
+        ],
+        [],
+        None,
+    )
+    shown = {"health": {state.name: _shown(state) for state in health.nodes}}
+    api = shards.Api({"Host": "balancer", "Name": "api"}, 0.0)
+    monkeypatch.setattr(api, "must", lambda method, path: shown)
+    assert api.coreapps() == 3
 
 
 class Context:

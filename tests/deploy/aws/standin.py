@@ -41,7 +41,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Says nothing."""
 
     def do_GET(self) -> None:
-        node = {"role": "coreapp", "gateway_status": "connected"}
+        node = {"role": "coreapp", "gateway_status": "disconnected"}
         self._answer(200, {"health": {f"c{n}": node for n in range(self.cluster.coreapps)}})
 
     def do_POST(self) -> None:
