@@ -48,7 +48,7 @@ apt: ## install Debian's packages that the tests want and this machine lacks (as
 setup: $(VENV)/installed ## make .venv with the locked packages and the project, editable
 
 packages: setup $(VENV)-tools/installed ## sdist, wheels, .deb, .rpm, SBOM into dist/ (SOURCE=tree DIST=folder)
-	@PATH="$(abspath $(VENV)-tools/bin):$(abspath $(BIN)):$$PATH" deploy/package/build.sh \
+	@$(with_tools) deploy/package/build.sh \
 		$(or $(SOURCE),.) $(or $(DIST),dist) $(BIN)/python python3.12 python3.14
 
 docs: setup ## write what of docs/operations.md and docs/errors.md is made from the code
@@ -88,7 +88,7 @@ test-trust: setup $(VENV)-test/installed ## trust: what is longer than `make tes
 		--durations=5 --durations-min=5 tests/trust $(TRUST)
 
 test-package: packages ## install what `make packages` makes where there is no compiler, and run the demo
-	@$(call alone,tests/deploy/package $(PACKAGE),bare)
+	@$(with_tools) $(call alone,tests/deploy/package $(PACKAGE),bare)
 
 test-machines: setup $(VENV)-tools/installed dist/made $(FORMER)/made ## boot machines with the shipped units and package (MACHINES="-k power")
 	@$(call alone,tests/deploy/machines $(MACHINES),machine)
@@ -241,6 +241,8 @@ $(FORMER)/made: | setup $(VENV)-tools/installed
 		git archive $(FORMER_COMMIT) | tar -x -C $(FORMER)/source && \
 		$(MAKE) --no-print-directory packages SOURCE=$(FORMER)/source DIST=$(FORMER); fi
 	@touch $@
+
+with_tools = export PATH="$(abspath $(VENV)-tools/bin):$(abspath $(BIN)):$$PATH";
 
 # Runs a suite of tests/deploy ($1) where its networks, mounts and processes end with it; before, it
 # makes the Debians ($2) that the suite wants.

@@ -20,12 +20,16 @@ wheel() {
 
 # Every wheel that Debian's Python needs, with those of the extras: nothing else is downloaded later.
 wheelhouse() {
-	local lock=$source/deploy/extras.lock house=$dist/wheelhouse-cp313
-	test -e "$lock" || lock=$here/../extras.lock # of a tree that is older than that file
+	local house=$dist/wheelhouse-cp313 locks=("$source/deploy/extras.lock")
+	if ! test -e "${locks[0]}"; then # a tree that is older than this file
+		locks=("$source/deploy/requirements.lock" "$here/../extras.lock")
+	fi
 	rm -rf "$house" && mkdir "$house"
 	uv venv --quiet --python "$DEBIAN_PYTHON" "$work/debian"
-	python -m pip --python "$work/debian/bin/python" download --quiet --require-hashes --no-deps \
-		--only-binary :all: --dest "$house" --requirement "$lock"
+	for lock in "${locks[@]}"; do
+		python -m pip --python "$work/debian/bin/python" download --quiet --require-hashes --no-deps \
+			--only-binary :all: --dest "$house" --requirement "$lock"
+	done
 	cp "$dist/warouter-$VERSION"-cp313-*.whl "$house"
 }
 

@@ -15,6 +15,7 @@ stage() {
 	fill "$1" --require-hashes --requirement "$source/deploy/requirements.lock"
 	fill "$1" --no-deps "warouter==$VERSION"
 	find "$1/bin" -type f ! -name warouter -delete
+	rm -f "$1/.lock" # uv's, which everybody may write
 	sed -i "1s|.*|#!$final/bin/python|" "$1/bin/warouter"
 	sed -i "s|$1|$final|" "$1/pyvenv.cfg"
 	find "$1" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +

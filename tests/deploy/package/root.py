@@ -1,8 +1,7 @@
-"""A fresh Debian to install into: an overlay above a rootfs, entered by chroot. It has no compiler."""
+"""A fresh Debian without a compiler to install into: an overlay in memory, entered by chroot."""
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Set
 from pathlib import Path
@@ -19,9 +18,10 @@ class Root:
     def __init__(self, rootfs: Path, folder: Path, dist: Path) -> None:
         self.path = folder / "root"
         self._folder = folder
-        self._mounted: list[Path] = []
+        folder.mkdir(parents=True)
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(folder)], check=True)
         for part in ("upper", "work", "root"):
-            (folder / part).mkdir(parents=True)
+            (folder / part).mkdir()
         options = f"lowerdir={rootfs},upperdir={folder}/upper,workdir={folder}/work"
         self._mount("", "-t", "overlay", "overlay", "-o", options)
         self._mount("proc", "-t", "proc", "proc")
@@ -62,13 +62,11 @@ class Root:
         return set(done.stdout.splitlines())
 
     def remove(self) -> None:
-        for place in reversed(self._mounted):
-            subprocess.run(["umount", "--lazy", "--recursive", str(place)], check=True)
-        shutil.rmtree(self._folder)
+        """What was written there, it forgets: all of it was memory."""
+        subprocess.run(["umount", "--lazy", "--recursive", str(self._folder)], check=True)
 
     def _mount(self, place: str, *words: str) -> None:
         target = self.path / place
         subprocess.run(["mount", *words, str(target)], check=True)
-        self._mounted.append(target)
         if words[0] == "--rbind":
             subprocess.run(["mount", "--make-rslave", str(target)], check=True)

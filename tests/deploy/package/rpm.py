@@ -46,7 +46,10 @@ def _header(data: bytes, start: int) -> tuple[dict[int, list], int]:
     for index in range(count):
         tag, kind, offset, amount = struct.unpack_from(">4I", data, start + 16 + 16 * index)
         if kind in _FORMATS:
-            tags[tag] = list(struct.unpack_from(_FORMATS[kind].format(amount), data, store + offset))
+            tags[tag] = list(
+                struct.unpack_from(_FORMATS[kind].format(amount), data, store + offset)
+            )
         elif kind in (6, 8, 9):  # texts, each ended by a zero
-            tags[tag] = data[store + offset : store + size].decode().split("\0", amount)[:amount]
+            texts = data[store + offset : store + size].split(b"\0", amount)[:amount]
+            tags[tag] = [text.decode() for text in texts]
     return tags, store + size

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.needs import unless
-from tests.deploy.package.conftest import DIST
+from tests.deploy.package.conftest import DIST, NEEDED, PACKED
 from tests.deploy.package.root import USER, Root
 from warouter import __version__
 from warouter.errors import CommandError
 
-pytestmark = unless("mmdebstrap", "ip")
+pytestmark = [NEEDED, PACKED]
 
 SOURCE = Path(__file__).parents[3]
 FORMER = "0.1.99"
@@ -30,37 +29,36 @@ print(warouter.api.sealed.__file__)
 """
 
 
-def test_it_brings_the_program_units_account_and_documents(root: Root, deb: Path) -> None:
-    root.run("dpkg", "--install", f"/dist/{deb.name}")
-
-    said = root.run("warouter", "--version", user=USER)
+def test_it_brings_the_program_units_account_and_documents(installed: Root) -> None:
+    said = installed.run("warouter", "--version", user=USER)
     assert said.split()[-1] == __version__
-    assert root.run("/opt/warouter/bin/warouter", "--version", user=USER) == said
-    assert root.run("sh", "-c", "id -u warouter; id -g warouter") == "990\n990\n"
+    assert installed.run("/opt/warouter/bin/warouter", "--version", user=USER) == said
+    assert installed.run("sh", "-c", "id -u warouter; id -g warouter") == "990\n990\n"
     for unit in (SOURCE / "deploy" / "systemd").glob("*.service"):
-        installed = root.file(f"/usr/lib/systemd/system/{unit.name}")
-        assert installed.read_bytes() == unit.read_bytes()
-        assert installed.stat().st_mode & 0o777 == 0o644
-    env = root.file(ENV).stat()
+        placed = installed.file(f"/usr/lib/systemd/system/{unit.name}")
+        assert placed.read_bytes() == unit.read_bytes()
+        assert placed.stat().st_mode & 0o777 == 0o644
+    env = installed.file(ENV).stat()
     assert (env.st_mode & 0o777, env.st_uid) == (0o600, 0)
-    secrets = root.file("/etc/warouter/secrets").stat()
+    secrets = installed.file("/etc/warouter/secrets").stat()
     assert (secrets.st_mode & 0o777, secrets.st_uid, secrets.st_gid) == (0o750, 0, 990)
-    assert root.file("/usr/share/doc/warouter/operations.md").exists()
-    assert root.file("/usr/share/warouter/monitoring/warouter.rules.yml").exists()
-    assert root.file("/usr/share/warouter/credentials/coreapp.conf").exists()
+    assert installed.file("/usr/share/doc/warouter/operations.md").exists()
+    assert installed.file("/usr/share/warouter/monitoring/warouter.rules.yml").exists()
+    assert installed.file("/usr/share/warouter/credentials/coreapp.conf").exists()
 
 
-def test_what_it_brings_is_compiled_and_belongs_to_root(root: Root, deb: Path) -> None:
-    root.run("dpkg", "--install", f"/dist/{deb.name}")
-    before = root.files()
+def test_what_it_brings_is_compiled_and_belongs_to_root(installed: Root) -> None:
+    before = installed.files()
 
-    root.run("/opt/warouter/bin/warouter", "demo", "--help")
-    assert root.files() == before, "root had to compile something"
-    assert root.run("dpkg", "--verify", "warouter") == ""
+    installed.run("/opt/warouter/bin/warouter", "demo", "--help")
+    assert installed.files() == before, "root had to compile something"
+    assert installed.run("dpkg", "--verify", "warouter") == ""
     writable = ["find", "/usr/lib/warouter", "!", "-type", "l", "-perm", "/022"]
-    assert root.run(*writable, "-o", "!", "-user", "root") == ""
-    assert root.run("head", "-n1", "/opt/warouter/bin/warouter").startswith("#!/usr/lib/warouter/")
-    config = root.file(f"/usr/lib/warouter/{__version__}/pyvenv.cfg").read_text()
+    assert installed.run(*writable, "-o", "!", "-user", "root") == ""
+    assert installed.run("head", "-n1", "/opt/warouter/bin/warouter").startswith(
+        "#!/usr/lib/warouter/"
+    )
+    config = installed.file(f"/usr/lib/warouter/{__version__}/pyvenv.cfg").read_text()
     assert "executable = /usr/bin/python3.13" in config
 
 
@@ -122,7 +120,11 @@ def test_it_does_not_take_the_place_of_an_installation_by_hand(root: Root, deb: 
 def test_packing_twice_gives_the_same_bytes(deb: Path, tmp_path: Path) -> None:
     (tmp_path / "wheelhouse-cp313").symlink_to(DIST / "wheelhouse-cp313")
     subprocess.run(["deploy/package/pack.sh", ".", tmp_path], cwd=SOURCE, check=True)
-    for name in (deb.name, f"warouter-{__version__}.x86_64.rpm", f"warouter-{__version__}.cdx.json"):
+    for name in (
+        deb.name,
+        f"warouter-{__version__}.x86_64.rpm",
+        f"warouter-{__version__}.cdx.json",
+    ):
         assert digest(tmp_path / name) == digest(DIST / name), name
 
 
@@ -137,7 +139,9 @@ def former(deb: Path, root: Root, folder: Path) -> str:
     example.write_text(example.read_text() + "# of the version before\n")
     made = f"warouter_{FORMER}_amd64.deb"
     build = ["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build", tree]
-    subprocess.run([*build, root.file(f"/tmp/{made}")], check=True, env={**os.environ, "LC_ALL": "C"})
+    subprocess.run(
+        [*build, root.file(f"/tmp/{made}")], check=True, env={**os.environ, "LC_ALL": "C"}
+    )
     return made
 
 

@@ -6,14 +6,13 @@ import json
 import re
 from pathlib import Path
 
-from tests.deploy.needs import unless
 from tests.deploy.package import rpm
-from tests.deploy.package.conftest import DIST
+from tests.deploy.package.conftest import DIST, NEEDED, PACKED
 from tests.deploy.package.root import USER, Root
 from warouter import __version__
 from warouter.errors import CommandError
 
-pytestmark = unless("mmdebstrap", "ip")
+pytestmark = [NEEDED, PACKED]
 
 SOURCE = Path(__file__).parents[3]
 
