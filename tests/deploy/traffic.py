@@ -22,7 +22,7 @@ PATIENCE_SECONDS = 15.0  # of a client: longer than WAROUTER_HOLD
 # A webapp that stops closes what has been idle for a second, and both may be late.
 IDLE_SECONDS = 0.2
 DOUBTS = "select count(*) from doubt_log"
-CUSTOMER, PULSE_SECONDS = "491580000000", 0.5
+PULSE_SECONDS = 0.5
 PLANNED = {"unowned", "handover", "renew"}
 
 
@@ -69,12 +69,12 @@ async def business_of(site: Site) -> AsyncIterator[Business]:
 
 @asynccontextmanager
 async def _customers(business: Business) -> AsyncIterator[None]:
-    """One writes all the while, which proves to owners that the way of webhooks is open."""
+    """They write all the while, which proves to owners that the way of webhooks is open."""
     end = asyncio.Event()
 
     async def write() -> None:
         while not end.is_set():
-            await business.inject(1, [CUSTOMER])
+            await business.from_new_customers(1)
             await wait_for(end, PULSE_SECONDS)
 
     writing = asyncio.create_task(write())
@@ -88,6 +88,9 @@ async def _customers(business: Business) -> AsyncIterator[None]:
 async def _judged(site: Site, business: Business) -> None:
     """The invariants, and that no call has failed."""
     business.history.complete = True  # nobody else sends
+    if site.door.name == "cloud":
+        # Webhooks come at once at several webapps: what is below what was shown is not shown.
+        business.history.wanted = ("read",)
     wrong = [str(one) for one in await site.facts.wrong(business)]
     wrong += await audit.stale_writes(site.facts.connection)
     wrong += [f"answered {status}: {body}" for _, status, body in business.history.errors]
