@@ -29,7 +29,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup packages docs demo apt test test-second check lint fuzz bench bench-e2e bench-wide size lock clean
-.PHONY: test-package test-backup test-machines test-patroni test-s3
+.PHONY: test-package test-aws test-backup test-machines test-patroni test-s3
 .PHONY: bench-cloud bench-docs bench-idle bench-peers test-large test-outside test-trust sanitize
 .PHONY: upgrade chaos-short chaos chaos-mutants chaos-clocks chaos-calm chaos-power simulate
 
@@ -103,6 +103,9 @@ test-s3: setup $(VENV)-tools/installed ## media in a bucket of moto, a second im
 	$(VENV)-tools/bin/python -m pytest --durations=5 --durations-min=5 tests/deploy/s3 $(S3)
 	$(BIN)/python -m pytest -s --durations=5 --durations-min=5 tests/cluster/test_media_bucket.py
 
+test-aws: setup $(VENV)-tools/installed dist/made ## carry out the stacks of deploy/aws, and boot the machines that come of them (AWS="-k stacks")
+	@$(call alone,tests/deploy/aws $(AWS),machine)
+
 sanitize: setup $(VENV)-test/installed ## run the compiled parts with AddressSanitizer and UBSan (SANITIZED="tests/unit/link")
 	rm -rf build/sanitized && mkdir -p build/sanitized && cp -r src setup.py pyproject.toml README.md build/sanitized
 	find build/sanitized/src -name '*.so' -delete
@@ -122,7 +125,7 @@ SANITIZED := tests/unit/link tests/unit/test_batch.py tests/unit/test_hash.py \
 simulate: setup ## run whole clusters on virtual time under drawn faults (SEEDS=10000 UPSTREAM=both FIRST=0 JOBS=2)
 	$(BIN)/python -m tests.campaigns.simulation --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),0) --jobs $(or $(JOBS),2) --upstream $(or $(UPSTREAM),both)
 
-lint: setup $(VENV)-lint/installed ## check style, types, stubs and the import floors
+lint: setup $(VENV)-lint/installed $(VENV)-tools/installed ## check style, types, stubs and the import floors
 	@$(call check,ruff) check $(SOURCES)
 	@$(call check,ruff) format --check $(SOURCES)
 	@$(call check,mypy)
@@ -130,9 +133,10 @@ lint: setup $(VENV)-lint/installed ## check style, types, stubs and the import f
 		warouter.api.messages._scan warouter.api.messages._plain
 	@$(call check,cython-lint) $(PYX) $(PXD)
 	@$(call check,lint-imports)
+	@echo cfn-lint; $(VENV)-tools/bin/cfn-lint deploy/aws/*.yml
 	@if command -v systemd-analyze >/dev/null; then \
 		scratch=$$(mktemp -d); trap 'rm -rf $$scratch' EXIT; \
-		for unit in deploy/systemd/*.service; do \
+		for unit in deploy/systemd/*.service deploy/aws/*.service; do \
 			kind=$${unit##*/warouter-}; drop_in=deploy/systemd/credentials/$${kind%@*}.conf; \
 			if test -e $$drop_in; then mkdir $$scratch/$${unit##*/}.d; \
 				sed 's/^#\([A-Z]\)/\1/' $$drop_in > $$scratch/$${unit##*/}.d/credentials.conf; fi; \

@@ -39,6 +39,8 @@ def ask(request, attempts=ATTEMPTS):
                 return answer.read()
         except urllib.error.HTTPError as error:
             said = f"{error.code} {error.read().decode(errors='replace')[:300]}"
+            if error.code in (400, 404) and "AccessDenied" not in said:
+                break  # it will be refused again, as a signal to a stack that waits for none
         except OSError as error:
             said = str(error)
         if attempt < attempts:

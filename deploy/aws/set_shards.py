@@ -17,6 +17,7 @@ import urllib.request
 LEFT_SECONDS = 30.0  # to answer CloudFormation, before the function is ended
 ASK_SECONDS = 60.0
 POLL_SECONDS = 2.0
+AWAY = "the node does not answer"  # of /v1/health
 
 
 def wanted(kind, new, old):
@@ -120,10 +121,10 @@ class Api:
             link.close()
 
     def coreapps(self):
-        """How many coreapps answer."""
+        """How many coreapps live. A spare is disconnected as well: the error tells who is away."""
         nodes = self.must("GET", "/v1/health")["health"].values()
-        up = [n for n in nodes if n["role"] == "coreapp" and n["gateway_status"] != "disconnected"]
-        return len(up)
+        live = [n for n in nodes if n["role"] == "coreapp" and AWAY not in details(n)]
+        return len(live)
 
 
 def details(answer):

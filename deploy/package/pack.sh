@@ -32,6 +32,14 @@ gather() {
 	install -D -m 644 -t doc "$source"/docs/*.md "$source/README.md" "$source/CHANGELOG.md"
 	install -m 644 "$source/LICENSE" doc/copyright
 	find doc -exec touch --date="@$SOURCE_DATE_EPOCH" {} +
+	# What runs on instances of AWS, in builds that have it.
+	mkdir aws units
+	install -m 644 -t units "$source"/deploy/systemd/*.service
+	if test -e "$source/deploy/aws/instance.py"; then
+		install -m 644 -t aws "$source/deploy/aws/instance.py"
+		install -m 644 -t units "$source"/deploy/aws/*.service
+	fi
+	find aws units -exec touch --date="@$SOURCE_DATE_EPOCH" {} +
 	cp "$here"/p*inst.sh "$here"/p*rm.sh .
 }
 

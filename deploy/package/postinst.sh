@@ -15,7 +15,10 @@ ln -sfn "$here/$version" $here/current
 mv -T $here/current /opt/warouter
 
 for folder in $here/*; do
-	case $folder in "$here/package" | "$here/$version" | "$former") ;; *) rm -rf "$folder" ;; esac
+	case $folder in
+	"$here/package" | "$here/aws" | "$here/$version" | "$former") ;;
+	*) rm -rf "$folder" ;;
+	esac
 done
 install -d -m 750 -g warouter /etc/warouter/secrets
 if test -d /run/systemd/system; then systemctl daemon-reload; fi

@@ -3,5 +3,5 @@
 set -eu
 case ${1:-} in remove | 0) ;; *) exit ;; esac
 if test -d /run/systemd/system; then systemctl stop 'warouter-*.service'; fi
-find /usr/lib/warouter -mindepth 1 -maxdepth 1 ! -name package -exec rm -rf {} +
+find /usr/lib/warouter -mindepth 1 -maxdepth 1 ! -name package ! -name aws -exec rm -rf {} +
 if test -L /opt/warouter; then rm -f /opt/warouter; fi

@@ -11,6 +11,7 @@ import contextlib
 import secrets
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import asyncpg
@@ -34,13 +35,14 @@ _FRONT = "tests.deploy.database"
 class Database:
     """``passwords``: that of ``ADMIN`` as "admin", which owns the database and may make roles, and
     those that the logins by kind of process are to have, which ``warouter migrate --roles`` makes.
+    ``names``: more of those that machines may call it by.
     """
 
-    def __init__(self, folder: Path, authority: CA) -> None:
+    def __init__(self, folder: Path, authority: CA, names: Sequence[str] = ()) -> None:
         self._server = Postgres(folder / "postgres", fsync="off")
         self.passwords = {kind: secrets.token_hex(16) for kind in ("admin", *KINDS)}
         self._pair = folder / "database.pem"
-        pair = issued(authority, name=HOST)
+        pair = issued(authority, name=HOST, also=names)
         self._pair.write_text(pair.pem + pair.key)
         self._front: asyncio.subprocess.Process | None = None
 
@@ -56,10 +58,12 @@ class Database:
             await admin.execute(f"grant {_LENT} to {ADMIN} with admin option")
         finally:
             await admin.close()
-        self._front = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", _FRONT, str(self._socket), str(self._pair)),
-            stdout=asyncio.subprocess.PIPE,
-        )
+        with self._pair.with_name("front.log").open("ab") as said:
+            self._front = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", _FRONT, str(self._socket), str(self._pair)),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=said,
+            )
         assert self._front.stdout is not None
         assert await self._front.stdout.readline() == b"serves\n"
 

@@ -18,7 +18,6 @@ from tests.harness.certificates import issued, text_of
 
 CREDENTIALS = Path(__file__).parents[2] / "deploy" / "systemd" / "credentials"
 API_PORT, LINK_PORT = 9090, 6249  # coreapp-1 listens on the port after it
-MOST_COREAPPS = 8  # of a machine
 API_KEY = "the-key-of-the-site"
 _SECRETS = "/etc/warouter/secrets"
 _DEB = "/root/warouter.deb"
@@ -39,7 +38,7 @@ class Installation:
 
     def text(self, address: str, coreapps: int, *, migrates: bool = False) -> str:
         """``migrates``: it makes the schema and its logins."""
-        files = {**self._secret_files(address), **self._shared(address)}
+        files = {**self._secret_files(address), **self._shared(address, coreapps)}
         commands = [
             ["sh", "-c", f"{_fetch(self._url)} && echo '{self._sum}  {_DEB}' | sha256sum --check"],
             ["dpkg", "--force-confold", "--install", _DEB],
@@ -76,7 +75,7 @@ class Installation:
             found[path] = (self._database.passwords[kind], "0600")
         return found
 
-    def _shared(self, address: str) -> dict[str, tuple[str, str]]:
+    def _shared(self, address: str, coreapps: int) -> dict[str, tuple[str, str]]:
         variables = {
             **self._database.seen_from_machines(),
             **self._door.variables,
@@ -88,7 +87,7 @@ class Installation:
             "WEBAPP_HOSTNAME": address,
         }
         found = {"/etc/warouter/warouter.env": (_environment(variables), "0600")}
-        for number in range(1, MOST_COREAPPS + 1):
+        for number in range(1, coreapps + 1):
             port = {"COREAPP_EXTERNAL_PORTS": str(LINK_PORT + number)}
             found[f"/etc/warouter/coreapp-{number}.env"] = (_environment(port), "0600")
         for kind in ("webapp", "coreapp", "master"):

@@ -52,17 +52,22 @@ class Instances:
 
     def prepare(self, machine: Machine) -> None:
         self._imds.prepare(machine, self._text)
-        machine.write("/sbin/mount.efs", _EFS, 0o755)
-        variables = {
-            "WAROUTER_WEBHOOK_ALLOW_HTTP": "1",
-            "WAROUTER_ALLOW_PRIVATE": f"{NETWORK}.0/24",
-            "SSL_CERT_FILE": AUTHORITY,
-            **self._site.door.variables,
-        }
-        lines = ["[Service]", *(f"Environment={n}={text}" for n, text in variables.items())]
-        for kind in ("webapp", "coreapp", "master"):
-            place = f"/etc/systemd/system/warouter-{kind}@.service.d/image.conf"
-            machine.write(place, "\n".join(lines) + "\n")
+        give_image(machine, self._site.door)
+
+
+def give_image(machine: Machine, door: Door) -> None:
+    """What the image of a site has, beside Debian."""
+    machine.write("/sbin/mount.efs", _EFS, 0o755)
+    variables = {
+        "WAROUTER_WEBHOOK_ALLOW_HTTP": "1",
+        "WAROUTER_ALLOW_PRIVATE": f"{NETWORK}.0/24",
+        "SSL_CERT_FILE": AUTHORITY,
+        **door.variables,
+    }
+    lines = ["[Service]", *(f"Environment={n}={text}" for n, text in variables.items())]
+    for kind in ("webapp", "coreapp", "master"):
+        place = f"/etc/systemd/system/warouter-{kind}@.service.d/image.conf"
+        machine.write(place, "\n".join(lines) + "\n")
 
 
 @asynccontextmanager

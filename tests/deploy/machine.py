@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.deploy.network import BRIDGE, NETWORK, ip
 from warouter.errors import CommandError
 
-BOOT_SECONDS = 60.0
+BOOT_SECONDS = 120.0
 OFF_SECONDS = 90.0  # longer than any TimeoutStopSec of ours
 _LINK = """[Match]
 Name=host0
@@ -93,7 +93,7 @@ class Machine:
                 return int(child)
         raise CommandError(f"{self.name} has no systemd: see {self.console}")
 
-    def run(self, *command: str, text: str = "", seconds: float = 60.0) -> str:
+    def run(self, *command: str, text: str = "", seconds: float = 120.0) -> str:
         """What a command prints there as root. CommandError with what it said if it fails."""
         done = subprocess.run(
             self.inside(*command), input=text, capture_output=True, text=True, timeout=seconds
@@ -103,7 +103,7 @@ class Machine:
             raise CommandError(f"{self.name}: {' '.join(command)}: {said}")
         return done.stdout
 
-    async def arun(self, *command: str, text: str = "", seconds: float = 60.0) -> str:
+    async def arun(self, *command: str, text: str = "", seconds: float = 120.0) -> str:
         """``run`` beside the traffic of this loop."""
         return await asyncio.to_thread(self.run, *command, text=text, seconds=seconds)
 

@@ -37,7 +37,13 @@ def rendered(
     """
     exports = {f"database-{name}": arn(name) for name in SECRETS}
     exports |= {"database-Address": database, "database-Port": str(port)}
-    known = {"AWS::StackName": "warouter", "ApiTarget": TARGET, **exports, **others}
+    known = {
+        "AWS::StackName": "warouter",
+        "AWS::Region": "eu-central-1",
+        "ApiTarget": TARGET,
+        **exports,
+        **others,
+    }
     template = load("enterprise")
     launch = template["Resources"]["Template"]["Properties"]["LaunchTemplateData"]
     text: str = Resolver(template, {**STACKS, **parameters}, known).resolve(launch["UserData"])

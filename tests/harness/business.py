@@ -48,10 +48,12 @@ class Business:
         burst: int = 1,
         tls: ssl.SSLContext | bool = True,
         patience: float = ANSWER_SECONDS,
+        idle: float = 1.0,
     ) -> None:
         """``keeps``: whole callbacks; the history has what counts of them anyway. ``burst``: about
         so many messages to a recipient come soon after each other, then none for as much longer.
-        ``tls`` is what it trusts at https, ``patience`` how long it waits for an answer.
+        ``tls`` is what it trusts at https, ``patience`` how long it waits for an answer,
+        ``idle`` how long it keeps a connection that it does not use.
         """
         self.cluster = cluster
         self.history = History()
@@ -61,7 +63,7 @@ class Business:
         self.headers: dict[str, str] = {}
         self.urls = list(urls) or [cluster.url]  # one that is taken out is asked no more
         self._tls = tls
-        self._patience = patience
+        self._patience, self._idle = patience, idle
         self._rate = rate
         self._burst = burst
         self._random = Random(seed)
@@ -73,7 +75,7 @@ class Business:
         await self.receiver.start()
         self.http = aiohttp.ClientSession(
             # An idle connection that its webapp closes just now would swallow a request.
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=1.0, ssl=self._tls),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=self._idle, ssl=self._tls),
             timeout=aiohttp.ClientTimeout(total=self._patience),
         )
         pair = f"{self.cluster.user}:{self.cluster.password}".encode()

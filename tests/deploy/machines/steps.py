@@ -6,14 +6,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+from tests.deploy.installed import LINK_PORT
 from tests.deploy.measured import TABLE
 from tests.deploy.site import Site
 from tests.deploy.traffic import lived_through
 
-OFF_SECONDS = 0.5  # promised at a handover with the native door
-ROOM_SECONDS = (
-    2.0  # for a machine that stands still: the figure is printed, this only fails a fault
-)
+HOLD_SECONDS = 10.0  # WAROUTER_HOLD, for which requests are held; what a move takes is printed
 
 
 async def powered_off(site: Site, number: int) -> float:
@@ -112,6 +110,9 @@ async def scaled(site: Site, shards: int, coreapps: int) -> None:
 async def _enabled(site: Site, coreapps: int) -> None:
     for number, machine in site.machines.items():
         new = range(site.coreapps[number] + 1, coreapps + 1)
+        for instance in new:
+            port = f"COREAPP_EXTERNAL_PORTS={LINK_PORT + instance}\n"
+            machine.write(f"/etc/warouter/coreapp-{instance}.env", port)
         await machine.arun("systemctl", "enable", "--now", *map(_unit, new))
         site.coreapps[number] = coreapps
 

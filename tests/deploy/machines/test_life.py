@@ -36,8 +36,7 @@ async def site(request: pytest.FixtureRequest, package: Path) -> AsyncIterator[S
 
 async def test_power_off(site: Site) -> None:
     took = await steps.power_off(site)
-    if site.door.name == "native":
-        assert took < steps.OFF_SECONDS + steps.ROOM_SECONDS
+    assert took < steps.HOLD_SECONDS
 
 
 async def test_power_cut(site: Site) -> None:
