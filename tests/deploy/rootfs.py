@@ -28,6 +28,7 @@ _PYTHON = ("ca-certificates", "python3", "python3-venv")
 _SYSTEMD = ("dbus", "iproute2", "systemd", "systemd-sysv", "udev")
 ROOTS = {
     "bare": _PYTHON,
+    "database": ("postgresql-17",),
     "machine": (*_PYTHON, *_SYSTEMD, "cloud-init"),
 }
 
