@@ -54,7 +54,8 @@ def draw(folder: Path) -> None:
             _once(folder / "cloud" / name.lower().replace("_", "-"), secrets.token_hex(24))
         for kind, hosts in NAMES.items():
             _certificate(folder / kind, hosts)
-        _once(folder / "monitoring" / "api-key", secrets.token_urlsafe(32))
+        for name in ("api-key", "grafana-password"):
+            _once(folder / "monitoring" / name, secrets.token_urlsafe(32))
         _copy(folder / "webapp" / "tls.crt", folder / "monitoring" / "webapp.crt")
         _authorities(folder / "cloud")
     except OSError as error:
