@@ -27,6 +27,8 @@ class Notifier:
         self._socket: socket.socket | None = None
         self._next_sign = 0.0
         self._unsaid: tuple[str, ...] = ()  # of being ready, while it has not gone through
+        self.said = ""  # the latest status, "" before the process is ready
+        self.stops = False
         self._open()
 
     def send(self, *lines: str) -> bool:
@@ -44,10 +46,12 @@ class Notifier:
         """Report readiness, and repeat it with each sign of life
         until it was sent: the supervisor would kill us otherwise.
         """
+        self.said = status
         self._unsaid = ("READY=1", f"STATUS={status}", f"MAINPID={os.getpid()}")
         self._say_ready()
 
     def status(self, text: str) -> None:
+        self.said = text
         self.send(f"STATUS={text}")
 
     def alive(self) -> None:
@@ -58,6 +62,7 @@ class Notifier:
             self._next_sign = now + SIGN_SECONDS
 
     def stopping(self) -> None:
+        self.stops = True
         self.send("STOPPING=1")
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ For operators, who need only the database:
 
     migrate     bring the database to this build's schema
     status      the cluster as tables, as JSON, or again each second
+    healthcheck    whether the processes of this host can work: asks them, not the database
     status_cloud   what of that concerns the Cloud API
     status_trust   what of that concerns logins and encryption
     check       what is open, unverified, readable, old or too small
@@ -54,6 +55,7 @@ COMMANDS = {
     "migrate": "warouter.cli.migrate:migrate",
     "simulator": "warouter.cli.simulator:simulator",
     "status": "warouter.cli.status:status",
+    "healthcheck": "warouter.cli.healthcheck:healthcheck",
     "audit": "warouter.cli.audit:audit",
     "user": "warouter.cli.user:user",
     "cloud": "warouter.cli.cloud:cloud",

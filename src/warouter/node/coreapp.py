@@ -35,6 +35,7 @@ from warouter.node.runtime import (
     boottime,
     cancel,
     check_database,
+    health_of,
     run_until,
     signs_of_life,
 )
@@ -267,9 +268,10 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     figures = CoreappFigures(coreapp)
     reporter = Reporter(coreapp.session, identity, figures.samples, figures.state)
     tasks = [*coreapp.tasks(), asyncio.create_task(reporter.run(), name="reports")]
-    try:
-        await run_until(stop, tasks)
-    finally:
-        notifier.stopping()
-        await reporter.close()
-        await coreapp.stop(tasks)
+    with health_of(identity, notifier, coreapp.session, problem=coreapp.writable.why):
+        try:
+            await run_until(stop, tasks)
+        finally:
+            notifier.stopping()
+            await reporter.close()
+            await coreapp.stop(tasks)

@@ -21,7 +21,14 @@ from warouter.errors import FencedError, OutcomeUnknown
 from warouter.log import Outage
 from warouter.metrics import Sample
 from warouter.node.reporter import Reporter
-from warouter.node.runtime import Identity, boottime, cancel, check_database, run_until
+from warouter.node.runtime import (
+    Identity,
+    boottime,
+    cancel,
+    check_database,
+    health_of,
+    run_until,
+)
 from warouter.store.beats import NodeSession
 from warouter.store.election import LeaderSession, Picture
 from warouter.store.nodes import LINK_GONE, ShardRequest
@@ -343,13 +350,14 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
         asyncio.create_task(reporter.run(), name="reports"),
     ]
     notifier.ready("secondary")
-    try:
-        await run_until(stop, tasks)
-    finally:
-        notifier.stopping()
-        await cancel(tasks)
-        await reporter.close()
-        await master.close()
+    with health_of(identity, notifier, node):
+        try:
+            await run_until(stop, tasks)
+        finally:
+            notifier.stopping()
+            await cancel(tasks)
+            await reporter.close()
+            await master.close()
 
 
 def _figures(master: Master) -> list[Sample]:

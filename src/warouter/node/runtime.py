@@ -11,6 +11,7 @@ import signal
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from uuid import UUID, uuid4
 
@@ -21,9 +22,11 @@ from warouter import __version__, log
 from warouter.cluster.shardmap import SIMULATOR
 from warouter.config import Settings
 from warouter.errors import CommandError, lacking
+from warouter.net.answering import answering
+from warouter.net.health import Health
 from warouter.secret import world_readable
 from warouter.store import database, migrate, server_settings
-from warouter.store.beats import Registration
+from warouter.store.beats import NodeSession, Registration
 from warouter.store.roles import catalogue
 from warouter.store.upstream import heard_of_the_cloud, read_upstream
 from warouter.systemd import SIGN_SECONDS, Notifier
@@ -82,6 +85,31 @@ def _container(settings: Settings, role: str) -> str:
             return settings.webapp_container or f"webapp-{settings.webapp_port}"
         case _:
             return f"{role}-{os.getpid()}"
+
+
+def health_of(
+    identity: Identity,
+    notifier: Notifier,
+    session: NodeSession,
+    *,
+    problem: Callable[[], str] = str,
+    listens: tuple[str, int, bool] | None = None,
+) -> AbstractContextManager[None]:
+    """Answers `warouter healthcheck` for as long as it is entered."""
+
+    def say() -> Health:
+        return Health(
+            role=identity.role,
+            name=identity.name,
+            pid=os.getpid(),
+            status=notifier.said,
+            beat_s=session.beat_age,
+            stopping=notifier.stops,
+            problem=problem(),
+            listens=listens,
+        )
+
+    return answering(identity.role, identity.incarnation.hex, say)
 
 
 async def check_database(settings: Settings, identity: Identity) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import asyncpg
@@ -40,7 +41,7 @@ from warouter.node.figures_webapp import WebappFigures
 from warouter.node.loglevel import LogLevel
 from warouter.node.mapview import MapView
 from warouter.node.reporter import Reporter, process_samples
-from warouter.node.runtime import Identity, cancel, check_database, run_until
+from warouter.node.runtime import Identity, cancel, check_database, health_of, run_until
 from warouter.node.settings import SettingsFollower
 from warouter.node.settings_webapp import WebappSettings
 from warouter.node.webhooks import Webhooks
@@ -199,6 +200,14 @@ class Webapp:
         }
         return [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
 
+    def shown_to_checks(
+        self, identity: Identity, notifier: Notifier
+    ) -> AbstractContextManager[None]:
+        """Answers `warouter healthcheck`, which then asks at our port, too."""
+        host, port = self._sockets[0].getsockname()
+        listens = (host, port, self._tls is not None)
+        return health_of(identity, notifier, self._session, listens=listens)
+
     async def close(self, tasks: list[asyncio.Task[None]]) -> None:
         """Answer the requests that came, then close everything."""
         hooks = self._webhooks
@@ -302,11 +311,12 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     await webapp.open()
     tasks = webapp.tasks(notifier)
     notifier.ready(f"serving on port {webapp.port}")
-    try:
-        await run_until(stop, tasks)
-    finally:
-        notifier.stopping()
-        await webapp.close(tasks)
+    with webapp.shown_to_checks(identity, notifier):
+        try:
+            await run_until(stop, tasks)
+        finally:
+            notifier.stopping()
+            await webapp.close(tasks)
 
 
 async def _beat(

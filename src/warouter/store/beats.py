@@ -85,6 +85,7 @@ class NodeSession:
         self.registered = asyncio.Event()  # there is a connection, and it is ready
         self._shown = False  # this connection has the lock of the living
         self.alive = False  # the last beat was confirmed, and its connection stands
+        self._answered: float | None = None  # when the last confirmed beat was, by the loop's clock
 
     def register_as(self, registration: Registration) -> None:
         """Publish these facts with the next registration: the listening address is known now."""
@@ -111,6 +112,13 @@ class NodeSession:
     @property
     def connected(self) -> bool:
         return self._connection is not None and not self._connection.is_closed()
+
+    @property
+    def beat_age(self) -> float | None:
+        """Seconds since the last beat that the database confirmed; None before the first."""
+        if self._answered is None:
+            return None
+        return asyncio.get_running_loop().time() - self._answered
 
     async def beat(
         self,
@@ -139,6 +147,7 @@ class NodeSession:
             raise OutcomeUnknown(f"beat: {error!r}") from error
         assert row is not None
         self.alive = self.connected
+        self._answered = asyncio.get_running_loop().time()
         return Beat(
             dict(zip(row["slots"], row["epochs"], strict=True)),
             dict(zip(row["handing"], row["handing_epochs"], strict=True)),

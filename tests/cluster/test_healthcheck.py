@@ -1,0 +1,76 @@
+"""``warouter healthcheck`` beside a real cluster: who lives, hangs, or lost its database."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+from tests.cluster.conftest import PAIR, Start
+from tests.harness.frozen import frozen
+from tests.harness.wait import PATIENCE
+
+ROLES = ("webapp", "coreapp", "master")
+
+
+async def check(folder: Path, *more: str) -> tuple[int, str]:
+    """Exit code and line; without a variable that says where the database is."""
+    program = (sys.executable, "-m", "warouter", "healthcheck", "--data-dir", str(folder), *more)
+    process = await asyncio.create_subprocess_exec(
+        *program, env={}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    said, trouble = await process.communicate()
+    assert trouble == b""
+    (line,) = said.decode().splitlines()
+    assert process.returncode is not None
+    return process.returncode, line
+
+
+async def until(code: int, clause: str, folder: Path, *more: str) -> None:
+    found = (-1, "")
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while found[0] != code or clause not in found[1]:
+                found = await check(folder, *more)
+    except TimeoutError:
+        raise AssertionError(f"the check goes on to say {found}, not {clause!r}") from None
+
+
+async def test_a_check_tells_who_can_work(start: Start) -> None:
+    cluster, _ = await start(**{**PAIR, "masters": 2})
+    folder = cluster.folder
+    await until(0, "healthy: localhost:coreapp-1 (", folder)
+    code, line = await check(folder, "--role", "coreapp", "--at-least", "2")
+    assert code == 0
+    assert {"primary, 32 slots", "secondary"} == {part[:-1] for part in split(line)}
+    code, line = await check(folder, "--role", "master")
+    assert (code, line.count("secondary"), line.count("primary, term")) == (0, 1, 1)
+    assert await check(folder, "--role", "master", "--at-least", "3") == (
+        1,
+        "unhealthy: 2 masters found on this host, and 3 expected",
+    )
+    for role in ROLES:
+        process = cluster.processes[f"{role}-1"]
+        with frozen([process.pid]):
+            clause = f"{role} with pid {process.pid} does not answer: its loop hangs"
+            await until(1, clause, folder, "--role", role)
+        await until(0, "healthy:", folder, "--role", role)
+    cluster.processes["coreapp-1"].kill(signal.SIGKILL)  # and is started again
+    await until(0, "healthy: localhost:coreapp-1", folder)
+
+
+async def test_without_the_database_for_long_nobody_can_work(start: Start) -> None:
+    cluster, _ = await start(**PAIR)
+    assert cluster.postgres is not None
+    await asyncio.to_thread(cluster.postgres.stop, signal.SIGKILL)
+    for role in ROLES:
+        clause = f"{role}-1 has had no answer from the database for 1"
+        await until(1, clause, cluster.folder, "--role", role)
+    await asyncio.to_thread(cluster.postgres.start)
+    await until(0, "healthy:", cluster.folder)
+
+
+def split(line: str) -> list[str]:
+    """What each node is, of ``healthy: NAME (so), NAME (so)``."""
+    return [part.partition(" (")[2] for part in line.replace("), ", ")\n").splitlines()]

@@ -1,0 +1,142 @@
+"""What a process says about its health, who is asked, and which sentence comes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from uuid import uuid4
+
+import pytest
+
+from tests.harness.certificates import contexts
+from warouter.cli.healthcheck import SILENT_SECONDS, trouble
+from warouter.net import health as module
+from warouter.net.answering import answering
+from warouter.net.health import Asked, Health, addresses, ask
+
+WELL = Health("coreapp", "a:coreapp-6250", 7, "secondary", beat_s=0.2)
+
+
+def role() -> str:
+    """One of this test's own: clusters of other tests run beside it."""
+    return f"test-{uuid4().hex}"
+
+
+def asked(**changes: object) -> Asked:
+    told = json.loads(WELL.encode()) | changes
+    return Asked("coreapp", 7, Health(**told))
+
+
+async def test_a_process_is_found_and_says_what_it_is() -> None:
+    mine = role()
+    said = Health(mine, "a:coreapp-6250", os.getpid(), "secondary", 0.2, listens=("::", 1, True))
+    with answering(mine, "1", lambda: said):
+        assert await asyncio.to_thread(ask, mine) == [Asked(mine, os.getpid(), said)]
+    assert addresses(mine) == []
+
+
+async def test_all_of_a_host_are_found() -> None:
+    one, other = role(), role()
+    with answering(one, "1", lambda: WELL), answering(other, "2", lambda: WELL):
+        found = await asyncio.to_thread(ask)
+    assert {one, other} <= {found.role for found in found}
+
+
+async def test_a_loop_that_hangs_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ASK_SECONDS", 0.0)
+    mine = role()
+    with answering(mine, "1", lambda: WELL):
+        (found,) = ask(mine)  # while this loop stands still
+        assert found == Asked(mine, os.getpid(), None)
+        # As many wait as may: nobody else gets in.
+        while (found := ask(mine)[0]).pid:
+            pass
+    assert "its loop hangs" in trouble(found)
+
+
+async def test_another_build_may_say_more_or_less() -> None:
+    mine = role()
+    said = b'{"role": "master", "name": "a:master-1", "pid": 1, "status": "secondary", "new": 1}'
+    more = type("More", (), {"encode": lambda _: said})
+    with answering(mine, "1", more):
+        (found,) = await asyncio.to_thread(ask, mine)
+    assert found.health == Health("master", "a:master-1", 1, "secondary")
+
+
+async def test_what_is_no_process_of_ours_is_no_reason_to_fail() -> None:
+    mine = role()
+    for said in (b"[]", b"{}", b"hello"):
+        other = type("Other", (), {"encode": lambda _, said=said: said})
+        with answering(mine, "1", other):
+            (found,) = await asyncio.to_thread(ask, mine)
+        assert found == Asked(mine, os.getpid(), None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "clause"),
+    [
+        ({}, ""),
+        ({"status": "primary, 32 slots"}, ""),
+        ({"beat_s": SILENT_SECONDS}, ""),
+        ({"beat_s": None}, "is starting"),
+        ({"status": ""}, "is starting"),
+        ({"stopping": True}, "is stopping"),
+        ({"beat_s": 31.4}, "has had no answer from the database for 31 s"),
+        ({"problem": "disk full"}, "cannot write its journals (disk full)"),
+    ],
+)
+def test_who_cannot_work_says_why(changes: dict[str, object], clause: str) -> None:
+    said = trouble(asked(**changes))
+    assert said == (f"a:coreapp-6250 {clause}" if clause else "")
+
+
+def test_a_webapp_that_nobody_can_reach_is_unhealthy() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    said = trouble(asked(listens=("127.0.0.1", port, False)))
+    assert said.startswith(f"a:coreapp-6250 at port {port} does not answer GET / (")
+
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def answer(what: bytes) -> Serve:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(what)
+        writer.close()
+
+    return serve
+
+
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+async def test_a_webapp_answers_at_its_port(host: str, tls: bool) -> None:
+    server, _ = contexts("elsewhere.example")
+    serve = answer(b"HTTP/1.1 200 OK\r\n\r\n")
+    async with await asyncio.start_server(serve, host, 0, ssl=server if tls else None) as serving:
+        port = serving.sockets[0].getsockname()[1]
+        assert await asyncio.to_thread(trouble, asked(listens=(host, port, tls))) == ""
+
+
+async def test_a_port_that_somebody_else_has_is_no_webapp() -> None:
+    async with await asyncio.start_server(answer(b"220 smtp\r\n"), "127.0.0.1", 0) as serving:
+        port = serving.sockets[0].getsockname()[1]
+        said = await asyncio.to_thread(trouble, asked(listens=("127.0.0.1", port, False)))
+    assert said == f"a:coreapp-6250 at port {port} does not speak HTTP"
+
+
+def test_a_check_loads_no_loop_and_no_driver() -> None:
+    """It runs every few seconds for each process."""
+    code = (
+        "import sys, warouter.cli.healthcheck\n"
+        "heavy = {'asyncio', 'asyncpg', 'aiohttp', 'msgspec', 'uvloop', 'rich', 'ssl'}\n"
+        "sys.exit(', '.join(heavy & sys.modules.keys()) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
