@@ -111,10 +111,14 @@ def description(
 def _once(path: Path, value: str) -> None:
     """A secret that was drawn once stays."""
     if not path.exists():
-        new = path.with_name(f"{path.name}.new")
-        keep(new, value)
-        new.chmod(FOR_THE_GROUP)
-        new.replace(path)  # whole, or not there
+        _write(path, value)
+
+
+def _write(path: Path, value: str) -> None:
+    new = path.with_name(f"{path.name}.new")
+    keep(new, value)
+    new.chmod(FOR_THE_GROUP)
+    new.replace(path)  # whole, or not there
 
 
 def _copy(source: Path, path: Path) -> None:
@@ -127,32 +131,26 @@ def _certificate(folder: Path, hosts: tuple[str, ...]) -> None:
     if (folder / "tls.crt").exists():
         return
     certificate, key = self_signed(hosts[0], hosts)
-    (folder / "tls.key").unlink(missing_ok=True)
-    _once(folder / "tls.key", key.decode().strip())
-    _once(folder / "tls.crt", certificate.decode().strip())
+    _write(folder / "tls.key", key.decode().strip())
+    _write(folder / "tls.crt", certificate.decode().strip())
 
 
 def _authorities(folder: Path) -> None:
     """Those of the image and the simulator's own, anew each time: the image may be a newer one."""
     known = SYSTEM_AUTHORITIES.read_text() if SYSTEM_AUTHORITIES.exists() else ""
-    path = folder / "authorities.crt"
-    path.unlink(missing_ok=True)
-    _once(path, known + (folder / "tls.crt").read_text())
+    _write(folder / "authorities.crt", known + (folder / "tls.crt").read_text().strip())
 
 
 def main(arguments: list[str]) -> int:
-    match arguments:
-        case ["draw", folder]:
-            work = draw
-        case ["seed", folder]:
-
-            def work(path: Path) -> None:
-                asyncio.run(seed(path, os.environ))
-        case _:
-            print("usage: python -m warouter.local.staging draw|seed FOLDER", file=sys.stderr)
-            return 2
+    if len(arguments) != 2 or arguments[0] not in ("draw", "seed"):
+        print("usage: python -m warouter.local.staging draw|seed FOLDER", file=sys.stderr)
+        return 2
+    action, folder = arguments[0], Path(arguments[1])
     try:
-        work(Path(folder))
+        if action == "draw":
+            draw(folder)
+        else:
+            asyncio.run(seed(folder, os.environ))
     except (CommandError, ConfigError) as error:
         print(error, file=sys.stderr)
         return 1
