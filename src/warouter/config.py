@@ -22,6 +22,7 @@ from warouter.variables import GROUPS, SUPERVISED, Source
 SECRETS = tuple(name for group in GROUPS for name in group.secrets)
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 MOST_API_KEYS = 8
+AUTO = "auto"  # an address that is found as a process starts
 
 # The product's names that are accepted and change nothing.
 UNUSED = frozenset(
@@ -230,7 +231,9 @@ def load(environ: Mapping[str, str]) -> Settings:
     if settings.log_level.upper() not in LOG_LEVELS:
         raise ConfigError(f"WAROUTER_LOG_LEVEL must be one of {', '.join(LOG_LEVELS)}.")
     if settings.coreapp_hostname in ("0.0.0.0", "::", ""):
-        raise ConfigError("COREAPP_HOSTNAME must be the address that webapps reach this host at.")
+        raise ConfigError(
+            "COREAPP_HOSTNAME must be the address that webapps reach this host at, or auto."
+        )
     _ = settings.db_servers  # refused here, not at the first connection
     _ = settings.allowed_webhook_ports
     if not settings.db_schema.isidentifier():

@@ -168,7 +168,8 @@ class Variables(msgspec.Struct, frozen=True, kw_only=True):
         "COREAPP_HOSTNAME",
         "127.0.0.1",
         "The address or name of this host at which coreapps listen for links *and* webapps reach"
-        " them, so never `0.0.0.0`; links run in mutual TLS unless it is loopback.",
+        " them, so never `0.0.0.0`; links run in mutual TLS unless it is loopback. `auto` is the"
+        " host's IPv4 address on the route to the database (see [Notes](#notes)).",
     )
     coreapp_ports: str = ADDRESSES.variable(
         "COREAPP_EXTERNAL_PORTS",
@@ -179,7 +180,10 @@ class Variables(msgspec.Struct, frozen=True, kw_only=True):
         "COREAPP_CONTAINER_NAME", "", "What follows the host in the name of a coreapp."
     )
     webapp_hostname: str = ADDRESSES.variable(
-        "WEBAPP_HOSTNAME", "127.0.0.1", "The address that webapps listen on."
+        "WEBAPP_HOSTNAME",
+        "127.0.0.1",
+        "The address that webapps listen on; `0.0.0.0` for every address of the host, `auto` as for"
+        " `COREAPP_HOSTNAME`.",
     )
     webapp_ports: str = ADDRESSES.variable(
         "WEBAPP_EXTERNAL_PORTS",

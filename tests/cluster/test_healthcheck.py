@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.cluster.conftest import PAIR, Start
 from tests.harness.frozen import frozen
-from tests.harness.wait import PATIENCE
+from tests.harness.wait import PATIENCE, soon
 
 ROLES = ("webapp", "coreapp", "master")
 
@@ -56,7 +56,10 @@ async def test_a_check_tells_who_can_work(start: Start) -> None:
             clause = f"{role} with pid {process.pid} does not answer: its loop hangs"
             await until(1, clause, folder, "--role", role)
         await until(0, "healthy:", folder, "--role", role)
-    cluster.processes["coreapp-1"].kill(signal.SIGKILL)  # and is started again
+    killed = cluster.processes["coreapp-1"]
+    killed.kill(signal.SIGKILL)
+    await soon(lambda: killed.restarts and killed.ready.is_set())
+    cluster.write_description()  # its new pid, which `warouter up` would write
     await until(0, "healthy: localhost:coreapp-1", folder)
 
 

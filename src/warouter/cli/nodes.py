@@ -8,12 +8,14 @@ from importlib import import_module
 from pathlib import Path
 
 import click
+import msgspec
 
 from warouter import log
-from warouter.config import Settings, load, unknown_names
+from warouter.config import AUTO, Settings, load, unknown_names
 from warouter.errors import CommandError
 from warouter.local.description import read_description
 from warouter.local.secrets import joined
+from warouter.net.route import NoRoute, own_address
 
 logger = logging.getLogger(__name__)
 
@@ -85,8 +87,23 @@ def _name(role: str) -> dict[str, str]:
     return {"WAROUTER_NODE": f"localhost:{role}-{os.getpid()}"}
 
 
+def placed(settings: Settings, role: str) -> Settings:
+    """The same with the address that `auto` stands for, where the ``role`` has one."""
+    field = f"{role}_hostname"
+    if getattr(settings, field, "") != AUTO:
+        return settings
+    try:
+        return msgspec.structs.replace(settings, **{field: own_address(settings.db_servers)})
+    except NoRoute as error:
+        raise CommandError(
+            f"{field.upper()} is auto, and no host of WA_DB_HOSTNAME tells this host's address"
+            f" ({error}): correct WA_DB_HOSTNAME, or set {field.upper()} to the address of this"
+            " host that the others reach."
+        ) from error
+
+
 def _run(role: str, data_dir: Path | None) -> None:
-    settings = settings_for(role, data_dir)
+    settings = placed(settings_for(role, data_dir), role)
     log.setup(settings.log_level)
     for name in unknown_names(os.environ):
         logger.warning("unknown variable found", extra={"variable": name})

@@ -179,12 +179,13 @@ def _nodes(found: Status) -> Table:
     process of the same name; --json has them all.
     """
     alive = {node.name for node in found.nodes if node.state != "dead"}
-    table = _table("nodes", "node", "role", "state", ">pid", "version", ">up", "shards")
+    table = _table("nodes", "node", "address", "role", "state", ">pid", "version", ">up", "shards")
     for node in found.nodes:
         if node.state == "dead" and node.name in alive:
             continue
         table.add_row(
             Text(node.name),
+            node.address,
             node.role,
             Text(_state(node), style=_STATES[node.state]),
             str(node.pid),

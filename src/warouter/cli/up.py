@@ -16,6 +16,7 @@ from rich.panel import Panel
 
 from warouter.config import load, unknown_names
 from warouter.local.cluster import Cluster
+from warouter.local.container import HERE, listen_address
 from warouter.local.counts import cores, webapps_for
 from warouter.local.description import NAME
 from warouter.local.options import CLOUD, SIMULATOR, UPSTREAMS, Options
@@ -47,6 +48,14 @@ NO_NUMBER = "none yet: `warouter cloud check` says why; see POST /v1/account"
 )
 @click.option("--masters", type=click.IntRange(1, 8), default=2, show_default=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=9090, show_default=True)
+@click.option(
+    "--listen",
+    metavar="ADDRESS",
+    envvar="WEBAPP_HOSTNAME",
+    default="",
+    show_default="127.0.0.1, in a container 0.0.0.0",
+    help="Address of webapps.",
+)
 @click.option("--no-tls", is_flag=True, help="Plain HTTP instead of a self-signed certificate.")
 @click.option(
     "--data-dir",
@@ -68,6 +77,7 @@ def up(
     webapps: int | None,
     masters: int,
     port: int,
+    listen: str,
     no_tls: bool,
     data_dir: Path,
     upstream: str,
@@ -98,6 +108,7 @@ def up(
         webapps=webapps or webapps_for(cores()),
         masters=masters,
         port=port,
+        listen=listen_address(listen),
         tls=not no_tls,
         upstream=upstream,
     )
@@ -140,8 +151,10 @@ def show_ready(console: Console, cluster: Cluster) -> None:
     not wrapped, so they can be copied.
     """
     insecure = " -k" if cluster.options.tls else ""
+    listen = cluster.options.listen
     facts = {
         "url": cluster.url,
+        **({"listens on": f"{listen}:{cluster.port}"} if listen != HERE else {}),
         "user": cluster.user,
         "password": cluster.password,
         "number": " ".join(("+" + n.cc, n.phone_number)) if (n := cluster.number) else NO_NUMBER,

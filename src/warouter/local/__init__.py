@@ -7,6 +7,7 @@ systemd would start them and started again when they die; cluster.json says wher
     options            what it may be told
     process            one child
     postgres           an embedded PostgreSQL
+    container          what is different where it is the program of one
     environment        settings of the children, and the address of the database
     upstream           the simulator as the registration authority
     cloud              variables for the Cloud API, and its emulator

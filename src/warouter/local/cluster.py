@@ -19,6 +19,7 @@ from warouter.check.postgres_version import described
 from warouter.config import Settings, load
 from warouter.errors import CommandError
 from warouter.local import cloud, ports
+from warouter.local.container import EVERYWHERE, HERE, reap
 from warouter.local.counts import coreapps_for
 from warouter.local.description import read_description, take_folder, write_description
 from warouter.local.environment import (
@@ -81,7 +82,7 @@ class Cluster:
 
     @property
     def url(self) -> str:
-        return f"{'https' if self.options.tls else 'http'}://localhost:{self.port}"
+        return f"{'https' if self.options.tls else 'http'}://{self._host('localhost')}:{self.port}"
 
     @property
     def control_url(self) -> str:
@@ -94,7 +95,8 @@ class Cluster:
     @property
     def webapp_urls(self) -> list[str]:
         scheme = "https" if self.options.tls else "http"
-        return [f"{scheme}://127.0.0.1:{port}" for port in self._webapp_ports]
+        host = self._host(HERE)
+        return [f"{scheme}://{host}:{port}" for port in self._webapp_ports]
 
     @property
     def cloud_webhooks(self) -> list[str]:
@@ -102,12 +104,16 @@ class Cluster:
         tls = bool(self._environment.get("WAROUTER_CLOUD_TLS_CERT"))
         return [cloud.webhook_url(host, port, tls=tls) for host, port in self._listening]
 
+    def _host(self, here: str) -> str:
+        """Of a URL: ``here`` where webapps listen on loopback as well."""
+        return here if self.options.listen in (HERE, EVERYWHERE) else self.options.listen
+
     # life
 
     async def start(self) -> None:
         """Start everything in order; raises CommandError with a sentence if something fails."""
         port = self.options.port
-        self.port = ports.take(port) if port else self._free_port()
+        self.port = ports.take(port, self.options.listen) if port else self._free_port()
         # PostgreSQL's account goes through it; nobody else has anything to list there.
         self.folder.mkdir(mode=0o711, parents=True, exist_ok=True)
         self._lock = take_folder(self.folder)
@@ -139,6 +145,8 @@ class Cluster:
                 self.write_description()
                 await wait_for(stop, LOOK_SECONDS)
                 await self._revive_postgres()
+                if os.getpid() == 1:
+                    reap(self._own())
         finally:
             asking.cancel()
 
@@ -332,6 +340,7 @@ class Cluster:
         port = self._free_port()
         self._webapp_ports.append(port)
         environment = {
+            "WEBAPP_HOSTNAME": self.options.listen,
             "WEBAPP_EXTERNAL_PORTS": str(port),
             "WAROUTER_PUBLIC_PORT": str(self.port),
         }
@@ -360,6 +369,11 @@ class Cluster:
             await asyncio.gather(keeper, return_exceptions=True)
         await process.start()
         self._keepers[process.name] = asyncio.create_task(process.keep())
+
+    def _own(self) -> list[int | None]:
+        """Children that somebody waits for."""
+        server = [self.postgres.child] if self.postgres is not None else []
+        return [process.pid for process in self.processes.values()] + server
 
     async def _revive_postgres(self) -> None:
         if self.postgres is not None and not self.postgres.alive():

@@ -38,6 +38,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     ``coreapps`` None: one more than there are shards, at least three. The shards are those of the
     database: ``shards`` is only what a fresh one starts with.
 
+    ``listen`` is the address of webapps, and so of ``port``.
+
     ``place`` says, by name and role, how each process is started; ``postgres`` are options of the
     embedded server. ``upstream`` is one of ``UPSTREAMS``: the simulator by its native door or its
     Cloud door, or the Graph API that the variables name. ``emulator_faults`` are switches of the
@@ -52,6 +54,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     webapps: int = 1
     masters: int = 2
     port: int = 9090
+    listen: str = "127.0.0.1"
     tls: bool = True
     environment: dict[str, str] = {}
     place: Callable[[str, str], Placement] = here

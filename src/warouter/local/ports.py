@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import socket
@@ -79,13 +80,18 @@ def _free(port: int) -> bool:
     return True
 
 
-def take(port: int) -> int:
+def take(port: int, address: str = "127.0.0.1") -> int:
     """The port, if it is free; webapps share it later, so it is only looked at here."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((address, port))
         except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise CommandError(
+                    f"Port {port} at {address} cannot be taken ({error.strerror}): give --listen an"
+                    " address of this host, and --port one that this account may use."
+                ) from error
             raise CommandError(
                 f"Port {port} is taken ({error.strerror}): stop what uses it, or give --port."
             ) from error

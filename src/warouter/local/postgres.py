@@ -53,6 +53,11 @@ class Postgres:
         return self._child.pid
 
     @property
+    def child(self) -> int | None:
+        """The pid to wait for, also of a server that has ended."""
+        return self._child.pid if self._child is not None else None
+
+    @property
     def log(self) -> Path:
         return self.folder.with_name(self.folder.name + ".log")
 
@@ -138,7 +143,7 @@ class Postgres:
             os.chown(self.folder, self._as_user["user"], self._as_user["group"])
         done = subprocess.run(
             [
-                *self._prefix,
+                *(self._prefix or _named()),
                 str(self._bin / "initdb"),
                 "-D",
                 str(self.folder),
@@ -222,8 +227,33 @@ def _identity(binaries: Path, folder: Path) -> tuple[list[str], dict[str, Any]]:
             f"PostgreSQL does not run as root, and the account nobody cannot reach {folder}:"
             " use another --data-dir, or run as an ordinary user."
         )
-    mapping = [f"--map-user={account.pw_uid}", f"--map-group={account.pw_gid}"]
-    return ["unshare", "-U", *mapping], {}
+    return ["unshare", "-U", *_mapping(account)], {}
+
+
+def _named() -> list[str]:
+    """A command prefix with which this account has a name, without which initdb does not run.
+
+    A container may run under any number: then in a user namespace, as nobody.
+    """
+    try:
+        pwd.getpwuid(os.geteuid())
+        return []
+    except KeyError:
+        pass
+    prefix = ["unshare", "-U", *_mapping(pwd.getpwnam("nobody"))]
+    try:
+        subprocess.run([*prefix, "true"], capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise CommandError(
+            f"initdb wants a name for the account with the number {os.geteuid()}, and /etc/passwd"
+            " has none: add it (in an image: useradd --uid), or set WA_DB_HOSTNAME to a PostgreSQL"
+            " that runs."
+        ) from error
+    return prefix
+
+
+def _mapping(account: pwd.struct_passwd) -> list[str]:
+    return [f"--map-user={account.pw_uid}", f"--map-group={account.pw_gid}"]
 
 
 def _ready(lines: list[str], pid: int) -> bool:
