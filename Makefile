@@ -14,7 +14,7 @@ OUTSIDE ?= python3.13
 WITNESSES := $(VENV)-outside
 # Debian's packages in the table of docs/testing.md, but for those of `make setup`.
 DEBIAN := haproxy nginx prometheus systemd util-linux iproute2 faketime fuse3 \
-	python3.13 python3.13-venv python3.13-dev
+	python3.13 python3.13-venv python3.13-dev mmdebstrap
 RESULTS := bench/results
 STARTED := $(shell date +%s.%N)
 SOURCES := src tests bench setup.py
@@ -25,8 +25,8 @@ PXD := $(wildcard src/warouter/_*.pxd src/warouter/*/*/_*.pxd)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build docs demo apt test test-second check lint fuzz bench bench-e2e bench-wide size lock clean
-.PHONY: test-machines
+.PHONY: help setup packages docs demo apt test test-second check lint fuzz bench bench-e2e bench-wide size lock clean
+.PHONY: test-machines test-package
 .PHONY: bench-cloud bench-docs bench-idle bench-peers test-large test-outside test-trust sanitize
 .PHONY: upgrade chaos-short chaos chaos-mutants chaos-clocks chaos-calm chaos-power simulate
 
@@ -44,8 +44,9 @@ apt: ## install Debian's packages that the tests want and this machine lacks (as
 
 setup: $(VENV)/installed ## make .venv with the locked packages and the project, editable
 
-build: setup $(VENV)-packaging/installed ## build the sdist and the wheel into dist/
-	$(VENV)-packaging/bin/python -m build
+packages: setup $(VENV)-tools/installed ## sdist, wheels, .deb, .rpm, SBOM into dist/ (SOURCE=tree DIST=folder)
+	@PATH="$(abspath $(VENV)-tools/bin):$(abspath $(BIN)):$$PATH" deploy/package/build.sh \
+		$(or $(SOURCE),.) $(or $(DIST),dist) $(BIN)/python python3.12 python3.14
 
 docs: setup ## write what of docs/operations.md and docs/errors.md is made from the code
 	$(BIN)/python -m tests.harness.variables
@@ -81,6 +82,9 @@ test-outside: setup ## let programs of others read, write and judge the Cloud AP
 test-trust: setup $(VENV)-test/installed ## trust: what is longer than `make test` bears (TRUST="-k rotat")
 	$(VENV)-test/bin/python -m pytest --numprocesses=$$(nproc) --dist=loadgroup \
 		--durations=5 --durations-min=5 tests/trust $(TRUST)
+
+test-package: packages ## install what `make packages` makes where there is no compiler, and run the demo
+	@$(call alone,tests/deploy/package $(PACKAGE),bare)
 
 test-machines: setup $(VENV)-tools/installed ## boot machines with the shipped units and package (MACHINES="-k power")
 	@$(call alone,tests/deploy/machines $(MACHINES),machine)
@@ -189,18 +193,18 @@ chaos-power: setup $(VENV)-power/installed ## cut PostgreSQL's power again and a
 size: setup ## show the size of a production install and of .venv, MiB
 	@scratch=$$(mktemp -d); trap 'rm -rf $$scratch' EXIT; \
 	$(PYTHON) -m venv $$scratch && \
-	$$scratch/bin/python -m pip install --quiet --require-hashes -r deploy/requirements.lock && \
-	$$scratch/bin/python -m pip install --quiet --no-deps --no-build-isolation . && \
+	$(BIN)/uv pip install --quiet --python $$scratch --require-hashes -r deploy/requirements.lock && \
+	$(BIN)/uv pip install --quiet --python $$scratch --no-deps --build-constraints deploy/build.lock . && \
 	du -sm $$scratch $(VENV)
 
 lock: setup ## resolve the newest allowed versions anew into requirements.lock and requirements/
-	$(BIN)/python -m pip install --quiet uv
 	$(COMPILE) pyproject.toml --extra local --group dev --upgrade --output-file requirements.lock
 	for suite in $(SUITES); do \
 		$(COMPILE) --group $$suite --constraint requirements.lock --upgrade \
 			--output-file requirements/$$suite.lock || exit 1; done
-	$(COMPILE) pyproject.toml --group build --constraint requirements.lock \
-		--output-file deploy/requirements.lock
+	$(COMPILE) pyproject.toml --constraint requirements.lock --output-file deploy/requirements.lock
+	$(COMPILE) pyproject.toml --all-extras --constraint requirements.lock --output-file deploy/extras.lock
+	$(COMPILE) --group build --constraint requirements.lock --output-file deploy/build.lock
 	$(subst 3.11,3.12,$(COMPILE)) --group outside --upgrade --output-file requirements/outside.lock
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -243,10 +247,9 @@ $(VENV)/installed: $(VENV)/locked pyproject.toml setup.py $(PYX) $(PXD)
 	@touch $@
 
 $(VENV)-%/installed: requirements/%.lock $(VENV)/locked
-	$(BIN)/python -m venv $(VENV)-$*
+	$(BIN)/python -m venv --clear --without-pip $(VENV)-$*
+	$(BIN)/uv pip install --quiet --python $(VENV)-$* --require-hashes -r $<
 	$(BIN)/python -c $(SITE) > $$($(VENV)-$*/bin/python -c $(PURELIB))/project.pth
-	$(VENV)-$*/bin/python -m pip install --quiet --disable-pip-version-check --ignore-installed \
-		--require-hashes -r $<
 	@touch $@
 
 # The witnesses share nothing with the project, not even its Python.

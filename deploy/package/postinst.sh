@@ -1,0 +1,21 @@
+#!/bin/sh
+# Makes this version the one that starts; nothing is restarted. Processes load some modules late: what
+# runs keeps the files it started from, since they are links of its version's own folder. The
+# version before stays for that, until the next upgrade.
+set -eu
+here=/usr/lib/warouter
+version=$(sed -n "s|^#!$here/\(.*\)/bin/python$|\1|p" $here/package/bin/warouter)
+former=$(readlink /opt/warouter || true)
+
+rm -rf $here/new $here/old
+cp -al $here/package $here/new
+if test -e "$here/${version:?}"; then mv "$here/$version" $here/old; fi
+mv $here/new "$here/$version"
+ln -sfn "$here/$version" $here/current
+mv -T $here/current /opt/warouter
+
+for folder in $here/*; do
+	case $folder in "$here/package" | "$here/$version" | "$former") ;; *) rm -rf "$folder" ;; esac
+done
+install -d -m 750 -g warouter /etc/warouter/secrets
+if test -d /run/systemd/system; then systemctl daemon-reload; fi
