@@ -21,12 +21,15 @@ SOURCES := src tests bench setup.py
 PYX := $(wildcard src/warouter/_*.pyx src/warouter/*/_*.pyx src/warouter/*/*/_*.pyx)
 PXD := $(wildcard src/warouter/_*.pxd src/warouter/*/*/_*.pxd)
 
+# Those that the schemas inside kubernetes-validate know: resources of operators are none of them.
+MANIFESTS := $(filter-out %/kustomization.yaml %/monitoring.yaml,$(wildcard deploy/kubernetes/*.yaml))
+
 # The tests start hundreds of processes: none of them shall compile its sources anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup packages docs demo apt test test-second check lint fuzz bench bench-e2e bench-wide size lock clean
-.PHONY: test-machines test-package
+.PHONY: test-machines test-package test-containers image
 .PHONY: bench-cloud bench-docs bench-idle bench-peers test-large test-outside test-trust sanitize
 .PHONY: upgrade chaos-short chaos chaos-mutants chaos-clocks chaos-calm chaos-power simulate
 
@@ -47,6 +50,9 @@ setup: $(VENV)/installed ## make .venv with the locked packages and the project,
 packages: setup $(VENV)-tools/installed ## sdist, wheels, .deb, .rpm, SBOM into dist/ (SOURCE=tree DIST=folder)
 	@PATH="$(abspath $(VENV)-tools/bin):$(abspath $(BIN)):$$PATH" deploy/package/build.sh \
 		$(or $(SOURCE),.) $(or $(DIST),dist) $(BIN)/python python3.12 python3.14
+
+image: packages ## build the images warouter:latest and warouter:local (BASE=image of a Debian 13)
+	deploy/container/build.sh
 
 docs: setup ## write what of docs/operations.md and docs/errors.md is made from the code
 	$(BIN)/python -m tests.harness.variables
@@ -89,6 +95,9 @@ test-package: packages ## install what `make packages` makes where there is no c
 test-machines: setup $(VENV)-tools/installed ## boot machines with the shipped units and package (MACHINES="-k power")
 	@$(call alone,tests/deploy/machines $(MACHINES),machine)
 
+test-containers: packages ## the image and the shipped compose file under podman (CONTAINERS="-k files")
+	@$(call alone,tests/deploy/containers $(CONTAINERS),bare database)
+
 sanitize: setup $(VENV)-test/installed ## run the compiled parts with AddressSanitizer and UBSan (SANITIZED="tests/unit/link")
 	rm -rf build/sanitized && mkdir -p build/sanitized && cp -r src setup.py pyproject.toml README.md build/sanitized
 	find build/sanitized/src -name '*.so' -delete
@@ -108,7 +117,7 @@ SANITIZED := tests/unit/link tests/unit/test_batch.py tests/unit/test_hash.py \
 simulate: setup ## run whole clusters on virtual time under drawn faults (SEEDS=10000 UPSTREAM=both FIRST=0 JOBS=2)
 	$(BIN)/python -m tests.campaigns.simulation --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),0) --jobs $(or $(JOBS),2) --upstream $(or $(UPSTREAM),both)
 
-lint: setup $(VENV)-lint/installed ## check style, types, stubs and the import floors
+lint: setup $(VENV)-lint/installed $(VENV)-tools/installed ## check style, types, stubs and the import floors
 	@$(call check,ruff) check $(SOURCES)
 	@$(call check,ruff) format --check $(SOURCES)
 	@$(call check,mypy)
@@ -116,6 +125,10 @@ lint: setup $(VENV)-lint/installed ## check style, types, stubs and the import f
 		warouter.api.messages._scan warouter.api.messages._plain
 	@$(call check,cython-lint) $(PYX) $(PXD)
 	@$(call check,lint-imports)
+	@echo hadolint; $(VENV)-tools/bin/hadolint deploy/container/Containerfile
+	@echo kubernetes-validate; $(VENV)-tools/bin/kubernetes-validate --strict --quiet $(MANIFESTS)
+	@if command -v kubectl >/dev/null; then kubectl kustomize deploy/kubernetes >/dev/null; \
+	else echo "kustomize: not run (no kubectl is here)"; fi
 	@if command -v systemd-analyze >/dev/null; then \
 		scratch=$$(mktemp -d); trap 'rm -rf $$scratch' EXIT; \
 		for unit in deploy/systemd/*.service; do \
