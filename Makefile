@@ -14,7 +14,8 @@ OUTSIDE ?= python3.13
 WITNESSES := $(VENV)-outside
 # Debian's packages in the table of docs/testing.md, but for those of `make setup`.
 DEBIAN := haproxy nginx prometheus systemd util-linux iproute2 faketime fuse3 \
-	python3.13 python3.13-venv python3.13-dev mmdebstrap
+	python3.13 python3.13-venv python3.13-dev mmdebstrap \
+	aardvark-dns buildah crun netavark nftables podman
 RESULTS := bench/results
 STARTED := $(shell date +%s.%N)
 SOURCES := src tests bench setup.py

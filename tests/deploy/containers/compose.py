@@ -1,4 +1,4 @@
-"""The shipped compose file, brought up by podman-compose, and what can be asked of its containers."""
+"""The shipped compose file under podman-compose, and what can be asked of its containers."""
 
 from __future__ import annotations
 

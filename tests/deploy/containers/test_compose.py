@@ -1,4 +1,4 @@
-"""The shipped compose.yaml, unchanged: up, the demo, a killed and stopped coreapps, more of them, down.
+"""The shipped compose.yaml, unchanged: up, the demo, coreapps killed, stopped and added, down.
 
 The demo is the judge: it ends with 0 only if nothing was lost, repeated or out of order.
 """
@@ -71,14 +71,18 @@ def test_the_image_is_small_and_has_what_it_promises(engine):
 def test_a_whole_cluster_in_one_container(engine):
     """docker run -p 9090:9090 warouter:local up"""
     name = "warouter-all"
-    engine.call("podman", "run", "--detach", f"--name={name}", "-p=9090:9090", "warouter:local", "up")
+    engine.call(
+        "podman", "run", "--detach", f"--name={name}", "-p=9090:9090", "warouter:local", "up"
+    )
     try:
         give_up = time.monotonic() + 120
         while "warouter is ready" not in (said := engine.call("podman", "logs", name)):
             assert time.monotonic() < give_up, said
             time.sleep(0.5)
         address = engine.inspect(name)["NetworkSettings"]["Networks"]["podman"]["IPAddress"]
-        asked = engine.call("curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", f"https://{address}:9090/")
+        asked = engine.call(
+            "curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", f"https://{address}:9090/"
+        )
         assert asked == "200", asked
         engine.call("podman", "stop", "--time=60", name, seconds=90)
         assert engine.inspect(name)["State"]["ExitCode"] == 0
