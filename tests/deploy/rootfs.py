@@ -1,6 +1,6 @@
 """Fresh Debians, each in a folder, made by mmdebstrap once for each list of packages.
 
-They stay in build/rootfs under a hash of that list, and are only ever the lower folder of an overlay:
+They stay in build/rootfs under a hash of that list, and are only ever the lower folder of overlays:
 nothing writes to them. One of a week ago is made anew. mmdebstrap needs Debian's mirror, which no
 suite reaches from its own network: the Makefile makes them first, by `python -m tests.deploy.rootfs
 NAME...`.

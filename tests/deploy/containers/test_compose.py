@@ -54,11 +54,12 @@ def cluster(engine: Engine) -> Iterator[Compose]:
 
 
 def test_the_image_is_small_and_has_what_it_promises(engine):
-    config = engine.inspect("warouter:latest")["Config"]
+    image = engine.inspect("warouter:latest")
+    config = image["Config"]
     assert config["User"] == "990:990"
     assert config["Entrypoint"] == ["/opt/warouter/bin/warouter"]
     assert config["StopSignal"] == "SIGTERM"
-    assert config["Healthcheck"]["Test"][-1] == "healthcheck"
+    assert image["Healthcheck"]["Test"][-1] == "healthcheck"
     assert config["Labels"]["org.opencontainers.image.licenses"] == "Apache-2.0"
     run = ("podman", "run", "--rm", "--network=none", "--entrypoint=/bin/sh", "warouter:latest")
     assert not engine.call(*run, "-c", "command -v gcc cc make pip || true")
