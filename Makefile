@@ -12,7 +12,7 @@ SECOND ?= python3.13
 # For the programs of other authors, which want 3.12 at least.
 OUTSIDE ?= python3.13
 WITNESSES := $(VENV)-outside
-# Debian's packages in the table of docs/testing.md, but for those of `make setup`.
+# Debian's packages that `.ci/run` wants, but for those of `make setup`; a campaign says what it lacks.
 DEBIAN := haproxy nginx prometheus systemd util-linux iproute2 faketime fuse3 \
 	python3.13 python3.13-venv python3.13-dev mmdebstrap
 # The package of the build before, and its commit: what an upgrade begins with.
@@ -24,12 +24,15 @@ SOURCES := src tests bench deploy setup.py
 PYX := $(wildcard src/warouter/_*.pyx src/warouter/*/_*.pyx src/warouter/*/*/_*.pyx)
 PXD := $(wildcard src/warouter/_*.pxd src/warouter/*/*/_*.pxd)
 
+# Those that the schemas inside kubernetes-validate know: resources of operators are none of them.
+MANIFESTS := $(filter-out %/kustomization.yaml %/monitoring.yaml,$(wildcard deploy/kubernetes/*.yaml))
+
 # The tests start hundreds of processes: none of them shall compile its sources anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup packages docs demo apt test test-second check lint fuzz bench bench-e2e bench-wide size lock clean
-.PHONY: test-package test-aws test-backup test-machines test-patroni test-s3
+.PHONY: image test-package test-aws test-backup test-containers test-machines test-patroni test-s3
 .PHONY: bench-cloud bench-docs bench-idle bench-peers test-large test-outside test-trust sanitize
 .PHONY: upgrade chaos-short chaos chaos-mutants chaos-clocks chaos-calm chaos-power simulate
 
@@ -50,6 +53,9 @@ setup: $(VENV)/installed ## make .venv with the locked packages and the project,
 packages: setup $(VENV)-tools/installed ## sdist, wheels, .deb, .rpm, SBOM into dist/ (SOURCE=tree DIST=folder)
 	@$(with_tools) deploy/package/build.sh \
 		$(or $(SOURCE),.) $(or $(DIST),dist) $(BIN)/python python3.12 python3.14
+
+image: packages ## build the images warouter:latest and warouter:local (BASE=image of a Debian 13)
+	deploy/container/build.sh
 
 docs: setup ## write what of docs/operations.md and docs/errors.md is made from the code
 	$(BIN)/python -m tests.harness.variables
@@ -106,6 +112,9 @@ test-s3: setup $(VENV)-tools/installed ## media in a bucket of moto, a second im
 test-aws: setup $(VENV)-tools/installed dist/made ## carry out the stacks of deploy/aws, and boot the machines that come of them (AWS="-k stacks")
 	@$(call alone,tests/deploy/aws $(AWS),machine)
 
+test-containers: packages ## the image and the shipped compose file under podman (CONTAINERS="-k files")
+	@$(call alone,tests/deploy/containers $(CONTAINERS),bare database)
+
 sanitize: setup $(VENV)-test/installed ## run the compiled parts with AddressSanitizer and UBSan (SANITIZED="tests/unit/link")
 	rm -rf build/sanitized && mkdir -p build/sanitized && cp -r src setup.py pyproject.toml README.md build/sanitized
 	find build/sanitized/src -name '*.so' -delete
@@ -134,6 +143,10 @@ lint: setup $(VENV)-lint/installed $(VENV)-tools/installed ## check style, types
 	@$(call check,cython-lint) $(PYX) $(PXD)
 	@$(call check,lint-imports)
 	@echo cfn-lint; $(VENV)-tools/bin/cfn-lint deploy/aws/*.yml
+	@echo hadolint; $(VENV)-tools/bin/hadolint deploy/container/Containerfile
+	@echo kubernetes-validate; $(VENV)-tools/bin/kubernetes-validate --strict --quiet $(MANIFESTS)
+	@if command -v kubectl >/dev/null; then kubectl kustomize deploy/kubernetes >/dev/null; \
+	else echo "kustomize: not run (no kubectl is here)"; fi
 	@if command -v systemd-analyze >/dev/null; then \
 		scratch=$$(mktemp -d); trap 'rm -rf $$scratch' EXIT; \
 		for unit in deploy/systemd/*.service deploy/aws/*.service; do \

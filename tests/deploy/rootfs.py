@@ -29,6 +29,7 @@ _SYSTEMD = ("dbus", "iproute2", "systemd", "systemd-sysv", "udev")
 ROOTS = {
     "backup": (*_SYSTEMD, "pgbackrest", "postgresql-17"),
     "bare": _PYTHON,
+    "database": ("postgresql-17",),
     "machine": (*_PYTHON, *_SYSTEMD, "cloud-init"),
     "patroni": (
         *_SYSTEMD,

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ from warouter.store.migrate import administering
 from warouter.store.migrate import migrate as apply
 from warouter.store.roles import create, grants, revoke
 
+AGAIN_SECONDS = 0.5
+_AWAY = (OSError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError)
+
 
 @click.command()
 @data_dir_option
@@ -36,6 +40,13 @@ from warouter.store.roles import create, grants, revoke
     type=click.Path(path_type=Path, file_okay=False),
     help="Give each login the password in KIND.password there; what is missing is drawn.",
 )
+@click.option(
+    "--wait",
+    type=click.FloatRange(0, 3600),
+    default=0.0,
+    metavar="SECONDS",
+    help="So long a server that does not answer yet is tried again.",
+)
 @click.option("--check-roles", is_flag=True, help="Change nothing; say what is wrong with roles.")
 @click.option("--revoke-role", metavar="NAME", help="Take from a login what it could do before.")
 def migrate(
@@ -43,6 +54,7 @@ def migrate(
     roles: bool,
     role_prefix: str | None,
     password_dir: Path | None,
+    wait: float,
     check_roles: bool,
     revoke_role: str | None,
 ) -> None:
@@ -63,7 +75,7 @@ def migrate(
         for sentence in _ran(settings, _revoke(settings, revoke_role)):
             click.echo(sentence)
         return
-    applied = _ran(settings, apply(settings))
+    applied = _applied(settings, wait)
     for name in applied:
         click.echo(f"applied {name}")
     if not applied:
@@ -71,6 +83,23 @@ def migrate(
     if roles:
         for sentence in _ran(settings, _create(settings, role_prefix, password_dir)):
             click.echo(sentence)
+
+
+def _applied(settings: Settings, seconds: float) -> list[str]:
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return _ran(settings, apply(settings))
+        except CommandError as error:
+            if not _away(error.__cause__) or time.monotonic() > until:
+                raise
+        time.sleep(AGAIN_SECONDS)
+
+
+def _away(error: BaseException | None) -> bool:
+    """True if the server is not there yet, or starts: what it refuses, it refuses later as well."""
+    refused = isinstance(error, (UnfitDatabase, UntrustedDatabase))
+    return isinstance(error, _AWAY) and not refused
 
 
 def _ran(settings: Settings, work: Coroutine[Any, Any, list[str]]) -> list[str]:

@@ -141,12 +141,14 @@ class Business:
 
 
 class Webhook:
-    """A webhook on a free port of loopback that records every callback in the order of arrival.
+    """A webhook on a free port that records every callback in the order of arrival.
 
-    ``statuses`` are (message id, status), ``inbound`` (sender, message id), each repeat included.
+    ``host`` is this machine's name or address for coreapps. ``statuses`` are (message id, status),
+    ``inbound`` (sender, message id), each repeat included.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, host: str) -> None:
+        self._host = host
         self.statuses: list[tuple[str, str]] = []
         self.inbound: list[tuple[str, str]] = []
         self.different_statuses: set[tuple[str, str]] = set()
@@ -158,8 +160,14 @@ class Webhook:
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/webhook"
+        try:
+            await web.TCPSite(self._runner, self._host, 0).start()
+        except OSError as error:
+            raise CommandError(
+                f"The webhook cannot listen at {self._host} ({error.strerror or error}): give"
+                " --webhook-host a name or an address of this machine."
+            ) from error
+        self.url = f"http://{self._host}:{self._runner.addresses[0][1]}/webhook"
         return self
 
     async def __aexit__(

@@ -38,12 +38,16 @@ NEW_COREAPPS = 2
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """The amount of the demo's traffic; ``rate`` is in messages a second."""
+    """The amount of the demo's traffic; ``rate`` is in messages a second.
+
+    ``webhook_host`` is where coreapps reach the demo's webhook.
+    """
 
     messages: int = 2_000
     recipients: int = 500
     inbound: int = 200
     rate: float = 150.0
+    webhook_host: str = "127.0.0.1"
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +91,7 @@ class Demo:
         self._began_at = time.monotonic()
         self._killed: tuple[float, dict[int, int]] = (0.0, {})
         self._change = _Change()
-        self._webhook = Webhook()
+        self._webhook = Webhook(plan.webhook_host)
         self._simulator = aiohttp.ClientSession(self._control, raise_for_status=True)
         self._doubts: DoubtWatch | None = None
 
@@ -187,8 +191,12 @@ class Demo:
 
     async def _trouble(self, business: Business) -> None:
         await self._until(KILL_AT)
-        await self._kill_an_owner()
+        if self._scene.local:
+            await self._kill_an_owner()
         await self._until(0.5)
+        if self._scene.local:
+            new = await self._scene.add_coreapps(NEW_COREAPPS)
+            self._say(f"started {' and '.join(new)}")
         await self._grow(business)
 
     async def _kill_an_owner(self) -> None:
@@ -201,8 +209,6 @@ class Demo:
         await self._scene.settled(MOVE_SECONDS, beyond=victim.owned)
 
     async def _grow(self, business: Business) -> None:
-        new = await self._scene.add_coreapps(NEW_COREAPPS)
-        self._say(f"started {' and '.join(new)}")
         await self._until(GROW_AT)
         waited = self._waits
         self._may_finish.set()

@@ -78,6 +78,13 @@ class Scene:
         self.lasting = lasting
         self._pool = pool
 
+    @property
+    def local(self) -> bool:
+        """False if all processes are on other machines or in other containers: the demo kills none
+        of them then, and starts none.
+        """
+        return bool(self.describe()["processes"])
+
     async def about_postgres(self) -> str:
         """A sentence about the PostgreSQL that runs."""
         version = str(await self._pool.fetchval(SERVER_VERSION))

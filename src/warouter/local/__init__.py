@@ -17,4 +17,5 @@ systemd would start them and started again when they die; cluster.json says wher
     description        cluster.json
     ports              free ports, chosen before they are taken
     counts             how many processes when nobody says
+    staging            what a cluster of containers begins with: secrets, number, cluster.json
 """
