@@ -6,14 +6,15 @@ import json
 import time
 from typing import Any
 
-import msgspec
-
 from tests.deploy.containers.engine import SHIPPED, Engine
 from warouter.errors import CommandError
 
 UP_SECONDS = 400.0
 LOOK_SECONDS = 0.5
 SETTLE_SECONDS = 90.0
+_OWNERS = """
+select n.host, count(*) from warouter.slot s
+  join warouter.node n on n.incarnation = s.owner group by n.host"""
 # Of each service, as its unit's TimeoutStopSec.
 GRACE = {"coreapp": 40, "webapp": 20, "master": 10, "simulator": 10}
 
@@ -50,10 +51,6 @@ class Compose:
                 raise CommandError(f"not within {seconds:g} s: {what}\n{shown}")
             time.sleep(LOOK_SECONDS)
 
-    def inside(self, name: str, *words: str) -> str:
-        """What a warouter command says in a container of a service."""
-        return self.engine.call("podman", "exec", name, "/opt/warouter/bin/warouter", *words)
-
     def record(self) -> dict[str, Any]:
         """What reached the simulator."""
         found: dict[str, Any] = json.loads(
@@ -69,11 +66,15 @@ class Compose:
         )
         return found
 
-    def status(self) -> dict[str, Any]:
-        """`warouter status` under the operator's login."""
-        said = self.call(
-            *("--profile", "console", "run", "--rm", "-T", "--no-deps", "console"),
-            *("status", "--json"),
+    def address(self, name: str) -> str:
+        networks = self.engine.inspect(name)["NetworkSettings"]["Networks"]
+        return str(networks["warouter_default"]["IPAddress"])
+
+    def owners(self) -> dict[str, int]:
+        """By the address of each coreapp, of a dead one too, how many slots it owns."""
+        psql = ("psql", "--username=postgres", "--dbname=warouter", "--no-align", "--tuples-only")
+        told = self.engine.call(
+            "podman", "exec", "warouter_postgres_1", *psql, "--command", _OWNERS
         )
-        line = next(x for x in said.splitlines() if x.startswith("{"))
-        return msgspec.json.decode(line, type=dict[str, Any])
+        rows = [line.split("|") for line in told.splitlines() if "|" in line]
+        return {host: int(slots) for host, slots in rows}
