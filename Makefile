@@ -54,7 +54,7 @@ packages: setup $(VENV)-tools/installed ## sdist, wheels, .deb, .rpm, SBOM into 
 	@$(with_tools) deploy/package/build.sh \
 		$(or $(SOURCE),.) $(or $(DIST),dist) $(BIN)/python python3.12 python3.14
 
-image: packages ## build the images warouter:latest and warouter:local (BASE=image of a Debian 13)
+image: dist/made ## build the images warouter:latest and warouter:local (BASE=image of a Debian 13)
 	deploy/container/build.sh
 
 docs: setup ## write what of docs/operations.md and docs/errors.md is made from the code
@@ -112,7 +112,7 @@ test-s3: setup $(VENV)-tools/installed ## media in a bucket of moto, a second im
 test-aws: setup $(VENV)-tools/installed dist/made ## carry out the stacks of deploy/aws, and boot the machines that come of them (AWS="-k stacks")
 	@$(call alone,tests/deploy/aws $(AWS),machine)
 
-test-containers: packages ## the image and the shipped compose file under podman (CONTAINERS="-k files")
+test-containers: dist/made ## the image and the shipped compose file under podman (CONTAINERS="-k files")
 	@$(call alone,tests/deploy/containers $(CONTAINERS),bare database)
 
 sanitize: setup $(VENV)-test/installed ## run the compiled parts with AddressSanitizer and UBSan (SANITIZED="tests/unit/link")
