@@ -53,6 +53,7 @@ setup: $(VENV)/installed ## make .venv with the locked packages and the project,
 packages: setup $(VENV)-tools/installed ## sdist, wheels, .deb, .rpm, SBOM into dist/ (SOURCE=tree DIST=folder)
 	@$(with_tools) deploy/package/build.sh \
 		$(or $(SOURCE),.) $(or $(DIST),dist) $(BIN)/python python3.12 python3.14
+	@touch $(or $(DIST),dist)/made
 
 image: dist/made ## build the images warouter:latest and warouter:local (BASE=image of a Debian 13)
 	deploy/container/build.sh
@@ -257,7 +258,6 @@ PACKAGED := pyproject.toml setup.py README.md CHANGELOG.md $(shell find src depl
 	-not -name '*.so' -not -path '*/__pycache__/*')
 dist/made: $(PACKAGED) | setup $(VENV)-tools/installed
 	$(MAKE) --no-print-directory packages
-	@touch $@
 
 # A shallow clone has none.
 $(FORMER)/made: | setup $(VENV)-tools/installed
