@@ -1,4 +1,4 @@
-"""The compose files that are not brought up here, and what all of them keep to."""
+"""The files that are not brought up here, those of Kubernetes among them, and what all keep to."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import yaml
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = ROOT / "deploy" / "container"
+KUBERNETES = ROOT / "deploy" / "kubernetes"
 UNITS = ROOT / "deploy" / "systemd"
 PARSER = ROOT / ".venv-tools" / "bin" / "podman-compose"
 FILES = {
@@ -65,3 +66,50 @@ def test_what_a_file_mounts_is_shipped(services):
     for mount in mounts:
         source = mount.split(":")[0]
         assert not source.startswith(".") or (SHIPPED / source).is_file(), mount
+
+
+@pytest.fixture(scope="module")
+def pods() -> dict[str, Any]:
+    """The templates of pods by their name, as Kubernetes reads them."""
+    files = [file for file in KUBERNETES.glob("*.yaml") if file.stem != "kustomization"]
+    parts = [part for file in files for part in yaml.safe_load_all(file.read_text())]
+    made = {part["metadata"]["name"]: part for part in parts if "template" in part.get("spec", {})}
+    return {name: part["spec"]["template"] for name, part in made.items()}
+
+
+def test_a_pod_ends_within_the_time_of_its_unit(pods):
+    assert sorted(pods) == ["coreapp", "master", "migrate", "webapp"]
+    for role in ("coreapp", "master", "webapp"):
+        spec = pods[role]["spec"]
+        [container] = spec["containers"]
+        before = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {})
+        seconds = re.search(
+            r"^TimeoutStopSec=(\d+)$",
+            (UNITS / f"warouter-{role}@.service").read_text(),
+            re.MULTILINE,
+        )
+        assert seconds
+        wanted = int(seconds[1]) + before.get("seconds", 0)
+        assert spec["terminationGracePeriodSeconds"] >= wanted, role
+
+
+def test_a_new_database_gets_its_schema_and_then_its_upstream(pods):
+    spec = pods["migrate"]["spec"]
+    [first], [then] = spec["initContainers"], spec["containers"]
+    assert (first["args"][0], then["args"]) == ("migrate", ["cloud", "switch"])
+    differs = {key for key in first if first[key] != then[key]}
+    assert differs == {"name", "args"}
+
+
+def test_policies_name_the_pods_that_there_are(pods):
+    labels = {
+        name: pod["metadata"]["labels"]["app.kubernetes.io/name"] for name, pod in pods.items()
+    }
+    assert all(name == label for name, label in labels.items())
+    named = re.findall(
+        r"app\.kubernetes\.io/name(?:: (\w+)|, operator: In, values: \[([\w, ]+)\])",
+        (KUBERNETES / "network.yaml").read_text(),
+    )
+    assert {word for pair in named for part in pair for word in part.split(", ") if part} == set(
+        pods
+    )
