@@ -24,13 +24,17 @@ FILES = {
 
 @pytest.fixture(params=sorted(FILES))
 def services(request, tmp_path) -> dict[str, Any]:
+    return _parsed(FILES[request.param], tmp_path, {})
+
+
+def _parsed(files: tuple[str, ...], folder: Path, told: dict[str, str]) -> dict[str, Any]:
     """The services as podman-compose reads them."""
-    (tmp_path / "warouter.env").write_text("WA_DB_HOSTNAME=db.example.com\n")
-    arguments = [word for name in FILES[request.param] for word in ("--file", name)]
+    (folder / "warouter.env").write_text("WA_DB_HOSTNAME=db.example.com\n")
+    arguments = [word for name in files for word in ("--file", name)]
     done = subprocess.run(
         [PARSER, *arguments, "config"],
         cwd=SHIPPED,
-        env={"PATH": "/usr/bin", "WAROUTER_ENV": str(tmp_path / "warouter.env")},
+        env={"PATH": "/usr/bin", "WAROUTER_ENV": str(folder / "warouter.env"), **told},
         capture_output=True,
         text=True,
         timeout=60,
@@ -59,6 +63,17 @@ def test_a_role_stops_within_the_time_of_its_unit(services):
             assert seconds
             assert service["stop_grace_period"] == f"{seconds[1]}s", name
             assert service["restart"] == "unless-stopped", name
+
+
+def test_media_of_a_machine_may_be_in_a_bucket(tmp_path):
+    """One of both is named, and what is gathered has a place that can be written."""
+    for told, directory in (({}, "/var/lib/warouter/media"), ({"WAROUTER_MEDIA_DIR": ""}, "")):
+        services = _parsed(("compose.host.yaml",), tmp_path, told)
+        for name, service in services.items():  # all: the image names a directory, too
+            environment = service["environment"]
+            assert environment["WAROUTER_MEDIA_DIR"] == directory, name
+            mounts = [mount.split(":")[1] for mount in service["volumes"]]
+            assert environment["WAROUTER_MEDIA_SPOOL"] in mounts, name
 
 
 def test_what_a_file_mounts_is_shipped(services):
