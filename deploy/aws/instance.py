@@ -29,6 +29,9 @@ SECONDS = 10.0
 ATTEMPTS = 6  # a role that was made just now may not have its rights everywhere yet
 TOKEN_SECONDS = "300"
 TARGET_SECONDS = 300.0  # the load balancer's checks begin some minutes after a target is there
+POLL_SECONDS = 5.0  # of many machines at once: AWS bounds the calls of an account
+# A 400 with one of these is right a moment later.
+LATER = ("AccessDenied", "Throttl", "RequestLimitExceeded", "TooManyRequests")
 
 
 def ask(request, attempts=ATTEMPTS):
@@ -39,7 +42,7 @@ def ask(request, attempts=ATTEMPTS):
                 return answer.read()
         except urllib.error.HTTPError as error:
             said = f"{error.code} {error.read().decode(errors='replace')[:300]}"
-            if error.code in (400, 404) and "AccessDenied" not in said:
+            if error.code == 400 and not any(word in said for word in LATER):
                 break  # it will be refused again, as a signal to a stack that waits for none
         except OSError as error:
             said = str(error)
@@ -143,8 +146,9 @@ def target(arn):
     while "<State>healthy</State>" not in said:
         if time.monotonic() > give_up:
             sys.exit(f"The load balancer does not call {instance} healthy: {said}")
+        if said:
+            time.sleep(POLL_SECONDS)
         said = query("elasticloadbalancing", "2015-12-01", "DescribeTargetHealth", fields)
-        time.sleep(1.0)
 
 
 def signal(status, stack, resource):

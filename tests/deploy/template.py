@@ -96,6 +96,18 @@ class Resolver:
         name, then, otherwise = words
         return self.resolve(then if self.condition(name) else otherwise)
 
+    def _join(self, words: list[Any]) -> str:
+        between, parts = self.resolve(words)
+        return str(between.join(str(part) for part in parts))
+
+    def _split(self, words: list[Any]) -> list[str]:
+        between, text = self.resolve(words)
+        return str(text).split(between)
+
+    def _select(self, words: list[Any]) -> Any:
+        index, found = self.resolve(words)
+        return found[index]
+
     def _sub(self, body: str | list[Any]) -> str:
         text, own = (body, {}) if isinstance(body, str) else body
         values = {name: self.resolve(value) for name, value in own.items()}

@@ -1,4 +1,4 @@
-"""The compose files that are not brought up here, and what all of them keep to."""
+"""The files that are not brought up here, those of Kubernetes among them, and what all keep to."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import yaml
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = ROOT / "deploy" / "container"
+KUBERNETES = ROOT / "deploy" / "kubernetes"
 UNITS = ROOT / "deploy" / "systemd"
 PARSER = ROOT / ".venv-tools" / "bin" / "podman-compose"
 FILES = {
@@ -23,13 +24,17 @@ FILES = {
 
 @pytest.fixture(params=sorted(FILES))
 def services(request, tmp_path) -> dict[str, Any]:
+    return _parsed(FILES[request.param], tmp_path, {})
+
+
+def _parsed(files: tuple[str, ...], folder: Path, told: dict[str, str]) -> dict[str, Any]:
     """The services as podman-compose reads them."""
-    (tmp_path / "warouter.env").write_text("WA_DB_HOSTNAME=db.example.com\n")
-    arguments = [word for name in FILES[request.param] for word in ("--file", name)]
+    (folder / "warouter.env").write_text("WA_DB_HOSTNAME=db.example.com\n")
+    arguments = [word for name in files for word in ("--file", name)]
     done = subprocess.run(
         [PARSER, *arguments, "config"],
         cwd=SHIPPED,
-        env={"PATH": "/usr/bin", "WAROUTER_ENV": str(tmp_path / "warouter.env")},
+        env={"PATH": "/usr/bin", "WAROUTER_ENV": str(folder / "warouter.env"), **told},
         capture_output=True,
         text=True,
         timeout=60,
@@ -60,8 +65,66 @@ def test_a_role_stops_within_the_time_of_its_unit(services):
             assert service["restart"] == "unless-stopped", name
 
 
+def test_media_of_a_machine_may_be_in_a_bucket(tmp_path):
+    """One of both is named, and what is gathered has a place that can be written."""
+    for told, directory in (({}, "/var/lib/warouter/media"), ({"WAROUTER_MEDIA_DIR": ""}, "")):
+        services = _parsed(("compose.host.yaml",), tmp_path, told)
+        for name, service in services.items():  # all: the image names a directory, too
+            environment = service["environment"]
+            assert environment["WAROUTER_MEDIA_DIR"] == directory, name
+            mounts = [mount.split(":")[1] for mount in service["volumes"]]
+            assert environment["WAROUTER_MEDIA_SPOOL"] in mounts, name
+
+
 def test_what_a_file_mounts_is_shipped(services):
     mounts = [m for service in services.values() for m in service.get("volumes", ())]
     for mount in mounts:
         source = mount.split(":")[0]
         assert not source.startswith(".") or (SHIPPED / source).is_file(), mount
+
+
+@pytest.fixture(scope="module")
+def pods() -> dict[str, Any]:
+    """The templates of pods by their name, as Kubernetes reads them."""
+    files = [file for file in KUBERNETES.glob("*.yaml") if file.stem != "kustomization"]
+    parts = [part for file in files for part in yaml.safe_load_all(file.read_text())]
+    made = {part["metadata"]["name"]: part for part in parts if "template" in part.get("spec", {})}
+    return {name: part["spec"]["template"] for name, part in made.items()}
+
+
+def test_a_pod_ends_within_the_time_of_its_unit(pods):
+    assert sorted(pods) == ["coreapp", "master", "migrate", "webapp"]
+    for role in ("coreapp", "master", "webapp"):
+        spec = pods[role]["spec"]
+        [container] = spec["containers"]
+        before = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {})
+        seconds = re.search(
+            r"^TimeoutStopSec=(\d+)$",
+            (UNITS / f"warouter-{role}@.service").read_text(),
+            re.MULTILINE,
+        )
+        assert seconds
+        wanted = int(seconds[1]) + before.get("seconds", 0)
+        assert spec["terminationGracePeriodSeconds"] >= wanted, role
+
+
+def test_a_new_database_gets_its_schema_and_then_its_upstream(pods):
+    spec = pods["migrate"]["spec"]
+    [first], [then] = spec["initContainers"], spec["containers"]
+    assert (first["args"][0], then["args"]) == ("migrate", ["cloud", "switch"])
+    differs = {key for key in first if first[key] != then[key]}
+    assert differs == {"name", "args"}
+
+
+def test_policies_name_the_pods_that_there_are(pods):
+    labels = {
+        name: pod["metadata"]["labels"]["app.kubernetes.io/name"] for name, pod in pods.items()
+    }
+    assert all(name == label for name, label in labels.items())
+    named = re.findall(
+        r"app\.kubernetes\.io/name(?:: (\w+)|, operator: In, values: \[([\w, ]+)\])",
+        (KUBERNETES / "network.yaml").read_text(),
+    )
+    assert {word for pair in named for part in pair for word in part.split(", ") if part} == set(
+        pods
+    )

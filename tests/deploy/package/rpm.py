@@ -9,7 +9,7 @@ from typing import NamedTuple
 LEAD_BYTES = 96
 _MAGIC = b"\x8e\xad\xe8\x01"
 # Tags of rpmtag.h.
-_POSTIN, _MODES, _FLAGS, _REQUIRES = 1024, 1030, 1037, 1049
+_POSTIN, _MODES, _FLAGS, _REQUIRES, _POSTTRANS = 1024, 1030, 1037, 1049, 1152
 _FOLDER_OF, _NAMES, _FOLDERS = 1116, 1117, 1118
 _FORMATS = {3: ">{}H", 4: ">{}I"}
 CONFIG, NOREPLACE = 1, 16
@@ -24,6 +24,7 @@ class Rpm(NamedTuple):
     files: dict[str, File]
     requires: list[str]
     postinstall: str
+    posttrans: str
 
 
 def read(path: Path) -> Rpm:
@@ -34,7 +35,7 @@ def read(path: Path) -> Rpm:
     files = {
         tags[_FOLDERS][folder] + name: File(mode, flags) for folder, name, mode, flags in places
     }
-    return Rpm(files, tags[_REQUIRES], tags[_POSTIN][0])
+    return Rpm(files, tags[_REQUIRES], *(tags.get(tag, [""])[0] for tag in (_POSTIN, _POSTTRANS)))
 
 
 def _header(data: bytes, start: int) -> tuple[dict[int, list], int]:
