@@ -38,7 +38,8 @@ class Engine:
         limits = json.dumps(_LIMITS)
         settings = {
             "containers.conf": f"[containers]\ndefault_ulimits = {limits}\n"
-            'cgroups = "disabled"\npids_limit = 0\n',
+            'cgroups = "disabled"\npids_limit = 0\n'
+            f'[network]\nnetwork_config_dir = "{STORE}/networks"\n',
             "storage.conf": f'[storage]\ndriver = "overlay"\ngraphroot = "{STORE}/graph"\n'
             f'runroot = "{STORE}/run"\n',
         }
@@ -60,7 +61,7 @@ class Engine:
             "umount -R /sys/fs/cgroup",
             "mount -t cgroup2 none /sys/fs/cgroup",
             "ip link set lo up",
-            f"rm -rf {STORE}/run",
+            f"rm -rf {STORE}/run {STORE}/networks",
         ):
             subprocess.run(command.split(), check=True, timeout=CALL_SECONDS)
         self._checker.start()
