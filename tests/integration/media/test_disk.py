@@ -13,7 +13,8 @@ import pytest_asyncio
 
 from tests.harness import disk
 from tests.harness.prepared import reachable_folder
-from tests.integration.media.conftest import CONTENT, chunks, whole
+from tests.integration.media.conftest import CONTENT, chunks
+from tests.integration.media.shelves import DirectoryShelf
 from warouter.errors import MediaAway, MediaFull
 from warouter.media.directory import Directory
 from warouter.media.library import Library
@@ -48,7 +49,7 @@ async def test_a_full_disk_refuses_uploads_and_serves_what_is_there(
             f"WAROUTER_MEDIA_DIR is {folder}, and {folder}/partial has no space left: make room,"
         )
         assert b"".join([part async for part in library.content(media)]) == CONTENT
-    assert whole(folder) == {str(media.id)}  # nothing unfinished stays
+    assert DirectoryShelf(folder).whole() == {str(media.id)}  # nothing unfinished stays
     await library.receive(chunks(CONTENT), "image/jpeg")
     assert trouble(folder) == ""
 
