@@ -421,8 +421,8 @@ async def test_files_are_counted_while_threads_open_others(bucket: Bucket) -> No
     for file in files:
         file.claim(MIB)
     assert await bucket.unfinished() == 3 * MIB
-    for file in files + others:
-        file.discard()
+    for opened in (*files, *others):
+        opened.discard()
     assert await bucket.unfinished() == 0
 
 
