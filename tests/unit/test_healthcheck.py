@@ -78,7 +78,8 @@ def full(address: str) -> list[socket.socket]:
 
 
 LISTEN = """
-import socket, sys
+import os, socket, sys
+os.setuid(int(sys.argv[2]))
 with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
     listener.bind("\\0" + sys.argv[1])
     listener.listen(0)
@@ -90,8 +91,8 @@ with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
 @contextmanager
 def stranger(name: str) -> Iterator[int]:
     """Another account's process at this name; it accepts nobody. Gives its pid."""
-    command = ["/usr/bin/python3", "-c", LISTEN, name]
-    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, user=NOBODY) as process:
+    command = [sys.executable, "-c", LISTEN, name, str(NOBODY)]
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stdout.readline()
