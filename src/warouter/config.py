@@ -26,7 +26,8 @@ MOST_API_KEYS = 8
 AUTO = "auto"  # an address that is found as a process starts
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_PREFIX = re.compile(r"([\w-][\w.-]*/?)*", re.ASCII)
+# Each name ends at a slash and nowhere else: a long wrong one is refused at once.
+_PREFIX = re.compile(r"([\w-][\w.-]*(/[\w-][\w.-]*)*/?)?", re.ASCII)
 
 # The product's names that are accepted and change nothing.
 UNUSED = frozenset(
@@ -287,10 +288,12 @@ def _check_media(settings: Settings, given: Mapping[str, str]) -> None:
             " other as an empty value where a unit sets it."
         )
     scheme, colon, host = settings.media_s3_endpoint.partition("://")
-    if settings.media_s3_endpoint and not (scheme in ("http", "https") and colon and host):
+    good = scheme in ("http", "https") and colon and host and "@" not in host
+    if settings.media_s3_endpoint and not good:
+        # Not shown: it may hold a password.
         raise ConfigError(
-            f"WAROUTER_MEDIA_S3_ENDPOINT is {settings.media_s3_endpoint!r}; it must be a URL,"
-            " such as https://s3.example.com:9000."
+            "WAROUTER_MEDIA_S3_ENDPOINT must be a URL without a login, such as"
+            " https://s3.example.com:9000."
         )
     secret = settings.media_s3_secret_source
     if bool(settings.media_s3_access_key) != bool(secret.value or secret.path):

@@ -37,6 +37,7 @@ HEARD = {
     "demo/run.py:_act": CALLER,
     "local/process.py:wait_ready": "waits only",
     "demo/scene.py:own_cluster": CALLER,
+    "media/staging.py:_begun": CALLER,
     "node/coreapp.py:main": PROCESS,
     "node/coreapp.py:tasks": PROCESS,
     "node/master.py:_beating": CALLER,

@@ -172,3 +172,49 @@ def test_a_local_cluster_takes_the_settings_of_outside_but_what_it_decides_itsel
         "WAROUTER_REQUIRE_CONTACT_CHECK": "1",
         "WA_APP_MULTICONNECT": "0",
     }
+
+
+@pytest.mark.parametrize(
+    ("url", "bucket"),
+    [
+        ("s3://media", ("media", "")),
+        ("s3://media/", ("media", "")),
+        ("s3://me.dia-1/wa/Media_2.x/", ("me.dia-1", "wa/Media_2.x")),
+    ],
+)
+def test_a_bucket_and_its_prefix(url: str, bucket: tuple[str, str]) -> None:
+    assert load({"WAROUTER_MEDIA_URL": url}).media_bucket == bucket
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "media",
+        "https://media",
+        "s3://",
+        "s3://Media",
+        "s3://media/../other",
+        "s3://media/a/../b",
+        "s3://media/.hidden",
+        "s3://media//a",
+        "s3://media/a b",
+        "s3://media/a?b",
+        "s3://media/é",
+        # Refused at once, too: each letter more once doubled the time.
+        f"s3://media/{'a' * 200}!",
+    ],
+)
+def test_what_is_no_bucket_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match="must be s3://BUCKET or s3://BUCKET/PREFIX"):
+        load({"WAROUTER_MEDIA_URL": url})
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["s3.test", "ftp://s3.test", "https://", "http://me:pw@s3.test"]
+)
+def test_an_endpoint_of_media_is_a_url_without_a_login(endpoint: str) -> None:
+    """It is shown by /v1/support."""
+    given = {"WAROUTER_MEDIA_URL": "s3://media", "WAROUTER_MEDIA_S3_ENDPOINT": endpoint}
+    with pytest.raises(ConfigError, match="must be a URL without a login") as caught:
+        load(given)
+    assert "pw" not in str(caught.value)

@@ -8,17 +8,21 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from subprocess import PIPE
 from uuid import uuid4
 
 import pytest
+from click.testing import CliRunner
 
 from tests.harness.certificates import contexts
-from warouter.cli.healthcheck import SILENT_SECONDS, trouble
+from warouter.cli.healthcheck import SILENT_SECONDS, healthcheck, trouble
 from warouter.net import health as module
 from warouter.net.answering import answering
 from warouter.net.health import Asked, Health, addresses, ask
 
+NOBODY = 65_534
 WELL = Health("coreapp", "a:coreapp-6250", 7, "secondary", beat_s=0.2)
 
 
@@ -37,7 +41,7 @@ async def test_a_process_is_found_and_says_what_it_is() -> None:
     said = Health(mine, "a:coreapp-6250", os.getpid(), "secondary", 0.2, listens=("::", 1, True))
     with answering(mine, "1", lambda: said):
         assert await asyncio.to_thread(ask, mine) == [Asked(mine, os.getpid(), said)]
-    assert addresses(mine) == []
+    assert addresses(mine) == {}
 
 
 async def test_all_of_a_host_are_found() -> None:
@@ -54,9 +58,78 @@ async def test_a_loop_that_hangs_does_not_answer(monkeypatch: pytest.MonkeyPatch
         (found,) = ask(mine)  # while this loop stands still
         assert found == Asked(mine, os.getpid(), None)
         # As many wait as may: nobody else gets in.
-        while (found := ask(mine)[0]).pid:
-            pass
+        waiting = full(*addresses(mine))
+        assert ask(mine) == [found]
+        for sock in waiting:
+            sock.close()
     assert "its loop hangs" in trouble(found)
+
+
+def full(address: str) -> list[socket.socket]:
+    """Connect until nobody else gets in."""
+    waiting = []
+    while True:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        waiting.append(sock)
+        try:
+            sock.connect(address)
+        except BlockingIOError:
+            return waiting
+
+
+LISTEN = """
+import os, socket, sys
+os.setuid(int(sys.argv[2]))
+with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+    listener.bind("\\0" + sys.argv[1])
+    listener.listen(0)
+    print(flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def stranger(name: str) -> Iterator[int]:
+    """Another account's process at this name; it accepts nobody. Gives its pid."""
+    command = [sys.executable, "-c", LISTEN, name, str(NOBODY)]
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        yield process.pid
+        process.stdin.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="not run (needs root, to be another account)")
+async def test_another_account_is_neither_believed_nor_waited_for() -> None:
+    """Whoever has an account on this host may take any such name."""
+    mine = role()
+    with stranger(f"warouter/{mine}/2") as pid:
+        left_out = [Asked(mine, pid, None, stranger=NOBODY)]
+        assert ask(mine) == left_out
+        waiting = full(*addresses(mine))
+        assert ask(mine) == left_out
+        assert ask(mine, {pid}) == [Asked(mine, pid, None)]  # a cluster lists it
+        assert ask(mine, {1}) == []
+        for sock in waiting:
+            sock.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="not run (needs root, to be another account)")
+def test_who_finds_nothing_hears_whose_processes_there_are() -> None:
+    with stranger(f"warouter/coreapp/{uuid4().hex}"):
+        done = CliRunner().invoke(healthcheck, ["--role", "coreapp", "--at-least", "1000"])
+    assert done.exit_code == 1
+    assert done.output.endswith(
+        f"and 1000 expected; processes of uid {NOBODY} were not asked: check them as that account\n"
+    )
+
+
+async def test_a_name_of_another_kind_is_passed_over() -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
+        other.bind(f"\0warouter/{uuid4().hex}")
+        other.listen()
+        await asyncio.to_thread(ask)
 
 
 async def test_another_build_may_say_more_or_less() -> None:
@@ -70,7 +143,7 @@ async def test_another_build_may_say_more_or_less() -> None:
 
 async def test_what_is_no_process_of_ours_is_no_reason_to_fail() -> None:
     mine = role()
-    for said in (b"[]", b"{}", b"hello"):
+    for said in (b"[]", b"{}", b"hello", b"[" * 4000):
         other = type("Other", (), {"encode": lambda _, said=said: said})
         with answering(mine, "1", other):
             (found,) = await asyncio.to_thread(ask, mine)

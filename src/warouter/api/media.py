@@ -77,9 +77,13 @@ async def download(context: Context, request: web.Request, _caller: Caller) -> w
         await response.write(first)
         async for chunk in content:
             await response.write(chunk)
-    except Damaged as error:
+    except (Damaged, MediaAway) as error:
+        told = {"media": str(media.id), "error": str(error)}
+        if isinstance(error, Damaged):
+            log.error("media verification failed", extra=told)
+        else:
+            log.error("media read failed", extra=told)
         # The length that was announced is not reached: nobody takes this for the whole.
-        log.error("media verification failed", extra={"media": str(media.id), "error": str(error)})
         if request.transport is not None:
             request.transport.abort()
         return response

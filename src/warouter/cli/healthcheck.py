@@ -43,21 +43,28 @@ def healthcheck(role: str | None, at_least: int, data_dir: Path | None) -> None:
 
     Each of them is asked through a socket of this host: it must answer, have registered, and have
     heard from the database within the last 10 seconds. A secondary is healthy. A webapp must answer
-    GET / as well. Needs no variable, no login and no rights.
+    GET / as well. Needs no variable, no login and no rights. Believed are processes of the account
+    that asks, of root and of warouter.
     """
-    found = ask(role or "")
+    pids = None
     if data_dir is not None:
         pids = _pids(data_dir, role)
-        found = [asked for asked in found if asked.pid in pids]
         at_least = max(at_least, len(pids))
-    wrong = [said for asked in found if (said := trouble(asked))]
+    asked = ask(role or "", pids)
+    found = [one for one in asked if one.stranger is None]
+    wrong = [said for one in found if (said := trouble(one))]
     if len(found) < at_least:
         wrong.append(f"{_count(len(found), role)} found on this host, and {at_least} expected")
+        wrong += sorted({_left_out(one.stranger) for one in asked if one.stranger is not None})
     if wrong:
         click.echo(f"unhealthy: {'; '.join(wrong)}")
         sys.exit(1)
     shown = sorted(f"{a.health.name} ({a.health.status})" for a in found if a.health)
     click.echo(f"healthy: {', '.join(shown)}")
+
+
+def _left_out(uid: int) -> str:
+    return f"processes of uid {uid} were not asked: check them as that account"
 
 
 def _pids(data_dir: Path, role: str | None) -> set[int]:

@@ -23,7 +23,6 @@ from warouter.media.staging import CHUNK, Intake, Threads, Writing
 from warouter.media.storage import Admit, Damaged
 
 SHARED, PROBE = "shared", "probe"
-_MOST_PROBED = 1024
 
 
 class Bucket:
@@ -49,6 +48,7 @@ class Bucket:
 
     async def keep(self, spooled: SpooledFile, media_id: UUID) -> None:
         name = f"{SHARED}/{media_id}"
+        self.closed(spooled)  # whoever keeps it counts it from here on
         await self._objects.put(name, spooled.size, spooled.md5, spooled.content)
 
     async def content(self, media_id: UUID, size: int, sha256: bytes) -> AsyncIterator[bytes]:
@@ -80,7 +80,8 @@ class Bucket:
             yield found
 
     async def unfinished(self) -> int:
-        return sum(file.claimed for file in self._open)
+        # At once: threads open and close files meanwhile.
+        return sum(file.claimed for file in self._open.copy())
 
     async def leftovers(self, older_than: float) -> int:
         """None: a nameless file ends with its process."""
@@ -88,21 +89,30 @@ class Bucket:
 
     async def check(self) -> None:
         """What it writes has another name, and is no media for the clean-up."""
-        name = f"{PROBE}/{uuid4().hex}"
+        word = uuid4().hex
+        name = f"{PROBE}/{word}"
         try:
             async for _ in self._objects.list(PROBE, 1):
                 break
-            spooled = await self.stage(_once(b"probe"), _MOST_PROBED)
+            spooled = await self.stage(_once(word.encode()), len(word))
             try:
                 await self._objects.put(name, spooled.size, spooled.md5, spooled.content)
             finally:
                 await spooled.drop()
-            _size, chunks = await self._objects.get(name)
-            async for _ in chunks:
-                pass
+            await self._compare(name, word.encode())
             await self._objects.delete(name)
         except Unusable as error:
             raise ConfigError(f"{str(error)[0].upper()}{str(error)[1:]}.") from error
+
+    async def _compare(self, name: str, content: bytes) -> None:
+        """A web server may answer 200 to whatever it is asked, and keep nothing of it."""
+        try:
+            size, chunks = await self._objects.get(name)
+            found = b"".join([chunk async for chunk in chunks]) if size == len(content) else b""
+        except FileNotFoundError:
+            found = b""
+        if found != content:
+            raise self._objects.unlike_s3()
 
     async def close(self) -> None:
         await self._objects.close()
@@ -120,7 +130,7 @@ class Bucket:
         return tempfile.TemporaryFile(dir=self._folder)
 
     async def part(self, file: SpooledFile, offset: int) -> bytes:
-        return await self._threads.run(os.pread, file.file.fileno(), CHUNK, offset)
+        return await self._threads.run(file.read, offset)
 
     async def closing(self, file: SpooledFile) -> None:
         await self._threads.run(file.discard)
@@ -147,6 +157,10 @@ class SpooledFile(Writing):
     def write(self, block: bytes) -> None:
         super().write(block)
         self._md5.update(block)
+
+    def read(self, offset: int) -> bytes:
+        """The descriptor is taken here, in the thread: once closed, another file may have it."""
+        return os.pread(self.file.fileno(), CHUNK, offset)
 
     def discard(self) -> None:
         self._bucket.closed(self)

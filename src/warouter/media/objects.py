@@ -22,7 +22,7 @@ import aiohttp
 
 from warouter.config import Settings
 from warouter.errors import ConfigError, MediaAway
-from warouter.media.refusals import Refusal, of_answer, of_failure
+from warouter.media.refusals import NOT_KEPT, Refusal, of_answer, of_failure
 from warouter.media.staging import CHUNK
 from warouter.secret import Followed
 
@@ -74,7 +74,7 @@ class Objects:
             if status == 200:
                 return
             # What was asked before may have been done, though its answer got lost.
-            if status == 412 and number and await self._size(name) == size:
+            if status == 412 and number and await self._has(name, size):
                 return
             refusal = of_answer("PUT", status, body) if status else of_failure("PUT", body)
             if pause is None or refusal.lasting or status == 412:
@@ -141,10 +141,13 @@ class Objects:
         if self._session is not None:
             await self._session.close()
 
-    async def _size(self, name: str) -> int:
-        async with self._asked("GET"):
-            found = await self._obstore.head_async(self._store, self._key(name))
-        return int(found["size"])
+    async def _has(self, name: str, size: int) -> bool:
+        try:
+            async with self._asked("GET"):
+                found = await self._obstore.head_async(self._store, self._key(name))
+        except FileNotFoundError:
+            return False
+        return int(found["size"]) == size
 
     @asynccontextmanager
     async def _asked(self, request: str) -> AsyncIterator[None]:
@@ -159,6 +162,10 @@ class Objects:
             if isinstance(error, FileNotFoundError) and not refusal.lasting:
                 raise FileNotFoundError("there is no such object") from None
             raise self._error(refusal) from None  # its text may be of many lines
+
+    def unlike_s3(self) -> MediaAway:
+        """What to raise if the server does not give back what was put."""
+        return self._error(NOT_KEPT)
 
     def _error(self, refusal: Refusal) -> MediaAway:
         kind = Unusable if refusal.lasting else MediaAway

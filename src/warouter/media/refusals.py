@@ -30,6 +30,8 @@ _REGION = {
 _DENIED = {"AccessDenied", "AllAccessDisabled", "AccountProblem"}
 
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
+# A signed URL is judged by its own time.
+_LATE = re.compile(r"<Message>Request (has expired|is not valid yet|is not yet valid)")
 _STATUS = re.compile(r"status code: (\d{3})")
 
 
@@ -38,6 +40,13 @@ class Refusal(NamedTuple):
 
     sentence: str
     lasting: bool
+
+
+NOT_KEPT = Refusal(
+    "it does not give back what was put, so what answers is no server of S3: correct"
+    " WAROUTER_MEDIA_S3_ENDPOINT",
+    lasting=True,
+)
 
 
 def of_answer(request: str, status: int, body: str) -> Refusal:
@@ -51,7 +60,7 @@ def of_answer(request: str, status: int, body: str) -> Refusal:
         return _lasting(said, "it is in another region: set WAROUTER_MEDIA_S3_REGION to its own")
     if code in _CREDENTIALS or status == 401:
         return _lasting(said, "the credentials are refused: renew the key, or the instance's role")
-    if code == "RequestTimeTooSkewed":
+    if code == "RequestTimeTooSkewed" or _LATE.search(body):
         return _lasting(said, "the clock of this host is wrong: let it be set by NTP")
     if code in _DENIED or status == 403:
         return _lasting(said, f"the right {RIGHTS[request]} is missing: give it to the key or role")

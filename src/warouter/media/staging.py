@@ -108,7 +108,7 @@ class Intake:
 
         Of several that write at the same time, each is counted before ``admit`` is asked.
         """
-        writing = await self._threads.run(begin)
+        writing = await self._begun(begin)
         try:
             async for block in _blocks(chunks):
                 if writing.size + len(block) > most:
@@ -122,6 +122,19 @@ class Intake:
             self._threads.submit(writing.discard)
             raise
         return writing
+
+    async def _begun(self, begin: Callable[[], W]) -> W:
+        opening = asyncio.ensure_future(self._threads.run(begin))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # The thread opens it all the same, and nobody would ever close it.
+            opening.add_done_callback(self._abandon)
+            raise
+
+    def _abandon(self, opening: asyncio.Future[W]) -> None:
+        if not opening.cancelled() and opening.exception() is None:
+            self._threads.submit(opening.result().discard)
 
     async def _admit(self, writing: Writing, size: int, admit: Admit) -> None:
         """Reserve space, one caller after the other: one that does

@@ -28,6 +28,7 @@ Connection = asyncpg.Connection
 Server = tuple[str, int]
 
 HEAD_START = 0.25
+DEFAULT_SECONDS = 60.0  # asyncpg's
 AGAIN_SECONDS = 0.5  # to the next question to those that refused, while another keeps silent
 # Those that ended a session since it asked for what a newer PostgreSQL has.
 _older: set[Server] = set()
@@ -39,9 +40,11 @@ async def open_writable(settings: Settings, **arguments: Any) -> Connection:
     """A connection to the first server that accepts writes;
     otherwise raises the most informative refusal.
 
-    A server that is cut off may keep silent until the caller's time is over. Meanwhile a standby
-    that has refused may be promoted: so those are asked again and again for as long.
+    A server that is cut off may keep silent for all of asyncpg's ``timeout`` (seconds). Meanwhile a
+    standby that has refused may be promoted: so those are asked again and again, and for no longer,
+    as two servers that are slow to fail would keep each other's question alive for ever.
     """
+    until = asyncio.get_running_loop().time() + arguments.get("timeout", DEFAULT_SECONDS)
     rest, racing = settings.db_servers, dict[asyncio.Task[Connection], Server]()
     again, refusals = list[Server](), dict[Server, BaseException]()
     try:
@@ -60,8 +63,9 @@ async def open_writable(settings: Settings, **arguments: Any) -> Connection:
             refused = {server: a.exception() for a, server in asked.items()}
             refusals |= {server: error for server, error in refused.items() if error is not None}
             again += [server for server in refused if not _telling(refusals[server])]
-            if not done and not rest:
-                rest, again = again, []
+            left = until - asyncio.get_running_loop().time()
+            if not done and not rest and left > 0:
+                rest, again, arguments = again, [], arguments | {"timeout": left}
     finally:
         for attempt in racing:
             attempt.add_done_callback(_discard)

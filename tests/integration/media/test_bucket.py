@@ -6,10 +6,11 @@ import asyncio
 import hashlib
 import ssl
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from uuid import uuid4
 
 import pytest
@@ -24,6 +25,7 @@ from tests.integration.media.shelves import BucketShelf, storage
 from warouter.config import load
 from warouter.errors import ConfigError, MediaAway, MediaFull
 from warouter.media import objects
+from warouter.media.bucket import Bucket, SpooledFile
 from warouter.media.choice import storage_of, try_out
 from warouter.media.library import Library
 from warouter.media.storage import Damaged, Storage
@@ -40,8 +42,9 @@ def server(shelf: BucketShelf) -> BucketServer:
 
 
 @pytest_asyncio.fixture
-async def bucket(shelf: BucketShelf) -> AsyncIterator[Storage]:
+async def bucket(shelf: BucketShelf) -> AsyncIterator[Bucket]:
     bucket = storage(shelf)
+    assert isinstance(bucket, Bucket)
     yield bucket
     await bucket.close()
 
@@ -146,6 +149,27 @@ async def test_a_server_of_a_private_authority(shelf: BucketShelf, tmp_path: Pat
     await server.stop()
     with pytest.raises(ConfigError, match="WAROUTER_MEDIA_S3_CA cannot be used"):
         storage_of(load({**server.environment(), "WAROUTER_MEDIA_S3_CA": str(tmp_path / "none")}))
+
+
+@pytest.mark.parametrize("status", [200, 404])
+async def test_what_is_no_server_of_s3_is_found_out(status: int, server: BucketServer) -> None:
+    """A web server that answers 200 to all would seem to have taken an upload."""
+
+    async def answer(request: web.Request) -> web.Response:
+        found = status if request.method == "GET" and "list-type" not in request.query else 200
+        return web.Response(status=found, text="<html>Welcome</html>")
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    bucket = storage_of(load({**server.environment(), "WAROUTER_MEDIA_S3_ENDPOINT": url}))
+    with pytest.raises(ConfigError, match="no server of S3: correct WAROUTER_MEDIA_S3_ENDPOINT"):
+        await try_out(bucket)
+    await bucket.close()
+    await runner.cleanup()
 
 
 # ---------------------------------------------------------------- credentials
@@ -346,6 +370,60 @@ async def test_uploads_of_a_process_stay_below_the_quota(
     assert await library.rows.total() == kept * MIB
     assert len(server.objects) == kept
     assert await library.storage.unfinished() == await another.storage.unfinished() == 0
+
+
+async def test_what_is_being_put_counts_once(
+    server: BucketServer, libraries: Callable[[int], Library]
+) -> None:
+    library = libraries(8 * MIB)
+    server.faults.hang = asyncio.Event()
+    puts = []
+    for size in (6 * MIB, MIB):
+        puts.append(asyncio.ensure_future(library.receive(chunks(bytes(size)), "application/x")))
+        await soon(lambda: server.asked["PUT"] == len(puts) or puts[-1].done())
+    server.faults.hang.set()
+    assert [media.size for media in await asyncio.gather(*puts)] == [6 * MIB, MIB]
+
+
+async def test_an_upload_that_ends_while_its_file_is_opened_leaves_none(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its descriptor would be lost to the process, and a part of the quota."""
+    open_file, begun, go = bucket.nameless, threading.Event(), threading.Event()
+    opened = []
+
+    def slowly() -> IO[bytes]:
+        begun.set()
+        assert go.wait(10)
+        opened.append(open_file())
+        return opened[0]
+
+    monkeypatch.setattr(bucket, "nameless", slowly)
+    call = asyncio.ensure_future(bucket.stage(chunks(CONTENT), MIB))
+    await soon(begun.is_set)
+    call.cancel()
+    await asyncio.wait([call])
+    go.set()
+    await soon(lambda: bool(opened) and opened[0].closed)
+    assert not bucket._open
+
+
+async def test_files_are_counted_while_threads_open_others(bucket: Bucket) -> None:
+    others = []
+
+    class Counted(SpooledFile):
+        def __getattribute__(self, name: str) -> Any:
+            if name == "claimed":  # as a thread may, between two of them
+                others.append(SpooledFile(bucket))
+            return super().__getattribute__(name)
+
+    files = [Counted(bucket) for _ in range(3)]
+    for file in files:
+        file.claim(MIB)
+    assert await bucket.unfinished() == 3 * MIB
+    for opened in (*files, *others):
+        opened.discard()
+    assert await bucket.unfinished() == 0
 
 
 async def test_many_are_listed_in_pages(server: BucketServer, bucket: Storage) -> None:
