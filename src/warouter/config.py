@@ -221,6 +221,13 @@ class Settings(CloudVariables, frozen=True, kw_only=True):
         return "Settings(...)"
 
 
+def _in_english(what: str) -> str:
+    """Of what msgspec says of a value."""
+    kind, _, bound = what.removeprefix("Expected `").partition("`")
+    said = {"float": "must be a number", "int": "must be a whole number", "bool": "must be 0 or 1"}
+    return said.get(kind, what) + ("" if "got" in bound else bound)
+
+
 def load(environ: Mapping[str, str]) -> Settings:
     """The settings from an environment; raises ConfigError with
     the variable and its allowed values.
@@ -236,8 +243,9 @@ def load(environ: Mapping[str, str]) -> Settings:
         name = where.rstrip("`")
         # No secret is of a type that can be wrong.
         value = f", and it is {given[name]!r}" if name in given else ""
+        what = _in_english(what)
         raise ConfigError(
-            f"{name or 'The environment'}: {what}{value}: correct it, or unset it for its default."
+            f"{name or 'The environment'} {what}{value}: correct it, or unset it for its default."
         ) from error
     if settings.db_engine.upper() != "PGSQL":
         raise ConfigError(

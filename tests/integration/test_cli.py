@@ -118,7 +118,7 @@ def test_a_wrong_value_is_shown_with_what_to_do() -> None:
         done = run(role, WA_DB_HOSTNAME="127.0.0.1", WAROUTER_BEAT="soon")
         assert done.returncode == 2
         assert done.stderr == (
-            "Error: WAROUTER_BEAT: Expected `float`, got `str`, and it is 'soon': correct it, or"
+            "Error: WAROUTER_BEAT must be a number, and it is 'soon': correct it, or"
             " unset it for its default.\n"
         )
 

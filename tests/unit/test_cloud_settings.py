@@ -104,7 +104,7 @@ def test_a_secret_is_a_variable_or_a_file(name: str) -> None:
         ({"RATE": "0"}, "RATE"),
         ({"RATE": "nan"}, "RATE"),
         ({"RATE": "inf"}, "RATE"),
-        ({"DOUBT_SECONDS": "0"}, "DOUBT_SECONDS: Expected `float` >= 0.1"),
+        ({"DOUBT_SECONDS": "0"}, "DOUBT_SECONDS must be a number >= 0.1"),
         ({"DOUBT_SECONDS": "nan"}, "DOUBT_SECONDS"),
         ({"LATE_SUCCESS": "maybe"}, "LATE_SUCCESS"),
     ],

@@ -114,8 +114,6 @@ class Cluster:
         """Start everything in order; raises CommandError with a sentence if something fails."""
         port = self.options.port
         self.port = ports.take(port, self.options.listen) if port else self._free_port()
-        # PostgreSQL's account goes through it; nobody else has anything to list there.
-        self.folder.mkdir(mode=0o711, parents=True, exist_ok=True)
         self._lock = take_folder(self.folder)
         old = read_description(self.folder)
         await self._start_database()

@@ -36,8 +36,18 @@ def write_description(folder: Path, text: str) -> None:
 
 
 def take_folder(folder: Path) -> int:
-    """A lock on the folder while this process lives: a second one would end its PostgreSQL."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    """Make the data directory unless it is there, and lock it while this process lives: a second
+    one would end its PostgreSQL.
+    """
+    try:
+        # PostgreSQL's account goes through it; nobody else has anything to list there.
+        folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise CommandError(_unfit(folder, error.strerror)) from error
+    if not os.access(folder, os.W_OK):
+        os.close(descriptor)
+        raise CommandError(_unfit(folder, "this account may not write there"))
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -46,3 +56,7 @@ def take_folder(folder: Path) -> int:
             f"A cluster runs on {folder} already: stop it first, or give another --data-dir."
         ) from error
     return descriptor
+
+
+def _unfit(folder: Path, reason: str | None) -> str:
+    return f"The data directory {folder} cannot be used ({reason}): give another --data-dir."

@@ -5,12 +5,27 @@ Keepalive alone does not do it while data is in flight; TCP_USER_TIMEOUT does.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import socket
 import struct
 import termios
 
 SILENCE_MS = 2_500
+
+
+def not_taken(error: OSError, port: int, host: str, variables: tuple[str, str]) -> str:
+    """The sentence for an address that nobody can listen at; ``variables`` set the port and the
+    host.
+    """
+    of_port, of_host = variables
+    if error.errno == errno.EADDRINUSE:
+        remedy = f"set {of_port} to one that is free"
+    elif error.errno in (errno.EACCES, errno.EPERM):
+        remedy = f"set {of_port} to 1024 or more, or give this process CAP_NET_BIND_SERVICE"
+    else:
+        remedy = f"set {of_host} to an address of this host"
+    return f"Port {port} at {host} cannot be taken ({error.strerror}): {remedy}."
 
 
 def notice_silence(sock: socket.socket) -> None:

@@ -25,6 +25,7 @@ from warouter.link.callers import Callers
 from warouter.link.credential import Credential
 from warouter.link.listen import LinkServer
 from warouter.link.relay import Relay
+from warouter.net.sockets import not_taken
 from warouter.node.end import Common
 from warouter.node.ends import end_of
 from warouter.node.figures_coreapp import BeatCount, CoreappFigures
@@ -64,6 +65,7 @@ from warouter.store.nodes import LINK_GONE, NODES, read_certificates
 from warouter.systemd import Notifier
 
 LINK_KEY_BYTES = 32
+_LISTENS = ("COREAPP_EXTERNAL_PORTS", "COREAPP_HOSTNAME")
 
 
 class Coreapp:
@@ -145,10 +147,7 @@ class Coreapp:
         try:
             taken = await self.link.start(host, port, self.callers)
         except OSError as error:
-            raise CommandError(
-                f"Port {port} at {host} cannot be taken ({error.strerror}):"
-                " set COREAPP_EXTERNAL_PORTS to one that is free."
-            ) from error
+            raise CommandError(not_taken(error, port, host, _LISTENS)) from error
         self.session.register_as(
             self._identity.registration(host, taken, link_key=self._link_key, certificate=shown)
         )

@@ -35,6 +35,7 @@ from warouter.log import Outage
 from warouter.media.choice import storage_of, try_out
 from warouter.media.fetch import Fetcher
 from warouter.media.library import Library
+from warouter.net.sockets import not_taken
 from warouter.node.context import assemble, operations_of
 from warouter.node.figures_webapp import WebappFigures
 from warouter.node.loglevel import LogLevel
@@ -67,6 +68,7 @@ log = logging.getLogger(__name__)
 POOL = 6  # most; usually one, which makes three with the beats' and the hints'
 LAST_SECONDS = 0.5  # for the answers to what was held until the end
 CLOSE_SECONDS = 0.5  # for a database that does not answer
+_LISTENS = ("WEBAPP_EXTERNAL_PORTS", "WEBAPP_HOSTNAME")
 
 
 def api_config(settings: Settings) -> ApiConfig:
@@ -118,10 +120,7 @@ def listen(settings: Settings) -> list[socket.socket]:
             sock.bind((bind, port))
         except OSError as error:
             sock.close()
-            raise CommandError(
-                f"Port {port} at {bind} cannot be taken ({error.strerror}):"
-                " set WEBAPP_EXTERNAL_PORTS to one that is free."
-            ) from error
+            raise CommandError(not_taken(error, port, bind, _LISTENS)) from error
         sockets.append(sock)
     return sockets
 

@@ -13,6 +13,7 @@ from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.http.intake import CONNECTIONS, Intake
 from warouter.metrics import Sample
+from warouter.net.sockets import not_taken
 from warouter.node.runtime import Identity
 from warouter.store.cloud.posts import Posts
 from warouter.store.cloud.receive import Inbox
@@ -22,6 +23,7 @@ from warouter.upstream.cloud.secrets import Secrets
 
 log = logging.getLogger(__name__)
 
+_LISTENS = ("WAROUTER_CLOUD_LISTEN", "WAROUTER_CLOUD_LISTEN")
 _NEVER = {"taken": 0, "wrong_signature": 0}  # a rate needs a zero first
 
 
@@ -52,10 +54,7 @@ class Webhooks:
         try:
             await self._intake.open(host, port, context)
         except OSError as error:
-            raise CommandError(
-                f"Port {port} at {host} cannot be taken ({error.strerror}):"
-                " set WAROUTER_CLOUD_LISTEN to one that is free."
-            ) from error
+            raise CommandError(not_taken(error, port, host, _LISTENS)) from error
 
     def work(self) -> dict[str, Coroutine[Any, Any, None]]:
         """What runs as long as the process does, by its name."""

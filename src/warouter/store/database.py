@@ -245,15 +245,21 @@ async def first_connection(settings: Settings, application: str) -> Connection:
         ) from error
     except asyncpg.InvalidCatalogNameError as error:
         raise CommandError(
-            f"Database {settings.database!r} does not exist at {where}: run `warouter migrate`."
+            f"Database {settings.database!r} does not exist at {where}: run `warouter migrate`,"
+            " or set WAROUTER_DB_NAME to the one that was made."
         ) from error
     except (UnfitDatabase, UntrustedDatabase) as error:
         raise CommandError(str(error)) from error
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise CommandError(
             f"PostgreSQL at {where} cannot be reached ({_first_line(error)}):"
-            " check WA_DB_HOSTNAME and WA_DB_PORT, and that it runs."
+            f" check WA_DB_HOSTNAME and WA_DB_PORT, and that it runs{_local(settings)}."
         ) from error
+
+
+def _local(settings: Settings) -> str:
+    """More, where it may be the one that `warouter up` runs."""
+    return ", a local cluster by `warouter up`" if settings.db_hostname.startswith("/") else ""
 
 
 def _first_line(error: Exception) -> str:

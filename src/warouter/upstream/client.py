@@ -111,7 +111,8 @@ class SimulatorUpstream(asyncio.Protocol, Upstream):
                 )
             except (OSError, TimeoutError) as error:
                 if self._failures == 0:
-                    log.warning("upstream connection failed", extra={"error": str(error)})
+                    to = f"WAROUTER_UPSTREAM_ADDRESS {self._address[0]}:{self._address[1]}"
+                    log.warning("upstream connection failed", extra={"error": f"{to}: {error}"})
                 await asyncio.sleep(backoff(self._failures, first=0.05, most=1.0, draw=random()))
                 self._failures += 1
                 continue

@@ -67,7 +67,7 @@ def _of_certificate(ca: str, error: ssl.SSLCertVerificationError) -> tuple[str, 
                 "its certificate is for another name",
                 "write WA_DB_HOSTNAME as the certificate has it",
             )
-    authority = f"WA_DB_SSL_CA ({ca})" if ca else "the system, since WA_DB_SSL_CA is not set,"
+    authority = f"WA_DB_SSL_CA ({ca})" if ca else "the system (WA_DB_SSL_CA is not set)"
     return (
         f"no authority of {authority} vouches for its certificate ({error.verify_message})",
         "set WA_DB_SSL_CA to the PEM file of the one that does",
