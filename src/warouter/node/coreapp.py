@@ -139,7 +139,6 @@ class Coreapp:
 
     async def start(self) -> None:
         """Listen, register and wire; then ``tasks`` run the process."""
-        await self.media.try_out()
         host, port = self._settings.coreapp_hostname, self._settings.link_port
         shown = None if is_loopback(host) else self.credential.certificate
         if shown is not None:
@@ -264,6 +263,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     identity = Identity(settings, "coreapp")
     left = await check_database(settings, identity)
     coreapp = Coreapp(settings, identity, notifier, left=left)
+    await coreapp.media.try_out()
     await coreapp.start()
     figures = CoreappFigures(coreapp)
     reporter = Reporter(coreapp.session, identity, figures.samples, figures.state)
