@@ -62,6 +62,9 @@ class Engine:
             "mount -t cgroup2 none /sys/fs/cgroup",
             "ip link set lo up",
             f"rm -rf {STORE}/run {STORE}/networks",
+            # The names and addresses that netavark has given out: not those of other runs.
+            "mkdir -p /run/containers",
+            "mount -t tmpfs none /run/containers",
         ):
             subprocess.run(command.split(), check=True, timeout=CALL_SECONDS)
         self._checker.start()
