@@ -161,8 +161,9 @@ async def test_a_counter_that_beats_tell_is_not_asked_for(
     read, asked = accounts.auth_version, []
 
     async def counted() -> int:
-        asked.append(clock[0])
-        return await read()
+        version = await read()
+        asked.append(clock[0])  # now, as it is answered: what beats tell is compared with that
+        return version
 
     monkeypatch.setattr(accounts, "auth_version", counted)
     cache = TokenCache(accounts, poll=0.05, clock=lambda: clock[0])
