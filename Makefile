@@ -94,27 +94,27 @@ test-trust: setup $(VENV)-test/installed ## trust: what is longer than `make tes
 	$(VENV)-test/bin/python -m pytest --numprocesses=$$(nproc) --dist=loadgroup \
 		--durations=5 --durations-min=5 tests/trust $(TRUST)
 
-test-package: packages ## install what `make packages` makes where there is no compiler, and run the demo
-	@$(with_tools) $(call alone,tests/deploy/package $(PACKAGE),bare)
+test-package: ## install what `make packages` makes where there is no compiler, and run the demo
+	@$(with_tools) $(call alone,tests/deploy/package $(PACKAGE),bare,packages)
 
-test-machines: setup $(VENV)-tools/installed dist/made $(FORMER)/made ## boot machines with the shipped units and package (MACHINES="-k power")
-	@$(call alone,tests/deploy/machines $(MACHINES),machine)
+test-machines: ## boot machines with the shipped units and package (MACHINES="-k power")
+	@$(call alone,tests/deploy/machines $(MACHINES),machine,dist/made $(FORMER)/made)
 
-test-backup: setup $(VENV)-tools/installed ## lose the database under traffic, restore it to a point in time (BACKUP="-k cloud")
+test-backup: ## lose the database under traffic, restore it to a point in time (BACKUP="-k cloud")
 	@$(call alone,tests/deploy/backup $(BACKUP),backup)
 
-test-patroni: setup $(VENV)-tools/installed ## fail PostgreSQL over by Patroni on three machines, under load (PATRONI="--rows")
+test-patroni: ## fail PostgreSQL over by Patroni on three machines, under load (PATRONI="--rows")
 	@$(call alone,tests/deploy/patroni $(PATRONI),patroni)
 
 test-s3: setup $(VENV)-tools/installed ## media in a bucket of moto, a second implementation of S3 (S3="-k cluster")
 	$(VENV)-tools/bin/python -m pytest --durations=5 --durations-min=5 tests/deploy/s3 $(S3)
 	$(BIN)/python -m pytest -s --durations=5 --durations-min=5 tests/cluster/test_media_bucket.py
 
-test-aws: setup $(VENV)-tools/installed dist/made ## carry out the stacks of deploy/aws, and boot the machines that come of them (AWS="-k stacks")
-	@$(call alone,tests/deploy/aws $(AWS),machine)
+test-aws: ## carry out the stacks of deploy/aws, and boot the machines that come of them (AWS="-k stacks")
+	@$(call alone,tests/deploy/aws $(AWS),machine,dist/made)
 
-test-containers: dist/made ## the image and the shipped compose file under podman (CONTAINERS="-k files")
-	@$(call alone,tests/deploy/containers $(CONTAINERS),bare database)
+test-containers: ## the image and the shipped compose file under podman (CONTAINERS="-k files")
+	@$(call alone,tests/deploy/containers $(CONTAINERS),bare database,dist/made)
 
 sanitize: setup $(VENV)-test/installed ## run the compiled parts with AddressSanitizer and UBSan (SANITIZED="tests/unit/link")
 	rm -rf build/sanitized && mkdir -p build/sanitized && cp -r src setup.py pyproject.toml README.md build/sanitized
@@ -268,12 +268,13 @@ $(FORMER)/made: | setup $(VENV)-tools/installed
 	@touch $@
 
 # Runs a suite of tests/deploy ($1) where its networks, mounts and processes end with it; before, it
-# makes the Debians ($2) that the suite wants.
+# makes the Debians ($2) and the targets ($3) that the suite wants.
 define alone
-$(VENV)-tools/bin/python -m tests.deploy.rootfs $(2) && \
 if ! unshare --net --mount --pid --fork true 2>/dev/null; then \
 	echo "$@: not run (needs root, and namespaces that unshare can make)"; \
-else unshare --net --mount --pid --fork --kill-child --mount-proc $(VENV)-tools/bin/python \
+else $(MAKE) --no-print-directory setup $(VENV)-tools/installed $(3) && \
+	$(VENV)-tools/bin/python -m tests.deploy.rootfs $(2) && \
+	unshare --net --mount --pid --fork --kill-child --mount-proc $(VENV)-tools/bin/python \
 	-m pytest -s --timeout=1800 --durations=5 --durations-min=5 $(1); fi
 endef
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import signal
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -255,3 +257,17 @@ async def test_media_that_is_ready_after_the_ttl_is_not_sent(start: Start) -> No
         await business.called_back("failed", parked)
         assert business.failure(parked)["code"] == 410
     assert (await record(business))["ids"] == {TO: [behind]}
+
+
+async def test_a_directory_that_cannot_be_written_is_said_at_the_start(
+    start: Start, tmp_path: Path
+) -> None:
+    """By all who keep media in it; messages without media need none."""
+    place = tmp_path / "media"
+    place.write_bytes(b"")  # no folder: root cannot write there either
+    cluster, business = await start(**ONE, environment={"WAROUTER_MEDIA_DIR": str(place)})
+    for name in ("coreapp-1", "webapp-1"):
+        lines = [json.loads(x) for x in cluster.processes[name].log.read_text().splitlines()]
+        (line,) = [each for each in lines if each["event"] == "media storage unavailable"]
+        assert line["error"].startswith(f"WAROUTER_MEDIA_DIR is {place}, and {place} is not a dir")
+    await business.called_back("read", await business.message("491700000009", text={"body": "t"}))

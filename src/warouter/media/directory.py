@@ -116,7 +116,10 @@ class Directory:
                     raise MediaAway(sentence)
                 await self._threads.run(_try, self._partial / uuid4().hex)
         except TimeoutError:
-            raise MediaAway("the media directory does not answer") from None
+            raise MediaAway(
+                f"WAROUTER_MEDIA_DIR is {self._path}, and its volume does not answer: see that it"
+                " is mounted and its server reached; everything but media works."
+            ) from None
 
     async def close(self) -> None:
         self._threads.close()

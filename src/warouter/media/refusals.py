@@ -86,7 +86,10 @@ def of_failure(request: str, text: str) -> Refusal:
     if "kind: Timeout" in text or "timed out" in text:
         return Refusal("the server does not answer in time", lasting=False)
     if "kind: Connect" in text or "ClientConnector" in text:
-        return Refusal("the server cannot be reached", lasting=False)
+        return Refusal(
+            "the server cannot be reached: see that it runs, and WAROUTER_MEDIA_S3_ENDPOINT",
+            lasting=False,
+        )
     return Refusal("the connection to the server broke", lasting=False)
 
 

@@ -117,10 +117,6 @@ def age(path: Path, seconds: float) -> None:
     os.utime(path, (then, then))
 
 
-def whole(folder: Path) -> set[str]:
-    return {path.name for path in folder.rglob("*") if path.is_file()}
-
-
 def on_disk(folder: Path) -> int:
     """Bytes that all files hold, unfinished ones too."""
     return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
@@ -148,7 +144,7 @@ async def test_an_upload_without_a_length_stays_below_the_quota_while_it_is_writ
     with pytest.raises(MediaFull):
         await libraries(MIB).receive(endless(), "application/x")
     assert (most > 2 * MIB) == mutant
-    await soon(lambda: whole(tmp_path) == set())
+    await soon(lambda: DirectoryShelf(tmp_path).whole() == set())
 
 
 @in_directory
@@ -179,7 +175,7 @@ async def test_uploads_of_several_webapps_stay_below_the_quota_together(
     # row is refused if it does not fit. All that is being written is within the quota.
     assert most < 2 * 4 * MIB
     assert await webapps[0].rows.total() == len(stored) * MIB
-    await soon(lambda: whole(tmp_path) == {str(media.id) for media in stored})
+    await soon(lambda: DirectoryShelf(tmp_path).whole() == {str(media.id) for media in stored})
 
 
 async def test_uploads_end_together_while_the_database_hangs(
@@ -200,7 +196,7 @@ async def test_uploads_end_together_while_the_database_hangs(
         results = await asyncio.gather(*calls, return_exceptions=True)
     assert {type(result) for result in results} == {TimeoutError}
     assert asked < 10  # most have ended while they waited for the others
-    await soon(lambda: whole(tmp_path) == set())
+    await soon(lambda: DirectoryShelf(tmp_path).whole() == set())
     await directory.close()
 
 
