@@ -87,7 +87,7 @@ def of_failure(request: str, text: str) -> Refusal:
         return Refusal("the server does not answer in time", lasting=False)
     if "kind: Connect" in text or "ClientConnector" in text:
         return Refusal(
-            "the server cannot be reached: see that it runs, and WAROUTER_MEDIA_S3_ENDPOINT",
+            "the server cannot be reached: check WAROUTER_MEDIA_S3_ENDPOINT, and that it runs",
             lasting=False,
         )
     return Refusal("the connection to the server broke", lasting=False)

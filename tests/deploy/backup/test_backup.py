@@ -34,15 +34,7 @@ async def test_the_cluster_runs_on_and_finds_itself_in_the_past() -> None:
     async with installed(RATE) as here:
         business, history = here.business, here.business.history
         await business.faults(throttle=0.3, throttle_ms=1500)  # some wait at any time
-        business.start(RECIPIENTS)
-        await business.more(200)
-        await here.backed_up()
-        await business.more(200)
-        noted = await here.noted()
-        goal = await target.now(here.server)
-        await business.more(400)
-        noted_after = await here.noted()
-        await asyncio.to_thread(here.server.archive)
+        noted, goal, noted_after = await both_sides(here)
         async with Facts(here.cluster) as facts:
             old_log = await facts.owner_log()
         disaster = time.monotonic()
@@ -76,15 +68,7 @@ async def test_with_the_cloud_api_what_is_unsent_is_held() -> None:
     async with installed(CLOUD_RATE, SLOWER, upstream="cloud-simulator") as here:
         business, history = here.business, here.business.history
         await business.faults(level=0, pair_s=0)
-        business.start(RECIPIENTS)
-        await business.more(200)
-        await here.backed_up()
-        await business.more(200)
-        noted = await here.noted()
-        goal = await target.now(here.server)
-        await business.more(400)
-        noted_after = await here.noted()
-        await asyncio.to_thread(here.server.archive)
+        noted, goal, noted_after = await both_sides(here)
         disaster = time.monotonic()
         here.server.lose_machine()
         await asyncio.gather(business.stop(), here.stop())
@@ -118,6 +102,23 @@ async def test_with_the_cloud_api_what_is_unsent_is_held() -> None:
         assert twice <= resent
         assert record["same_reference"] == 0
         refused(history)
+
+
+async def both_sides(here: Installation) -> tuple[str, target.Target, str]:
+    """Messages before a full backup, beside it, up to a target and after it, all of it archived;
+    the target, with the newest row of the audit log before and after it.
+    """
+    business = here.business
+    business.start(RECIPIENTS)
+    await business.more(200)
+    await here.backed_up()
+    await business.more(200)
+    noted = await here.noted()
+    goal = await target.now(here.server)
+    await business.more(400)
+    noted_after = await here.noted()
+    await asyncio.to_thread(here.server.archive)
+    return noted, goal, noted_after
 
 
 async def judged(
