@@ -60,7 +60,13 @@ async def main(options: argparse.Namespace) -> int:
     seed = options.seed if options.seed is not None else int(time.time())
     runs = scheduled(options, seed)
     # One lab after the other: each takes the machine's namespaces for itself.
-    return max([await run(options, seed, upstream, names) for upstream, names in runs.items()])
+    wrong = {
+        upstream: await run(options, seed, upstream, names) for upstream, names in runs.items()
+    }
+    # Said once more at the end: of a log that was cut, it is the end that is left.
+    for upstream, what in wrong.items():
+        print(f"{upstream}, seed {seed}: {'; '.join(what) or 'every invariant held'}")
+    return 1 if any(wrong.values()) else 0
 
 
 def scheduled(options: argparse.Namespace, seed: int) -> dict[str, list[str]]:
@@ -75,8 +81,8 @@ def scheduled(options: argparse.Namespace, seed: int) -> dict[str, list[str]]:
     return {upstream: names[: options.faults] for upstream, names in runs.items()}
 
 
-async def run(options: argparse.Namespace, seed: int, upstream: str, names: list[str]) -> int:
-    """One cluster from its start to the judge's word: 0 if nothing is wrong."""
+async def run(options: argparse.Namespace, seed: int, upstream: str, names: list[str]) -> list[str]:
+    """One cluster from its start to the judge's word: what is wrong, in sentences."""
     clocks = any(CLOCKS in NEMESES[name].needs for name in names)
     if clocks and not available():
         print(NOT_RUN, file=sys.stderr)
@@ -92,7 +98,7 @@ async def run(options: argparse.Namespace, seed: int, upstream: str, names: list
         outcome = await campaign.run(lab, names, seconds)
         keep = keep or bool(outcome.wrong)
         report.write(lab, outcome, options.out and options.out / upstream)
-        return 1 if outcome.wrong else 0
+        return outcome.wrong
     finally:
         await lab.stop(keep=keep)
 
