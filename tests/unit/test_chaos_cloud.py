@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from tests.campaigns.chaos.doors.requests import (
     dated,
     doubts_of_moves,
     first_taken,
+    overtaken,
     protocol,
     twice,
     unlogged,
@@ -85,14 +87,23 @@ def test_evidence_may_come_between_the_look_for_it_and_the_request() -> None:
     assert wrong(request(10.0, told=16.5), request(17.0, 2)) == []
 
 
+def told(inverted: Sequence[str] = (), /, **counters: int) -> Whole:
+    zero = {"inversions": 0, "begun_again_open": 0, "same_reference": 0}
+    return Whole(requests=[], inverted=[*inverted], **zero | counters)
+
+
 def test_the_door_itself_counts_references_that_came_again() -> None:
     def said(**counters: int) -> list[str]:
-        zero = {"inversions": 0, "begun_again_open": 0, "same_reference": 0}
-        return list(protocol(Whole(requests=[], **zero | counters)))
+        return list(protocol(told(**counters)))
 
     assert said() == []
     assert "begun again" in said(begun_again_open=1)[0]
     assert "more than once" in said(same_reference=1)[0]
+
+
+def test_only_what_was_acknowledged_can_be_overtaken() -> None:
+    assert overtaken(told(["a", "b"], inversions=2), {"b"}) == 1
+    assert overtaken(told(["a", "b"], inversions=1001), {"b"}) == 1001
 
 
 def test_attempts_only_rise() -> None:

@@ -158,7 +158,8 @@ class CloudDoor:
         whole = await self._whole(lab)
         requests = whole.requests
         ids = judge.first_taken(requests)
-        history.on_record({"ids": ids, "inversions": whole.inversions})
+        inversions = judge.overtaken(whole, history.number)
+        history.on_record({"ids": ids, "inversions": inversions})
         history.wanted = ("read",)  # what comes after a later status is not shown any more
         judge.dated(history.sends, log, time.time() - time.monotonic())
         twice = judge.twice(requests, marks, self.window, history.cautious)

@@ -54,6 +54,7 @@ class Whole(msgspec.Struct):
 
     requests: list[Request]
     inversions: int
+    inverted: list[str]  # the first thousand of them
     begun_again_open: int
     same_reference: int
 
@@ -63,6 +64,17 @@ class Twice(NamedTuple):
 
     excused: set[str]
     wrong: list[str]
+
+
+def overtaken(whole: Whole, acknowledged: Container[str]) -> int:
+    """How many messages came after one to the same recipient that was made later.
+
+    What the API answered with 503, outcome unknown, has no place: its client went on, and the row
+    may have been written behind what came next.
+    """
+    if whole.inversions > len(whole.inverted):  # too many to name them all
+        return whole.inversions
+    return sum(i in acknowledged for i in whole.inverted)
 
 
 def first_taken(requests: Iterable[Request]) -> dict[str, list[str]]:
