@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from tests.campaigns.simulation.owners import TROUBLES
-from tests.harness.owned import Slots, session_of
+from tests.harness.owned import Slots, ended, session_of
 from tests.harness.postgres import until
 from tests.harness.wait import soon
 from warouter.cluster.plan import Succession, Takeover
@@ -310,3 +310,74 @@ async def test_a_spare_that_stops_is_no_heir_and_no_crash(
     assert (await leader.look()).nodes[NODE].leaving
     session.terminate()
     await slots.journal.close()
+
+
+async def test_nobody_who_is_leaving_is_named_or_given_a_slot(
+    settings: Settings, leader: LeaderSession, pool: asyncpg.Pool
+) -> None:
+    """The leader's picture is a little older; it learns so with its next look."""
+    term, spare = await leader.win(), session_of(settings, "coreapp", HEIR)
+    await leader.take_over(term, [takeover(3, 0)], [0])
+    epoch = (await read_map(pool)).slots[3].epoch
+    await spare.beat(True, 5.0)
+    await spare.say_leaving()
+    assert not await spare.expects_slots()
+    await leader.name_successors(term, [Succession(3, epoch, HEIR, "handover")])
+    await leader.take_over(term, [Takeover(4, 0, HEIR, None, "unowned")], [0])
+    slots = (await read_map(pool)).slots
+    assert (slots[3].successor, slots[4].owner) == (None, None)
+    spare.terminate()
+
+
+@pytest.mark.parametrize("taken", [False, True], ids=["named", "given"])
+async def test_who_leaves_while_it_is_named_learns_of_it(
+    settings: Settings, leader: LeaderSession, pool: asyncpg.Pool, taken: bool
+) -> None:
+    """Whatever a leader has begun to write comes before its word, and is seen after it."""
+    term, spare = await leader.win(), session_of(settings, "coreapp", HEIR)
+    await leader.take_over(term, [takeover(3, 0)], [0])
+    epoch = (await read_map(pool)).slots[3].epoch
+    await spare.beat(True, 5.0)
+    call = (
+        ("select take_over($1,$2,$3,$4,$5,$6,$7)", [4], [0], [HEIR], ["unowned"], [0])
+        if taken
+        else ("select name_successors($1,$2,$3,$4,$5,$6,$7)", [3], [epoch], [HEIR], None, None)
+    )
+    async with pool.acquire() as connection:
+        async with connection.transaction():
+            await connection.execute(call[0], term, ME, *call[1:])
+            leaves = asyncio.create_task(spare.say_leaving())
+            await until(pool, BLOCKED)
+        await leaves
+    assert await spare.expects_slots()
+    spare.terminate()
+
+
+async def test_who_is_named_stays_until_it_has_handed_on_what_comes(
+    settings: Settings, leader: LeaderSession, pool: asyncpg.Pool
+) -> None:
+    """Its predecessor stops too, as when their machine goes: nobody finds a dead owner."""
+    term, third = await leader.win(), session_of(settings, "coreapp", RIVAL)
+    slots = Slots(settings, journal=Journal(settings, HEIR, "spare"))
+    spare = session_of(settings, "coreapp", HEIR)
+    await leader.take_over(term, [takeover(3, 0)], [0])
+    epoch = (await read_map(pool)).slots[3].epoch
+    await third.beat(True, 5.0)
+    await spare.beat(True, 5.0)
+    await leader.name_successors(term, [Succession(3, epoch, HEIR, "handover")])
+    parts = slots.ownership, slots.moves, slots.upstream, Writable(slots.journal)
+    beats = Beats(spare, *parts, Timing(), slots.now)
+    works, leaves = asyncio.create_task(beats.run()), asyncio.create_task(beats.leave())
+    await until(pool, f"select leaving from node where incarnation = '{HEIR}'")
+
+    former = Journal(settings, NODE, "former")
+    assert await former.hand_over({3: epoch}) == {3}
+    epoch = (await read_map(pool)).slots[3].epoch
+    await leader.name_successors(term, [Succession(3, epoch, RIVAL, "handover")])
+    await leaves
+    assert (await read_map(pool)).slots[3].owner == RIVAL
+    await ended([works])
+    for part in (former, slots.journal):
+        await part.close()
+    for session in (spare, third):
+        session.terminate()

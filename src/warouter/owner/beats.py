@@ -75,7 +75,9 @@ class Beats:
                 if quiesce is not None:
                     quiesce.leave()
                 # A spare says it too: it must not be named as a successor, and its end is no crash.
-                while await self._session.say_leaving() and ownership.slots:
+                # Named already, it takes what comes and hands it on: its predecessor may be about
+                # to stop as well, as when their machine goes.
+                while await self._session.say_leaving() and await self._expects_slots():
                     ownership.emptied.clear()
                     await wait_for(ownership.emptied, self._timing.beat)
                 if quiesce is not None:
@@ -83,6 +85,9 @@ class Beats:
                 await self._moves.release_all()
         except Exception as error:
             log.warning("shutdown handover failed", extra={"error": str(error)})
+
+    async def _expects_slots(self) -> bool:
+        return bool(self._ownership.slots) or await self._session.expects_slots()
 
     async def _beat_loop(self) -> None:
         missing = Outage()

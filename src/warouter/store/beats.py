@@ -28,6 +28,7 @@ _REGISTER = "select register_node($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)"
 _BEAT = "select * from beat($1, $2, $3, $4, $5)"
 _BEAT_WITH_MOVES = "select * from beat_with_moves($1, $2, $3, $4, $5)"
 _LEAVE = "select say_leaving($1, $2, $3)"
+_EXPECTED = "select exists (select from slot where owner = $1 or successor = $1)"
 LOST = "lost"  # the hint that the session itself has ended, and others were missed
 BETWEEN_SECONDS = 0.5  # a beat waits so long for another statement, and a lease for several beats
 
@@ -191,6 +192,18 @@ class NodeSession:
                 self._settings.upstream_name,
             )
             return heirs
+
+    async def expects_slots(self) -> bool:
+        """Whether it owns slots, or is named as a successor. After it has said that it is leaving, no
+        leader names it any more: after a no it may end.
+        """
+        async with self._lock:
+            if self._connection is None:
+                return False
+            expected: bool = await self._connection.fetchval(
+                _EXPECTED, self._registration.incarnation
+            )
+            return expected
 
     def terminate(self) -> None:
         self.alive = False

@@ -33,6 +33,7 @@ PLANNED = frozenset(
         "join-doubled-up",
         "rolling-restart",
         "stop-owner",
+        "stop-two-coreapps",
     }
 )
 

@@ -93,6 +93,12 @@ async def rolling_restart(lab: Lab, mark: Mark) -> None:
                 mark.wrong.append(f"I19: {process.name} took {took:.1f} s to stop")
 
 
+@nemesis(of=[two_coreapps])
+async def stop_two_coreapps(lab: Lab, mark: Mark) -> None:
+    """SIGTERM of both at once, as when their machine goes: one hands on what it gets meanwhile."""
+    await asyncio.gather(*(_restart(lab, name) for name in mark.victims))
+
+
 @nemesis(of=[an_owner])
 async def stop_owner(lab: Lab, mark: Mark) -> None:
     """SIGTERM of one owner: it hands over first."""

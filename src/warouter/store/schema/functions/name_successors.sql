@@ -1,4 +1,6 @@
--- Names successors for slots whose epoch is still the one that the leader saw. With p_request it
+-- Names successors for slots whose epoch is still the one that the leader saw. Nobody is named who has
+-- said that it is leaving: its row is locked, so that it says so before, or finds itself named (see
+-- store/beats.py), and a leader whose picture is a little older cannot come between. With p_request it
 -- also begins that request and sets the shard count, in the same transaction; nothing is changed
 -- when the request was withdrawn. A request that is older than ten seconds, or dated more than ten
 -- seconds ahead, is refused instead: nobody waits for it any more. With the Cloud API, where slots
@@ -32,9 +34,11 @@ begin
             return;
         end if;
     end if;
+    perform from node n where n.incarnation = any (p_to) order by n.incarnation for share;
     update slot o set successor = t.heir
       from unnest(p_slots, p_epochs, p_to) as t(slot, epoch, heir)
-     where o.slot = t.slot and o.epoch = t.epoch;
+     where o.slot = t.slot and o.epoch = t.epoch
+       and not exists (select from node n where n.incarnation = t.heir and n.leaving);
     update shard_map set version = version + 1, shards = coalesce(p_shards, shards),
                          changed_at = clock_timestamp();
     perform pg_notify('warouter', 'map');
