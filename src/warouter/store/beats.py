@@ -194,8 +194,8 @@ class NodeSession:
             return heirs
 
     async def expects_slots(self) -> bool:
-        """Whether it owns slots, or is named as a successor. After it has said that it is leaving, no
-        leader names it any more: after a no it may end.
+        """Whether it owns slots, or is named as a successor. Once it has said that it is leaving,
+        no leader names it any more: after a no it may end.
         """
         async with self._lock:
             if self._connection is None:
