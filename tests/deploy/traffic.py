@@ -6,8 +6,9 @@ Each step has a business and a record of its own, so that a fault is the fault o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from tests.campaigns.chaos import audit
 from tests.deploy.network import HOST
@@ -102,7 +103,7 @@ async def _planned(site: Site, business: Business, doubts: int, changes: int) ->
     history, record = business.history, await business.record()
     wrong = [f"no answer: {why}" for _, _, why in history.unknown]
     log = (await site.facts.owner_log())[changes:]
-    wrong += [f"slot {r['slot']}: {r['reason']}" for r in log if r["reason"] not in PLANNED]
+    wrong += [_forced(row) for row in log if row["reason"] not in PLANNED]
     if site.door.name == "native":
         wrong += [f"{record['repeats']} repeats"] * bool(record["repeats"])
     else:
@@ -112,3 +113,9 @@ async def _planned(site: Site, business: Business, doubts: int, changes: int) ->
         accepted = {to: record["ids"].get(to) for to in history.acked}
         wrong += ["not once each, in order"] * (accepted != history.acked)
     assert not wrong, "\n".join(wrong)
+
+
+def _forced(row: Mapping[str, Any]) -> str:
+    """A change of owner that was in no plan."""
+    moved = f"slot {row['slot']}: {row['reason']}, {row['from_node']} to {row['to_node']}"
+    return f"{moved}, silent for {row['observed_age_ms']} ms, at {row['at']:%H:%M:%S.%f}"
