@@ -184,7 +184,7 @@ class Owners:
     def take_over(self, term: int, inc: UUID, *a: list[Any]) -> list[dict[str, Any]]:
         self.hold_term(term, inc)
         for slot, seen, heir, reason, _age in sorted(zip(*a, strict=True)):
-            if self.epochs[slot] == seen:
+            if self.epochs[slot] == seen and not self._leaves(heir):
                 self.change(slot, heir, term, reason)
         self.version += 1
         return [{}]
@@ -192,10 +192,11 @@ class Owners:
     def name_successors(self, term: int, inc: UUID, *a: Any) -> list[dict[str, Any]]:
         self.hold_term(term, inc)
         *moves, _request, shards = a
-        for slot, epoch, heir, reason in zip(*moves, strict=True):
-            if self.epochs[slot] == epoch:
-                self.successors[slot], self.why[slot] = heir, reason
+        for slot, epoch, heir, _reason in zip(*moves, strict=True):
+            if self.epochs[slot] == epoch and not self._leaves(heir):
+                self.successors[slot] = heir
                 self.named[slot] = self._history.now()
+        self._give_reasons(*moves)
         self.version += 1
         self.shards = shards or self.shards
         return [{}]
@@ -236,10 +237,16 @@ class Owners:
         self.name_successors(term, inc, *a)
         return [{"begun": True}]
 
+    def _leaves(self, inc: UUID) -> bool:
+        return inc in self.nodes and bool(self.nodes[inc]["leaving"])
+
+    def expects_slots(self, inc: UUID) -> bool:
+        return inc in self.owners or inc in self.successors
+
     def _give_reasons(
         self, slots: list[int], epochs: list[int], heirs: list[UUID], reasons: list[str]
     ) -> None:
-        """Of successors that were named before: so does a request that is not begun."""
+        """Of successors that are named, now or before: so does a request that is not begun."""
         for slot, epoch, heir, reason in zip(slots, epochs, heirs, reasons, strict=True):
             if self.epochs[slot] == epoch and self.successors[slot] == heir:
                 self.why[slot] = reason

@@ -122,6 +122,10 @@ def _leave(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     return [{"exists": heirs}]
 
 
+def _expect(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    return [{"exists": s.tables.expects_slots(*a)}]
+
+
 def _notify(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     s.notify(a[1])
     return []
@@ -473,6 +477,7 @@ _STATEMENTS = {
         (BEATEN, _nothing, _state),
         ("select moved_lately()", None, lambda s, c, a: [{"moved": s.tables.moved_lately()}]),
         ("say_leaving(", _nothing, _leave),
+        ("select exists (select from slot where owner", None, _expect),
         ("select pg_notify(", None, _notify),
         ("pg_try_advisory_lock(7701, 0) as locked", None, _contend),
         ("pg_postmaster_start_time()", None, _state),
