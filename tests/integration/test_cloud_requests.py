@@ -68,8 +68,8 @@ async def test_a_graph_that_cannot_be_reached_uses_up_no_attempt(
     async with owning_cloud(settings, pool) as slots:
         slots.graph.unreachable = True
         message_id = slots.message()
-        await soon(lambda: slots.graph.asked >= 4)
-        assert slots.end.pace.stopped
+        # Each pause ends: between two looks of ours another may.
+        await soon(lambda: slots.graph.asked >= 4 and slots.end.pace.stopped)
         slots.graph.unreachable = False
         await settled(pool)
         assert slots.graph.refs() == [(message_id, 1)]
