@@ -48,7 +48,8 @@ class Api:
         try:
             return msgspec.json.decode(content) if content else None
         except msgspec.DecodeError as error:
-            raise Refusal(f"The API answered {status} with what is no JSON ({error}).", 502) from error
+            sentence = f"The API answered {status} with what is no JSON ({error})."
+            raise Refusal(sentence, 502) from error
 
     async def ask(
         self, visitor: Visitor, method: str, path: str, body: Any = None

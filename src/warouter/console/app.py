@@ -22,7 +22,7 @@ from warouter.console.static import PATH as STATIC
 from warouter.console.static import Files
 from warouter.store.account.accounts import is_unavailable
 from warouter.store.audit import DONE
-from warouter.store.views.audit import Entry, read_entry
+from warouter.store.views.audit import read_entry
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,15 @@ class Link(NamedTuple):
     current: bool
 
 
+class Said(NamedTuple):
+    """How the act ended that led here; ``link`` goes to its row of the audit log."""
+
+    action: str
+    subject: str
+    outcome: str
+    link: str
+
+
 class Chrome(NamedTuple):
     """What is around a page: ``stream`` is "" for a page that is not kept up to date."""
 
@@ -49,7 +58,7 @@ class Chrome(NamedTuple):
     pages: list[Link]
     stream: str
     visitor: Visitor | None
-    said: Entry | None
+    said: Said | None
     version: str
     url: str
 
@@ -66,7 +75,6 @@ class Console:
         self._feeds = Feeds()
         self._streams = stream.Streams()
         self._pages = {page.name: page for page in PAGES if page.shown(context)}
-        self._headers = guard.headers(cookies.tls)
 
     def application(self) -> web.Application:
         app = web.Application(middlewares=[self._answering], client_max_size=MOST_BODY)
@@ -96,7 +104,8 @@ class Console:
             visitor = await self._visitor(request)
             asked = _asked(request.match_info, request.query, visitor)
             values = await page.read(self._context, asked)
-            chrome = self._chrome(page.title, request, visitor, page, await self._said(request))
+            said = await self._said(request, visitor)
+            chrome = self._chrome(page.title, request, visitor, page, said)
             text = self._renderer.page(
                 _template(page), {**values, "admin": visitor.admin, "chrome": chrome}
             )
@@ -171,12 +180,17 @@ class Console:
             raise web.HTTPSeeOther(f"{login.PATH}?{urlencode({'next': request.path_qs})}")
         return visitor
 
-    async def _said(self, request: web.Request) -> Entry | None:
+    async def _said(self, request: web.Request, visitor: Visitor) -> Said | None:
+        """What the visitor's own act came to; what others did is nothing that a link may claim."""
         number = request.query.get(_SAID, "")
         if not number.isascii() or not number.isdigit() or len(number) > 18:
             return None
         async with self._context.reading() as connection:
-            return await read_entry(connection, int(number))
+            entry = await read_entry(connection, int(number))
+        if entry is None or entry.actor != visitor.username:
+            return None
+        link = f"/console/access?{urlencode({'audit': number})}"
+        return Said(entry.action, entry.subject, entry.outcome, link)
 
     def _chrome(
         self,
@@ -184,11 +198,9 @@ class Console:
         request: web.Request,
         visitor: Visitor | None,
         page: Page | None = None,
-        said: Entry | None = None,
+        said: Said | None = None,
     ) -> Chrome:
-        links = [
-            Link(p.title, p.path, p.key, p is page) for p in self._pages.values() if p.listed
-        ]
+        links = [Link(p.title, p.path, p.key, p is page) for p in self._pages.values() if p.listed]
         query = {name: value for name, value in request.query.items() if name != _SAID}
         live = page is not None and page.live
         arguments = {"page": page.name if page else "", **request.match_info, **query}
@@ -223,8 +235,7 @@ class Console:
     def _judge(self, request: web.Request) -> None:
         if not guard.known_host(request.headers.get("Host"), self._hosts):
             raise Refusal(
-                "This console does not answer to that host name: add it to"
-                " WAROUTER_CONSOLE_HOSTS.",
+                "This console does not answer to that host name: add it to WAROUTER_CONSOLE_HOSTS.",
                 421,
             )
         scheme = "https" if self._cookies.tls else "http"
@@ -239,15 +250,14 @@ class Console:
         values = {
             "chrome": self._chrome("Not possible", request, None),
             "status": status,
-            "sentence": sentence,
+            "error": sentence,
         }
         response = _html(self._renderer.page("error.html", values))
         response.set_status(status)
         return response
 
-    async def _add_headers(self, _request: web.Request, response: web.StreamResponse) -> None:
-        for name, value in self._headers.items():
-            response.headers.setdefault(name, value)
+    async def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
+        response.headers.update(guard.headers(request.headers.get("Host"), self._cookies.tls))
         response.headers.setdefault("Cache-Control", "no-store")
 
     async def _closing(self, _app: web.Application) -> AsyncIterator[None]:

@@ -32,6 +32,7 @@ _NOTHING = ", ".join(
     )
 )
 HEADERS = {
+    "Server": "warouter",
     "Content-Security-Policy": _POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -42,9 +43,14 @@ HEADERS = {
 STRICT_TRANSPORT = "max-age=31536000"
 
 
-def headers(tls: bool) -> dict[str, str]:
-    """The header fields of every answer."""
-    return HEADERS | ({"Strict-Transport-Security": STRICT_TRANSPORT} if tls else {})
+def headers(host: str | None, tls: bool) -> dict[str, str]:
+    """The header fields of every answer.
+
+    Not on loopback: a browser would ask all that listens on this machine for TLS from then on.
+    """
+    if tls and not known_host(host, LOOPBACK_HOSTS):
+        return HEADERS | {"Strict-Transport-Security": STRICT_TRANSPORT}
+    return HEADERS
 
 
 def hosts_of(listen: str, given: str) -> frozenset[str]:

@@ -49,7 +49,7 @@ def thin(number: float) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds as people say them: ``40 ms``, ``3.2 s``, ``4 min 5 s``, ``2 h 3 min``, ``5 d 1 h``."""
+    """Seconds as people say them: ``40 ms``, ``3.2 s``, ``4 min 5 s``, ``2 h 3 min``."""
     if seconds is None:
         return ""
     if seconds < 0.9995:
@@ -69,7 +69,8 @@ def size(count: float) -> str:
     while count >= 1024 and power < len(_UNITS) - 1:
         count /= 1024
         power += 1
-    return f"{count:.0f}{THIN}{_UNITS[power]}" if power == 0 else f"{count:.1f}{THIN}{_UNITS[power]}"
+    digits = 1 if power else 0
+    return f"{count:.{digits}f}{THIN}{_UNITS[power]}"
 
 
 def mask(number: str | None) -> str:

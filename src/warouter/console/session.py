@@ -15,7 +15,7 @@ SECONDS = 12 * 3600
 
 
 class Cookies:
-    """The session's cookie. Without ``tls``, which is allowed on loopback only, it has no prefix."""
+    """The session's cookie. Without ``tls``, as on loopback, it has no prefix."""
 
     def __init__(self, tls: bool) -> None:
         self.tls = tls
@@ -33,9 +33,7 @@ class Cookies:
         )
 
     def clear(self, response: web.StreamResponse) -> None:
-        response.del_cookie(
-            self.name, path="/", secure=self.tls, httponly=True, samesite="Strict"
-        )
+        response.del_cookie(self.name, path="/", secure=self.tls, httponly=True, samesite="Strict")
 
     def hash_of(self, request: web.Request) -> bytes | None:
         """The hash of the session's id that came; None without one."""

@@ -1,6 +1,6 @@
 """The pages, in the order of the navigation, with their acts.
 
-    cluster     is all well, and who owns what
+cluster     is all well, and who owns what
 """
 
 from __future__ import annotations

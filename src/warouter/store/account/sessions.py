@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from warouter.store.bounded import Bounded
 
@@ -16,7 +16,7 @@ class Who(NamedTuple):
 class Sessions(Bounded):
     """Kept in memory for now."""
 
-    _open: dict[bytes, str] = {}
+    _open: ClassVar[dict[bytes, str]] = {}
 
     async def begin(self, username: str, _password_hash: str, session: bytes, _source: str) -> bool:
         self._open[session] = username
