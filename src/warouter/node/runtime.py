@@ -27,13 +27,15 @@ from warouter.net.health import Health
 from warouter.secret import world_readable
 from warouter.store import database, migrate, server_settings
 from warouter.store.beats import NodeSession, Registration
-from warouter.store.roles import catalogue, grants
+from warouter.store.roles import catalogue
 from warouter.store.upstream import heard_of_the_cloud, read_upstream
 from warouter.systemd import SIGN_SECONDS, Notifier
 from warouter.tls.link import Certificate
 
 logger = logging.getLogger(__name__)
 
+# The kind of login of a role that is not called like it.
+_LOGINS = {"console": "web_console"}
 GC_ALLOCATIONS = 20_000
 MOST_FILES = 65_536
 
@@ -143,14 +145,13 @@ async def _check_login(connection: database.Connection, role: str) -> None:
     """With the login of another kind it would run, and be refused whatever it does."""
     names = await catalogue.recorded(connection)
     login = await connection.fetchval("select session_user::text")
-    # The kind `console` is older: the operator's commands.
-    mine = grants.WEB_CONSOLE if role == "console" else role
-    kind = next((kind for kind, name in names.items() if name == login), mine)
-    if kind != mine:
+    kind = next((kind for kind, name in names.items() if name == login), "")
+    wanted = _LOGINS.get(role, role)
+    if kind and kind != wanted:
         how = (
-            f"set WA_DB_USERNAME to {names[mine]}, with its password."
-            if mine in names
-            else f"`warouter migrate --roles` makes the login of kind {mine}."
+            f"set WA_DB_USERNAME to {names[wanted]}, with its password."
+            if wanted in names
+            else f"`warouter migrate --roles` makes the login of kind {wanted}."
         )
         raise CommandError(f"Login {login} is that of kind {kind}, and this is a {role}: {how}")
 
