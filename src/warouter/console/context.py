@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
+from warouter.access.login import LogIns
+from warouter.access.passwords import Passwords
+from warouter.app_settings import Network
 from warouter.config import Settings
 from warouter.console.api import Api
 from warouter.console.latest import Latest
@@ -35,6 +38,9 @@ class Context:
     audit: Audit
     api: Api
     latest: Latest
+    log_ins: LogIns
+    passwords: Passwords
+    trusted: Sequence[Network] = ()  # proxies, whose word on the client counts
     clock: Callable[[], float] = field(default=time.monotonic)
 
     def reading(self) -> AbstractAsyncContextManager[PoolConnectionProxy[Any]]:
