@@ -6,6 +6,7 @@ const root = document.documentElement;
 const live = find("#live");
 root.classList.add("script");
 for (const element of every(".top [hidden]")) element.hidden = false;
+find(".pages [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
 // ---- times: relative, with the absolute in the title, in UTC or in the browser's zone
 
