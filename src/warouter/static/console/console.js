@@ -97,7 +97,7 @@ function tick() {
   // The first connection failed, or the stream was given up: htmx does not try again by itself.
   if (!live._htmx?.sse && !document.hidden && now - asked > 3e3) {
     asked = now;
-    lost ||= now;
+    lost ||= asked - 3e3;
     htmx.trigger(live, "again");
   }
 }
