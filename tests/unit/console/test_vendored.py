@@ -1,4 +1,4 @@
-"""Files of others are what their registry has, and stand in the list, in the SBOM and beside their licences."""
+"""Files of others are as their registry has them, and stand in the list and in the SBOM."""
 
 from __future__ import annotations
 
