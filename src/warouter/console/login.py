@@ -1,7 +1,7 @@
 """Log in and log out: by password, as at the API, or as whom a proxy has let in.
 
-As long as `admin` has the password that it came with, nothing is offered but to set another one, and
-that to this host only.
+As long as `admin` has the password that it came with, nothing is offered but to set another one,
+and that to this host only.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _BY_PROXY = "the proxy names a user whom warouter does not have"
 class Wish(NamedTuple):
     """What is shown with the form: a refusal, the name that was typed, and where to go then."""
 
-    refused: str = ""
+    error: str = ""
     username: str = ""
-    back: str = HOME
+    next: str = HOME
     out: bool = False
 
 
@@ -56,13 +56,13 @@ class Entry:
         back, out = place(request.query.get("next", HOME)), "out" in request.query
         username = self._named(request)
         if username is None or out:
-            return await self._page(request, Wish(back=back, out=out))
+            return await self._page(request, Wish(next=back, out=out))
         source = source_of(request, self._context.trusted)
         try:
             session = await self._begin_named(username, source)
         except ApiError as error:
             self._context.log_ins.refused(username, source, error)
-            return await self._page(request, Wish(_sentence(error), back=back), error)
+            return await self._page(request, Wish(_sentence(error), next=back), error)
         return await self._let_in(request, session, username, back)
 
     async def log_in(self, request: web.Request) -> web.StreamResponse:
@@ -153,7 +153,7 @@ class Entry:
         first = await self._is_first()
         values = {
             "chrome": self._chrome("Log in", request, None),
-            "first": first,
+            "must_change": first,
             "far": first and not is_from_this_host(request, self._context.trusted),
             "command": f"{SET_PASSWORD} {DEFAULT_USERNAME}",
             "proxied": self._named(request) or "",
