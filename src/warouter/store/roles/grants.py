@@ -161,7 +161,8 @@ EXECUTE: Mapping[str, str] = {
     "master": f"{_ALIVE} next_number moved_lately win_term take_over mark_slots name_successors"
     " begin_shard_request end_shard_request raise_epochs forget_nodes end_leader end_incarnations"
     " end_slot_holders",
-    "console": "say_word switch_upstream status_said of_template word_said sessions",
+    "console": "say_word switch_upstream status_said of_template word_said sessions"
+    " console_end_all",
     "reader": "status_said of_template word_said sessions",
     "web_console": "audit_add prune_audit attempt_failed attempt_spread console_begin"
     " console_visitor console_end console_end_all console_token console_forget reveal_message"
