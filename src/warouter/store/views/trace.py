@@ -103,14 +103,20 @@ class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
     cloud: Attempts | None = None
 
 
-class _Error(msgspec.Struct):
+class Error(msgspec.Struct):
+    """What the upstream said of a message that failed."""
+
     code: int = 0
     title: str = ""
     details: str = ""
 
+    @property
+    def text(self) -> str:
+        return f"{self.code} {self.title}: {self.details}".rstrip(": ")
+
 
 class _Payload(msgspec.Struct):
-    errors: list[_Error] = []
+    errors: list[Error] = []
     timestamp: str | None = None
 
 
@@ -213,14 +219,23 @@ def _own_steps(known: Any, parked: Any, cursor: Cursor) -> list[Step]:
 
 def _status(event: Any) -> Step:
     payload = _payload(event["payload"])
-    reasons = [f"{e.code} {e.title}: {e.details}".rstrip(": ") for e in payload.errors]
     return Step(
         event["key"].split(":")[1],
         event["at"],
         payload.timestamp,
-        reason="; ".join(reasons) or None,
+        reason=reason_of(payload.errors),
         callback=_callback(event),
     )
+
+
+def errors_of(status: bytes | None) -> list[Error]:
+    """The errors in a status, as the upstream gave it."""
+    return [] if status is None else _payload(status).errors
+
+
+def reason_of(errors: list[Error]) -> str | None:
+    """All of them in one line."""
+    return "; ".join(error.text for error in errors) or None
 
 
 def _payload(raw: bytes) -> _Payload:
