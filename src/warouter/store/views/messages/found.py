@@ -93,13 +93,15 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The newest messages that match, newest first.
 
     ``older`` is where to go on; None: there are no more. ``looked_down_to`` is there when the
-    search ended at its bounds, before it had found as many as it was asked for.
+    search ended at its bounds, before it had found as many as it was asked for. ``rate`` is that of
+    all messages, whatever was looked for; only with the newest.
     """
 
     messages: list[Message]
     looked_at: int
     older: str | None = None
     looked_down_to: str | None = None
+    rate: Rate | None = None
 
 
 class Piece(msgspec.Struct, frozen=True):

@@ -8,7 +8,6 @@ from warouter._hash import SLOTS
 from warouter.store.views.messages.found import Rate
 from warouter.store.views.messages.inbound import SEEK
 from warouter.store.views.messages.newest import least_id
-from warouter.store.views.messages.read import snapshot
 from warouter.store.views.trace import Source
 
 SECONDS = 5
@@ -27,13 +26,12 @@ async def read_rate(connection: Source) -> Rate:
     An id is made by another clock; one that is wrong by seconds spoils the figure, and no more.
     """
     slots = list(range(SLOTS))
-    async with snapshot(connection):
-        since: datetime = await connection.fetchval(_NOW, SECONDS)
-        ms = int(since.timestamp() * 1000)
-        outgoing = await connection.fetchval(
-            _OUTGOING,
-            [least_id(slot, ms) for slot in slots],
-            [least_id(slot, ms + SECONDS * 1000) for slot in slots],
-        )
-        incoming = await connection.fetchval(_INCOMING, slots, [since] * SLOTS)
+    since: datetime = await connection.fetchval(_NOW, SECONDS)
+    ms = int(since.timestamp() * 1000)
+    outgoing = await connection.fetchval(
+        _OUTGOING,
+        [least_id(slot, ms) for slot in slots],
+        [least_id(slot, ms + SECONDS * 1000) for slot in slots],
+    )
+    incoming = await connection.fetchval(_INCOMING, slots, [since] * SLOTS)
     return Rate(outgoing / SECONDS, incoming / SECONDS, SECONDS)

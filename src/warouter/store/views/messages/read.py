@@ -6,6 +6,8 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+import msgspec
+
 from warouter._hash import SLOTS, slot_of
 from warouter.message_id import parse
 from warouter.store.views.messages.found import (
@@ -27,6 +29,7 @@ from warouter.store.views.messages.newest import (
     place_of_id,
 )
 from warouter.store.views.messages.outgoing import Outgoing
+from warouter.store.views.messages.rate import read_rate
 from warouter.store.views.trace import Source, Trace, read_trace
 
 # The plans of these statements go by the primary keys and the index of ids, whatever the server
@@ -49,7 +52,10 @@ async def read_messages(
         return await _by_id(connection, search)
     async with snapshot(connection):
         shards = int(await connection.fetchval("select shards from shard_map"))
-        return await _Reading(connection, search, shards, looked_at, seconds).listed()
+        found = await _Reading(connection, search, shards, looked_at, seconds).listed()
+        if search.older is not None:
+            return found
+        return msgspec.structs.replace(found, rate=await read_rate(connection))
 
 
 @asynccontextmanager
