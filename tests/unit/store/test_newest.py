@@ -66,7 +66,7 @@ def test_what_is_no_place_is_refused_in_a_sentence(text: str) -> None:
     with suppress(ValueError):
         place_of(text)
         return
-    with pytest.raises(ValueError, match="begin again with the newest.$"):
+    with pytest.raises(ValueError, match=r"begin again with the newest\.$"):
         place_of(text)
 
 

@@ -33,6 +33,15 @@ _SLOT = """
 select s.epoch, n.name as owner, m.shards, c.mark, c.ranges
   from slot s join send_cursor c using (slot) cross join shard_map m
   left join node n on n.incarnation = s.owner where s.slot = $1"""
+# Who owned a slot at each of some times, as far back as the log of owners goes.
+OWNERS_SQL = """
+select o.to_node, o.epoch
+  from unnest($2::text[]) with ordinality t(at, n)
+  left join lateral (
+    select l.to_node, l.epoch from owner_log l
+     where l.slot = $1 and l.at < t.at::timestamptz + interval '1 ms'
+     order by l.slot desc, l.id desc limit 1) o on true
+ order by t.n"""
 _OF_MESSAGE = "{0}.key >= $1 || ':' and {0}.key < $1 || ':xx' and starts_with({0}.key, $1 || ':')"
 _STATE = f"""
        d.reason as dead_reason, d.attempts as dead_attempts, {_TIME.format("d.died_at")} as died_at,
@@ -72,7 +81,10 @@ class Callback(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Step(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One step; ``at`` is UTC by the database's clock, where known."""
+    """One step; ``at`` is UTC by the database's clock, where known.
+
+    ``owner`` and ``epoch`` are those of the slot at that time, if they are on record.
+    """
 
     step: str  # accepted, parked, settled, received, or a status of the upstream
     at: str | None = None
@@ -81,6 +93,8 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     due_in_s: float | None = None
     reason: str | None = None
     callback: Callback | None = None
+    owner: str | None = None
+    epoch: int | None = None
 
 
 class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -159,7 +173,7 @@ async def _outgoing(connection: Source, message_id: str, raw: bytes) -> Trace | 
         state=_state(own, statuses, cloud),
         recipient=known["recipient"] if known else events[0]["recipient"],
         ttl=known["ttl"] if known else None,
-        steps=[*own, *statuses],
+        steps=await _owned(connection, slot_of_id(raw), [*own, *statuses]),
         cloud=cloud,
         **_place(where, slot_of_id(raw)),
     )
@@ -172,6 +186,7 @@ async def _incoming(connection: Source, message_id: str) -> Trace | None:
         return None
     where = await connection.fetchrow(_SLOT, event["slot"])
     assert where is not None
+    received = Step("received", event["at"], callback=_callback(event))
     return Trace(
         id=message_id,
         direction="incoming",
@@ -179,9 +194,21 @@ async def _incoming(connection: Source, message_id: str) -> Trace | None:
         state="received",
         recipient=event["recipient"],
         ttl=None,
-        steps=[Step("received", event["at"], callback=_callback(event))],
+        steps=await _owned(connection, event["slot"], [received]),
         **_place(where, event["slot"]),
     )
+
+
+async def _owned(connection: Source, slot: int, steps: list[Step]) -> list[Step]:
+    """The steps, each that has a time with the owner of the slot then."""
+    times = [step.at for step in steps if step.at is not None]
+    found = iter(await connection.fetch(OWNERS_SQL, slot, times) if times else ())
+    named = []
+    for step in steps:
+        row = next(found) if step.at is not None else None
+        known = {} if row is None else {"owner": row["to_node"], "epoch": row["epoch"]}
+        named.append(msgspec.structs.replace(step, **known))
+    return named
 
 
 def _place(where: Any, slot: int) -> dict[str, Any]:
