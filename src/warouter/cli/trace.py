@@ -104,4 +104,6 @@ def _more(part: Step | Callback) -> list[str]:
         words.append(f"due in {part.due_in_s:.0f} s")
     if part.reason:
         words.append(part.reason)
+    if isinstance(part, Callback) and part.letter:
+        words.append(f"deliver it again with `warouter callbacks replay {part.letter}`")
     return words

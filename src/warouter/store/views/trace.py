@@ -17,9 +17,10 @@ import msgspec
 from asyncpg.pool import PoolConnectionProxy
 
 from warouter.flow.cursor import Cursor
-from warouter.kinds import INBOUND, MESSAGE, READ_MARK, STATUS, base_of
+from warouter.kinds import INBOUND, MEDIA, MESSAGE, READ_MARK, STATUS, base_of
 from warouter.message_id import parse, slot_of_id
 from warouter.store.database import Connection
+from warouter.store.dead_letters import Place
 from warouter.store.views.attempts import Attempts, read_attempts
 
 _TIME = "to_char({} at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
@@ -49,14 +50,14 @@ _STATE = f"""
        extract(epoch from p.due_at - clock_timestamp())::float8 as due_in_s,
        c.mark, c.ranges"""
 _EVENTS = f"""
-select e.slot, e.seq, e.key, e.recipient, status_said(e.key) as payload,
+select e.slot, e.kind, e.seq, e.key, e.recipient, status_said(e.key) as payload,
        {_TIME.format("e.recorded_at")} as at, {_STATE}
   from event e join event_cursor c using (slot, kind)
   left join parked_event p using (slot, kind, seq)
   left join dead_letter d using (slot, kind, seq)
  where e.kind = $2 and """
 _BURIED = f"""
-select d.slot, d.seq, d.key, d.recipient, status_said(d.key) as payload, null as at,
+select d.slot, d.kind, d.seq, d.key, d.recipient, status_said(d.key) as payload, null as at,
        {_STATE}
   from dead_letter d join event_cursor c using (slot, kind)
   left join parked_event p using (slot, kind, seq)
@@ -71,19 +72,24 @@ Source: TypeAlias = "Connection | PoolConnectionProxy[asyncpg.Record]"
 
 
 class Callback(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The state of a callback. ``settled``: delivered, or not wanted."""
+    """The state of a callback. ``settled``: delivered, or not wanted.
+
+    ``letter`` is the id of its dead letter.
+    """
 
     state: str  # waiting, settled, parked, dead letter
     attempts: int | None = None
     due_in_s: float | None = None
     reason: str | None = None
     at: str | None = None
+    letter: str | None = None
 
 
 class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     """One step; ``at`` is UTC by the database's clock, where known.
 
-    ``owner`` and ``epoch`` are those of the slot at that time, if they are on record.
+    ``owner`` and ``epoch`` are those of the slot at that time, if they are on record. ``codes`` are
+    those of the errors that ``reason`` names.
     """
 
     step: str  # accepted, parked, settled, received, or a status of the upstream
@@ -95,12 +101,14 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     callback: Callback | None = None
     owner: str | None = None
     epoch: int | None = None
+    codes: list[int] = []
 
 
 class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
     """``state``: waiting (or sent and not answered), parked, in_doubt, held, taken (no status yet),
     or the furthest status; of an inbound message received. ``recipient`` is the wa_id of the other
-    side. ``cloud`` is there once a request to the Cloud API is on record.
+    side. ``cloud`` is there once a request to the Cloud API is on record. With ``media`` the owner
+    fetches and uploads media before it sends the message.
     """
 
     id: str
@@ -115,6 +123,7 @@ class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
     ttl: int | None
     steps: list[Step]
     cloud: Attempts | None = None
+    media: bool = False
 
 
 class Error(msgspec.Struct):
@@ -175,6 +184,7 @@ async def _outgoing(connection: Source, message_id: str, raw: bytes) -> Trace | 
         ttl=known["ttl"] if known else None,
         steps=await _owned(connection, slot_of_id(raw), [*own, *statuses]),
         cloud=cloud,
+        media=known is not None and base_of(known["kind"]) == MEDIA,
         **_place(where, slot_of_id(raw)),
     )
 
@@ -251,6 +261,7 @@ def _status(event: Any) -> Step:
         event["at"],
         payload.timestamp,
         reason=reason_of(payload.errors),
+        codes=[error.code for error in payload.errors],
         callback=_callback(event),
     )
 
@@ -275,7 +286,8 @@ def _payload(raw: bytes) -> _Payload:
 def _callback(event: Any) -> Callback:
     if event["dead_reason"] is not None:
         attempts, reason = event["dead_attempts"], event["dead_reason"]
-        return Callback("dead letter", attempts, None, reason, event["died_at"])
+        letter = Place(event["kind"], event["slot"], event["seq"]).text
+        return Callback("dead letter", attempts, None, reason, event["died_at"], letter)
     if event["parked_reason"] is not None:
         attempts, reason = event["parked_attempts"], event["parked_reason"]
         return Callback("parked", attempts, event["due_in_s"], reason)

@@ -162,7 +162,7 @@ def _of_trace(trace: Trace) -> Message:
     return Message(
         id=trace.id,
         direction=trace.direction,
-        kind=trace.kind,
+        kind="media" if trace.media else trace.kind,
         state=trace.state,
         recipient=trace.recipient,
         slot=trace.slot,
