@@ -1,14 +1,16 @@
 """The pages, in the order of the navigation, with their acts.
 
 cluster     is all well, and who owns what
+messages    the newest messages, or those that a search finds
+message     one of them: its steps, and what can be done about it
 """
 
 from __future__ import annotations
 
 from warouter.console.page import Act, Export, Page
-from warouter.console.pages import cluster
+from warouter.console.pages import cluster, message, messages
 
-_MODULES = (cluster,)
+_MODULES = (cluster, messages, message)
 
 PAGES: tuple[Page, ...] = tuple(page for module in _MODULES for page in module.PAGES)
 ACTS: tuple[Act, ...] = tuple(act for module in _MODULES for act in module.ACTS)

@@ -15,6 +15,7 @@ from warouter.store.views.messages.found import (
     MOST,
     STATES,
     Search,
+    iso,
 )
 from warouter.store.views.messages.newest import MOST_MS, place_of
 
@@ -56,6 +57,15 @@ def search_of(fields: Mapping[str, str], now: datetime) -> Search:
         older=None if older is None else place_of(older),
         limit=_number("a number of messages", given.get("limit"), 1, MOST) or LIMIT,
     )
+
+
+def absolute(fields: Mapping[str, str], search: Search) -> dict[str, str]:
+    """The fields with times that still mean the same tomorrow."""
+    times = {"since": search.since, "until": search.until}
+    spans = {
+        name: ms for name, ms in times.items() if _SPAN.fullmatch(fields.get(name, "").strip())
+    }
+    return {**fields, **{name: iso(ms) for name, ms in spans.items() if ms is not None}}
 
 
 def command_of(fields: Mapping[str, str]) -> str:
