@@ -191,7 +191,7 @@ class Bench:
             assert await read_trace(connection, text_of(_row(5_000).id))
 
     def _listings(self, **fields: Any) -> Asked:
-        """The list: the newest, those of a number that has none, with these fields, and old ones."""
+        """The list: the newest, of a number that has none, with these fields, and older ones."""
         half = place_of_id(_row(self.rows // 2).id)
         return {
             "list": (LIVE, lambda: self._list(Search())),
