@@ -14,7 +14,7 @@ import msgspec
 
 from warouter.kinds import EVENT_NAMES
 from warouter.store import locks
-from warouter.store.database import Connection
+from warouter.store.database import Connection, Source
 
 LETTERS = "letters"  # the payload of NOTIFY: some were asked for
 
@@ -101,7 +101,7 @@ async def count(connection: Connection, which: Selection) -> int:
     return int(await connection.fetchval(_COUNT, *which.arguments))
 
 
-async def ask(connection: Connection, which: Selection) -> int:
+async def ask(connection: Source, which: Selection) -> int:
     """Ask for the replay of a selection; returns its size. Asking twice changes nothing."""
     asked = int(await connection.fetchval(_ASK, *which.arguments))
     if asked:

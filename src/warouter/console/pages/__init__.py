@@ -2,6 +2,8 @@
 
 cluster     is all well, and who owns what
 access      users, sessions, tokens, and the audit log
+messages    the newest messages, or those that a search finds
+message     one of them: its steps, and what can be done about it
 """
 
 from __future__ import annotations
@@ -10,6 +12,9 @@ from warouter.console.page import Act, Export, Page
 from warouter.console.pages import access, cluster
 
 _MODULES = (cluster, access)
+from warouter.console.pages import cluster, message, messages
+
+_MODULES = (cluster, messages, message)
 
 PAGES: tuple[Page, ...] = tuple(page for module in _MODULES for page in module.PAGES)
 ACTS: tuple[Act, ...] = tuple(act for module in _MODULES for act in module.ACTS)

@@ -166,7 +166,7 @@ EXECUTE: Mapping[str, str] = {
     "reader": "status_said of_template word_said sessions",
     "web_console": "audit_add prune_audit attempt_failed attempt_spread console_begin"
     " console_visitor console_end console_end_all console_token console_forget reveal_message"
-    " status_said of_template word_said sessions",
+    " status_said of_template word_said say_word sessions",
 }
 # What functions call of each other, what triggers call, and what functions alone look at.
 NOBODY_EXECUTES = (

@@ -5,6 +5,7 @@ backlog    how much waits in each slot
 stats      the same and more as samples for Prometheus
 facts      what /v1/support says of the cluster
 trace      every step of one message
+messages/  the list of messages, newest first
 doubts     messages in doubt or held, and a number that is stopped
 number     the number that the Cloud API serves
 trust      who is connected, under which login, and whether in TLS
