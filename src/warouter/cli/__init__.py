@@ -21,7 +21,7 @@ For operators, who need only the database:
     status_trust   what of that concerns logins and encryption
     check       what is open, unverified, readable, old or too small
     trace       where one message is
-    callbacks   dead letters: listed, shown, delivered once more
+    callbacks   the webhook: what it refuses, a test, and dead letters
     doubt       messages that the Cloud API may have taken: listed, shown, sent again, failed
     audit       the audit log
     user        users: listed, added, removed, given a password
