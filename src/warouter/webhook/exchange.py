@@ -53,14 +53,15 @@ class Target:
 
 
 class Heard:
-    """What a receiver has answered so far: its status, 0 until then; of a refusal also the
-    beginning of its body, at most ``most`` bytes.
+    """What a receiver has answered so far: its status, 0 until then; of a refusal, or of
+    ``any_answer``, also the beginning of its body, at most ``most`` bytes.
     """
 
-    __slots__ = ("most", "status", "text")
+    __slots__ = ("any_answer", "most", "status", "text")
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, *, any_answer: bool = False) -> None:
         self.most = most
+        self.any_answer = any_answer
         self.status = 0
         self.text = b""
 
@@ -102,7 +103,7 @@ async def _drained(payload: aiohttp.StreamReader, heard: Heard) -> bool:
         if not chunk:
             return True
         left -= len(chunk)
-        if not heard.taken and len(heard.text) < heard.most:
+        if (not heard.taken or heard.any_answer) and len(heard.text) < heard.most:
             heard.text += chunk[: heard.most - len(heard.text)]
     return False
 

@@ -37,16 +37,13 @@ class Ended(NamedTuple):
     """How a POST ended. ``result`` is the product's: SUCCESS, an HTTP status, or HUNG, ``address``
     (not an allowed one), ``tls`` or ``connection``.
 
-    ``cause`` says more of it in one word; ``text`` is the beginning of a refusal's body.
+    ``cause`` says more of it in one word; ``text`` is the beginning of the body that was kept.
     """
 
     result: str
     cause: str
     status: int = 0
     text: bytes = b""
-
-
-_TAKEN = Ended(SUCCESS, SUCCESS)
 
 
 class Receiver:
@@ -114,9 +111,15 @@ class Receiver:
         content: bytes,
         headers: dict[str, str],
         may_act: Callable[[], bool],
+        *,
+        any_answer: bool = False,
     ) -> Ended | None:
-        """POST; None if ``may_act`` refused it immediately before the write."""
-        connection, heard, result, cause = None, Heard(ANSWER_BYTES), "", ""
+        """POST; None if ``may_act`` refused it immediately before the write.
+
+        ``any_answer``: the beginning of a success's body is wanted as well.
+        """
+        connection, heard = None, Heard(ANSWER_BYTES, any_answer=any_answer)
+        result = cause = ""
         try:
             async with asyncio.timeout(self._seconds):
                 target = self._aim()
@@ -135,7 +138,7 @@ class Receiver:
             if connection is not None:
                 connection.close()  # unless it was released
         if heard.taken:
-            return _TAKEN
+            return Ended(SUCCESS, SUCCESS, heard.status, heard.text)
         if heard.status:
             return Ended(str(heard.status), "status", heard.status, heard.text)
         return Ended(result, cause)
