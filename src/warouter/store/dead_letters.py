@@ -14,7 +14,7 @@ import msgspec
 
 from warouter.kinds import EVENT_NAMES
 from warouter.store import locks
-from warouter.store.database import Connection
+from warouter.store.database import Source
 
 LETTERS = "letters"  # the payload of NOTIFY: some were asked for
 
@@ -111,28 +111,28 @@ class Letter(Cover, frozen=True):
     contact: msgspec.Raw | None
 
 
-async def find(connection: Connection, which: Selection, limit: int) -> list[Letter]:
+async def find(connection: Source, which: Selection, limit: int) -> list[Letter]:
     """The first letters of a selection, oldest death first."""
     return [_letter(row) for row in await connection.fetch(_FIND, *which.arguments, limit)]
 
 
-async def covers(connection: Connection, which: Selection, limit: int) -> list[Cover]:
+async def covers(connection: Source, which: Selection, limit: int) -> list[Cover]:
     """The same without their events: for who has no right to these."""
     rows = await connection.fetch(_LIST, *which.arguments, limit)
     return [Cover(**_cover(row)) for row in rows]
 
 
-async def count(connection: Connection, which: Selection, most: int | None = None) -> int:
+async def count(connection: Source, which: Selection, most: int | None = None) -> int:
     """How many there are, counted up to ``most``."""
     return int(await connection.fetchval(_COUNT, *which.arguments, most))
 
 
-async def count_unasked(connection: Connection, which: Selection, most: int) -> int:
+async def count_unasked(connection: Source, which: Selection, most: int) -> int:
     """How many of them nobody has asked for, counted up to ``most``."""
     return int(await connection.fetchval(_COUNT_UNASKED, *which.arguments, most))
 
 
-async def ask(connection: Connection, which: Selection, most: int | None = None) -> int:
+async def ask(connection: Source, which: Selection, most: int | None = None) -> int:
     """Ask for the replay of a selection; returns its size. Asking twice changes nothing.
 
     With ``most``, for the oldest so many of those that nobody has asked for.

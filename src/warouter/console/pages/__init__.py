@@ -1,14 +1,15 @@
 """The pages, in the order of the navigation, with their acts.
 
 cluster     is all well, and who owns what
+webhook     how the webhook does, what it has refused, dead letters
 """
 
 from __future__ import annotations
 
 from warouter.console.page import Act, Export, Page
-from warouter.console.pages import cluster
+from warouter.console.pages import cluster, webhook
 
-_MODULES = (cluster,)
+_MODULES = (cluster, webhook)
 
 PAGES: tuple[Page, ...] = tuple(page for module in _MODULES for page in module.PAGES)
 ACTS: tuple[Act, ...] = tuple(act for module in _MODULES for act in module.ACTS)

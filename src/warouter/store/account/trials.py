@@ -9,7 +9,7 @@ from __future__ import annotations
 from secrets import token_hex
 
 from warouter.store import locks
-from warouter.store.database import Connection
+from warouter.store.database import Source
 
 _ASKED = "webhook test "  # and the test's name: the payload of NOTIFY
 
@@ -19,7 +19,7 @@ def trial_of(hint: str) -> str:
     return hint.removeprefix(_ASKED) if hint.startswith(_ASKED) else ""
 
 
-async def ask(connection: Connection) -> str:
+async def ask(connection: Source) -> str:
     """Ask all coreapps for a test callback; returns its name."""
     name = token_hex(4)
     await connection.execute("select pg_notify($1, $2)", locks.CHANNEL, _ASKED + name)
