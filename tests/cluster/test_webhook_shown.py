@@ -19,7 +19,7 @@ from tests.cluster.conftest import running
 from tests.harness.business import Business
 from tests.harness.facts import Facts, followed
 from tests.harness.receiver import Post, Receiver, Reply
-from tests.harness.wait import PATIENCE
+from tests.harness.wait import soon
 from warouter.webhook.trial import body_of
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("webhook shown")]
@@ -53,13 +53,14 @@ class Scene(NamedTuple):
 
     async def failures(self, message: str) -> list[dict[str, Any]]:
         """The failures of a message, once there are some: a report is due every five seconds."""
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                code, out, err = await self.command("failures", "--json")
-                assert code == 0, err
-                all_: list[dict[str, Any]] = json.loads(out)["failures"]
-                if found := [one for one in all_ if one["message"] == message]:
-                    return found
+
+        async def read() -> list[dict[str, Any]]:
+            code, out, err = await self.command("failures", "--json")
+            assert code == 0, err
+            return [one for one in json.loads(out)["failures"] if one["message"] == message]
+
+        found: list[dict[str, Any]] = await soon(read)
+        return found
 
     async def page(self, query: str = "") -> str:
         async with self.browser.get(f"{PAGE}{query}") as answer:
@@ -178,9 +179,11 @@ async def test_a_test_callback_comes_from_every_coreapp(scene: Scene) -> None:
     said = await scene.act("test")
     assert "by every coreapp: done" in said
     (name,) = re.findall("test ([0-9a-f]{8})", said)
-    async with asyncio.timeout(PATIENCE):
-        while (await scene.page()).count(f"<code>{name}</code>") < 2:
-            await asyncio.sleep(0.2)
+
+    async def shown() -> bool:
+        return (await scene.page()).count(f"<code>{name}</code>") == 2
+
+    await soon(shown)
     assert SHOWN in await scene.page()
     code, _, err = await scene.command("test")
     assert code == 1
