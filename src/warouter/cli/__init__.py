@@ -22,7 +22,7 @@ For operators, who need only the database:
     check       what is open, unverified, readable, old or too small
     messages    the newest messages, or those that a search finds
     trace       where one message is
-    callbacks   dead letters: listed, shown, delivered once more
+    callbacks   the webhook: what it refuses, a test, and dead letters
     doubt       messages that the Cloud API may have taken: listed, shown, sent again, failed
     audit       the audit log
     user        users: listed, added, removed, given a password

@@ -1,20 +1,18 @@
 """The pages, in the order of the navigation, with their acts.
 
 cluster     is all well, and who owns what
-access      users, sessions, tokens, and the audit log
 messages    the newest messages, or those that a search finds
 message     one of them: its steps, and what can be done about it
+webhook     how the webhook does, what it has refused, dead letters
+access      users, sessions, tokens, and the audit log
 """
 
 from __future__ import annotations
 
 from warouter.console.page import Act, Export, Page
-from warouter.console.pages import access, cluster
+from warouter.console.pages import access, cluster, message, messages, webhook
 
-_MODULES = (cluster, access)
-from warouter.console.pages import cluster, message, messages
-
-_MODULES = (cluster, messages, message)
+_MODULES = (cluster, messages, message, webhook, access,)
 
 PAGES: tuple[Page, ...] = tuple(page for module in _MODULES for page in module.PAGES)
 ACTS: tuple[Act, ...] = tuple(act for module in _MODULES for act in module.ACTS)

@@ -18,6 +18,7 @@ from warouter.owner.sender import Sender
 from warouter.owner.slot import OwnedSlot
 from warouter.owner.writable import Writable
 from warouter.store.beats import Beat
+from warouter.store.reports import WEBHOOK
 from warouter.upstream.protocol import Upstream
 
 
@@ -98,8 +99,13 @@ class CoreappFigures:
         ]
 
     def state(self) -> dict[str, Any]:
-        """Facts for /v1/support, besides those of the host."""
-        return {"socket_conn": "UP" if self._parts.upstream.well else "DN"}
+        """Facts besides those of the host: of the upstream for /v1/support, of the webhook for
+        ``store.views.webhook``.
+        """
+        return {
+            "socket_conn": "UP" if self._parts.upstream.well else "DN",
+            WEBHOOK: self._parts.feed.callbacks.outlook(),
+        }
 
     def _callbacks(self, slots: list[OwnedSlot]) -> list[Sample]:
         callbacks = self._parts.feed.callbacks
