@@ -7,11 +7,13 @@ Ages are computed by PostgreSQL and cross its border as seconds. What waits is c
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
+from warouter.cluster.moves import OwnerChange
 from warouter.cluster.shardmap import ShardMap, SlotOwner
 from warouter.kinds import EVENT_KINDS, INBOUND, STATUS
 from warouter.store import locks
@@ -19,6 +21,7 @@ from warouter.store.database import Connection
 from warouter.store.nodes import SLOTS_SQL, map_of
 from warouter.store.views.backlog import Backlog, read_backlog
 from warouter.store.views.doubts import CloudStatus, read_cloud
+from warouter.store.views.owners import ALL, Wanted, read_changes, read_owners
 from warouter.store.views.sessions import Trust
 from warouter.store.views.trust import read_trust
 
@@ -72,11 +75,6 @@ select current_setting('max_connections')::integer as most,
           from sessions() a
          where a.datname = current_database() and a.pid <> pg_backend_pid()
            and a.backend_type in ('client backend', 'walsender') and a.xact_start is not null) o"""
-_HISTORY = """
-select to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as at,
-       extract(epoch from clock_timestamp() - at)::float8 as age_s,
-       slot, from_node, to_node, epoch, term, reason, observed_age_ms
-  from owner_log order by id desc limit $1"""
 
 
 class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,20 +133,12 @@ class RequestStatus(msgspec.Struct, frozen=True, kw_only=True):
     age_s: float
 
 
-class OwnerChange(msgspec.Struct, frozen=True, kw_only=True):
-    at: str
-    age_s: float
-    slot: int
-    from_node: str | None
-    to_node: str | None
-    epoch: int
-    term: int | None
-    reason: str
-    observed_age_ms: int | None
-
-
 class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Everything `warouter status` shows; ``cloud`` only where the Cloud API is the upstream."""
+    """Everything `warouter status` shows; ``cloud`` only where the Cloud API is the upstream,
+    ``owners_at`` only if a time was asked for: who owned each slot then.
+
+    ``oldest_message_s`` and ``oldest_callback_s``: for how long the oldest one has been waiting.
+    """
 
     term: int
     term_age_s: float
@@ -159,7 +149,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     shards: list[ShardStatus]
     backlog: int
     parked: int
+    oldest_message_s: float
     callback_queue: dict[str, int]
+    oldest_callback_s: dict[str, float]
     parked_events: int
     dead_letters: int
     shard_request: RequestStatus | None
@@ -167,18 +159,25 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     history: list[OwnerChange]
     trust: Trust
     cloud: CloudStatus | None = None
+    owners_at: Mapping[int, str | None] | None = None
 
 
-async def read_status(connection: Connection, history: int = 0) -> Status:
-    """Read everything in one snapshot, with the last ``history`` changes of owners."""
+async def read_status(
+    connection: Connection,
+    history: int = 0,
+    wanted: Wanted = ALL,
+    owners_at: datetime | None = None,
+) -> Status:
+    """Read everything in one snapshot, with the last ``history`` changes of owners that are
+    ``wanted``, and the owners at a time.
+    """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         cluster = await connection.fetchrow(_CLUSTER)
         assert cluster is not None
         slots = map_of(cluster["version"], cluster["shards"], await connection.fetch(SLOTS_SQL))
         rows = await connection.fetch(_NODES, locks.ALIVE)
-        shards = _shards(
-            slots, {r["incarnation"]: r["name"] for r in rows}, await read_backlog(connection)
-        )
+        waiting = await read_backlog(connection)
+        shards = _shards(slots, {r["incarnation"]: r["name"] for r in rows}, waiting)
         nodes = [_node(row, slots, cluster["leader"]) for row in rows]
         return Status(
             term=cluster["term"],
@@ -190,9 +189,14 @@ async def read_status(connection: Connection, history: int = 0) -> Status:
             shards=shards,
             backlog=sum(s.backlog for s in shards),
             parked=sum(s.parked for s in shards),
+            oldest_message_s=waiting.oldest_s,
             callback_queue={
                 "statuses": sum(s.waiting_statuses for s in shards),
                 "inbound": sum(s.waiting_inbound for s in shards),
+            },
+            oldest_callback_s={
+                "statuses": waiting.oldest_event_s.get(STATUS, 0.0),
+                "inbound": waiting.oldest_event_s.get(INBOUND, 0.0),
             },
             parked_events=sum(s.parked_events for s in shards),
             dead_letters=sum(s.dead_letters for s in shards),
@@ -200,7 +204,8 @@ async def read_status(connection: Connection, history: int = 0) -> Status:
             database=await _database(connection),
             cloud=await read_cloud(connection),
             trust=await read_trust(connection),
-            history=[OwnerChange(**row) for row in await connection.fetch(_HISTORY, history)],
+            history=await read_changes(connection, history, wanted),
+            owners_at=None if owners_at is None else await read_owners(connection, owners_at),
         )
 
 
