@@ -9,7 +9,7 @@ import msgspec
 
 from warouter._hash import SLOTS
 from warouter.cluster.moves import OwnerChange, moment, owners_at
-from warouter.store.database import Connection
+from warouter.store.database import Taken
 
 MOST_CHANGES = 10_000
 
@@ -50,7 +50,7 @@ ALL = Wanted()
 
 
 async def read_changes(
-    connection: Connection, most: int, wanted: Wanted = ALL
+    connection: Taken, most: int, wanted: Wanted = ALL
 ) -> list[OwnerChange]:
     """The last changes that are wanted, the latest first, at most ``most``."""
     rows = await connection.fetch(
@@ -59,7 +59,7 @@ async def read_changes(
     return [OwnerChange(**row) for row in rows]
 
 
-async def read_owners(connection: Connection, at: datetime) -> Mapping[int, str | None]:
+async def read_owners(connection: Taken, at: datetime) -> Mapping[int, str | None]:
     """The name of each slot's owner at a time, None: nobody; without the slots that nobody knows
     of. ``at`` has its zone.
     """

@@ -17,7 +17,7 @@ from warouter.cluster.moves import OwnerChange
 from warouter.cluster.shardmap import ShardMap, SlotOwner
 from warouter.kinds import EVENT_KINDS, INBOUND, STATUS
 from warouter.store import locks
-from warouter.store.database import Connection
+from warouter.store.database import Taken
 from warouter.store.nodes import SLOTS_SQL, map_of
 from warouter.store.views.backlog import Backlog, read_backlog
 from warouter.store.views.doubts import CloudStatus, read_cloud
@@ -163,7 +163,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 async def read_status(
-    connection: Connection,
+    connection: Taken,
     history: int = 0,
     wanted: Wanted = ALL,
     owners_at: datetime | None = None,
@@ -272,12 +272,12 @@ def _node(row: Any, slots: ShardMap, leader: UUID | None) -> NodeStatus:
     )
 
 
-async def _request(connection: Connection) -> RequestStatus | None:
+async def _request(connection: Taken) -> RequestStatus | None:
     row = await connection.fetchrow(_REQUEST)
     return None if row is None else RequestStatus(**row)
 
 
-async def _database(connection: Connection) -> DatabaseStatus:
+async def _database(connection: Taken) -> DatabaseStatus:
     sessions = {r["name"]: r["connections"] for r in await connection.fetch(_SESSIONS)}
     row = await connection.fetchrow(DATABASE_SQL)
     assert row is not None
