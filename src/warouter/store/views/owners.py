@@ -49,9 +49,7 @@ class Wanted(msgspec.Struct, frozen=True):
 ALL = Wanted()
 
 
-async def read_changes(
-    connection: Taken, most: int, wanted: Wanted = ALL
-) -> list[OwnerChange]:
+async def read_changes(connection: Taken, most: int, wanted: Wanted = ALL) -> list[OwnerChange]:
     """The last changes that are wanted, the latest first, at most ``most``."""
     rows = await connection.fetch(
         _CHANGES, most, wanted.reason, wanted.node, wanted.since, wanted.until
