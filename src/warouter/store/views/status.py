@@ -33,7 +33,7 @@ select n.incarnation, n.name, n.role, n.pid, n.version, n.host, n.port, n.leavin
        coalesce(b.upstream_ok, true) as upstream_ok,
        coalesce(b.journal_ok, true) as journal_ok,
        extract(epoch from clock_timestamp() - n.started_at)::float8 as age_s,
-       s.connections, s.silent_s
+       n.started_at, coalesce(n.upstream, 'simulator') as upstream, s.connections, s.silent_s
   from node n
   left join beat b using (incarnation)
   left join (
@@ -49,7 +49,7 @@ select n.incarnation, n.name, n.role, n.pid, n.version, n.host, n.port, n.leavin
  order by n.role, n.name, n.started_at"""
 _CLUSTER = """
 select m.version, m.shards, t.term, t.incarnation as leader,
-       extract(epoch from clock_timestamp() - t.won_at)::float8 as term_age_s
+       extract(epoch from clock_timestamp() - t.won_at)::float8 as term_age_s, t.won_at
   from shard_map m, term t"""
 _REQUEST = """
 select id, shards, state, extract(epoch from clock_timestamp() - requested_at)::float8 as age_s
@@ -87,6 +87,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     version: str
     address: str
+    started_at: datetime
     age_s: float
     silent_s: float | None
     upstream_ok: bool
@@ -94,6 +95,20 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     leaving: bool
     connections: int
     shards: list[int]
+    upstream: str
+
+
+class SlotStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One slot. ``moving``: 1, its owner shall begin no request, as it is to move; 2, none is out."""
+
+    slot: int
+    shard: int
+    epoch: int
+    owner: str | None
+    owner_incarnation: UUID | None
+    successor: str | None
+    successor_incarnation: UUID | None
+    moving: int
 
 
 class ShardStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,12 +156,14 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     term: int
+    term_won_at: datetime
     term_age_s: float
     leader: str | None
     map_version: int
     shard_count: int
     nodes: list[NodeStatus]
     shards: list[ShardStatus]
+    slots: list[SlotStatus]
     backlog: int
     parked: int
     oldest_message_s: float
@@ -177,16 +194,19 @@ async def read_status(
         slots = map_of(cluster["version"], cluster["shards"], await connection.fetch(SLOTS_SQL))
         rows = await connection.fetch(_NODES, locks.ALIVE)
         waiting = await read_backlog(connection)
-        shards = _shards(slots, {r["incarnation"]: r["name"] for r in rows}, waiting)
+        names = {r["incarnation"]: r["name"] for r in rows}
+        shards = _shards(slots, names, waiting)
         nodes = [_node(row, slots, cluster["leader"]) for row in rows]
         return Status(
             term=cluster["term"],
+            term_won_at=cluster["won_at"],
             term_age_s=cluster["term_age_s"],
             leader=next((n.name for n in nodes if n.role == "primary master"), None),
             map_version=slots.version,
             shard_count=slots.shards,
             nodes=nodes,
             shards=shards,
+            slots=[_slot(slot, slots, names) for slot in slots.slots],
             backlog=sum(s.backlog for s in shards),
             parked=sum(s.parked for s in shards),
             oldest_message_s=waiting.oldest_s,
@@ -209,6 +229,25 @@ async def read_status(
         )
 
 
+def _name(incarnation: UUID | None, names: Mapping[UUID, str]) -> str | None:
+    if incarnation is None:
+        return None
+    return names.get(incarnation, f"forgotten {incarnation.hex[:8]}")
+
+
+def _slot(s: SlotOwner, slots: ShardMap, names: Mapping[UUID, str]) -> SlotStatus:
+    return SlotStatus(
+        slot=s.slot,
+        shard=slots.shard_of(s.slot),
+        epoch=s.epoch,
+        owner=_name(s.owner, names),
+        owner_incarnation=s.owner,
+        successor=_name(s.successor, names),
+        successor_incarnation=s.successor,
+        moving=s.moving,
+    )
+
+
 def _shards(slots: ShardMap, names: Mapping[UUID, str], counts: Backlog) -> list[ShardStatus]:
     return [
         _shard(number, [s for s in slots.slots if slots.shard_of(s.slot) == number], names, counts)
@@ -220,7 +259,7 @@ def _shard(
     number: int, slots: list[SlotOwner], names: Mapping[UUID, str], counts: Backlog
 ) -> ShardStatus:
     def named(incarnations: set[UUID | None]) -> list[str]:
-        return sorted(names.get(i, f"forgotten {i.hex[:8]}") for i in incarnations if i is not None)
+        return sorted(name for i in incarnations if (name := _name(i, names)) is not None)
 
     def total(by_kind: Mapping[tuple[int, int], int], *kinds: int) -> int:
         return sum(by_kind.get((s.slot, kind), 0) for s in slots for kind in kinds)
@@ -262,6 +301,7 @@ def _node(row: Any, slots: ShardMap, leader: UUID | None) -> NodeStatus:
         pid=row["pid"],
         version=row["version"],
         address=f"{row['host']}:{row['port']}" if row["port"] else "",
+        started_at=row["started_at"],
         age_s=row["age_s"],
         silent_s=silent,
         upstream_ok=row["upstream_ok"],
@@ -269,6 +309,7 @@ def _node(row: Any, slots: ShardMap, leader: UUID | None) -> NodeStatus:
         leaving=row["leaving"],
         connections=connections,
         shards=owned,
+        upstream=row["upstream"],
     )
 
 
