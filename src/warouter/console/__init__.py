@@ -23,6 +23,8 @@ and after, and answered by a redirect to the page that says how it ended.
     feed      readings shared by all who look at the same
     stream    server-sent events
     latest    what several pages read, once a second at most
+    verdict   is all well, and if not, why
+    strip     the slots with the letters of their owners
     token     what is drawn, and its hash
     api       the v1 API, called in the name of a visitor
     pages     one module a page

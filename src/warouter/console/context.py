@@ -13,6 +13,7 @@ import asyncpg
 from warouter.config import Settings
 from warouter.console.api import Api
 from warouter.console.latest import Latest
+from warouter.console.verdict.alerts import Alerts
 from warouter.store.account.accounts import Accounts
 from warouter.store.account.sessions import Sessions
 from warouter.store.audit import Audit
@@ -36,6 +37,10 @@ class Context:
     api: Api
     latest: Latest
     clock: Callable[[], float] = field(default=time.monotonic)
+    alerts: Alerts = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.alerts = Alerts(self.latest)
 
     def reading(self) -> AbstractAsyncContextManager[PoolConnectionProxy[Any]]:
         """A connection for what a page reads; TimeoutError when that takes longer than 2 s."""

@@ -103,6 +103,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     heard = Heard(context)
     tasks = [
         asyncio.create_task(heard.run(), name="database"),
+        asyncio.create_task(context.alerts.run(), name="alerts"),
         asyncio.create_task(signs_of_life(notifier), name="signs of life"),
     ]
     if tls is not None:

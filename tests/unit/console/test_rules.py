@@ -11,9 +11,9 @@ import yaml
 
 from tests.harness.monitoring import FOLDER
 from warouter.cluster.moves import OwnerChange
-from warouter.console.counters import Counters
-from warouter.console.rules import COUNTERS, RULES
-from warouter.console.verdict import Seen, Watch
+from warouter.console.verdict.counters import Counters
+from warouter.console.verdict.judge import Seen, Watch
+from warouter.console.verdict.rules import COUNTERS, RULES
 from warouter.metrics import Sample
 
 SHIPPED = {

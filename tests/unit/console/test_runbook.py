@@ -7,9 +7,9 @@ import re
 import pytest
 
 from tests.harness.runbook import PAGE, SHIPPED
-from warouter.console import runbook
-from warouter.console.rules import RULES
-from warouter.console.runbook import Section, anchor_of, sections_of
+from warouter.console.verdict import runbook
+from warouter.console.verdict.rules import RULES
+from warouter.console.verdict.runbook import Section, anchor_of, sections_of
 
 SECTIONS = sections_of(PAGE.read_text())
 

@@ -1,14 +1,16 @@
 """The pages, in the order of the navigation, with their acts.
 
 cluster     is all well, and who owns what
+failovers   what moved, from whom, to whom, why, and for how long it paused
+runbook     what to do about an alert
 """
 
 from __future__ import annotations
 
 from warouter.console.page import Act, Export, Page
-from warouter.console.pages import cluster
+from warouter.console.pages import cluster, failovers, runbook
 
-_MODULES = (cluster,)
+_MODULES = (cluster, failovers, runbook)
 
 PAGES: tuple[Page, ...] = tuple(page for module in _MODULES for page in module.PAGES)
 ACTS: tuple[Act, ...] = tuple(act for module in _MODULES for act in module.ACTS)

@@ -99,7 +99,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SlotStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One slot. ``moving``: 1, its owner shall begin no request, as it is to move; 2, none is out."""
+    """One slot. ``moving``: 1, its owner shall begin no request, as it moves; 2, none is out."""
 
     slot: int
     shard: int

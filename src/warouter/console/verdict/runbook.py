@@ -1,5 +1,5 @@
-"""docs/3am.md by section, so that each alert leads to what to do, also without a network. Pure but
-for the reading of the file, which lies in the package.
+"""docs/3am.md by section, so that each alert leads to what to do, also without a network: the page
+lies in the package.
 
 As much of Markdown as that page uses: paragraphs, lists, tables, code, links, bold and code spans.
 What comes out are texts for a template, which escapes them.

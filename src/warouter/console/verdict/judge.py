@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from warouter.cluster.moves import OwnerChange
-from warouter.console.counters import Counters
+from warouter.console.verdict.counters import Counters
 from warouter.metrics import Sample
 
 CRITICAL, WARNING = "critical", "warning"

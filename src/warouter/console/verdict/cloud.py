@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from warouter.console.verdict import CRITICAL, WARNING, Rule, Seen, about, percent
+from warouter.console.verdict.judge import CRITICAL, WARNING, Rule, Seen, about, percent
 
 DAY = 86_400
 

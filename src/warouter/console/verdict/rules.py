@@ -1,15 +1,15 @@
 """The rules of the shipped alerts, each with the sentence that it says. Pure.
 
 In the order of ``deploy/monitoring/warouter.rules.yml``; the name of a rule is that of its alert.
-What only the Cloud API brings about is in ``rules_cloud``.
+What only the Cloud API brings about is in ``cloud``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from warouter.console.rules_cloud import CLOUD
-from warouter.console.verdict import CRITICAL, WARNING, Rule, Seen, about, percent
+from warouter.console.verdict.cloud import CLOUD
+from warouter.console.verdict.judge import CRITICAL, WARNING, Rule, Seen, about, percent
 
 _API = "POST_v1_(messages|contacts)"
 _FAILOVERS = frozenset({"dead", "overdue", "successor-died", "unreachable", "upstream"})

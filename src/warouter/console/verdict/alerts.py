@@ -7,10 +7,10 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from warouter.console.counters import Counters
 from warouter.console.latest import Latest
-from warouter.console.rules import COUNTERS, RULES
-from warouter.console.verdict import Seen, Verdict, Watch, verdict
+from warouter.console.verdict.counters import Counters
+from warouter.console.verdict.judge import Seen, Verdict, Watch, verdict
+from warouter.console.verdict.rules import COUNTERS, RULES
 from warouter.kinds import EVENT_TYPES
 from warouter.metrics import NODE, Sample, labelled
 from warouter.store.reports import Report
