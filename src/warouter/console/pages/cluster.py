@@ -25,6 +25,7 @@ from warouter.store.views.status import NodeStatus, SlotStatus, Status
 PATH = "/console/"
 LONG_SECONDS = 1.0  # transactions that are over sooner are nothing to show
 EPOCH_BITS = 32
+_YEARS = 2000, 2200  # everything here fits in between, whatever its zone
 _LEVELS = {"alive": "good", "silent": "warn", "dead": "bad"}
 
 
@@ -126,6 +127,8 @@ def moment_of(text: str) -> datetime | None:
         found = datetime.fromisoformat(text)
     except ValueError:
         raise Refusal(f"{text[:40]} is no time: write it as 2026-11-29T12:03:11Z.") from None
+    if not _YEARS[0] < found.year < _YEARS[1]:
+        raise Refusal(f"{text[:40]} is not of these times.")
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
@@ -204,6 +207,7 @@ def _row(
 ) -> Row:
     label = labels.get(node.name) if node.role.endswith("coreapp") else None
     owned = [s.slot for s in status.slots if s.owner_incarnation == node.incarnation]
+    dead = node.state == "dead"
     said = {r.incarnation: r.body.samples for r in reports}.get(node.incarnation, [])
     return Row(
         node=node,
@@ -212,8 +216,8 @@ def _row(
         letter=label.letter if label else "",
         tone=label.tone if label else 0,
         slots=slots_text(owned),
-        upstream=_upstream(node) if label else "",
-        links=_figure(said, "warouter_link_connected", "warouter_link_webapps"),
+        upstream=_upstream(node) if label and not dead else "",
+        links=None if dead else _figure(said, "warouter_link_connected", "warouter_link_webapps"),
     )
 
 

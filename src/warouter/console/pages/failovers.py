@@ -125,7 +125,7 @@ def _row(move: Move) -> Row:
         reason=last.reason,
         why=REASONS.get(last.reason, last.reason),
         planned=last.reason not in FAILOVERS,
-        silent_ms=move.silent_ms,
+        silent_ms=move.silent_ms if last.from_node else None,
         pause_ms=move.pause_ms,
         then=f"{CLUSTER}?{urlencode({'at': last.at})}",
     )

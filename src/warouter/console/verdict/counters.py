@@ -58,6 +58,9 @@ class Counters:
         """Note what the counters say now."""
         if self.began is None:
             self.began = at
+        gone = [key for key, s in self._series.items() if at - s.seen > KEPT_SECONDS]
+        for key in gone:
+            del self._series[key]
         for sample in samples:
             if sample.name not in self._names:
                 continue
@@ -67,9 +70,6 @@ class Counters:
                 series.add(at, sample.value)
             elif len(self._series) < MOST_SERIES:
                 self._series[key] = _Series(at, sample)
-        gone = [key for key, s in self._series.items() if at - s.seen > KEPT_SECONDS]
-        for key in gone:
-            del self._series[key]
 
     def increases(
         self, name: str, since: float, **matching: str
