@@ -58,11 +58,12 @@ packages: setup $(VENV)-tools/installed ## sdist, wheels, .deb, .rpm, SBOM into 
 image: dist/made ## build the images warouter:latest and warouter:local (BASE=image of a Debian 13)
 	deploy/container/build.sh
 
-docs: setup ## write what of docs/operations.md and docs/errors.md is made from the code
+docs: setup ## write what is made from the code, or from another page, anew
 	$(BIN)/python -m tests.harness.variables
 	$(BIN)/python -m tests.harness.error_codes
 	$(BIN)/python -m tests.harness.findings
 	$(BIN)/python -m tests.harness.inlined
+	$(BIN)/python -m tests.harness.runbook
 
 demo: setup ## start a whole cluster on this machine and send messages through a failover
 	$(BIN)/warouter demo --since $(STARTED)

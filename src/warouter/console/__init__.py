@@ -25,6 +25,8 @@ and after, and answered by a redirect to the page that says how it ended.
     latest    what several pages read, once a second at most
     timeline  the steps of a message in words
     spared    what is read less often, and what was revealed for a minute
+    verdict   is all well, and if not, why
+    strip     the slots with the letters of their owners
     token     what is drawn, and its hash
     api       the v1 API, called in the name of a visitor
     pages     one module a page

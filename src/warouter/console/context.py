@@ -17,6 +17,7 @@ from warouter.config import Settings
 from warouter.console.api import Api
 from warouter.console.latest import Latest
 from warouter.console.spared import Revealed, Spared
+from warouter.console.verdict.alerts import Alerts
 from warouter.store.account.accounts import Accounts
 from warouter.store.account.sessions import Sessions
 from warouter.store.audit import Audit
@@ -46,6 +47,10 @@ class Context:
     lists: Spared[Listed] = field(default_factory=Spared)
     revealed: Revealed = field(default_factory=Revealed)
     clock: Callable[[], float] = field(default=time.monotonic)
+    alerts: Alerts = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.alerts = Alerts(self.latest)
 
     def reading(self) -> AbstractAsyncContextManager[PoolConnectionProxy[Any]]:
         """A connection for what a page reads; TimeoutError when that takes longer than 2 s."""

@@ -109,6 +109,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     tasks = [
         asyncio.create_task(heard.run(), name="database"),
         asyncio.create_task(context.audit.refusals.run(), name="refusals"),
+        asyncio.create_task(context.alerts.run(), name="alerts"),
         asyncio.create_task(signs_of_life(notifier), name="signs of life"),
     ]
     if tls is not None:

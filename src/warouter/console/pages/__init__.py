@@ -1,18 +1,20 @@
 """The pages, in the order of the navigation, with their acts.
 
-cluster     is all well, and who owns what
-messages    the newest messages, or those that a search finds
-message     one of them: its steps, and what can be done about it
-webhook     how the webhook does, what it has refused, dead letters
-access      users, sessions, tokens, and the audit log
+cluster      is all well, and who owns what
+messages     the newest messages, or those that a search finds
+message      one of them: its steps, and what can be done about it
+webhook      how the webhook does, what it has refused, dead letters
+failovers    who took over what, when and why
+access       users, sessions, tokens, and the audit log
+runbook      what to do about an alert
 """
 
 from __future__ import annotations
 
 from warouter.console.page import Act, Export, Page
-from warouter.console.pages import access, cluster, message, messages, webhook
+from warouter.console.pages import access, cluster, failovers, message, messages, runbook, webhook
 
-_MODULES = (cluster, messages, message, webhook, access,)
+_MODULES = (cluster, messages, message, webhook, failovers, access, runbook,)
 
 PAGES: tuple[Page, ...] = tuple(page for module in _MODULES for page in module.PAGES)
 ACTS: tuple[Act, ...] = tuple(act for module in _MODULES for act in module.ACTS)

@@ -2,6 +2,7 @@
 
 status     the whole cluster, in one read-only snapshot
 backlog    how much waits in each slot
+owners     changes of owners, and who owned what at a time
 stats      the same and more as samples for Prometheus
 facts      what /v1/support says of the cluster
 trace      every step of one message
