@@ -142,10 +142,10 @@ if (live) {
     htmx_before_swap: (_element, { tasks }) => {
       for (const task of tasks) if (task.fragment) tell(task.fragment);
     },
-    // What a person has opened stays open.
+    // What a person has opened stays open; what scrolls stays in reach of the keyboard.
     htmx_before_morph_attr: (element, { attrName }) =>
-      !(attrName === "open" && element.matches("details, dialog")),
-    htmx_after_swap: count,
+      !(attrName === "open" || attrName === "tabindex" && element.matches(".table")),
+    htmx_after_swap: settle,
   });
 }
 
@@ -221,6 +221,14 @@ function count() {
   }
 }
 
+function settle() {
+  count();
+  for (const box of every(".table")) {
+    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
+  }
+}
+
 on("click", (event) => {
   const button = event.target.closest?.("button");
   if (button?.dataset.copy) copy(button);
@@ -245,6 +253,7 @@ function typed(field) {
 
 every("[data-typed]").forEach(typed);
 zone(local);
-count();
+settle();
 tick();
+addEventListener("resize", settle);
 setInterval(tick, 1000);
