@@ -22,6 +22,7 @@ For operators, who need only the database:
     check       what is open, unverified, readable, old or too small
     trace       where one message is
     callbacks   dead letters: listed, shown, delivered once more
+    show        the number, settings, media: how the cluster is set up
     doubt       messages that the Cloud API may have taken: listed, shown, sent again, failed
     audit       the audit log
     user        users: listed, added, removed, given a password
@@ -62,6 +63,7 @@ COMMANDS = {
     "callbacks": "warouter.cli.callbacks:callbacks",
     "doubt": "warouter.cli.doubt:doubt",
     "trace": "warouter.cli.trace:trace",
+    "show": "warouter.cli.show:show",
     "sizing": "warouter.cli.sizing:sizing",
     "check": "warouter.cli.check:check",
 }

@@ -12,6 +12,7 @@ from warouter.owner.appender import Appender
 from warouter.owner.callbacks.feed import CallbackFeed
 from warouter.owner.hearing import UpstreamListener
 from warouter.owner.listener import BeatListener
+from warouter.owner.media.work import MediaWork
 from warouter.owner.ownership import Ownership
 from warouter.owner.receipts import Receipts
 from warouter.owner.sender import Sender
@@ -39,6 +40,7 @@ class Parts(Protocol):
     hearing: UpstreamListener
     receipts: Receipts
     feed: CallbackFeed
+    media: MediaWork
     beat_count: BeatCount
 
     @property
@@ -98,8 +100,11 @@ class CoreappFigures:
         ]
 
     def state(self) -> dict[str, Any]:
-        """Facts for /v1/support, besides those of the host."""
-        return {"socket_conn": "UP" if self._parts.upstream.well else "DN"}
+        """Facts besides those of the host: for /v1/support, and for what operators look at."""
+        return {
+            "socket_conn": "UP" if self._parts.upstream.well else "DN",
+            "media_failed": self._parts.media.failures.shown(),
+        }
 
     def _callbacks(self, slots: list[OwnedSlot]) -> list[Sample]:
         callbacks = self._parts.feed.callbacks

@@ -39,6 +39,9 @@ _NODES: _Columns = {
 # The number without its certificate, keys and pin.
 _NUMBER: _Columns = {"account": "one cc phone_number registered_at"}
 
+# What there is of media, and not under which names.
+_MEDIA: _Columns = {"media": "kind mime size created_at"}
+
 # How many users of WhatsApp are known, and not who they are.
 _USERS: _Columns = {"contact_identity": "user_id alias"}
 
@@ -47,7 +50,7 @@ _COMMON = "schema_migration format database_role"
 _SHARED = "term beat shard_map slot shard_request change"
 _SHOWN = (
     "owner_log report send_cursor event_cursor send_issue upstream_id cloud_number cloud_notice"
-    " cloud_path cloud_pause"
+    " cloud_path cloud_pause media_total"
 )
 
 _AUDIT = "audit audit_pending audit_chain"
@@ -92,11 +95,19 @@ SELECT_COLUMNS: Mapping[str, _Columns] = {
         **_NODES,
         **_NUMBER,
         **_USERS,
+        **_MEDIA,
         "user_account": "username role must_change created_at",
         "token": "username expires_at created_at",
         "registration": "one cc phone_number asked_at",
     },
-    "reader": {**_JOURNALS, **_NODES, **_NUMBER, **_USERS},
+    "reader": {
+        **_JOURNALS,
+        **_NODES,
+        **_NUMBER,
+        **_USERS,
+        **_MEDIA,
+        "registration": "one cc phone_number asked_at",
+    },
 }
 # A trigger gives each row of the audit log its number, time and hash.
 _WRITTEN: _Columns = {"audit": "actor action subject source outcome of"}
@@ -132,8 +143,9 @@ EXECUTE: Mapping[str, str] = {
     "master": f"{_ALIVE} next_number moved_lately win_term take_over mark_slots name_successors"
     " begin_shard_request end_shard_request raise_epochs forget_nodes end_leader end_incarnations"
     " end_slot_holders",
-    "console": "say_word switch_upstream status_said of_template word_said sessions",
-    "reader": "status_said of_template word_said sessions",
+    "console": "say_word switch_upstream status_said of_template word_said sessions settings_shown"
+    " number_shown",
+    "reader": "status_said of_template word_said sessions settings_shown number_shown",
 }
 # What functions call of each other, what triggers call, and what functions alone look at.
 NOBODY_EXECUTES = (

@@ -47,15 +47,17 @@ _SUMMED = ("budget", "rate", "throttled_total", "pair_waits_total")
 class NumberFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What Meta says of the number; "" for what it left out.
 
-    ``level`` in messages a second, ``throughput`` is its name. ``can_send``: AVAILABLE, LIMITED or
-    BLOCKED. ``token_expires_at`` in unix s, 0 for never, None if nobody knows. ``version`` is the
-    Graph API's. ``read_at`` in UTC, None if it is to be read again.
+    ``name`` is what customers see. ``level`` in messages a second, ``throughput`` is its name.
+    ``can_send``: AVAILABLE, LIMITED or BLOCKED. ``token_expires_at`` in unix s, 0 for never, None
+    if nobody knows. ``version`` is the Graph API's. ``read_at`` in UTC, None if it is to be read
+    again.
     """
 
     status: str = ""
     level: float = 0.0
     throughput: str = ""
     quality: str = ""
+    name: str = ""
     name_status: str = ""
     can_send: str = ""
     entities: tuple[Entity, ...] = ()
