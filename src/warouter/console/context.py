@@ -36,6 +36,8 @@ class Context:
     api: Api
     latest: Latest
     clock: Callable[[], float] = field(default=time.monotonic)
+    # What pages keep from one request to the next, by their own names; each bounds its own.
+    kept: dict[str, Any] = field(default_factory=dict)
 
     def reading(self) -> AbstractAsyncContextManager[PoolConnectionProxy[Any]]:
         """A connection for what a page reads; TimeoutError when that takes longer than 2 s."""

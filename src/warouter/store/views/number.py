@@ -81,8 +81,8 @@ class NumberStatus(msgspec.Struct, frozen=True, kw_only=True):
     ``budget`` is what may be sent now of the level, ``rate`` what ``coreapps`` allow themselves of
     it together; both, and their counts, None while none reports. ``out`` has requests that have
     begun and not ended. ``webhook_age_s`` is the age of the newest event that a webhook brought,
-    and ``webhook_at`` its time in UTC.
-    ``version_ends`` is a day, None if nobody knows. Counts are bounded.
+    and ``webhook_at`` its time in UTC. ``version_ends`` is a day, None if nobody knows. Counts are
+    bounded.
     """
 
     phone_number_id: str

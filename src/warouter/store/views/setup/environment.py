@@ -19,6 +19,7 @@ from warouter.store.reports import FRESH_SECONDS
 
 HIDDEN = "***"  # as the reporter writes it
 _WEBAPP, _COREAPP, _MASTER = "webapp", "coreapp", "master"
+CONSOLE = "console"  # it reports nothing: whoever reads in one adds what it knows itself
 _ALL = frozenset({_WEBAPP, _COREAPP, _MASTER})
 _MESSAGES = frozenset({_WEBAPP, _COREAPP})
 # Whose value counts, by group; of one that is not here: all of them.
@@ -29,6 +30,7 @@ READERS = {
     groups.WEBHOOK: _MESSAGES,
     groups.MEDIA: _MESSAGES,
     groups.RETENTION: frozenset({_COREAPP}),
+    groups.CONSOLE: frozenset({CONSOLE}),
 }
 # Those of a host or of one process: that they differ is how it should be.
 OWN = frozenset(
