@@ -25,5 +25,6 @@ and after, and answered by a redirect to the page that says how it ended.
     latest    what several pages read, once a second at most
     token     what is drawn, and its hash
     api       the v1 API, called in the name of a visitor
+    wishes    settings of the API as a form: what differs
     pages     one module a page
 """

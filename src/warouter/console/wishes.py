@@ -1,4 +1,4 @@
-"""Settings of the API as fields of a form: what differs, and the PATCH that brings it about. Pure.
+"""Settings of the API as fields of a form: what differs, and the PATCH that brings it about.
 
 Secrets have no field here, nor what the API accepts and never keeps.
 """
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, get_args
 import msgspec
 
 from warouter.app_settings import MediaType, merge
-from warouter.console.page import Refusal
+from warouter.console.visit import Refusal
 from warouter.store.views.setup.application import Field
 
 _FIXED = ("pass_through",)  # it cannot be turned on

@@ -6,7 +6,8 @@ from typing import Any
 
 from warouter.console.context import Context
 from warouter.console.form import Form
-from warouter.console.page import Act, Asked, Done, Export, Page, Visitor
+from warouter.console.page import Act, Export, Page
+from warouter.console.visit import Asked, Done, Visitor
 from warouter.store.views.setup.environment import EnvironmentStatus, read_environment
 from warouter.store.views.setup.media import (
     MOST_COUNTED,
@@ -53,9 +54,7 @@ def level_of(used: int, quota: int) -> str:
 def chosen(failed: list[Failed], direction: str, node: str) -> list[Failed]:
     """Those that the filters leave; an empty one leaves all."""
     return [
-        each
-        for each in failed
-        if direction in ("", each.direction) and node in ("", each.node)
+        each for each in failed if direction in ("", each.direction) and node in ("", each.node)
     ]
 
 
@@ -63,9 +62,7 @@ def places_of(environment: EnvironmentStatus) -> list[str]:
     """Where media is, in a few words; several if processes differ."""
     values = {each.name: each.values for each in environment.variables}
     bucket = {node for value in values[_BUCKET] if value.hidden for node in value.nodes}
-    found = {
-        value.value for value in values[_DIRECTORY] if not bucket.issuperset(value.nodes)
-    }
+    found = {value.value for value in values[_DIRECTORY] if not bucket.issuperset(value.nodes)}
     return [*(["a bucket (WAROUTER_MEDIA_URL)"] if bucket else []), *sorted(found)]
 
 

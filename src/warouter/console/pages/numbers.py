@@ -13,7 +13,8 @@ from warouter.cloud_settings import CloudSettings
 from warouter.config import Settings
 from warouter.console.context import Context
 from warouter.console.form import Form
-from warouter.console.page import Act, Asked, Done, Export, Page, Refusal, Visitor
+from warouter.console.page import Act, Export, Page
+from warouter.console.visit import Asked, Done, Refusal, Visitor
 from warouter.errors import ConfigError
 from warouter.flow.causes import CAUSES
 from warouter.store.views.doubts import CloudStatus, Shown, find, read_cloud, read_spans

@@ -11,7 +11,8 @@ import msgspec
 
 from warouter.console.context import Context
 from warouter.console.form import Form
-from warouter.console.page import Act, Asked, Done, Download, Export, Page, Refusal, Visitor
+from warouter.console.page import Act, Export, Page
+from warouter.console.visit import Asked, Done, Download, Refusal, Visitor
 from warouter.console.wishes import Difference, differences, fields_to_change, patch_of, text_of
 from warouter.store.views.setup.application import ApplicationStatus, Field, read_application
 from warouter.store.views.setup.environment import (
@@ -116,9 +117,7 @@ async def read_change(context: Context, asked: Asked) -> dict[str, Any]:
         found = differences(fields, asked.query) if preview else []
     except Refusal as error:
         problem = error.sentence
-    typed = {
-        each.name: asked.query.get(each.name, text_of(each.value)) for each in fields
-    }
+    typed = {each.name: asked.query.get(each.name, text_of(each.value)) for each in fields}
     return {
         "fields": fields_to_change(fields),
         "typed": typed,
