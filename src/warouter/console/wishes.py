@@ -14,7 +14,10 @@ from warouter.app_settings import MediaType, merge
 from warouter.console.visit import Refusal
 from warouter.store.views.setup.application import Field
 
-_FIXED = ("pass_through",)  # it cannot be turned on
+_FIXED = (
+    "pass_through",  # it cannot be turned on
+    "db_garbagecollector_enable",  # another name of garbagecollector_enable.messages
+)
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "log_level": ("debug", "info", "warning", "error"),
     "webhooks.max_concurrent_requests": ("6", "12", "18", "24"),

@@ -59,7 +59,8 @@ def _variables(found: EnvironmentStatus, every: bool) -> Table:
             table.add_row(variable.name, Text(variable.default), "default", "")
         for value in variable.values:
             if every or value.source != "default" or len(variable.values) > 1:
-                nodes = Text(", ".join(value.nodes))
+                alike = len(variable.values) == 1 and len(value.nodes) > 1
+                nodes = Text("all that read it" if alike else ", ".join(value.nodes))
                 table.add_row(variable.name, Text(_shown(value)), value.source, nodes)
     return table
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -31,6 +32,7 @@ CHANGE = f"{PATH}/change"
 API = "/v1/settings/application"
 URL = "webhooks.url"
 ONLY = ("set", "differing")
+_LINK = re.compile(r"\[([^]]*)\]\([^)]*\)")
 MOST_VALUE = 2_100  # characters: a webhook's URL may have 2048
 
 
@@ -44,7 +46,7 @@ async def read(context: Context, asked: Asked) -> dict[str, Any]:
     return {
         **query,
         "groups": [group.title for group in GROUPS],
-        "readers": {group.title: group.readers for group in GROUPS},
+        "readers": {group.title: plain(group.readers) for group in GROUPS},
         "onlys": ONLY,
         "processes": environment.processes,
         "differing": environment.differing,
@@ -55,6 +57,11 @@ async def read(context: Context, asked: Asked) -> dict[str, Any]:
         "others": application.others,
         "api": context.api.url,
     }
+
+
+def plain(markdown: str) -> str:
+    """A sentence without the marks of code and the targets of links."""
+    return _LINK.sub(r"\1", markdown).replace("`", "")
 
 
 def own(context: Context) -> Process:
@@ -80,7 +87,8 @@ def grouped(
             "set": any(value.source == "environment" for value in each.values),
         }
         if fits and chosen.get(only, True):
-            found.setdefault(each.group, []).append(each)
+            said = msgspec.structs.replace(each, meaning=plain(each.meaning))
+            found.setdefault(each.group, []).append(said)
     return list(found.items())
 
 
