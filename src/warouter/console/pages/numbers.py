@@ -29,6 +29,7 @@ LAST, RUNNING = "number check", "number check runs"  # of ``Context.kept``
 CHECK_SECONDS = 90.0
 MOST_READ, MOST_SHOWN = 1_000, 100
 WARN_DAYS = 30
+END_OF_TIME = 253_402_300_800  # unix s: the year 10000, which no calendar here knows
 REFUSED_TOKEN = (0, 190)  # Meta's codes
 STATES = ("in_doubt", "held")
 _LEVELS = {
@@ -99,7 +100,7 @@ def chosen(doubts: list[Shown], state: str, cause: str) -> list[Shown]:
 
 def certificate_of(ends: int | None, now: datetime) -> Told | None:
     """Of the number's certificate; None if there is none that can be read."""
-    if ends is None or not 0 <= ends < 1 << 40:
+    if ends is None or not 0 <= ends < END_OF_TIME:
         return None
     return _ending(datetime.fromtimestamp(ends, UTC), now)
 
@@ -113,7 +114,7 @@ def token_of(facts: NumberFacts | None, cloud: CloudStatus | None, now: datetime
         return Told("nobody knows when it ends", "off")
     if facts.token_valid is False:
         return Told("not valid", "bad")
-    if not facts.token_expires_at:
+    if not 0 < facts.token_expires_at < END_OF_TIME:
         return Told("never ends", "good")
     return _ending(datetime.fromtimestamp(facts.token_expires_at, UTC), now)
 

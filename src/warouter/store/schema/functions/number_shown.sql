@@ -19,7 +19,7 @@ begin
         -- Behind a signature of 64 bytes: upstream/authority.py.
         said := convert_from(substr(decode(cert, 'base64'), 65), 'UTF8')::jsonb;
         cert_name := said ->> 'name';
-        cert_ends := (said ->> 'expires')::bigint;
+        cert_ends := greatest(0, least((said ->> 'expires')::bigint, 253402300799));  -- years to 9999
     exception when data_exception then
         cert_name := null;
         cert_ends := null;
