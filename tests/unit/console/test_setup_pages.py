@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warouter.console.pages.media import chosen, level_of, places_of
-from warouter.console.pages.numbers import certificate_of, token_of, told, version_of
+from warouter.console.pages.numbers import (
+    certificate_of,
+    masked,
+    token_of,
+    told,
+    version_of,
+)
 from warouter.console.pages.settings import grouped, plain, without_query
 from warouter.store.views.doubts import CloudStatus, Stopped
 from warouter.store.views.number import NumberFacts, NumberStatus
@@ -158,3 +164,10 @@ def test_a_meaning_without_its_marks() -> None:
 )
 def test_a_url_for_those_who_only_read(url: str, shown: str) -> None:
     assert without_query(url) == shown
+
+
+@pytest.mark.parametrize("number", ["+1 631-555-0000", "+16315550000", "+1 (631) 555.0000"])
+def test_a_check_shows_no_phone_number(number: str) -> None:
+    step = masked(Step("phone number", Result.OK, f"{number} (Bakery) is CONNECTED.", "See 10654."))
+    assert step.found == "163…00 (Bakery) is CONNECTED."
+    assert step.todo == "See 10654."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from warouter.config import Settings
 from warouter.console.context import Context
 from warouter.console.form import Form
 from warouter.console.page import Act, Export, Page
+from warouter.console.render import mask
 from warouter.console.visit import Asked, Done, Refusal, Visitor
 from warouter.errors import ConfigError
 from warouter.flow.causes import CAUSES
@@ -28,7 +30,8 @@ PATH = "/console/numbers"
 LAST, RUNNING = "number check", "number check runs"  # of ``Context.kept``
 CHECK_SECONDS = 90.0
 MOST_READ, MOST_SHOWN = 1_000, 100
-WARN_DAYS = 30
+WARN_DAYS, WARN_VERSION_DAYS = 30, 90
+_PHONE = re.compile(r"\+\d[\d ().-]{5,}\d")
 END_OF_TIME = 253_402_300_800  # unix s: the year 10000, which no calendar here knows
 REFUSED_TOKEN = (0, 190)  # Meta's codes
 STATES = ("in_doubt", "held")
@@ -125,11 +128,11 @@ def version_of(number: NumberStatus | None, today: date) -> Told | None:
     if number is None or not name:
         return None
     if number.version_ends is None:
-        return Told(f"{name}, of whose end nothing is known", "off")
+        return Told("of whose end nothing is known", "off")
     days = (date.fromisoformat(number.version_ends) - today).days
     if days <= 0:
-        return Told(f"{name} ended on {number.version_ends}", "bad")
-    return Told(f"{name} ends on {number.version_ends}", "warn" if days < 90 else "good")
+        return Told("has ended", "bad")
+    return Told("ends", "warn" if days < WARN_VERSION_DAYS else "good")
 
 
 def _ending(at: datetime, now: datetime) -> Told:
@@ -172,8 +175,21 @@ async def check(context: Context, visitor: Visitor, _form: Form) -> Done:
         raise Refusal(f"The check took longer than {CHECK_SECONDS:g} s: try again.", 504) from error
     finally:
         del context.kept[RUNNING]
-    context.kept[LAST] = Checked(datetime.now(UTC), visitor.username, steps)
+    context.kept[LAST] = Checked(
+        datetime.now(UTC), visitor.username, [masked(step) for step in steps]
+    )
     return Done(told(steps))
+
+
+def masked(step: Step) -> Step:
+    """The step without the digits of a phone number, as Meta writes them."""
+
+    def hidden(found: re.Match[str]) -> str:
+        return mask("".join(filter(str.isdecimal, found[0])))
+
+    return msgspec.structs.replace(
+        step, found=_PHONE.sub(hidden, step.found), todo=_PHONE.sub(hidden, step.todo)
+    )
 
 
 def told(steps: list[Step]) -> str:
