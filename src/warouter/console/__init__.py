@@ -29,5 +29,6 @@ and after, and answered by a redirect to the page that says how it ended.
     strip     the slots with the letters of their owners
     token     what is drawn, and its hash
     api       the v1 API, called in the name of a visitor
+    wishes    settings of the API as a form: what differs
     pages     one module a page
 """

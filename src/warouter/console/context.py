@@ -47,6 +47,8 @@ class Context:
     lists: Spared[Listed] = field(default_factory=Spared)
     revealed: Revealed = field(default_factory=Revealed)
     clock: Callable[[], float] = field(default=time.monotonic)
+    # What pages keep from one request to the next, by their own names; each bounds its own.
+    kept: dict[str, Any] = field(default_factory=dict)
     alerts: Alerts = field(init=False)
 
     def __post_init__(self) -> None:

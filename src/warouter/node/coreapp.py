@@ -205,8 +205,9 @@ class Coreapp:
 
     def _make_following(self) -> SettingsFollower:
         level = LogLevel(self._settings.log_level)
+        collectors = (self.retention, self.media)
         return SettingsFollower(
-            CoreappSettings(self._aside.fetch, self.in_force, self.feed, self.retention, level)
+            CoreappSettings(self._aside.fetch, self.in_force, self.feed, collectors, level)
         )
 
     def _make_beats(self, *listeners: BeatListener) -> Beats:

@@ -5,16 +5,19 @@ messages     the newest messages, or those that a search finds
 message      one of them: its steps, and what can be done about it
 webhook      how the webhook does, what it has refused, dead letters
 failovers    who took over what, when and why
+numbers      the number, as the upstream tells of it
+media        how much there is, and what could not be fetched
 access       users, sessions, tokens, and the audit log
+settings     what is set, where, and whether processes differ
 runbook      what to do about an alert
 """
 
 from __future__ import annotations
 
 from warouter.console.page import Act, Export, Page
-from warouter.console.pages import access, cluster, failovers, message, messages, runbook, webhook
+from warouter.console.pages import access, cluster, failovers, media, message, messages, numbers, runbook, settings, webhook
 
-_MODULES = (cluster, messages, message, webhook, failovers, access, runbook,)
+_MODULES = (cluster, messages, message, webhook, failovers, numbers, media, access, settings, runbook,)
 
 PAGES: tuple[Page, ...] = tuple(page for module in _MODULES for page in module.PAGES)
 ACTS: tuple[Act, ...] = tuple(act for module in _MODULES for act in module.ACTS)

@@ -19,4 +19,5 @@ server     the facts of that
 attempts   the requests of one message to the Cloud API
 audit      the audit log, as entries and row by row
 chain      whether its rows continue one another
+setup      how it is set up: variables, settings, the registered number, media
 """
