@@ -13,6 +13,8 @@ import asyncpg
 from warouter.config import Settings
 from warouter.console.api import Api
 from warouter.console.latest import Latest
+from warouter.console.series.memory import Series
+from warouter.console.simulator import Simulator
 from warouter.store.account.accounts import Accounts
 from warouter.store.account.sessions import Sessions
 from warouter.store.audit import Audit
@@ -35,6 +37,8 @@ class Context:
     audit: Audit
     api: Api
     latest: Latest
+    series: Series
+    simulator: Simulator | None
     clock: Callable[[], float] = field(default=time.monotonic)
 
     def reading(self) -> AbstractAsyncContextManager[PoolConnectionProxy[Any]]:

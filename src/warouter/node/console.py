@@ -18,7 +18,10 @@ from warouter.console.api import Api
 from warouter.console.app import Console
 from warouter.console.context import Context
 from warouter.console.latest import Latest
+from warouter.console.series.feeder import Feeder
+from warouter.console.series.memory import Series
 from warouter.console.session import Cookies
+from warouter.console.simulator import Simulator
 from warouter.errors import CommandError
 from warouter.net.answering import answering
 from warouter.net.health import Health
@@ -97,8 +100,10 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     await runner.setup()
     await web.SockSite(runner, sock, ssl_context=_served(tls)).start()
     heard = Heard(context)
+    feeder = Feeder(context.series, context.latest, context.pool)
     tasks = [
         asyncio.create_task(heard.run(), name="database"),
+        asyncio.create_task(feeder.run(), name="series"),
         asyncio.create_task(signs_of_life(notifier), name="signs of life"),
     ]
     if tls is not None:
@@ -136,10 +141,14 @@ async def _context(settings: Settings) -> Context:
         audit=Audit(pool, settings.audit_days),
         api=Api(settings.console_api, settings.console_api_ca, sessions),
         latest=Latest(pool),
+        series=Series(),
+        simulator=Simulator(settings.console_simulator) if settings.console_simulator else None,
     )
 
 
 async def _close(context: Context) -> None:
+    if context.simulator is not None:
+        await context.simulator.close()
     try:
         async with asyncio.timeout(CLOSE_SECONDS):
             await context.pool.close()
