@@ -10,21 +10,22 @@ reads what its page shows, and renders it. The part of a page that changes is st
 a second serves all who look at the same (``feed``, ``stream``). A form is an act: audited before
 and after, and answered by a redirect to the page that says how it ended.
 
-    app        routes, sessions, errors
-    page       what a page and an act are
-    form       the fields of a form
-    context    what they need from their process
-    guard      hosts, origins and header fields
-    session    the cookie, and who stands behind it
-    login      log in, log out, the first password
-    render     templates to text
-    static     the files of a page, by the hash of their content
-    feed       readings shared by all who look at the same
-    stream     server-sent events
-    latest     what several pages read, once a second at most
-    series     an hour of metrics, for charts and rules
+    app       routes, sessions, errors
+    page      what a page and an act are
+    visit     what comes with a request, and what goes back
+    form      the fields of a form
+    context   what they need from their process
+    guard     hosts, origins and header fields
+    session   the cookie, and who stands behind it
+    login     log in, log out, the first password
+    render    templates to text
+    static    the files of a page, by the hash of their content
+    feed      readings shared by all who look at the same
+    stream    server-sent events
+    latest    what several pages read, once a second at most
+    series    an hour of metrics, for charts and rules
     simulator  the control port of the simulator, if there is one
-    token      what is drawn, and its hash
-    api        the v1 API, called in the name of a visitor
-    pages      one module a page
+    token     what is drawn, and its hash
+    api       the v1 API, called in the name of a visitor
+    pages     one module a page
 """

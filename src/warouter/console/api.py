@@ -12,8 +12,8 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from warouter.console.page import Refusal, Visitor
 from warouter.console.token import new_token
+from warouter.console.visit import Refusal, Visitor
 from warouter.errors import ConfigError
 from warouter.store.account.sessions import Sessions
 
