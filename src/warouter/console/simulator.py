@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import aiohttp
 import msgspec
 
-from warouter.console.page import Refusal
+from warouter.console.visit import Refusal
 
 SECONDS = 2.0  # for one answer
 LAST = 10  # messages that are shown
@@ -35,8 +35,9 @@ class Arrived(msgspec.Struct, frozen=True):
 
 
 class Seen(NamedTuple):
-    """What a simulator says of itself. ``connections`` are the names of coreapps at the native
-    door; ``counters`` are those of its record that are numbers.
+    """What a simulator says of itself; ``counters`` are those of its record that are numbers.
+
+    ``connections`` are the names of coreapps at the native door: the other one does not know them.
     """
 
     what: str
@@ -63,7 +64,7 @@ class Simulator:
         try:
             return Seen(
                 str(about["what"]),
-                [str(peer["node"]) for peer in about.get("connections", ()) if "node" in peer],
+                _nodes(about.get("connections")),
                 {name: n for name, n in record.items() if type(n) is int},
                 msgspec.convert(record["last"], list[Arrived]),
                 msgspec.convert(switches, list[Switch]),
@@ -104,3 +105,7 @@ class Simulator:
             sentence = found.get("error", "") if isinstance(found, dict) else ""
             raise Refusal(f"The simulator refused: {sentence or answer.status}.", 400)
         return found
+
+
+def _nodes(connections: Any) -> list[str]:
+    return [str(peer["node"]) for peer in connections] if isinstance(connections, list) else []

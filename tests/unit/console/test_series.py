@@ -6,9 +6,9 @@ import math
 import sys
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest import approx
 
 from warouter.console.series.memory import (
     COARSE_SECONDS,
@@ -99,7 +99,12 @@ def test_only_requests_for_messages_and_contacts_are_kept_by_result() -> None:
     def requests(n: int) -> list[Sample]:
         return [
             Sample("endpoint_requests", n, {"method": method, "result": "503"})
-            for method in ("POST_v1_messages", "POST_v1_contacts", "GET_health", "POST_v1_messages_id")
+            for method in (
+                "POST_v1_messages",
+                "POST_v1_contacts",
+                "GET_health",
+                "POST_v1_messages_id",
+            )
         ]
 
     series = taken(said(BEGIN, *requests(0)), said(BEGIN + 5, *requests(1)))
@@ -124,8 +129,10 @@ def test_gauges_of_processes_are_added_and_ages_are_not() -> None:
 
 def test_an_increase_is_spread_over_its_time() -> None:
     """Reports that come unevenly make no teeth."""
-    series = taken(sent(BEGIN, 0), sent(BEGIN + 5, 50), sent(BEGIN + 17, 170), sent(BEGIN + 30, 300))
-    assert series.points(SPANS["15m"], SENT)[-5:] == approx([10.0] * 5)
+    series = taken(
+        sent(BEGIN, 0), sent(BEGIN + 5, 50), sent(BEGIN + 17, 170), sent(BEGIN + 30, 300)
+    )
+    assert series.points(SPANS["15m"], SENT)[-5:] == pytest.approx([10.0] * 5)
 
 
 def test_nothing_is_known_before_the_first_reading() -> None:
@@ -144,7 +151,7 @@ def test_points_do_not_change_as_they_age() -> None:
             span = SPANS["1h"]
             former = dict(_placed(series, "1h"))
     assert former == {at: dict(_placed(series, "1h"))[at] for at in former}
-    assert len(series.points(span, SENT)) <= span.count
+    assert len(series.points(span, SENT)) <= span.points
 
 
 def _placed(series: Series, name: str) -> list[tuple[float, float | None]]:
@@ -162,9 +169,9 @@ def test_six_hours_fit_and_are_the_end_of_it() -> None:
     for step in range(2 * POINTS * 6 + 1):
         at = BEGIN + 5 * step
         series.take(at, [sent(at, 10 * step)])
-    assert series.increase(SENT, HOUR_SECONDS) == approx(POINTS * 10, abs=10)
-    assert series.increase(SENT, 6 * HOUR_SECONDS) == approx(POINTS * 60, abs=60)
-    assert series.increase(SENT, 99 * HOUR_SECONDS) == approx(POINTS * 60, abs=60)
+    assert series.increase(SENT, HOUR_SECONDS) == pytest.approx(POINTS * 10, abs=10)
+    assert series.increase(SENT, 6 * HOUR_SECONDS) == pytest.approx(POINTS * 60, abs=60)
+    assert series.increase(SENT, 99 * HOUR_SECONDS) == pytest.approx(POINTS * 60, abs=60)
     assert set(map(round, filter(None, series.points(SPANS["6h"], SENT)))) == {2}
 
 
@@ -210,9 +217,9 @@ def test_no_increase_is_negative_and_all_of_them_are_found(
         for span in SPANS.values():
             assert all(point is None or point >= 0 for point in series.points(span, SENT))
     if at - BEGIN < HOUR_SECONDS - FINE_SECONDS:
-        assert series.increase(SENT, HOUR_SECONDS) == approx(grown, abs=0.01)
+        assert series.increase(SENT, HOUR_SECONDS) == pytest.approx(grown, abs=0.01)
     if at - BEGIN < 6 * HOUR_SECONDS - COARSE_SECONDS:
-        assert series.increase(SENT, 6 * HOUR_SECONDS) == approx(grown, abs=0.01)
+        assert series.increase(SENT, 6 * HOUR_SECONDS) == pytest.approx(grown, abs=0.01)
 
 
 @given(

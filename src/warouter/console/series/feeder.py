@@ -1,4 +1,4 @@
-"""Feeds the series: reads what processes report and what the database counts, every five seconds."""
+"""Feeds the series: what processes report and what the database counts, every five seconds."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Kept(NamedTuple):
 
     fold: Fold
     labels: tuple[str, ...] = ()
-    only: Labels = {}
+    only: Mapping[str, str] = {}
 
 
 _MESSAGES = {"method": "POST_v1_(messages|contacts)"}
@@ -67,11 +67,11 @@ KEPT: Mapping[str, Kept] = {
 
 
 class Span(NamedTuple):
-    """A stretch of time up to now, shown as ``count`` points of ``group`` places each."""
+    """A stretch of time up to now, shown as ``points`` of ``group`` places each."""
 
     title: str
     place_seconds: float
-    count: int
+    points: int
     group: int
 
     @property
@@ -114,6 +114,12 @@ class Series:
         self._before: dict[str, _Before] = {}
         self._began = math.inf
         self._now = -math.inf
+        self.taken = 0  # readings so far: what was made of the points is right until the next
+
+    @property
+    def began(self) -> float | None:
+        """When it first looked; None before that."""
+        return None if math.isinf(self._began) else self._began
 
     @property
     def watched_seconds(self) -> float:
@@ -123,6 +129,7 @@ class Series:
     def take(self, now: float, readings: Iterable[Reading]) -> None:
         """Add what was read at ``now``, which never goes back."""
         self._began, self._now = min(self._began, now), max(self._now, now)
+        self.taken += 1
         for track in self._tracks.values():
             track.advance(now)
         gauges: dict[Key, float] = {}
@@ -171,8 +178,10 @@ class Series:
         track, fold = self._tracks[span.place_seconds], KEPT[name].fold
         lines = [line for _, line in self._matching(track, name, labels)]
         found: list[float | None] = []
-        for first in track.firsts(span.count, span.group):
-            values = [track.folded(lines, place, fold) for place in range(first, first + span.group)]
+        for first in track.firsts(span.points, span.group):
+            values = [
+                track.folded(lines, place, fold) for place in range(first, first + span.group)
+            ]
             known = [value for value in values if value is not None]
             if fold is Fold.RATE:
                 found.append(sum(known) / (len(known) * track.step) if known else None)
@@ -183,7 +192,7 @@ class Series:
     def start(self, span: Span) -> float:
         """When the first point of a span begins."""
         track = self._tracks[span.place_seconds]
-        return next(iter(track.firsts(span.count, span.group)), 0) * track.step
+        return next(iter(track.firsts(span.points, span.group)), 0) * track.step
 
     def _count(self, reading: Reading, counts: dict[Key, float]) -> None:
         before = self._before.get(reading.source)
