@@ -61,7 +61,7 @@ class Api:
         try:
             return await self._send(token.text, method, path, body)
         finally:
-            await self._sessions.forget_token(visitor.session, token.hash)
+            await self._sessions.forget_token(token.hash)
 
     async def close(self) -> None:
         if self._client is not None:

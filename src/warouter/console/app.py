@@ -304,7 +304,9 @@ def _filled(path: str, values: Mapping[str, str]) -> str:
 
 
 def _html(text: str) -> web.Response:
-    return web.Response(text=text, content_type="text/html")
+    response = web.Response(text=text, content_type="text/html")
+    response.enable_compression()  # no secret stands beside what a visitor may have chosen
+    return response
 
 
 def _attachment(file: Any) -> web.Response:
