@@ -11,7 +11,7 @@ import click
 from warouter.errors import CommandError
 from warouter.net.health import Asked, Health, ask
 
-ROLES = ("webapp", "coreapp", "master")
+ROLES = ("webapp", "coreapp", "master", "console")
 # A webapp holds a request for as long, unless WAROUTER_HOLD says otherwise.
 SILENT_SECONDS = 10.0
 GET_SECONDS = 2.0
