@@ -122,6 +122,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
             status=notifier.said,
             beat_s=heard.age,
             stopping=notifier.stops,
+            listens=(*sock.getsockname()[:2], tls is not None),
         )
 
     with answering(ROLE, uuid4().hex, say):
