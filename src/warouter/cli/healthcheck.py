@@ -42,9 +42,9 @@ def healthcheck(role: str | None, at_least: int, data_dir: Path | None) -> None:
     """Exit with 0 if the processes of this host, or of this container, can work, and with 1 if not.
 
     Each of them is asked through a socket of this host: it must answer, have registered, and have
-    heard from the database within the last 10 seconds. A secondary is healthy. A webapp or a console must
-    answer GET / as well. Needs no variable, no login and no rights. Believed are processes of the account
-    that asks, of root and of warouter.
+    heard from the database within the last 10 seconds. A secondary is healthy. A webapp or a
+    console must answer GET / as well. Needs no variable, no login and no rights. Believed are
+    processes of the account that asks, of root and of warouter.
     """
     pids = None
     if data_dir is not None:

@@ -72,6 +72,7 @@ async def read(context: Context, _asked: Asked) -> dict[str, Any]:
         seen = await simulator.look()
     except Refusal as refusal:
         away = refusal.sentence
+    switches = seen.switches if seen else []
     return {
         "number": NUMBER,
         "text": TEXT,
@@ -81,8 +82,8 @@ async def read(context: Context, _asked: Asked) -> dict[str, Any]:
         "away": away,
         "counters": _counters(seen),
         "arrived": _arrived(seen),
-        "on": [(s.name, _shown(s.value), s.meaning) for s in seen.switches if s.on] if seen else [],
-        "switches": [(s.name, _shown(s.default), s.meaning) for s in seen.switches] if seen else [],
+        "on": [_row(one, one.value) for one in switches if one.on],
+        "switches": [_row(one, one.default) for one in switches],
         "examples": _examples(seen),
         "victims": _victims(status),
     }
@@ -168,8 +169,8 @@ def _arrived(seen: Seen | None) -> list[tuple[str, datetime]]:
 
 
 def _examples(seen: Seen | None) -> list[Example]:
-    known = {switch.name: switch.meaning for switch in seen.switches} if seen else {}
-    return [Example(n, value, known[n]) for n, value in FAULTS.items() if n in known]
+    known = {switch.name: switch for switch in seen.switches} if seen else {}
+    return [Example(n, value, _meaning(known[n])) for n, value in FAULTS.items() if n in known]
 
 
 def _victims(status: Status) -> list[Victim]:
@@ -179,6 +180,14 @@ def _victims(status: Status) -> list[Victim]:
         for node in status.nodes
         if node.role == "primary coreapp" and node.state == "alive"
     ]
+
+
+def _row(switch: Switch, value: Any) -> tuple[str, str, str]:
+    return switch.name, _shown(value), _meaning(switch)
+
+
+def _meaning(switch: Switch) -> str:
+    return switch.meaning.replace("`", "")
 
 
 def _shown(value: Any) -> str:
