@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from warouter.console.series.feeder import until_next
 from warouter.console.series.memory import (
     COARSE_SECONDS,
     FINE_SECONDS,
@@ -233,3 +234,13 @@ def test_a_gauge_shows_nothing_that_was_not_read(values: list[float], name: str)
     found = [point for point in series.points(SPANS[name], QUEUE) if point is not None]
     assert set(found) <= set(values)
     assert not any(math.isnan(point) for point in found)
+
+
+@given(st.floats(min_value=0, max_value=1e6), st.lists(st.floats(-0.01, 2.0), max_size=20))
+def test_each_place_gets_a_reading_however_exact_timers_are(now: float, late: list[float]) -> None:
+    """As far as a reading takes less than a place."""
+    places = [now // FINE_SECONDS]
+    for by in late:
+        now += until_next(now) + by
+        places.append(now // FINE_SECONDS)
+    assert places == [places[0] + n for n in range(len(places))]
