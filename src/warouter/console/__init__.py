@@ -23,7 +23,7 @@ and after, and answered by a redirect to the page that says how it ended.
     feed      readings shared by all who look at the same
     stream    server-sent events
     latest    what several pages read, once a second at most
-    series    an hour of metrics, for charts and rules
+    series    some hours of metrics, for charts
     simulator  the control port of the simulator, if there is one
     token     what is drawn, and its hash
     api       the v1 API, called in the name of a visitor

@@ -1,9 +1,9 @@
 """An hour of metrics in memory, and six hours of them more coarsely. Pure.
 
 A process reports its metrics every five seconds, and nobody keeps the reports before the last. So
-the console keeps what its charts and its verdict need: counters as increases, added up over the
-processes, and gauges as the alert rules fold them. Each line has 720 places of 5 s and as many of
-30 s, in rings that never grow, and the number of lines is limited.
+the console keeps what its charts show: counters as increases, added up over the processes, and
+gauges as the alert rules fold them. Each line has 720 places of 5 s and as many of 30 s, in rings
+that never grow, and the number of lines is limited.
 
 An increase is spread over the time in which it arose, from one report of its process to the next:
 reports come when they come, and a reading that finds two of them, or none, makes no tooth. Times
@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from warouter.console.series.track import POINTS, Fold, Key, Track
-from warouter.metrics import NODE, Sample
+from warouter.metrics import Sample
 
 FINE_SECONDS, COARSE_SECONDS = 5.0, 30.0
 HOUR_SECONDS = POINTS * FINE_SECONDS
@@ -31,31 +31,21 @@ Labels = Mapping[str, str]  # by label a regular expression, which has to match 
 
 
 class Kept(NamedTuple):
-    """A metric that is kept, by ``labels``; ``only`` says which of its samples count."""
+    """A metric that is kept, by ``labels``: what differs in others becomes one."""
 
     fold: Fold
     labels: tuple[str, ...] = ()
-    only: Mapping[str, str] = {}
 
 
-_MESSAGES = {"method": "POST_v1_(messages|contacts)"}
 KEPT: Mapping[str, Kept] = {
     "warouter_messages_appended_total": Kept(Fold.RATE),
     "warouter_messages_sent_total": Kept(Fold.RATE),
     "warouter_messages_answered_total": Kept(Fold.RATE),
     "api_requests_duration_ms_count": Kept(Fold.RATE),
     "api_requests_duration_ms_sum": Kept(Fold.RATE),
-    "endpoint_requests": Kept(Fold.RATE, ("method", "result"), _MESSAGES),
-    "callback_requests": Kept(Fold.RATE, ("type", "result")),
+    "callback_requests": Kept(Fold.RATE, ("result",)),
     "warouter_owner_changes_total": Kept(Fold.RATE, ("reason",)),
-    "warouter_beats_late_total": Kept(Fold.RATE, (NODE,)),
     "warouter_process_cpu_seconds_total": Kept(Fold.RATE, (ROLE,)),
-    "warouter_cloud_notices_total": Kept(Fold.RATE, ("field",)),
-    "warouter_cloud_blind_total": Kept(Fold.RATE),
-    "warouter_cloud_duplicates_total": Kept(Fold.RATE),
-    "warouter_cloud_answers_total": Kept(Fold.RATE, ("class",)),
-    "warouter_cloud_throttled_total": Kept(Fold.RATE),
-    "warouter_cloud_webhooks_total": Kept(Fold.RATE, ("result",)),
     "pending_outgoing_messages": Kept(Fold.SUM),
     "callback_queue_size": Kept(Fold.SUM),
     "web_requests": Kept(Fold.SUM),
@@ -121,11 +111,6 @@ class Series:
         """When it first looked; None before that."""
         return None if math.isinf(self._began) else self._began
 
-    @property
-    def watched_seconds(self) -> float:
-        """For how long this has been looking; what happened before is not known."""
-        return max(self._now - self._began, 0.0)
-
     def take(self, now: float, readings: Iterable[Reading]) -> None:
         """Add what was read at ``now``, which never goes back."""
         self._began, self._now = min(self._began, now), max(self._now, now)
@@ -147,36 +132,16 @@ class Series:
 
     def increase(self, name: str, seconds: float, labels: Labels | None = None) -> float:
         """How much the counters of a metric have grown within the last seconds. Never negative."""
-        return sum(self.increases("", name, seconds, labels).values())
-
-    def rate(self, name: str, seconds: float, labels: Labels | None = None) -> float:
-        """The same a second: of a shorter time as long as it has not been watched for so long."""
-        watched = min(seconds, max(self.watched_seconds, FINE_SECONDS))
-        return self.increase(name, seconds, labels) / watched
-
-    def increases(
-        self, by: str, name: str, seconds: float, labels: Labels | None = None
-    ) -> dict[str, float]:
-        """Increases by the values of the label ``by``."""
         track = self._tracks[FINE_SECONDS if seconds <= HOUR_SECONDS else COARSE_SECONDS]
-        kept, found = KEPT[name].labels, dict[str, float]()
-        for values, line in self._matching(track, name, labels):
-            value = values[kept.index(by)] if by else ""
-            found[value] = found.get(value, 0.0) + sum(track.last(line, seconds))
-        return {value: round(grown, 3) for value, grown in found.items()}
-
-    def values(self, label: str, name: str) -> list[str]:
-        """The values of a label that a metric has had, sorted."""
-        place = KEPT[name].labels.index(label)
-        lines = self._matching(self._tracks[COARSE_SECONDS], name, None)
-        return sorted({values[place] for values, _ in lines})
+        lines = self._matching(track, name, labels)
+        return round(sum(sum(track.last(line, seconds)) for line in lines), 3)
 
     def points(self, span: Span, name: str, labels: Labels | None = None) -> list[float | None]:
         """The points of a span, oldest first: increases a second, or gauges at their greatest.
         None where nothing is known.
         """
         track, fold = self._tracks[span.place_seconds], KEPT[name].fold
-        lines = [line for _, line in self._matching(track, name, labels)]
+        lines = self._matching(track, name, labels)
         found: list[float | None] = []
         for first in track.firsts(span.points, span.group):
             values = [
@@ -216,14 +181,12 @@ class Series:
         at = reading.at - max(uptime, SAME_SECONDS)
         return _Before(reading.incarnation, at, {}) if at >= self._began else None
 
-    def _matching(
-        self, track: Track, name: str, labels: Labels | None
-    ) -> list[tuple[tuple[str, ...], array[float]]]:
-        """The lines of a metric whose labels match, with their values."""
+    def _matching(self, track: Track, name: str, labels: Labels | None) -> list[array[float]]:
+        """The lines of a metric whose labels match."""
         kept = KEPT[name].labels
         wanted = [(kept.index(k), re.compile(v)) for k, v in (labels or {}).items()]
         return [
-            (values, line)
+            line
             for (metric, values), line in track.lines.items()
             if metric == name and all(regex.fullmatch(values[at]) for at, regex in wanted)
         ]
@@ -234,10 +197,8 @@ def _told(reading: Reading) -> dict[Key, float]:
     found: dict[Key, float] = {}
     for sample in reading.samples:
         kept = KEPT.get(sample.name)
-        if kept is None:
-            continue
-        labels = {**sample.labels, NODE: reading.source, ROLE: reading.role}
-        if all(re.fullmatch(regex, labels.get(k, "")) for k, regex in kept.only.items()):
+        if kept is not None:
+            labels = {**sample.labels, ROLE: reading.role}
             key = sample.name, tuple(labels.get(label, "") for label in kept.labels)
             found[key] = kept.fold.of(found.get(key), float(sample.value))
     return found

@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Iterable, Iterator
 
 POINTS = 720
-MOST_LINES = 300  # 6 kB each
+MOST_LINES = 100  # 6 kB each
 
 Key = tuple[str, tuple[str, ...]]  # a metric and the values of the labels that are kept
 
