@@ -27,6 +27,8 @@ and after, and answered by a redirect to the page that says how it ended.
     spared    what is read less often, and what was revealed for a minute
     verdict   is all well, and if not, why
     strip     the slots with the letters of their owners
+    series    some hours of metrics, for charts
+    simulator  the control port of the simulator, if there is one
     token     what is drawn, and its hash
     api       the v1 API, called in the name of a visitor
     wishes    settings of the API as a form: what differs

@@ -16,6 +16,8 @@ from warouter.app_settings import Network
 from warouter.config import Settings
 from warouter.console.api import Api
 from warouter.console.latest import Latest
+from warouter.console.series.memory import Series
+from warouter.console.simulator import Simulator
 from warouter.console.spared import Revealed, Spared
 from warouter.console.verdict.alerts import Alerts
 from warouter.store.account.accounts import Accounts
@@ -41,6 +43,8 @@ class Context:
     audit: Audit
     api: Api
     latest: Latest
+    series: Series
+    simulator: Simulator | None
     log_ins: LogIns
     passwords: Passwords
     trusted: Sequence[Network] = ()  # proxies, whose word on the client counts
