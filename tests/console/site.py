@@ -1,4 +1,4 @@
-"""A cluster with its console, as who uses it sees it: addresses, people, and what it has to show."""
+"""A cluster with its console, as who uses it sees it: addresses, people, what it has to show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a forger sends: forms of other sites, other hosts' names, chosen, stolen and ended sessions."""
+"""What a forger sends: forms of other sites, other hosts' names, sessions chosen or ended."""
 
 from __future__ import annotations
 
