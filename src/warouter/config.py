@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from warouter import cloud_settings
-from warouter.cloud_settings import CloudSettings
+from warouter.cloud_settings import CloudSettings, is_loopback
 from warouter.cloud_variables import CloudVariables
 from warouter.errors import ConfigError
 from warouter.variables import GROUPS, SUPERVISED, Source
@@ -194,6 +194,19 @@ class Settings(CloudVariables, frozen=True, kw_only=True):
                 " separated by commas."
             )
         return frozenset(map(int, parts)) | ({80} if self.webhook_allow_http else frozenset())
+
+    @property
+    def console_host_port(self) -> tuple[str, int]:
+        """Where the console listens; ConfigError if it would be plain HTTP beyond loopback."""
+        host, port = _host_port(self.console_listen, "WAROUTER_CONSOLE_LISTEN")
+        host = host.strip("[]")
+        if self.no_tls and not is_loopback(host):
+            raise ConfigError(
+                f"WAROUTER_CONSOLE_LISTEN is {self.console_listen} with WAROUTER_NO_TLS=1, and"
+                " passwords are typed there: listen on loopback behind a proxy that terminates TLS,"
+                " or set WAROUTER_TLS_CERT and WAROUTER_TLS_KEY."
+            )
+        return host, port
 
     @property
     def upstream_host_port(self) -> tuple[str, int]:

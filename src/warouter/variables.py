@@ -74,6 +74,7 @@ WEBHOOK = Group("Webhook", "coreapps, and webapps that check its URL")
 MEDIA = Group("Media storage")
 TIMING = Group("Timing", "the same on all processes")
 RETENTION = Group("Retention", "coreapps")
+CONSOLE = Group("Console", "the console")
 DIAGNOSTICS = Group("Logs")
 
 GROUPS = (
@@ -88,6 +89,7 @@ GROUPS = (
     MEDIA,
     TIMING,
     RETENTION,
+    CONSOLE,
     DIAGNOSTICS,
 )
 
@@ -413,6 +415,45 @@ class Variables(msgspec.Struct, frozen=True, kw_only=True):
     )
     audit_days: Annotated[int, Meta(ge=1, le=36_500)] = RETENTION.variable(
         "WAROUTER_AUDIT_RETENTION", 365, "How long rows of the audit log stay.", "days"
+    )
+
+    console_listen: str = CONSOLE.variable(
+        "WAROUTER_CONSOLE_LISTEN",
+        "127.0.0.1:9080",
+        "host:port of the console; plain HTTP (`WAROUTER_NO_TLS=1`) is served on loopback only.",
+    )
+    console_hosts: str = CONSOLE.variable(
+        "WAROUTER_CONSOLE_HOSTS",
+        "",
+        "Names that browsers reach the console by, separated by commas, besides `localhost` and the"
+        " address that it listens on; any other is refused.",
+    )
+    console_api: str = CONSOLE.variable(
+        "WAROUTER_CONSOLE_API",
+        "https://localhost:9090",
+        "The URL of the API, which the console calls in the name of who uses it.",
+    )
+    console_api_ca: str = CONSOLE.variable(
+        "WAROUTER_CONSOLE_API_CA",
+        "",
+        "PEM file of authorities, besides those of the system, that vouch for its certificate.",
+    )
+    console_bodies: bool = CONSOLE.variable(
+        "WAROUTER_CONSOLE_BODIES",
+        False,
+        "`1` lets administrators look at the text of single messages; each look is a row of the"
+        " audit log.",
+    )
+    console_user_header: str = CONSOLE.variable(
+        "WAROUTER_CONSOLE_USER_HEADER",
+        "",
+        "The header field in which a proxy of `WAROUTER_TRUSTED_PROXIES` names the user that it has"
+        " logged in; only users that exist are let in.",
+    )
+    console_simulator: str = CONSOLE.variable(
+        "WAROUTER_CONSOLE_SIMULATOR",
+        "",
+        "The URL of the simulator's control port, for the page Try it; `warouter up` sets it.",
     )
 
     log_level: str = DIAGNOSTICS.variable(

@@ -10,7 +10,7 @@ from warouter.flow.aftermath import CODES, STATUSES, Aftermath
 from warouter.flow.causes import CAUSES
 from warouter.flow.doubt import State
 from warouter.metrics import CATALOGUE, Page
-from warouter.node.figures_cloud import ANSWERS, ENDS, cloud_samples, number_samples
+from warouter.node.figures.cloud import ANSWERS, ENDS, cloud_samples, number_samples
 from warouter.owner.cloud.facts.described import Known
 from warouter.store.journal.names import Users
 from warouter.upstream.cloud.graph.health import Entity

@@ -5,7 +5,7 @@ CommandError ends it with its sentence and no traceback.
 
 Processes:
 
-    nodes       webapp, coreapp, master: one process each
+    nodes       webapp, coreapp, master, console: one process each
     simulator   the stand-in for WhatsApp's servers
     simulator_control   its control port by hand
     switches    its fault switches, as text
@@ -52,6 +52,7 @@ COMMANDS = {
     "webapp": "warouter.cli.nodes:webapp",
     "coreapp": "warouter.cli.nodes:coreapp",
     "master": "warouter.cli.nodes:master",
+    "console": "warouter.cli.nodes:console",
     "migrate": "warouter.cli.migrate:migrate",
     "simulator": "warouter.cli.simulator:simulator",
     "status": "warouter.cli.status:status",

@@ -1,4 +1,6 @@
-"""``warouter webapp | coreapp | master``: run one process each, configured by its environment."""
+"""``warouter webapp | coreapp | master | console``: run one process each, configured by its
+environment.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +21,16 @@ from warouter.net.route import NoRoute, own_address
 
 logger = logging.getLogger(__name__)
 
+OPERATOR = "console"  # the login of operator's commands
+CONSOLE = "web_console"  # that of the web console
 ADMINISTRATOR = "administrator"  # has the login under which a local cluster makes all others
 # Of a process that joins a cluster by hand, unless its environment names others.
 _FREE_PORTS: dict[str, dict[str, str]] = {
     "webapp": {"WEBAPP_EXTERNAL_PORTS": "0", "WAROUTER_CLOUD_LISTEN": "127.0.0.1:0"},
     "coreapp": {"COREAPP_EXTERNAL_PORTS": "0"},
     "master": {},
-    "console": {},  # an operator's command
+    OPERATOR: {},
+    CONSOLE: {"WAROUTER_CONSOLE_LISTEN": "127.0.0.1:0"},
     ADMINISTRATOR: {},
 }
 
@@ -61,10 +66,17 @@ def master(data_dir: Path | None) -> None:
     _run("master", data_dir)
 
 
+@click.command()
+@data_dir_option
+def console(data_dir: Path | None) -> None:
+    """Serve the web console. Configured by WA_DB_*, WAROUTER_CONSOLE_* (docs/console.md)."""
+    _run("console", data_dir, login=CONSOLE)
+
+
 def settings_for(role: str, data_dir: Path | None, *, database: bool = True) -> Settings:
     """Settings from the environment; with a data directory, over those of its cluster, where each
-    ``role`` has a login: webapp, coreapp, master, console, or ``ADMINISTRATOR``. Without
-    ``database`` they need not name one.
+    ``role`` has a login: webapp, coreapp, master, ``CONSOLE``, ``OPERATOR`` or ``ADMINISTRATOR``.
+    Without ``database`` they need not name one.
     """
     environ = dict(os.environ)
     if data_dir is not None:
@@ -102,8 +114,8 @@ def placed(settings: Settings, role: str) -> Settings:
         ) from error
 
 
-def _run(role: str, data_dir: Path | None) -> None:
-    settings = placed(settings_for(role, data_dir), role)
+def _run(role: str, data_dir: Path | None, login: str = "") -> None:
+    settings = placed(settings_for(login or role, data_dir), role)
     log.setup(settings.log_level)
     for name in unknown_names(os.environ):
         logger.warning("unknown variable found", extra={"variable": name})

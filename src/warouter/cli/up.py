@@ -110,6 +110,7 @@ def up(
         port=port,
         listen=listen_address(listen),
         tls=not no_tls,
+        console=True,
         upstream=upstream,
     )
     uvloop.run(_run(options))
@@ -155,6 +156,7 @@ def show_ready(console: Console, cluster: Cluster) -> None:
     facts = {
         "url": cluster.url,
         **({"listens on": f"{listen}:{cluster.port}"} if listen != HERE else {}),
+        **({"console": cluster.console_url} if cluster.console_url else {}),
         "user": cluster.user,
         "password": cluster.password,
         "number": " ".join(("+" + n.cc, n.phone_number)) if (n := cluster.number) else NO_NUMBER,

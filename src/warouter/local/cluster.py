@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from contextlib import suppress
 from typing import Any
 
 import asyncpg
@@ -48,7 +49,9 @@ from warouter.store import migrate
 
 log = logging.getLogger(__name__)
 
+LOGINS = {"console": "web_console"}  # the kind of login of a role that is not called like it
 SETTLE_SECONDS = 20.0
+_OTHER_PORT = "set WAROUTER_CONSOLE_LISTEN to another address, such as 127.0.0.1:0"
 LOOK_SECONDS = 0.25
 ASK_SECONDS, ANSWER_SECONDS = 1.0, 5.0  # between two questions for the number; of one
 SAMPLE = Parts("1", "6315550000")  # of the simulator, and where the Graph API names none
@@ -75,6 +78,7 @@ class Cluster:
         self._listening: list[tuple[str, int]] = []  # webapps, for webhooks of the Cloud API
         self.port = 0
         self.control_port = 0
+        self.console_port = 0  # 0: there is none
         self._lock: int | None = None
         self._written = ""
 
@@ -87,6 +91,14 @@ class Cluster:
     @property
     def control_url(self) -> str:
         return f"http://127.0.0.1:{self.control_port}"
+
+    @property
+    def console_url(self) -> str:
+        """The console's first page; "" if there is none."""
+        host, _ = self.settings.console_host_port
+        named = "localhost" if host in (HERE, EVERYWHERE) else host
+        scheme = "https" if self.options.tls else "http"
+        return f"{scheme}://{named}:{self.console_port}/console/" if self.console_port else ""
 
     @property
     def settings(self) -> Settings:
@@ -130,6 +142,9 @@ class Cluster:
         for n in range(1, self.options.webapps + 1):
             self._add_webapp(n)
         await self._start_all("webapp")
+        if self.options.console:
+            self._add_console()
+            await self._start_all("console")
         await ready_map(self.settings, SETTLE_SECONDS)
         version = await server_version(self.settings)
         self.about_postgres = described(version, embedded=self.postgres is not None)
@@ -150,8 +165,8 @@ class Cluster:
             asking.cancel()
 
     async def stop(self) -> None:
-        """Stop everything in order: webapps, coreapps, masters, simulator, PostgreSQL."""
-        for role in ("webapp", "coreapp", "master", "simulator"):
+        """Stop everything in order: console, webapps, coreapps, masters, simulator, PostgreSQL."""
+        for role in ("console", "webapp", "coreapp", "master", "simulator"):
             processes = [p for p in self.processes.values() if p.role == role]
             await asyncio.gather(*(p.stop() for p in processes))
         for keeper in self._keepers.values():
@@ -200,6 +215,7 @@ class Cluster:
             "webapps": self.webapp_urls,
             **({"simulator": {"control_url": self.control_url}} if self.control_port else {}),
             **({"cloud_webhooks": self.cloud_webhooks} if self._listening else {}),
+            **({"console": {"url": self.console_url}} if self.console_port else {}),
             "database": {"dsn": self._dsn()},
             "processes": processes,
             "environment": self._environment,
@@ -350,10 +366,35 @@ class Cluster:
             environment["WAROUTER_CLOUD_LISTEN"] = f"{host}:{listen_port}"
         return self._add("webapp", number, environment)
 
+    def _add_console(self) -> None:
+        host, self.console_port = self._console_address()
+        certificate = self._environment.get("WAROUTER_TLS_CERT", "")
+        simulator = {"WAROUTER_CONSOLE_SIMULATOR": self.control_url} if self.control_port else {}
+        environment = {
+            "WAROUTER_CONSOLE_LISTEN": f"{host}:{self.console_port}",
+            "WAROUTER_CONSOLE_API": self.url,
+            "WAROUTER_CONSOLE_API_CA": certificate if self.options.tls else "",
+            **simulator,
+        }
+        self._add("console", 1, environment)
+
+    def _console_address(self) -> tuple[str, int]:
+        """As it is set; else the usual port, or a free one where another cluster has that."""
+        host, port = self.settings.console_host_port
+        if "WAROUTER_CONSOLE_LISTEN" in self._environment and port:
+            return host, ports.take(port, host, _OTHER_PORT)
+        if self.options.listen == EVERYWHERE and self.options.tls:
+            host = EVERYWHERE  # a container, from which a port is published
+        if port and self.options.port:
+            with suppress(CommandError):
+                return host, ports.take(port, host)
+        return host, self._free_port()
+
     def _add(self, role: str, number: int, environment: dict[str, str]) -> Process:
         name = f"{role}-{number}"
         place = self.options.place(name, role)
-        login = {"WA_DB_USERNAME": self._logins[role]} if role in self._logins else {}
+        kind = LOGINS.get(role, role)
+        login = {"WA_DB_USERNAME": self._logins[kind]} if kind in self._logins else {}
         own = {"WAROUTER_NODE": f"localhost:{name}", **login, **environment, **place.environment}
         full = of_child({**self._environment, **own})
         process = Process(name, role, [role], full, self.folder, place.prefix, place.program)

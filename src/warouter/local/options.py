@@ -40,6 +40,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     ``listen`` is the address of webapps, and so of ``port``.
 
+    ``console`` starts one, too.
+
     ``place`` says, by name and role, how each process is started; ``postgres`` are options of the
     embedded server. ``upstream`` is one of ``UPSTREAMS``: the simulator by its native door or its
     Cloud door, or the Graph API that the variables name. ``emulator_faults`` are switches of the
@@ -56,6 +58,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 9090
     listen: str = "127.0.0.1"
     tls: bool = True
+    console: bool = False
     environment: dict[str, str] = {}
     place: Callable[[str, str], Placement] = here
     postgres: dict[str, str] = {}

@@ -80,8 +80,11 @@ def _free(port: int) -> bool:
     return True
 
 
-def take(port: int, address: str = "127.0.0.1") -> int:
-    """The port, if it is free; webapps share it later, so it is only looked at here."""
+def take(port: int, address: str = "127.0.0.1", remedy: str = "give --port") -> int:
+    """The port, if it is free; webapps share it later, so it is only looked at here.
+
+    ``remedy`` is what else one can do in CommandError.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -93,6 +96,6 @@ def take(port: int, address: str = "127.0.0.1") -> int:
                     " address of this host, and --port one that this account may use."
                 ) from error
             raise CommandError(
-                f"Port {port} is taken ({error.strerror}): stop what uses it, or give --port."
+                f"Port {port} is taken ({error.strerror}): stop what uses it, or {remedy}."
             ) from error
     return port

@@ -13,14 +13,13 @@ is finished in an order that loses nothing.
     end_simulator     those of the simulator, also after a switch
     ends              those of the Cloud API, and which a coreapp has
     master            campaigns; while it leads it looks, plans and writes
+    console           the web console
     settings          when the settings are read again
     settings_coreapp  what a coreapp takes from them
     settings_webapp   what a webapp takes from them
     adoption          unusable settings leave the last good value in force
     loglevel          the level of the log, by the settings
     reporter          what each process reports every five seconds
-    figures_coreapp   the figures of a coreapp
-    figures_cloud     those that only the Cloud API brings about
-    figures_webapp    the figures of a webapp
+    figures           the figures in it
     runtime           the loop, signals, the first contact with the database, the name
 """

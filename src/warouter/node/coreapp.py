@@ -28,7 +28,7 @@ from warouter.link.relay import Relay
 from warouter.net.sockets import not_taken
 from warouter.node.end import Common
 from warouter.node.ends import end_of
-from warouter.node.figures_coreapp import BeatCount, CoreappFigures
+from warouter.node.figures.coreapp import BeatCount, CoreappFigures
 from warouter.node.loglevel import LogLevel
 from warouter.node.reporter import Reporter
 from warouter.node.runtime import (

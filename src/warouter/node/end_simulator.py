@@ -11,7 +11,7 @@ from warouter.flow.doubt import Policy
 from warouter.flow.windows import Windows
 from warouter.metrics import Sample
 from warouter.node.end import Common
-from warouter.node.figures_cloud import doubt_samples
+from warouter.node.figures.cloud import doubt_samples
 from warouter.owner.claims import Claims
 from warouter.owner.cloud.drain import Drain
 from warouter.owner.cloud.proving import Proving

@@ -20,7 +20,7 @@ from warouter.flow.windows import Windows
 from warouter.metrics import Sample
 from warouter.node.end import Common, End
 from warouter.node.end_simulator import SimulatorEnd, SwitchedEnd
-from warouter.node.figures_cloud import cloud_samples, number_samples
+from warouter.node.figures.cloud import cloud_samples, number_samples
 from warouter.owner.claims import Claims
 from warouter.owner.cloud.doubts import Doubts
 from warouter.owner.cloud.drain import Drain

@@ -34,6 +34,8 @@ from warouter.tls.link import Certificate
 
 logger = logging.getLogger(__name__)
 
+# The kind of login of a role that is not called like it.
+_LOGINS = {"console": "web_console"}
 GC_ALLOCATIONS = 20_000
 MOST_FILES = 65_536
 
@@ -143,11 +145,12 @@ async def _check_login(connection: database.Connection, role: str) -> None:
     """With the login of another kind it would run, and be refused whatever it does."""
     names = await catalogue.recorded(connection)
     login = await connection.fetchval("select session_user::text")
-    kind = next((kind for kind, name in names.items() if name == login), role)
-    if kind != role:
+    kind = next((kind for kind, name in names.items() if name == login), "")
+    wanted = _LOGINS.get(role, role)
+    if kind and kind != wanted:
         raise CommandError(
             f"Login {login} is that of kind {kind}, and this is a {role}: set WA_DB_USERNAME to"
-            f" {names[role]}, with its password."
+            f" {names.get(wanted, wanted)}, with its password."
         )
 
 

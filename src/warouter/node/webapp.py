@@ -37,7 +37,7 @@ from warouter.media.fetch import Fetcher
 from warouter.media.library import Library
 from warouter.net.sockets import not_taken
 from warouter.node.context import assemble, operations_of
-from warouter.node.figures_webapp import WebappFigures
+from warouter.node.figures.webapp import WebappFigures
 from warouter.node.loglevel import LogLevel
 from warouter.node.mapview import MapView
 from warouter.node.reporter import Reporter, process_samples

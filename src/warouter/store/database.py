@@ -32,6 +32,8 @@ from warouter.store.servers import admitted, open_writable
 log = logging.getLogger(__name__)
 
 Connection = asyncpg.Connection
+# One connection, a pool's as well: what has a transaction.
+Taken = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 Source = asyncpg.Pool | asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 APPLICATION_BYTES = 63  # longer names are cut by PostgreSQL
 CONNECT_SECONDS = 5.0

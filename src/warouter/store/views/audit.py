@@ -30,6 +30,12 @@ with recent as (
 select to_char(at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS"Z"') as at,
        actor, action, subject, source, outcome, times, pending
   from entry e order by e.at desc, e.id desc nulls first limit $1"""
+_ONE = """
+select to_char(coalesce(r.since, r.at) at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS"Z"') as at,
+       r.actor, r.action, coalesce(e.subject, r.subject) as subject, r.source,
+       coalesce(e.outcome, r.outcome) as outcome, r.times
+  from audit r left join audit e on e.of = r.id and e.id > r.id
+ where r.id = $1 and r.of is null"""
 _ENDS = """
 select began_after, tail_id, encode(tail_hash, 'hex'), head_id, encode(head_hash, 'hex'),
        coalesce((select max(id) from audit), 0)
@@ -62,6 +68,12 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
 async def read_audit(connection: Any, most: int) -> list[Entry]:
     """The latest ``most`` entries, newest first."""
     return [Entry(*row) for row in await connection.fetch(_LATEST, most)]
+
+
+async def read_entry(connection: Any, number: int) -> Entry | None:
+    """The action that began with this row; None if there is no such row."""
+    row = await connection.fetchrow(_ONE, number)
+    return None if row is None else Entry(*row)
 
 
 async def read_ends(connection: Any) -> Ends | None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import msgspec
 
 from warouter._hash import SLOTS
-from warouter.store.database import Connection
+from warouter.store.database import Taken
 
 # An interval of at most 2,000 places is counted, a wider one is taken as full. Both are the same
 # but for places that were given out and never written; counting a million rows each second would
@@ -81,7 +81,7 @@ class Backlog(msgspec.Struct, frozen=True):
     dead: Mapping[tuple[int, int], int]
 
 
-async def read_backlog(connection: Connection) -> Backlog:
+async def read_backlog(connection: Taken) -> Backlog:
     """Count what waits, with a query each."""
 
     async def by_slot(sql: str) -> dict[int, int]:

@@ -6,14 +6,14 @@ from typing import Any
 
 import asyncpg
 
-from warouter.store.database import Connection
+from warouter.store.database import Taken
 
 _MAY = """
 select bool_and(has_column_privilege(to_regclass($1), c, 'select')) from unnest($2::text[]) c"""
 
 
 async def permitted(
-    connection: Connection, sql: str, *arguments: Any, table: str = "", columns: str = ""
+    connection: Taken, sql: str, *arguments: Any, table: str = "", columns: str = ""
 ) -> list[Any] | None:
     """The rows, None where a right is missing; a transaction around it goes on in any case.
 

@@ -15,7 +15,7 @@ import msgspec
 from warouter.cluster.shardmap import ShardMap, SlotOwner
 from warouter.kinds import EVENT_KINDS, INBOUND, STATUS
 from warouter.store import locks
-from warouter.store.database import Connection
+from warouter.store.database import Taken
 from warouter.store.nodes import SLOTS_SQL, map_of
 from warouter.store.views.backlog import Backlog, read_backlog
 from warouter.store.views.doubts import CloudStatus, read_cloud
@@ -169,7 +169,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cloud: CloudStatus | None = None
 
 
-async def read_status(connection: Connection, history: int = 0) -> Status:
+async def read_status(connection: Taken, history: int = 0) -> Status:
     """Read everything in one snapshot, with the last ``history`` changes of owners."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         cluster = await connection.fetchrow(_CLUSTER)
@@ -267,12 +267,12 @@ def _node(row: Any, slots: ShardMap, leader: UUID | None) -> NodeStatus:
     )
 
 
-async def _request(connection: Connection) -> RequestStatus | None:
+async def _request(connection: Taken) -> RequestStatus | None:
     row = await connection.fetchrow(_REQUEST)
     return None if row is None else RequestStatus(**row)
 
 
-async def _database(connection: Connection) -> DatabaseStatus:
+async def _database(connection: Taken) -> DatabaseStatus:
     sessions = {r["name"]: r["connections"] for r in await connection.fetch(_SESSIONS)}
     row = await connection.fetchrow(DATABASE_SQL)
     assert row is not None

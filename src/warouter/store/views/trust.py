@@ -9,7 +9,7 @@ from collections.abc import Set
 from typing import Any
 from uuid import UUID
 
-from warouter.store.database import Connection
+from warouter.store.database import Taken
 from warouter.store.views.permitted import permitted
 from warouter.store.views.sessions import Login, Sessions, Trust
 
@@ -45,7 +45,7 @@ select current_user::text as login,
        coalesce((select version from pg_stat_ssl where pid = pg_backend_pid()), '') as tls"""
 
 
-async def read_trust(connection: Connection) -> Trust:
+async def read_trust(connection: Taken) -> Trust:
     """Read it; raises asyncpg's errors."""
     own = await connection.fetchrow(_OWN)
     assert own is not None

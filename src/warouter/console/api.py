@@ -1,0 +1,121 @@
+"""The v1 API, called in the name of a visitor: with a token that lives for one call.
+
+So an act that the API offers is judged, audited and performed there, as for any other client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from warouter.console.page import Refusal, Visitor
+from warouter.console.token import new_token
+from warouter.errors import ConfigError
+from warouter.store.account.sessions import Sessions
+
+SECONDS = 60.0  # a change of shards may take its time
+
+
+class _Error(msgspec.Struct):
+    code: int = 0
+    title: str = ""
+    details: str = ""
+
+
+class _Envelope(msgspec.Struct):
+    errors: list[_Error] = []
+
+
+class Api:
+    """Calls the API at ``url``; ``ca_file`` vouches for its certificate besides the system's."""
+
+    def __init__(self, url: str, ca_file: str, sessions: Sessions) -> None:
+        self.url = url.rstrip("/")
+        self._ssl = _context(ca_file)
+        self._sessions = sessions
+        self._client: aiohttp.ClientSession | None = None
+
+    async def call(self, visitor: Visitor, method: str, path: str, body: Any = None) -> Any:
+        """The JSON of a successful answer, None without a body.
+
+        Raises Refusal: with the API's own status, code and details, or 502 if it cannot be reached.
+        """
+        status, content = await self.ask(visitor, method, path, body)
+        try:
+            return msgspec.json.decode(content) if content else None
+        except msgspec.DecodeError as error:
+            sentence = f"The API answered {status} with what is no JSON ({error})."
+            raise Refusal(sentence, 502) from error
+
+    async def ask(
+        self, visitor: Visitor, method: str, path: str, body: Any = None
+    ) -> tuple[int, bytes]:
+        """(status, body) of a successful answer; raises as ``call`` does."""
+        token = new_token()
+        if not await self._sessions.token(visitor.session, token.hash):
+            raise Refusal("Your session has ended: log in again.", 403)
+        try:
+            return await self._send(token.text, method, path, body)
+        finally:
+            await self._sessions.forget_token(visitor.session, token.hash)
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+    async def _send(self, token: str, method: str, path: str, body: Any) -> tuple[int, bytes]:
+        client = self._opened()
+        headers = {"Authorization": f"Bearer {token}"}
+        data = None if body is None else msgspec.json.encode(body)
+        if data is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            async with (
+                asyncio.timeout(SECONDS),
+                client.request(
+                    method, self.url + path, data=data, headers=headers, ssl=self._ssl
+                ) as response,
+            ):
+                status, content = response.status, await response.read()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise Refusal(
+                f"The API at {self.url} cannot be reached ({error or type(error).__name__}): see"
+                " WAROUTER_CONSOLE_API and WAROUTER_CONSOLE_API_CA.",
+                502,
+            ) from error
+        if status >= 400:
+            raise _refusal(status, content)
+        return status, content
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._client is None:
+            self._client = aiohttp.ClientSession()
+        return self._client
+
+
+def _refusal(status: int, content: bytes) -> Refusal:
+    try:
+        errors = msgspec.json.decode(content, type=_Envelope).errors
+    except msgspec.DecodeError:
+        errors = []
+    if not errors:
+        return Refusal(f"The API answered {status}.", status)
+    first = errors[0]
+    return Refusal(first.details or first.title, status, first.code)
+
+
+def _context(ca_file: str) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if ca_file:
+        try:
+            context.load_verify_locations(ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(
+                f"WAROUTER_CONSOLE_API_CA is {ca_file}, which cannot be read as PEM ({error}): give"
+                " the file of the authority, or of the certificate itself."
+            ) from error
+    return context

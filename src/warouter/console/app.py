@@ -1,0 +1,325 @@
+"""The console's HTTP application: who may ask for what, and errors as pages."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode
+
+from aiohttp import web
+
+from warouter import __version__
+from warouter.console import guard, login, stream
+from warouter.console.context import Context
+from warouter.console.feed import Feeds
+from warouter.console.form import Form
+from warouter.console.page import Act, Asked, Done, Export, Page, Refusal, Visitor
+from warouter.console.pages import ACTS, EXPORTS, PAGES
+from warouter.console.render import Renderer
+from warouter.console.session import Cookies
+from warouter.console.static import PATH as STATIC
+from warouter.console.static import Files
+from warouter.store.account.accounts import is_unavailable
+from warouter.store.audit import DONE
+from warouter.store.views.audit import read_entry
+
+log = logging.getLogger(__name__)
+
+HOME = "/console/"
+STREAM = "/console/stream"
+MOST_BODY = 64 * 1024
+_SAID = "said"  # of a query: the audit row of the act that led here
+_OUTCOME_CHARS = 300
+
+
+class Link(NamedTuple):
+    """A page in the navigation."""
+
+    title: str
+    path: str
+    key: str
+    current: bool
+
+
+class Said(NamedTuple):
+    """How the act ended that led here; ``link`` goes to its row of the audit log."""
+
+    action: str
+    subject: str
+    outcome: str
+    link: str
+
+
+class Chrome(NamedTuple):
+    """What is around a page: ``stream`` is "" for a page that is not kept up to date."""
+
+    title: str
+    pages: list[Link]
+    stream: str
+    visitor: Visitor | None
+    said: Said | None
+    version: str
+    url: str
+
+
+class Console:
+    """The handlers, and what they share."""
+
+    def __init__(self, context: Context, cookies: Cookies, *, hosts: frozenset[str]) -> None:
+        self._context = context
+        self._cookies = cookies
+        self._hosts = hosts
+        self._files = Files()
+        self._renderer = Renderer(self._files.url)
+        self._feeds = Feeds()
+        self._streams = stream.Streams()
+        self._pages = {page.name: page for page in PAGES if page.shown(context)}
+
+    def application(self) -> web.Application:
+        app = web.Application(middlewares=[self._answering], client_max_size=MOST_BODY)
+        app.on_response_prepare.append(self._add_headers)
+        app.cleanup_ctx.append(self._closing)
+        add = app.router
+        for path in ("/", "/console"):
+            add.add_get(path, _home)
+        add.add_get(f"{STATIC}/{{name}}", self._files.serve)
+        add.add_get(STREAM, self._stream)
+        entry = login.Entry(self._context, self._cookies, self._renderer, self._chrome)
+        add.add_get(login.PATH, entry.show)
+        add.add_post(login.PATH, entry.log_in)
+        add.add_post(login.OUT, entry.log_out)
+        for page in self._pages.values():
+            add.add_get(page.path, self._shown(page))
+        for export in EXPORTS:
+            add.add_get(export.path, self._exported(export))
+        for act in ACTS:
+            add.add_post(act.path, self._acted(act))
+        return app
+
+    # handlers
+
+    def _shown(self, page: Page) -> Any:
+        async def show(request: web.Request) -> web.StreamResponse:
+            visitor = await self._visitor(request)
+            asked = _asked(request.match_info, request.query, visitor)
+            values = await page.read(self._context, asked)
+            said = await self._said(request, visitor)
+            chrome = self._chrome(page.title, request, visitor, page, said)
+            text = self._renderer.page(
+                _template(page), {**values, "admin": visitor.admin, "chrome": chrome}
+            )
+            return _html(text)
+
+        return show
+
+    def _exported(self, export: Export) -> Any:
+        async def fetch(request: web.Request) -> web.StreamResponse:
+            visitor = await self._visitor(request)
+            file = await export.fetch(
+                self._context, _asked(request.match_info, request.query, visitor)
+            )
+            return _attachment(file)
+
+        return fetch
+
+    def _acted(self, act: Act) -> Any:
+        async def perform(request: web.Request) -> web.StreamResponse:
+            visitor = await self._visitor(request)
+            if not visitor.admin:
+                raise Refusal("Only an administrator may do this.", 403)
+            form = await _form(request)
+            audit = self._context.audit
+            number = await audit.begin(visitor.username, act.action, visitor.source)
+            subject, outcome, done = "", "failed", Done("")
+            try:
+                done = await act.act(self._context, visitor, form)
+                subject, outcome = done.subject, DONE
+            except Refusal as error:
+                subject, outcome = form.subject, error.outcome
+                done = Done("", query=form.kept)
+            finally:
+                await audit.end(number, _storable(subject), _storable(outcome))
+            self._context.latest.forget()
+            if done.file is not None:
+                return _attachment(done.file)
+            back = done.back or _filled(act.back, request.match_info)
+            query = urlencode({**done.query, _SAID: number})
+            raise web.HTTPSeeOther(f"{back}?{query}")
+
+        return perform
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        visitor = await self._visitor(request)
+        query = dict(request.query)
+        page = self._pages.get(query.pop("page", ""))
+        if page is None or not page.live:
+            raise web.HTTPNotFound
+        path = {name: query.pop(name) for name in _placeholders(page.path) if name in query}
+        asked = _asked(path, query, visitor)
+
+        async def render() -> str:
+            values = await page.read(self._context, asked)
+            return self._renderer.live(_template(page), {**values, "admin": visitor.admin})
+
+        async def lives() -> bool:
+            return await self._cookies.visitor(self._context, request) is not None
+
+        key = (page.name, visitor.admin, tuple(sorted(path.items())), tuple(sorted(query.items())))
+        with self._streams.counted(visitor.session):
+            return await stream.send(request, self._feeds.follow(key, render), lives)
+
+    # what they share
+
+    async def _visitor(self, request: web.Request) -> Visitor:
+        """Who asks; whoever is not logged in is sent to log in."""
+        visitor = await self._cookies.visitor(self._context, request)
+        if visitor is None:
+            if request.method != "GET" or request.path == STREAM:
+                raise Refusal("Your session has ended: log in again.", 401)
+            raise web.HTTPSeeOther(f"{login.PATH}?{urlencode({'next': request.path_qs})}")
+        return visitor
+
+    async def _said(self, request: web.Request, visitor: Visitor) -> Said | None:
+        """What the visitor's own act came to; what others did is nothing that a link may claim."""
+        number = request.query.get(_SAID, "")
+        if not number.isascii() or not number.isdigit() or len(number) > 18:
+            return None
+        async with self._context.reading() as connection:
+            entry = await read_entry(connection, int(number))
+        if entry is None or entry.actor != visitor.username:
+            return None
+        link = f"/console/access?{urlencode({'audit': number})}"
+        return Said(entry.action, entry.subject, entry.outcome, link)
+
+    def _chrome(
+        self,
+        title: str,
+        request: web.Request,
+        visitor: Visitor | None,
+        page: Page | None = None,
+        said: Said | None = None,
+    ) -> Chrome:
+        links = [Link(p.title, p.path, p.key, p is page) for p in self._pages.values() if p.listed]
+        query = {name: value for name, value in request.query.items() if name != _SAID}
+        live = page is not None and page.live
+        arguments = {"page": page.name if page else "", **request.match_info, **query}
+        return Chrome(
+            title=title,
+            pages=links if visitor else [],
+            stream=f"{STREAM}?{urlencode(arguments)}" if live else "",
+            visitor=visitor,
+            said=said,
+            version=__version__,
+            url=request.path_qs,
+        )
+
+    @web.middleware
+    async def _answering(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        try:
+            self._judge(request)
+            response: web.StreamResponse = await handler(request)
+        except Refusal as error:
+            return self._error(request, error.status, error.sentence)
+        except web.HTTPRedirection:
+            raise
+        except web.HTTPException as error:
+            return self._error(request, error.status, _SENTENCES.get(error.status, error.reason))
+        except Exception as error:
+            if is_unavailable(error):
+                return self._error(request, 503, "The database does not answer: try again.")
+            log.error("page failed", extra={"page": _route(request)}, exc_info=error)
+            return self._error(request, 500, "This page failed: the console's log says why.")
+        return response
+
+    def _judge(self, request: web.Request) -> None:
+        if not guard.known_host(request.headers.get("Host"), self._hosts):
+            raise Refusal(
+                "This console does not answer to that host name: add it to WAROUTER_CONSOLE_HOSTS.",
+                421,
+            )
+        scheme = "https" if self._cookies.tls else "http"
+        if request.method in guard.UNSAFE and not guard.same_origin(request.headers, scheme):
+            log.warning(
+                "foreign request refused",
+                extra={"page": _route(request), "source": request.remote or ""},
+            )
+            raise Refusal("This request does not come from a page of this console.", 403)
+
+    def _error(self, request: web.Request, status: int, sentence: str) -> web.Response:
+        values = {
+            "chrome": self._chrome("Not possible", request, None),
+            "status": status,
+            "error": sentence,
+        }
+        response = _html(self._renderer.page("error.html", values))
+        response.set_status(status)
+        return response
+
+    async def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
+        response.headers.update(guard.headers(request.headers.get("Host"), self._cookies.tls))
+        response.headers.setdefault("Cache-Control", "no-store")
+
+    async def _closing(self, _app: web.Application) -> AsyncIterator[None]:
+        yield
+        await self._feeds.close()
+        await self._context.api.close()
+
+
+_SENTENCES = {
+    404: "There is no such page.",
+    405: "This page does not take such a request.",
+    413: "The form is too large.",
+}
+
+
+async def _home(_request: web.Request) -> web.StreamResponse:
+    raise web.HTTPSeeOther(HOME)
+
+
+async def _form(request: web.Request) -> Form:
+    fields: dict[str, list[str]] = {}
+    for name, value in (await request.post()).items():
+        if isinstance(value, str):
+            fields.setdefault(name, []).append(value)
+    return Form(fields, request.match_info)
+
+
+def _asked(path: Mapping[str, str], query: Mapping[str, str], visitor: Visitor) -> Asked:
+    kept = {name: value for name, value in query.items() if name != _SAID}
+    return Asked(dict(path), kept, visitor.admin)
+
+
+def _template(page: Page) -> str:
+    return f"pages/{page.name}.html"
+
+
+def _placeholders(path: str) -> list[str]:
+    return [part[1:-1] for part in path.split("/") if part.startswith("{")]
+
+
+def _filled(path: str, values: Mapping[str, str]) -> str:
+    return path.format_map({name: quote(value, safe="") for name, value in values.items()})
+
+
+def _html(text: str) -> web.Response:
+    return web.Response(text=text, content_type="text/html")
+
+
+def _attachment(file: Any) -> web.Response:
+    return web.Response(
+        body=file.body,
+        content_type=file.content_type,
+        headers={"Content-Disposition": f'attachment; filename="{file.name}"'},
+    )
+
+
+def _route(request: web.Request) -> str:
+    """The path as the route has it: in its place may be a number, which is nobody's business."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "unknown"
+
+
+def _storable(text: str) -> str:
+    """The text without the characters that PostgreSQL refuses; it may quote a visitor."""
+    return text[:_OUTCOME_CHARS].encode(errors="replace").decode().replace("\0", "")

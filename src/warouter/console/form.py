@@ -1,0 +1,63 @@
+"""The fields of a form, each within its bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from warouter.console.page import Refusal
+
+MOST_CHARS = 1_000
+MOST_CHOSEN = 1_000  # of one field
+
+
+class Form:
+    """The fields of a POST, by name; ``path`` has the placeholders of its path."""
+
+    def __init__(
+        self, fields: Mapping[str, Sequence[str]], path: Mapping[str, str] | None = None
+    ) -> None:
+        self._fields = fields
+        self.path = path or {}
+        # For an act that is refused: what it was about, and filters to keep in the URL.
+        self.subject = ""
+        self.kept: Mapping[str, str] = {}
+
+    def text(self, name: str, most: int = MOST_CHARS, *, required: bool = True) -> str:
+        """The field without the blanks around it; Refusal if it is missing or too long."""
+        values = self._fields.get(name, ())
+        value = values[-1].strip() if values else ""
+        if required and not value:
+            raise Refusal(f"{name} is required: fill it in.")
+        if len(value) > most:
+            raise Refusal(f"{name} has {len(value)} characters: {most} at most.")
+        return value
+
+    def secret(self, name: str, most: int = MOST_CHARS) -> str:
+        """The field as it was typed, blanks and all; "" if it is missing."""
+        values = self._fields.get(name, ())
+        value = values[-1] if values else ""
+        if len(value) > most:
+            raise Refusal(f"{name} is too long: {most} characters at most.")
+        return value
+
+    def all(self, name: str, most: int = MOST_CHOSEN) -> list[str]:
+        """Every value of the field: what was chosen of a list."""
+        values = list(self._fields.get(name, ()))
+        if len(values) > most:
+            raise Refusal(f"{len(values)} were chosen: {most} at most at a time.")
+        return values
+
+    def flag(self, name: str) -> bool:
+        """True if a box was ticked."""
+        return bool(self._fields.get(name))
+
+    def number(self, name: str, least: int, most: int) -> int:
+        """A whole number; Refusal if it is none or beyond its bounds."""
+        value = self.text(name, 20)
+        if not value.isascii() or not value.isdigit() or not least <= int(value) <= most:
+            raise Refusal(f"{name} must be a whole number from {least} to {most}.")
+        return int(value)
+
+    def names(self) -> list[str]:
+        """The names of the fields that came."""
+        return list(self._fields)

@@ -1,0 +1,105 @@
+"""Server-sent events (HTML Living Standard, 9.2): the changing part of a page, kept up to date.
+
+An event without a name is the whole part anew, sent when it has changed. ``alive`` says every two
+seconds that readings succeed, with the time of the last: a page that hears none is out of date.
+A comment every 15 s keeps proxies from ending a quiet stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+
+from aiohttp import web
+
+from warouter.console.feed import News
+from warouter.console.page import Refusal
+
+ALIVE_SECONDS = 2.0
+HEARTBEAT_SECONDS = 15.0
+SESSION_SECONDS = 5.0  # how long a stream may outlive the session that opened it
+MOST, MOST_A_SESSION = 100, 20
+HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",  # a proxy shall pass each event on at once
+}
+
+
+class Streams:
+    """The open streams, counted: so many in all, and of one session."""
+
+    def __init__(self) -> None:
+        self._open: Counter[bytes] = Counter()
+
+    def __len__(self) -> int:
+        return self._open.total()
+
+    @contextmanager
+    def counted(self, session: bytes) -> Iterator[None]:
+        """Counts one more; Refusal (429) if there are too many."""
+        if len(self) >= MOST:
+            raise Refusal(f"{MOST} pages are being kept up to date: close some of them.", 429)
+        if self._open[session] >= MOST_A_SESSION:
+            raise Refusal(f"You have {MOST_A_SESSION} pages open: close some of them.", 429)
+        self._open[session] += 1
+        try:
+            yield
+        finally:
+            self._open[session] -= 1
+            if not self._open[session]:
+                del self._open[session]
+
+
+async def send(
+    request: web.Request,
+    news: AsyncIterator[News],
+    lives: Callable[[], Awaitable[bool]],
+) -> web.StreamResponse:
+    """Send news until the browser leaves, or ``lives`` says that the session has ended."""
+    response = web.StreamResponse(headers=HEADERS)
+    await response.prepare(request)
+    loop = asyncio.get_running_loop()
+    sent, spoken, asked = "", float("-inf"), loop.time()
+    pending: asyncio.Future[News] | None = None
+    with suppress(ConnectionError):
+        try:
+            while True:
+                pending = pending or asyncio.ensure_future(anext(news))
+                await asyncio.wait({pending}, timeout=HEARTBEAT_SECONDS)
+                now = loop.time()
+                if now - asked >= SESSION_SECONDS:
+                    asked = now
+                    if not await lives():
+                        break
+                if not pending.done():
+                    await response.write(b": still here\n\n")
+                    continue
+                text = pending.result().text
+                pending = None
+                said = b""
+                if text != sent:
+                    said, sent = event(text), text
+                if now - spoken >= ALIVE_SECONDS:
+                    said, spoken = said + event(_time(), "alive"), now
+                if said:
+                    await response.write(said)
+        finally:
+            if pending is not None:
+                pending.cancel()
+                await asyncio.wait({pending})
+    return response
+
+
+def event(text: str, name: str = "") -> bytes:
+    """One event; a text of several lines is several lines of data."""
+    head = f"event: {name}\n" if name else ""
+    lines = "\n".join(f"data: {line}" for line in text.splitlines())
+    return f"{head}{lines}\n\n".encode()
+
+
+def _time() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,151 @@
+"""The console: its pages over HTTP, a pool of two connections, and nothing that others wait for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import ssl
+import time
+from uuid import uuid4
+
+from aiohttp import web
+
+from warouter.config import Settings
+from warouter.console import guard
+from warouter.console.api import Api
+from warouter.console.app import Console
+from warouter.console.context import Context
+from warouter.console.latest import Latest
+from warouter.console.session import Cookies
+from warouter.errors import CommandError
+from warouter.net.answering import answering
+from warouter.net.health import Health
+from warouter.net.sockets import not_taken
+from warouter.node.runtime import Identity, cancel, check_database, run_until, signs_of_life
+from warouter.store.account.accounts import Accounts
+from warouter.store.account.sessions import Sessions
+from warouter.store.audit import Audit
+from warouter.store.database import create_pool
+from warouter.systemd import Notifier
+from warouter.tls.server import ServerTls, follow
+
+log = logging.getLogger(__name__)
+
+ROLE = "console"
+POOL = 2
+# Not "wa:...": those sessions are taken for a node's.
+APPLICATION = "warouter console"
+LOOK_SECONDS = 5.0  # between two questions whether the database answers
+CLOSE_SECONDS = 1.0  # for requests under way, and for a database that does not answer
+_LISTENS = ("WAROUTER_CONSOLE_LISTEN", "WAROUTER_CONSOLE_LISTEN")
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """The listening socket; CommandError if the address cannot be taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind(("127.0.0.1" if host == "localhost" else host, port))
+    except OSError as error:
+        sock.close()
+        raise CommandError(not_taken(error, port, host, _LISTENS)) from error
+    return sock
+
+
+class Heard:
+    """When the database answered last, for `warouter healthcheck`."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._last: float | None = None
+
+    @property
+    def age(self) -> float | None:
+        return None if self._last is None else time.monotonic() - self._last
+
+    async def run(self) -> None:
+        """Ask every few seconds, until cancelled."""
+        while True:
+            try:
+                async with self._context.reading() as connection:
+                    await connection.fetchval("select 1")
+                self._last = time.monotonic()
+            except Exception as error:
+                log.debug("database unavailable", extra={"error": repr(error)})
+            await asyncio.sleep(LOOK_SECONDS)
+
+
+async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> None:
+    """Run a console until ``stop``."""
+    identity = Identity(settings, ROLE)
+    host, port = settings.console_host_port
+    tls = None if settings.no_tls else ServerTls(settings.tls_cert, settings.tls_key)
+    if tls is not None:
+        tls.adopt({})
+    await check_database(settings, identity)
+    sock = listen(host, port)
+    context = await _context(settings)
+    console = Console(
+        context,
+        Cookies(tls=tls is not None),
+        hosts=guard.hosts_of(host, settings.console_hosts),
+    )
+    runner = web.AppRunner(console.application(), access_log=None, shutdown_timeout=CLOSE_SECONDS)
+    await runner.setup()
+    await web.SockSite(runner, sock, ssl_context=_served(tls)).start()
+    heard = Heard(context)
+    tasks = [
+        asyncio.create_task(heard.run(), name="database"),
+        asyncio.create_task(signs_of_life(notifier), name="signs of life"),
+    ]
+    if tls is not None:
+        tasks.append(asyncio.create_task(follow(tls), name="certificate"))
+    notifier.ready(f"serving on port {sock.getsockname()[1]}")
+
+    def say() -> Health:
+        return Health(
+            role=ROLE,
+            name=identity.name,
+            pid=os.getpid(),
+            status=notifier.said,
+            beat_s=heard.age,
+            stopping=notifier.stops,
+        )
+
+    with answering(ROLE, uuid4().hex, say):
+        try:
+            await run_until(stop, tasks)
+        finally:
+            notifier.stopping()
+            await cancel(tasks)
+            await runner.cleanup()
+            await _close(context)
+
+
+async def _context(settings: Settings) -> Context:
+    pool = await create_pool(settings, APPLICATION, POOL)
+    sessions = Sessions(pool)
+    return Context(
+        settings=settings,
+        pool=pool,
+        accounts=Accounts(pool),
+        sessions=sessions,
+        audit=Audit(pool, settings.audit_days),
+        api=Api(settings.console_api, settings.console_api_ca, sessions),
+        latest=Latest(pool),
+    )
+
+
+async def _close(context: Context) -> None:
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await context.pool.close()
+    except TimeoutError:
+        context.pool.terminate()
+
+
+def _served(tls: ServerTls | None) -> ssl.SSLContext | None:
+    return None if tls is None else tls.context
