@@ -46,3 +46,10 @@ async def hurt() -> AsyncIterator[Site]:
     """That of the tests whose coreapps and database go away."""
     async with site(coreapps=6) as found:
         yield found
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def busy(shared: Site) -> Site:
+    """The same, once it has something of everything to show."""
+    await shared.fill()
+    return shared

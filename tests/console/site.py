@@ -15,7 +15,6 @@ from warouter.local.cluster import Cluster
 READER = "reader"
 HOSTILE = "<img src=x onerror=alert(1)>\N{RIGHT-TO-LEFT OVERRIDE}'\"&{{7*7}}"
 BAD, GOOD = "491511234567", "491517654321"  # the webhook takes nothing of BAD while it refuses
-NOWHERE = "491519999999"
 _PARKED = "select count(*) from parked_event"
 _LETTERS = "select count(*) from dead_letter"
 _SEVEN_DAYS = "update parked_event set first_at = first_at - interval '7 days'"
@@ -57,6 +56,19 @@ class Site:
             "select * from audit where action = $1 order by id", action
         )
         return [dict(row) for row in rows]
+
+    async def fill(self) -> None:
+        """Something of everything: messages of each kind, failed ones, refused callbacks, dead
+        letters, and answers that would harm a page which believed them.
+        """
+        business = self.business
+        ids = [await business.message(f"4915120{n:06d}") for n in range(12)]
+        await business.faults(failed=1.0)
+        await business.called_back("failed", await business.message(GOOD))
+        await business.faults(failed=0.0)
+        await business.called_back("read", *ids)
+        # As long as the webhook refuses, these stay where they are.
+        await self.dead(3, f"<b>no</b> {HOSTILE}".encode() + b"x" * 10_000)
 
     # a webhook that refuses
 

@@ -243,7 +243,7 @@ async def test_nobody_else_is_shown_anything(shared: Site, plain: Plain) -> None
             fields = {**shared.people["admin"]._asdict(), name: where}
             got = await plain.post(LOGIN, "", fields)
             assert got.status == 303
-            assert got.location == "/console/", (name, where, got.location)
+            assert re.match(r"/console/(?!/)", got.location), (name, where, got.location)
 
 
 @pytest.mark.parametrize("path", GETS)
@@ -286,7 +286,7 @@ async def test_an_act_without_its_fields_is_refused_with_a_sentence(
 
 async def test_a_form_has_a_bound(shared: Site, plain: Plain) -> None:
     session = await plain.session_of("admin")
-    for path in POSTS:
+    for path in (LOGIN, *(act.path for act in ACTS)):
         got = await plain.post(filled(path, shared), session, {"id": "x" * 70_000})
         assert got.status == 413, path
 
