@@ -88,7 +88,8 @@ class Visit:
         assert answer.status < 500, (path, answer.status, await answer.text())
 
     async def live(self, page: Page) -> None:
-        """Until the stream of the page has said something."""
+        """Until the page's script runs, and its stream has begun."""
+        await expect(page.locator("html.script")).to_be_attached()
         await expect(page.locator("#stream")).to_have_attribute("data-stream", "live")
         await self.watch.until(lambda: any(one.frame.page is page for one in self.streams))
 
