@@ -23,8 +23,8 @@ from tests.harness.offers import Number, owned
 from tests.harness.postgres import clone
 from tests.harness.twice import Both, Make, Side
 from tests.harness.wait import PATIENCE
+from warouter.access.login import seed_administrator
 from warouter.api import sealed
-from warouter.api.access.auth import seed_administrator
 from warouter.api.app import build_app
 from warouter.api.messages.fastpath import FastPath
 from warouter.config import Settings

@@ -12,7 +12,7 @@ import pytest
 
 from tests.harness.api import ADMIN_PASSWORD, USER_PASSWORD, Api, basic
 from tests.harness.wait import soon
-from warouter.api.access.auth import seed_administrator
+from warouter.access.login import seed_administrator
 from warouter.api.access.tokens import TokenCache, hash_of, new_token
 from warouter.store.account.accounts import Accounts, Holder
 

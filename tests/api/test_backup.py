@@ -28,9 +28,9 @@ from tests.harness.api import (
 )
 from tests.harness.postgres import clone
 from tests.harness.wait import soon
+from warouter.access.login import seed_administrator
+from warouter.access.passwords import WAITING
 from warouter.api import sealed
-from warouter.api.access.auth import seed_administrator
-from warouter.api.access.passwords import WAITING
 from warouter.api.access.tokens import hash_of, new_token
 from warouter.api.backup import RESTORE_LIMIT
 from warouter.api.sealed import FORM, check_form, seal, unseal

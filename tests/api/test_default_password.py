@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from tests.harness.address import own_address
 from tests.harness.answer import Answer
 from tests.harness.api import BEHIND_PROXY, Api, basic, serve
-from warouter.api.access.auth import DEFAULT_PASSWORD, seed_administrator
+from warouter.access.login import DEFAULT_PASSWORD, seed_administrator
 from warouter.api.app import build_app
 from warouter.cloud_settings import is_loopback
 from warouter.store.account.logins import Limits

@@ -14,7 +14,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from tests.harness.api import ADMIN_PASSWORD, USER_PASSWORD, Api, Webapp, basic
-from warouter.api.access.passwords import WAITING, WORKERS, check_new_password
+from warouter.access.passwords import WAITING, WORKERS, check_new_password
 from warouter.api.access.tokens import TokenCache, hash_of, new_token
 from warouter.api.app import ROUTES
 from warouter.api.route import Access

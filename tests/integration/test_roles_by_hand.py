@@ -117,6 +117,27 @@ async def test_roles_that_the_server_lacks_are_made_again(
         await pool.execute(f"drop owned by {lost}; drop role {lost}")
 
 
+async def test_a_kind_that_came_later_gets_its_login_with_the_next_roles(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """Logins that an older build made go on meanwhile, and get their rights to what is new."""
+    await printed(settings, "migrate", "--roles", "--role-prefix", "own")
+    await pool.execute("drop owned by own_web_console; drop role own_web_console")
+    await pool.execute("delete from database_role where kind = 'web_console'")
+    await pool.execute("revoke select on owner_log from own_reader")
+    assert await printed(settings, "migrate") == "up to date\n"
+    check = ("migrate", "--check-roles")
+    found = await command(settings, *check)
+    assert found.exit_code == 1
+    assert found.stdout == (
+        "There is no login for the kind web_console yet: `warouter migrate --roles` makes it.\n"
+    )
+    said = await printed(settings, "migrate", "--roles", "--role-prefix", "own")
+    assert "Role own_web_console was made." in said
+    assert await printed(settings, *check) == "The roles are as they should be.\n"
+    await refused(settings, "migrate", "--roles", "--role-prefix", "others")
+
+
 async def test_roles_are_recorded_all_or_none(settings: Settings, pool: asyncpg.Pool) -> None:
     """Half of them would be taken for all by whoever runs it again."""
     await pool.execute(
@@ -130,7 +151,7 @@ async def test_roles_are_recorded_all_or_none(settings: Settings, pool: asyncpg.
     assert await pool.fetchval("select count(*) from database_role") == 0
     await pool.execute("drop function full_up cascade")
     await printed(settings, "migrate", "--roles", "--role-prefix", "own")
-    assert await pool.fetchval("select count(*) from database_role") == 6
+    assert await pool.fetchval("select count(*) from database_role") == 7
 
 
 async def test_functions_change_their_owner_all_or_none(

@@ -20,8 +20,8 @@ from tests.harness import prepared
 from tests.harness.api import USER_HASH, USER_PASSWORD, basic, user_of
 from tests.harness.shell import command, printed, refused
 from tests.harness.wait import PATIENCE
-from warouter.api.access.auth import DEFAULT_PASSWORD, seed_administrator
-from warouter.api.access.passwords import Passwords
+from warouter.access.login import DEFAULT_PASSWORD, seed_administrator
+from warouter.access.passwords import Passwords
 from warouter.config import Settings
 from warouter.local.ports import free_port
 from warouter.local.process import Process

@@ -7,7 +7,7 @@ import logging
 import msgspec
 from aiohttp import web
 
-from warouter.api.access.passwords import check_new_password
+from warouter.access.passwords import check_new_password
 from warouter.api.access.tokens import Caller
 from warouter.api.context import Context
 from warouter.api.messages.rules import filled

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
-from warouter.api.access.passwords import Passwords
+from warouter.access.passwords import Passwords
 from warouter.api.access.tokens import TokenCache
 from warouter.api.access.waits import Waits
 from warouter.api.contacts.book import ContactBook

@@ -11,9 +11,8 @@ from typing import Any
 
 import msgspec
 
-from warouter.api.access.auth import DEFAULT_USERNAME
-from warouter.api.access.passwords import hash_problem
-from warouter.api.access.users import check_username
+from warouter.access.names import DEFAULT_USERNAME, check_username
+from warouter.access.passwords import hash_problem
 from warouter.api.account.registration import CERT_CHARS, checked_number
 from warouter.api.certificates import BUNDLE_BYTES, PAIR_BYTES, StoredBundle, StoredPair
 from warouter.api.context import ApiConfig

@@ -14,9 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from warouter import secret
-from warouter.api.access.auth import DEFAULT_USERNAME
-from warouter.api.access.passwords import check_new_password, draw_password, hash_once
-from warouter.api.access.users import check_username
+from warouter.access.names import DEFAULT_USERNAME, check_username
+from warouter.access.passwords import check_new_password, draw_password, hash_once
 from warouter.cli.database import audited, connected, console, settings_of
 from warouter.cli.nodes import data_dir_option
 from warouter.config import Settings

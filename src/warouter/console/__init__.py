@@ -12,6 +12,7 @@ and after, and answered by a redirect to the page that says how it ended.
 
     app       routes, sessions, errors
     page      what a page and an act are
+    visit     what comes with a request, and what goes back
     form      the fields of a form
     context   what they need from their process
     guard     hosts, origins and header fields

@@ -12,8 +12,8 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from warouter.console.page import Refusal, Visitor
 from warouter.console.token import new_token
+from warouter.console.visit import Refusal, Visitor
 from warouter.errors import ConfigError
 from warouter.store.account.sessions import Sessions
 
@@ -61,7 +61,7 @@ class Api:
         try:
             return await self._send(token.text, method, path, body)
         finally:
-            await self._sessions.forget_token(visitor.session, token.hash)
+            await self._sessions.forget_token(token.hash)
 
     async def close(self) -> None:
         if self._client is not None:

@@ -14,12 +14,13 @@ from warouter.console import guard, login, stream
 from warouter.console.context import Context
 from warouter.console.feed import Feeds
 from warouter.console.form import Form
-from warouter.console.page import Act, Asked, Done, Export, Page, Refusal, Visitor
+from warouter.console.page import Act, Export, Page
 from warouter.console.pages import ACTS, EXPORTS, PAGES
 from warouter.console.render import Renderer
 from warouter.console.session import Cookies
 from warouter.console.static import PATH as STATIC
 from warouter.console.static import Files
+from warouter.console.visit import Asked, Done, Refusal, Visitor
 from warouter.store.account.accounts import is_unavailable
 from warouter.store.audit import DONE
 from warouter.store.views.audit import read_entry
@@ -303,7 +304,9 @@ def _filled(path: str, values: Mapping[str, str]) -> str:
 
 
 def _html(text: str) -> web.Response:
-    return web.Response(text=text, content_type="text/html")
+    response = web.Response(text=text, content_type="text/html")
+    response.enable_compression()  # no secret stands beside what a visitor may have chosen
+    return response
 
 
 def _attachment(file: Any) -> web.Response:

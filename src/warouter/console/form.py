@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from warouter.console.page import Refusal
+from warouter.console.visit import Refusal
 
 MOST_CHARS = 1_000
 MOST_CHOSEN = 1_000  # of one field

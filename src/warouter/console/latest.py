@@ -41,6 +41,7 @@ class Kept(Generic[T]):
         if reading is None or (reading.done() and self._is_over(reading)):
             self._began = self._clock()
             reading = self._reading = asyncio.ensure_future(self._run())
+            reading.add_done_callback(_look_at)  # should everybody have gone
         return await asyncio.shield(reading)
 
     def forget(self) -> None:
@@ -53,6 +54,11 @@ class Kept(Generic[T]):
     def _is_over(self, reading: asyncio.Task[T]) -> bool:
         failed = reading.cancelled() or reading.exception() is not None
         return failed or self._clock() - self._began >= self._seconds
+
+
+def _look_at(reading: asyncio.Task[T]) -> None:
+    if not reading.cancelled():
+        reading.exception()
 
 
 class Latest:

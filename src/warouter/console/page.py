@@ -2,81 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
 
-from warouter.errors import WarouterError
-
-if TYPE_CHECKING:
-    from warouter.console.context import Context
-    from warouter.console.form import Form
-
-
-class Visitor(NamedTuple):
-    """Who is logged in. ``session`` is the SHA-256 of the session's id, ``source`` the address that
-    this request came from.
-    """
-
-    username: str
-    admin: bool
-    session: bytes
-    source: str
-
-
-class Asked(NamedTuple):
-    """All that a reading may depend on: who asks for the same is shown the same reading.
-
-    ``path`` has the placeholders of the path, ``query`` the last value of each name.
-    """
-
-    path: Mapping[str, str]
-    query: Mapping[str, str]
-    admin: bool
-
-
-class Refusal(WarouterError):
-    """Ends a reading or an act with a sentence for people; ``status`` is the HTTP status.
-
-    ``code`` is the application's error code where the v1 API has refused.
-    """
-
-    def __init__(self, sentence: str, status: int = 400, code: int = 0) -> None:
-        super().__init__(sentence)
-        self.sentence = sentence
-        self.status = status
-        self.code = code
-
-    @property
-    def outcome(self) -> str:
-        """How the audit log and the page name it."""
-        return f"{self.status}/{self.code} {self.sentence}" if self.code else self.sentence
-
-
-class Download(NamedTuple):
-    """A file that a browser saves."""
-
-    body: bytes
-    name: str
-    content_type: str = "application/json"
-
-
-class Done(NamedTuple):
-    """What an act did. ``subject`` stands in the audit log and on the page, and so holds no secret.
-
-    ``query`` and ``back`` choose the page that is shown next; without ``back`` that of the act.
-    With ``file`` the answer is that file, and no page.
-    """
-
-    subject: str
-    query: Mapping[str, str] = {}
-    back: str = ""
-    file: Download | None = None
-
+from warouter.console.context import Context
+from warouter.console.form import Form
+from warouter.console.visit import Asked, Done, Download, Visitor
 
 # The values of the page's template. Raises Refusal, and what the store raises.
-Read = Callable[["Context", Asked], Awaitable[dict[str, Any]]]
-Fetch = Callable[["Context", Asked], Awaitable[Download]]
-Do = Callable[["Context", Visitor, "Form"], Awaitable[Done]]
+Read = Callable[[Context, Asked], Awaitable[dict[str, Any]]]
+Fetch = Callable[[Context, Asked], Awaitable[Download]]
+Do = Callable[[Context, Visitor, Form], Awaitable[Done]]
 
 
 def always(_context: Context) -> bool:

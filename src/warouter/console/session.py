@@ -6,8 +6,8 @@ from aiohttp import web
 
 from warouter.config import networks
 from warouter.console.context import Context
-from warouter.console.page import Visitor
 from warouter.console.token import CHARS, Token, hash_of
+from warouter.console.visit import Visitor
 from warouter.http.source import source_of
 from warouter.store.account.accounts import ADMIN
 

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from aiohttp import web
 
 from warouter.console.feed import News
-from warouter.console.page import Refusal
+from warouter.console.visit import Refusal
 
 ALIVE_SECONDS = 2.0
 HEARTBEAT_SECONDS = 15.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from base64 import b64decode
 
-from warouter.api.access.auth import DEFAULT_USERNAME
-from warouter.api.access.passwords import draw_password, hash_once
+from warouter.access.names import DEFAULT_USERNAME
+from warouter.access.passwords import draw_password, hash_once
 from warouter.background import wait_for
 from warouter.config import Settings
 from warouter.errors import CommandError

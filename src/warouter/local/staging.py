@@ -45,7 +45,7 @@ def draw(folder: Path) -> None:
     admin = folder / "admin"
     try:
         _once(admin / "postgres.password", secrets.token_urlsafe(32))
-        for kind in (*LOGINS, "console", "reader"):
+        for kind in (*LOGINS, "console", "reader", "web_console"):
             _once(admin / f"{kind}.password", secrets.token_urlsafe(32))
         for kind in LOGINS:
             _copy(admin / f"{kind}.password", folder / kind / "db-password")

@@ -20,6 +20,7 @@ from warouter.console.context import Context
 from warouter.console.latest import Latest
 from warouter.console.session import Cookies
 from warouter.errors import CommandError
+from warouter.log import Outage
 from warouter.net.answering import answering
 from warouter.net.health import Health
 from warouter.net.sockets import not_taken
@@ -61,6 +62,7 @@ class Heard:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._last: float | None = None
+        self._outage = Outage()
 
     @property
     def age(self) -> float | None:
@@ -73,8 +75,10 @@ class Heard:
                 async with self._context.reading() as connection:
                     await connection.fetchval("select 1")
                 self._last = time.monotonic()
+                self._outage.ends()
             except Exception as error:
-                log.debug("database unavailable", extra={"error": repr(error)})
+                if self._outage.begins():
+                    log.warning("database unavailable", extra={"error": repr(error)})
             await asyncio.sleep(LOOK_SECONDS)
 
 

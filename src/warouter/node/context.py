@@ -11,7 +11,7 @@ from typing import Protocol
 
 import asyncpg
 
-from warouter.api.access.passwords import Passwords
+from warouter.access.passwords import Passwords
 from warouter.api.access.tokens import TokenCache
 from warouter.api.contacts.book import ContactBook
 from warouter.api.contacts.cloud import IdentityCheck

@@ -148,10 +148,12 @@ async def _check_login(connection: database.Connection, role: str) -> None:
     kind = next((kind for kind, name in names.items() if name == login), "")
     wanted = _LOGINS.get(role, role)
     if kind and kind != wanted:
-        raise CommandError(
-            f"Login {login} is that of kind {kind}, and this is a {role}: set WA_DB_USERNAME to"
-            f" {names.get(wanted, wanted)}, with its password."
+        how = (
+            f"set WA_DB_USERNAME to {names[wanted]}, with its password."
+            if wanted in names
+            else f"`warouter migrate --roles` makes the login of kind {wanted}."
         )
+        raise CommandError(f"Login {login} is that of kind {kind}, and this is a {role}: {how}")
 
 
 def _check_upstream(mine: str, stored: str) -> None:

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 import asyncpg
 from aiohttp import web
 
-from warouter.api.access.auth import seed_administrator
+from warouter.access.login import seed_administrator
 from warouter.api.access.tokens import TokenCache
 from warouter.api.account.cloud import CloudRegistrar
 from warouter.api.account.registration import OnceRegistered

@@ -62,4 +62,5 @@ def test_the_sbom_names_what_the_lock_has_and_the_package() -> None:
         for name, version, marker in re.findall(r"(?m)^([a-z0-9-]+)==(\S+)(.*)\\$", lock)
         if "python_full_version <" not in marker
     }
-    assert named == {*locked, ("warouter", __version__)}
+    vendored = {("htmx.org", "4.0.1"), ("uplot", "1.6.32")}
+    assert named == {*locked, *vendored, ("warouter", __version__)}

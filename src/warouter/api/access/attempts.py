@@ -1,41 +1,26 @@
-"""Checks of passwords, pins and the API key, under the limits on failed attempts.
-
-Who must wait is refused at once, before anybody waits for a turn to have something hashed. All of a
-check, the limits once more among it, is then done in one turn, so that no more attempts are ever
-checked and not yet counted than there are turns.
-"""
+"""Checks of pins and the API key, under the limits on failed attempts; see ``access.guard``."""
 
 from __future__ import annotations
 
 import logging
-import math
 import time
 from hashlib import sha256
 from hmac import compare_digest
 
 from aiohttp import web
 
-from warouter.api.access.passwords import Standing
+from warouter.access.guard import Guard, refuse
 from warouter.api.access.tokens import Caller
 from warouter.api.context import Context
-from warouter.errors import TooManyRequests
-from warouter.http.source import limited_address, prefix_of, source_of
-from warouter.store.account.logins import KEY, PIN, USER, Attempt
+from warouter.http.source import prefix_of, source_of
+from warouter.store.account.logins import KEY
 
 log = logging.getLogger(__name__)
 
 
-async def check_password(
-    context: Context, request: web.Request, username: str, password_hash: str | None, password: str
-) -> bool:
-    """True if a stranger's password is right; ``password_hash`` is None if there is no such user.
-
-    TooManyRequests (429 with Retry-After) when the name must wait at that address, or the address.
-    """
-    attempt = await admitted(context, request, USER, username)
-    standing = Standing.KNOWN if attempt.known else Standing(1 + attempt.failed)
-    async with context.passwords.strangers_turn(attempt.prefix, username, standing):
-        return await _checked(context, attempt, password_hash, password)
+def guard_of(context: Context) -> Guard:
+    """The guard of passwords and pins."""
+    return Guard(context.logins, context.passwords, context.config.trusted_proxies)
 
 
 async def check_pin(
@@ -51,9 +36,8 @@ async def check_pin(
 
     TooManyRequests as for a password.
     """
-    attempt = await admitted(context, request, PIN, number)
-    async with context.passwords.callers_turn(caller.session):
-        return await _checked(context, attempt, pin_hash, pin)
+    source = source_of(request, context.config.trusted_proxies)
+    return await guard_of(context).pin(source, caller.session, number, pin_hash, pin)
 
 
 async def check_key(context: Context, request: web.Request, key: str) -> bool:
@@ -64,7 +48,7 @@ async def check_key(context: Context, request: web.Request, key: str) -> bool:
     """
     trusted = context.config.trusted_proxies
     prefix, now = prefix_of(source_of(request, trusted)), time.monotonic()
-    _refuse(context.waits.left(prefix, now))
+    refuse(context.waits.left(prefix, now))
     keys = context.config.api_keys()
     if not keys:
         return False
@@ -73,54 +57,20 @@ async def check_key(context: Context, request: web.Request, key: str) -> bool:
     if any([compare_digest(given, sha256(k.encode()).digest()) for k in keys]):
         return True
     async with context.waits.judging:  # so that no more are judged at once than there are webapps
-        _refuse(context.waits.left(prefix, time.monotonic()))
+        refuse(context.waits.left(prefix, time.monotonic()))
         await _wrong_key(context, request)
     return False
 
 
 async def _wrong_key(context: Context, request: web.Request) -> None:
-    logins = context.logins
-    attempt = await look(context, request, KEY, "")
+    logins, guard = context.logins, guard_of(context)
+    source = source_of(request, context.config.trusted_proxies)
+    attempt = await guard.look(source, KEY, "")
     wait = attempt.wait or await logins.begin(attempt)
     if not wait:
         await logins.failed(attempt)
         log.warning("API key refused", extra={"source": attempt.prefix})
-    left = wait or (await look(context, request, KEY, "")).wait
+    left = wait or (await guard.look(source, KEY, "")).wait
     if left > 0:
         context.waits.set(attempt.prefix, left, time.monotonic())
-    _refuse(wait)
-
-
-async def admitted(context: Context, request: web.Request, what: str, name: str) -> Attempt:
-    """A new attempt of this request, ready to be checked;
-    raises TooManyRequests if it must wait.
-    """
-    attempt = await look(context, request, what, name)
-    _refuse(attempt.wait)
-    return attempt
-
-
-async def look(context: Context, request: web.Request, what: str, name: str) -> Attempt:
-    """The attempt of this request with the failures that count for it."""
-    trusted = context.config.trusted_proxies
-    source = source_of(request, trusted)
-    address = limited_address(source, trusted)
-    return await context.logins.look(what, name, prefix_of(source), address)
-
-
-async def _checked(
-    context: Context, attempt: Attempt, password_hash: str | None, password: str
-) -> bool:
-    _refuse(await context.logins.begin(attempt))
-    right = await context.passwords.verify_now(password_hash, password)
-    if right:
-        await context.logins.succeeded(attempt)
-    else:
-        await context.logins.failed(attempt)
-    return right
-
-
-def _refuse(wait: float) -> None:
-    if wait > 0:
-        seconds = math.ceil(wait)
-        raise TooManyRequests(f"too many failed attempts, wait {seconds} s", retry_after=seconds)
+    refuse(wait)

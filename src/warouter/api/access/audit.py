@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 from aiohttp import web
 
+from warouter.access import record
 from warouter.api.access.tokens import Caller
 from warouter.api.context import Context
 from warouter.api.route import Handler
 from warouter.errors import ApiError
 from warouter.http.source import prefix_of, source_of
-from warouter.store.audit import DONE
-from warouter.store.refusals import Note
-
-log = logging.getLogger(__name__)
 
 _SUBJECT = web.RequestKey("audit_subject", str)
-_OUTCOME_CHARS = 300
 
 
 def audited(action: str, handler: Handler) -> Handler:
@@ -58,16 +53,11 @@ async def recorded(
     Without the row nothing is done: while the database is away, this raises what the store raises.
     """
     source = source_of(request, context.config.trusted_proxies)
-    number = await context.audit.begin(actor, action, source)
-    outcome = "failed"
-    try:
-        yield
-        outcome = DONE
-    except ApiError as error:
-        outcome = f"{error.status}/{error.code} {error.details}"
-        raise
-    finally:
-        await _end(context, number, request.get(_SUBJECT, ""), outcome)
+    async with record.recorded(context.audit, actor, action, source) as under_way:
+        try:
+            yield
+        finally:
+            under_way.subject = request.get(_SUBJECT, "")
 
 
 def note_refusal(
@@ -77,22 +67,3 @@ def note_refusal(
     source = prefix_of(source_of(request, context.config.trusted_proxies))
     outcome = f"{error.status}/{error.code} {error.title}"
     context.audit.refusals.note(actor, action, source, outcome)
-
-
-async def note_done(context: Context, request: web.Request, actor: str, action: str) -> None:
-    """Record an action that clients perform often: equal ones are summed, and written at once."""
-    source = source_of(request, context.config.trusted_proxies)
-    await context.audit.add({Note(actor, action, source, DONE): 1})
-
-
-async def _end(context: Context, number: int, about: str, outcome: str) -> None:
-    """Add the outcome to a row. The client's answer does not depend on its success."""
-    try:
-        await context.audit.end(number, _storable(about), _storable(outcome))
-    except Exception as error:
-        log.warning("audit row update failed", extra={"row": number, "error": repr(error)})
-
-
-def _storable(text: str) -> str:
-    """The text without the characters that PostgreSQL refuses; it may quote the client."""
-    return text[:_OUTCOME_CHARS].encode(errors="replace").decode().replace("\0", "")

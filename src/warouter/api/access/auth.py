@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import base64
-import logging
-import shlex
 
 import msgspec
 from aiohttp import web
 
-from warouter.api.access.attempts import check_key, check_password
-from warouter.api.access.audit import note_done, note_refusal, recorded, subject
-from warouter.api.access.passwords import Passwords, check_new_password
+from warouter.access.login import LOG_OUT, Given, LogIns
+from warouter.access.names import can_be_looked_for
+from warouter.api.access.attempts import check_key, guard_of
+from warouter.api.access.audit import note_refusal
 from warouter.api.access.tokens import Caller, hash_of, new_token
 from warouter.api.context import Context
 from warouter.api.description.replies import TokenAnswer
@@ -29,15 +28,8 @@ from warouter.http.decode import decode
 from warouter.http.envelope import success
 from warouter.http.request import read_body
 from warouter.http.source import is_from_this_host, source_of
-from warouter.store.account.accounts import ADMIN, Accounts, User
+from warouter.store.account.accounts import ADMIN
 
-log = logging.getLogger(__name__)
-
-DEFAULT_USERNAME = "admin"
-DEFAULT_PASSWORD = "secret"
-SET_PASSWORD = "warouter user set-password"
-LOG_IN = "log in"
-NAME_LEAST, NAME_MOST = 4, 32
 _NOBODY = Caller("", "")
 _MONITOR = Caller("", "ROLE_MONITOR")
 
@@ -74,16 +66,17 @@ async def login(context: Context, request: web.Request, _caller: Caller) -> web.
     """
     body = await read_body(request, context.config.json_limit)
     wish = Login() if body.strip() in _NOTHING else decode(body, _LOGIN)
-    username = ""
+    log_ins, trusted = _log_ins(context), context.config.trusted_proxies
+    username, source = "", source_of(request, trusted)
     try:
         username, password = _basic(request)
-        user = await _who(context, request, username, password)
-        token, expires = await _let_in(context, request, user, password, wish)
+        here = is_from_this_host(request, trusted)
+        given = Given(username, password, wish.new_password, source, here)
+        token, expires = await _let_in(context, log_ins, given)
     except ApiError as error:
-        if error.status < 500:
-            note_refusal(context, request, username, LOG_IN, error)
+        log_ins.refused(username, source, error)
         raise
-    await note_done(context, request, username, LOG_IN)
+    await log_ins.done(username, source)
     return success({"users": [{"token": token, "expires_after": expires}]})
 
 
@@ -91,61 +84,14 @@ async def logout(context: Context, request: web.Request, caller: Caller) -> web.
     """End the token that was sent, and no other."""
     await context.accounts.remove_token(caller.token_hash)
     context.tokens.forget(caller.token_hash)
-    await note_done(context, request, caller.username, "log out")
+    source = source_of(request, context.config.trusted_proxies)
+    await _log_ins(context).done(caller.username, source, LOG_OUT)
     return success({})
 
 
-async def seed_administrator(
-    accounts: Accounts, passwords: Passwords, password: str | None = None
-) -> bool:
-    """Create the account `admin` unless it exists; True if it was created.
-
-    Without ``password`` it is the product's default one, good for nothing but setting another.
-    """
-    present = await accounts.user(DEFAULT_USERNAME)
-    if password is None and (present is None or present.must_change):
-        log.warning(
-            "default password found", extra={"change_with": f"{SET_PASSWORD} {DEFAULT_USERNAME}"}
-        )
-    if present is not None:
-        return False
-    password_hash = await passwords.hash(DEFAULT_PASSWORD if password is None else password)
-    return await accounts.create_user(
-        DEFAULT_USERNAME, password_hash, ADMIN, must_change=password is None
-    )
-
-
-async def _who(context: Context, request: web.Request, username: str, password: str) -> User:
-    """The user with this name and password; raises LoginRefused if they are wrong."""
-    trusted = context.config.trusted_proxies
-    user = await context.accounts.user(username)
-    # From afar a default password is as good as none: whatever was given is checked against nobody,
-    # so that right and wrong ones cost the same, count the same and get the same answer.
-    is_far = user is not None and user.must_change and not is_from_this_host(request, trusted)
-    known_hash = None if user is None or is_far else user.password_hash
-    right = await check_password(context, request, username, known_hash, password)
-    if user is None or not right:
-        source = source_of(request, trusted)
-        log.warning("login refused", extra={"username": username, "source": source})
-        raise LoginRefused(_only_from_here(username) if is_far else "Invalid credentials.")
-    return user
-
-
-def _only_from_here(username: str) -> str:
-    return (
-        "the default password is accepted from this host only: an operator sets another one with"
-        f" `{SET_PASSWORD} {shlex.quote(username)}`"
-    )
-
-
-async def _let_in(
-    context: Context, request: web.Request, user: User, password: str, wish: Login
-) -> tuple[str, str]:
+async def _let_in(context: Context, log_ins: LogIns, given: Given) -> tuple[str, str]:
     """(a new token, its end); raises LoginRefused if the password has just been changed."""
-    if wish.new_password and wish.new_password != password:
-        password_hash = await _change_password(context, request, user, wish.new_password)
-    else:
-        password_hash = await _current_hash(context, user, password)
+    user, password_hash = await log_ins.verified(given)
     token = new_token()
     expires = await context.accounts.add_token(user.username, password_hash, hash_of(token))
     if expires is None:  # the password was changed, or the user deleted, since it was checked
@@ -153,28 +99,8 @@ async def _let_in(
     return token, expires
 
 
-async def _change_password(context: Context, request: web.Request, user: User, new: str) -> str:
-    """Change the password and return its hash."""
-    check_new_password(new, "new_password")
-    subject(request, user.username)
-    async with recorded(context, request, user.username, "change password"):
-        changed = await context.passwords.hash(new, user.username)
-        await context.accounts.set_password(user.username, changed)
-        await context.tokens.refresh()
-    return changed
-
-
-async def _current_hash(context: Context, user: User, password: str) -> str:
-    """The hash of the present password, renewed if its parameters are weaker than today's."""
-    if user.must_change:
-        raise PasswordChangeRequired(
-            "the default password must be changed: log in with new_password in the body"
-        )
-    if not context.passwords.is_outdated(user.password_hash):
-        return user.password_hash
-    renewed = await context.passwords.hash(password, user.username)
-    await context.accounts.rehash(user.username, user.password_hash, renewed)
-    return renewed
+def _log_ins(context: Context) -> LogIns:
+    return LogIns(context.accounts, context.audit, guard_of(context), context.tokens.refresh)
 
 
 def _allowed(context: Context, request: web.Request, caller: Caller | None, route: Route) -> Caller:
@@ -211,7 +137,7 @@ def _basic(request: web.Request) -> tuple[str, str]:
     except ValueError:
         raise LoginRefused("Invalid credentials.") from None
     username, colon, password = text.partition(":")
-    if not colon or not username.isprintable() or len(username) > NAME_MOST:
+    if not colon or not can_be_looked_for(username):
         raise LoginRefused("Invalid credentials.")
     return username, password
 

@@ -7,9 +7,9 @@ import logging
 import msgspec
 from aiohttp import web
 
+from warouter.access.names import DEFAULT_USERNAME, check_username
+from warouter.access.passwords import check_new_password
 from warouter.api.access.audit import subject
-from warouter.api.access.auth import DEFAULT_USERNAME, NAME_LEAST, NAME_MOST
-from warouter.api.access.passwords import check_new_password
 from warouter.api.access.tokens import Caller
 from warouter.api.context import Context
 from warouter.api.description.replies import UserAnswer, UserNameAnswer
@@ -93,18 +93,6 @@ def _named(username: str, status: int = 200) -> web.Response:
 
 def _unknown() -> NotFound:
     return NotFound("there is no such user")
-
-
-def check_username(username: str) -> None:
-    """Raises ParameterInvalid unless the text can be a user name."""
-    if not NAME_LEAST <= len(username) <= NAME_MOST:
-        raise ParameterInvalid(f"username must have {NAME_LEAST} to {NAME_MOST} characters")
-    # A colon would end the name in a Basic header, a slash in a path.
-    if not username.isprintable() or username.strip() != username or set(username) & set(":/"):
-        raise ParameterInvalid(
-            "username must not contain control characters, colons or slashes,"
-            " nor start or end with a space"
-        )
 
 
 ROUTES = (

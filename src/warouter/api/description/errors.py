@@ -72,7 +72,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         f"<tr>{''.join(f'<{cell}>{prose(text)}</{cell}>' for text in row)}</tr>"
         for cell, row in lines
     )
-    return f"<table>{made}</table>"
+    return f"<div class=table tabindex=0><table>{made}</table></div>"
 
 
 ROUTES = (

@@ -62,14 +62,15 @@ async def docs(_context: Context, request: web.Request, _caller: Caller) -> web.
 
 def html_page(title: str, parts: Iterable[str]) -> tuple[bytes, dict[str, str]]:
     """A page of these parts of HTML, with its header fields."""
-    style = (files("warouter") / "static" / "docs.css").read_text()
+    # That of the console: one look for all that a browser shows.
+    style = (files("warouter") / "static" / "console" / "console.css").read_text()
     head = [
         "<!doctype html>\n<html lang=en><head><meta charset=utf-8>",
         "<meta name=viewport content='width=device-width, initial-scale=1'>",
         f"<title>{escape(title)}</title>",
-        f"<style>{style}</style></head><body>",
+        f"<style>{style}</style></head><body><main class=docs>",
     ]
-    body = "".join([*head, *parts, "</body></html>\n"]).encode()
+    body = "".join([*head, *parts, "</main></body></html>\n"]).encode()
     digest = b64encode(sha256(style.encode()).digest()).decode()
     # Nothing but this very style may act on the page.
     policy = (

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from warouter.console.context import Context
-from warouter.console.page import Act, Asked, Export, Page
+from warouter.console.page import Act, Export, Page
+from warouter.console.visit import Asked
 
 
 async def read(context: Context, _asked: Asked) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Rows of the business's account, read and written by webapps. Nothing here is fenced.
 
 accounts       users, tokens, settings, the registered number
+sessions       sessions of the console, and tokens that it acts with
 users          users made, changed and removed, in the transaction of who does it
 logins         attempts at passwords, pins and the API key, counted for all webapps together
 registration   a number between its code and its verification

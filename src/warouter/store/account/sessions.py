@@ -1,47 +1,128 @@
-"""Sessions of the console."""
+"""Sessions of the console, and what it may do in the name of who is logged in.
+
+Limits are the database's, and judged by its clock: half an hour unseen, 12 hours in all, 20 a user
+(``console_begin``, ``console_visitor``). A session is known by the SHA-256 of its id and is no
+token: neither is looked for where the other is.
+"""
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
+import asyncpg
+import msgspec
+
+from warouter.message_id import parse
+from warouter.store.account.accounts import ADMIN
 from warouter.store.bounded import Bounded
+
+_BEGIN = "select console_begin($1, $2, $3, $4)"
+_VISITOR = "select username, role from console_visitor($1, $2)"
+_END = "select console_end($1)"
+_END_ALL = "select console_end_all($1)"
+_TOKEN = "select console_token($1, $2)"
+_FORGET = "select console_forget($1)"
+_REVEAL = "select reveal_message($1, $2, $3, $4)"
+_LIST = """
+select username, source,
+       to_char(created_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS"Z"'),
+       to_char(seen_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS"Z"'),
+       to_char(expires_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS"Z"')
+  from console_session where expires_at > now() order by username, created_at"""
 
 
 class Who(NamedTuple):
+    """The user of a session."""
+
     username: str
     role: str
-    must_change: bool
+
+    @property
+    def admin(self) -> bool:
+        return self.role == ADMIN
+
+
+class Open(msgspec.Struct, frozen=True):
+    """A session as an operator sees it; ``source`` logged in, and times are UTC as text."""
+
+    username: str
+    source: str
+    created: str
+    seen: str
+    expires: str
 
 
 class Sessions(Bounded):
-    """Kept in memory for now."""
+    """Sessions by their hashes. Every call is bounded, as in ``Accounts``."""
 
-    _open: ClassVar[dict[bytes, str]] = {}
+    async def begin(
+        self, username: str, password_hash: str, session: bytes, source: str
+    ) -> Who | None:
+        """Begin a session; None if the user is gone, has another password than the one that was
+        checked, or must change it first.
+        """
+        async with self._connection() as connection:
+            if not await connection.fetchval(_BEGIN, username, password_hash, session, source):
+                return None
+            row = await connection.fetchrow(_VISITOR, session, False)
+        return Who(*row) if row else None
 
-    async def begin(self, username: str, _password_hash: str, session: bytes, _source: str) -> bool:
-        self._open[session] = username
-        return True
+    async def visitor(self, session: bytes, *, seen: bool = True) -> Who | None:
+        """The user of a live session; with ``seen`` it goes on, which is written once a minute."""
+        async with self._connection() as connection:
+            row = await connection.fetchrow(_VISITOR, session, seen)
+        return Who(*row) if row else None
 
-    async def visitor(self, session: bytes) -> Who | None:
-        username = self._open.get(session)
-        return None if username is None else Who(username, "ROLE_ADMIN", False)
+    async def end(self, session: bytes) -> str | None:
+        """End a session; returns whose it was, None if it had ended."""
+        async with self._connection() as connection:
+            username: str | None = await connection.fetchval(_END, session)
+        return username
 
-    async def end(self, session: bytes) -> None:
-        self._open.pop(session, None)
+    async def end_all(self, username: str) -> int:
+        """End all sessions of a user; returns how many there were."""
+        async with self._connection() as connection:
+            ended: int = await connection.fetchval(_END_ALL, username)
+        return ended
+
+    async def listed(self) -> list[Open]:
+        """The live sessions, by user and age."""
+        async with self._connection() as connection:
+            return await listed(connection)
 
     async def token(self, session: bytes, token: bytes) -> bool:
-        username = self._open.get(session)
-        if username is None:
-            return False
+        """Make this the hash of a token of the API for the session's user, good for a minute; False
+        if the session has ended.
+        """
         async with self._connection() as connection:
-            await connection.execute(
-                "insert into token (hash, username, expires_at)"
-                " values ($1, $2, now() + interval '60 s')",
-                token,
-                username,
-            )
-        return True
+            made: bool = await connection.fetchval(_TOKEN, session, token)
+        return made
 
-    async def forget_token(self, _session: bytes, token: bytes) -> None:
+    async def forget_token(self, token: bytes) -> None:
+        """Remove a token that ``token`` has made."""
         async with self._connection() as connection:
-            await connection.execute("delete from token where hash = $1", token)
+            await connection.execute(_FORGET, token)
+
+    async def reveal(self, session: bytes, message_id: str, source: str) -> bytes | None:
+        """The body of an outgoing message, or the payload of an inbound one; None if there is none.
+
+        The audit log has a row of it in the same transaction. PermissionError unless the session is
+        that of an administrator, and live.
+        """
+        try:
+            own = parse(message_id)
+        except ValueError:
+            own = None
+        async with self._connection() as connection:
+            try:
+                text: bytes | None = await connection.fetchval(
+                    _REVEAL, session, own, message_id, source
+                )
+            except asyncpg.InsufficientPrivilegeError as error:
+                raise PermissionError(str(error)) from error
+        return text
+
+
+async def listed(connection: Any) -> list[Open]:
+    """The live sessions, by user and age."""
+    return [Open(*row) for row in await connection.fetch(_LIST)]

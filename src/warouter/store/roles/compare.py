@@ -32,9 +32,13 @@ class Difference(NamedTuple):
 def declared(
     names: Mapping[str, str], schema: str, database: str, functions: Sequence[Function]
 ) -> frozenset[Right]:
-    """The rights of ``store.roles.grants``; ``names`` are the logins by kind."""
+    """The rights of ``store.roles.grants``; ``names`` are the logins by kind: not all are there
+    if an older build made them.
+    """
     found = []
     for kind in grants.KINDS:
+        if kind not in names:
+            continue
         login = names[kind]
         found.append(Right(login, "connect", "database", database))
         found.append(Right(login, "usage", "schema", schema))
@@ -117,6 +121,11 @@ def _others(names: Mapping[str, str], found: Catalogue) -> Iterator[Difference]:
 
 
 def _roles(names: Mapping[str, str], found: Catalogue) -> Iterator[Difference]:
+    for kind in grants.KINDS:
+        if kind not in names:
+            yield Difference(
+                f"There is no login for the kind {kind} yet: `warouter migrate --roles` makes it."
+            )
     for kind, name in names.items():
         role = found.roles.get(name)
         if role is None:

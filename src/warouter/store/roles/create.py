@@ -41,6 +41,12 @@ def names_for(prefix: str) -> dict[str, str]:
     return {kind: f"{prefix}_{kind}" for kind in (grants.OWNER, *grants.KINDS)}
 
 
+def prefix_of(known: Mapping[str, str]) -> str:
+    """The prefix of the roles that are recorded: those of kinds that came later get it as well."""
+    prefix = known.get(grants.OWNER, "").removesuffix(f"_{grants.OWNER}")
+    return prefix if _PREFIX.fullmatch(prefix) and prefix != known[grants.OWNER] else grants.PREFIX
+
+
 async def create(connection: Connection, prefix: str | None, passwords: Path | None) -> list[str]:
     """Make the roles of a migrated schema, or bring them to what they should be.
 
@@ -48,10 +54,10 @@ async def create(connection: Connection, prefix: str | None, passwords: Path | N
     the administrator may not do it.
     """
     known = await catalogue.recorded(connection)
-    names = names_for(prefix or grants.PREFIX)
+    names = names_for(prefix or prefix_of(known))
     if known and prefix is None:
-        names = known
-    elif known and known != names:
+        names |= known
+    elif known and known != {kind: names.get(kind) for kind in known}:
         raise CommandError(
             f"This database has the roles {', '.join(sorted(known.values()))} already:"
             " leave out --role-prefix."
@@ -160,7 +166,7 @@ class _Maker:
     async def _statistics(self) -> None:
         """See how long everybody's transactions last; have a connection when there are few."""
         wishes: dict[str, tuple[str, ...]] = {
-            "pg_read_all_stats": (grants.OWNER, "console", "reader")
+            "pg_read_all_stats": (grants.OWNER, "console", "reader", grants.WEB_CONSOLE)
         }
         if self._options:
             wishes["pg_use_reserved_connections"] = ("master", "coreapp")

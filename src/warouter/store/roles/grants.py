@@ -15,8 +15,10 @@ from collections.abc import Mapping
 
 OWNER = "owner"
 PROCESSES = ("webapp", "coreapp", "master")
-# `console`: what the operator's commands do; `reader`: what they show, but for what people wrote.
-KINDS = (*PROCESSES, "console", "reader")
+# `console`: what the operator's commands do; `reader`: what they show, but for what people wrote;
+# `web_console`: the process `warouter console`, which shows that and acts for who is logged in.
+WEB_CONSOLE = "web_console"
+KINDS = (*PROCESSES, "console", "reader", WEB_CONSOLE)
 PREFIX = "warouter"
 
 _Columns = Mapping[str, str]  # columns by table
@@ -42,6 +44,9 @@ _NUMBER: _Columns = {"account": "one cc phone_number registered_at"}
 # How many users of WhatsApp are known, and not who they are.
 _USERS: _Columns = {"contact_identity": "user_id alias"}
 
+# Who is logged in at the console, and not by which id.
+_SESSIONS = "username source created_at seen_at expires_at"
+
 # Every process looks at these as it starts.
 _COMMON = "schema_migration format database_role"
 _SHARED = "term beat shard_map slot shard_request change"
@@ -63,17 +68,20 @@ SELECT: Mapping[str, str] = {
     "master": f"{_COMMON} {_SHARED}",
     "console": f"{_COMMON} {_SHARED} {_SHOWN} {_AUDIT} dead_letter attempt",
     "reader": f"{_COMMON} {_SHARED} {_SHOWN} {_AUDIT}",
+    "web_console": f"{_COMMON} {_SHARED} {_SHOWN} {_AUDIT} attempt",
 }
 INSERT: Mapping[str, str] = {
     "webapp": "user_account token attempt setting account registration contact profile_photo"
     " sticker_pack sticker shard_request cloud_switch cloud_notice",
     "coreapp": "cloud_unreachable cloud_held cloud_number",
     "console": "user_account",
+    "web_console": "user_account attempt",
 }
 UPDATE: Mapping[str, str] = {
     "webapp": "user_account attempt setting account registration contact profile_photo sticker_pack"
     " sticker cloud_switch cloud_notice",
     "coreapp": "cloud_unreachable cloud_held cloud_number",
+    "web_console": "attempt",
 }
 DELETE: Mapping[str, str] = {
     "webapp": "user_account token attempt setting account registration profile_photo sticker_pack"
@@ -81,6 +89,7 @@ DELETE: Mapping[str, str] = {
     "coreapp": "cloud_pause media report",
     "master": "report",
     "console": "user_account token attempt account registration",
+    "web_console": "user_account token attempt",
 }
 # Rights to single columns, where the whole table would be too much.
 SELECT_COLUMNS: Mapping[str, _Columns] = {
@@ -94,13 +103,28 @@ SELECT_COLUMNS: Mapping[str, _Columns] = {
         **_USERS,
         "user_account": "username role must_change created_at",
         "token": "username expires_at created_at",
+        "console_session": _SESSIONS,
         "registration": "one cc phone_number asked_at",
     },
     "reader": {**_JOURNALS, **_NODES, **_NUMBER, **_USERS},
+    "web_console": {
+        **_JOURNALS,
+        **_NODES,
+        **_NUMBER,
+        **_USERS,
+        # A password is checked where it is given.
+        "user_account": "username password_hash role must_change created_at",
+        "token": "username expires_at created_at",
+        "console_session": _SESSIONS,
+    },
 }
 # A trigger gives each row of the audit log its number, time and hash.
 _WRITTEN: _Columns = {"audit": "actor action subject source outcome of"}
-INSERT_COLUMNS: Mapping[str, _Columns] = {"webapp": _WRITTEN, "console": _WRITTEN}
+INSERT_COLUMNS: Mapping[str, _Columns] = {
+    "webapp": _WRITTEN,
+    "console": _WRITTEN,
+    "web_console": _WRITTEN,
+}
 UPDATE_COLUMNS: Mapping[str, _Columns] = {
     "webapp": {
         "shard_request": "state details ended_at",
@@ -118,6 +142,11 @@ UPDATE_COLUMNS: Mapping[str, _Columns] = {
         "change": "version",
         "schema_migration": "runs_with",
     },
+    "web_console": {
+        "user_account": "password_hash must_change",
+        "dead_letter": "asked_at",
+        "change": "version",
+    },
 }
 # By name: all that have it, as builds beside this one may call another of them.
 _ALIVE = "beat register_node say_leaving write_report"
@@ -134,12 +163,16 @@ EXECUTE: Mapping[str, str] = {
     " end_slot_holders",
     "console": "say_word switch_upstream status_said of_template word_said sessions",
     "reader": "status_said of_template word_said sessions",
+    "web_console": "audit_add prune_audit attempt_failed attempt_spread console_begin"
+    " console_visitor console_end console_end_all console_token console_forget reveal_message"
+    " status_said of_template word_said sessions",
 }
 # What functions call of each other, what triggers call, and what functions alone look at.
 NOBODY_EXECUTES = (
-    "audit_append audit_hash audit_keep audit_move_sums bump change_owner doubt_heads"
-    " end_sessions held_slots hold_term lead_event_lanes media_gone"
-    " next_event_seq record_issues record_parked_events record_parked_messages record_rare"
+    "audit_append audit_hash audit_keep audit_move_sums bump change_owner"
+    " console_user_changed doubt_heads end_sessions held_slots hold_term lead_event_lanes"
+    " media_gone next_event_seq record_issues record_parked_events record_parked_messages"
+    " record_rare"
 )
 NOBODY_READS = "request_key cloud_unmatched cloud_quarantine cloud_share"
 WHOLE: Mapping[str, Mapping[str, str]] = {

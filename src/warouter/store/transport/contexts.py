@@ -14,8 +14,6 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
-from cryptography import x509
-
 from warouter.config import Settings
 from warouter.errors import UntrustedDatabase
 from warouter.log import Outage
@@ -101,6 +99,9 @@ def _made(
 
 def _show_certificate(made: ssl.SSLContext, certificate: str, key: str) -> datetime:
     """Show the server this certificate; returns when it ends."""
+    # Only here: it loads 9 MiB that a process without such a certificate has no use for.
+    from cryptography import x509
+
     try:
         # Without a password OpenSSL would ask the terminal for one.
         made.load_cert_chain(certificate, key or None, password="")

@@ -92,3 +92,21 @@ create table audit_chain (
 );
 insert into audit_chain (began_after, tail_id, tail_hash, head_id, head_hash)
 values (0, 0, sha256(''), 0, sha256(''));
+
+-- Who is logged in at the console. A session is no token: each is looked for in its own table only.
+-- Written by console_begin, console_visitor and console_end.
+create table console_session (
+    hash       bytea primary key check (octet_length(hash) = 32),
+                                                     -- SHA-256 of the id, which is not stored
+    username   text not null references user_account on delete cascade,
+    source     text not null,                        -- the address that logged in
+    created_at timestamptz not null default clock_timestamp(),
+    seen_at    timestamptz not null default clock_timestamp(),
+    expires_at timestamptz not null                  -- 30 minutes unseen, or 12 hours in all
+);
+create index console_session_username on console_session (username);
+create trigger console_user_changed after update on user_account
+    for each row
+    when (old.password_hash is distinct from new.password_hash or old.role is distinct from new.role
+          or old.must_change is distinct from new.must_change)
+    execute function console_user_changed();

@@ -2,6 +2,6 @@
 -- owns the schema. Empty where one login does everything.
 create table database_role (
     kind text primary key
-         check (kind in ('owner', 'webapp', 'coreapp', 'master', 'console', 'reader')),
+         check (kind in ('owner', 'webapp', 'coreapp', 'master', 'console', 'reader', 'web_console')),
     name name not null unique
 );

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.harness.wait import soon
-from warouter.api.access.turns import Line, Turns
+from warouter.access.turns import Line, Turns
 from warouter.errors import TooManyRequests
 
 MOST = 8

@@ -17,7 +17,7 @@ from typing import TypeVar
 from argon2 import PasswordHasher, Type, extract_parameters
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from warouter.api.access.turns import Turns
+from warouter.access.turns import Turns
 from warouter.errors import ParameterInvalid
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,12 @@
+"""Who is let in with a name and a password: one way for the API and the console.
+
+Every attempt at a secret counts in the database for all processes together
+(``store.account.logins``) and costs CPU only when its turn has come.
+
+    login       a log-in: guard, rule for default passwords, audit
+    guard       checks of passwords and pins, under the limits on failed attempts
+    passwords   argon2id in a few threads, and the rule for new passwords
+    turns       work that costs CPU, shared fairly
+    names       names of users
+    record      actions recorded in the audit log, with their outcome
+"""

@@ -1,0 +1,50 @@
+// Draws each <div class="chart" data-chart='{"names": [...], "unit": "/s", "data": [[seconds, ...], [...], ...]}'>
+// by uPlot; `hx-morph-skip-children` on it keeps the drawing while frames replace the attribute.
+const drawn = new WeakMap();
+const HEIGHT = 160;
+
+function local() {
+  try { return localStorage.zone === "local"; } catch { return false; }
+}
+
+function draw() {
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name) => style.getPropertyValue(`--${name}`);
+  for (const box of document.querySelectorAll("[data-chart]")) {
+    const had = drawn.get(box);
+    const text = box.dataset.chart;
+    if (had?.text === text) continue;
+    const { names, unit = "", data } = JSON.parse(text);
+    if (had) {
+      had.plot.setData(data);
+      had.text = text;
+      continue;
+    }
+    const axis = { stroke: colour("muted"), grid: { stroke: colour("line"), width: 1 }, ticks: { show: false } };
+    const plot = new uPlot({
+      width: box.clientWidth,
+      height: HEIGHT,
+      tzDate: (at) => local() ? new Date(at * 1e3) : uPlot.tzDate(new Date(at * 1e3), "UTC"),
+      axes: [axis, { ...axis, size: 60, values: (_plot, ticks) => ticks.map((tick) => tick + unit) }],
+      series: [{ value: "{HH}:{mm}:{ss}" }, ...names.map((label, n) => ({
+        label, stroke: colour(`series-${n + 1}`), width: 1.5, points: { show: false },
+      }))],
+    }, data, box);
+    drawn.set(box, { plot, text });
+    new ResizeObserver(() => plot.setSize({ width: box.clientWidth, height: HEIGHT })).observe(box);
+  }
+}
+
+// Colours and zone are those of the moment of drawing.
+function again() {
+  for (const box of document.querySelectorAll("[data-chart]")) {
+    drawn.get(box)?.plot.destroy();
+    drawn.delete(box);
+  }
+  draw();
+}
+
+document.addEventListener("htmx:after:swap", draw);
+document.addEventListener("console:zone", again);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
+draw();

@@ -1,0 +1,114 @@
+"""One reading a second for all who look at the same, and its events."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+
+from warouter.console import feed, stream
+from warouter.console.feed import Feeds
+from warouter.console.visit import Refusal
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "EVERY_SECONDS", 0.01)
+
+
+async def test_all_who_look_at_the_same_share_its_readings() -> None:
+    feeds, times = Feeds(), 0
+
+    async def render() -> str:
+        nonlocal times
+        times += 1
+        return f"reading {times}"
+
+    async def look() -> list[str]:
+        async with aclosing(feeds.follow("page", render)) as news:
+            return [(await anext(news)).text for _ in range(3)]
+
+    seen = await asyncio.gather(*(look() for _ in range(20)))
+    assert times < 20
+    assert all(len(set(one)) == 3 for one in seen)
+    assert len(feeds) == 0
+
+
+async def test_who_looks_at_something_else_has_a_reading_of_their_own() -> None:
+    feeds = Feeds()
+
+    async def one() -> str:
+        return "one"
+
+    async def two() -> str:
+        return "two"
+
+    async with (
+        aclosing(feeds.follow("1", one)) as first,
+        aclosing(feeds.follow("2", two)) as second,
+    ):
+        assert (await anext(first)).text == "one"
+        assert (await anext(second)).text == "two"
+        assert len(feeds) == 2
+    assert len(feeds) == 0
+
+
+async def test_a_reading_that_fails_is_no_news_and_the_next_one_is() -> None:
+    feeds, fails = Feeds(), True
+
+    async def render() -> str:
+        if fails:
+            raise TimeoutError
+        return "back"
+
+    async with aclosing(feeds.follow("page", render)) as news:
+        waiting = asyncio.ensure_future(anext(news))
+        done, _ = await asyncio.wait({waiting}, timeout=0.1)
+        assert not done
+        fails = False
+        assert (await waiting).text == "back"
+
+
+async def test_closing_ends_every_reading() -> None:
+    feeds, reading = Feeds(), asyncio.Event()
+
+    async def render() -> str:
+        reading.set()
+        await asyncio.Event().wait()
+        return ""
+
+    news = feeds.follow("page", render)
+    waiting = asyncio.ensure_future(anext(news))
+    await reading.wait()
+    await feeds.close()
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    assert len(feeds) == 0
+
+
+def test_an_event_has_a_line_of_data_for_each_line() -> None:
+    assert stream.event("<p>\n</p>") == b"data: <p>\ndata: </p>\n\n"
+    assert stream.event("now", "alive") == b"event: alive\ndata: now\n\n"
+
+
+def test_a_text_cannot_end_its_event() -> None:
+    hostile = "a\n\nevent: alive\r\rdata: x"
+    lines = stream.event(hostile).decode().removesuffix("\n\n").split("\n")
+    assert all(line.startswith("data: ") for line in lines)
+    assert "\r" not in "".join(lines)
+
+
+def test_streams_are_counted_by_session_and_in_all() -> None:
+    streams = stream.Streams()
+    opened = [streams.counted(b"one") for _ in range(stream.MOST_A_SESSION)]
+    for each in opened:
+        each.__enter__()
+    with pytest.raises(Refusal) as refused, streams.counted(b"one"):
+        pass
+    assert refused.value.status == 429
+    with streams.counted(b"two"):
+        assert len(streams) == stream.MOST_A_SESSION + 1
+    opened.pop().__exit__(None, None, None)
+    with streams.counted(b"one"):
+        pass

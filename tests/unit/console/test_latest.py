@@ -1,0 +1,82 @@
+"""Readings that several pages share."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from warouter.console.latest import Kept
+
+
+class Reading:
+    """Counts how often it was read; fails while it is told to."""
+
+    def __init__(self) -> None:
+        self.times = 0
+        self.fails = False
+        self.began = asyncio.Event()
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def __call__(self) -> int:
+        self.times += 1
+        self.began.set()
+        await self.gate.wait()
+        if self.fails:
+            raise TimeoutError
+        return self.times
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_who_asks_within_the_time_gets_the_same_reading() -> None:
+    read, clock = Reading(), Clock()
+    kept = Kept(read, 0.9, clock)
+    assert [await kept.get(), await kept.get()] == [1, 1]
+    clock.now += 0.9
+    assert await kept.get() == 2
+
+
+async def test_who_asks_meanwhile_waits_for_the_reading_under_way() -> None:
+    read = Reading()
+    read.gate.clear()
+    kept = Kept(read, 0.9, Clock())
+    asking = [asyncio.ensure_future(kept.get()) for _ in range(10)]
+    await read.began.wait()
+    read.gate.set()
+    assert await asyncio.gather(*asking) == [1] * 10
+
+
+async def test_a_reading_that_fails_is_not_kept() -> None:
+    read = Reading()
+    read.fails = True
+    kept = Kept(read, 0.9, Clock())
+    with pytest.raises(TimeoutError):
+        await kept.get()
+    read.fails = False
+    assert await kept.get() == 2
+
+
+async def test_what_is_forgotten_is_read_anew() -> None:
+    read = Reading()
+    kept = Kept(read, 0.9, Clock())
+    await kept.get()
+    kept.forget()
+    assert await kept.get() == 2
+
+
+async def test_who_gives_up_does_not_end_the_reading_of_others() -> None:
+    read = Reading()
+    read.gate.clear()
+    kept = Kept(read, 0.9, Clock())
+    leaves, stays = asyncio.ensure_future(kept.get()), asyncio.ensure_future(kept.get())
+    await read.began.wait()
+    leaves.cancel()
+    read.gate.set()
+    assert await stays == 1
