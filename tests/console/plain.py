@@ -76,6 +76,13 @@ class Plain:
         return await self.post(LOGIN, session, person._asdict(), headers)
 
     async def session_of(self, who: str) -> str:
+        """The id of a session of them: a user has 20 at most, and a new one ends the oldest."""
+        kept = self.site.sessions
+        if who not in kept or not await self.lives(kept[who]):
+            kept[who] = await self.fresh(who)
+        return kept[who]
+
+    async def fresh(self, who: str) -> str:
         """The id of a new session."""
         got = await self.log_in(self.site.people[who])
         assert got.status == 303, (got.status, got.text)

@@ -12,7 +12,6 @@ from tests.harness.facts import Facts
 from tests.harness.receiver import Given, Post, Reply
 from warouter.local.cluster import Cluster
 
-READER = "reader"
 HOSTILE = "<img src=x onerror=alert(1)>\N{RIGHT-TO-LEFT OVERRIDE}'\"&{{7*7}}"
 BAD, GOOD = "491511234567", "491517654321"  # the webhook takes nothing of BAD while it refuses
 _PARKED = "select count(*) from parked_event"
@@ -34,9 +33,11 @@ class Site:
         self.facts = facts
         self.people = {
             "admin": Person(cluster.user, cluster.password),
-            "reader": Person(READER, "Re4der!passw0rd"),
+            "reader": Person("reader", "Re4der!passw0rd"),
+            "guest": Person("guest", "Gu3st!passw0rd"),  # whose sessions tests end
         }
         self.message_id = ""
+        self.sessions: dict[str, str] = {}  # by who, for ``Plain``
 
     @property
     def origin(self) -> str:
@@ -44,9 +45,9 @@ class Site:
         return self.cluster.console_url.removesuffix("/console/")
 
     async def prepare(self) -> None:
-        """Somebody who only reads, and a message that has been read."""
-        person = self.people["reader"]
-        await self.business.call("POST", "/v1/users", json=person._asdict())
+        """Two people who only read, and a message that has been read."""
+        for who in ("reader", "guest"):
+            await self.business.call("POST", "/v1/users", json=self.people[who]._asdict())
         self.message_id = await self.business.message(GOOD)
         await self.business.called_back("read", self.message_id)
 

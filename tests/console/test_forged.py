@@ -98,7 +98,7 @@ async def test_a_form_of_another_site_leaves_a_line_in_the_log(shared: Site, pla
 async def test_a_form_of_a_page_of_its_own_is_taken(
     shared: Site, plain: Plain, headers: dict[str, str]
 ) -> None:
-    got = await plain.log_in(shared.people["admin"], headers=sent(headers, shared))
+    got = await plain.log_in(shared.people["guest"], headers=sent(headers, shared))
     assert got.status == 303
     assert (await plain.post(LOGOUT, got.session, {}, sent(headers, shared))).status == 303
     assert not await plain.lives(got.session)
@@ -146,42 +146,45 @@ async def test_no_other_host_is_answered(shared: Site, plain: Plain, host: str) 
 async def test_an_id_that_was_chosen_beforehand_is_nobody_s(shared: Site, plain: Plain) -> None:
     """Session fixation: each login has a new id, and what came with it is worth nothing."""
     for chosen in ("x" * 43, "A" * 64, await plain.session_of("reader")):
-        got = await plain.log_in(shared.people["admin"], chosen)
+        got = await plain.log_in(shared.people["guest"], chosen)
         assert got.status == 303
         assert got.session != chosen
         assert await plain.lives(got.session)
-        if not chosen.startswith(("x", "A")):
-            break
+    for chosen in ("x" * 43, "A" * 64):
         assert not await plain.lives(chosen)
 
 
 async def test_a_logout_ends_the_session_everywhere(shared: Site, plain: Plain) -> None:
-    session = await plain.session_of("admin")
-    other = await plain.session_of("admin")
+    session, other = await plain.fresh("guest"), await plain.fresh("guest")
     async with aiohttp.ClientSession() as http:
         url = f"{shared.origin}/console/stream?page=cluster"
         async with http.get(url, headers={"Cookie": f"{COOKIE}={session}"}) as stream:
             assert stream.status == 200
-            assert await stream.content.readline()
+            assert await stream.content.readany()
             got = await plain.post(LOGOUT, session, {})
             assert (got.status, got.location) == (303, LOGIN)
-            async for _line in stream.content:  # until the console ends it
+            async for _data in stream.content.iter_any():  # until the console ends it
                 pass
     assert not await plain.lives(session)
     assert await plain.lives(other)
 
 
-@pytest.mark.parametrize(
-    "age",
-    ["seen_at = seen_at - interval '31 minutes'", "expires_at = now() - interval '1 second'"],
-    ids=["unseen", "old"],
-)
-async def test_a_session_ends_by_itself(shared: Site, plain: Plain, age: str) -> None:
-    session = await plain.session_of("reader")
+# As if so much time had passed: by the database's clock.
+UNSEEN = """
+update console_session
+   set seen_at = seen_at - age, expires_at = expires_at - age, created_at = created_at - age
+  from (select interval '31 minutes' as age) as passed where username = 'guest'"""
+OLD = """
+update console_session
+   set seen_at = seen_at - interval '2 minutes', created_at = created_at - interval '12 hours'
+ where username = 'guest'"""
+
+
+@pytest.mark.parametrize("passed", [UNSEEN, OLD], ids=["unseen", "old"])
+async def test_a_session_ends_by_itself(shared: Site, plain: Plain, passed: str) -> None:
+    session = await plain.fresh("guest")
     assert await plain.lives(session)
-    await shared.facts.connection.execute(
-        f"update console_session set {age} where username = 'reader'"
-    )
+    await shared.facts.connection.execute(passed)
     assert not await plain.lives(session)
     got = await plain.get("/console/stream?page=cluster", session)
     assert got.status == 401
@@ -211,7 +214,7 @@ async def test_a_token_is_no_session_and_a_session_no_token(shared: Site, plain:
 
 
 async def test_the_cookie_is_for_this_site_and_no_script(shared: Site, plain: Plain) -> None:
-    got = await plain.log_in(shared.people["admin"])
+    got = await plain.log_in(shared.people["guest"])
     fields = {part.strip().lower() for part in got.headers["Set-Cookie"].split(";")[1:]}
     assert {"httponly", "samesite=strict", "path=/"} <= fields
     assert not any(field.startswith("domain") for field in fields)
@@ -236,11 +239,9 @@ async def test_nobody_else_is_shown_anything(shared: Site, plain: Plain) -> None
             got = await plain.get(filled(path, shared), session)
             assert got.status == 303, path
             assert got.location.startswith(LOGIN)
-    for path in (f"{LOGIN}?next=//evil.example", f"{LOGIN}?back=//evil.example"):
-        assert 'value="//evil' not in (await plain.get(path)).text
     for name in ("next", "back"):
         for where in ("//evil.example", "https://evil.example", "/console/\\evil", "\r\nX: 1"):
-            fields = {**shared.people["admin"]._asdict(), name: where}
+            fields = {**shared.people["guest"]._asdict(), name: where}
             got = await plain.post(LOGIN, "", fields)
             assert got.status == 303
             assert re.match(r"/console/(?!/)", got.location), (name, where, got.location)
@@ -314,7 +315,7 @@ async def test_a_session_has_twenty_streams(shared: Site, plain: Plain) -> None:
 
 
 async def test_the_log_names_no_session_and_no_password(shared: Site, plain: Plain) -> None:
-    session = await plain.session_of("admin")
+    session = await plain.fresh("admin")
     await plain.get("/console/?x=" + session, session)
     log = shared.cluster.processes["console-1"].log.read_text()
     assert session not in log
