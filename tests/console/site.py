@@ -104,9 +104,11 @@ class Site:
         return ids
 
     async def replayed(self) -> None:
-        """No letter is left: all have been asked for, and taken."""
+        """No letter is left: all have been asked for, and taken by the webhook."""
+        self.accept()
         await self.facts.connection.execute("update dead_letter set asked_at = now()")
         await self.facts.until_none(_LETTERS)
+        await self.facts.until_none(_PARKED)
 
 
 def _concerns(post: Post, number: str) -> bool:

@@ -16,7 +16,8 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group
 OTHERS = {"/", "j", "k", "Enter", "r", "p", "?", "Esc"}
 # Whether what has the focus can be seen to have it.
 _SEEN = """(() => {
-  const one = document.activeElement, style = getComputedStyle(one), box = one.getBoundingClientRect();
+  const one = document.activeElement, box = one.getBoundingClientRect();
+  const style = getComputedStyle(one);
   const marked = (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2)
     || style.boxShadow !== "none";
   return marked && box.width > 0 && box.height > 0;

@@ -1,4 +1,4 @@
-"""A webhook that fails: what failed is told, and what it refused for good is delivered once more."""
+"""A webhook that fails: what failed is told, what it refused for good is delivered once more."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ ANSWER = f"<h1>no</h1> {HOSTILE}"
 @pytest_asyncio.fixture(loop_scope="session")
 async def letters(shared: Site) -> AsyncIterator[list[str]]:
     """Five dead letters, and none else; the webhook accepts everything again."""
-    shared.accept()
     await shared.replayed()
     ids = await shared.dead(5, ANSWER.encode())
     shared.accept()
