@@ -202,6 +202,9 @@ bench-idle: setup ## what a cluster costs at rest, at 80 and at 1,000 messages/s
 bench-cloud: setup ## the Cloud API as upstream: every figure beside its goal, 35 minutes (CLOUD="--only storm")
 	$(BIN)/python -m bench.cloud $(CLOUD)
 
+bench-console: setup $(VENV)-console/installed ## the console: how soon it shows what is, what it costs, 8 minutes
+	$(BIN)/python -m bench.console $(BENCH_CONSOLE)
+
 bench-docs: setup $(PEERS)/installed ## all of docs/benchmarks.md anew, in 90 minutes without other work
 	-$(BIN)/python -m bench.idle --rates 10,80,250,1000,4000 --out $(RESULTS)/idle.json
 	-$(BIN)/python -m bench.e2e --out $(RESULTS)/e2e.json

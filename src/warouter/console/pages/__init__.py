@@ -17,9 +17,35 @@ runbook      what to do about an alert
 from __future__ import annotations
 
 from warouter.console.page import Act, Export, Page
-from warouter.console.pages import access, charts, cluster, failovers, media, message, messages, numbers, runbook, settings, tryit, webhook
+from warouter.console.pages import (
+    access,
+    charts,
+    cluster,
+    failovers,
+    media,
+    message,
+    messages,
+    numbers,
+    runbook,
+    settings,
+    tryit,
+    webhook,
+)
 
-_MODULES = (cluster, messages, message, webhook, failovers, numbers, media, access, settings, charts, tryit, runbook,)
+_MODULES = (
+    cluster,
+    messages,
+    message,
+    webhook,
+    failovers,
+    numbers,
+    media,
+    access,
+    settings,
+    charts,
+    tryit,
+    runbook,
+)
 
 PAGES: tuple[Page, ...] = tuple(page for module in _MODULES for page in module.PAGES)
 ACTS: tuple[Act, ...] = tuple(act for module in _MODULES for act in module.ACTS)
