@@ -22,7 +22,10 @@ from warouter.console.api import Api
 from warouter.console.app import Console
 from warouter.console.context import Context
 from warouter.console.latest import Latest
+from warouter.console.series.feeder import Feeder
+from warouter.console.series.memory import Series
 from warouter.console.session import Cookies
+from warouter.console.simulator import Simulator
 from warouter.errors import CommandError
 from warouter.log import Outage
 from warouter.net.answering import answering
@@ -106,9 +109,12 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     await runner.setup()
     await web.SockSite(runner, sock, ssl_context=_served(tls)).start()
     heard = Heard(context)
+    feeder = Feeder(context.series, context.latest, context.pool)
     tasks = [
         asyncio.create_task(heard.run(), name="database"),
         asyncio.create_task(context.audit.refusals.run(), name="refusals"),
+        asyncio.create_task(context.alerts.run(), name="alerts"),
+        asyncio.create_task(feeder.run(), name="series"),
         asyncio.create_task(signs_of_life(notifier), name="signs of life"),
     ]
     if tls is not None:
@@ -123,6 +129,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
             status=notifier.said,
             beat_s=heard.age,
             stopping=notifier.stops,
+            listens=(*sock.getsockname()[:2], tls is not None),
         )
 
     with answering(ROLE, uuid4().hex, say):
@@ -151,6 +158,8 @@ async def _context(settings: Settings) -> Context:
         trusted=trusted,
         api=Api(settings.console_api, settings.console_api_ca, sessions),
         latest=Latest(pool),
+        series=Series(),
+        simulator=Simulator(settings.console_simulator) if settings.console_simulator else None,
     )
 
 
@@ -159,6 +168,8 @@ async def _close(context: Context) -> None:
     with suppress(Exception):  # without a database they are lost
         async with asyncio.timeout(CLOSE_SECONDS):
             await context.audit.refusals.flush()
+    if context.simulator is not None:
+        await context.simulator.close()
     try:
         async with asyncio.timeout(CLOSE_SECONDS):
             await context.pool.close()
