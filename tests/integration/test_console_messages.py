@@ -25,7 +25,7 @@ HOSTILE = "<img src=x onerror=alert(1)>\u202e'\"&{{7*7}}"
 RAW = mint(SLOT, NOW_MS, bytes(12))
 ID = text_of(RAW)
 ONE = f"/console/messages/{ID}"
-INBOUND = "wamid.<b>/é+%2F\"'=="
+INBOUND = "wamid.<b>/é+%2F\"'{id}=="
 BODY = '{"type":"text","text":{"body":"the secret"}}'
 
 
@@ -167,7 +167,7 @@ async def test_a_new_message_comes_by_itself(console: Pages, pool: asyncpg.Pool)
 
 
 async def test_an_unknown_message_is_404(console: Pages) -> None:
-    for message_id in (ID, quote(HOSTILE[:30], safe=""), "%00", "x" * 2000):
+    for message_id in (ID, quote(HOSTILE, safe=""), "%00", "x" * 2000):
         answer = await console.get(f"/console/messages/{message_id}")
         assert answer.status == 404
         assert "no longer kept" in answer.seen
