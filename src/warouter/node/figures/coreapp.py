@@ -12,6 +12,7 @@ from warouter.owner.appender import Appender
 from warouter.owner.callbacks.feed import CallbackFeed
 from warouter.owner.hearing import UpstreamListener
 from warouter.owner.listener import BeatListener
+from warouter.owner.media.work import MediaWork
 from warouter.owner.ownership import Ownership
 from warouter.owner.receipts import Receipts
 from warouter.owner.sender import Sender
@@ -40,6 +41,7 @@ class Parts(Protocol):
     hearing: UpstreamListener
     receipts: Receipts
     feed: CallbackFeed
+    media: MediaWork
     beat_count: BeatCount
 
     @property
@@ -100,11 +102,12 @@ class CoreappFigures:
 
     def state(self) -> dict[str, Any]:
         """Facts besides those of the host: of the upstream for /v1/support, of the webhook for
-        ``store.views.webhook``.
+        ``store.views.webhook``, of media for ``store.views.media``.
         """
         return {
             "socket_conn": "UP" if self._parts.upstream.well else "DN",
             WEBHOOK: self._parts.feed.callbacks.outlook(),
+            "media_failed": self._parts.media.failures.shown(),
         }
 
     def _callbacks(self, slots: list[OwnedSlot]) -> list[Sample]:
