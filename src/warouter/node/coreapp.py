@@ -57,6 +57,7 @@ from warouter.owner.receipts import Receipts
 from warouter.owner.recorder import Recorder
 from warouter.owner.retention import Retention
 from warouter.owner.writable import Writable
+from warouter.store.account.trials import trial_of
 from warouter.store.aside import Aside, find_address
 from warouter.store.beats import LOST, Beat, NodeSession
 from warouter.store.dead_letters import LETTERS
@@ -204,8 +205,9 @@ class Coreapp:
 
     def _make_following(self) -> SettingsFollower:
         level = LogLevel(self._settings.log_level)
+        collectors = (self.retention, self.media)
         return SettingsFollower(
-            CoreappSettings(self._aside.fetch, self.in_force, self.feed, self.retention, level)
+            CoreappSettings(self._aside.fetch, self.in_force, self.feed, collectors, level)
         )
 
     def _make_beats(self, *listeners: BeatListener) -> Beats:
@@ -238,6 +240,8 @@ class Coreapp:
             self.callers.wake()
         if what == LETTERS:
             self.feed.look_for_letters()
+        elif name := trial_of(what):
+            self.feed.try_out(name)
         elif what != LINK_GONE:  # that one is for masters
             self.ownership.wake()
 
@@ -270,7 +274,8 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     await coreapp.media.try_out()
     await coreapp.start()
     figures = CoreappFigures(coreapp)
-    reporter = Reporter(coreapp.session, identity, figures.samples, figures.state)
+    record = coreapp.feed.callbacks.record
+    reporter = Reporter(coreapp.session, identity, figures.samples, figures.state, record)
     tasks = [*coreapp.tasks(), asyncio.create_task(reporter.run(), name="reports")]
     with health_of(identity, notifier, coreapp.session, problem=coreapp.writable.why):
         try:
