@@ -16,11 +16,9 @@ import pytest_asyncio
 from tests.harness.canaries import CANARIES
 from tests.harness.cloud import door
 from warouter.config import Settings
-from warouter.console.api import Api
 from warouter.console.app import Chrome
 from warouter.console.context import Context
 from warouter.console.form import Form
-from warouter.console.latest import Latest
 from warouter.console.page import Page
 from warouter.console.pages import media, numbers
 from warouter.console.pages import settings as settings_page
@@ -28,9 +26,7 @@ from warouter.console.render import Renderer
 from warouter.console.static import Files
 from warouter.console.visit import Asked, Refusal, Visitor
 from warouter.message_id import mint
-from warouter.store.account.accounts import Accounts
-from warouter.store.account.sessions import Sessions
-from warouter.store.audit import Audit
+from warouter.node.console import context_of
 from warouter.store.cloud.number import describe
 from warouter.store.database import create_pool
 from warouter.store.migrate import administering
@@ -51,16 +47,7 @@ async def context(settings: Settings) -> AsyncIterator[Context]:
         names = await recorded(connection)
     own = msgspec.structs.replace(settings, db_username=names["web_console"])
     pool = await create_pool(own, "warouter console", 2)
-    sessions = Sessions(pool)
-    made = Context(
-        settings=own,
-        pool=pool,
-        accounts=Accounts(pool),
-        sessions=sessions,
-        audit=Audit(pool),
-        api=Api("http://127.0.0.1:9", "", sessions),
-        latest=Latest(pool),
-    )
+    made = context_of(own, pool)
     yield made
     await made.api.close()
     await pool.close()
