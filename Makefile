@@ -6,15 +6,18 @@ BIN := $(VENV)/bin
 # Most tests wait more than they work, so that more of them run at once than there are cores.
 WORKERS ?= $(shell echo $$((2 * $$(nproc) + 1)))
 # What one command alone wants is in $(VENV)-NAME, which takes everything else from $(VENV).
-SUITES := lint test bench power tools
+SUITES := lint test bench power tools console
 # Beside that of VENV; Debian 13 brings 3.13.
 SECOND ?= python3.13
 # For the programs of other authors, which want 3.12 at least.
 OUTSIDE ?= python3.13
 WITNESSES := $(VENV)-outside
+# Playwright drives it; each page is kept as a picture in the folder, for people.
+CHROMIUM ?= chromium
+SCREENS ?= build/console-screens
 # Debian's packages that `.ci/run` wants, but for those of `make setup`; a campaign says what it lacks.
 DEBIAN := haproxy nginx prometheus systemd util-linux iproute2 faketime fuse3 \
-	python3.13 python3.13-venv python3.13-dev mmdebstrap
+	python3.13 python3.13-venv python3.13-dev mmdebstrap chromium fonts-dejavu-core
 # The package of the build before, and its commit: what an upgrade begins with.
 FORMER := build/former-package
 FORMER_COMMIT := c97ac18
@@ -33,7 +36,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help setup packages docs demo apt test test-second check lint fuzz bench bench-e2e bench-wide size lock clean
 .PHONY: image test-package test-aws test-backup test-containers test-machines test-patroni test-s3
-.PHONY: bench-cloud bench-docs bench-idle bench-peers test-large test-outside test-trust sanitize
+.PHONY: bench-cloud bench-console bench-docs bench-idle bench-peers test-console test-large test-outside test-trust sanitize
 .PHONY: upgrade chaos-short chaos chaos-mutants chaos-clocks chaos-calm chaos-power simulate
 
 help: ## show this list
@@ -58,11 +61,12 @@ packages: setup $(VENV)-tools/installed ## sdist, wheels, .deb, .rpm, SBOM into 
 image: dist/made ## build the images warouter:latest and warouter:local (BASE=image of a Debian 13)
 	deploy/container/build.sh
 
-docs: setup ## write what of docs/operations.md and docs/errors.md is made from the code
+docs: setup ## write what is made from the code, or from another page, anew
 	$(BIN)/python -m tests.harness.variables
 	$(BIN)/python -m tests.harness.error_codes
 	$(BIN)/python -m tests.harness.findings
 	$(BIN)/python -m tests.harness.inlined
+	$(BIN)/python -m tests.harness.runbook
 
 demo: setup ## start a whole cluster on this machine and send messages through a failover
 	$(BIN)/warouter demo --since $(STARTED)
@@ -89,6 +93,15 @@ test-outside: setup ## let programs of others read, write and judge the Cloud AP
 	else $(MAKE) --silent $(WITNESSES)/installed && META_OPENAPI="$(META_OPENAPI)" \
 		WITNESSES=$(WITNESSES) $(BIN)/python -m pytest --numprocesses=$$(nproc) --dist=loadgroup \
 		--durations=5 --durations-min=5 tests/outside; fi
+
+test-console: setup ## the console in a real browser (CONSOLE="-k keyboard", SCREENS=folder)
+	@if ! command -v $(CHROMIUM) >/dev/null; then \
+		echo "console: not run ($(CHROMIUM) is not here: Debian's packages chromium and fonts-dejavu-core)"; \
+	elif ! $(MAKE) --silent $(VENV)-console/installed; then \
+		echo "console: not run (cannot install requirements/console.lock)"; \
+	else CHROMIUM="$$(command -v $(CHROMIUM))" SCREENS="$(SCREENS)" \
+		$(VENV)-console/bin/python -m pytest --numprocesses=$$(nproc) --dist=loadgroup \
+		--durations=5 --durations-min=5 tests/console $(CONSOLE); fi
 
 test-trust: setup $(VENV)-test/installed ## trust: what is longer than `make test` bears (TRUST="-k rotat")
 	$(VENV)-test/bin/python -m pytest --numprocesses=$$(nproc) --dist=loadgroup \
@@ -188,6 +201,9 @@ bench-idle: setup ## what a cluster costs at rest, at 80 and at 1,000 messages/s
 
 bench-cloud: setup ## the Cloud API as upstream: every figure beside its goal, 35 minutes (CLOUD="--only storm")
 	$(BIN)/python -m bench.cloud $(CLOUD)
+
+bench-console: setup $(VENV)-console/installed ## the console: how soon it shows what is, what it costs, 8 minutes
+	$(BIN)/python -m bench.console $(BENCH_CONSOLE)
 
 bench-docs: setup $(PEERS)/installed ## all of docs/benchmarks.md anew, in 90 minutes without other work
 	-$(BIN)/python -m bench.idle --rates 10,80,250,1000,4000 --out $(RESULTS)/idle.json

@@ -63,6 +63,17 @@ async def test_a_check_tells_who_can_work(start: Start) -> None:
     await until(0, "healthy: localhost:coreapp-1", folder)
 
 
+async def test_a_console_is_asked_like_the_others_and_at_its_port(start: Start) -> None:
+    cluster, _ = await start(**{**PAIR, "console": True})
+    only = ("--role", "console")
+    await until(0, "healthy: localhost:console-1 (serving on port", cluster.folder, *only)
+    process = cluster.processes["console-1"]
+    with frozen([process.pid]):
+        clause = f"console with pid {process.pid} does not answer: its loop hangs"
+        await until(1, clause, cluster.folder, *only)
+    await until(0, "healthy: localhost:console-1 (", cluster.folder, *only)
+
+
 async def test_without_the_database_for_long_nobody_can_work(start: Start) -> None:
     cluster, _ = await start(**PAIR)
     assert cluster.postgres is not None

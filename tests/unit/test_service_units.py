@@ -68,7 +68,7 @@ async def test_the_watchdog_is_fed_by_turns_of_the_loop_and_not_by_beats(
         notifier.close()
 
 
-@pytest.mark.parametrize("role", ["webapp", "coreapp", "master", "simulator"])
+@pytest.mark.parametrize("role", ["webapp", "coreapp", "master", "console", "simulator"])
 def test_a_binary_that_cannot_start_is_tried_less_and_less_often(role: str) -> None:
     lines = (UNITS / f"warouter-{role}@.service").read_text("utf-8").splitlines()
     assert {"Restart=always", "StartLimitIntervalSec=0", "RestartSec=200ms"} <= set(lines)

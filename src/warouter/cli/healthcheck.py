@@ -11,7 +11,7 @@ import click
 from warouter.errors import CommandError
 from warouter.net.health import Asked, Health, ask
 
-ROLES = ("webapp", "coreapp", "master")
+ROLES = ("webapp", "coreapp", "master", "console")
 # A webapp holds a request for as long, unless WAROUTER_HOLD says otherwise.
 SILENT_SECONDS = 10.0
 GET_SECONDS = 2.0
@@ -42,9 +42,9 @@ def healthcheck(role: str | None, at_least: int, data_dir: Path | None) -> None:
     """Exit with 0 if the processes of this host, or of this container, can work, and with 1 if not.
 
     Each of them is asked through a socket of this host: it must answer, have registered, and have
-    heard from the database within the last 10 seconds. A secondary is healthy. A webapp must answer
-    GET / as well. Needs no variable, no login and no rights. Believed are processes of the account
-    that asks, of root and of warouter.
+    heard from the database within the last 10 seconds. A secondary is healthy. A webapp or a
+    console must answer GET / as well. Needs no variable, no login and no rights. Believed are
+    processes of the account that asks, of root and of warouter.
     """
     pids = None
     if data_dir is not None:
@@ -97,7 +97,7 @@ def trouble(asked: Asked) -> str:
 
 
 def _unserved(said: Health) -> str:
-    """Why a webapp does not serve at its port."""
+    """Why a webapp or a console does not serve at its port."""
     if said.listens is None:
         return ""
     host, port, tls = said.listens

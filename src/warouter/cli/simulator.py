@@ -117,7 +117,7 @@ def simulator(
     Takes the connections of coreapps, answers messages, issues statuses, delivers inbound messages,
     records what a judge needs, and does what the fault switches ask. All but the authority's key is
     in memory. The control port: GET and DELETE /record, POST /inbound, GET, PUT and DELETE /faults,
-    POST /certificates, GET /authority, GET /codes.
+    POST /certificates, GET /authority, GET /codes, GET /switches.
 
     With --cloud it speaks Meta's Graph API instead, drops no repeats, and sends webhooks; ids and
     secrets are those of the variables WAROUTER_CLOUD_PHONE_NUMBER_ID, _WABA_ID, _APP_ID, _TOKEN,

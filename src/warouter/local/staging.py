@@ -35,7 +35,11 @@ CONSOLE = "warouter_console"
 # all in one folder.
 LOGINS = ("webapp", "coreapp", "master")
 # By folder: certificates for the names that a service is called by.
-NAMES = {"webapp": ("webapp", "localhost", "127.0.0.1"), "cloud": ("simulator",)}
+NAMES = {
+    "webapp": ("webapp", "localhost", "127.0.0.1"),
+    "web-console": ("localhost", "127.0.0.1"),
+    "cloud": ("simulator",),
+}
 SYSTEM_AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 FOR_THE_GROUP = 0o440  # which PostgreSQL's and Prometheus's accounts are in
 
@@ -50,13 +54,15 @@ def draw(folder: Path) -> None:
         for kind in LOGINS:
             _copy(admin / f"{kind}.password", folder / kind / "db-password")
         _copy(admin / "console.password", folder / "demo" / "db-password")
+        _copy(admin / "web_console.password", folder / "web-console" / "db-password")
         for name in cloud.SECRETS:
             _once(folder / "cloud" / name.lower().replace("_", "-"), secrets.token_hex(24))
         for kind, hosts in NAMES.items():
             _certificate(folder / kind, hosts)
         for name in ("api-key", "grafana-password"):
             _once(folder / "monitoring" / name, secrets.token_urlsafe(32))
-        _copy(folder / "webapp" / "tls.crt", folder / "monitoring" / "webapp.crt")
+        for kind in ("monitoring", "web-console"):
+            _copy(folder / "webapp" / "tls.crt", folder / kind / "webapp.crt")
         _authorities(folder / "cloud")
     except OSError as error:
         raise CommandError(

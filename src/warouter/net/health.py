@@ -37,7 +37,8 @@ _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 @dataclass(frozen=True)
 class Health:
     """What a process says. ``beat_s`` is the age in seconds of the last beat that the database
-    answered, None before the first; ``listens`` is where a webapp serves: host, port, with TLS.
+    answered, None before the first; ``listens`` is where a webapp or a console serves: host, port,
+    with TLS.
     """
 
     role: str

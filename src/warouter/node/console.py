@@ -8,17 +8,24 @@ import os
 import socket
 import ssl
 import time
+from contextlib import suppress
 from uuid import uuid4
 
 from aiohttp import web
 
-from warouter.config import Settings
+from warouter.access.guard import Guard
+from warouter.access.login import LogIns
+from warouter.access.passwords import Passwords
+from warouter.config import Settings, networks
 from warouter.console import guard
 from warouter.console.api import Api
 from warouter.console.app import Console
 from warouter.console.context import Context
 from warouter.console.latest import Latest
+from warouter.console.series.feeder import Feeder
+from warouter.console.series.memory import Series
 from warouter.console.session import Cookies
+from warouter.console.simulator import Simulator
 from warouter.errors import CommandError
 from warouter.log import Outage
 from warouter.net.answering import answering
@@ -26,6 +33,7 @@ from warouter.net.health import Health
 from warouter.net.sockets import not_taken
 from warouter.node.runtime import Identity, cancel, check_database, run_until, signs_of_life
 from warouter.store.account.accounts import Accounts
+from warouter.store.account.logins import Logins
 from warouter.store.account.sessions import Sessions
 from warouter.store.audit import Audit
 from warouter.store.database import create_pool
@@ -101,8 +109,12 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     await runner.setup()
     await web.SockSite(runner, sock, ssl_context=_served(tls)).start()
     heard = Heard(context)
+    feeder = Feeder(context.series, context.latest, context.pool)
     tasks = [
         asyncio.create_task(heard.run(), name="database"),
+        asyncio.create_task(context.audit.refusals.run(), name="refusals"),
+        asyncio.create_task(context.alerts.run(), name="alerts"),
+        asyncio.create_task(feeder.run(), name="series"),
         asyncio.create_task(signs_of_life(notifier), name="signs of life"),
     ]
     if tls is not None:
@@ -117,6 +129,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
             status=notifier.said,
             beat_s=heard.age,
             stopping=notifier.stops,
+            listens=(*sock.getsockname()[:2], tls is not None),
         )
 
     with answering(ROLE, uuid4().hex, say):
@@ -131,19 +144,32 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
 
 async def _context(settings: Settings) -> Context:
     pool = await create_pool(settings, APPLICATION, POOL)
-    sessions = Sessions(pool)
+    accounts, audit, sessions = Accounts(pool), Audit(pool, settings.audit_days), Sessions(pool)
+    trusted = tuple(networks(settings.trusted_proxies, "WAROUTER_TRUSTED_PROXIES"))
+    passwords = Passwords()
     return Context(
         settings=settings,
         pool=pool,
-        accounts=Accounts(pool),
+        accounts=accounts,
         sessions=sessions,
-        audit=Audit(pool, settings.audit_days),
+        audit=audit,
+        log_ins=LogIns(accounts, audit, Guard(Logins(pool), passwords, trusted)),
+        passwords=passwords,
+        trusted=trusted,
         api=Api(settings.console_api, settings.console_api_ca, sessions),
         latest=Latest(pool),
+        series=Series(),
+        simulator=Simulator(settings.console_simulator) if settings.console_simulator else None,
     )
 
 
 async def _close(context: Context) -> None:
+    context.passwords.close()
+    with suppress(Exception):  # without a database they are lost
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await context.audit.refusals.flush()
+    if context.simulator is not None:
+        await context.simulator.close()
     try:
         async with asyncio.timeout(CLOSE_SECONDS):
             await context.pool.close()

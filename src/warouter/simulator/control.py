@@ -3,10 +3,12 @@
     GET    /              what this is, who is connected, which slots are held
     GET    /record        the counters; ?ids=1 the ids per recipient and the read marks,
                           ?media=1 what media each message named,
-                          ?times=1 the first arrivals (?since=S: after S monotonic seconds)
+                          ?times=1 the first arrivals (?since=S: after S monotonic seconds),
+                          ?last=N the last N ids with their age in seconds, the newest first
     DELETE /record        forget the record, not which ids were taken
     POST   /inbound       one inbound message, or a list of them
     GET    /faults        the switches; PUT sets those it names, DELETE clears all
+    GET    /switches      the same with the default and the meaning of each
     POST   /certificates  a verified-name certificate: {"cc", "phone_number", "name"?, "valid_s"?}
     GET    /codes         the last registration code of each number, as an SMS would show it
     GET    /authority     the public key (base64) that certificates are checked with
@@ -19,16 +21,17 @@ from __future__ import annotations
 import base64
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
+from typing import Any, Protocol
 
 import msgspec
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from warouter.recipient import wa_id
+from warouter.simulator.behaviour import Behaviour
 from warouter.simulator.exchange import Exchange
-from warouter.simulator.faults import Faults
+from warouter.simulator.faults import Faults, described
 from warouter.simulator.guard import no_pages, only_as
 from warouter.simulator.inbound import Inbound, build
 from warouter.simulator.numbers import Numbers
@@ -37,6 +40,7 @@ from warouter.upstream import authority
 
 # A document of 100 MB in base64.
 LARGEST_BODY = 140 * 1024 * 1024
+MOST_LAST = 1000
 MOST_VALID_S = 100 * authority.VALID_S
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -86,6 +90,7 @@ def application(
     app.router.add_get("/faults", control.faults)
     app.router.add_put("/faults", control.set_faults)
     app.router.add_delete("/faults", control.clear_faults)
+    app.router.add_get("/switches", control.switches)
     app.router.add_post("/certificates", control.certificate)
     app.router.add_get("/authority", control.authority)
     app.router.add_get("/codes", control.codes)
@@ -131,6 +136,7 @@ class _Control:
             found["media"] = record.media()
         if wanted(request, "times") or "since" in request.query:
             found["arrivals"] = record.arrivals(since)
+        found |= newest(request, record)
         return answer(found)
 
     async def forget(self, request: web.Request) -> web.Response:
@@ -167,6 +173,9 @@ class _Control:
     async def clear_faults(self, request: web.Request) -> web.Response:
         self._use(Faults())
         return answer(self._exchange.faults)
+
+    async def switches(self, request: web.Request) -> web.Response:
+        return answer(told(self._exchange.faults, described()))
 
     async def certificate(self, request: web.Request) -> web.Response:
         asked = msgspec.convert(json_object(parsed(await request.read())), CertificateRequest)
@@ -229,6 +238,31 @@ def json_object(value: object) -> dict[str, Any]:
 def wanted(request: web.Request, flag: str) -> bool:
     """True if the query sets a flag."""
     return request.query.get(flag, "0") not in ("", "0")
+
+
+def told(faults: Behaviour, described: Iterable[tuple[str, Any, str]]) -> list[dict[str, Any]]:
+    """The switches of a door, each with its value, its default and what it does."""
+    return [
+        {"name": name, "value": getattr(faults, name), "default": default, "meaning": meaning}
+        for name, default, meaning in described
+    ]
+
+
+class Remembered(Protocol):
+    """The record of a door, as far as its last messages go."""
+
+    def last(self, count: int) -> list[tuple[str, float]]: ...
+
+
+def newest(request: web.Request, record: Remembered) -> dict[str, Any]:
+    """The last messages that the query asks for."""
+    text = request.query.get("last", "")
+    if not text:
+        return {}
+    if not text.isascii() or not text.isdigit() or int(text) > MOST_LAST:
+        raise ValueError(f"last must be a number up to {MOST_LAST}")
+    now = time.monotonic()
+    return {"last": [{"id": id, "age_s": now - at} for id, at in record.last(int(text))]}
 
 
 def seconds(text: str) -> float:

@@ -7,6 +7,7 @@ are kept (about 100 bytes each); times in a ring.
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 
 import msgspec
 
@@ -133,6 +134,10 @@ class Record:
     def arrivals(self, since: float) -> list[tuple[float, int, str, int]]:
         """(monotonic s, slot, id, epoch) of the last 200,000 first arrivals after ``since``."""
         return [arrival for arrival in self._arrivals if arrival[0] > since]
+
+    def last(self, count: int) -> list[tuple[str, float]]:
+        """Id and time (monotonic s) of the last first arrivals, the newest first."""
+        return [(id, at) for at, _, id, _ in islice(reversed(self._arrivals), count)]
 
     def forget(self) -> None:
         """Start a new record. Known ids and media are kept, because

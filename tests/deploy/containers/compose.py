@@ -16,7 +16,7 @@ _OWNERS = """
 select n.host, count(*) from warouter.slot s
   join warouter.node n on n.incarnation = s.owner group by n.host"""
 # Of each service, as its unit's TimeoutStopSec.
-GRACE = {"coreapp": 40, "webapp": 20, "master": 10, "simulator": 10}
+GRACE = {"coreapp": 40, "webapp": 20, "master": 10, "web-console": 10, "simulator": 10}
 
 
 class Compose:

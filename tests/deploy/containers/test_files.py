@@ -93,8 +93,8 @@ def pods() -> dict[str, Any]:
 
 
 def test_a_pod_ends_within_the_time_of_its_unit(pods):
-    assert sorted(pods) == ["coreapp", "master", "migrate", "webapp"]
-    for role in ("coreapp", "master", "webapp"):
+    assert sorted(pods) == ["console", "coreapp", "master", "migrate", "webapp"]
+    for role in ("console", "coreapp", "master", "webapp"):
         spec = pods[role]["spec"]
         [container] = spec["containers"]
         before = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {})

@@ -9,7 +9,7 @@ from warouter.local import cloud, staging
 from warouter.secret import text_of
 from warouter.tls.certificate import checked_pair
 
-KINDS = ("admin", "webapp", "coreapp", "master", "cloud", "demo", "monitoring")
+KINDS = ("admin", "webapp", "coreapp", "master", "cloud", "demo", "monitoring", "web-console")
 
 
 @pytest.fixture
@@ -43,11 +43,12 @@ def test_nobody_but_owner_and_group_reads_a_file(folder):
 
 def test_a_login_has_its_password_and_no_other(folder):
     staging.draw(folder)
-    for kind in staging.LOGINS:
+    for kind in (*staging.LOGINS, "web_console"):
+        service = kind.replace("_", "-")
         password = (folder / "admin" / f"{kind}.password").read_text()
-        assert (folder / kind / "db-password").read_text() == password
+        assert (folder / service / "db-password").read_text() == password
         holders = {path.parent.name for path, text in files_of(folder) if password.strip() in text}
-        assert holders == {"admin", kind}
+        assert holders == {"admin", service}
 
 
 def files_of(folder):

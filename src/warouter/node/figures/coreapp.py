@@ -19,6 +19,7 @@ from warouter.owner.sender import Sender
 from warouter.owner.slot import OwnedSlot
 from warouter.owner.writable import Writable
 from warouter.store.beats import Beat
+from warouter.store.reports import WEBHOOK
 from warouter.upstream.protocol import Upstream
 
 
@@ -100,9 +101,12 @@ class CoreappFigures:
         ]
 
     def state(self) -> dict[str, Any]:
-        """Facts besides those of the host: for /v1/support, and for what operators look at."""
+        """Facts besides those of the host: of the upstream for /v1/support, of the webhook for
+        ``store.views.webhook``, of media for ``store.views.media``.
+        """
         return {
             "socket_conn": "UP" if self._parts.upstream.well else "DN",
+            WEBHOOK: self._parts.feed.callbacks.outlook(),
             "media_failed": self._parts.media.failures.shown(),
         }
 

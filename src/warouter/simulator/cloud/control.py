@@ -3,12 +3,14 @@
     GET    /              what this is, who is connected, which timed switches run
     GET    /record        the counters; ?ids=1 the ids per recipient and the read marks, ?requests=1
                           every request (?since=S: begun after S monotonic seconds), ?media=1 what
-                          media each message named
+                          media each message named, ?last=N the last N ids that were taken with
+                          their age in seconds, the newest first
     DELETE /record        forget the record
     POST   /inbound       one inbound message, or a list of them: as at the native door, or
                           {"raw": element}, {"value": {...}, "field"} as the Cloud API has them
     GET    /faults        the switches; PUT sets those it names, DELETE clears all and ends what
                           runs
+    GET    /switches      the same with the default and the meaning of each
     GET    /codes         the last registration code of each number, as an SMS would show it
 
 Bad input is a 4xx with {"error": a sentence} and changes nothing.
@@ -25,7 +27,7 @@ from typing import Any, Protocol
 import msgspec
 from aiohttp import web
 
-from warouter.simulator.cloud.faults import CloudFaults
+from warouter.simulator.cloud.faults import CloudFaults, described
 from warouter.simulator.cloud.graph.media import MediaEdge
 from warouter.simulator.cloud.inbound import Kept
 from warouter.simulator.cloud.world import World
@@ -34,8 +36,10 @@ from warouter.simulator.control import (
     answer,
     errors,
     json_object,
+    newest,
     parsed,
     seconds,
+    told,
     wanted,
 )
 from warouter.simulator.guard import no_pages, only_as
@@ -74,6 +78,7 @@ def application(
     app.router.add_get("/faults", control.faults)
     app.router.add_put("/faults", control.set_faults)
     app.router.add_delete("/faults", control.clear_faults)
+    app.router.add_get("/switches", control.switches)
     app.router.add_get("/codes", control.codes)
     return app
 
@@ -106,6 +111,7 @@ class _Control:
             found["marks"] = record.marks()
         if wanted(request, "media"):
             found["media"] = record.media()
+        found |= newest(request, record)
         if wanted(request, "requests") or "since" in request.query:
             return await self._with_requests(request, found, since)
         return answer(found)
@@ -165,6 +171,9 @@ class _Control:
     async def clear_faults(self, request: web.Request) -> web.Response:
         self._switches.calm()
         return answer(self._world.faults)
+
+    async def switches(self, request: web.Request) -> web.Response:
+        return answer(told(self._world.faults, described()))
 
     async def codes(self, request: web.Request) -> web.Response:
         return answer({"codes": self._numbers.codes(time.monotonic())})

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -195,6 +196,15 @@ class Record:
                 "wamid": self._wamids.outgoing(recipient, number) if number != NONE else None,
                 **meant,
             }
+
+    def last(self, count: int) -> list[tuple[str, float]]:
+        """Id and time of acceptance (monotonic s) of the last messages that were taken, the newest
+        first, among the last requests.
+        """
+        columns = self._columns
+        newest = range(len(columns) - 1, max(len(columns) - _MOST_LISTED, 0) - 1, -1)
+        taken = (row for row in newest if columns.number[row] != NONE)
+        return [(self._name(row), columns.accepted[row]) for row in islice(taken, count)]
 
     def wamid(self, id: bytes) -> str | None:
         """The wamid under which a message of ours was last taken."""

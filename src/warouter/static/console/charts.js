@@ -7,9 +7,17 @@ function local() {
   try { return localStorage.zone === "local"; } catch { return false; }
 }
 
+// A canvas knows neither variables nor light-dark(): the browser says which colour comes of them.
+function colours(box) {
+  return (name) => {
+    box.style.color = `var(--${name})`;
+    const found = getComputedStyle(box).color;
+    box.style.color = "";
+    return found;
+  };
+}
+
 function draw() {
-  const style = getComputedStyle(document.documentElement);
-  const colour = (name) => style.getPropertyValue(`--${name}`);
   for (const box of document.querySelectorAll("[data-chart]")) {
     const had = drawn.get(box);
     const text = box.dataset.chart;
@@ -20,14 +28,16 @@ function draw() {
       had.text = text;
       continue;
     }
+    const colour = colours(box);
+    const told = (_plot, value) => value == null ? "–" : value + unit;
     const axis = { stroke: colour("muted"), grid: { stroke: colour("line"), width: 1 }, ticks: { show: false } };
     const plot = new uPlot({
       width: box.clientWidth,
       height: HEIGHT,
       tzDate: (at) => local() ? new Date(at * 1e3) : uPlot.tzDate(new Date(at * 1e3), "UTC"),
-      axes: [axis, { ...axis, size: 60, values: (_plot, ticks) => ticks.map((tick) => tick + unit) }],
+      axes: [{ ...axis, values: "{HH}:{mm}" }, { ...axis, size: 60 }],
       series: [{ value: "{HH}:{mm}:{ss}" }, ...names.map((label, n) => ({
-        label, stroke: colour(`series-${n + 1}`), width: 1.5, points: { show: false },
+        label, value: told, stroke: colour(`series-${n + 1}`), width: 1.5, points: { show: false },
       }))],
     }, data, box);
     drawn.set(box, { plot, text });

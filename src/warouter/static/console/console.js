@@ -4,6 +4,7 @@ const every = (query, from = document) => [...from.querySelectorAll(query)];
 const on = (name, heard, from = document) => from.addEventListener(name, heard, true);
 const root = document.documentElement;
 const live = find("#live");
+const WIDE = ".table:not([role])"; // what has a role has seen to its own tabindex
 root.classList.add("script");
 for (const element of every(".top [hidden]")) element.hidden = false;
 find(".pages [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
@@ -142,19 +143,19 @@ if (live) {
     htmx_before_swap: (_element, { tasks }) => {
       for (const task of tasks) if (task.fragment) tell(task.fragment);
     },
-    // What a person has opened stays open.
+    // What a person has opened stays open; what scrolls stays in reach of the keyboard.
     htmx_before_morph_attr: (element, { attrName }) =>
-      !(attrName === "open" && element.matches("details, dialog")),
-    htmx_after_swap: count,
+      !(attrName === "open" || attrName === "tabindex" && element.matches(WIDE)),
+    htmx_after_swap: settle,
   });
 }
 
 // ---- keys: none acts by itself, none works while typing
 
-let leading = 0;
+let leading = -Infinity;
 
 function step(by) {
-  const rows = every("main tbody tr").map((row) => find("a[href], summary, button", row)).filter(Boolean);
+  const rows = every("main tbody tr").map((row) => row.offsetParent && find("a[href], summary, button", row)).filter(Boolean);
   const at = rows.findIndex((row) => row.closest("tr").contains(document.activeElement));
   const next = rows[at < 0 ? (by > 0 ? 0 : rows.length - 1) : at + by];
   next?.focus();
@@ -182,7 +183,7 @@ on("keydown", (event) => {
     return;
   }
   const leads = performance.now() - leading < 1500;
-  leading = event.key === "g" ? performance.now() : 0;
+  leading = event.key === "g" ? performance.now() : -Infinity;
   const link = leads && every("[data-key]").find((one) => one.dataset.key === event.key);
   if (link) link.click();
   else if (!leads && Object.hasOwn(KEYS, event.key)) {
@@ -221,6 +222,14 @@ function count() {
   }
 }
 
+function settle() {
+  count();
+  for (const box of every(WIDE)) {
+    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
+  }
+}
+
 on("click", (event) => {
   const button = event.target.closest?.("button");
   if (button?.dataset.copy) copy(button);
@@ -245,6 +254,7 @@ function typed(field) {
 
 every("[data-typed]").forEach(typed);
 zone(local);
-count();
+settle();
 tick();
+addEventListener("resize", settle);
 setInterval(tick, 1000);

@@ -1,0 +1,63 @@
+"""Feeds the series: what processes report and what the database counts, every five seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+import asyncpg
+
+from warouter.console.latest import Latest
+from warouter.console.series.memory import FINE_SECONDS, Reading, Series
+from warouter.log import Outage
+from warouter.metrics import Sample
+from warouter.store.reports import Report
+from warouter.store.views.stats import Statistics
+
+log = logging.getLogger(__name__)
+
+
+class Feeder:
+    """Fills ``series`` for as long as it runs; nobody waits for it."""
+
+    def __init__(self, series: Series, latest: Latest, pool: asyncpg.Pool) -> None:
+        self._series = series
+        self._latest = latest
+        self._statistics = Statistics(pool)
+
+    async def run(self) -> None:
+        """Read until cancelled. What cannot be read is a gap in the charts, and no more."""
+        outage = Outage()
+        while True:
+            try:
+                await self.read()
+                outage.ends()
+            except Exception as error:
+                if outage.begins():
+                    log.warning("series reading failed", extra={"error": repr(error)})
+            await asyncio.sleep(until_next(time.monotonic()))
+
+    async def read(self) -> None:
+        """One reading."""
+        now = time.monotonic()
+        stored = await self._statistics.cluster()
+        reports = await self._latest.reports()
+        self._series.take(now, [_of_database(now, stored), *(_of(r, now) for r in reports)])
+
+
+def until_next(now: float) -> float:
+    """Seconds to the middle of the next place: a timer that is early or late by some milliseconds
+    finds its place all the same, and each place gets one reading.
+    """
+    place = now // FINE_SECONDS
+    return (place + 1.5) * FINE_SECONDS - now
+
+
+def _of_database(now: float, samples: list[Sample]) -> Reading:
+    return Reading("", "database", None, now, samples)
+
+
+def _of(report: Report, now: float) -> Reading:
+    at = now - max(report.age_s, 0.0)  # PostgreSQL's clock may have been set back
+    return Reading(report.node, report.role, report.incarnation, at, report.body.samples)
