@@ -61,11 +61,12 @@ packages: setup $(VENV)-tools/installed ## sdist, wheels, .deb, .rpm, SBOM into 
 image: dist/made ## build the images warouter:latest and warouter:local (BASE=image of a Debian 13)
 	deploy/container/build.sh
 
-docs: setup ## write what of docs/operations.md and docs/errors.md is made from the code
+docs: setup ## write what is made from the code, or from another page, anew
 	$(BIN)/python -m tests.harness.variables
 	$(BIN)/python -m tests.harness.error_codes
 	$(BIN)/python -m tests.harness.findings
 	$(BIN)/python -m tests.harness.inlined
+	$(BIN)/python -m tests.harness.runbook
 
 demo: setup ## start a whole cluster on this machine and send messages through a failover
 	$(BIN)/warouter demo --since $(STARTED)
@@ -200,6 +201,9 @@ bench-idle: setup ## what a cluster costs at rest, at 80 and at 1,000 messages/s
 
 bench-cloud: setup ## the Cloud API as upstream: every figure beside its goal, 35 minutes (CLOUD="--only storm")
 	$(BIN)/python -m bench.cloud $(CLOUD)
+
+bench-console: setup $(VENV)-console/installed ## the console: how soon it shows what is, what it costs, 8 minutes
+	$(BIN)/python -m bench.console $(BENCH_CONSOLE)
 
 bench-docs: setup $(PEERS)/installed ## all of docs/benchmarks.md anew, in 90 minutes without other work
 	-$(BIN)/python -m bench.idle --rates 10,80,250,1000,4000 --out $(RESULTS)/idle.json

@@ -24,6 +24,8 @@ PROFILE_ABOUT = "profile_about"
 MEDIA_PROVIDERS = "media_providers"
 EXTERNAL_CERTIFICATE = "external_certificate"
 WEBHOOK_CA = "webhook_ca"
+# In the stored `webhooks` only: since when these secrets sign. Clients neither set nor see it.
+_SECRETS_AT = "secrets_at"
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -134,6 +136,24 @@ def merge(stored: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]
     return _laid_over(stored, _agreed(_same_keys(given, typed)))
 
 
+def dated(stored: Mapping[str, Any], changed: dict[str, Any], now: str) -> dict[str, Any]:
+    """``changed``, which replaces ``stored``, with the time if other secrets sign from now on."""
+    if _secrets(changed) == _secrets(stored):
+        return changed
+    return _laid_over(changed, {"webhooks": {_SECRETS_AT: now}})
+
+
+def with_secret(stored: Mapping[str, Any], secret: str, now: str) -> dict[str, Any]:
+    """The newest secret and this one sign from now on."""
+    secrets = [one for one in _secrets(stored) if one != secret]
+    return _signed_by(stored, [*secrets[-1:], secret], now)
+
+
+def without_older_secrets(stored: Mapping[str, Any], now: str) -> dict[str, Any]:
+    """Only the newest secret signs from now on."""
+    return _signed_by(stored, _secrets(stored)[-1:], now)
+
+
 def log_level(stored: Mapping[str, Any]) -> str | None:
     """The logging level that is set, in upper case; None if none is."""
     settings = effective(stored)
@@ -225,6 +245,16 @@ def _host_problem(host: str, allow_private: Sequence[Network], *, bound: bool) -
     if is_allowed(address, allow_private):
         return _BOUND if bound else None
     return "points to an address that is not public and not allowed by WAROUTER_ALLOW_PRIVATE"
+
+
+def _signed_by(stored: Mapping[str, Any], secrets: list[str], now: str) -> dict[str, Any]:
+    return dated(stored, _laid_over(stored, {"webhooks": {"secrets": secrets}}), now)
+
+
+def _secrets(stored: Mapping[str, Any]) -> list[str]:
+    webhooks = stored.get("webhooks")
+    found = webhooks.get("secrets") if isinstance(webhooks, Mapping) else None
+    return [one for one in found if isinstance(one, str)] if isinstance(found, list | tuple) else []
 
 
 def _without_nulls(value: Any) -> Any:

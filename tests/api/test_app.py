@@ -73,6 +73,8 @@ MATRIX |= {
     ("GET", f"{_SETTINGS}/application/media/providers"): ADMIN_READ,
     ("POST", f"{_SETTINGS}/application/media/providers"): ONLY_ADMIN,
     ("DELETE", f"{_SETTINGS}/application/media/providers/{{name}}"): ADMIN_GONE,
+    ("POST", f"{_SETTINGS}/application/webhook-secrets"): ONLY_ADMIN,
+    ("DELETE", f"{_SETTINGS}/application/webhook-secrets"): ADMIN_READ,
     ("GET", f"{_SETTINGS}/business/profile"): READ,
     ("POST", f"{_SETTINGS}/business/profile"): ONLY_ADMIN,
     ("GET", f"{_SETTINGS}/business/compliance_info"): READ,

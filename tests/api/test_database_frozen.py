@@ -32,6 +32,7 @@ BODIES: dict[tuple[str, str], object] = {
     ("POST", "/v1/settings/application/media/providers"): [
         {"name": "a", "config": {"bearer": "x"}}
     ],
+    ("POST", "/v1/settings/application/webhook-secrets"): {"secret": "whsec_" + "A" * 32},
     ("POST", "/v1/settings/business/profile"): {"address": "x"},
     ("POST", "/v1/settings/business/compliance_info"): {"entity_name": "x"},
     ("PATCH", "/v1/settings/profile/about"): {"text": "x"},

@@ -15,11 +15,11 @@ from tests.harness.api import Api
 from tests.harness.described import DOCUMENT, Undocumented, check_answer, route_of
 from tests.harness.documented import rows
 from warouter.api.app import ROUTES
-from warouter.api.description.causes import known_codes
 from warouter.api.description.examples import BODIES
 from warouter.api.description.openapi import errors_of
 from warouter.api.route import Route
 from warouter.http.envelope import common_fields
+from warouter.upstream.causes import known_codes
 
 COMMON = common_fields(server_version=True)
 

@@ -25,7 +25,7 @@ from warouter.tls import pem
 
 PORT = 5432
 NAME, ADMIN = "warouter", "warouter_admin"
-KINDS = ("webapp", "coreapp", "master", "console", "reader")
+KINDS = ("webapp", "coreapp", "master", "console", "reader", "web_console")
 _HBA = "local all postgres trust\nlocal all all scram-sha-256\n"
 AUTHORITY = "/etc/ssl/certs/warouter-db.pem"
 _LENT = "pg_read_all_stats, pg_use_reserved_connections"  # what a managed service's owner may lend

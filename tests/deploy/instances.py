@@ -120,6 +120,7 @@ def _secrets(site: Site) -> dict[str, str]:
         "MasterSecret": passwords["master"],
         "ConsoleSecret": passwords["console"],
         "ReaderSecret": passwords["reader"],
+        "WebConsoleSecret": passwords["web_console"],
         "ApiSecret": json.dumps({"password": ADMIN_PASSWORD}),
         "ApiKey": API_KEY,
     }

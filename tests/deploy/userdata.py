@@ -15,6 +15,7 @@ SECRETS = (
     "MasterSecret",
     "ConsoleSecret",
     "ReaderSecret",
+    "WebConsoleSecret",
     "ApiSecret",
     "ApiKey",
 )

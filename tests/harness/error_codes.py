@@ -1,4 +1,4 @@
-"""The list of docs/errors.md, made from ``warouter.api.description.causes``.
+"""The list of docs/errors.md, made from ``warouter.upstream.causes``.
 
 `make docs` runs this as a program, which writes it into the page.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from warouter.api.description.causes import BECOMES, Code, known_codes, shown_place
+from warouter.upstream.causes import BECOMES, Code, known_codes, shown_place
 
 PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
 BEGIN = "<!-- made by `make docs` from src/warouter/static/errors.toml -->"

@@ -181,12 +181,18 @@ async def test_a_user_keeps_the_last_twenty_and_nobody_what_has_ended(
     assert await pool.fetchval("select count(*) from console_session") == 1
 
 
-async def test_an_administrator_ends_all_sessions_of_one_user(sessions: Sessions) -> None:
+async def test_an_administrator_ends_all_sessions_and_tokens_of_one_user(
+    sessions: Sessions, pool: asyncpg.Pool
+) -> None:
+    accounts = Accounts(pool)
+    for user, name in (("alice", "t"), ("robert", "u")):
+        await accounts.add_token(user, "h", key(name))
     for name in "12":
         await sessions.begin("alice", "h", key(name), HERE)
     await sessions.begin("robert", "h", key("3"), HERE)
-    assert await sessions.end_all("alice") == 2
-    assert await sessions.end_all("alice") == 0
+    assert await sessions.end_all("alice") == (2, 1)
+    assert await sessions.end_all("alice") == (0, 0)
+    assert [each.username for each in await accounts.holders([key("t"), key("u")])] == ["robert"]
     assert [each.username for each in await sessions.listed()] == ["robert"]
 
 

@@ -84,9 +84,27 @@ async def test_selections(journal: Journal, operator: asyncpg.Connection) -> Non
         (Selection(kind=0, recipient=LANE), 6),
         (Selection(recipient="491"), 0),
         (Selection(places=[Place(0, 3, 1), Place(0, 3, 9)]), 1),
+        (Selection(reason="HOOK: 4"), 6),
+        (Selection(reason="webhook: 4__"), 0),
     ):
         assert await dead_letters.count(operator, which) == count
     assert len(await dead_letters.find(operator, ALL, 4)) == 4
+
+
+async def test_so_many_at_a_time_and_each_once(
+    journal: Journal, operator: asyncpg.Connection
+) -> None:
+    assert await dead_letters.count(operator, ALL, 4) == 4
+    covers = await dead_letters.covers(operator, ALL, 10)
+    assert [cover.id for cover in covers] == [
+        letter.id for letter in await dead_letters.find(operator, ALL, 10)
+    ]
+    for left in (2, 0):
+        assert await dead_letters.ask(operator, ALL, 4) == (4 if left else 2)
+        assert await dead_letters.count_unasked(operator, ALL, 10) == left
+    assert await dead_letters.ask(operator, ALL, 4) == 0
+    asked = await operator.fetchval("select count(*) from dead_letter where asked_at is not null")
+    assert asked == 6
 
 
 def test_ids() -> None:

@@ -335,6 +335,8 @@ async def test_what_an_operator_looks_at(made: Settings, pool: asyncpg.Pool, kin
     for arguments in (
         *(("status",), ("status", "--json"), ("status", "--history", "5"), ("audit",)),
         *(("trace", "gBEGkYiEB1"), ("doubt", "list"), ("callbacks", "list")),
+        *(("messages",), ("messages", "--state", "held", "--code", "1", "--id", "")),
+        ("messages", "--state", "failed", "--code", "410"),
     ):
         found = await command(login, *arguments)
         if (kind, arguments[0]) == ("reader", "callbacks"):  # they show what people wrote

@@ -7,14 +7,14 @@ import re
 import asyncpg
 import pytest
 
-from warouter.store.views import stats
+from warouter.store.views import backlog, stats
 from warouter.store.views.stats import Statistics
 
 STATEMENTS = {
     "messages": stats._MESSAGES,
     "receipts": stats._RECEIPTS,
-    "oldest": stats._OLDEST,
-    "oldest events": stats._OLDEST_EVENTS,
+    "oldest": backlog.OLDEST_SQL,
+    "oldest events": backlog.OLDEST_EVENTS_SQL,
 }
 
 

@@ -77,6 +77,7 @@ async def test_before_anybody_has_asked_meta(cloud: Settings) -> None:
         "pair_waits": None,
         "out": 0,
         "webhook_age_s": None,
+        "webhook_at": None,
         "identities": 0,
         "aliases": 0,
     }

@@ -246,3 +246,27 @@ async def test_the_command_shows_the_same(settings: Settings, pool: asyncpg.Pool
 
 async def test_an_unknown_id_ends_the_command_with_a_sentence(settings: Settings) -> None:
     assert "There is no message 'nothing'" in await refused(settings, "trace", "nothing")
+
+
+async def test_each_step_names_the_owner_of_its_time(
+    pool: asyncpg.Pool, settings: Settings
+) -> None:
+    await pool.execute(
+        "insert into owner_log (at, slot, from_node, to_node, epoch, reason) values"
+        " (now() - interval '3 h', 3, null, 'h:one', $1, 'unowned'),"
+        " (now() - interval '1 h', 3, 'h:one', 'h:two', $1 + 1, 'dead'),"
+        " (now() + interval '1 h', 3, 'h:two', 'h:three', $1 + 2, 'dead'),"
+        " (now() - interval '1 s', 4, null, 'h:other', $1 + 9, 'dead')",
+        EPOCH,
+    )
+    await accepted(pool)
+    await status(pool, 1, "sent:17")
+    owned = [("h:one", EPOCH), ("h:two", EPOCH + 1)]
+    for hours, owner in ((2, owned[0]), (0, owned[1])):
+        await pool.execute(f"update message set accepted_at = now() - interval '{hours} h'")
+        found = await find(pool)
+        assert (found.steps[0].owner, found.steps[0].epoch) == owner
+        assert (found.steps[-1].owner, found.steps[-1].epoch) == owned[1]
+    await pool.execute("update message set accepted_at = now() - interval '9 h'")
+    assert (await find(pool)).steps[0].owner is None
+    assert "(owner h:two, epoch 1.4)" in await printed(settings, "trace", ID)

@@ -30,7 +30,8 @@ from warouter.flow.event import EventRow
 from warouter.kinds import INBOUND, STATUS
 from warouter.webhook import callbacks as webhook
 from warouter.webhook import exchange
-from warouter.webhook.callbacks import BATCH_EVENTS, Callbacks, Result
+from warouter.webhook.callbacks import BATCH_EVENTS, Callbacks
+from warouter.webhook.record import Result
 
 
 class TestDelivery:

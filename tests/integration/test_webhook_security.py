@@ -30,7 +30,7 @@ from warouter.errors import ConfigError
 from warouter.kinds import INBOUND, STATUS
 from warouter.net.egress import client_certificate
 from warouter.tls import pem
-from warouter.webhook.callbacks import Result
+from warouter.webhook.record import Result
 
 # {port} is the trap's.
 OTHER_FORMS = [

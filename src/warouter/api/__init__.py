@@ -17,6 +17,7 @@ every answer against it.
     monitoring/    health, metrics, support
     description/   OpenAPI and the page that shows it
     settings       /v1/settings/application
+    webhook        the secrets that sign callbacks, one after the other
     providers      credentials for the links of media
     certificates   TLS of the API itself, and of webhook receivers
     profile/       what customers see of the business

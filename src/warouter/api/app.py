@@ -22,6 +22,7 @@ from warouter.api import (
     services,
     settings,
     stickers,
+    webhook,
 )
 from warouter.api.access import auth, two_step, users
 from warouter.api.access.audit import audited
@@ -65,6 +66,7 @@ ROUTES: tuple[Route, ...] = (
     *contacts.ROUTES,
     *identity.ROUTES,
     *settings.ROUTES,
+    *webhook.ROUTES,
     *providers.ROUTES,
     *profile.ROUTES,
     *certificates.ROUTES,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from warouter.api.route import Access, Route
 from warouter.app_settings import (
     APPLICATION,
     ApplicationSettings,
+    dated,
     effective,
     merge,
     shown,
@@ -48,8 +50,10 @@ async def patch(context: Context, request: web.Request, caller: Caller) -> web.R
     """Change the given fields, and no others; unknown fields are accepted."""
     wish = await read_json(request, context.config.json_limit, _PATCH)
 
+    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
     def changed(stored: Mapping[str, Any]) -> dict[str, Any]:
-        return merge(stored, wish)
+        return dated(stored, merge(stored, wish), now)
 
     try:
         # Before the transaction: nothing that is refused shall lock the row.

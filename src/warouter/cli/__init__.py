@@ -20,8 +20,10 @@ For operators, who need only the database:
     status_cloud   what of that concerns the Cloud API
     status_trust   what of that concerns logins and encryption
     check       what is open, unverified, readable, old or too small
+    messages    the newest messages, or those that a search finds
     trace       where one message is
-    callbacks   dead letters: listed, shown, delivered once more
+    callbacks   the webhook: what it refuses, a test, and dead letters
+    show        the number, settings, media: how the cluster is set up
     doubt       messages that the Cloud API may have taken: listed, shown, sent again, failed
     audit       the audit log
     user        users: listed, added, removed, given a password
@@ -62,7 +64,9 @@ COMMANDS = {
     "cloud": "warouter.cli.cloud:cloud",
     "callbacks": "warouter.cli.callbacks:callbacks",
     "doubt": "warouter.cli.doubt:doubt",
+    "messages": "warouter.cli.messages:messages",
     "trace": "warouter.cli.trace:trace",
+    "show": "warouter.cli.show:show",
     "sizing": "warouter.cli.sizing:sizing",
     "check": "warouter.cli.check:check",
 }

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import click
 import msgspec
@@ -21,14 +23,15 @@ from warouter.cli.nodes import data_dir_option
 from warouter.cli.status_cloud import age as _age
 from warouter.cli.status_cloud import facts_of
 from warouter.cli.status_trust import fact_of
+from warouter.cluster.moves import REASONS, moves_of, slots_text
 from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.store.database import Connection, close_politely
 from warouter.store.transport.modes import described
+from warouter.store.views.owners import Wanted
 from warouter.store.views.status import (
     EPOCH_BITS,
     NodeStatus,
-    OwnerChange,
     ShardStatus,
     Status,
     read_status,
@@ -39,8 +42,25 @@ APPLICATION = "warouter status"
 EVERY_SECONDS = 1.0
 LATEST_CHANGES = 10
 PIPE_COLUMNS = 140
-TOGETHER_SECONDS = 1.0  # the changes of one takeover are no further apart
 _STATES = {"alive": "green", "silent": "yellow", "dead": "red"}
+
+
+class Moment(click.DateTime):
+    """A time in UTC, in the forms in which this command and the log write one."""
+
+    def convert(self, *given: Any) -> datetime:
+        return super().convert(*given).replace(tzinfo=UTC)
+
+
+class Question(NamedTuple):
+    """What of the owner log is asked for besides the present state."""
+
+    history: int
+    wanted: Wanted
+    at: datetime | None
+
+
+MOMENT = Moment(["%Y-%m-%dT%H:%M:%S.%fZ", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"])
 
 
 @click.command()
@@ -58,26 +78,33 @@ _STATES = {"alive": "green", "silent": "yellow", "dead": "red"}
     help=f"Also show the last N changes of owners ({LATEST_CHANGES} without a number). Slots that"
     " moved together share a line here, and are an entry each in --json.",
 )
-def status(data_dir: Path | None, as_json: bool, watch: bool, history: int) -> None:
+@click.option("--reason", type=click.Choice(list(REASONS)), help="Of --history: only this reason.")
+@click.option("--node", help="Of --history: only what this node gave or got.")
+@click.option("--since", type=MOMENT, help="Of --history: not before this time (UTC).")
+@click.option("--until", type=MOMENT, help="Of --history: not after this time (UTC).")
+@click.option("--at", type=MOMENT, help="Also show who owned each slot at this time (UTC).")
+def status(data_dir: Path | None, as_json: bool, watch: bool, history: int, **asked: Any) -> None:
     """Show nodes, shards, backlog, callbacks and connections.
 
     Reads one snapshot of the database that WA_DB_* names, or that of a local cluster: --data-dir,
     else ./warouter-data if there is one.
     """
     settings = settings_of(data_dir)
-    uvloop.run(_watch(settings, as_json, history) if watch else _once(settings, as_json, history))
+    at = asked.pop("at")
+    question = Question(history, Wanted(**asked), at)
+    uvloop.run(_watch(settings, as_json, question) if watch else _once(settings, as_json, question))
 
 
-async def _once(settings: Settings, as_json: bool, history: int) -> None:
+async def _once(settings: Settings, as_json: bool, asked: Question) -> None:
     async with connected(settings, APPLICATION) as connection:
-        found = await _read(settings, connection, history, as_json)
+        found = await _read(settings, connection, asked, as_json)
     if as_json:
         _show_json(found)
     else:
-        console(PIPE_COLUMNS).print(_page(found, history))
+        console(PIPE_COLUMNS).print(_page(found, asked.history))
 
 
-async def _watch(settings: Settings, as_json: bool, history: int) -> None:
+async def _watch(settings: Settings, as_json: bool, asked: Question) -> None:
     """Refresh until Ctrl-C. The first reading must succeed;
     later errors are shown, and tried again.
     """
@@ -92,20 +119,22 @@ async def _watch(settings: Settings, as_json: bool, history: int) -> None:
             try:
                 if connection.is_closed():
                     connection = await checked(settings, APPLICATION)
-                found = await _read(settings, connection, history, as_json)
+                found = await _read(settings, connection, asked, as_json)
             except CommandError as error:
                 await close_politely(connection)
                 _show_trouble(live, str(error))
             else:
-                _show(live, found, history)
+                _show(live, found, asked.history)
             await asyncio.sleep(EVERY_SECONDS)
 
 
-async def _read(settings: Settings, connection: Connection, history: int, as_json: bool) -> Status:
+async def _read(
+    settings: Settings, connection: Connection, asked: Question, as_json: bool
+) -> Status:
     # Each line of the page may stand for all slots.
-    rows = history if as_json else history * SLOTS
+    rows = asked.history if as_json else asked.history * SLOTS
     with told():
-        found = await read_status(connection, rows)
+        found = await read_status(connection, rows, asked.wanted, asked.at)
     trust = msgspec.structs.replace(found.trust, database_tls=described(settings))
     return msgspec.structs.replace(found, trust=trust)
 
@@ -133,6 +162,8 @@ def _show_trouble(live: Live | None, sentence: str) -> None:
 
 def _page(found: Status, history: int) -> RenderableType:
     parts: list[RenderableType] = [_summary(found), _nodes(found), _shards(found)]
+    if found.owners_at is not None:
+        parts.append(_owners_at(found.owners_at))
     if found.history:
         parts.append(_history(found, history))
     return Group(*parts)
@@ -145,7 +176,8 @@ def _summary(found: Status) -> Table:
         "term": f"{_number(found.term)}, led by {found.leader or 'nobody'}"
         f" for {_age(found.term_age_s)}",
         "shards": f"{found.shard_count} (map version {found.map_version})",
-        "backlog": f"{found.backlog:,} messages, {found.parked:,} parked",
+        "backlog": f"{found.backlog:,} messages, {found.parked:,} parked"
+        + (f", the oldest for {_age(found.oldest_message_s)}" if found.oldest_message_s else ""),
         "callbacks": f"{found.callback_queue['statuses']:,} statuses,"
         f" {found.callback_queue['inbound']:,} inbound waiting; {found.parked_events:,} parked,"
         f" {found.dead_letters:,} dead letters",
@@ -245,46 +277,35 @@ def _range(low: int, high: int) -> str:
     return _number(low) if low == high else f"{_number(low)} to {_number(high)}"
 
 
+def _owners_at(owners: Mapping[int, str | None]) -> Table:
+    table = _table("owners at that time", "slots", "owner")
+    for owner in sorted({owner or "" for owner in owners.values()}):
+        slots = [slot for slot, name in owners.items() if (name or "") == owner]
+        table.add_row(slots_text(slots), Text(owner or "nobody"))
+    return table
+
+
 def _history(found: Status, lines: int) -> Table:
-    columns = ("at", "slots", "from", "to", "epochs", "term", "reason", ">silent ms")
+    columns = ("at", "slots", "from", "to", "epochs", "term", "reason", ">silent ms", ">pause ms")
     table = _table("changes of owners, the latest first", *columns)
-    for group in _moves(found.history)[:lines]:
-        last = group[0]
-        ages = [c.observed_age_ms for c in group if c.observed_age_ms is not None]
+    for move in moves_of(found.history)[:lines]:
+        last = move.last
         table.add_row(
             last.at,
-            _slots(sorted(change.slot for change in group)),
+            slots_text(move.slots),
             Text(last.from_node or ""),
             Text(last.to_node or ""),
-            _range(min(c.epoch for c in group), max(c.epoch for c in group)),
+            _range(*move.epochs),
             "" if last.term is None else _number(last.term),
             Text(last.reason),
-            str(max(ages)) if ages else "",
+            _ms(move.silent_ms),
+            _ms(move.pause_ms),
         )
     return table
 
 
-def _moves(history: Sequence[OwnerChange]) -> list[list[OwnerChange]]:
-    """Groups changes that belong together: same nodes, term and reason within a second."""
-    groups: list[list[OwnerChange]] = []
-    latest: dict[tuple[str | None, str | None, int | None, str], list[OwnerChange]] = {}
-    for change in history:
-        key = (change.from_node, change.to_node, change.term, change.reason)
-        group = latest.get(key)
-        if group is None or change.age_s - group[-1].age_s > TOGETHER_SECONDS:
-            group = latest[key] = []
-            groups.append(group)
-        group.append(change)
-    return groups
-
-
-def _slots(slots: list[int]) -> str:
-    """``0, 2 .. 30`` for the slots of a shard, otherwise each slot."""
-    if len(slots) > 3:
-        step = slots[1] - slots[0]
-        if slots == list(range(slots[0], slots[-1] + 1, step or 1)):
-            return f"{slots[0]}, {slots[1]} .. {slots[-1]}"
-    return ", ".join(map(str, slots))
+def _ms(milliseconds: int | None) -> str:
+    return "" if milliseconds is None else str(milliseconds)
 
 
 def _table(title: str, *columns: str) -> Table:

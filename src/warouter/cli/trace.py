@@ -62,7 +62,7 @@ def lines_of(found: Trace) -> list[str]:
         facts.append(("ttl", f"{found.ttl} s"))
     if found.cloud is not None:
         facts += _of_attempts(found.cloud)
-    steps = [f"{step.at or '':<24}  {_step(step)}" for step in found.steps]
+    steps = [f"{step.at or '':<24}  {_step(step)}{_then(step, found)}" for step in found.steps]
     return [*(f"{name:<9}{fact}" for name, fact in facts), "", *map(str.rstrip, steps)]
 
 
@@ -88,6 +88,14 @@ def _step(step: Step) -> str:
     return ", ".join(words)
 
 
+def _then(step: Step, found: Trace) -> str:
+    """The owner at that time, where it was another one, or another of its epochs."""
+    if step.epoch is None or (step.owner, step.epoch) == (found.owner, found.epoch):
+        return ""
+    timeline, n = divmod(step.epoch, 1 << EPOCH_BITS)
+    return f" (owner {step.owner or 'nobody'}, epoch {timeline}.{n})"
+
+
 def _more(part: Step | Callback) -> list[str]:
     words = []
     if part.attempts:
@@ -96,4 +104,6 @@ def _more(part: Step | Callback) -> list[str]:
         words.append(f"due in {part.due_in_s:.0f} s")
     if part.reason:
         words.append(part.reason)
+    if isinstance(part, Callback) and part.letter:
+        words.append(f"deliver it again with `warouter callbacks replay {part.letter}`")
     return words

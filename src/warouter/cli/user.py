@@ -20,9 +20,10 @@ from warouter.cli.database import audited, connected, console, settings_of
 from warouter.cli.nodes import data_dir_option
 from warouter.config import Settings
 from warouter.errors import CommandError, ParameterInvalid
-from warouter.store.account import logins, users
+from warouter.store.account import logins, sessions, users
 from warouter.store.account.accounts import ADMIN, USER
-from warouter.store.account.users import Listed
+from warouter.store.account.sessions import Open
+from warouter.store.account.users import Listed, Token
 from warouter.store.bounded import changing
 from warouter.store.database import Connection
 
@@ -37,6 +38,14 @@ _password_file = click.option(
     metavar="FILE",
     help="Read the password from this file of one line (-: standard input), and draw none.",
 )
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What ``list`` shows."""
+
+    users: list[Listed]
+    sessions: list[Open]
+    tokens: list[Token]
 
 
 @click.group()
@@ -55,12 +64,20 @@ def user() -> None:
 @data_dir_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def list_(data_dir: Path | None, as_json: bool) -> None:
-    """List users: role, when made, whether the password must be changed, live tokens."""
+    """List users: role, when made, whether the password must be changed, live tokens; and who is
+    logged in at the console.
+
+    With --json the tokens too: whose they are, when they were given and when they end.
+    """
     found = uvloop.run(_listed(settings_of(data_dir)))
     if as_json:
-        click.echo(msgspec.json.encode({"users": found}))
-    else:
-        console(PIPE_COLUMNS).print(_table(found))
+        click.echo(msgspec.json.encode(found))
+        return
+    out = console(PIPE_COLUMNS)
+    out.print(_table(found.users))
+    if found.sessions:
+        out.print()
+        out.print(_at_console(found.sessions))
 
 
 @user.command()
@@ -93,6 +110,16 @@ def set_password(data_dir: Path | None, name: str, password_file: Path | None) -
     _tell(f"Password of {name} set, all tokens ended.", password, drawn=password_file is None)
 
 
+@user.command("end-sessions")
+@data_dir_option
+@_name
+def end_sessions(data_dir: Path | None, name: str) -> None:
+    """End all sessions at the console and all tokens of the user; the password stays."""
+    _check_printable(name)
+    ended, tokens = uvloop.run(_end_sessions(settings_of(data_dir), name))
+    click.echo(f"{name}: {ended} sessions and {tokens} tokens ended.")
+
+
 @user.command()
 @data_dir_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -109,9 +136,20 @@ def remove(data_dir: Path | None, name: str, yes: bool) -> None:
     click.echo(f"User {name} removed.")
 
 
-async def _listed(settings: Settings) -> list[Listed]:
+async def _listed(settings: Settings) -> Found:
     async with connected(settings, APPLICATION) as connection:
-        return await users.listed(connection)
+        return Found(
+            await users.listed(connection),
+            await sessions.listed(connection),
+            await users.tokens(connection),
+        )
+
+
+async def _end_sessions(settings: Settings, name: str) -> tuple[int, int]:
+    async with _changing(settings, name, "end sessions") as connection:
+        if await users.found(connection, name) is None:
+            raise _unknown(name)
+        return await sessions.end_all(connection, name)
 
 
 async def _add(settings: Settings, name: str, password: str) -> None:
@@ -224,4 +262,13 @@ def _table(found: list[Listed]) -> Table:
     for one in found:
         must = "yes" if one.must_change else "no"
         table.add_row(Text(one.username), one.role, one.created, must, str(one.tokens))
+    return table
+
+
+def _at_console(found: list[Open]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("at the console", "from", "since (UTC)", "seen (UTC)", "ends (UTC)"):
+        table.add_column(column)
+    for one in found:
+        table.add_row(Text(one.username), Text(one.source), one.created, one.seen, one.expires)
     return table

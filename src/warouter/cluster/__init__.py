@@ -12,6 +12,8 @@ starts here:
     term         attempts             -> how long a leader may believe in itself
     lease        beats                -> how long an owner may act for a slot
     role         events               -> what an owner of a slot does next
+    preview      map, coreapps        -> what another number of shards would move
+    moves        the owner log        -> what moved, why, and who owned what at a time
 
 The master asks ``membership``, ``trouble`` and ``plan`` at each poll (``node.master``); an owner
 asks ``lease`` and ``role`` (``owner.ownership``); a webapp has ``shardmap`` and ``beats``

@@ -23,9 +23,14 @@ and after, and answered by a redirect to the page that says how it ended.
     feed      readings shared by all who look at the same
     stream    server-sent events
     latest    what several pages read, once a second at most
+    timeline  the steps of a message in words
+    spared    what is read less often, and what was revealed for a minute
+    verdict   is all well, and if not, why
+    strip     the slots with the letters of their owners
     series    some hours of metrics, for charts
     simulator  the control port of the simulator, if there is one
     token     what is drawn, and its hash
     api       the v1 API, called in the name of a visitor
+    wishes    settings of the API as a form: what differs
     pages     one module a page
 """

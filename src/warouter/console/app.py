@@ -164,7 +164,7 @@ class Console:
             return self._renderer.live(_template(page), {**values, "admin": visitor.admin})
 
         async def lives() -> bool:
-            return await self._cookies.visitor(self._context, request) is not None
+            return await self._cookies.visitor(self._context, request, seen=False) is not None
 
         key = (page.name, visitor.admin, tuple(sorted(path.items())), tuple(sorted(query.items())))
         with self._streams.counted(visitor.session):

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
+from warouter.access.login import LogIns
+from warouter.access.passwords import Passwords
+from warouter.app_settings import Network
 from warouter.config import Settings
 from warouter.console.api import Api
 from warouter.console.latest import Latest
 from warouter.console.series.memory import Series
 from warouter.console.simulator import Simulator
+from warouter.console.spared import Revealed, Spared
+from warouter.console.verdict.alerts import Alerts
 from warouter.store.account.accounts import Accounts
 from warouter.store.account.sessions import Sessions
 from warouter.store.audit import Audit
 from warouter.store.bounded import connection
+from warouter.store.views.messages.found import Listed
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -28,7 +34,7 @@ READ_SECONDS = 2.0  # for all that one page reads
 
 @dataclass(slots=True)
 class Context:
-    """The parts of a console, created once. ``last_read`` is when the database answered last."""
+    """The parts of a console, created once. ``lists`` are costly lists of messages."""
 
     settings: Settings
     pool: asyncpg.Pool
@@ -39,7 +45,18 @@ class Context:
     latest: Latest
     series: Series
     simulator: Simulator | None
+    log_ins: LogIns
+    passwords: Passwords
+    trusted: Sequence[Network] = ()  # proxies, whose word on the client counts
+    lists: Spared[Listed] = field(default_factory=Spared)
+    revealed: Revealed = field(default_factory=Revealed)
     clock: Callable[[], float] = field(default=time.monotonic)
+    # What pages keep from one request to the next, by their own names; each bounds its own.
+    kept: dict[str, Any] = field(default_factory=dict)
+    alerts: Alerts = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.alerts = Alerts(self.latest)
 
     def reading(self) -> AbstractAsyncContextManager[PoolConnectionProxy[Any]]:
         """A connection for what a page reads; TimeoutError when that takes longer than 2 s."""

@@ -8,6 +8,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from warouter.console.verdict.judge import about
+
 THIN = "\N{NARROW NO-BREAK SPACE}"
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -24,7 +26,7 @@ class Renderer:
             lstrip_blocks=True,
         )
         environment.filters.update(
-            duration=duration, bytes=size, mask=mask, thin=thin, utc=utc, iso=iso
+            about=about, duration=duration, bytes=size, mask=mask, thin=thin, utc=utc, iso=iso
         )
         environment.globals["static"] = static
         # A block that is rendered by itself does not see what its template imports.

@@ -1,15 +1,16 @@
-"""The cookie, and who stands behind it."""
+"""The cookie, who stands behind it, and whom a proxy names."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aiohttp import web
 
-from warouter.config import networks
+from warouter.app_settings import Network
 from warouter.console.context import Context
 from warouter.console.token import CHARS, Token, hash_of
 from warouter.console.visit import Visitor
-from warouter.http.source import source_of
-from warouter.store.account.accounts import ADMIN
+from warouter.http.source import from_proxy, source_of
 
 SECONDS = 12 * 3600
 
@@ -40,11 +41,28 @@ class Cookies:
         text = request.cookies.get(self.name, "")
         return hash_of(text) if len(text) == CHARS and text.isascii() else None
 
-    async def visitor(self, context: Context, request: web.Request) -> Visitor | None:
-        """Who stands behind the cookie; None if the session has ended."""
+    async def visitor(
+        self, context: Context, request: web.Request, *, seen: bool = True
+    ) -> Visitor | None:
+        """Who stands behind the cookie; None if the session has ended. With ``seen`` it goes on,
+        as by everything that a person does, and by no page that keeps itself up to date.
+        """
         session = self.hash_of(request)
-        who = await context.sessions.visitor(session) if session else None
+        who = await context.sessions.visitor(session, seen=seen) if session else None
         if session is None or who is None:
             return None
-        trusted = networks(context.settings.trusted_proxies, "WAROUTER_TRUSTED_PROXIES")
-        return Visitor(who.username, who.role == ADMIN, session, source_of(request, trusted))
+        named = named_by_proxy(request, context.settings.console_user_header, context.trusted)
+        if named not in (None, who.username):
+            return None  # the proxy has let in somebody else since
+        return Visitor(who.username, who.admin, session, source_of(request, context.trusted))
+
+
+def named_by_proxy(request: web.Request, header: str, trusted: Sequence[Network]) -> str | None:
+    """The user whom a trusted proxy names in this header field; None if none does.
+
+    Twice the field is no name: one of the two came from the client.
+    """
+    if not header or not from_proxy(request, trusted):
+        return None
+    names = request.headers.getall(header, [])
+    return names[0].strip() or None if len(names) == 1 else None

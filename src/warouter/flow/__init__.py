@@ -10,6 +10,7 @@ whose next message must wait long are *parked*: they leave their place to others
     log       one log of a slot: what is on disk, in memory, settled
     event     an event of a slot, from the upstream's frame to the POST
     progress  what the next record says of a log
+    posts     what came of the POSTs: the last failures, and the last hour
 
 With the Cloud API the number has a rate, and nobody repeats what may have been taken:
 

@@ -47,6 +47,12 @@ def is_from_this_host(request: web.Request, trusted: Sequence[Network]) -> bool:
     return _listed(peer, trusted) and all(hop is not None and hop.is_loopback for hop in named)
 
 
+def from_proxy(request: web.Request, trusted: Sequence[Network]) -> bool:
+    """True if the peer itself is a proxy in ``trusted``: what it adds to a request counts."""
+    peer = _address(request.remote or "")
+    return peer is not None and _listed(peer, trusted)
+
+
 def limited_address(source: str, trusted: Sequence[Network]) -> str | None:
     """The address under which connections of this source are
     limited (for IPv6 its /64); None if it has no limit.

@@ -8,11 +8,15 @@ import os
 import socket
 import ssl
 import time
+from contextlib import suppress
 from uuid import uuid4
 
 from aiohttp import web
 
-from warouter.config import Settings
+from warouter.access.guard import Guard
+from warouter.access.login import LogIns
+from warouter.access.passwords import Passwords
+from warouter.config import Settings, networks
 from warouter.console import guard
 from warouter.console.api import Api
 from warouter.console.app import Console
@@ -29,6 +33,7 @@ from warouter.net.health import Health
 from warouter.net.sockets import not_taken
 from warouter.node.runtime import Identity, cancel, check_database, run_until, signs_of_life
 from warouter.store.account.accounts import Accounts
+from warouter.store.account.logins import Logins
 from warouter.store.account.sessions import Sessions
 from warouter.store.audit import Audit
 from warouter.store.database import create_pool
@@ -107,6 +112,8 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     feeder = Feeder(context.series, context.latest, context.pool)
     tasks = [
         asyncio.create_task(heard.run(), name="database"),
+        asyncio.create_task(context.audit.refusals.run(), name="refusals"),
+        asyncio.create_task(context.alerts.run(), name="alerts"),
         asyncio.create_task(feeder.run(), name="series"),
         asyncio.create_task(signs_of_life(notifier), name="signs of life"),
     ]
@@ -137,13 +144,18 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
 
 async def _context(settings: Settings) -> Context:
     pool = await create_pool(settings, APPLICATION, POOL)
-    sessions = Sessions(pool)
+    accounts, audit, sessions = Accounts(pool), Audit(pool, settings.audit_days), Sessions(pool)
+    trusted = tuple(networks(settings.trusted_proxies, "WAROUTER_TRUSTED_PROXIES"))
+    passwords = Passwords()
     return Context(
         settings=settings,
         pool=pool,
-        accounts=Accounts(pool),
+        accounts=accounts,
         sessions=sessions,
-        audit=Audit(pool, settings.audit_days),
+        audit=audit,
+        log_ins=LogIns(accounts, audit, Guard(Logins(pool), passwords, trusted)),
+        passwords=passwords,
+        trusted=trusted,
         api=Api(settings.console_api, settings.console_api_ca, sessions),
         latest=Latest(pool),
         series=Series(),
@@ -152,6 +164,10 @@ async def _context(settings: Settings) -> Context:
 
 
 async def _close(context: Context) -> None:
+    context.passwords.close()
+    with suppress(Exception):  # without a database they are lost
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await context.audit.refusals.flush()
     if context.simulator is not None:
         await context.simulator.close()
     try:

@@ -50,13 +50,14 @@ from warouter.owner.cloud.quiesce import Quiesce
 from warouter.owner.hearing import UpstreamListener
 from warouter.owner.listener import BeatListener
 from warouter.owner.media.work import MediaWork
-from warouter.owner.moves import Moves
+from warouter.owner.moves import Moves, Openings
 from warouter.owner.ownership import Ownership
 from warouter.owner.parked.log import Watch
 from warouter.owner.receipts import Receipts
 from warouter.owner.recorder import Recorder
 from warouter.owner.retention import Retention
 from warouter.owner.writable import Writable
+from warouter.store.account.trials import trial_of
 from warouter.store.aside import Aside, find_address
 from warouter.store.beats import LOST, Beat, NodeSession
 from warouter.store.dead_letters import LETTERS
@@ -118,7 +119,7 @@ class Coreapp:
 
         # A slot opens and closes from the end of each pipeline to its beginning: whoever passes
         # something on finds the next part ready.
-        self.quiesce = Quiesce(owned, recorder, journal)
+        self.quiesce, self.openings = Quiesce(owned, recorder, journal), self._make_openings()
         owned.listeners = (
             self.quiesce,
             self.feed,
@@ -128,10 +129,10 @@ class Coreapp:
             downloads,
             *end.listeners,
             self.appender,
+            self.openings,
         )
         self.watch, self.retention = Watch(owned, (self.sender, self.feed)), self._make_retention()
-        self.following = self._make_following()
-        self.beat_count = BeatCount(settings.beat, boottime)
+        self.following, self.beat_count = self._make_following(), BeatCount(settings.beat, boottime)
         self.beats = self._make_beats(
             *(Signs(notifier, owned), self.quiesce, self.appender, self.sender),
             *(self.following, self.beat_count),
@@ -165,6 +166,7 @@ class Coreapp:
             "callbacks": self.feed.run(),
             "settings": self.following.run(),
             "prune": self.retention.run(),
+            "openings": self.openings.run(),
             "media": self.media.run(),
             **({"callers": self.callers.run()} if self.callers is not None else {}),
             **self.end.work(),
@@ -188,6 +190,9 @@ class Coreapp:
         await self.session.registered.wait()
         return await read_certificates(self.session.fetch)
 
+    def _make_openings(self) -> Openings:
+        return Openings(self._aside.fetch, self._identity.incarnation, self._clock)
+
     def _make_retention(self) -> Retention:
         return Retention(
             self.ownership,
@@ -200,8 +205,9 @@ class Coreapp:
 
     def _make_following(self) -> SettingsFollower:
         level = LogLevel(self._settings.log_level)
+        collectors = (self.retention, self.media)
         return SettingsFollower(
-            CoreappSettings(self._aside.fetch, self.in_force, self.feed, self.retention, level)
+            CoreappSettings(self._aside.fetch, self.in_force, self.feed, collectors, level)
         )
 
     def _make_beats(self, *listeners: BeatListener) -> Beats:
@@ -234,6 +240,8 @@ class Coreapp:
             self.callers.wake()
         if what == LETTERS:
             self.feed.look_for_letters()
+        elif name := trial_of(what):
+            self.feed.try_out(name)
         elif what != LINK_GONE:  # that one is for masters
             self.ownership.wake()
 
@@ -266,7 +274,8 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     await coreapp.media.try_out()
     await coreapp.start()
     figures = CoreappFigures(coreapp)
-    reporter = Reporter(coreapp.session, identity, figures.samples, figures.state)
+    record = coreapp.feed.callbacks.record
+    reporter = Reporter(coreapp.session, identity, figures.samples, figures.state, record)
     tasks = [*coreapp.tasks(), asyncio.create_task(reporter.run(), name="reports")]
     with health_of(identity, notifier, coreapp.session, problem=coreapp.writable.why):
         try:

@@ -15,9 +15,10 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from warouter import API_VERSION, __version__
+from warouter.flow.posts import Sheet
 from warouter.log import Outage
 from warouter.metrics import BUILD_INFO, Sample
 from warouter.node.runtime import Identity
@@ -27,6 +28,7 @@ from warouter.store.reports import Body, ReportWriter
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 5.0
+AGAIN_SECONDS = 60.0
 _STARTED = time.monotonic()
 _PAGE_BYTES = resource.getpagesize()
 
@@ -53,10 +55,18 @@ SHOWN = frozenset(_SHOWN.split())
 _OURS = ("WA_", "WAROUTER_", "COREAPP_", "WEBAPP_", "WACORE_")
 
 
+class Aside(Protocol):
+    """What is said beside the reports, and only when it has changed: ``webhook.record``."""
+
+    version: int
+
+    def sheet(self) -> Sheet: ...
+
+
 class Reporter:
     """``figures`` are collected for each report; ``state`` adds facts that change, by name.
 
-    They go between two beats, on their ``session``.
+    They go between two beats, on their ``session``, and so does what a coreapp says ``aside``.
     """
 
     def __init__(
@@ -65,12 +75,15 @@ class Reporter:
         identity: Identity,
         figures: Callable[[], list[Sample]],
         state: Callable[[], Mapping[str, Any]] = dict,
+        aside: Aside | None = None,
     ) -> None:
         self._session = session
         who = (identity.incarnation, identity.name, identity.role)
         self._writer = ReportWriter(session.fetch, *who)
         self._figures = figures
         self._state = state
+        self._aside = aside
+        self._said, self._said_at = 0, 0.0
         self._facts = host_facts(shown_environment(os.environ))
 
     async def run(self) -> None:
@@ -80,6 +93,7 @@ class Reporter:
             await self._session.registered.wait()
             try:
                 await self._writer.write(self._body())
+                await self._say_aside()
                 outage.ends()
             except Exception as error:
                 # A report that fails must not end the process that it is about.
@@ -91,6 +105,17 @@ class Reporter:
         """Delete this process's row, because it stops in order."""
         with contextlib.suppress(Exception):
             await self._writer.remove()
+
+    async def _say_aside(self) -> None:
+        """Up to 40 KiB, so not with each report; now and then also unchanged, as the row may have
+        been lost meanwhile: the table is unlogged.
+        """
+        if self._aside is None or not (version := self._aside.version):
+            return
+        now = time.monotonic()
+        if version != self._said or now - self._said_at >= AGAIN_SECONDS:
+            await self._writer.write_sheet(self._aside.sheet())
+            self._said, self._said_at = version, now
 
     def _body(self) -> Body:
         facts = {**self._facts, **moment_facts(), **self._state()}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from warouter.app_settings import (
     APPLICATION,
@@ -15,7 +16,6 @@ from warouter.app_settings import (
 from warouter.node.adoption import ApplicationFields, adopt
 from warouter.node.loglevel import LogLevel
 from warouter.owner.callbacks.feed import CallbackFeed
-from warouter.owner.retention import Retention
 from warouter.store.aside import settings_of
 from warouter.store.bounded import Fetch
 from warouter.stored import text_of
@@ -23,6 +23,13 @@ from warouter.stored import text_of
 log = logging.getLogger(__name__)
 
 FOLLOWED = (APPLICATION, WEBHOOK_CA)
+
+
+class Collector(Protocol):
+    """Whatever removes what is old, now and then."""
+
+    def collect(self) -> None:
+        """Do it now."""
 
 
 class InForce:
@@ -44,13 +51,13 @@ class CoreappSettings:
         fetch: Fetch,
         in_force: InForce,
         feed: CallbackFeed,
-        retention: Retention,
+        collectors: Sequence[Collector],
         level: LogLevel,
     ) -> None:
         self._fetch = fetch
         self._in_force = in_force
         self._feed = feed
-        self._retention = retention
+        self._collectors = collectors
         self._level = level
         self._application = ApplicationFields()
         self._collections: int | None = None  # how often PUT services/message/gc was called
@@ -62,7 +69,8 @@ class CoreappSettings:
         adopt(WEBHOOK_CA, partial(self._trust, stored[WEBHOOK_CA]))
         adopt(APPLICATION, self._feed.settings_changed)
         if self._collections not in (None, collections):
-            self._retention.collect()
+            for each in self._collectors:
+                each.collect()
         self._collections = collections
 
     def _adopt_application(self, stored: Any) -> None:

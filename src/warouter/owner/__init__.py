@@ -27,7 +27,7 @@ Owning:
     slot        one slot under one epoch: its state, its claim, its three logs
     ownership   leases, and what happens when an epoch opens and closes
     beats       beats, and what each asks for
-    moves       opening, renewing and handing over, beside the beats
+    moves       opening, renewing and handing over, beside the beats; when slots were opened
     cloud/      what only the Cloud API needs
     claims      the claim of each slot at the upstream
     listener    who hears of a slot's life, and of beats

@@ -6,22 +6,30 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from uuid import UUID
+
+import asyncpg
 
 from warouter import background
 from warouter.background import wait_for
 from warouter.cluster.role import Happened
 from warouter.config import Timing
+from warouter.errors import OutcomeUnknown
 from warouter.flow.parking import Parking
 from warouter.kinds import EVENT_KINDS
+from warouter.owner.listener import SlotListener
 from warouter.owner.ownership import Ownership
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import OwnedSlot
+from warouter.store.bounded import Fetch
+from warouter.store.history import note_opened
 from warouter.store.journal import Journal
 
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.05
 RENEW_SECONDS = 0.25
+TOGETHER_SECONDS = 0.05
 
 
 class Moves:
@@ -151,3 +159,37 @@ class Moves:
                 return
             progress.clear()
             await wait_for(progress, remaining)
+
+
+class Openings(SlotListener):
+    """Notes in the owner log when slots were opened, so that people see how long they paused.
+
+    Nothing depends on it: once for slots that open together, and what cannot be written is left
+    out. ``fetch`` is for what belongs to no slot: no write of a slot waits behind it.
+    """
+
+    def __init__(self, fetch: Fetch, incarnation: UUID, clock: Callable[[], float]) -> None:
+        self._fetch = fetch
+        self._incarnation = incarnation
+        self._clock = clock
+        self._opened: list[tuple[int, int, float]] = []
+        self._news = asyncio.Event()
+
+    def opened(self, slot: OwnedSlot) -> None:
+        self._opened.append((slot.slot, slot.epoch, self._clock()))
+        self._news.set()
+
+    async def run(self) -> None:
+        """Note what opens, until cancelled."""
+        while True:
+            await self._news.wait()
+            await asyncio.sleep(TOGETHER_SECONDS)
+            self._news.clear()
+            opened, self._opened = self._opened, []
+            now = self._clock()
+            noted = [(slot, epoch, round((now - at) * 1000)) for slot, epoch, at in opened]
+            try:
+                await note_opened(self._fetch, self._incarnation, noted)
+            except (OutcomeUnknown, asyncpg.PostgresError) as error:
+                extra = {"slots": [slot for slot, _, _ in opened], "error": str(error)}
+                log.info("note of openings failed", extra=extra)

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Literal
 
-from warouter.store.database import Connection
+from warouter.store.database import Source
 
 Word = Literal["resend", "fail"]
 
@@ -19,7 +19,7 @@ ASKED = 4  # the kind of such a row
 _SAY = "select id from say_word($1, $2, $3) as id"
 
 
-async def say(connection: Connection, ids: Sequence[bytes], word: Word) -> set[bytes]:
+async def say(connection: Source, ids: Sequence[bytes], word: Word) -> set[bytes]:
     """Say what shall become of these messages; returns those that are held and so hear it.
 
     A message that has had several words obeys the first that it can.

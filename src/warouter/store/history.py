@@ -1,10 +1,13 @@
-"""Retention of histories, so that no table grows without bound.
+"""Histories: when slots were opened, and retention, so that no table grows without bound.
 
 The journals have a retention of their own (``Journal.prune``). Here a few rows go at a time, by
 index, whoever asks; two who ask at once take different rows.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
 
 from warouter.store.bounded import Fetch
 
@@ -14,6 +17,15 @@ UNMATCHED_DAYS = 8.0
 _HISTORY = "select prune_history($1, $2) as gone"
 _CLOUD = "select prune_cloud($1, $2) as gone"
 _LETTERS = "select prune_letters($1, $2) as gone"
+_OPENED = "select note_opened($1, $2::smallint[], $3::bigint[], $4::integer[])"
+
+
+async def note_opened(
+    fetch: Fetch, incarnation: UUID, opened: Sequence[tuple[int, int, int]]
+) -> None:
+    """Note (slot, epoch, milliseconds ago) of slots that act for ``incarnation`` since then."""
+    slots, epochs, ages = (list(each) for each in zip(*opened, strict=True))
+    await fetch(_OPENED, incarnation, slots, epochs, ages)
 
 
 async def prune_cloud(fetch: Fetch, days: float, rows: int) -> int:

@@ -9,14 +9,17 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from warouter.flow.posts import Sheet
 from warouter.metrics import Sample
 from warouter.store.bounded import Fetch, connection
 
 READ_SECONDS = 2.0
 REMOVE_SECONDS = 0.5
 FRESH_SECONDS = 15.0  # who has said nothing for so long is not shown
+WEBHOOK = "webhook"  # the fact of a coreapp's report that holds an ``Outlook`` for each type
 
 _WRITE = "select write_report($1, $2, $3, $4::jsonb)"
+_WRITE_SHEET = "select write_webhook($1, $2::jsonb)"
 _REMOVE = "delete from report where incarnation = $1"
 # The last incarnation of a node: one that was restarted stands here twice for a moment.
 _READ = """
@@ -59,6 +62,13 @@ class ReportWriter:
     async def write(self, body: Body) -> None:
         """Write the row. Raises what ``fetch`` raises; the next report replaces this one."""
         await self._fetch(_WRITE, *self._who, msgspec.json.encode(body).decode())
+
+    async def write_sheet(self, sheet: Sheet) -> None:
+        """Write what a coreapp says beside its report, which keeps it until it says another.
+
+        No page of the API reads it: it quotes what the webhook has answered.
+        """
+        await self._fetch(_WRITE_SHEET, self._who[0], msgspec.json.encode(sheet).decode())
 
     async def remove(self) -> None:
         """Delete the row because this process stops in order. Raises TimeoutError

@@ -12,6 +12,7 @@ which is why no former owner can send. Webapps and coreapps reach the services o
     registration   the registration authority over HTTP
     numbers        who is on WhatsApp, and identities, over HTTP
     media          content up for a handle, and down again, over HTTP
+    causes         the error codes of v1: what causes each, what to do, and Meta's codes behind it
     cloud          the Cloud API of Meta: its messages, answers and webhooks
 
 ``owner`` calls ``client`` and hears of answers and events through ``client.Listener``; ``api``

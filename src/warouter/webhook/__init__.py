@@ -11,6 +11,8 @@ breaker: some receivers refuse every status.
     places      how many POSTs are under way, and which kind may have the next
     post        one POST: URL, TLS, time-outs, its result
     exchange    a request and its answer on a connection of aiohttp's
+    record      counters, the last failures, the last hour
+    trial       a test callback
     body        the JSON of several events
     queue       what goes into a POST, and what its failure means for the events
     turns       which lanes are drawn from next
@@ -18,6 +20,7 @@ breaker: some receivers refuse every status.
     breaker     whether the receiver is worth a POST, and how long an event is tried
     shown       which events the application's settings let the webhook see
 
-``callbacks`` calls all others; ``queue`` calls ``turns`` and ``lane``. Nothing but ``callbacks``,
-``post`` and ``exchange`` has a clock or a socket.
+``callbacks`` calls all others but ``trial``, which ``owner.callbacks.feed`` begins; ``queue`` calls
+``turns`` and ``lane``. Nothing but ``callbacks``, ``post``, ``exchange``, ``record`` and ``trial``
+has a clock or a socket.
 """

@@ -18,7 +18,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from functools import partial
 from operator import attrgetter
-from typing import NamedTuple
 
 import aiohttp
 from msgspec.structs import replace
@@ -29,6 +28,7 @@ from warouter.app_settings import (
 )
 from warouter.background import wait_for
 from warouter.flow.event import EventRow
+from warouter.flow.posts import Outlook
 from warouter.kinds import EVENT_KINDS, EVENT_TYPES
 from warouter.log import Outage
 from warouter.net.egress import ClientCertificate
@@ -39,6 +39,7 @@ from warouter.webhook.owner import Owner
 from warouter.webhook.places import Places
 from warouter.webhook.post import HUNG, SUCCESS, TIMEOUT, Receiver
 from warouter.webhook.queue import Delivery
+from warouter.webhook.record import Record
 
 log = logging.getLogger(__name__)
 
@@ -49,17 +50,6 @@ BATCH_BYTES = 256 * 1024
 _slot_of = attrgetter("slot")
 # A slot whose lease has lapsed is asked about again so often, until it holds or is forgotten.
 HELD_PAUSE = 0.2
-
-
-class Result(NamedTuple):
-    """The labels under which ``requests`` and ``duration_ms`` count.
-
-    ``result`` is ``success``, an HTTP status, or ``timeout``, ``address`` (not an allowed one),
-    ``tls`` or ``connection``.
-    """
-
-    type: str
-    result: str
 
 
 class Callbacks:
@@ -76,7 +66,8 @@ class Callbacks:
 
     What is said of the receiver (``allow_http`` and those after it) is as in ``webhook.post``.
 
-    Plain counters: ``requests`` and ``duration_ms`` by Result, ``delivered`` events by kind.
+    ``record`` keeps what came of the POSTs, ``requests`` and ``duration_ms`` are its counters by
+    Result; ``delivered`` counts events by kind.
     """
 
     def __init__(
@@ -107,8 +98,8 @@ class Callbacks:
         self._places = Places()
         self._wake = asyncio.Event()
         self.receiver.adopt(self._settings().webhooks.url)
-        self.requests: Counter[Result] = Counter()
-        self.duration_ms: Counter[Result] = Counter()
+        self.record = Record()
+        self.requests, self.duration_ms = self.record.requests, self.record.duration_ms
         self.delivered = dict.fromkeys(EVENT_TYPES, 0)
 
     @property
@@ -120,6 +111,13 @@ class Callbacks:
     def failing(self) -> list[str]:
         """Types whose callbacks keep failing."""
         return [EVENT_TYPES[kind] for kind, breaker in self._breakers.items() if breaker.failing]
+
+    def outlook(self) -> dict[str, Outlook]:
+        """How the receiver does, by type."""
+        return {
+            EVENT_TYPES[kind]: self.record.outlook(kind, breaker)
+            for kind, breaker in self._breakers.items()
+        }
 
     def waiting_of(self, slot: int) -> int:
         """Number of events of ``slot`` that wait here, which bounds the reader of the journal."""
@@ -274,20 +272,18 @@ class Callbacks:
         headers = signed(content, self._settings().webhooks.secrets, int(time.time()))
         began = time.monotonic()
         try:
-            result = await self.receiver.post(connections, content, headers, may_act)
+            ended = await self.receiver.post(connections, content, headers, may_act)
         except asyncio.CancelledError:
             self._unsent(kind, batch, probe=probe)
             raise
-        if result is None:
+        if ended is None:
             self._unsent(kind, batch, probe=probe)
             return
-        label = Result(EVENT_TYPES[kind], result)
-        self.requests[label] += 1
-        self.duration_ms[label] += round((time.monotonic() - began) * 1000)
-        if result == SUCCESS:
+        self.record.ended(kind, batch, ended, began)
+        if ended.result == SUCCESS:
             self._succeeded(kind, batch)
         else:
-            self._failed(kind, batch, result, probe=probe)
+            self._failed(kind, batch, ended.result, probe=probe)
 
     def _may_post(self, slots: Set[int]) -> bool:
         return all(map(self._owner.may_act, slots))
@@ -302,6 +298,7 @@ class Callbacks:
         if live:
             self._owner.on_settled(live)
         if self._outages[kind].ends():
+            self.record.failing(kind, lasts=False)
             log.info("webhook receiver recovered", extra={"type": EVENT_TYPES[kind]})
 
     def _failed(self, kind: int, batch: list[EventRow], result: str, *, probe: bool) -> None:
@@ -323,6 +320,7 @@ class Callbacks:
         else:
             self._park_failed(queue.failed(batch, hung=result == HUNG), now, reason)
         if breaker.failing and self._outages[kind].begins():
+            self.record.failing(kind, lasts=True)
             log.warning(
                 "webhook receiver failed", extra={"type": EVENT_TYPES[kind], "reason": reason}
             )

@@ -8,7 +8,7 @@ up names, connects, verifies, keeps connections and parses answers.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import aiohttp
 from yarl import URL
@@ -52,10 +52,26 @@ class Target:
         return self._head + own + content
 
 
-async def exchange(
-    connection: aiohttp.connector.Connection, request: bytes, heard: Callable[[int], None]
-) -> None:
-    """Write a request, and read its answer to the end; ``heard`` is called with its status.
+class Heard:
+    """What a receiver has answered so far: its status, 0 until then; of a refusal, or of
+    ``any_answer``, also the beginning of its body, at most ``most`` bytes.
+    """
+
+    __slots__ = ("any_answer", "most", "status", "text")
+
+    def __init__(self, most: int, *, any_answer: bool = False) -> None:
+        self.most = most
+        self.any_answer = any_answer
+        self.status = 0
+        self.text = b""
+
+    @property
+    def taken(self) -> bool:
+        return 200 <= self.status < 300
+
+
+async def exchange(connection: aiohttp.connector.Connection, request: bytes, heard: Heard) -> None:
+    """Write a request, and read its answer to the end into ``heard``, as far as it is kept.
 
     The connection is released then, or closed when the answer is too long. Raises
     aiohttp.ClientError or OSError for an answer that breaks off, ValueError for none of HTTP.
@@ -72,14 +88,14 @@ async def exchange(
             raise ValueError(str(error)) from error
         if not 100 <= message.code < 200 or message.code == _SWITCHING:
             break
-    heard(message.code)
-    if await _drained(payload):
+    heard.status = message.code
+    if await _drained(payload, heard):
         connection.release()
     else:
         connection.close()
 
 
-async def _drained(payload: aiohttp.StreamReader) -> bool:
+async def _drained(payload: aiohttp.StreamReader, heard: Heard) -> bool:
     """Read the rest of an answer, so that the connection can be used again; False: too long."""
     left = ANSWER_BYTES
     while left > 0:
@@ -87,6 +103,8 @@ async def _drained(payload: aiohttp.StreamReader) -> bool:
         if not chunk:
             return True
         left -= len(chunk)
+        if (not heard.taken or heard.any_answer) and len(heard.text) < heard.most:
+            heard.text += chunk[: heard.most - len(heard.text)]
     return False
 
 

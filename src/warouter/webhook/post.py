@@ -1,7 +1,8 @@
 """One POST to the webhook: its URL, its TLS and its result.
 
 A POST leaves only if its lease still holds once there is a connection. Of the answer the status
-alone decides; what follows it is read and dropped (``webhook.exchange``).
+alone decides; what follows it is read and dropped (``webhook.exchange``), but for the beginning of
+a refusal, which people are shown.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ import errno
 import logging
 import ssl
 from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
 
 import aiohttp
 
 from warouter.app_settings import Network, webhook_url_problem
+from warouter.flow.posts import ANSWER_BYTES
 from warouter.net.egress import ClientCertificate, receiver_tls, socket_factory
 from warouter.net.names import Names
 from warouter.secret import look
-from warouter.webhook.exchange import Target, exchange
+from warouter.webhook.exchange import Heard, Target, exchange
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +31,19 @@ TIMEOUT = 15.0  # the whole POST, name lookup and answer included
 KEEPALIVE = 4.0
 
 SUCCESS, HUNG = "success", "timeout"
+
+
+class Ended(NamedTuple):
+    """How a POST ended. ``result`` is the product's: SUCCESS, an HTTP status, or HUNG, ``address``
+    (not an allowed one), ``tls`` or ``connection``.
+
+    ``cause`` says more of it in one word; ``text`` is the beginning of the body that was kept.
+    """
+
+    result: str
+    cause: str
+    status: int = 0
+    text: bytes = b""
 
 
 class Receiver:
@@ -95,14 +111,15 @@ class Receiver:
         content: bytes,
         headers: dict[str, str],
         may_act: Callable[[], bool],
-    ) -> str | None:
-        """The product's ``result`` of one POST; None if ``may_act``
-        refused it immediately before the write.
+        *,
+        any_answer: bool = False,
+    ) -> Ended | None:
+        """POST; None if ``may_act`` refused it immediately before the write.
 
-        SUCCESS, an HTTP status, or HUNG, ``address`` (not an allowed one), ``tls`` or
-        ``connection``.
+        ``any_answer``: the beginning of a success's body is wanted as well.
         """
-        connection, statuses, failure = None, list[int](), ""
+        connection, heard = None, Heard(ANSWER_BYTES, any_answer=any_answer)
+        result = cause = ""
         try:
             async with asyncio.timeout(self._seconds):
                 target = self._aim()
@@ -111,19 +128,20 @@ class Receiver:
                 if not may_act():
                     connection.release()
                     return None
-                await exchange(connection, target.request(content, headers), statuses.append)
+                await exchange(connection, target.request(content, headers), heard)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            failure = _cause(error)
+            result, cause = _result(error), _cause(error)
         except Exception:
             log.exception("webhook POST failed")
-            failure = "connection"
+            result = cause = "connection"
         finally:
             if connection is not None:
                 connection.close()  # unless it was released
-        status = statuses[0] if statuses else 0
-        if 200 <= status < 300:
-            return SUCCESS
-        return str(status) if status else failure
+        if heard.taken:
+            return Ended(SUCCESS, SUCCESS, heard.status, heard.text)
+        if heard.status:
+            return Ended(str(heard.status), "status", heard.status, heard.text)
+        return Ended(result, cause)
 
     def _aim(self) -> Target:
         """What is the same of each POST to the URL in force."""
@@ -157,10 +175,19 @@ def _look(client: ClientCertificate | None) -> list[tuple[int, ...]]:
     return found
 
 
-def _cause(error: Exception) -> str:
+def _result(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return HUNG
     if isinstance(error, aiohttp.ClientSSLError):
         return "tls"
     refused = isinstance(error, aiohttp.ClientOSError) and error.errno == errno.EACCES
     return "address" if refused else "connection"
+
+
+def _cause(error: Exception) -> str:
+    """More than the product's result says: whose fault it is that there is no connection."""
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "name"
+    if isinstance(error, OSError) and error.errno == errno.ECONNREFUSED:
+        return "refused"
+    return _result(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from itertools import count as count_up
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
@@ -10,6 +11,7 @@ import asyncpg
 
 from tests.campaigns.large.tables import EPOCH, SLOT
 from tests.harness.journals import row
+from warouter._hash import slot_of
 from warouter.config import Settings
 from warouter.flow.event import EventRow
 from warouter.flow.parking import LEAD_ROWS
@@ -26,6 +28,9 @@ from warouter.store.journal import Journal
 from warouter.store.journal.progress import Wire
 from warouter.store.views import backlog, stats
 from warouter.store.views.audit import read_audit
+from warouter.store.views.messages.found import LOOKED_AT, Search
+from warouter.store.views.messages.newest import place_of_id
+from warouter.store.views.messages.read import read_messages
 from warouter.store.views.trace import read_trace
 
 ME = UUID(int=6)
@@ -33,7 +38,9 @@ OWNED = {SLOT: EPOCH}
 DAY = 86_400.0
 # Seconds: owners and leaders give up after 1 to 2, readers after 5, a person at a shell waits.
 OWNER, READER, PERSON = 1.0, 4.0, 9.0
+LIVE = 0.3  # of what a console reads again each second
 CROWDED = "491400000000"  # the recipient with many rows
+FEW = next(str(n) for n in count_up(491600000000) if slot_of(str(n)) == SLOT)
 Run = Callable[[], Awaitable[Any]]
 Asked = dict[str, tuple[float, Run]]  # statements of a table by name: how long one may take
 
@@ -82,6 +89,7 @@ class Bench:
                 "prune 500": (OWNER, prune),
                 "trace": (READER, self._trace),
                 "backlog": (READER, lambda: pool.fetch(backlog.BACKLOG_SQL)),
+                **self._listings(states=("failed",)),
             },
             "parked_message": {
                 "page": (OWNER, lambda: journal.parked([SLOT], DAY, 100)),
@@ -92,6 +100,7 @@ class Bench:
                 "lead 1000": (OWNER, lead),
                 "mend": (OWNER, mend),
                 "status": (READER, lambda: pool.fetch(backlog.PARKED_SQL)),
+                **self._listings(states=("parked",)),
                 "next seq": (OWNER, lambda: journal.open(OWNED)),
             },
             "event": {
@@ -100,6 +109,7 @@ class Bench:
                 "with status 500": (OWNER, lambda: journal.with_status(ids)),
                 "prune 500": (OWNER, prune),
                 "backlog": (READER, lambda: pool.fetch(backlog.CALLBACKS_SQL)),
+                **self._listings(direction="in"),
             },
             "parked_event": {
                 "page": (OWNER, lambda: journal.parked_events([(SLOT, 0)], 100)),
@@ -179,6 +189,21 @@ class Bench:
     async def _trace(self) -> None:
         async with self.pool.acquire() as connection:
             assert await read_trace(connection, text_of(_row(5_000).id))
+
+    def _listings(self, **fields: Any) -> Asked:
+        """The list: the newest, of a number that has none, with these fields, and older ones."""
+        half = place_of_id(_row(self.rows // 2).id)
+        return {
+            "list": (LIVE, lambda: self._list(Search())),
+            "list of number": (READER, lambda: self._list(Search(number=FEW))),
+            "list filtered": (READER, lambda: self._list(Search(**fields))),
+            "list older": (LIVE, lambda: self._list(Search(older=half))),
+        }
+
+    async def _list(self, search: Search) -> None:
+        async with self.pool.acquire() as connection:
+            found = await read_messages(connection, search)
+            assert found.looked_at <= LOOKED_AT
 
     async def _take_up(self) -> None:
         ask = "update dead_letter set asked_at = now() where slot = $1 and seq between 1 and 400"

@@ -27,6 +27,7 @@ from warouter.media.references import Reference
 from warouter.message_id import mint
 from warouter.owner.media import uploads as uploads_file
 from warouter.owner.media.attachments import Attachments
+from warouter.owner.media.failures import Failures
 from warouter.owner.media.uploads import Uploads
 from warouter.owner.slot import OwnedSlot
 from warouter.upstream.media import MediaService
@@ -41,7 +42,8 @@ class Slot:
         self.slot.happened(Happened.OPENED)
         self.sent: list[tuple[bytes, tuple[str, ...]]] = []
         self.answers: list[Answer] = []
-        self.attachments = Attachments(uploads, TASKS)
+        self.failures = Failures()
+        self.attachments = Attachments(uploads, TASKS, self.failures)
         self.seq = 0
 
     def push(
@@ -156,12 +158,16 @@ async def test_final_refusals_and_passing_trouble(library: Library, uploads: Upl
     at.pump()
     await soon(lambda: bool(at.answers))
     assert (at.answers[0].code, at.answers[0].retry_ms) == (1006, -1)
+    [noted] = at.failures.shown()
+    assert (noted.direction, noted.type, noted.message) == ("outgoing", "image", at.answers[0].id)
+    assert noted.reason == at.answers[0].details
     media = await library.receive(chunks(CONTENT), "image/jpeg")
     away = Slot(Uploads(library, MediaService("http://127.0.0.1:1"), Fetcher()))
     away.push("1", str(media.id))
     away.pump()
     await soon(lambda: bool(away.answers))
     assert away.answers[0].retry_ms > 0
+    assert away.failures.shown() == []
     await away.attachments._uploads.close()
 
 

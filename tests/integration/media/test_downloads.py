@@ -19,6 +19,7 @@ from warouter.app_settings import ApplicationSettings
 from warouter.cluster.role import Happened
 from warouter.media.library import Library
 from warouter.owner.media.downloads import Downloads
+from warouter.owner.media.failures import Failures
 from warouter.owner.media.uploads import MOST_AT_ONCE
 from warouter.owner.slot import OwnedSlot
 from warouter.simulator.server import Simulator
@@ -45,8 +46,11 @@ class Inbox:
         self.passed: list[Event] = []
         self.slot = OwnedSlot(5, 1)
         receipts: Any = SimpleNamespace(on_events=self._pass)
+        self.failures = Failures()
         self.downloads = Downloads(
-            library, self.service, ApplicationSettings, "https://api.test/", receipts, TASKS, **more
+            *(library, self.service, ApplicationSettings, "https://api.test/", receipts, TASKS),
+            failures=self.failures,
+            **more,
         )
 
     async def close(self) -> None:
@@ -130,6 +134,10 @@ async def test_a_handle_that_is_unknown_or_content_that_is_another(
     await soon(lambda: len(inbox.passed) == 2)
     assert "404" in inbox.message(1)["errors"][0]["details"]
     assert "SHA-256" in inbox.message(2)["errors"][0]["details"]
+    noted = {each.message: each for each in inbox.failures.shown()}
+    assert set(noted) == {"1", "2"}
+    assert (noted["2"].direction, noted["2"].type) == ("inbound", "image")
+    assert "SHA-256" in noted["2"].reason
 
 
 @pytest.mark.parametrize("payload", [b"{", b"[]", b'{"image":{},"errors":null}', b"\xff"])

@@ -217,7 +217,7 @@ async def test_what_a_dead_process_left_counts_until_it_is_cleaned_up(
 
 
 @pytest.mark.parametrize("switched_on", [False, True])
-async def test_the_owner_of_slot_0_cleans_up_as_the_settings_say(
+async def test_the_owner_of_slot_0_cleans_up_when_asked_and_as_the_settings_say(
     settings: Settings, pool: asyncpg.Pool, library: Library, shelf: Shelf, switched_on: bool
 ) -> None:
     """What stands for owner and receipts is not called."""
@@ -232,7 +232,9 @@ async def test_the_owner_of_slot_0_cleans_up_as_the_settings_say(
     media = await library.receive(chunks(CONTENT), "image/jpeg")
     await pool.execute("update media set created_at = now() - interval '31 days'")
     shelf.put(str(uuid4()), b"x", 7200)
-    await work._clean()
-    assert shelf.whole() == (set() if switched_on else {str(media.id)})
+    running = asyncio.create_task(work.run())
+    work.collect()
+    await soon(lambda: shelf.whole() == (set() if switched_on else {str(media.id)}))
+    running.cancel()
     assert (await library.find(media.id) is None) == switched_on
     await work.close()

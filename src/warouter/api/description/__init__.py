@@ -4,7 +4,6 @@ openapi    the document
 page       the document as JSON and as a page to read
 replies    what the API answers, one Struct an answer
 wrapped    the objects that the product wraps answers in
-causes     error codes, their causes and remedies
 errors     the same as a page to read
 examples   example bodies, by route and name
 """

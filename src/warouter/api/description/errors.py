@@ -14,10 +14,10 @@ from aiohttp import web
 
 from warouter.api.access.tokens import Caller
 from warouter.api.context import Context
-from warouter.api.description.causes import BECOMES, Code, known_codes, shown_place
 from warouter.api.description.page import HTML, html_page, prose, served
 from warouter.api.route import Access, Route
 from warouter.codes import PAGE
+from warouter.upstream.causes import BECOMES, Code, known_codes, shown_place
 
 # `[408]` becomes a link to that code, `/v1/docs` one to that page.
 _ABOUT = (

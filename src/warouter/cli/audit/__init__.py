@@ -7,6 +7,7 @@ follow   each row as it is written
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -20,12 +21,13 @@ from warouter.cli.audit.verify import verify
 from warouter.cli.database import connected, console, settings_of
 from warouter.cli.nodes import data_dir_option
 from warouter.config import Settings
-from warouter.store.views.audit import Entry, read_audit
+from warouter.store.views.audit import Choice, Entry, read_audit, read_chosen
 from warouter.store.views.chain import Row
 
 APPLICATION = "warouter audit"
 PIPE_COLUMNS = 140
 COLUMNS = ("at (UTC)", "who", "what", "about", "from", "outcome", "times")
+_MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 _KNOWN = re.compile(r"([0-9]{1,18}):([0-9a-f]{64})")
 
 
@@ -46,6 +48,12 @@ def _noted(_context: object, _option: object, texts: tuple[str, ...]) -> list[tu
     type=click.IntRange(1, 1_000_000),
     help="Number of entries, newest first.",
 )
+@click.option("--actor", default="", metavar="NAME", help="Only of this user.")
+@click.option("--action", default="", metavar="TEXT", help="Only this, such as `log in`.")
+@click.option("--outcome", default="", metavar="TEXT", help="Only what ended so: done, 401 ...")
+@click.option("--failed", is_flag=True, help="Only what did not end with done.")
+@click.option("--from", "begin", type=_MOMENT, help="Only from this time on (UTC).")
+@click.option("--to", "end", type=_MOMENT, help="Only before this time (UTC).")
 @click.option("--verify", "verifies", is_flag=True, help="Check the chain of hashes instead.")
 @click.option(
     "--known",
@@ -65,6 +73,12 @@ def audit(
     data_dir: Path | None,
     as_json: bool,
     last: int,
+    actor: str,
+    action: str,
+    outcome: str,
+    failed: bool,
+    begin: datetime | None,
+    end: datetime | None,
     verifies: bool,
     known: list[tuple[int, str]],
     follows: bool,
@@ -81,13 +95,16 @@ def audit(
     """
     if (verifies and follows) or (known and not verifies) or (since is not None and not follows):
         raise click.UsageError("--known goes with --verify, --since with --follow; one of the two.")
+    choice = Choice(actor, action, outcome, failed, _utc(begin), _utc(end))
+    if (verifies or follows) and choice != Choice():
+        raise click.UsageError("--verify and --follow are about all rows.")
     settings = settings_of(data_dir)
     if verifies:
         click.echo(uvloop.run(verify(settings, known)))
     elif follows:
         uvloop.run(follow(settings, since, _print_json if as_json else _print))
     else:
-        entries = uvloop.run(_read(settings, last))
+        entries = uvloop.run(_read(settings, last, choice))
         if as_json:
             for entry in entries:
                 click.echo(msgspec.json.encode(entry))
@@ -95,9 +112,15 @@ def audit(
             _show(entries)
 
 
-async def _read(settings: Settings, most: int) -> list[Entry]:
+async def _read(settings: Settings, most: int, choice: Choice) -> list[Entry]:
     async with connected(settings, APPLICATION) as connection:
-        return await read_audit(connection, most)
+        if choice == Choice():
+            return await read_audit(connection, most)
+        return [entry for _, entry in await read_chosen(connection, most, choice)]
+
+
+def _utc(at: datetime | None) -> datetime | None:
+    return None if at is None else at.replace(tzinfo=UTC)
 
 
 def _plain(text: str) -> str:

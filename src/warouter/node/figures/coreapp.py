@@ -12,12 +12,14 @@ from warouter.owner.appender import Appender
 from warouter.owner.callbacks.feed import CallbackFeed
 from warouter.owner.hearing import UpstreamListener
 from warouter.owner.listener import BeatListener
+from warouter.owner.media.work import MediaWork
 from warouter.owner.ownership import Ownership
 from warouter.owner.receipts import Receipts
 from warouter.owner.sender import Sender
 from warouter.owner.slot import OwnedSlot
 from warouter.owner.writable import Writable
 from warouter.store.beats import Beat
+from warouter.store.reports import WEBHOOK
 from warouter.upstream.protocol import Upstream
 
 
@@ -39,6 +41,7 @@ class Parts(Protocol):
     hearing: UpstreamListener
     receipts: Receipts
     feed: CallbackFeed
+    media: MediaWork
     beat_count: BeatCount
 
     @property
@@ -98,8 +101,14 @@ class CoreappFigures:
         ]
 
     def state(self) -> dict[str, Any]:
-        """Facts for /v1/support, besides those of the host."""
-        return {"socket_conn": "UP" if self._parts.upstream.well else "DN"}
+        """Facts besides those of the host: of the upstream for /v1/support, of the webhook for
+        ``store.views.webhook``, of media for ``store.views.media``.
+        """
+        return {
+            "socket_conn": "UP" if self._parts.upstream.well else "DN",
+            WEBHOOK: self._parts.feed.callbacks.outlook(),
+            "media_failed": self._parts.media.failures.shown(),
+        }
 
     def _callbacks(self, slots: list[OwnedSlot]) -> list[Sample]:
         callbacks = self._parts.feed.callbacks

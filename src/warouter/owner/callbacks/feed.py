@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from warouter.app_settings import ApplicationSettings
+from warouter.background import begin
 from warouter.config import Settings, networks
 from warouter.flow.event import EventRow, size_of_all
 from warouter.flow.progress import Dead, Park, Unpark
@@ -21,6 +22,7 @@ from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
 from warouter.webhook.callbacks import Callbacks
 from warouter.webhook.owner import Owner
+from warouter.webhook.trial import try_out
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,7 @@ class CallbackFeed(SlotListener, Destination, Owner):
         self._app_settings = app_settings
         self._clock = clock
         self._settings_known = False
+        self._trial: asyncio.Task[None] | None = None
         self.dropped = 0  # events that were given up under callback_persist: false
         self.callbacks = Callbacks(
             self,
@@ -70,6 +73,13 @@ class CallbackFeed(SlotListener, Destination, Owner):
     def trust(self, ca: str) -> None:
         """Judge receivers by these certificates (PEM) alone; "": by those of the system."""
         self.callbacks.trust(ca)
+
+    def try_out(self, name: str) -> None:
+        """An operator wants to know whether the receiver can be reached. One test at a time."""
+        if self._trial is None or self._trial.done():
+            callbacks, secrets = self.callbacks, self._app_settings().webhooks.secrets
+            work = try_out(callbacks.receiver, secrets, callbacks.record, name)
+            self._trial = begin(work, _trial_failed)
 
     def look_for_letters(self) -> None:
         """An operator may have asked for dead letters."""
@@ -204,3 +214,7 @@ class CallbackFeed(SlotListener, Destination, Owner):
             self._recorder.touch(slot, len(own))
             self._feeds[kind].refill(slot)
         self._ownership.progressed()
+
+
+def _trial_failed(error: Exception) -> None:
+    log.warning("webhook test failed", extra={"error": repr(error)})

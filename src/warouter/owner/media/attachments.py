@@ -21,6 +21,7 @@ from warouter.kinds import MEDIA, base_of
 from warouter.media.references import Reference, find
 from warouter.message_id import mark_of_id, text_of
 from warouter.owner.listener import SlotListener
+from warouter.owner.media.failures import Failures
 from warouter.owner.media.uploads import Busy, Uploads
 from warouter.owner.slot import OwnedSlot
 from warouter.owner.tasks import SlotTasks
@@ -50,9 +51,12 @@ class Waiting(Protocol):
 class Attachments(SlotListener):
     """Prepares the media of entries that lanes gave out."""
 
-    def __init__(self, uploads: Uploads, tasks: SlotTasks) -> None:
+    def __init__(
+        self, uploads: Uploads, tasks: SlotTasks, failures: Failures | None = None
+    ) -> None:
         self._uploads = uploads
         self._tasks = tasks
+        self._failures = failures or Failures()
         self._slots: dict[OwnedSlot, _Prepared] = {}
 
     def prepared(
@@ -106,9 +110,7 @@ class Attachments(SlotListener):
             answer = _later(slot, entry, AGAIN_MS, "media is being prepared")
         except ApiError as error:
             if error.status < 500:
-                answer = Answer(
-                    slot.slot, text_of(entry.id), error.code, error.title, error.details
-                )
+                answer = self._refused(slot, entry, error)
             else:
                 answer = self._troubled(slot, entry, error)
         except Exception as error:
@@ -131,6 +133,13 @@ class Attachments(SlotListener):
             return find(entry.body)
         except (ValueError, msgspec.MsgspecError):
             return []  # the upstream judges it
+
+    def _refused(self, slot: OwnedSlot, entry: Entry, error: ApiError) -> Answer:
+        """It cannot be had: the message fails by it."""
+        message = text_of(entry.id)
+        kinds = ", ".join(reference.type for reference in self._references(entry))
+        self._failures.note("outgoing", message, kinds, error.details or error.title)
+        return Answer(slot.slot, message, error.code, error.title, error.details)
 
     def _troubled(self, slot: OwnedSlot, entry: Entry, error: Exception) -> Answer:
         """Nothing that is the message's fault: it waits, longer each time."""

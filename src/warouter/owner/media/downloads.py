@@ -24,6 +24,7 @@ from warouter.media import types
 from warouter.media.inbound import Stored, completed, described, wanted
 from warouter.media.library import Library
 from warouter.owner.listener import SlotListener
+from warouter.owner.media.failures import Failures
 from warouter.owner.receipts import Receipts
 from warouter.owner.slot import OwnedSlot
 from warouter.owner.tasks import SlotTasks
@@ -51,6 +52,7 @@ class Downloads(SlotListener):
         receipts: Receipts,
         tasks: SlotTasks,
         most_seconds: float = MOST_SECONDS,
+        failures: Failures | None = None,
     ) -> None:
         self._library = library
         self._service = service
@@ -59,6 +61,7 @@ class Downloads(SlotListener):
         self._receipts = receipts
         self._tasks = tasks
         self._most_seconds = most_seconds
+        self._failures = failures or Failures()
         self._places = asyncio.Semaphore(MOST_AT_ONCE)
         self._lanes: dict[OwnedSlot, dict[str, deque[_Waiting]]] = {}
         self._held = 0
@@ -119,6 +122,8 @@ class Downloads(SlotListener):
                         failed[place] = str(error)
         except Exception as error:
             log.warning("inbound media download failed", extra={"error": repr(error)[:200]})
+        for place, why in failed.items():
+            self._failures.note("inbound", event.key, place, why)
         with suppress(Exception):  # else it goes on as it came: whoever stores it looks at it
             payload = completed(event.payload, stored, failed)
             waiting.event = msgspec.structs.replace(event, payload=payload)

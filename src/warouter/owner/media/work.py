@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 
 from warouter.app_settings import ApplicationSettings
+from warouter.background import wait_for
 from warouter.config import Settings, networks
 from warouter.media import cleaning
 from warouter.media.choice import storage_of, try_out
@@ -14,6 +15,7 @@ from warouter.media.fetch import Fetcher
 from warouter.media.library import Library
 from warouter.owner.media.attachments import Attachments
 from warouter.owner.media.downloads import Downloads
+from warouter.owner.media.failures import Failures
 from warouter.owner.media.uploads import Uploads
 from warouter.owner.ownership import Ownership
 from warouter.owner.receipts import Receipts
@@ -49,7 +51,9 @@ class MediaWork:
             allow_http=settings.media_allow_http, allow_private=networks(settings.allow_private)
         )
         self._uploads = Uploads(self._library, service, fetcher)
-        self.attachments = Attachments(self._uploads, ownership.tasks)
+        self.failures = Failures()
+        self._collect = asyncio.Event()
+        self.attachments = Attachments(self._uploads, ownership.tasks, self.failures)
         self.downloads = Downloads(
             self._library,
             service,
@@ -57,16 +61,22 @@ class MediaWork:
             settings.public_url,
             receipts,
             ownership.tasks,
+            failures=self.failures,
         )
 
     async def try_out(self) -> None:
         """ConfigError if the storage of media cannot be used as it is set."""
         await try_out(self._storage)
 
+    def collect(self) -> None:
+        """Clean up now: somebody asked for it."""
+        self._collect.set()
+
     async def run(self) -> None:
         """Clean up now and then, if this coreapp is the one to do it: the owner of slot 0."""
         while True:
-            await asyncio.sleep(CLEAN_SECONDS)
+            await wait_for(self._collect, CLEAN_SECONDS)
+            self._collect.clear()
             if 0 in self._ownership.slots:
                 await self._clean()
 

@@ -152,7 +152,7 @@ if (live) {
 
 // ---- keys: none acts by itself, none works while typing
 
-let leading = 0;
+let leading = -Infinity;
 
 function step(by) {
   const rows = every("main tbody tr").map((row) => row.offsetParent && find("a[href], summary, button", row)).filter(Boolean);
@@ -183,7 +183,7 @@ on("keydown", (event) => {
     return;
   }
   const leads = performance.now() - leading < 1500;
-  leading = event.key === "g" ? performance.now() : 0;
+  leading = event.key === "g" ? performance.now() : -Infinity;
   const link = leads && every("[data-key]").find((one) => one.dataset.key === event.key);
   if (link) link.click();
   else if (!leads && Object.hasOwn(KEYS, event.key)) {

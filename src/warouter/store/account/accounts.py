@@ -49,6 +49,7 @@ insert into setting (name, value) values ($1, '{}') on conflict (name) do nothin
 _SETTING_FOR_UPDATE = "select value::text from setting where name = $1 for update"
 _SET_SETTING = "update setting set value = $2::text::jsonb where name = $1"
 _DELETE_SETTING = "delete from setting where name = $1"
+_NUMBER = "select cc, phone_number from account"
 _ACCOUNT = """
 select cc, phone_number, cert, authority_key, pin_hash,
        extract(epoch from now() - registered_at)::float8 as registered_seconds_ago
@@ -211,6 +212,12 @@ class Accounts(Bounded):
             await connection.execute(_DELETE_SETTING, name)
 
     # ------------------------------------------------------------ the registered number
+
+    async def number(self) -> tuple[str, str] | None:
+        """Country code and phone number of the registered number; None before registration."""
+        async with self._connection() as connection:
+            row = await connection.fetchrow(_NUMBER)
+        return (row["cc"], row["phone_number"]) if row else None
 
     async def account(self) -> Account | None:
         """The registered number; None before registration."""

@@ -13,6 +13,7 @@ import asyncpg
 import msgspec
 
 from warouter.message_id import parse
+from warouter.store.account import users
 from warouter.store.account.accounts import ADMIN
 from warouter.store.bounded import Bounded
 
@@ -79,11 +80,10 @@ class Sessions(Bounded):
             username: str | None = await connection.fetchval(_END, session)
         return username
 
-    async def end_all(self, username: str) -> int:
-        """End all sessions of a user; returns how many there were."""
-        async with self._connection() as connection:
-            ended: int = await connection.fetchval(_END_ALL, username)
-        return ended
+    async def end_all(self, username: str) -> tuple[int, int]:
+        """End all sessions of a user, and all tokens; returns how many there were of each."""
+        async with self._changing("auth") as connection:
+            return await end_all(connection, username)
 
     async def listed(self) -> list[Open]:
         """The live sessions, by user and age."""
@@ -121,6 +121,14 @@ class Sessions(Bounded):
             except asyncpg.InsufficientPrivilegeError as error:
                 raise PermissionError(str(error)) from error
         return text
+
+
+async def end_all(connection: Any, username: str) -> tuple[int, int]:
+    """End all sessions of a user, and all tokens, in a transaction of ``bounded.changing``; returns
+    how many there were of each.
+    """
+    ended: int = await connection.fetchval(_END_ALL, username)
+    return ended, await users.end_tokens(connection, username)
 
 
 async def listed(connection: Any) -> list[Open]:

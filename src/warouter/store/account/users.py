@@ -17,12 +17,18 @@ update user_account set password_hash = $2, must_change = false where username =
 returning username"""
 _REMOVE_TOKENS = "delete from token where username = $1"
 _REMOVE = "delete from user_account where username = $1 returning username"
+_ROLE = "select role from user_account where username = $1"
 _WITH_ROLE = "select username from user_account where role = $1"
 _LIST = """
 select username, role, to_char(created_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS"Z"'),
        must_change,
        (select count(*) from token t where t.username = u.username and expires_at > now())
   from user_account u order by username"""
+
+_TOKENS = """
+select username, to_char(created_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS"Z"'),
+       to_char(expires_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS"Z"')
+  from token where expires_at > now() order by username, created_at"""
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -33,6 +39,14 @@ class Listed(msgspec.Struct, frozen=True):
     created: str
     must_change: bool
     tokens: int
+
+
+class Token(msgspec.Struct, frozen=True):
+    """A live token of the API; times are UTC as text."""
+
+    username: str
+    created: str
+    expires: str
 
 
 async def create(
@@ -51,9 +65,21 @@ async def set_password(connection: Any, username: str, password_hash: str) -> bo
     return True
 
 
+async def end_tokens(connection: Any, username: str) -> int:
+    """End all tokens of a user; returns how many rows that were."""
+    done: str = await connection.execute(_REMOVE_TOKENS, username)
+    return int(done.rpartition(" ")[2])
+
+
 async def remove(connection: Any, username: str) -> bool:
     """Remove a user with their tokens; False if there is no such user."""
     return await connection.fetchval(_REMOVE, username) is not None
+
+
+async def found(connection: Any, username: str) -> str | None:
+    """The role of a user; None if there is no such user."""
+    role: str | None = await connection.fetchval(_ROLE, username)
+    return role
 
 
 async def with_role(connection: Any, role: str) -> set[str]:
@@ -64,3 +90,8 @@ async def with_role(connection: Any, role: str) -> set[str]:
 async def listed(connection: Any) -> list[Listed]:
     """All users by name."""
     return [Listed(*row) for row in await connection.fetch(_LIST)]
+
+
+async def tokens(connection: Any) -> list[Token]:
+    """All live tokens, by user and age."""
+    return [Token(*row) for row in await connection.fetch(_TOKENS)]

@@ -41,6 +41,11 @@ _NODES: _Columns = {
 # The number without its certificate, keys and pin.
 _NUMBER: _Columns = {"account": "one cc phone_number registered_at"}
 
+# Reports without what a webhook has answered.
+_REPORTS: _Columns = {"report": "incarnation node role at body"}
+# What there is of media, and not under which names.
+_MEDIA: _Columns = {"media": "kind mime size created_at"}
+
 # How many users of WhatsApp are known, and not who they are.
 _USERS: _Columns = {"contact_identity": "user_id alias"}
 
@@ -51,8 +56,8 @@ _SESSIONS = "username source created_at seen_at expires_at"
 _COMMON = "schema_migration format database_role"
 _SHARED = "term beat shard_map slot shard_request change"
 _SHOWN = (
-    "owner_log report send_cursor event_cursor send_issue upstream_id cloud_number cloud_notice"
-    " cloud_path cloud_pause"
+    "owner_log send_cursor event_cursor send_issue upstream_id cloud_number cloud_notice"
+    " cloud_path cloud_pause media_total"
 )
 
 _AUDIT = "audit audit_pending audit_chain"
@@ -66,9 +71,9 @@ SELECT: Mapping[str, str] = {
     " cloud_unheard cloud_unreachable cloud_path cloud_number cloud_pause cloud_held"
     " contact_identity contact_key media media_total",
     "master": f"{_COMMON} {_SHARED}",
-    "console": f"{_COMMON} {_SHARED} {_SHOWN} {_AUDIT} dead_letter attempt",
+    "console": f"{_COMMON} {_SHARED} {_SHOWN} {_AUDIT} dead_letter attempt report",
     "reader": f"{_COMMON} {_SHARED} {_SHOWN} {_AUDIT}",
-    "web_console": f"{_COMMON} {_SHARED} {_SHOWN} {_AUDIT} attempt",
+    "web_console": f"{_COMMON} {_SHARED} {_SHOWN} {_AUDIT} attempt report",
 }
 INSERT: Mapping[str, str] = {
     "webapp": "user_account token attempt setting account registration contact profile_photo"
@@ -93,7 +98,7 @@ DELETE: Mapping[str, str] = {
 }
 # Rights to single columns, where the whole table would be too much.
 SELECT_COLUMNS: Mapping[str, _Columns] = {
-    "webapp": {**_JOURNALS, "audit": "id"},
+    "webapp": {**_JOURNALS, **_REPORTS, "audit": "id"},
     "coreapp": {"report": "incarnation"},
     "master": {**_NODES, "send_issue": "slot", "cloud_inbox": "slot", "report": "incarnation"},
     "console": {
@@ -101,21 +106,32 @@ SELECT_COLUMNS: Mapping[str, _Columns] = {
         **_NODES,
         **_NUMBER,
         **_USERS,
+        **_MEDIA,
         "user_account": "username role must_change created_at",
         "token": "username expires_at created_at",
         "console_session": _SESSIONS,
         "registration": "one cc phone_number asked_at",
     },
-    "reader": {**_JOURNALS, **_NODES, **_NUMBER, **_USERS},
+    "reader": {
+        **_JOURNALS,
+        **_NODES,
+        **_NUMBER,
+        **_USERS,
+        **_REPORTS,
+        **_MEDIA,
+        "registration": "one cc phone_number asked_at",
+    },
     "web_console": {
         **_JOURNALS,
         **_NODES,
         **_NUMBER,
         **_USERS,
+        **_MEDIA,
         # A password is checked where it is given.
         "user_account": "username password_hash role must_change created_at",
         "token": "username expires_at created_at",
         "console_session": _SESSIONS,
+        "registration": "one cc phone_number asked_at",
     },
 }
 # A trigger gives each row of the audit log its number, time and hash.
@@ -150,6 +166,8 @@ UPDATE_COLUMNS: Mapping[str, _Columns] = {
 }
 # By name: all that have it, as builds beside this one may call another of them.
 _ALIVE = "beat register_node say_leaving write_report"
+# What looks through the eyes of the owner, and shows no secret.
+_SAID = "status_said of_template word_said sessions settings_shown number_shown"
 EXECUTE: Mapping[str, str] = {
     "webapp": f"{_ALIVE} audit_add prune_audit ask_for_gc attempt_failed attempt_spread add_media"
     " receive_cloud keep_keys keep_unreadable touch_cloud_path status_said sessions",
@@ -157,15 +175,15 @@ EXECUTE: Mapping[str, str] = {
     " append_events record_progress open_slots renew_epochs hand_over release_slots quiet_slots"
     " prune prune_keys prune_letters prune_history prune_cloud lead_parked mend_parked"
     " take_up_letters issue_requests open_issues drain_inbox match_unmatched match_failure"
-    " tell_owner learn_identities share_number stop_number add_media",
+    " tell_owner learn_identities share_number stop_number add_media write_webhook note_opened",
     "master": f"{_ALIVE} next_number moved_lately win_term take_over mark_slots name_successors"
     " begin_shard_request end_shard_request raise_epochs forget_nodes end_leader end_incarnations"
     " end_slot_holders",
-    "console": "say_word switch_upstream status_said of_template word_said sessions",
-    "reader": "status_said of_template word_said sessions",
-    "web_console": "audit_add prune_audit attempt_failed attempt_spread console_begin"
+    "console": f"{_SAID} say_word switch_upstream console_end_all webhook_shown",
+    "reader": _SAID,
+    "web_console": f"{_SAID} audit_add prune_audit attempt_failed attempt_spread console_begin"
     " console_visitor console_end console_end_all console_token console_forget reveal_message"
-    " status_said of_template word_said sessions",
+    " say_word webhook_shown",
 }
 # What functions call of each other, what triggers call, and what functions alone look at.
 NOBODY_EXECUTES = (

@@ -2,10 +2,13 @@
 
 status     the whole cluster, in one read-only snapshot
 backlog    how much waits in each slot
+owners     changes of owners, and who owned what at a time
 stats      the same and more as samples for Prometheus
 facts      what /v1/support says of the cluster
 trace      every step of one message
+messages/  the list of messages, newest first
 doubts     messages in doubt or held, and a number that is stopped
+webhook    how the webhook does, what waits for it, what it has refused
 number     the number that the Cloud API serves
 trust      who is connected, under which login, and whether in TLS
 sessions   the facts of that
@@ -16,4 +19,5 @@ server     the facts of that
 attempts   the requests of one message to the Cloud API
 audit      the audit log, as entries and row by row
 chain      whether its rows continue one another
+setup      how it is set up: variables, settings, the registered number, media
 """

@@ -51,6 +51,20 @@ select v.slot, v.kind, sum(case when v.high - v.low - 1 > {_COUNTED_PLACES} then
                    end)::bigint as waiting
   from interval v where v.high - v.low > 1 group by v.slot, v.kind"""
 
+# The age of what waits longest: of messages, and of events by kind. What is parked counts too.
+OLDEST_SQL = """
+select coalesce(max(extract(epoch from clock_timestamp() - m.accepted_at)), 0)::float8
+  from send_cursor c,
+       lateral (select accepted_at from message m where m.slot = c.slot and m.seq > c.mark
+                 order by seq limit 1) m"""
+OLDEST_EVENTS_SQL = """
+select c.kind, max(extract(epoch from clock_timestamp() - e.recorded_at))::float8 as age_s
+  from event_cursor c,
+       lateral (select recorded_at from event e
+                 where e.slot = c.slot and e.kind = c.kind and e.seq > c.mark
+                 order by seq limit 1) e
+ group by c.kind"""
+
 # What waits or died is counted up to a limit: more than that is much, whatever the number. In the
 # order of an index, or a slot without any would be looked for in the whole table.
 MOST_COUNTED = 100_000
@@ -72,13 +86,19 @@ DEAD_SQL = _OF_KIND.format("dead_letter", "dead", MOST_COUNTED, SLOTS - 1)
 
 
 class Backlog(msgspec.Struct, frozen=True):
-    """The waiting rows by slot, and of events by slot and kind; what is not in a mapping is 0."""
+    """The waiting rows by slot, and of events by slot and kind; what is not in a mapping is 0.
+
+    ``oldest_s`` is the age of the message that waits longest, ``oldest_event_s`` of the event by
+    kind, in seconds.
+    """
 
     backlog: Mapping[int, int]
     parked: Mapping[int, int]
     callbacks: Mapping[tuple[int, int], int]
     parked_events: Mapping[tuple[int, int], int]
     dead: Mapping[tuple[int, int], int]
+    oldest_s: float
+    oldest_event_s: Mapping[int, float]
 
 
 async def read_backlog(connection: Taken) -> Backlog:
@@ -96,4 +116,6 @@ async def read_backlog(connection: Taken) -> Backlog:
         await by_kind(CALLBACKS_SQL),
         await by_kind(PARKED_EVENTS_SQL),
         await by_kind(DEAD_SQL),
+        await connection.fetchval(OLDEST_SQL),
+        {row["kind"]: row["age_s"] for row in await connection.fetch(OLDEST_EVENTS_SQL)},
     )

@@ -29,7 +29,8 @@ select s.id, s.state, s.recipient, s.cause, s.attempt, s.doubts, s.at as since,
        clock_timestamp() as now, m.accepted_at + make_interval(secs => m.ttl) as expires,
        of_template(s.slot, s.seq) as template, word_said(s.id) as asked
   from send_issue s left join message m on m.slot = s.slot and m.seq = s.seq"""
-LIST_SQL = f"{_ROWS} where s.state in ({DOUBTED}, {KEPT}) order by s.at, s.slot, s.seq"
+LIST_SQL = f"""{_ROWS}
+ where s.state in ({DOUBTED}, {KEPT}) order by s.at, s.slot, s.seq limit $1"""
 ONE_SQL = f"{_ROWS} where s.id = $1"
 _REPORTED = """
 select body -> 'facts' -> 'env' from report
@@ -43,7 +44,8 @@ select (select upstream from format) <> 'simulator' as cloud,
                                limit {MOST_COUNTED}) h) as held,
        (select extract(epoch from clock_timestamp() - min(at))::float8 from send_issue
          where state = {DOUBTED}) as oldest_s,
-       p.code, p.details, extract(epoch from clock_timestamp() - p.at)::float8 as stopped_s
+       p.code, p.details, extract(epoch from clock_timestamp() - p.at)::float8 as stopped_s,
+       p.at as stopped_at
   from (select) one left join cloud_pause p on true"""
 
 
@@ -81,11 +83,12 @@ class Shown(Doubtful, frozen=True, kw_only=True):
 
 
 class Stopped(msgspec.Struct, frozen=True):
-    """Why the number is stopped, by Meta's code and in its words."""
+    """Why the number is stopped, by Meta's code and in its words. ``at`` is UTC."""
 
     code: int
     details: str
     age_s: float
+    at: str
 
 
 class CloudStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,9 +116,9 @@ async def read_spans(connection: Source, settings: Settings) -> Spans:
     )
 
 
-async def find(connection: Source, spans: Spans) -> list[Shown]:
-    """What is in doubt or held, the longest first."""
-    return [_shown(row, spans) for row in await connection.fetch(LIST_SQL)]
+async def find(connection: Source, spans: Spans, most: int | None = None) -> list[Shown]:
+    """What is in doubt or held, the longest first; at most so many."""
+    return [_shown(row, spans) for row in await connection.fetch(LIST_SQL, most)]
 
 
 async def find_one(connection: Source, message_id: bytes, spans: Spans) -> Shown | None:
@@ -132,7 +135,7 @@ async def read_cloud(connection: Source) -> CloudStatus | None:
         return None
     stopped = None
     if row["code"] is not None:
-        stopped = Stopped(row["code"], row["details"], row["stopped_s"])
+        stopped = Stopped(row["code"], row["details"], row["stopped_s"], iso(row["stopped_at"]))
     return CloudStatus(
         in_doubt=row["in_doubt"],
         held=row["held"],

@@ -30,8 +30,10 @@ select f.upstream, n.facts::text as facts, coalesce(n.level, 0) as level,
 _COUNTS = f"""
 select (select count(*) from (select from send_issue where state = {ISSUED}
                                limit {MOST_COUNTED}) i) as out,
-       (select extract(epoch from clock_timestamp() - max(meta_at))::float8
-          from cloud_path) as webhook_age_s"""
+       p.webhook_age_s, p.webhook_at
+  from (select extract(epoch from clock_timestamp() - max(meta_at))::float8 as webhook_age_s,
+               to_char(max(meta_at) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as webhook_at
+          from cloud_path) p"""
 _SUMS = """
 select s ->> 0 as name, sum((s ->> 1)::float8) as total, max((s ->> 1)::float8) as most,
        count(*) as coreapps
@@ -47,15 +49,17 @@ _SUMMED = ("budget", "rate", "throttled_total", "pair_waits_total")
 class NumberFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What Meta says of the number; "" for what it left out.
 
-    ``level`` in messages a second, ``throughput`` is its name. ``can_send``: AVAILABLE, LIMITED or
-    BLOCKED. ``token_expires_at`` in unix s, 0 for never, None if nobody knows. ``version`` is the
-    Graph API's. ``read_at`` in UTC, None if it is to be read again.
+    ``name`` is what customers see. ``level`` in messages a second, ``throughput`` is its name.
+    ``can_send``: AVAILABLE, LIMITED or BLOCKED. ``token_expires_at`` in unix s, 0 for never, None
+    if nobody knows. ``version`` is the Graph API's. ``read_at`` in UTC, None if it is to be read
+    again.
     """
 
     status: str = ""
     level: float = 0.0
     throughput: str = ""
     quality: str = ""
+    name: str = ""
     name_status: str = ""
     can_send: str = ""
     entities: tuple[Entity, ...] = ()
@@ -76,8 +80,9 @@ class NumberStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     ``budget`` is what may be sent now of the level, ``rate`` what ``coreapps`` allow themselves of
     it together; both, and their counts, None while none reports. ``out`` has requests that have
-    begun and not ended. ``webhook_age_s`` is the age of the newest event that a webhook brought.
-    ``version_ends`` is a day, None if nobody knows. Counts are bounded.
+    begun and not ended. ``webhook_age_s`` is the age of the newest event that a webhook brought,
+    and ``webhook_at`` its time in UTC. ``version_ends`` is a day, None if nobody knows. Counts are
+    bounded.
     """
 
     phone_number_id: str
@@ -90,6 +95,7 @@ class NumberStatus(msgspec.Struct, frozen=True, kw_only=True):
     pair_waits: int | None
     out: int
     webhook_age_s: float | None
+    webhook_at: str | None
     identities: int
     aliases: int
 
@@ -123,6 +129,7 @@ async def read_number_status(source: Source) -> NumberStatus | None:
         pair_waits=_count(sums, "pair_waits_total"),
         out=counts["out"],
         webhook_age_s=_age(counts["webhook_age_s"]),
+        webhook_at=counts["webhook_at"],
         identities=users["identities"],
         aliases=users["aliases"],
     )

@@ -18,7 +18,13 @@ from warouter.metrics import Sample
 from warouter.store import locks
 from warouter.store.bounded import connection
 from warouter.store.database import Source
-from warouter.store.views.backlog import BACKLOG_SQL, CALLBACKS_SQL, MOST_COUNTED
+from warouter.store.views.backlog import (
+    BACKLOG_SQL,
+    CALLBACKS_SQL,
+    MOST_COUNTED,
+    OLDEST_EVENTS_SQL,
+    OLDEST_SQL,
+)
 from warouter.store.views.status import DATABASE_SQL
 
 T = TypeVar("T")
@@ -58,18 +64,6 @@ select coalesce(sum(l.seq - f.seq + 1), 0)::bigint
                  order by seq limit 1) f,
        lateral (select seq from event e where e.slot = s.slot and e.kind = 0
                  order by seq desc limit 1) l"""
-_OLDEST = """
-select coalesce(max(extract(epoch from clock_timestamp() - m.accepted_at)), 0)::float8
-  from send_cursor c,
-       lateral (select accepted_at from message m where m.slot = c.slot and m.seq > c.mark
-                 order by seq limit 1) m"""
-_OLDEST_EVENTS = """
-select c.kind, max(extract(epoch from clock_timestamp() - e.recorded_at))::float8 as age_s
-  from event_cursor c,
-       lateral (select recorded_at from event e
-                 where e.slot = c.slot and e.kind = c.kind and e.seq > c.mark
-                 order by seq limit 1) e
- group by c.kind"""
 _WAITING = f"""
 select 'parked' as what, 0 as kind, count(*) as n
   from (select 1 from parked_message limit {MOST_COUNTED}) p
@@ -205,7 +199,7 @@ async def _journals(connection: Source) -> list[Sample]:
     samples = [
         Sample("db_messages", await connection.fetchval(_MESSAGES), {"type": "undefined"}),
         Sample("db_message_receipts", await connection.fetchval(_RECEIPTS)),
-        Sample("warouter_messages_oldest_seconds", await connection.fetchval(_OLDEST)),
+        Sample("warouter_messages_oldest_seconds", await connection.fetchval(OLDEST_SQL)),
         Sample(
             "warouter_messages_unsettled",
             sum(row["waiting"] for row in await connection.fetch(BACKLOG_SQL)),
@@ -214,7 +208,7 @@ async def _journals(connection: Source) -> list[Sample]:
     unsettled, oldest = dict.fromkeys(EVENT_KINDS, 0), dict.fromkeys(EVENT_KINDS, 0.0)
     for row in await connection.fetch(CALLBACKS_SQL):
         unsettled[row["kind"]] += row["waiting"]
-    for row in await connection.fetch(_OLDEST_EVENTS):
+    for row in await connection.fetch(OLDEST_EVENTS_SQL):
         oldest[row["kind"]] = row["age_s"]
     contacts = await connection.fetchval(_CONTACTS)
     return [

@@ -7,11 +7,13 @@ Ages are computed by PostgreSQL and cross its border as seconds. What waits is c
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
+from warouter.cluster.moves import OwnerChange
 from warouter.cluster.shardmap import ShardMap, SlotOwner
 from warouter.kinds import EVENT_KINDS, INBOUND, STATUS
 from warouter.store import locks
@@ -19,6 +21,7 @@ from warouter.store.database import Taken
 from warouter.store.nodes import SLOTS_SQL, map_of
 from warouter.store.views.backlog import Backlog, read_backlog
 from warouter.store.views.doubts import CloudStatus, read_cloud
+from warouter.store.views.owners import ALL, Wanted, read_changes, read_owners
 from warouter.store.views.sessions import Trust
 from warouter.store.views.trust import read_trust
 
@@ -30,7 +33,7 @@ select n.incarnation, n.name, n.role, n.pid, n.version, n.host, n.port, n.leavin
        coalesce(b.upstream_ok, true) as upstream_ok,
        coalesce(b.journal_ok, true) as journal_ok,
        extract(epoch from clock_timestamp() - n.started_at)::float8 as age_s,
-       s.connections, s.silent_s
+       n.started_at, coalesce(n.upstream, 'simulator') as upstream, s.connections, s.silent_s
   from node n
   left join beat b using (incarnation)
   left join (
@@ -46,7 +49,7 @@ select n.incarnation, n.name, n.role, n.pid, n.version, n.host, n.port, n.leavin
  order by n.role, n.name, n.started_at"""
 _CLUSTER = """
 select m.version, m.shards, t.term, t.incarnation as leader,
-       extract(epoch from clock_timestamp() - t.won_at)::float8 as term_age_s
+       extract(epoch from clock_timestamp() - t.won_at)::float8 as term_age_s, t.won_at
   from shard_map m, term t"""
 _REQUEST = """
 select id, shards, state, extract(epoch from clock_timestamp() - requested_at)::float8 as age_s
@@ -72,11 +75,6 @@ select current_setting('max_connections')::integer as most,
           from sessions() a
          where a.datname = current_database() and a.pid <> pg_backend_pid()
            and a.backend_type in ('client backend', 'walsender') and a.xact_start is not null) o"""
-_HISTORY = """
-select to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as at,
-       extract(epoch from clock_timestamp() - at)::float8 as age_s,
-       slot, from_node, to_node, epoch, term, reason, observed_age_ms
-  from owner_log order by id desc limit $1"""
 
 
 class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +87,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     version: str
     address: str
+    started_at: datetime
     age_s: float
     silent_s: float | None
     upstream_ok: bool
@@ -96,6 +95,20 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     leaving: bool
     connections: int
     shards: list[int]
+    upstream: str
+
+
+class SlotStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One slot. ``moving``: 1, its owner shall begin no request, as it moves; 2, none is out."""
+
+    slot: int
+    shard: int
+    epoch: int
+    owner: str | None
+    owner_incarnation: UUID | None
+    successor: str | None
+    successor_incarnation: UUID | None
+    moving: int
 
 
 class ShardStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,31 +148,27 @@ class RequestStatus(msgspec.Struct, frozen=True, kw_only=True):
     age_s: float
 
 
-class OwnerChange(msgspec.Struct, frozen=True, kw_only=True):
-    at: str
-    age_s: float
-    slot: int
-    from_node: str | None
-    to_node: str | None
-    epoch: int
-    term: int | None
-    reason: str
-    observed_age_ms: int | None
-
-
 class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Everything `warouter status` shows; ``cloud`` only where the Cloud API is the upstream."""
+    """Everything `warouter status` shows; ``cloud`` only where the Cloud API is the upstream,
+    ``owners_at`` only if a time was asked for: who owned each slot then.
+
+    ``oldest_message_s`` and ``oldest_callback_s``: for how long the oldest one has been waiting.
+    """
 
     term: int
+    term_won_at: datetime
     term_age_s: float
     leader: str | None
     map_version: int
     shard_count: int
     nodes: list[NodeStatus]
     shards: list[ShardStatus]
+    slots: list[SlotStatus]
     backlog: int
     parked: int
+    oldest_message_s: float
     callback_queue: dict[str, int]
+    oldest_callback_s: dict[str, float]
     parked_events: int
     dead_letters: int
     shard_request: RequestStatus | None
@@ -167,32 +176,47 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     history: list[OwnerChange]
     trust: Trust
     cloud: CloudStatus | None = None
+    owners_at: Mapping[int, str | None] | None = None
 
 
-async def read_status(connection: Taken, history: int = 0) -> Status:
-    """Read everything in one snapshot, with the last ``history`` changes of owners."""
+async def read_status(
+    connection: Taken,
+    history: int = 0,
+    wanted: Wanted = ALL,
+    owners_at: datetime | None = None,
+) -> Status:
+    """Read everything in one snapshot, with the last ``history`` changes of owners that are
+    ``wanted``, and the owners at a time.
+    """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         cluster = await connection.fetchrow(_CLUSTER)
         assert cluster is not None
         slots = map_of(cluster["version"], cluster["shards"], await connection.fetch(SLOTS_SQL))
         rows = await connection.fetch(_NODES, locks.ALIVE)
-        shards = _shards(
-            slots, {r["incarnation"]: r["name"] for r in rows}, await read_backlog(connection)
-        )
+        waiting = await read_backlog(connection)
+        names = {r["incarnation"]: r["name"] for r in rows}
+        shards = _shards(slots, names, waiting)
         nodes = [_node(row, slots, cluster["leader"]) for row in rows]
         return Status(
             term=cluster["term"],
+            term_won_at=cluster["won_at"],
             term_age_s=cluster["term_age_s"],
             leader=next((n.name for n in nodes if n.role == "primary master"), None),
             map_version=slots.version,
             shard_count=slots.shards,
             nodes=nodes,
             shards=shards,
+            slots=[_slot(slot, slots, names) for slot in slots.slots],
             backlog=sum(s.backlog for s in shards),
             parked=sum(s.parked for s in shards),
+            oldest_message_s=waiting.oldest_s,
             callback_queue={
                 "statuses": sum(s.waiting_statuses for s in shards),
                 "inbound": sum(s.waiting_inbound for s in shards),
+            },
+            oldest_callback_s={
+                "statuses": waiting.oldest_event_s.get(STATUS, 0.0),
+                "inbound": waiting.oldest_event_s.get(INBOUND, 0.0),
             },
             parked_events=sum(s.parked_events for s in shards),
             dead_letters=sum(s.dead_letters for s in shards),
@@ -200,8 +224,28 @@ async def read_status(connection: Taken, history: int = 0) -> Status:
             database=await _database(connection),
             cloud=await read_cloud(connection),
             trust=await read_trust(connection),
-            history=[OwnerChange(**row) for row in await connection.fetch(_HISTORY, history)],
+            history=await read_changes(connection, history, wanted),
+            owners_at=None if owners_at is None else await read_owners(connection, owners_at),
         )
+
+
+def _name(incarnation: UUID | None, names: Mapping[UUID, str]) -> str | None:
+    if incarnation is None:
+        return None
+    return names.get(incarnation, f"forgotten {incarnation.hex[:8]}")
+
+
+def _slot(s: SlotOwner, slots: ShardMap, names: Mapping[UUID, str]) -> SlotStatus:
+    return SlotStatus(
+        slot=s.slot,
+        shard=slots.shard_of(s.slot),
+        epoch=s.epoch,
+        owner=_name(s.owner, names),
+        owner_incarnation=s.owner,
+        successor=_name(s.successor, names),
+        successor_incarnation=s.successor,
+        moving=s.moving,
+    )
 
 
 def _shards(slots: ShardMap, names: Mapping[UUID, str], counts: Backlog) -> list[ShardStatus]:
@@ -215,7 +259,7 @@ def _shard(
     number: int, slots: list[SlotOwner], names: Mapping[UUID, str], counts: Backlog
 ) -> ShardStatus:
     def named(incarnations: set[UUID | None]) -> list[str]:
-        return sorted(names.get(i, f"forgotten {i.hex[:8]}") for i in incarnations if i is not None)
+        return sorted(name for i in incarnations if (name := _name(i, names)) is not None)
 
     def total(by_kind: Mapping[tuple[int, int], int], *kinds: int) -> int:
         return sum(by_kind.get((s.slot, kind), 0) for s in slots for kind in kinds)
@@ -257,6 +301,7 @@ def _node(row: Any, slots: ShardMap, leader: UUID | None) -> NodeStatus:
         pid=row["pid"],
         version=row["version"],
         address=f"{row['host']}:{row['port']}" if row["port"] else "",
+        started_at=row["started_at"],
         age_s=row["age_s"],
         silent_s=silent,
         upstream_ok=row["upstream_ok"],
@@ -264,6 +309,7 @@ def _node(row: Any, slots: ShardMap, leader: UUID | None) -> NodeStatus:
         leaving=row["leaving"],
         connections=connections,
         shards=owned,
+        upstream=row["upstream"],
     )
 
 

@@ -17,9 +17,10 @@ import msgspec
 from asyncpg.pool import PoolConnectionProxy
 
 from warouter.flow.cursor import Cursor
-from warouter.kinds import INBOUND, MESSAGE, READ_MARK, STATUS, base_of
+from warouter.kinds import INBOUND, MEDIA, MESSAGE, READ_MARK, STATUS, base_of
 from warouter.message_id import parse, slot_of_id
 from warouter.store.database import Connection
+from warouter.store.dead_letters import Place
 from warouter.store.views.attempts import Attempts, read_attempts
 
 _TIME = "to_char({} at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
@@ -33,6 +34,15 @@ _SLOT = """
 select s.epoch, n.name as owner, m.shards, c.mark, c.ranges
   from slot s join send_cursor c using (slot) cross join shard_map m
   left join node n on n.incarnation = s.owner where s.slot = $1"""
+# Who owned a slot at each of some times, as far back as the log of owners goes.
+OWNERS_SQL = """
+select o.to_node, o.epoch
+  from unnest($2::text[]) with ordinality t(at, n)
+  left join lateral (
+    select l.to_node, l.epoch from owner_log l
+     where l.slot = $1 and l.at < t.at::timestamptz + interval '1 ms'
+     order by l.slot desc, l.id desc limit 1) o on true
+ order by t.n"""
 _OF_MESSAGE = "{0}.key >= $1 || ':' and {0}.key < $1 || ':xx' and starts_with({0}.key, $1 || ':')"
 _STATE = f"""
        d.reason as dead_reason, d.attempts as dead_attempts, {_TIME.format("d.died_at")} as died_at,
@@ -40,14 +50,14 @@ _STATE = f"""
        extract(epoch from p.due_at - clock_timestamp())::float8 as due_in_s,
        c.mark, c.ranges"""
 _EVENTS = f"""
-select e.slot, e.seq, e.key, e.recipient, status_said(e.key) as payload,
+select e.slot, e.kind, e.seq, e.key, e.recipient, status_said(e.key) as payload,
        {_TIME.format("e.recorded_at")} as at, {_STATE}
   from event e join event_cursor c using (slot, kind)
   left join parked_event p using (slot, kind, seq)
   left join dead_letter d using (slot, kind, seq)
  where e.kind = $2 and """
 _BURIED = f"""
-select d.slot, d.seq, d.key, d.recipient, status_said(d.key) as payload, null as at,
+select d.slot, d.kind, d.seq, d.key, d.recipient, status_said(d.key) as payload, null as at,
        {_STATE}
   from dead_letter d join event_cursor c using (slot, kind)
   left join parked_event p using (slot, kind, seq)
@@ -62,17 +72,25 @@ Source: TypeAlias = "Connection | PoolConnectionProxy[asyncpg.Record]"
 
 
 class Callback(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The state of a callback. ``settled``: delivered, or not wanted."""
+    """The state of a callback. ``settled``: delivered, or not wanted.
+
+    ``letter`` is the id of its dead letter.
+    """
 
     state: str  # waiting, settled, parked, dead letter
     attempts: int | None = None
     due_in_s: float | None = None
     reason: str | None = None
     at: str | None = None
+    letter: str | None = None
 
 
 class Step(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One step; ``at`` is UTC by the database's clock, where known."""
+    """One step; ``at`` is UTC by the database's clock, where known.
+
+    ``owner`` and ``epoch`` are those of the slot at that time, if they are on record. ``codes`` are
+    those of the errors that ``reason`` names.
+    """
 
     step: str  # accepted, parked, settled, received, or a status of the upstream
     at: str | None = None
@@ -81,12 +99,16 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     due_in_s: float | None = None
     reason: str | None = None
     callback: Callback | None = None
+    owner: str | None = None
+    epoch: int | None = None
+    codes: list[int] = []
 
 
 class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
     """``state``: waiting (or sent and not answered), parked, in_doubt, held, taken (no status yet),
     or the furthest status; of an inbound message received. ``recipient`` is the wa_id of the other
-    side. ``cloud`` is there once a request to the Cloud API is on record.
+    side. ``cloud`` is there once a request to the Cloud API is on record. With ``media`` the owner
+    fetches and uploads media before it sends the message.
     """
 
     id: str
@@ -101,16 +123,23 @@ class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
     ttl: int | None
     steps: list[Step]
     cloud: Attempts | None = None
+    media: bool = False
 
 
-class _Error(msgspec.Struct):
+class Error(msgspec.Struct):
+    """What the upstream said of a message that failed."""
+
     code: int = 0
     title: str = ""
     details: str = ""
 
+    @property
+    def text(self) -> str:
+        return f"{self.code} {self.title}: {self.details}".rstrip(": ")
+
 
 class _Payload(msgspec.Struct):
-    errors: list[_Error] = []
+    errors: list[Error] = []
     timestamp: str | None = None
 
 
@@ -153,8 +182,9 @@ async def _outgoing(connection: Source, message_id: str, raw: bytes) -> Trace | 
         state=_state(own, statuses, cloud),
         recipient=known["recipient"] if known else events[0]["recipient"],
         ttl=known["ttl"] if known else None,
-        steps=[*own, *statuses],
+        steps=await _owned(connection, slot_of_id(raw), [*own, *statuses]),
         cloud=cloud,
+        media=known is not None and base_of(known["kind"]) == MEDIA,
         **_place(where, slot_of_id(raw)),
     )
 
@@ -166,6 +196,7 @@ async def _incoming(connection: Source, message_id: str) -> Trace | None:
         return None
     where = await connection.fetchrow(_SLOT, event["slot"])
     assert where is not None
+    received = Step("received", event["at"], callback=_callback(event))
     return Trace(
         id=message_id,
         direction="incoming",
@@ -173,9 +204,21 @@ async def _incoming(connection: Source, message_id: str) -> Trace | None:
         state="received",
         recipient=event["recipient"],
         ttl=None,
-        steps=[Step("received", event["at"], callback=_callback(event))],
+        steps=await _owned(connection, event["slot"], [received]),
         **_place(where, event["slot"]),
     )
+
+
+async def _owned(connection: Source, slot: int, steps: list[Step]) -> list[Step]:
+    """The steps, each that has a time with the owner of the slot then."""
+    times = [step.at for step in steps if step.at is not None]
+    found = iter(await connection.fetch(OWNERS_SQL, slot, times) if times else ())
+    named = []
+    for step in steps:
+        row = next(found) if step.at is not None else None
+        known = {} if row is None else {"owner": row["to_node"], "epoch": row["epoch"]}
+        named.append(msgspec.structs.replace(step, **known))
+    return named
 
 
 def _place(where: Any, slot: int) -> dict[str, Any]:
@@ -213,14 +256,24 @@ def _own_steps(known: Any, parked: Any, cursor: Cursor) -> list[Step]:
 
 def _status(event: Any) -> Step:
     payload = _payload(event["payload"])
-    reasons = [f"{e.code} {e.title}: {e.details}".rstrip(": ") for e in payload.errors]
     return Step(
         event["key"].split(":")[1],
         event["at"],
         payload.timestamp,
-        reason="; ".join(reasons) or None,
+        reason=reason_of(payload.errors),
+        codes=[error.code for error in payload.errors],
         callback=_callback(event),
     )
+
+
+def errors_of(status: bytes | None) -> list[Error]:
+    """The errors in a status, as the upstream gave it."""
+    return [] if status is None else _payload(status).errors
+
+
+def reason_of(errors: list[Error]) -> str | None:
+    """All of them in one line."""
+    return "; ".join(error.text for error in errors) or None
 
 
 def _payload(raw: bytes) -> _Payload:
@@ -233,7 +286,8 @@ def _payload(raw: bytes) -> _Payload:
 def _callback(event: Any) -> Callback:
     if event["dead_reason"] is not None:
         attempts, reason = event["dead_attempts"], event["dead_reason"]
-        return Callback("dead letter", attempts, None, reason, event["died_at"])
+        letter = Place(event["kind"], event["slot"], event["seq"]).text
+        return Callback("dead letter", attempts, None, reason, event["died_at"], letter)
     if event["parked_reason"] is not None:
         attempts, reason = event["parked_attempts"], event["parked_reason"]
         return Callback("parked", attempts, event["due_in_s"], reason)

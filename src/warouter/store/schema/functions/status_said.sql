@@ -1,7 +1,7 @@
 -- What the upstream said in a status, from the journal or from the dead letters; null for any other
 -- event, which may hold what somebody wrote.
 --
--- Called by: store/views/trace.py
+-- Called by: store/views/trace.py, store/views/messages/outgoing.py
 create function status_said(p_key text) returns bytea language sql volatile
 security definer set search_path from current as $$
     select payload from event where key = p_key and kind = 0

@@ -84,7 +84,8 @@ create table owner_log (
     epoch           bigint not null,                 -- the new one
     term            bigint,                          -- of the leader who did it; null: an owner did
     reason          text not null,
-    observed_age_ms integer                          -- for how long the old owner had been silent
+    observed_age_ms integer,                         -- for how long the old owner had been silent
+    opened_at       timestamptz                      -- when the new owner acted for the slot first
 );
 create index owner_log_at on owner_log (at);
 create index owner_log_slot on owner_log (slot, id);

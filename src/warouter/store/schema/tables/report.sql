@@ -6,6 +6,7 @@ create unlogged table report (
     node        text not null,
     role        text not null,
     at          timestamptz not null default now(),
-    body        jsonb not null
+    body        jsonb not null,
+    webhook     jsonb                                -- the last failed POSTs of a coreapp, see write_webhook
 ) with (fillfactor = 30, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
 alter table report alter column body set storage main;

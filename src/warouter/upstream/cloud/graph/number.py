@@ -11,7 +11,7 @@ from warouter.upstream.cloud.graph.failed import CallAway
 from warouter.upstream.cloud.graph.fields import following, nested, text
 from warouter.upstream.cloud.graph.health import Entity, entities_of
 
-_FIELDS = "status,quality_rating,throughput,health_status,name_status"
+_FIELDS = "status,quality_rating,throughput,health_status,name_status,verified_name"
 _NAMED = "status,code_verification_status,display_phone_number,verified_name"
 _PAGE, _MOST_PAGES = "200", 100
 
@@ -30,6 +30,7 @@ class Facts(NamedTuple):
     can_send: str = ""
     throughput: str = ""
     entities: tuple[Entity, ...] = ()
+    name: str = ""  # that customers see
 
     @property
     def connected(self) -> bool:
@@ -66,6 +67,7 @@ class Number:
             can_send=text(health, "can_send_message"),
             throughput=text(nested(found, "throughput"), "level"),
             entities=entities_of(health),
+            name=text(found, "verified_name"),
         )
 
     async def named(self) -> Named:

@@ -1,4 +1,7 @@
-"""``warouter callbacks``: lists, shows and replays dead letters."""
+"""``warouter callbacks``: lists, shows and replays dead letters; and how the webhook does.
+
+webhook   what it has refused, and a test callback
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import uvloop
 from rich.table import Table
 from rich.text import Text
 
+from warouter.cli.callbacks.webhook import failures, test
 from warouter.cli.database import connected, console, settings_of
 from warouter.cli.nodes import data_dir_option
 from warouter.config import Settings
@@ -29,12 +33,13 @@ _kind = click.option(
     "--kind", type=click.Choice(EVENT_NAMES), help="Only statuses, or only inbound messages."
 )
 _recipient = click.option("--recipient", metavar="NUMBER", help="Only those of this customer.")
+_reason = click.option("--reason", metavar="TEXT", help="Only those whose reason has this text.")
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 @click.group()
 def callbacks() -> None:
-    """Dead letters: events that the webhook refused for seven days.
+    """The webhook: what it refuses, and dead letters, events that it refused for seven days.
 
     Of the database that WA_DB_* names, or of a local cluster: --data-dir, else ./warouter-data if
     there is one.
@@ -45,13 +50,19 @@ def callbacks() -> None:
 @data_dir_option
 @_kind
 @_recipient
+@_reason
 @_json
 @click.option("--limit", type=click.IntRange(1, MOST), default=50, show_default=True)
 def list_(
-    data_dir: Path | None, kind: str | None, recipient: str | None, as_json: bool, limit: int
+    data_dir: Path | None,
+    kind: str | None,
+    recipient: str | None,
+    reason: str | None,
+    as_json: bool,
+    limit: int,
 ) -> None:
     """List dead letters, oldest death first."""
-    which = _selected(kind, recipient, ())
+    which = _selected(kind, recipient, (), reason)
     letters, total = uvloop.run(_find(settings_of(data_dir), which, limit))
     if as_json:
         click.echo(msgspec.json.encode({"total": total, "letters": letters}))
@@ -76,12 +87,14 @@ def show(data_dir: Path | None, letter: str) -> None:
 @data_dir_option
 @_kind
 @_recipient
+@_reason
 @click.option("--all", "every", is_flag=True, help="All dead letters.")
 @click.argument("letters", metavar="[ID]...", nargs=-1)
 def replay(
     data_dir: Path | None,
     kind: str | None,
     recipient: str | None,
+    reason: str | None,
     every: bool,
     letters: tuple[str, ...],
 ) -> None:
@@ -91,13 +104,19 @@ def replay(
     another hour, with the back-off of the settings, and then is a dead letter again; so long it
     holds back what else of its kind there is for its customer.
     """
-    if not (letters or kind or recipient or every):
-        raise click.UsageError("Give ids, --kind, --recipient or --all to choose dead letters.")
-    which = _selected(kind, recipient, letters)
+    if not (letters or kind or recipient or reason or every):
+        raise click.UsageError(
+            "Give ids, --kind, --recipient, --reason or --all to choose dead letters."
+        )
+    which = _selected(kind, recipient, letters, reason)
     asked = uvloop.run(_ask(settings_of(data_dir), which))
     click.echo(f"{asked:,} dead letters will be delivered once more")
     if letters and asked < len(set(letters)):
         raise CommandError(f"Only {asked} of these {len(set(letters))} are dead letters.")
+
+
+callbacks.add_command(failures)
+callbacks.add_command(test)
 
 
 async def _find(settings: Settings, which: Selection, limit: int) -> tuple[list[Letter], int]:
@@ -111,11 +130,14 @@ async def _ask(settings: Settings, which: Selection) -> int:
         return await dead_letters.ask(connection, which)
 
 
-def _selected(kind: str | None, recipient: str | None, letters: tuple[str, ...]) -> Selection:
+def _selected(
+    kind: str | None, recipient: str | None, letters: tuple[str, ...], reason: str | None = None
+) -> Selection:
     return Selection(
         None if kind is None else EVENT_NAMES.index(kind),
         None if recipient is None else _told(wa_id, recipient),
         [_told(dead_letters.parse, text) for text in letters] or None,
+        reason,
     )
 
 

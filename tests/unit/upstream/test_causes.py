@@ -10,7 +10,7 @@ import pytest
 from tests.harness import error_codes
 from warouter import codes
 from warouter.api import app
-from warouter.api.description.causes import PLACES, Code, answers, known_codes
+from warouter.upstream.causes import PLACES, Code, answers, known_codes
 from warouter.upstream.cloud.meanings import TABLE
 from warouter.variables import GROUPS
 

@@ -1,0 +1,155 @@
+"""``warouter callbacks failures`` and ``warouter callbacks test``: how the webhook does."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import msgspec
+import uvloop
+from rich.table import Table
+from rich.text import Text
+
+from warouter.cli.database import audited, connected, console, settings_of
+from warouter.cli.nodes import data_dir_option
+from warouter.config import Settings
+from warouter.errors import CommandError
+from warouter.store.account import trials
+from warouter.store.views.webhook import (
+    MOST_FAILURES,
+    FailedPost,
+    KindStatus,
+    Trial,
+    Webhook,
+    read_webhook,
+)
+
+APPLICATION = "warouter callbacks"
+PIPE_COLUMNS = 180
+# A POST ends after 15 s, and is reported within 5 s.
+TEST_SECONDS, LOOK_SECONDS = 25.0, 0.5
+
+
+@click.command()
+@data_dir_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--limit", type=click.IntRange(1, MOST_FAILURES), default=MOST_FAILURES, show_default=True
+)
+def failures(data_dir: Path | None, as_json: bool, limit: int) -> None:
+    """Show how the webhook does, and the last POSTs that failed, newest first.
+
+    Coreapps keep the last hour and their last 100 failures in memory: both end with the process.
+    """
+    found = uvloop.run(_read(settings_of(data_dir), limit))
+    if as_json:
+        click.echo(msgspec.json.encode(found))
+        return
+    click.echo("\n".join(_summary(found)))
+    if found.failures:
+        console(PIPE_COLUMNS).print(_failures(found.failures))
+
+
+@click.command()
+@data_dir_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
+def test(data_dir: Path | None, as_json: bool) -> None:
+    """Have every coreapp send a test callback to the webhook, and show how it ended.
+
+    It is signed like any other, and holds no event: {"statuses": [], "test": {...}}. The command
+    fails unless every coreapp is answered 2xx.
+    """
+    found, coreapps = uvloop.run(_try_out(settings_of(data_dir)))
+    if as_json:
+        click.echo(msgspec.json.encode(found))
+    else:
+        console(PIPE_COLUMNS).print(_trials(found))
+    if len(found) < coreapps:
+        raise CommandError(f"Only {len(found)} of {coreapps} coreapps said how their test ended.")
+    if any(one.result != "success" for one in found):
+        raise CommandError("The webhook did not take every test callback.")
+
+
+async def _read(settings: Settings, limit: int) -> Webhook:
+    async with connected(settings, APPLICATION) as connection:
+        return await read_webhook(connection, limit)
+
+
+async def _try_out(settings: Settings) -> tuple[list[Trial], int]:
+    """What the coreapps said of one test, and how many there are."""
+    async with connected(settings, APPLICATION) as connection:
+        if not (await read_webhook(connection, 0)).coreapps:
+            raise CommandError("No coreapp runs: only these send callbacks.")
+        async with connection.transaction():
+            name = await trials.ask(connection)
+            await audited(connection, "test webhook", name)
+        ends = time.monotonic() + TEST_SECONDS
+        while True:
+            read = await read_webhook(connection, 0)
+            found = [one for one in read.trials if one.name == name]
+            if len(found) >= read.coreapps or time.monotonic() > ends:
+                return found, read.coreapps
+            await asyncio.sleep(LOOK_SECONDS)
+
+
+def _summary(found: Webhook) -> list[str]:
+    secrets = f"{found.secrets} secrets" if found.secrets != 1 else "1 secret"
+    since = f" since {found.secrets_at}" if found.secrets and found.secrets_at else ""
+    return [
+        f"webhook   {found.url or 'none is set'}, {secrets}{since}",
+        *(f"{one.kind:<9} {_of_kind(one)}" for one in found.kinds),
+        *(
+            f"outage    {one.kind} of {one.node} since {one.since}"
+            + (", one event at a time is tried" if one.probing else "")
+            for one in found.outages
+        ),
+    ]
+
+
+def _of_kind(one: KindStatus) -> str:
+    posts = one.taken + one.failed
+    said = f"{posts:,} POSTs in the last hour"
+    if posts:
+        said += (
+            f", {100 * one.taken / posts:.1f} % taken, half within {one.half_ms} ms,"
+            f" 95 % within {one.most_ms} ms"
+        )
+    said += f"; {one.waiting:,} waiting, {one.parked:,} parked"
+    if one.oldest:
+        said += f", the oldest since {one.oldest}"
+    return f"{said}; {one.dead:,} dead letters, {one.asked:,} asked for"
+
+
+def _failures(found: Sequence[FailedPost]) -> Table:
+    columns = ("at", "kind", "result", "ms", "message", "events", "coreapp", "answer")
+    table = _table(columns, {"ms", "events"})
+    for one in found:
+        table.add_row(
+            one.at,
+            one.kind,
+            str(one.status or one.result),
+            str(one.took_ms),
+            Text(one.message),
+            str(one.others + 1),
+            one.node,
+            Text(one.answer),
+        )
+    return table
+
+
+def _trials(found: Sequence[Trial]) -> Table:
+    table = _table(("coreapp", "at", "result", "ms", "answer"), {"ms"})
+    for one in found:
+        result = str(one.status or one.result)
+        table.add_row(one.node, one.at, result, str(one.took_ms), Text(one.answer))
+    return table
+
+
+def _table(columns: Sequence[str], numbers: set[str]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in columns:
+        table.add_column(name, justify="right" if name in numbers else "left")
+    return table

@@ -1,0 +1,243 @@
+"""Who may do what, who is logged in, and who did what: users, sessions, tokens, the audit log."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from warouter.access.names import DEFAULT_USERNAME, check_username
+from warouter.access.passwords import check_new_password
+from warouter.console.context import Context
+from warouter.console.form import Form
+from warouter.console.page import Act, Export, Page
+from warouter.console.render import mask
+from warouter.console.visit import Asked, Done, Refusal, Visitor
+from warouter.errors import ApiError, ConfigError
+from warouter.secret import api_keys
+from warouter.store.account import logins, sessions, users
+from warouter.store.account.accounts import ADMIN
+from warouter.store.views.audit import Choice, Entry, read_actions, read_chosen
+
+PATH = "/console/access"
+SHOWN = 100
+WITHIN = 20_000  # rows of the audit log that one reading looks at
+AROUND = 10  # rows that are shown above one that is linked to
+MOST_NAME, MOST_PASSWORD = 100, 200
+_FILTERS = ("actor", "action", "outcome", "since", "until")
+_NUMBER = re.compile(r"\d{8,}")
+_FAILED = "failed"
+
+
+class Line(NamedTuple):
+    """An entry of the audit log; ``number`` is None while its sum may grow."""
+
+    number: int | None
+    entry: Entry
+    about: str
+    level: str
+    chosen: bool
+
+
+class Person(NamedTuple):
+    """A user with what is open in their name; ``key`` is good for an element's id."""
+
+    key: str
+    user: users.Listed
+    sessions: int
+    protected: bool  # cannot be removed
+
+
+async def read(context: Context, asked: Asked) -> dict[str, Any]:
+    """The values of the page."""
+    chosen = _row(asked.query, "audit")
+    upto = _row(asked.query, "upto")
+    choice = Choice(
+        actor=_text(asked.query, "actor"),
+        action=_text(asked.query, "action"),
+        outcome="" if _text(asked.query, "outcome") == _FAILED else _text(asked.query, "outcome"),
+        failed=_text(asked.query, "outcome") == _FAILED,
+        since=_time(asked.query, "since"),
+        until=_time(asked.query, "until"),
+        upto=upto if upto is not None or chosen is None else chosen + AROUND,
+        within=WITHIN,
+    )
+    async with context.reading() as connection:
+        found = await users.listed(connection)
+        open_sessions = await sessions.listed(connection)
+        tokens = await users.tokens(connection)
+        actions = await read_actions(connection)
+        entries = await read_chosen(connection, SHOWN, choice)
+    lines = [_line(number, entry, chosen) for number, entry in entries]
+    return {
+        "people": _people(found, open_sessions),
+        "sessions": open_sessions,
+        "tokens": tokens,
+        "keys": _keys(context),
+        "lines": lines,
+        "actions": actions,
+        "filters": {name: _text(asked.query, name) for name in _FILTERS},
+        "filtered": any(_text(asked.query, name) for name in (*_FILTERS, "audit", "upto")),
+        "older": _older(asked.query, lines),
+        "within": WITHIN,
+    }
+
+
+async def create(context: Context, visitor: Visitor, form: Form) -> Done:
+    """A user of ROLE_USER: there is one administrator."""
+    name = form.subject = form.text("username", MOST_NAME)
+    _ruled(check_username, name)
+    hashed = await _hash(context, visitor, form)
+    if not await context.accounts.create_user(name, hashed):
+        raise Refusal(f"There is a user {name} already: set a new password instead.")
+    return Done(name)
+
+
+async def set_password(context: Context, visitor: Visitor, form: Form) -> Done:
+    """A new password: sessions and tokens of the user end, and failed log-ins are forgotten."""
+    name = await _known(context, form)
+    hashed = await _hash(context, visitor, form)
+    if not await context.accounts.set_password(name, hashed):
+        raise _unknown(name)
+    async with context.reading() as connection:
+        await logins.forgive(connection, name)
+    return Done(name)
+
+
+async def remove(context: Context, _visitor: Visitor, form: Form) -> Done:
+    """Remove a user with all sessions and tokens."""
+    name = await _known(context, form)
+    if form.text("typed", MOST_NAME) != name:
+        raise Refusal(f"Type {name} to confirm.")
+    if name == DEFAULT_USERNAME:
+        raise Refusal(
+            f"{name} cannot be removed, since a webapp would make it anew with the default"
+            " password: set another password instead."
+        )
+    async with context.reading() as connection:
+        if await users.with_role(connection, ADMIN) == {name}:
+            raise Refusal(f"{name} is the last administrator.")
+    if not await context.accounts.delete_user(name):
+        raise _unknown(name)
+    return Done(name)
+
+
+async def end(context: Context, _visitor: Visitor, form: Form) -> Done:
+    """End all sessions and all tokens of a user."""
+    name = await _known(context, form)
+    ended, tokens = await context.sessions.end_all(name)
+    return Done(f"{name}: {ended} sessions, {tokens} tokens")
+
+
+# ---------------------------------------------------------------- values
+
+
+def _keys(context: Context) -> int | None:
+    """How many API keys this process's settings have; None if it cannot read them."""
+    try:
+        return len(api_keys(context.settings.api_key_source)())
+    except ConfigError:
+        return None
+
+
+def _people(found: list[users.Listed], open_sessions: list[sessions.Open]) -> list[Person]:
+    return [
+        Person(
+            f"user-{number}",
+            user,
+            sum(one.username == user.username for one in open_sessions),
+            user.username == DEFAULT_USERNAME,
+        )
+        for number, user in enumerate(found, 1)
+    ]
+
+
+def _line(number: int | None, entry: Entry, chosen: int | None) -> Line:
+    level = {"done": "good", "begun": "warn"}.get(entry.outcome, "bad")
+    about = _NUMBER.sub(lambda digits: mask(digits[0]), entry.subject)
+    return Line(number, entry, about, level, number is not None and number == chosen)
+
+
+def _older(query: Mapping[str, str], lines: list[Line]) -> dict[str, str] | None:
+    """The filters of the page with what is older; None if there is nothing more."""
+    last = next((line.number for line in reversed(lines) if line.number is not None), None)
+    if len(lines) < SHOWN or last is None:
+        return None
+    kept = {name: _text(query, name) for name in _FILTERS if _text(query, name)}
+    return {**kept, "upto": str(last - 1)}
+
+
+def _text(query: Mapping[str, str], name: str) -> str:
+    value = query.get(name, "").strip()
+    if len(value) > MOST_NAME or not value.isprintable():
+        raise Refusal(f"The filter {name} cannot be used: {MOST_NAME} characters at most.")
+    return value
+
+
+def _row(query: Mapping[str, str], name: str) -> int | None:
+    value = _text(query, name)
+    if value and not (value.isascii() and value.isdigit() and len(value) <= 18):
+        raise Refusal(f"{name} is the number of a row of the audit log, and {value} is none.")
+    return int(value) if value else None
+
+
+def _time(query: Mapping[str, str], name: str) -> datetime | None:
+    value = _text(query, name)
+    try:
+        found = datetime.fromisoformat(value) if value else None
+    except ValueError as error:
+        raise Refusal(f"{value} is no time: write it as 2026-11-29T12:03.") from error
+    return found.replace(tzinfo=UTC) if found is not None and found.tzinfo is None else found
+
+
+# ---------------------------------------------------------------- acts
+
+
+async def _hash(context: Context, visitor: Visitor, form: Form) -> str:
+    """The hash of the new password that was typed twice."""
+    password = form.secret("password", MOST_PASSWORD)
+    if password != form.secret("again", MOST_PASSWORD):
+        raise Refusal("The password was not typed the same way twice.")
+    _ruled(check_new_password, password, "The password")
+    try:
+        return await context.passwords.hash(password, visitor.session.hex())
+    except ApiError as error:  # too many are being hashed
+        raise _as_refusal(error) from error
+
+
+async def _known(context: Context, form: Form) -> str:
+    """The user that the form is about; Refusal if there is none."""
+    name = form.text("username", MOST_NAME)
+    if not name.isprintable() or await context.accounts.user(name) is None:
+        raise _unknown(name)
+    form.subject = name
+    return name
+
+
+def _unknown(name: str) -> Refusal:
+    shown = "".join(char if char.isprintable() else "?" for char in name)
+    return Refusal(f"There is no user {shown}.", 404)
+
+
+def _ruled(rule: Callable[..., None], *arguments: str) -> None:
+    """Hold a text against a rule of the API; its words become the page's."""
+    try:
+        rule(*arguments)
+    except ApiError as error:
+        raise _as_refusal(error) from error
+
+
+def _as_refusal(error: ApiError) -> Refusal:
+    said = error.details
+    return Refusal(f"{said[:1].upper()}{said[1:]}.", error.status, error.code)
+
+
+PAGES = (Page(PATH, "access", "Access", read, key="a"),)
+ACTS = (
+    Act(f"{PATH}/create", "create user", create, PATH),
+    Act(f"{PATH}/password", "change password", set_password, PATH),
+    Act(f"{PATH}/remove", "delete user", remove, PATH),
+    Act(f"{PATH}/end", "end sessions", end, PATH),
+)
+EXPORTS: tuple[Export, ...] = ()

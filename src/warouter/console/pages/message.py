@@ -1,0 +1,179 @@
+"""One message: where it is, what became of it and why, and what can be done about it."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from typing import Any, Final
+
+import msgspec
+
+from warouter.console.context import Context
+from warouter.console.form import Form
+from warouter.console.page import Act, Export, Page
+from warouter.console.pages.messages import LEVELS, PATH, href_of
+from warouter.console.spared import Shown
+from warouter.console.timeline import shown_epoch, timeline
+from warouter.console.visit import Asked, Done, Refusal, Visitor
+from warouter.message_id import parse
+from warouter.store import dead_letters, doubts
+from warouter.store.dead_letters import Selection
+from warouter.store.doubts import Word
+from warouter.store.views.doubts import Shown as Doubt
+from warouter.store.views.doubts import find_one, read_spans
+from warouter.store.views.trace import Trace, read_trace
+
+ONE = PATH + "/{id}"
+NUMBER, TEXT = "number", "text"
+_MOST_TEXT = 100_000  # characters of a body on a page
+_UNKNOWN: Final = (
+    "There is no such message, or it is no longer kept: check the id, and WAROUTER_RETENTION."
+)
+
+
+async def read(context: Context, asked: Asked) -> dict[str, Any]:
+    """The values of the page; Refusal (404) if nobody knows the message."""
+    message_id = asked.path["id"]
+    trace, doubt = await _read(context, message_id)
+    entries = timeline(trace, time.time())
+    name = asked.query.get("shown", "")
+    revealed = context.revealed.get(name, message_id) if asked.admin else None
+    letters = _letters(trace)
+    return {
+        "trace": trace,
+        "state": trace.state.replace("_", " "),
+        "level": LEVELS.get(trace.state, "off"),
+        "epoch": shown_epoch(trace.epoch),
+        "entries": entries,
+        "letters": letters,
+        "undeliverable": "" if letters else _why_not(trace),
+        "doubt": doubt if doubt is not None and doubt.state in ("in_doubt", "held") else None,
+        "held_s": context.settings.pending_seconds,
+        "revealed": revealed,
+        "bodies": context.settings.console_bodies,
+        "href": href_of(message_id),
+        "errors": f"{context.api.url}/v1/errors",
+        "json": msgspec.json.format(msgspec.json.encode(trace), indent=2).decode(),
+        "command": _command(message_id, letters, doubt),
+    }
+
+
+async def _read(context: Context, message_id: str) -> tuple[Trace, Doubt | None]:
+    async with context.reading() as connection:
+        trace = await read_trace(connection, message_id)
+        if trace is None:
+            raise Refusal(_UNKNOWN, 404)
+        if trace.cloud is None or trace.direction != "outgoing":
+            return trace, None
+        spans = await read_spans(connection, context.settings)
+        return trace, await find_one(connection, parse(message_id), spans)
+
+
+def _letters(trace: Trace) -> list[str]:
+    """The ids of its callbacks' dead letters."""
+    callbacks = [step.callback for step in trace.steps if step.callback is not None]
+    return [callback.letter for callback in callbacks if callback.letter is not None]
+
+
+def _why_not(trace: Trace) -> str:
+    """Why no callback of it can be delivered again."""
+    states = {step.callback.state for step in trace.steps if step.callback is not None}
+    if not states:
+        return "Nothing to deliver yet: it has no status."
+    if "parked" in states:
+        return "A callback was refused and is tried again by itself, until it is a dead letter."
+    if "waiting" in states:
+        return "A callback is under way: it waits for its turn, or for the webhook's answer."
+    return (
+        "The webhook has taken its callbacks, or did not want them: what is settled is not kept for"
+        " another delivery. Only dead letters can be delivered again."
+    )
+
+
+def _command(message_id: str, letters: list[str], doubt: Doubt | None) -> str:
+    quoted = shlex.quote(message_id)
+    lines = [f"warouter trace {quoted}"]
+    lines += [f"warouter callbacks replay {letter}" for letter in letters]
+    if doubt is not None and doubt.state in ("in_doubt", "held"):
+        lines.append(f"warouter doubt show {quoted}")
+    if doubt is not None and doubt.state == "held":
+        lines += [f"warouter doubt {word} {quoted}" for word in ("resend", "fail")]
+    return "\n".join(lines)
+
+
+# acts
+
+
+async def _redeliver(context: Context, _visitor: Visitor, form: Form) -> Done:
+    """Ask for the replay of its dead letters."""
+    message_id = form.subject = form.path["id"]
+    async with context.reading() as connection:
+        trace = await read_trace(connection, message_id)
+        if trace is None:
+            raise Refusal(_UNKNOWN, 404)
+        letters = _letters(trace)
+        if not letters:
+            raise Refusal(_why_not(trace), 409)
+        places = [dead_letters.parse(letter) for letter in letters]
+        asked = await dead_letters.ask(connection, Selection(places=places))
+    return Done(f"{message_id}, {asked} of its callbacks")
+
+
+async def _reveal_number(context: Context, _visitor: Visitor, form: Form) -> Done:
+    message_id = form.subject = form.path["id"]
+    async with context.reading() as connection:
+        trace = await read_trace(connection, message_id)
+    if trace is None or trace.recipient is None:
+        raise Refusal(_UNKNOWN, 404)
+    return _shown(context, message_id, NUMBER, trace.recipient)
+
+
+async def _reveal_text(context: Context, visitor: Visitor, form: Form) -> Done:
+    message_id = form.subject = form.path["id"]
+    if not context.settings.console_bodies:
+        raise Refusal("What people wrote is not shown: WAROUTER_CONSOLE_BODIES is off.", 403)
+    try:
+        body = await context.sessions.reveal(visitor.session, message_id, visitor.source)
+    except PermissionError as error:
+        raise Refusal("Your session has ended: log in again.", 403) from error
+    if body is None:
+        raise Refusal(_UNKNOWN, 404)
+    return _shown(context, message_id, TEXT, body[:_MOST_TEXT].decode(errors="replace"))
+
+
+def _shown(context: Context, message_id: str, what: str, text: str) -> Done:
+    name = context.revealed.keep(Shown(message_id, what, text))
+    return Done(message_id, query={"shown": name})
+
+
+async def _resend(context: Context, _visitor: Visitor, form: Form) -> Done:
+    return await _say(context, form, "resend")
+
+
+async def _fail(context: Context, _visitor: Visitor, form: Form) -> Done:
+    return await _say(context, form, "fail")
+
+
+async def _say(context: Context, form: Form, word: Word) -> Done:
+    """Say what shall become of a held message; Refusal if it is not held."""
+    message_id = form.subject = form.path["id"]
+    try:
+        raw = parse(message_id)
+    except ValueError as error:
+        raise Refusal(_UNKNOWN, 404) from error
+    async with context.reading() as connection:
+        heard = await doubts.say(connection, [raw], word)
+    if not heard:
+        raise Refusal("It is not held, or not any more: only a held message can be ended so.", 409)
+    return Done(message_id)
+
+
+PAGES = (Page(ONE, "message", "Message", read, listed=False),)
+ACTS: tuple[Act, ...] = (
+    Act(f"{ONE}/redeliver", "deliver callbacks again", _redeliver, ONE),
+    Act(f"{ONE}/number", "reveal number", _reveal_number, ONE),
+    Act(f"{ONE}/text", "reveal text", _reveal_text, ONE),
+    Act(f"{ONE}/resend", "doubt resend", _resend, ONE),
+    Act(f"{ONE}/fail", "doubt fail", _fail, ONE),
+)
+EXPORTS: tuple[Export, ...] = ()

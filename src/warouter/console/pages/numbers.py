@@ -1,0 +1,206 @@
+"""The number: its registration, how it fares at the Cloud API, and what is in doubt or held."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from warouter.cloud_settings import CloudSettings
+from warouter.config import Settings
+from warouter.console.context import Context
+from warouter.console.form import Form
+from warouter.console.page import Act, Export, Page
+from warouter.console.render import mask
+from warouter.console.visit import Asked, Done, Refusal, Visitor
+from warouter.errors import ConfigError
+from warouter.flow.causes import CAUSES
+from warouter.store.views.doubts import CloudStatus, Shown, find, read_cloud, read_spans
+from warouter.store.views.number import NumberFacts, NumberStatus
+from warouter.store.views.setup.registration import read_registration
+from warouter.upstream.cloud.check.step import Result, Step
+from warouter.upstream.cloud.check.walk import walk
+from warouter.upstream.cloud.secrets import Secrets
+
+PATH = "/console/numbers"
+LAST, RUNNING = "number check", "number check runs"  # of ``Context.kept``
+CHECK_SECONDS = 90.0
+MOST_READ, MOST_SHOWN = 1_000, 100
+WARN_DAYS, WARN_VERSION_DAYS = 30, 90
+_PHONE = re.compile(r"\+\d[\d ().-]{5,}\d")
+END_OF_TIME = 253_402_300_800  # unix s: the year 10000, which no calendar here knows
+REFUSED_TOKEN = (0, 190)  # Meta's codes
+STATES = ("in_doubt", "held")
+_LEVELS = {
+    Result.OK: "good",
+    Result.WARNING: "warn",
+    Result.FAILED: "bad",
+    Result.SKIPPED: "off",
+}
+_QUALITIES = {"GREEN": "good", "YELLOW": "warn", "RED": "bad"}
+_MAY_SEND = {"AVAILABLE": "good", "LIMITED": "warn", "BLOCKED": "bad"}
+
+
+class Checked(NamedTuple):
+    """The last check of this console, and whose it was."""
+
+    at: datetime
+    by: str
+    steps: list[Step]
+
+
+class Told(NamedTuple):
+    """Words for something with an end, and how well that is as ``ui.state`` names it."""
+
+    words: str
+    level: str
+    at: datetime | None = None
+
+
+async def read(context: Context, asked: Asked) -> dict[str, Any]:
+    """The values of the page."""
+    async with context.reading() as connection:
+        registration = await read_registration(connection)
+        cloud = await read_cloud(connection)
+        doubts: list[Shown] = []
+        if cloud is not None and cloud.in_doubt + cloud.held:
+            spans = await read_spans(connection, context.settings)
+            doubts = await find(connection, spans, MOST_READ)
+    now = datetime.now(UTC)
+    number = cloud.number if cloud is not None else None
+    facts = number.facts if number is not None else None
+    state, cause = asked.query.get("state", ""), asked.query.get("cause", "")
+    left = chosen(doubts, state, cause)
+    return {
+        "registration": registration,
+        "certificate": certificate_of(registration.cert_ends, now),
+        "cloud": cloud,
+        "number": number,
+        "facts": facts,
+        "quality": _QUALITIES.get(facts.quality, "off") if facts is not None else "off",
+        "may_send": _MAY_SEND.get(facts.can_send, "off") if facts is not None else "off",
+        "warnings": facts.warnings() if facts is not None else [],
+        "token": token_of(facts, cloud, now),
+        "version": version_of(number, now.date()),
+        "doubts": left[:MOST_SHOWN],
+        "left": len(left),
+        "state": state,
+        "cause": cause,
+        "states": STATES,
+        "causes": CAUSES,
+        **_check(context),
+    }
+
+
+def chosen(doubts: list[Shown], state: str, cause: str) -> list[Shown]:
+    """Those that the filters leave; an empty one leaves all."""
+    return [each for each in doubts if state in ("", each.state) and cause in ("", each.cause)]
+
+
+def certificate_of(ends: int | None, now: datetime) -> Told | None:
+    """Of the number's certificate; None if there is none that can be read."""
+    if ends is None or not 0 <= ends < END_OF_TIME:
+        return None
+    return _ending(datetime.fromtimestamp(ends, UTC), now)
+
+
+def token_of(facts: NumberFacts | None, cloud: CloudStatus | None, now: datetime) -> Told:
+    """What is known of the token's end; a stop by it goes before what was known earlier."""
+    stopped = cloud.stopped if cloud is not None else None
+    if stopped is not None and stopped.code in REFUSED_TOKEN:
+        return Told(f"refused by Meta (code {stopped.code})", "bad")
+    if facts is None or facts.token_expires_at is None:
+        return Told("nobody knows when it ends", "off")
+    if facts.token_valid is False:
+        return Told("not valid", "bad")
+    if not 0 < facts.token_expires_at < END_OF_TIME:
+        return Told("never ends", "good")
+    return _ending(datetime.fromtimestamp(facts.token_expires_at, UTC), now)
+
+
+def version_of(number: NumberStatus | None, today: date) -> Told | None:
+    """Of the Graph API's version; None if nobody has asked yet."""
+    name = number.facts.version if number is not None and number.facts is not None else ""
+    if number is None or not name:
+        return None
+    if number.version_ends is None:
+        return Told("of whose end nothing is known", "off")
+    days = (date.fromisoformat(number.version_ends) - today).days
+    if days <= 0:
+        return Told("has ended", "bad")
+    return Told("ends", "warn" if days < WARN_VERSION_DAYS else "good")
+
+
+def _ending(at: datetime, now: datetime) -> Told:
+    if at <= now:
+        return Told("has ended", "bad", at)
+    return Told("ends", "warn" if (at - now).days < WARN_DAYS else "good", at)
+
+
+def cloud_settings(settings: Settings) -> CloudSettings:
+    """Those of the Cloud API in this process's environment; ConfigError for what it lacks."""
+    return msgspec.structs.replace(settings, upstream="cloud").cloud
+
+
+def _check(context: Context) -> Mapping[str, Any]:
+    """Whether this console can check, and its last result."""
+    lacks = ""
+    try:
+        cloud_settings(context.settings)
+    except ConfigError as error:
+        lacks = str(error)
+    return {
+        "checked": context.kept.get(LAST),
+        "lacks": lacks,
+        "levels": _LEVELS,
+    }
+
+
+async def check(context: Context, visitor: Visitor, _form: Form) -> Done:
+    """Take the steps of `warouter cloud check`: nothing is changed, nothing is sent."""
+    if context.kept.get(RUNNING):
+        raise Refusal("Another check is under way: wait for its result.", 409)
+    context.kept[RUNNING] = True
+    try:
+        cloud = cloud_settings(context.settings)
+        async with asyncio.timeout(CHECK_SECONDS):
+            steps = await walk(cloud, Secrets(cloud))
+    except ConfigError as error:
+        raise Refusal(f"{error} Run `warouter cloud check` where the variables are.") from error
+    except TimeoutError as error:
+        raise Refusal(f"The check took longer than {CHECK_SECONDS:g} s: try again.", 504) from error
+    finally:
+        del context.kept[RUNNING]
+    context.kept[LAST] = Checked(
+        datetime.now(UTC), visitor.username, [masked(step) for step in steps]
+    )
+    return Done(told(steps))
+
+
+def masked(step: Step) -> Step:
+    """The step without the digits of a phone number, as Meta writes them."""
+
+    def hidden(found: re.Match[str]) -> str:
+        return mask("".join(filter(str.isdecimal, found[0])))
+
+    return msgspec.structs.replace(
+        step, found=_PHONE.sub(hidden, step.found), todo=_PHONE.sub(hidden, step.todo)
+    )
+
+
+def told(steps: list[Step]) -> str:
+    """How it went, in a few words."""
+    failed = sum(step.failed for step in steps)
+    warned = sum(step.result is Result.WARNING for step in steps)
+    counts = [f"{failed} failed"] if failed else []
+    counts += [f"{warned} with a warning"] if warned else []
+    return f"{len(steps)} steps" + (f", {' and '.join(counts)}" if counts else ", all right")
+
+
+PAGES = (Page(PATH, "numbers", "Number", read, key="n"),)
+ACTS = (Act(f"{PATH}/check", "check number", check, PATH),)
+EXPORTS: tuple[Export, ...] = ()

@@ -1,0 +1,110 @@
+"""The verdict, kept up to date: counters are watched all the time, also while nobody looks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from warouter.console.latest import Latest
+from warouter.console.verdict.counters import Counters
+from warouter.console.verdict.judge import Seen, Verdict, Watch, verdict
+from warouter.console.verdict.rules import COUNTERS, RULES
+from warouter.kinds import EVENT_TYPES
+from warouter.metrics import NODE, Sample, labelled
+from warouter.store.reports import Report
+from warouter.store.views.status import Status
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 5.0  # reports are as far apart
+ALIVE = "alive"
+
+
+class Alerts:
+    """Judges the latest readings; ``run`` has it look now and then."""
+
+    def __init__(self, latest: Latest, clock: Callable[[], float] = time.time) -> None:
+        self._latest = latest
+        self._clock = clock
+        self._counters = Counters(COUNTERS)
+        self._watch = Watch(RULES)
+
+    @property
+    def began(self) -> float | None:
+        """Since when counters are watched, as a unix time."""
+        return self._counters.began
+
+    async def verdict(self) -> Verdict:
+        """Is all well now? Raises what the store raises."""
+        status, reports = await self._latest.status(), await self._latest.reports()
+        now = self._clock()
+        samples = [*figures(status), *reported(reports)]
+        self._counters.look(now, samples)
+        by_name: dict[str, list[Sample]] = {}
+        for sample in samples:
+            by_name.setdefault(sample.name, []).append(sample)
+        seen = Seen(now, by_name, self._counters, status.history, silent(status, reports))
+        return verdict(self._watch.judge(seen), well(status))
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            try:
+                await self.verdict()
+            except Exception as error:
+                log.debug("database unavailable", extra={"error": repr(error)})
+            await asyncio.sleep(LOOK_SECONDS)
+
+
+def figures(status: Status) -> list[Sample]:
+    """What the rules ask of the database, under the names of its metrics."""
+    database = status.database
+    waiting = zip(EVENT_TYPES, ("statuses", "inbound"), strict=True)
+    alive: dict[tuple[str, str], bool] = {}
+    for node in status.nodes:
+        key = node.name, node.role.split()[-1]
+        alive[key] = alive.get(key, False) or node.state == ALIVE
+    leads = any(n.role == "primary master" and n.state == ALIVE for n in status.nodes)
+    return [
+        Sample("warouter_shards", status.shard_count),
+        Sample("warouter_slots_unowned", sum(len(s.unowned_slots) for s in status.shards)),
+        Sample("warouter_leading_masters", int(leads)),
+        *(
+            Sample("warouter_node_alive", int(lives), {NODE: name, "role": role})
+            for (name, role), lives in alive.items()
+        ),
+        Sample("warouter_dead_letters", status.dead_letters),
+        Sample("warouter_messages_oldest_seconds", status.oldest_message_s),
+        *(
+            Sample(
+                "warouter_callbacks_oldest_seconds", status.oldest_callback_s[what], {"type": kind}
+            )
+            for kind, what in waiting
+        ),
+        Sample("warouter_database_connections", database.connections),
+        Sample("warouter_database_max_connections", database.max_connections),
+        Sample("warouter_oldest_transaction_seconds", database.oldest_transaction_s),
+        Sample("warouter_oldest_snapshot_transactions", database.oldest_snapshot_xids),
+    ]
+
+
+def reported(reports: Sequence[Report]) -> list[Sample]:
+    """The samples of all reports, each with its node."""
+    return [s for report in reports for s in labelled(report.body.samples, node=report.node)]
+
+
+def silent(status: Status, reports: Sequence[Report]) -> list[str]:
+    """The live processes without a fresh report."""
+    told = {report.node for report in reports}
+    return sorted({n.name for n in status.nodes if n.state == ALIVE and n.name not in told})
+
+
+def well(status: Status) -> str:
+    """What the first sentence says when all is well."""
+    owners = sorted({owner for shard in status.shards for owner in shard.owners})
+    who = owners[0] if len(owners) == 1 else f"{len(owners)} coreapps"
+    verb = "owns" if len(owners) == 1 else "own"
+    slots = sum(len(shard.slots) - len(shard.unowned_slots) for shard in status.shards)
+    return f"{who} {verb} the {slots} slots, {status.leader} leads, and no alert is on."

@@ -1,0 +1,118 @@
+"""The rules of the alerts that only the Cloud API brings about. Pure."""
+
+from __future__ import annotations
+
+from warouter.console.verdict.judge import CRITICAL, WARNING, Rule, Seen, about, percent
+
+DAY = 86_400
+
+
+def _stopped(seen: Seen, rule: Rule) -> str | None:
+    if max(seen.values("warouter_cloud_stopped"), default=0) <= rule.bounds[0]:
+        return None
+    return "The Cloud API refuses the number: every message waits until somebody acts."
+
+
+def _notice(seen: Seen, rule: Rule) -> str | None:
+    fields = seen.grown_by(
+        "field", "warouter_cloud_notices_total", rule.windows[0], field="account_.*|security"
+    )
+    said = sorted(field for field, n in fields.items() if n > rule.bounds[0])
+    return f"Meta sent {', '.join(said)}: warouter status has its words." if said else None
+
+
+def _held(seen: Seen, rule: Rule) -> str | None:
+    held = sum(seen.values("warouter_cloud_held"))
+    if held <= rule.bounds[0]:
+        return None
+    return f"{held:,.0f} messages are held: send them again, or let them fail."
+
+
+def _blind(seen: Seen, rule: Rule) -> str | None:
+    count = seen.grown("warouter_cloud_blind_total", rule.windows[0])
+    if count <= rule.bounds[0]:
+        return None
+    return f"{count:,.0f} doubts ended without a proof that webhooks come."
+
+
+def _twice(seen: Seen, rule: Rule) -> str | None:
+    count = seen.grown("warouter_cloud_duplicates_total", rule.windows[0])
+    if count <= rule.bounds[0]:
+        return None
+    return f"{count:,.0f} requests were taken of messages that had been taken before."
+
+
+def _no_webhooks(seen: Seen, rule: Rule) -> str | None:
+    longest, none = rule.bounds
+    ages = seen.values("warouter_cloud_webhook_age_seconds")
+    taken = seen.grown("warouter_cloud_answers_total", rule.windows[0], **{"class": "taken"})
+    if not ages or min(ages) <= longest or taken <= none:
+        return None
+    return f"Messages go out, and no webhook has come for {about(min(ages))}."
+
+
+def _webhooks_refused(seen: Seen, rule: Rule) -> str | None:
+    [most], [window, _] = rule.bounds, rule.windows
+    wrong = seen.grown("warouter_cloud_webhooks_total", window, result="wrong_signature")
+    taken = seen.grown("warouter_cloud_webhooks_total", window, result="taken")
+    if wrong <= most or wrong <= taken:
+        return None
+    return f"{wrong:,.0f} webhooks were refused: their signatures are of another app secret."
+
+
+def _throttled(seen: Seen, rule: Rule) -> str | None:
+    [bound], [window, _] = rule.bounds, rule.windows
+    throttled = seen.grown("warouter_cloud_throttled_total", window)
+    asked = seen.grown("warouter_cloud_answers_total", window)
+    if not asked or throttled / asked <= bound:
+        return None
+    return f"Meta says of {percent(throttled / asked)} of the requests that they come too fast."
+
+
+def _entities(seen: Seen, wanted: float) -> str:
+    """What makes Meta let the number send just so much: each entity by its worst word."""
+    found = seen.by("entity", "warouter_cloud_can_send")
+    return ", ".join(sorted(entity for entity, values in found.items() if min(values) == wanted))
+
+
+def _limited(seen: Seen, rule: Rule) -> str | None:
+    who = _entities(seen, rule.bounds[0])
+    return f"Meta limits what the number may send, because of: {who}." if who else None
+
+
+def _blocked(seen: Seen, rule: Rule) -> str | None:
+    who = _entities(seen, rule.bounds[0])
+    return f"Meta lets the number send nothing, because of: {who}." if who else None
+
+
+def _token(seen: Seen, rule: Rule) -> str | None:
+    never, soon = rule.bounds
+    end = max(seen.values("warouter_cloud_token_end_seconds"), default=never)
+    if end <= never or end - seen.now >= soon:
+        return None
+    return f"The token of the Cloud API ends in {about(end - seen.now)}: then no message leaves."
+
+
+def _version(seen: Seen, rule: Rule) -> str | None:
+    ends = seen.values("warouter_cloud_version_end_seconds")
+    if not ends or min(ends) - seen.now >= rule.bounds[0]:
+        return None
+    left = about(min(ends) - seen.now)
+    return f"Meta ends the version of the Graph API that is in use in {left}."
+
+
+CLOUD: tuple[Rule, ...] = (
+    Rule("NumberStopped", CRITICAL, _stopped, (0,), (), 30),
+    Rule("AccountNotice", WARNING, _notice, (0,), (3600,)),
+    Rule("MessagesHeld", WARNING, _held, (0,)),
+    Rule("DoubtsBlind", WARNING, _blind, (0,), (3600,)),
+    Rule("TakenTwice", WARNING, _twice, (0,), (3600,)),
+    Rule("NoWebhooks", CRITICAL, _no_webhooks, (600, 0), (900,), 300),
+    Rule("WebhooksRefused", CRITICAL, _webhooks_refused, (10,), (900, 900)),
+    Rule("NumberThrottled", WARNING, _throttled, (0.05,), (600, 600), 600),
+    Rule("NumberLimited", WARNING, _limited, (1,), (), 300),
+    Rule("NumberBlocked", CRITICAL, _blocked, (0,), (), 120),
+    Rule("TokenEndsSoon", WARNING, _token, (0, 14 * DAY)),
+    Rule("TokenEnds", CRITICAL, _token, (0, 2 * DAY)),
+    Rule("VersionEndsSoon", WARNING, _version, (90 * DAY,)),
+)

@@ -1,0 +1,14 @@
+-- What the settings that the API changes hold, without what is secret in them: of `application` all but
+-- the keys of the webhook, which are counted; of any other only that it is set.
+--
+-- Called by: store/views/setup/application.py
+create function settings_shown() returns table (name text, value jsonb) language sql volatile
+security definer set search_path from current as $$
+    select s.name, case when s.name = 'application' and jsonb_typeof(s.value) = 'object' then
+               (s.value #- '{webhooks,secrets}')
+               || case when jsonb_typeof(s.value #> '{webhooks,secrets}') = 'array' then
+                      jsonb_build_object('webhooks_secrets_count',
+                                         jsonb_array_length(s.value #> '{webhooks,secrets}'))
+                  else '{}' end end
+      from setting s
+$$;

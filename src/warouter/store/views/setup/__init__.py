@@ -1,0 +1,7 @@
+"""How a cluster is set up, as operators see it: no view has a secret.
+
+environment   the variables of its processes, and where they differ
+application   the settings that the API changes
+registration  the registered number
+media         what is kept, and what could not be fetched
+"""

@@ -1,0 +1,127 @@
+"""The settings that the API changes, each with where it comes from and since when.
+
+Secrets never leave the database: see settings_shown. Since when is what the audit log still knows:
+the last request of the API that named the field and succeeded, and never from before retention.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from warouter.app_settings import APPLICATION, ApplicationSettings, effective, shown
+from warouter.store.audit import DONE
+from warouter.store.database import Source
+from warouter.stored import decoded
+
+MOST_CHANGES = 200
+SECRETS = "webhooks.secrets"
+_SHOWN = "select name, value::text as value from settings_shown()"
+_CHANGES = """
+select b.at, b.actor, b.action, e.subject
+  from audit b join audit e on e.of = b.id
+ where b.of is null and b.action = any ($1) and e.outcome = $2 and b.id > $3
+   and e.id > $3 order by b.id desc limit $4"""
+_NEWEST = "select coalesce(max(id), 0) from audit"
+LOOKED_THROUGH = 20_000  # rows of the audit log
+CHANGED, RESET = "PATCH /v1/settings/application", "DELETE /v1/settings/application"
+
+
+class Field(msgspec.Struct, frozen=True):
+    """One setting by its path, as ``webhooks.url``. ``set``: a client set it; else it is at its
+    default. ``value`` of a secret is how many there are. ``since`` is UTC, None if nobody knows.
+    """
+
+    name: str
+    value: Any
+    default: Any
+    set: bool
+    secret: bool = False
+    since: datetime | None = None
+    by: str | None = None
+
+
+class ApplicationStatus(msgspec.Struct, frozen=True):
+    """``others`` are the names of what else is stored, as ``webhook_ca``."""
+
+    fields: list[Field]
+    others: list[str]
+
+
+class Change(NamedTuple):
+    """A request that changed these fields; all of them were ``reset`` if it names none."""
+
+    at: datetime
+    by: str
+    fields: frozenset[str]
+    reset: bool
+
+
+async def read_application(source: Source) -> ApplicationStatus:
+    stored = {row["name"]: row["value"] for row in await source.fetch(_SHOWN)}
+    text = stored.pop(APPLICATION, None)
+    found = {} if text is None else decoded(text)
+    changes = await _changes(source)
+    return ApplicationStatus(
+        fields_of(found if isinstance(found, dict) else {}, changes), sorted(stored)
+    )
+
+
+def fields_of(stored: Mapping[str, Any], changes: list[Change]) -> list[Field]:
+    """Each setting; ``stored`` is as settings_shown has it, ``changes`` have the newest first."""
+    count = stored.get("webhooks_secrets_count", 0)
+    given = {name: value for name, value in stored.items() if name != "webhooks_secrets_count"}
+    try:
+        now = effective(given)
+    except msgspec.ValidationError:  # of a build with other values: what is set is not in force
+        now, given = ApplicationSettings(), {}
+    defaults = dict(_flat(shown(ApplicationSettings())))
+    mine = dict(_flat(given))
+    found = []
+    for name, value in _flat(shown(now)):
+        since = _since(name, changes)
+        found.append(
+            Field(
+                name,
+                value,
+                defaults[name],
+                name in mine,
+                since=None if since is None else since.at,
+                by=None if since is None else since.by,
+            )
+        )
+    since = _since(SECRETS, changes)
+    at, by = (None, None) if since is None else (since.at, since.by)
+    found.append(Field(SECRETS, count, 0, bool(count), True, at, by))
+    return sorted(found, key=lambda field: field.name)
+
+
+def _flat(fields: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{path}{name}.")
+        else:
+            yield path + name, list(value) if isinstance(value, tuple) else value
+
+
+def _since(name: str, changes: list[Change]) -> Change | None:
+    return next((each for each in changes if each.reset or name in each.fields), None)
+
+
+async def _changes(source: Source) -> list[Change]:
+    newest: int = await source.fetchval(_NEWEST)
+    rows = await source.fetch(
+        _CHANGES, [CHANGED, RESET], DONE, newest - LOOKED_THROUGH, MOST_CHANGES
+    )
+    return [
+        Change(
+            row["at"],
+            row["actor"],
+            frozenset(row["subject"].split(", ")),
+            row["action"] == RESET,
+        )
+        for row in rows
+    ]

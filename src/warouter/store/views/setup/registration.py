@@ -1,0 +1,44 @@
+"""The registered number as operators see it: no key, no pin, no certificate."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from warouter.store.database import Source
+
+_NUMBER = "select * from number_shown()"
+_ASKED = "select cc, phone_number, asked_at from registration"
+
+
+class Registration(msgspec.Struct, frozen=True, kw_only=True):
+    """``number`` is registered, or None; for ``asked_number`` a code was asked.
+
+    ``cert_name`` is its certificate's display name, ``cert_ends`` its end in unix s, None without.
+    """
+
+    number: str | None = None
+    registered_at: datetime | None = None
+    two_step: bool = False
+    cert_name: str | None = None
+    cert_ends: int | None = None
+    asked_number: str | None = None
+    asked_at: datetime | None = None
+
+
+async def read_registration(source: Source) -> Registration:
+    found, asked = await source.fetchrow(_NUMBER), await source.fetchrow(_ASKED)
+    fields = {}
+    if found is not None:
+        fields = {
+            "number": found["cc"] + found["phone_number"],
+            "registered_at": found["registered_at"],
+            "two_step": found["two_step"],
+            "cert_name": found["cert_name"],
+            "cert_ends": found["cert_ends"],
+        }
+    if asked is not None:
+        number = asked["cc"] + asked["phone_number"]
+        fields |= {"asked_number": number, "asked_at": asked["asked_at"]}
+    return Registration(**fields)
