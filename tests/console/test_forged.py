@@ -157,7 +157,8 @@ async def test_a_logout_ends_the_session_everywhere(shared: Site, plain: Plain) 
             assert stream.status == 200
             assert await stream.content.readany()
             got = await plain.post(LOGOUT, session, {})
-            assert (got.status, got.location) == (303, LOGIN)
+            assert got.status == 303
+            assert got.location.startswith(LOGIN)
             async for _data in stream.content.iter_any():  # until the console ends it
                 pass
     assert not await plain.lives(session)
