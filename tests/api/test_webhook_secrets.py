@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import asyncpg
 import pytest
 
 from tests.harness.api import Answer, Api
@@ -38,10 +39,10 @@ async def test_a_rotation(api: Api) -> None:
         assert (await stored(api))["secrets"] == [NEW]
 
 
-async def test_a_rotation_names_the_field_in_the_audit_log(api: Api) -> None:
+async def test_a_rotation_names_the_field_in_the_audit_log(api: Api, pool: asyncpg.Pool) -> None:
     await add(api, OLD)
     await api.call("DELETE", PATH, token=api.admin)
-    async with api.pool.acquire() as connection:
+    async with pool.acquire() as connection:
         rows = await connection.fetch(
             "select action, subject from audit where outcome = 'done' and action = any ($1)"
             " order by id",

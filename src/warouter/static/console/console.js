@@ -81,7 +81,7 @@ function pause(why, wanted) {
 }
 
 function tick() {
-  if (!document.hidden) tell();
+  if (!document.hidden) { tell(); settle(); } // a longer text may make a table scroll
   if (!live) return;
   const now = performance.now();
   const away = lost && Math.round((now - lost) / 1000);
