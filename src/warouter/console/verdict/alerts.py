@@ -12,6 +12,7 @@ from warouter.console.verdict.counters import Counters
 from warouter.console.verdict.judge import Seen, Verdict, Watch, verdict
 from warouter.console.verdict.rules import COUNTERS, RULES
 from warouter.kinds import EVENT_TYPES
+from warouter.log import Outage
 from warouter.metrics import NODE, Sample, labelled
 from warouter.store.reports import Report
 from warouter.store.views.status import Status
@@ -50,11 +51,14 @@ class Alerts:
 
     async def run(self) -> None:
         """Look until cancelled."""
+        outage = Outage()
         while True:
             try:
                 await self.verdict()
+                outage.ends()
             except Exception as error:
-                log.debug("database unavailable", extra={"error": repr(error)})
+                if outage.begins():
+                    log.warning("alert reading failed", extra={"error": repr(error)})
             await asyncio.sleep(LOOK_SECONDS)
 
 
