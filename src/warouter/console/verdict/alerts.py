@@ -14,7 +14,7 @@ from warouter.console.verdict.rules import COUNTERS, RULES
 from warouter.kinds import EVENT_TYPES
 from warouter.log import Outage
 from warouter.metrics import NODE, Sample, labelled
-from warouter.store.reports import Report
+from warouter.store.reports import FRESH_SECONDS, Report
 from warouter.store.views.status import Status
 
 log = logging.getLogger(__name__)
@@ -100,9 +100,10 @@ def reported(reports: Sequence[Report]) -> list[Sample]:
 
 
 def silent(status: Status, reports: Sequence[Report]) -> list[str]:
-    """The live processes without a fresh report."""
+    """The live processes without a fresh report, but for those that have just been started."""
     told = {report.node for report in reports}
-    return sorted({n.name for n in status.nodes if n.state == ALIVE and n.name not in told})
+    alive = {n.name for n in status.nodes if n.state == ALIVE and n.age_s > FRESH_SECONDS}
+    return sorted(alive - told)
 
 
 def well(status: Status) -> str:
