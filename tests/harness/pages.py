@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 
 import asyncpg
 import msgspec
-from aiohttp import ClientResponse, CookieJar
+from aiohttp import ClientResponse, CookieJar, StreamReader
 from aiohttp.test_utils import TestClient, TestServer
 
 from warouter.config import Settings
@@ -73,6 +73,13 @@ class Pages:
         return await _answer(
             await self._client.post(path, data=fields or {}, headers=headers, allow_redirects=False)
         )
+
+    @asynccontextmanager
+    async def streaming(self, path: str) -> AsyncIterator[StreamReader]:
+        """What comes on a stream."""
+        async with self._client.get(path, headers=self._headers()) as response:
+            assert response.status == 200
+            yield response.content
 
     def _headers(self) -> dict[str, str]:
         return {"Cookie": f"warouter={self._cookie}"}
