@@ -150,13 +150,17 @@ async def test_what_alerts_ask_for_is_what_the_database_holds(
         "insert into message (slot, seq, id, recipient, body, accepted_at)"
         " values (4, 1, '\\x01', '49151', '{}', now() - interval '2 hours')"
     )
-    await pool.execute("delete from report where incarnation = $1", WEBAPP)
+    await pool.execute("delete from report where incarnation = any ($1)", [WEBAPP, C])
+    await pool.execute(
+        "update node set started_at = now() - interval '1 minute' where incarnation = $1", WEBAPP
+    )
     await nodes.report(A, Sample("warouter_upstream_connected", 0))
     values = await first_page(context)
     said = {alert.name: alert.sentence for alert, _ in values["alerts"]}
     assert said["SlotWithoutOwner"].startswith("3 of 32 slots have no owner")
     assert said["NoLeadingMaster"].startswith("No master leads")
     assert said["MessagesLate"] == "A message has been waiting for 2 h."
+    # The coreapp has just been started.
     assert said["NoStats"].startswith("h:webapp-1 lives and reports no figures")
     assert said["UpstreamLost"] == "h:coreapp-1 has no connection to the upstream."
     assert all(alert.pending for alert, _ in values["alerts"])

@@ -26,7 +26,6 @@ and after, and answered by a redirect to the page that says how it ended.
     timeline  the steps of a message in words
     spared    what is read less often, and what was revealed for a minute
     verdict   is all well, and if not, why
-    strip     the slots with the letters of their owners
     series    some hours of metrics, for charts
     simulator  the control port of the simulator, if there is one
     token     what is drawn, and its hash

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warouter.console.strip import labels_of, parts_of, strip_of
+from warouter.console.pages.strip import labels_of, parts_of, strip_of
 
 NAMES = st.lists(st.integers(1, 40).map("h:coreapp-{}".format), max_size=40, unique=True)
 

@@ -12,6 +12,8 @@ settings     what is set, where, and whether processes differ
 charts       nine charts of the last hours
 tryit        the simulator: what it saw, and what it does wrong
 runbook      what to do about an alert
+
+strip        the slots with the letters of their owners, of cluster
 """
 
 from __future__ import annotations

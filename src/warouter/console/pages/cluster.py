@@ -15,7 +15,7 @@ from warouter.cluster.shardmap import ShardMap, SlotOwner
 from warouter.console.context import Context
 from warouter.console.form import Form
 from warouter.console.page import Act, Export, Page
-from warouter.console.strip import labels_of, parts_of, strip_of
+from warouter.console.pages.strip import labels_of, parts_of, strip_of
 from warouter.console.visit import Asked, Done, Refusal, Visitor
 from warouter.metrics import Sample
 from warouter.store.reports import Report

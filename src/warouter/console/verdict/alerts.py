@@ -12,8 +12,9 @@ from warouter.console.verdict.counters import Counters
 from warouter.console.verdict.judge import Seen, Verdict, Watch, verdict
 from warouter.console.verdict.rules import COUNTERS, RULES
 from warouter.kinds import EVENT_TYPES
+from warouter.log import Outage
 from warouter.metrics import NODE, Sample, labelled
-from warouter.store.reports import Report
+from warouter.store.reports import FRESH_SECONDS, Report
 from warouter.store.views.status import Status
 
 log = logging.getLogger(__name__)
@@ -50,11 +51,14 @@ class Alerts:
 
     async def run(self) -> None:
         """Look until cancelled."""
+        outage = Outage()
         while True:
             try:
                 await self.verdict()
+                outage.ends()
             except Exception as error:
-                log.debug("database unavailable", extra={"error": repr(error)})
+                if outage.begins():
+                    log.warning("alert reading failed", extra={"error": repr(error)})
             await asyncio.sleep(LOOK_SECONDS)
 
 
@@ -96,9 +100,10 @@ def reported(reports: Sequence[Report]) -> list[Sample]:
 
 
 def silent(status: Status, reports: Sequence[Report]) -> list[str]:
-    """The live processes without a fresh report."""
+    """The live processes without a fresh report, but for those that have just been started."""
     told = {report.node for report in reports}
-    return sorted({n.name for n in status.nodes if n.state == ALIVE and n.name not in told})
+    alive = {n.name for n in status.nodes if n.state == ALIVE and n.age_s > FRESH_SECONDS}
+    return sorted(alive - told)
 
 
 def well(status: Status) -> str:
