@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import aiohttp
 import msgspec
+from multidict import CIMultiDict
 
 from warouter.config import Settings
 from warouter.local.ports import free_port
@@ -69,7 +70,8 @@ class Console:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """GET the path, or POST the form to it; no redirect is followed."""
-        sent = {} if form is None else {**OF_A_PAGE}
+        sent = CIMultiDict[str]({} if form is None else OF_A_PAGE)
+        sent.extend(headers or {})
         if cookie:
             sent["Cookie"] = f"{COOKIE}={cookie}"
         async with (
@@ -78,7 +80,7 @@ class Console:
                 "GET" if form is None else "POST",
                 f"http://127.0.0.1:{self.port}{path}",
                 data=form,
-                headers={**sent, **(headers or {})},
+                headers=sent,
                 allow_redirects=False,
             ) as answer,
         ):

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 import pytest
 import pytest_asyncio
+from multidict import CIMultiDict
 
 from tests.harness.api import USER_HASH, USER_PASSWORD, basic
 from tests.harness.console import Console, logins_of
@@ -339,6 +340,12 @@ async def test_a_proxy_makes_no_users(behind: Console, name: str) -> None:
     assert page.status == (401 if name else 200)
     assert page.cookie == ""
     assert "<b>" not in page.text
+
+
+async def test_of_two_names_one_came_from_the_client(behind: Console) -> None:
+    both = CIMultiDict([(HEADER, "robert"), (HEADER, "admin")])
+    page = await behind.ask(LOGIN, headers=both)
+    assert (page.status, page.cookie) == (200, "")
 
 
 async def test_the_word_of_nobody_else_counts(made: Made) -> None:

@@ -264,6 +264,18 @@ async def test_no_token_outlives_a_password_that_changes_meanwhile(
         assert await sessions.visitor(key(str(n))) is None
 
 
+async def test_nor_does_a_session_that_begins_meanwhile(
+    sessions: Sessions, pool: asyncpg.Pool
+) -> None:
+    accounts = Accounts(pool)
+    for n in range(20):
+        now, new = f"h{n}" if n else "h", f"h{n + 1}"
+        await asyncio.gather(
+            sessions.begin("alice", now, key(str(n)), HERE), accounts.set_password("alice", new)
+        )
+        assert await sessions.visitor(key(str(n))) is None
+
+
 # ---------------------------------------------------------------- the text of a message
 
 

@@ -29,8 +29,9 @@ from warouter.console.static import Files
 from warouter.console.visit import Asked, Refusal, Visitor
 from warouter.message_id import mint
 from warouter.metrics import Sample
-from warouter.node.console import _close, _context
+from warouter.node.console import context_of
 from warouter.store.cloud.number import describe
+from warouter.store.database import create_pool
 from warouter.store.migrate import administering
 from warouter.store.reports import Body, ReportWriter
 from warouter.store.roles.catalogue import recorded
@@ -50,10 +51,11 @@ async def context(settings: Settings) -> AsyncIterator[Context]:
     own = msgspec.structs.replace(
         settings, db_username=names["web_console"], console_api="http://127.0.0.1:9"
     )
-    made = await _context(own)
+    pool = await create_pool(own, "warouter console", 2)
+    made = context_of(own, pool)
     yield made
     await made.api.close()
-    await _close(made)
+    await pool.close()
 
 
 @pytest.fixture(scope="module")
