@@ -436,7 +436,8 @@ class Variables(msgspec.Struct, frozen=True, kw_only=True):
     console_api_ca: str = CONSOLE.variable(
         "WAROUTER_CONSOLE_API_CA",
         "",
-        "PEM file of authorities, besides those of the system, that vouch for its certificate.",
+        "PEM file of the authorities that vouch for its certificate; empty for those of the"
+        " system.",
     )
     console_bodies: bool = CONSOLE.variable(
         "WAROUTER_CONSOLE_BODIES",

@@ -8,6 +8,7 @@ import pytest
 
 from tests.harness.api import Answer, Api
 from warouter.app_settings import APPLICATION
+from warouter.store.views.setup.application import ROTATED
 
 SETTINGS = "/v1/settings/application"
 PATH = f"{SETTINGS}/webhook-secrets"
@@ -35,6 +36,18 @@ async def test_a_rotation(api: Api) -> None:
         answer = await api.call("DELETE", PATH, token=api.admin)
         assert (answer.status, answer.json["secrets_count"]) == (200, 1)
         assert (await stored(api))["secrets"] == [NEW]
+
+
+async def test_a_rotation_names_the_field_in_the_audit_log(api: Api) -> None:
+    await add(api, OLD)
+    await api.call("DELETE", PATH, token=api.admin)
+    async with api.pool.acquire() as connection:
+        rows = await connection.fetch(
+            "select action, subject from audit where outcome = 'done' and action = any ($1)"
+            " order by id",
+            ROTATED,
+        )
+    assert [tuple(row) for row in rows] == [(action, "webhooks.secrets") for action in ROTATED]
 
 
 async def test_the_newest_stays_when_a_third_comes(api: Api) -> None:

@@ -45,6 +45,14 @@ class Site:
         """Scheme, host and port of the console."""
         return self.cluster.console_url.removesuffix("/console/")
 
+    def place(self, path: str) -> str:
+        """The path of a page or an act, with something that exists in its place."""
+        named = {"{id}": self.message_id, "{name}": "first-look"}
+        for name, value in named.items():
+            path = path.replace(name, value)
+        assert "{" not in path, path
+        return path
+
     async def prepare(self) -> None:
         """Two people who only read, and a message that has been read."""
         for who in ("reader", "guest"):

@@ -51,11 +51,6 @@ FOREIGN = [
 ]
 
 
-def filled(path: str, site: Site) -> str:
-    """The path of a page or an act with something in its place."""
-    return re.sub(r"\{\w+\}", site.message_id, path)
-
-
 def sent(headers: dict[str, str], site: Site) -> dict[str, str]:
     return {name: value.replace(OWN_ORIGIN, site.origin) for name, value in headers.items()}
 
@@ -80,7 +75,7 @@ async def test_a_form_of_another_site_is_refused(shared: Site, plain: Plain, pat
     before = await rows(shared)
     for headers in FOREIGN:
         got = await plain.post(
-            filled(path, shared), session, shared.people["admin"]._asdict(), sent(headers, shared)
+            shared.place(path), session, shared.people["admin"]._asdict(), sent(headers, shared)
         )
         assert (got.status, got.session) == (403, ""), headers
     assert await rows(shared) == before
@@ -108,7 +103,7 @@ async def test_no_get_changes_anything(shared: Site, plain: Plain) -> None:
     session = await plain.session_of("admin")
     before = await rows(shared)
     for path in POSTS:
-        got = await plain.get(filled(path, shared), session, **OWN)
+        got = await plain.get(shared.place(path), session, **OWN)
         assert got.status in (404, 405) or path == LOGIN or path in GETS, (path, got.status)
     for method in ("PUT", "PATCH", "DELETE"):
         assert (await plain.ask(method, "/console/", session, headers=OWN)).status in (404, 405)
@@ -120,7 +115,7 @@ async def test_no_get_changes_anything(shared: Site, plain: Plain) -> None:
 async def test_who_only_reads_does_nothing(shared: Site, plain: Plain, path: str) -> None:
     session = await plain.session_of("reader")
     before = await rows(shared)
-    got = await plain.post(filled(path, shared), session, {"id": "1", "shards": "4"})
+    got = await plain.post(shared.place(path), session, {"id": "1", "shards": "4"})
     assert got.status == 403
     assert await rows(shared) == before
 
@@ -162,7 +157,8 @@ async def test_a_logout_ends_the_session_everywhere(shared: Site, plain: Plain) 
             assert stream.status == 200
             assert await stream.content.readany()
             got = await plain.post(LOGOUT, session, {})
-            assert (got.status, got.location) == (303, LOGIN)
+            assert got.status == 303
+            assert got.location.startswith(LOGIN)
             async for _data in stream.content.iter_any():  # until the console ends it
                 pass
     assert not await plain.lives(session)
@@ -227,7 +223,7 @@ async def test_every_answer_has_the_policy(shared: Site, plain: Plain) -> None:
     files = re.findall(r'(?:src|href)="(/console/static/[^"]+)"', page.text)
     assert files
     for path in (*GETS, LOGIN, "/console/nothing", "/", *files):
-        got = await plain.get(filled(path, shared), session)
+        got = await plain.get(shared.place(path), session)
         assert {name: got.headers.get(name) for name in POLICY} == POLICY, path
         stored = "immutable" if path in files else "no-store"
         assert stored in got.headers["Cache-Control"], path
@@ -236,7 +232,7 @@ async def test_every_answer_has_the_policy(shared: Site, plain: Plain) -> None:
 async def test_nobody_else_is_shown_anything(shared: Site, plain: Plain) -> None:
     for path in (*GETS, *(export.path for export in EXPORTS)):
         for session in ("", "x" * 43):
-            got = await plain.get(filled(path, shared), session)
+            got = await plain.get(shared.place(path), session)
             assert got.status == 303, path
             assert got.location.startswith(LOGIN)
     for name in ("next", "back"):
@@ -250,11 +246,11 @@ async def test_nobody_else_is_shown_anything(shared: Site, plain: Plain) -> None
 @pytest.mark.parametrize("path", GETS)
 async def test_hostile_strings_are_only_ever_text(shared: Site, plain: Plain, path: str) -> None:
     session = await plain.session_of("admin")
-    page = await plain.get(filled(path, shared), session)
+    page = await plain.get(shared.place(path), session)
     names = set(re.findall(r'<(?:input|select)[^>]* name="([^"]+)"', page.text))
     for text in (HOSTILE, "x" * 6_000, "\0", "-1", "9" * 40):
         for name in (*names, "said", "audit"):
-            got = await plain.get(f"{filled(path, shared)}?{name}={quote(text)}", session)
+            got = await plain.get(f"{shared.place(path)}?{name}={quote(text)}", session)
             assert got.status in (200, 400, 404), (name, text[:9], got.status)
             assert "<img src=x" not in got.text, (name, text[:9])
     if "{" in path:
@@ -277,7 +273,7 @@ async def test_an_act_without_its_fields_is_refused_with_a_sentence(
 ) -> None:
     session = await plain.session_of("admin")
     for fields in ({}, {"typed": HOSTILE, "id": HOSTILE, "shards": HOSTILE}):
-        got = await plain.post(filled(path, shared), session, fields)
+        got = await plain.post(shared.place(path), session, fields)
         assert got.status < 500, got.text
         if got.status == 303:
             said = await plain.get(got.location, session)
@@ -288,7 +284,7 @@ async def test_an_act_without_its_fields_is_refused_with_a_sentence(
 async def test_a_form_has_a_bound(shared: Site, plain: Plain) -> None:
     session = await plain.session_of("admin")
     for path in (LOGIN, *(act.path for act in ACTS)):
-        got = await plain.post(filled(path, shared), session, {"id": "x" * 70_000})
+        got = await plain.post(shared.place(path), session, {"id": "x" * 70_000})
         assert got.status == 413, path
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from typing import Any
 
@@ -13,15 +12,11 @@ from tests.console.browser import HEIGHT, NARROW, SCREENS, STREAM, WIDE, Browser
 from tests.console.site import HOSTILE, Site
 from warouter.console.pages import PAGES
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("console")]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("console, pages")]
 
 MOST_BYTES = 60_000  # of the first page over the wire, with all its files
 MOST_SCRIPTS = 5
 PATHS = {page.name: page.path for page in PAGES}
-
-
-def place(name: str, site: Site) -> str:
-    return re.sub(r"\{\w+\}", site.message_id, PATHS[name])
 
 
 async def shown(page: Page, scheme: str, width: int) -> list[str]:
@@ -41,7 +36,7 @@ async def test_a_page_is_as_it_should_be(
     busy: Site, browsers: Browsers, name: str, who: str
 ) -> None:
     visit = await browsers.visit(busy, who)
-    page = await visit.open(place(name, busy))
+    page = await visit.open(busy.place(PATHS[name]))
     if await page.locator("#live").count():
         await visit.live(page)
     wrong = []
@@ -109,13 +104,11 @@ async def test_hostile_text_does_nothing_in_a_browser(busy: Site, browsers: Brow
     visit.forgive(r"status of 40[04]")
     page = await visit.open("/console/")
     for name in PATHS:
-        await visit.go(page, place(name, busy))
-        fields = page.locator("form[method=get] input[type=search], form:not([method]) input")
-        for at in range(await fields.count()):
-            field = fields.nth(at)
-            if await field.is_visible():
-                await field.fill(HOSTILE[:60])
-                await field.press("Enter")
-                await page.wait_for_load_state()
-                await visit.go(page, place(name, busy))
-    assert await page.locator("img[src='x']").count() == 0
+        await visit.go(page, busy.place(PATHS[name]))
+        fields = page.locator("main form[method=get] input:is([type=search], [type=text])")
+        for field in await fields.all():
+            await field.fill(HOSTILE[:60])
+        if await fields.count():
+            async with page.expect_navigation():
+                await fields.last.press("Enter")
+        assert await page.locator("img[src='x']").count() == 0

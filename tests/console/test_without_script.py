@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from playwright.async_api import expect
 
@@ -21,7 +19,7 @@ async def test_a_page_is_read_its_filters_and_dialogs_work(
     busy: Site, browsers: Browsers, path: str
 ) -> None:
     visit = await browsers.visit(busy, "admin", script=False)
-    place = re.sub(r"\{\w+\}", busy.message_id, path)
+    place = busy.place(path)
     page = await visit.open(place)
     await expect(page.get_by_role("heading", level=1)).to_be_visible()
     assert len(await page.locator("main").inner_text()) > 40

@@ -9,20 +9,17 @@ from typing import Any, NamedTuple, Self
 
 import asyncpg
 import msgspec
-from aiohttp import ClientResponse, CookieJar
+from aiohttp import ClientResponse, CookieJar, StreamReader
 from aiohttp.test_utils import TestClient, TestServer
 
 from warouter.config import Settings
 from warouter.console import guard
-from warouter.console.api import Api
 from warouter.console.app import Console
 from warouter.console.context import Context
-from warouter.console.latest import Latest
 from warouter.console.session import Cookies
 from warouter.console.token import new_token
+from warouter.node.console import context_of
 from warouter.store.account.accounts import ADMIN, USER, Accounts
-from warouter.store.account.sessions import Sessions
-from warouter.store.audit import Audit
 from warouter.store.database import create_pool
 from warouter.store.migrate import administering
 from warouter.store.roles.catalogue import recorded
@@ -77,6 +74,13 @@ class Pages:
             await self._client.post(path, data=fields or {}, headers=headers, allow_redirects=False)
         )
 
+    @asynccontextmanager
+    async def streaming(self, path: str) -> AsyncIterator[StreamReader]:
+        """What comes on a stream."""
+        async with self._client.get(path, headers=self._headers()) as response:
+            assert response.status == 200
+            yield response.content
+
     def _headers(self) -> dict[str, str]:
         return {"Cookie": f"warouter={self._cookie}"}
 
@@ -93,16 +97,7 @@ async def pages(settings: Settings, pool: asyncpg.Pool, **more: Any) -> AsyncIte
     for username, role in _PEOPLE.items():
         await Accounts(pool).create_user(username, "h", role)
     mine = await create_pool(own, "console", 2)
-    sessions = Sessions(mine)
-    context = Context(
-        settings=own,
-        pool=mine,
-        accounts=Accounts(mine),
-        sessions=sessions,
-        audit=Audit(mine),
-        api=Api(API, "", sessions),
-        latest=Latest(mine),
-    )
+    context = context_of(own, mine)
     console = Console(context, Cookies(tls=False), hosts=guard.hosts_of("127.0.0.1", ""))
     client = TestClient(TestServer(console.application()), cookie_jar=CookieJar())
     async with client:

@@ -15,18 +15,14 @@ import pytest
 import pytest_asyncio
 
 from warouter.config import Settings
-from warouter.console.api import Api
 from warouter.console.context import Context
 from warouter.console.form import Form
-from warouter.console.latest import Latest
 from warouter.console.pages import cluster, failovers
 from warouter.console.render import Renderer
 from warouter.console.visit import Asked, Refusal, Visitor
 from warouter.metrics import Sample
+from warouter.node.console import context_of
 from warouter.store import locks
-from warouter.store.account.accounts import Accounts
-from warouter.store.account.sessions import Sessions
-from warouter.store.audit import Audit
 from warouter.store.database import application_name, connect
 from warouter.store.reports import Body
 
@@ -96,16 +92,7 @@ async def nodes(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Nodes]:
 
 @pytest_asyncio.fixture
 async def context(settings: Settings, pool: asyncpg.Pool, nodes: Nodes) -> AsyncIterator[Context]:
-    sessions = Sessions(pool)
-    made = Context(
-        settings=settings,
-        pool=pool,
-        accounts=Accounts(pool),
-        sessions=sessions,
-        audit=Audit(pool, 1.0),
-        api=Api("http://127.0.0.1:1", "", sessions),
-        latest=Latest(pool),
-    )
+    made = context_of(settings, pool)
     yield made
     await made.api.close()
 

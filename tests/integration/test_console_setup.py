@@ -4,6 +4,7 @@ rendered as a browser gets them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
@@ -16,21 +17,19 @@ import pytest_asyncio
 from tests.harness.canaries import CANARIES
 from tests.harness.cloud import door
 from warouter.config import Settings
-from warouter.console.api import Api
 from warouter.console.app import Chrome
 from warouter.console.context import Context
 from warouter.console.form import Form
-from warouter.console.latest import Latest
 from warouter.console.page import Page
 from warouter.console.pages import media, numbers
 from warouter.console.pages import settings as settings_page
 from warouter.console.render import Renderer
+from warouter.console.series.memory import Reading
 from warouter.console.static import Files
 from warouter.console.visit import Asked, Refusal, Visitor
 from warouter.message_id import mint
-from warouter.store.account.accounts import Accounts
-from warouter.store.account.sessions import Sessions
-from warouter.store.audit import Audit
+from warouter.metrics import Sample
+from warouter.node.console import context_of
 from warouter.store.cloud.number import describe
 from warouter.store.database import create_pool
 from warouter.store.migrate import administering
@@ -49,18 +48,11 @@ async def context(settings: Settings) -> AsyncIterator[Context]:
     async with administering(settings) as connection:
         await create(connection, None, None)
         names = await recorded(connection)
-    own = msgspec.structs.replace(settings, db_username=names["web_console"])
-    pool = await create_pool(own, "warouter console", 2)
-    sessions = Sessions(pool)
-    made = Context(
-        settings=own,
-        pool=pool,
-        accounts=Accounts(pool),
-        sessions=sessions,
-        audit=Audit(pool),
-        api=Api("http://127.0.0.1:9", "", sessions),
-        latest=Latest(pool),
+    own = msgspec.structs.replace(
+        settings, db_username=names["web_console"], console_api="http://127.0.0.1:9"
     )
+    pool = await create_pool(own, "warouter console", 2)
+    made = context_of(own, pool)
     yield made
     await made.api.close()
     await pool.close()
@@ -140,6 +132,23 @@ async def test_the_number_with_what_is_in_doubt_and_held(pages: Pages, pool: asy
     assert (await pages.get("numbers", cause="timeout")).count('id="doubt-') == 1
     none = await pages.get("numbers", state="held", cause="timeout")
     assert "left by these filters" in none
+
+
+async def test_what_was_sent_within_the_last_minute(
+    pages: Pages, context: Context, pool: asyncpg.Pool
+) -> None:
+    await pool.execute("update format set upstream = $1", f"cloud:{NUMBER}")
+    assert "not watched yet" in await pages.get("numbers")
+    now = 1000.0
+    context.clock = lambda: now
+    for sent in range(0, 1300, 100):  # each five seconds
+        total = Sample("warouter_messages_sent_total", sent)
+        context.series.take(now, [Reading("a", "coreapp", 1, now, [total])])
+        now += 5.0
+    page = await pages.get("numbers")
+    found = re.search(r'Sent, last minute</dt><dd><span class="figure">([0-9.]+)', page)
+    assert found is not None
+    assert 15 <= float(found[1]) <= 21  # the last place may not be full yet
 
 
 async def test_what_is_streamed_stays_the_same_while_nothing_happens(

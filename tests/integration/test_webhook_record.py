@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from typing import Any
 from uuid import uuid4
@@ -13,9 +14,12 @@ import pytest
 from tests.harness.callbacks import Owner, event, running, settings_of, spread
 from tests.harness.receiver import Receiver, Reply
 from tests.integration.test_webhook_failures import raw_receiver
+from warouter.config import Settings
 from warouter.flow.event import EventRow
-from warouter.flow.posts import Failure
+from warouter.flow.posts import Failure, Sheet, Tried
 from warouter.kinds import INBOUND, STATUS
+from warouter.node.reporter import Reporter
+from warouter.node.runtime import Identity
 from warouter.store.bounded import fetcher
 from warouter.store.reports import Body, ReportWriter, read_reports
 from warouter.store.views.webhook import read_webhook
@@ -208,3 +212,47 @@ async def test_whatever_is_stored_is_read(pool: asyncpg.Pool, stored: str) -> No
     await pool.execute("insert into setting values ('application', $1::text::jsonb)", stored)
     found = await read_webhook(pool)
     assert (found.url, found.secrets, found.secrets_at) == ("", 0, None)
+
+
+class Said:
+    """What a coreapp has to say beside its report, and a session that counts how often it does."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self.version = 0
+        self.sheets = 0
+        self.registered = asyncio.Event()
+        self.registered.set()
+        self._fetch = fetcher(pool)
+
+    def sheet(self) -> Sheet:
+        return Sheet(tried=Tried(f"test {self.version}", 0, "success", 200, 1, ""))
+
+    async def fetch(self, sql: str, *arguments: Any) -> list[Any]:
+        self.sheets += "write_webhook" in sql
+        return await self._fetch(sql, *arguments)
+
+
+async def test_a_report_brings_the_failures_only_when_there_is_news(
+    settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: Any = Said(pool)
+    reporter = Reporter(said, Identity(settings, "coreapp"), list, aside=said)
+
+    async def reported() -> list[str]:
+        await reporter.report()
+        return [trial.name for trial in (await read_webhook(pool)).trials]
+
+    assert await reported() == []
+    assert said.sheets == 0  # nothing has ever failed
+    said.version = 1
+    assert await reported() == ["test 1"]
+    assert await reported() == ["test 1"]
+    assert said.sheets == 1
+    said.version = 3
+    assert await reported() == ["test 3"]
+    assert said.sheets == 2
+    # The table is unlogged: a crash of the server empties it.
+    await pool.execute("delete from report")
+    assert await reported() == []
+    monkeypatch.setattr("warouter.node.reporter.AGAIN_SECONDS", 0.0)
+    assert await reported() == ["test 3"]

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import msgspec
 from aiohttp import web
 
+from warouter.api.access.audit import subject
 from warouter.api.access.tokens import Caller
 from warouter.api.context import Context
 from warouter.api.route import Access, Route
@@ -42,6 +43,7 @@ class SecretsAnswer(msgspec.Struct):
     secrets_count: int
 
 
+_SUBJECT = "webhooks.secrets"  # as in the row of a PATCH
 _REQUEST = msgspec.json.Decoder(SecretRequest)
 
 
@@ -53,6 +55,7 @@ async def add(context: Context, request: web.Request, caller: Caller) -> web.Res
     except ValueError as error:
         raise ParameterInvalid(str(error)) from None
     now = _now()
+    subject(request, _SUBJECT)
     await context.accounts.change_setting(
         APPLICATION, lambda stored: with_secret(stored, wish.secret, now)
     )
@@ -60,9 +63,10 @@ async def add(context: Context, request: web.Request, caller: Caller) -> web.Res
     return await _counted(context)
 
 
-async def drop_older(context: Context, _request: web.Request, caller: Caller) -> web.Response:
+async def drop_older(context: Context, request: web.Request, caller: Caller) -> web.Response:
     """Sign with the newest secret alone; 200 also if there is no older one."""
     now = _now()
+    subject(request, _SUBJECT)
     await context.accounts.change_setting(
         APPLICATION, lambda stored: without_older_secrets(stored, now)
     )

@@ -97,7 +97,8 @@ def _table(found: Listed) -> Table:
 
 
 def _below(found: Listed) -> list[str]:
-    lines = [f"{len(found.messages):,} messages"]
+    count = len(found.messages)
+    lines = ["1 message" if count == 1 else f"{count:,} messages"]
     if found.rate is not None:
         lines[0] += (
             f"; in the last {found.rate.seconds} s {found.rate.outgoing:.1f}/s outgoing,"

@@ -31,6 +31,5 @@ and after, and answered by a redirect to the page that says how it ended.
     simulator  the control port of the simulator, if there is one
     token     what is drawn, and its hash
     api       the v1 API, called in the name of a visitor
-    wishes    settings of the API as a form: what differs
     pages     one module a page
 """

@@ -6,6 +6,7 @@ So an act that the API offers is judged, audited and performed there, as for any
 from __future__ import annotations
 
 import asyncio
+import functools
 import ssl
 from typing import Any
 
@@ -31,11 +32,13 @@ class _Envelope(msgspec.Struct):
 
 
 class Api:
-    """Calls the API at ``url``; ``ca_file`` vouches for its certificate besides the system's."""
+    """Calls the API at ``url``; ``ca_file`` vouches for its certificate instead of the system's."""
 
     def __init__(self, url: str, ca_file: str, sessions: Sessions) -> None:
         self.url = url.rstrip("/")
-        self._ssl = _context(ca_file)
+        self._ca_file = ca_file
+        if ca_file:
+            _ = self._ssl  # refused here, not by the first call
         self._sessions = sessions
         self._client: aiohttp.ClientSession | None = None
 
@@ -62,6 +65,11 @@ class Api:
             return await self._send(token.text, method, path, body)
         finally:
             await self._sessions.forget_token(token.hash)
+
+    @functools.cached_property
+    def _ssl(self) -> ssl.SSLContext | bool:
+        """Made when it is needed first: the system's authorities take 15 MiB."""
+        return _context(self._ca_file) if self.url.startswith("https:") else True
 
     async def close(self) -> None:
         if self._client is not None:
@@ -109,13 +117,10 @@ def _refusal(status: int, content: bytes) -> Refusal:
 
 
 def _context(ca_file: str) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if ca_file:
-        try:
-            context.load_verify_locations(ca_file)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError(
-                f"WAROUTER_CONSOLE_API_CA is {ca_file}, which cannot be read as PEM ({error}): give"
-                " the file of the authority, or of the certificate itself."
-            ) from error
-    return context
+    try:
+        return ssl.create_default_context(cafile=ca_file or None)
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigError(
+            f"WAROUTER_CONSOLE_API_CA is {ca_file}, which cannot be read as PEM ({error}): give"
+            " the file of the authority, or of the certificate itself."
+        ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
@@ -91,11 +92,11 @@ class Console:
         add.add_post(login.PATH, entry.log_in)
         add.add_post(login.OUT, entry.log_out)
         for page in self._pages.values():
-            add.add_get(page.path, self._shown(page))
+            add.add_get(_pattern(page.path), self._shown(page))
         for export in EXPORTS:
-            add.add_get(export.path, self._exported(export))
+            add.add_get(_pattern(export.path), self._exported(export))
         for act in ACTS:
-            add.add_post(act.path, self._acted(act))
+            add.add_post(_pattern(act.path), self._acted(act))
         return app
 
     # handlers
@@ -297,6 +298,11 @@ def _template(page: Page) -> str:
 
 def _placeholders(path: str) -> list[str]:
     return [part[1:-1] for part in path.split("/") if part.startswith("{")]
+
+
+def _pattern(path: str) -> str:
+    """The path for the router: a placeholder is any text, braces and all, as an id may be."""
+    return re.sub(r"{(\w+)}", r"{\1:[^/]+}", path)
 
 
 def _filled(path: str, values: Mapping[str, str]) -> str:

@@ -18,7 +18,7 @@ _LEVELS = {"failed": "bad", "parked": "warn", "sent": "good", "delivered": "good
 _WORDS = {
     "accepted": "accepted: on disk at the owner of its slot",
     "parked": "waits",
-    "settled": "taken by the upstream, or ended",
+    "settled": "taken by the upstream, or ended: no status of it has come",
     "received": "received from the upstream",
     "sent": "sent",
     "delivered": "delivered",
@@ -133,7 +133,7 @@ def _entry(trace: Trace, step: Step, now: float) -> Entry:
     media = _MEDIA if step.step == "accepted" and trace.media else ""
     return Entry(
         name=step.step,
-        words=_WORDS.get(step.step, step.step),
+        words=_words(trace, step),
         level=_LEVELS.get(step.step, "off"),
         at=step.at,
         owner=step.owner,
@@ -146,6 +146,13 @@ def _entry(trace: Trace, step: Step, now: float) -> Entry:
         callback_due=None if callback is None else _due(callback.due_in_s, now),
         explained=tuple(found for code in step.codes if (found := explain(code)) is not None),
     )
+
+
+def _words(trace: Trace, step: Step) -> str:
+    statuses = {each.step for each in trace.steps if each.callback is not None}
+    if step.step == "settled" and statuses:
+        return "ended" if statuses == {"failed"} else "taken by the upstream"
+    return _WORDS.get(step.step, step.step)
 
 
 def _due(due_in_s: float | None, now: float) -> str | None:

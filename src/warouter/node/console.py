@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from uuid import uuid4
 
+import asyncpg
 from aiohttp import web
 
 from warouter.access.guard import Guard
@@ -99,7 +100,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
         tls.adopt({})
     await check_database(settings, identity)
     sock = listen(host, port)
-    context = await _context(settings)
+    context = context_of(settings, await create_pool(settings, APPLICATION, POOL))
     console = Console(
         context,
         Cookies(tls=tls is not None),
@@ -142,8 +143,8 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
             await _close(context)
 
 
-async def _context(settings: Settings) -> Context:
-    pool = await create_pool(settings, APPLICATION, POOL)
+def context_of(settings: Settings, pool: asyncpg.Pool) -> Context:
+    """What the pages of this console need; ``pool`` has its login."""
     accounts, audit, sessions = Accounts(pool), Audit(pool, settings.audit_days), Sessions(pool)
     trusted = tuple(networks(settings.trusted_proxies, "WAROUTER_TRUSTED_PROXIES"))
     passwords = Passwords()

@@ -92,14 +92,18 @@ class Reporter:
         while True:
             await self._session.registered.wait()
             try:
-                await self._writer.write(self._body())
-                await self._say_aside()
+                await self.report()
                 outage.ends()
             except Exception as error:
                 # A report that fails must not end the process that it is about.
                 if outage.begins():
                     log.warning("report failed", extra={"error": repr(error)})
             await asyncio.sleep(EVERY_SECONDS)
+
+    async def report(self) -> None:
+        """Report once; raises what the session's ``fetch`` raises."""
+        await self._writer.write(self._body())
+        await self._say_aside()
 
     async def close(self) -> None:
         """Delete this process's row, because it stops in order."""

@@ -36,7 +36,6 @@ class Row(NamedTuple):
     source: str
     to: str
     epochs: str
-    term: str
     reason: str
     why: str
     planned: bool
@@ -121,7 +120,6 @@ def _row(move: Move) -> Row:
         source=last.from_node or "nobody",
         to=last.to_node or "nobody",
         epochs=numbered(low) if low == high else f"{numbered(low)} to {numbered(high)}",
-        term="" if last.term is None else numbered(last.term),
         reason=last.reason,
         why=REASONS.get(last.reason, last.reason),
         planned=last.reason not in FAILOVERS,

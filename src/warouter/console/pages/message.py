@@ -12,6 +12,7 @@ from warouter.console.context import Context
 from warouter.console.form import Form
 from warouter.console.page import Act, Export, Page
 from warouter.console.pages.messages import LEVELS, PATH, href_of
+from warouter.console.render import mask
 from warouter.console.spared import Shown
 from warouter.console.timeline import shown_epoch, timeline
 from warouter.console.visit import Asked, Done, Refusal, Visitor
@@ -53,7 +54,7 @@ async def read(context: Context, asked: Asked) -> dict[str, Any]:
         "bodies": context.settings.console_bodies,
         "href": href_of(message_id),
         "errors": f"{context.api.url}/v1/errors",
-        "json": msgspec.json.format(msgspec.json.encode(trace), indent=2).decode(),
+        "json": _json(trace),
         "command": _command(message_id, letters, doubt),
     }
 
@@ -88,6 +89,12 @@ def _why_not(trace: Trace) -> str:
         "The webhook has taken its callbacks, or did not want them: what is settled is not kept for"
         " another delivery. Only dead letters can be delivered again."
     )
+
+
+def _json(trace: Trace) -> str:
+    """As `warouter trace --json`, but for the number."""
+    shown = msgspec.structs.replace(trace, recipient=mask(trace.recipient))
+    return msgspec.json.format(msgspec.json.encode(shown), indent=2).decode()
 
 
 def _command(message_id: str, letters: list[str], doubt: Doubt | None) -> str:

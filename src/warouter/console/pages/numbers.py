@@ -32,6 +32,7 @@ CHECK_SECONDS = 90.0
 MOST_READ, MOST_SHOWN = 1_000, 100
 WARN_DAYS, WARN_VERSION_DAYS = 30, 90
 _PHONE = re.compile(r"\+\d[\d ().-]{5,}\d")
+SENT, SENT_SECONDS, LEAST_SECONDS = "warouter_messages_sent_total", 60.0, 10.0
 END_OF_TIME = 253_402_300_800  # unix s: the year 10000, which no calendar here knows
 REFUSED_TOKEN = (0, 190)  # Meta's codes
 STATES = ("in_doubt", "held")
@@ -81,6 +82,7 @@ async def read(context: Context, asked: Asked) -> dict[str, Any]:
         "cloud": cloud,
         "number": number,
         "facts": facts,
+        "sent": sent_per_second(context),
         "quality": _QUALITIES.get(facts.quality, "off") if facts is not None else "off",
         "may_send": _MAY_SEND.get(facts.can_send, "off") if facts is not None else "off",
         "warnings": facts.warnings() if facts is not None else [],
@@ -94,6 +96,15 @@ async def read(context: Context, asked: Asked) -> dict[str, Any]:
         "causes": CAUSES,
         **_check(context),
     }
+
+
+def sent_per_second(context: Context) -> float | None:
+    """Over the last minute, or since this console looks; None as long as that is too short."""
+    began = context.series.began
+    watched = 0.0 if began is None else min(context.clock() - began, SENT_SECONDS)
+    if watched < LEAST_SECONDS:
+        return None
+    return round(context.series.increase(SENT, watched) / watched, 1)
 
 
 def chosen(doubts: list[Shown], state: str, cause: str) -> list[Shown]:

@@ -14,8 +14,14 @@ from warouter.console.context import Context
 from warouter.console.form import Form
 from warouter.console.page import Act, Export, Page
 from warouter.console.visit import Asked, Done, Download, Refusal, Visitor
-from warouter.console.wishes import Difference, differences, fields_to_change, patch_of, text_of
 from warouter.store.views.setup.application import ApplicationStatus, Field, read_application
+from warouter.store.views.setup.difference import (
+    Difference,
+    differences,
+    fields_to_change,
+    patch_of,
+    text_of,
+)
 from warouter.store.views.setup.environment import (
     CONSOLE,
     EnvironmentStatus,
@@ -123,8 +129,8 @@ async def read_change(context: Context, asked: Asked) -> dict[str, Any]:
     problem = ""
     try:
         found = differences(fields, asked.query) if preview else []
-    except Refusal as error:
-        problem = error.sentence
+    except ValueError as error:
+        problem = str(error)
     typed = {each.name: asked.query.get(each.name, text_of(each.value)) for each in fields}
     return {
         "fields": fields_to_change(fields),
@@ -139,7 +145,11 @@ async def read_change(context: Context, asked: Asked) -> dict[str, Any]:
 async def change(context: Context, visitor: Visitor, form: Form) -> Done:
     """Send to the API what was previewed, unless it is another difference by now."""
     wished = {name: form.text(name, MOST_VALUE, required=False) for name in form.names()}
-    found = differences(await _application(context), wished)
+    fields = await _application(context)
+    try:
+        found = differences(fields, wished)
+    except ValueError as error:
+        raise Refusal(str(error)) from error
     form.subject = ", ".join(each.name for each in found)
     if not found:
         raise Refusal("Nothing differs from what is set: somebody else may have changed it.", 409)

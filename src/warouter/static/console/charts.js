@@ -35,6 +35,8 @@ function draw() {
       width: box.clientWidth,
       height: HEIGHT,
       tzDate: (at) => local() ? new Date(at * 1e3) : uPlot.tzDate(new Date(at * 1e3), "UTC"),
+      // From zero, and not to a hundred where all is zero.
+      scales: { y: { range: (_plot, _least, most) => [0, most > 0 ? most * 1.1 : 1] } },
       axes: [{ ...axis, values: "{HH}:{mm}" }, { ...axis, size: 60 }],
       series: [{ value: "{HH}:{mm}:{ss}" }, ...names.map((label, n) => ({
         label, value: told, stroke: colour(`series-${n + 1}`), width: 1.5, points: { show: false },

@@ -2,6 +2,7 @@
 
 environment   the variables of its processes, and where they differ
 application   the settings that the API changes
+difference    what a form would change of those, and the PATCH for it
 registration  the registered number
 media         what is kept, and what could not be fetched
 """

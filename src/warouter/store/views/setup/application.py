@@ -28,6 +28,7 @@ select b.at, b.actor, b.action, e.subject
 _NEWEST = "select coalesce(max(id), 0) from audit"
 LOOKED_THROUGH = 20_000  # rows of the audit log
 CHANGED, RESET = "PATCH /v1/settings/application", "DELETE /v1/settings/application"
+ROTATED = ("add webhook secret", "delete older webhook secret")
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -114,7 +115,7 @@ def _since(name: str, changes: list[Change]) -> Change | None:
 async def _changes(source: Source) -> list[Change]:
     newest: int = await source.fetchval(_NEWEST)
     rows = await source.fetch(
-        _CHANGES, [CHANGED, RESET], DONE, newest - LOOKED_THROUGH, MOST_CHANGES
+        _CHANGES, [CHANGED, *ROTATED, RESET], DONE, newest - LOOKED_THROUGH, MOST_CHANGES
     )
     return [
         Change(

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple, get_args
 import msgspec
 
 from warouter.app_settings import MediaType, merge
-from warouter.console.visit import Refusal
 from warouter.store.views.setup.application import Field
 
 _FIXED = (
@@ -68,7 +67,7 @@ def fields_to_change(fields: Iterable[Field]) -> list[ToChange]:
 
 
 def differences(fields: Iterable[Field], wished: Mapping[str, str]) -> list[Difference]:
-    """What of ``wished`` is not set so; Refusal with a sentence for what cannot be set."""
+    """What of ``wished`` is not set so; ValueError with a sentence for what cannot be."""
     fields = list(fields)
     now = {each.name: each.value for each in fields}
     found = []
@@ -82,7 +81,7 @@ def differences(fields: Iterable[Field], wished: Mapping[str, str]) -> list[Diff
     try:
         merge({}, patch_of(found))
     except msgspec.ValidationError as error:
-        raise Refusal(f"That cannot be set: {error}.") from error
+        raise ValueError(f"That cannot be set: {error}.") from error
     return found
 
 
@@ -102,11 +101,11 @@ def _value(name: str, text: str, now: Any) -> Any:
     """The text as a value of the kind that is set now."""
     if isinstance(now, bool):
         if text not in ("on", "off"):
-            raise Refusal(f"{name} must be on or off, and is {text!r}.")
+            raise ValueError(f"{name} must be on or off, and is {text!r}.")
         return text == "on"
     if isinstance(now, int):
         if not text.isascii() or not text.isdigit() or len(text) > 18:
-            raise Refusal(f"{name} must be a whole number, and is {text!r}.")
+            raise ValueError(f"{name} must be a whole number, and is {text!r}.")
         return int(text)
     if isinstance(now, list):
         return [part.strip() for part in text.split(",") if part.strip()]
