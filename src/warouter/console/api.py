@@ -85,7 +85,12 @@ class Api:
             async with (
                 asyncio.timeout(SECONDS),
                 client.request(
-                    method, self.url + path, data=data, headers=headers, ssl=self._ssl
+                    method,
+                    self.url + path,
+                    data=data,
+                    headers=headers,
+                    ssl=self._ssl,
+                    allow_redirects=False,  # what is sent is for this address only
                 ) as response,
             ):
                 status, content = response.status, await response.read()
@@ -95,13 +100,14 @@ class Api:
                 " WAROUTER_CONSOLE_API and WAROUTER_CONSOLE_API_CA.",
                 502,
             ) from error
-        if status >= 400:
+        if status >= 300:
             raise _refusal(status, content)
         return status, content
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._client is None:
-            self._client = aiohttp.ClientSession()
+            # Visitors share it: a cookie of one must not go with the call of another.
+            self._client = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
         return self._client
 
 
@@ -111,7 +117,8 @@ def _refusal(status: int, content: bytes) -> Refusal:
     except msgspec.DecodeError:
         errors = []
     if not errors:
-        return Refusal(f"The API answered {status}.", status)
+        # A redirect is none of ours to follow, nor to pass on.
+        return Refusal(f"The API answered {status}.", 502 if status < 400 else status)
     first = errors[0]
     return Refusal(first.details or first.title, status, first.code)
 
