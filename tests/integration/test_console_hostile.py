@@ -23,6 +23,7 @@ from warouter.console.pages import ACTS
 from warouter.console.simulator import Simulator
 from warouter.console.visit import Refusal, Visitor
 from warouter.store.account.accounts import ADMIN, USER, Accounts
+from warouter.store.account.logins import Limits
 from warouter.store.account.sessions import Sessions
 from warouter.store.database import create_pool
 
@@ -157,6 +158,32 @@ async def test_every_act_that_a_reader_is_refused_stands_in_the_audit_log(
         return {tuple(row) for row in rows} == refused
 
     await soon(noted)
+
+
+@pytest.mark.parametrize("trusted", ["", "192.0.2.1", "127.0.0.1"])
+async def test_guesses_count_for_the_address_that_a_trusted_proxy_names(
+    settings: Settings, console: Console, tmp_path: Path, trusted: str
+) -> None:
+    proxied = {"WAROUTER_TRUSTED_PROXIES": trusted} if trusted else {}
+    kinds = await logins_of(settings)
+    behind = Console(kinds["web_console"], tmp_path / "behind", proxied)
+    await behind.process.start()
+    try:
+        for n in range(Limits().failures):
+            far = {"X-Forwarded-For": f"198.51.100.{n}, 203.0.113.9"}
+            wrong = {"username": "admin", "password": "wrong"}
+            assert (await behind.ask("/console/login", wrong, headers=far)).status == 401
+        right = {"username": "admin", "password": USER_PASSWORD}
+        for address, status in (
+            ("203.0.113.9", 429),
+            ("198.51.100.1, 203.0.113.9", 429),
+            # Without a proxy that is trusted, all come from here.
+            ("203.0.113.10", 303 if trusted == "127.0.0.1" else 429),
+        ):
+            far = {"X-Forwarded-For": address}
+            assert (await behind.ask("/console/login", right, headers=far)).status == status
+    finally:
+        await behind.process.stop()
 
 
 async def test_a_command_to_copy_runs_nothing_else(console: Console) -> None:
