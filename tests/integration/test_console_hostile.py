@@ -22,6 +22,7 @@ from warouter.console.api import Api
 from warouter.console.pages import ACTS
 from warouter.console.simulator import Simulator
 from warouter.console.visit import Refusal, Visitor
+from warouter.errors import ConfigError
 from warouter.store.account.accounts import ADMIN, USER, Accounts
 from warouter.store.account.logins import Limits
 from warouter.store.account.sessions import Sessions
@@ -231,6 +232,17 @@ async def elsewhere() -> AsyncIterator[Elsewhere]:
     yield Elsewhere(await serve(lead), came)
     for runner in runners:
         await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "localhost:9090", "ftp://localhost", "https://", "https://a:b@localhost", "https://h/?x=1",
+     "https://h/#x", "https://h\r\nX: 1", "https://h:99999", "https://h\u0100"],
+)  # fmt: skip
+def test_an_address_of_the_api_that_is_none_is_refused_unseen(url: str) -> None:
+    with pytest.raises(ConfigError, match="WAROUTER_CONSOLE_API is no URL") as refused:
+        Api(url, "", Sessions(None))  # type: ignore[arg-type]
+    assert "a:b" not in str(refused.value)
 
 
 async def test_no_redirect_of_the_api_takes_a_token_or_a_body_along(

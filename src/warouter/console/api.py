@@ -9,6 +9,7 @@ import asyncio
 import functools
 import ssl
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
@@ -35,7 +36,7 @@ class Api:
     """Calls the API at ``url``; ``ca_file`` vouches for its certificate instead of the system's."""
 
     def __init__(self, url: str, ca_file: str, sessions: Sessions) -> None:
-        self.url = url.rstrip("/")
+        self.url = _checked(url)
         self._ca_file = ca_file
         if ca_file:
             _ = self._ssl  # refused here, not by the first call
@@ -109,6 +110,22 @@ class Api:
             # Visitors share it: a cookie of one must not go with the call of another.
             self._client = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
         return self._client
+
+
+def _checked(text: str) -> str:
+    """The URL without a slash at its end: pages show it, and each path is put behind it."""
+    try:
+        url = urlsplit(text)
+        usable = bool(url.hostname) and url.port != 0 and url.scheme in ("https", "http")
+    except ValueError:
+        usable = False
+    odd = not text.isascii() or not text.isprintable() or any(each in text for each in " @?#")
+    if not usable or odd:
+        raise ConfigError(
+            "WAROUTER_CONSOLE_API is no URL of an API: it must be like https://localhost:9090,"
+            " without user, password or query."
+        )
+    return text.rstrip("/")
 
 
 def _refusal(status: int, content: bytes) -> Refusal:

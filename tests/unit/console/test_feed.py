@@ -112,3 +112,10 @@ def test_streams_are_counted_by_session_and_in_all() -> None:
     opened.pop().__exit__(None, None, None)
     with streams.counted(b"one"):
         pass
+    more = [streams.counted(b"%d" % n) for n in range(stream.MOST - len(streams))]
+    for each in more:
+        each.__enter__()
+    with pytest.raises(Refusal) as refused, streams.counted(b"another"):
+        pass
+    assert refused.value.status == 429
+    assert len(streams) == stream.MOST == 100
