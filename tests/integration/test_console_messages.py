@@ -339,6 +339,25 @@ async def test_a_held_message_is_ended_by_a_word(
     assert said == word
 
 
+async def test_nobody_is_shown_a_number_that_an_answer_quotes(
+    console: Pages, pool: asyncpg.Pool
+) -> None:
+    await accepted(pool)
+    quoted = {"code": 470, "title": "No", "details": f"+{TO} is not reachable"}
+    payload = msgspec.json.encode({"timestamp": "5", "errors": [quoted]})
+    await event(pool, 0, 1, f"{ID}:failed", payload)
+    await pool.execute(
+        "insert into send_issue (slot, seq, id, recipient, attempt, state, cause)"
+        " values ($1, 7, $2, $3, 1, 2, $4)",
+        *(SLOT, RAW, TO, f"no such user {TO}"),
+    )
+    await console.as_person("robert")
+    answer = await console.get(ONE)
+    assert "is not reachable" in answer.seen
+    assert "no such user" in answer.seen
+    assert TO not in answer.text
+
+
 async def test_a_message_in_doubt_has_evidence_and_ends_by_itself(
     console: Pages, pool: asyncpg.Pool
 ) -> None:

@@ -22,7 +22,7 @@ from warouter.store.dead_letters import Selection
 from warouter.store.doubts import Word
 from warouter.store.views.doubts import Shown as Doubt
 from warouter.store.views.doubts import find_one, read_spans
-from warouter.store.views.trace import Trace, read_trace
+from warouter.store.views.trace import Step, Trace, read_trace
 
 ONE = PATH + "/{id}"
 NUMBER, TEXT = "number", "text"
@@ -35,7 +35,7 @@ _UNKNOWN: Final = (
 async def read(context: Context, asked: Asked) -> dict[str, Any]:
     """The values of the page; Refusal (404) if nobody knows the message."""
     message_id = asked.path["id"]
-    trace, doubt = await _read(context, message_id)
+    trace, doubt = _masked(*await _read(context, message_id))
     entries = timeline(trace, time.time())
     name = asked.query.get("shown", "")
     revealed = context.revealed.get(name, message_id) if asked.admin else None
@@ -68,6 +68,27 @@ async def _read(context: Context, message_id: str) -> tuple[Trace, Doubt | None]
             return trace, None
         spans = await read_spans(connection, context.settings)
         return trace, await find_one(connection, parse(message_id), spans)
+
+
+def _masked(trace: Trace, doubt: Doubt | None) -> tuple[Trace, Doubt | None]:
+    """Without the number where Meta, or a webhook, has quoted it in what it answered."""
+    number = trace.recipient
+    if not number:
+        return trace, doubt
+
+    def hidden(text: str | None) -> str | None:
+        return text and text.replace(number, mask(number))
+
+    def step_of(step: Step) -> Step:
+        callback = step.callback
+        if callback is not None:
+            callback = msgspec.structs.replace(callback, reason=hidden(callback.reason))
+        return msgspec.structs.replace(step, reason=hidden(step.reason), callback=callback)
+
+    if doubt is not None:
+        doubt = msgspec.structs.replace(doubt, said=hidden(doubt.said))
+    steps = [step_of(step) for step in trace.steps]
+    return msgspec.structs.replace(trace, steps=steps), doubt
 
 
 def _letters(trace: Trace) -> list[str]:
