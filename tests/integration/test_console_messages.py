@@ -265,6 +265,9 @@ async def test_a_text_is_shown_after_a_click_and_audited(
         audit = await audited(pool)
         assert ("read message text", ID, "done") in audit
         assert ("read message text", INBOUND, "done") in audit
+        answer = await console.post("/console/messages/a%00b/text")
+        assert answer.status == 303
+        assert (await audited(pool))[-1][:2] == ("reveal text", "ab")
 
 
 async def test_who_only_reads_has_no_acts(console: Pages, pool: asyncpg.Pool) -> None:

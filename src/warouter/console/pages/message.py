@@ -160,6 +160,8 @@ async def _reveal_text(context: Context, visitor: Visitor, form: Form) -> Done:
     message_id = form.subject = form.path["id"]
     if not context.settings.console_bodies:
         raise Refusal("What people wrote is not shown: WAROUTER_CONSOLE_BODIES is off.", 403)
+    if "\0" in message_id:  # which PostgreSQL takes in no text
+        raise Refusal(_UNKNOWN, 404)
     try:
         body = await context.sessions.reveal(visitor.session, message_id, visitor.source)
     except PermissionError as error:
