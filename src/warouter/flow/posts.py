@@ -100,15 +100,13 @@ class Outlook(msgspec.Struct, frozen=True):
 
 
 class Failures:
-    """The last failures; ``count`` is how many there have been."""
+    """The last failures."""
 
     def __init__(self) -> None:
         self._last: deque[Failure] = deque(maxlen=MOST_FAILURES)
-        self.count = 0
 
     def add(self, failure: Failure) -> None:
         self._last.append(bounded(failure))
-        self.count += 1
 
     def last(self) -> list[Failure]:
         """Oldest first."""

@@ -27,16 +27,14 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Failures:
-    """The newest ``MOST``; ``total`` counts all of them."""
+    """The newest ``MOST``."""
 
     def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._now = now
         self._last: deque[Failure] = deque(maxlen=MOST)
-        self.total = 0
 
     def note(self, direction: str, message: str, type: str, reason: str) -> None:
         """A ``reason`` may quote whatever somebody has sent: no report may fail by it."""
-        self.total += 1
         at = f"{self._now():%Y-%m-%dT%H:%M:%SZ}"
         words = (printable(message), printable(type), line_of(reason[:MOST_CHARS]))
         self._last.append(Failure(at, direction, *(text[:MOST_CHARS] for text in words)))
