@@ -83,8 +83,8 @@ def _why_not(trace: Trace) -> str:
         return "No callback yet: it has no status."
     if "parked" in states:
         return (
-            "A callback was refused. It is sent again by itself until the webhook takes it: mend the"
-            " receiver. After seven days it is a dead letter, with a button here to send it again."
+            "A callback was refused. It is sent again by itself until the webhook takes it: mend"
+            " the receiver. After seven days it is a dead letter, with a button to send it again."
         )
     if "waiting" in states:
         return (
