@@ -101,11 +101,16 @@ def _why_not(trace: Trace) -> str:
     """Why no callback of it can be delivered again."""
     states = {step.callback.state for step in trace.steps if step.callback is not None}
     if not states:
-        return "Nothing to deliver yet: it has no status."
+        return "No callback yet: it has no status."
     if "parked" in states:
-        return "A callback was refused and is tried again by itself, until it is a dead letter."
+        return (
+            "A callback was refused. It is sent again by itself until the webhook takes it: mend"
+            " the receiver. After seven days it is a dead letter, with a button to send it again."
+        )
     if "waiting" in states:
-        return "A callback is under way: it waits for its turn, or for the webhook's answer."
+        return (
+            "A callback waits: for its turn, for the webhook's answer, or until a webhook is set."
+        )
     return (
         "The webhook has taken its callbacks, or did not want them: what is settled is not kept for"
         " another delivery. Only dead letters can be delivered again."
