@@ -172,12 +172,13 @@ class Console:
             values = await page.read(self._context, asked)
             return self._renderer.live(_template(page), {**values, "admin": visitor.admin})
 
-        async def lives() -> bool:
-            return await self._cookies.visitor(self._context, request, seen=False) is not None
-
         key = (page.name, visitor.admin, tuple(sorted(path.items())), tuple(sorted(query.items())))
-        with self._streams.counted(visitor.session):
-            return await stream.send(request, self._feeds.follow(key, render), lives)
+
+        async def lives() -> bool:
+            return await self._context.sessions.visitor(visitor.session, seen=False) is not None
+
+        with self._streams.counted(visitor.session, lives) as lasts:
+            return await stream.send(request, self._feeds.follow(key, render), lasts)
 
     # what they share
 

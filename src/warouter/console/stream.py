@@ -8,7 +8,6 @@ A comment every 15 s keeps proxies from ending a quiet stream.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -16,12 +15,16 @@ from datetime import UTC, datetime
 from aiohttp import web
 
 from warouter.console.feed import News
+from warouter.console.latest import Kept
 from warouter.console.visit import Refusal
+from warouter.store.account.accounts import is_unavailable
 
 ALIVE_SECONDS = 2.0
 HEARTBEAT_SECONDS = 15.0
 SESSION_SECONDS = 5.0  # how long a stream may outlive the session that opened it
+SHARED_SECONDS = 1.0  # of that, the age of an answer that streams share
 MOST, MOST_A_SESSION = 100, 20
+Lives = Callable[[], Awaitable[bool]]
 HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-store",
@@ -29,37 +32,58 @@ HEADERS = {
 }
 
 
+class _Session:
+    """The streams of one session. They share one question whether it has ended."""
+
+    def __init__(self, lives: Lives) -> None:
+        self.open = 0
+        self._lives = Kept(lives, SHARED_SECONDS)
+
+    async def lasts(self) -> bool:
+        """False once it has ended; while the database is away nobody knows, and nothing is sent."""
+        try:
+            return await self._lives.get()
+        except Exception as error:
+            if is_unavailable(error):
+                return True
+            raise
+
+
 class Streams:
     """The open streams, counted: so many in all, and of one session."""
 
     def __init__(self) -> None:
-        self._open: Counter[bytes] = Counter()
+        self._sessions: dict[bytes, _Session] = {}
 
     def __len__(self) -> int:
-        return self._open.total()
+        return sum(session.open for session in self._sessions.values())
 
     @contextmanager
-    def counted(self, session: bytes) -> Iterator[None]:
-        """Counts one more; Refusal (429) if there are too many."""
+    def counted(self, key: bytes, lives: Lives) -> Iterator[Lives]:
+        """Counts one more of the session with this hash; Refusal (429) if there are too many.
+
+        ``lives`` asks the database whether the session goes on; what is given asks it seldom.
+        """
         if len(self) >= MOST:
             raise Refusal(f"{MOST} pages are being kept up to date: close some of them.", 429)
-        if self._open[session] >= MOST_A_SESSION:
+        session = self._sessions.setdefault(key, _Session(lives))
+        if session.open >= MOST_A_SESSION:
             raise Refusal(f"You have {MOST_A_SESSION} pages open: close some of them.", 429)
-        self._open[session] += 1
+        session.open += 1
         try:
-            yield
+            yield session.lasts
         finally:
-            self._open[session] -= 1
-            if not self._open[session]:
-                del self._open[session]
+            session.open -= 1
+            if not session.open:
+                del self._sessions[key]
 
 
 async def send(
     request: web.Request,
     news: AsyncIterator[News],
-    lives: Callable[[], Awaitable[bool]],
+    lasts: Lives,
 ) -> web.StreamResponse:
-    """Send news until the browser leaves, or ``lives`` says that the session has ended."""
+    """Send news until the browser leaves, or ``lasts`` says that the session has ended."""
     response = web.StreamResponse(headers=HEADERS)
     await response.prepare(request)
     loop = asyncio.get_running_loop()
@@ -71,9 +95,9 @@ async def send(
                 pending = pending or asyncio.ensure_future(anext(news))
                 await asyncio.wait({pending}, timeout=HEARTBEAT_SECONDS)
                 now = loop.time()
-                if now - asked >= SESSION_SECONDS:
+                if now - asked >= SESSION_SECONDS - SHARED_SECONDS:
                     asked = now
-                    if not await lives():
+                    if not await lasts():
                         break
                 if not pending.done():
                     await response.write(b": still here\n\n")

@@ -163,13 +163,22 @@ def together(counted: Iterable[Counted]) -> Counted:
 
 
 def text_of(answer: bytes) -> str:
-    """The beginning of a receiver's answer as one line of text that can be printed and stored.
+    """The beginning of a receiver's answer, see ``line_of``."""
+    return line_of(answer[:ANSWER_BYTES].decode(errors="replace"))
 
-    It is whatever somebody else has written: control characters and what is no text are question
-    marks, and of what looks like a phone number only the ends are left, as in the log.
+
+def line_of(text: str) -> str:
+    """What somebody else has written as one line that can be printed, and stored in a jsonb.
+
+    Control characters and what is no text are question marks, and of what looks like a phone number
+    only the ends are left, as in the log.
     """
-    text = answer[:ANSWER_BYTES].decode(errors="replace")
-    return str(shown("".join(map(_printable, text)))).strip()
+    return str(shown(printable(text))).strip()
+
+
+def printable(text: str) -> str:
+    """The text in one line, with question marks for what can be neither printed nor stored."""
+    return "".join(map(_printable, text))
 
 
 def bounded(failure: Failure) -> Failure:

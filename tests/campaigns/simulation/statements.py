@@ -456,6 +456,7 @@ _STATEMENTS = {
         ("record_progress(", _shared, _call("record_progress", timed=True)),
         ("take_up_letters(", _shared, _call("take_up_letters", timed=True)),
         ("open_slots(", _shared, _call("open_slots")),
+        ("note_opened(", _nothing, lambda s, c, a: [{"note_opened": None}]),  # nothing reads it
         ("select prune_keys(", _nothing, lambda s, c, a: [{"gone": 0}]),
         ("select prune(", _shared, lambda s, c, a: [{"gone": 0}]),
         ("quiet_slots(", _shared, _call("quiet_slots", tells="map")),

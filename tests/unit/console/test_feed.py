@@ -99,23 +99,51 @@ def test_a_text_cannot_end_its_event() -> None:
     assert "\r" not in "".join(lines)
 
 
+async def _yes() -> bool:
+    return True
+
+
 def test_streams_are_counted_by_session_and_in_all() -> None:
     streams = stream.Streams()
-    opened = [streams.counted(b"one") for _ in range(stream.MOST_A_SESSION)]
+    opened = [streams.counted(b"one", _yes) for _ in range(stream.MOST_A_SESSION)]
     for each in opened:
         each.__enter__()
-    with pytest.raises(Refusal) as refused, streams.counted(b"one"):
+    with pytest.raises(Refusal) as refused, streams.counted(b"one", _yes):
         pass
     assert refused.value.status == 429
-    with streams.counted(b"two"):
+    with streams.counted(b"two", _yes):
         assert len(streams) == stream.MOST_A_SESSION + 1
     opened.pop().__exit__(None, None, None)
-    with streams.counted(b"one"):
+    with streams.counted(b"one", _yes):
         pass
-    more = [streams.counted(b"%d" % n) for n in range(stream.MOST - len(streams))]
+    more = [streams.counted(b"%d" % n, _yes) for n in range(stream.MOST - len(streams))]
     for each in more:
         each.__enter__()
-    with pytest.raises(Refusal) as refused, streams.counted(b"another"):
+    with pytest.raises(Refusal) as refused, streams.counted(b"another", _yes):
         pass
     assert refused.value.status == 429
     assert len(streams) == stream.MOST == 100
+    for each in (*opened, *more):
+        each.__exit__(None, None, None)
+    assert len(streams) == 0
+
+
+async def test_the_streams_of_a_session_share_one_question_whether_it_has_ended() -> None:
+    streams, asked = stream.Streams(), 0
+
+    async def lives() -> bool:
+        nonlocal asked
+        asked += 1
+        return False
+
+    with streams.counted(b"one", lives) as first, streams.counted(b"one", lives) as second:
+        assert await asyncio.gather(first(), second(), first()) == [False] * 3
+    assert asked == 1
+
+
+async def test_a_session_is_not_taken_for_ended_while_the_database_is_away() -> None:
+    async def lives() -> bool:
+        raise TimeoutError
+
+    with stream.Streams().counted(b"one", lives) as lasts:
+        assert await lasts()

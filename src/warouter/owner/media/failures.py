@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from warouter.flow.posts import line_of, printable
+
 MOST, MOST_CHARS = 25, 200
 
 
@@ -33,9 +35,10 @@ class Failures:
         self.total = 0
 
     def note(self, direction: str, message: str, type: str, reason: str) -> None:
+        """A ``reason`` may quote whatever somebody has sent: no report may fail by it."""
         self.total += 1
         at = f"{self._now():%Y-%m-%dT%H:%M:%SZ}"
-        words = (message, type, reason)
+        words = (printable(message), printable(type), line_of(reason[:MOST_CHARS]))
         self._last.append(Failure(at, direction, *(text[:MOST_CHARS] for text in words)))
 
     def shown(self) -> list[Failure]:

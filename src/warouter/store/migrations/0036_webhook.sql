@@ -22,7 +22,7 @@ $$;
 --
 -- Called by: store/views/webhook.py
 create function webhook_shown(out url text, out secrets integer, out secrets_at text)
-language sql stable
+language sql volatile
 security definer set search_path from current as $$
     select coalesce(max(case when jsonb_typeof(w -> 'url') = 'string' then w ->> 'url' end), ''),
            coalesce(max(case when jsonb_typeof(w -> 'secrets') = 'array'
