@@ -22,6 +22,7 @@ from warouter.store.account.accounts import is_unavailable
 ALIVE_SECONDS = 2.0
 HEARTBEAT_SECONDS = 15.0
 SESSION_SECONDS = 5.0  # how long a stream may outlive the session that opened it
+SHARED_SECONDS = 1.0  # of that, the age of an answer that streams share
 MOST, MOST_A_SESSION = 100, 20
 Lives = Callable[[], Awaitable[bool]]
 HEADERS = {
@@ -36,7 +37,7 @@ class _Session:
 
     def __init__(self, lives: Lives) -> None:
         self.open = 0
-        self._lives = Kept(lives, SESSION_SECONDS)
+        self._lives = Kept(lives, SHARED_SECONDS)
 
     async def lasts(self) -> bool:
         """False once it has ended; while the database is away nobody knows, and nothing is sent."""
@@ -94,7 +95,7 @@ async def send(
                 pending = pending or asyncio.ensure_future(anext(news))
                 await asyncio.wait({pending}, timeout=HEARTBEAT_SECONDS)
                 now = loop.time()
-                if now - asked >= SESSION_SECONDS:
+                if now - asked >= SESSION_SECONDS - SHARED_SECONDS:
                     asked = now
                     if not await lasts():
                         break
