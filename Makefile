@@ -34,7 +34,7 @@ MANIFESTS := $(filter-out %/kustomization.yaml %/monitoring.yaml,$(wildcard depl
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages docs demo apt test test-second check lint fuzz bench bench-e2e bench-wide size lock clean
+.PHONY: help setup packages docs demo apt test test-second check lint lint-code lint-deploy fuzz bench bench-e2e bench-wide size lock clean
 .PHONY: image test-package test-aws test-backup test-containers test-machines test-patroni test-s3
 .PHONY: bench-cloud bench-console bench-docs bench-idle bench-peers test-console test-large test-outside test-trust sanitize
 .PHONY: upgrade chaos-short chaos chaos-mutants chaos-clocks chaos-calm chaos-power simulate
@@ -149,6 +149,9 @@ simulate: setup ## run whole clusters on virtual time under drawn faults (SEEDS=
 	$(BIN)/python -m tests.campaigns.simulation --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),0) --jobs $(or $(JOBS),2) --upstream $(or $(UPSTREAM),both)
 
 lint: setup $(VENV)-lint/installed $(VENV)-tools/installed ## check style, types, stubs and the import floors
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint-code lint-deploy
+
+lint-code:
 	@$(call check,ruff) check $(SOURCES)
 	@$(call check,ruff) format --check $(SOURCES)
 	@$(call check,mypy)
@@ -156,6 +159,8 @@ lint: setup $(VENV)-lint/installed $(VENV)-tools/installed ## check style, types
 		warouter.api.messages._scan warouter.api.messages._plain
 	@$(call check,cython-lint) $(PYX) $(PXD)
 	@$(call check,lint-imports)
+
+lint-deploy:
 	@echo cfn-lint; $(VENV)-tools/bin/cfn-lint deploy/aws/*.yml
 	@echo hadolint; $(VENV)-tools/bin/hadolint deploy/container/Containerfile
 	@echo kubernetes-validate; $(VENV)-tools/bin/kubernetes-validate --strict --quiet $(MANIFESTS)

@@ -33,5 +33,6 @@ setup(
         build_dir="build/cython",
         annotate=DEBUG,
         compiler_directives={"boundscheck": DEBUG, "wraparound": DEBUG, "linetrace": DEBUG},
-    )
+    ),
+    options={"build_ext": {"parallel": os.cpu_count()}},
 )

@@ -48,7 +48,7 @@ class Visitor:
         await page.get_by_label("Password", exact=True).fill(password)
         async with page.expect_response(lambda answer: STREAM in answer.url):
             await page.get_by_role("button", name="Log in").click()
-        await page.locator("#live tbody tr").first.wait_for()
+        await page.locator("#nodes tbody tr").first.wait_for()
         return {"live": time.time()}
 
     async def watch(self, node: str) -> dict[str, Any]:

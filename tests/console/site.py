@@ -73,10 +73,10 @@ class Site:
         """
         business = self.business
         ids = [await business.message(f"4915120{n:06d}") for n in range(12)]
+        await business.called_back("read", *ids)  # before those that are to fail
         await business.faults(failed=1.0)
         await business.called_back("failed", await business.message(GOOD))
         await business.faults(failed=0.0)
-        await business.called_back("read", *ids)
         # As long as the webhook refuses, these stay where they are.
         await self.dead(3, f"<b>no</b> {HOSTILE}".encode() + b"x" * 10_000)
 

@@ -119,7 +119,7 @@ async def test_all_is_well(context: Context) -> None:
     assert states["h:coreapp-3"] == ("C", "alive", "")
     assert states["h:webapp-1"] == ("", "alive", "")
     text = shown("cluster", values)
-    for word in ("All is well", "h:coreapp-2", "Term", "0.7", "map version"):
+    for word in ("All is well", "h:coreapp-2", "Term", "0.7", "Map version"):
         assert word in text
 
 

@@ -325,6 +325,22 @@ async def test_a_session_is_not_handed_to_whom_the_proxy_names_next(behind: Cons
     assert other.status == 303
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site", ""])
+async def test_a_page_of_another_site_lets_nobody_in(
+    behind: Console, pool: asyncpg.Pool, site: str
+) -> None:
+    """A browser that follows a link from elsewhere sends no cookie, and would go in a circle."""
+    named = {HEADER: "robert", "Sec-Fetch-Site": site}
+    sent = await behind.ask("/console/?slot=7", headers=named)
+    page = await behind.ask(sent.location, headers=named)
+    assert (page.status, page.cookie) == (200, "")
+    assert await pool.fetchval("select count(*) from console_session") == 0
+    assert 'href="/console/login?next=/console/%3Fslot%3D7">Go on as robert' in page.text
+    for own in ("same-origin", "none"):
+        came = await behind.ask(LOGIN, headers={HEADER: "robert", "Sec-Fetch-Site": own})
+        assert came.status == 303
+
+
 async def test_after_a_log_out_nobody_is_let_in_by_themselves(behind: Console) -> None:
     named = {HEADER: "robert"}
     cookie = (await behind.ask(LOGIN, headers=named)).cookie

@@ -199,7 +199,7 @@ async def test_a_parked_one_says_why_it_waits(console: Pages, pool: asyncpg.Pool
     )
     answer = await console.get(ONE)
     assert "waits" in answer.seen
-    assert "attempt 4, again at about" in answer.seen
+    assert "4 attempts, the next one" in answer.seen
     assert "onerror=alert(1)" in answer.seen
     assert "<img src=x" not in answer.text
     assert "uploads it to the upstream" in answer.seen
@@ -265,6 +265,9 @@ async def test_a_text_is_shown_after_a_click_and_audited(
         audit = await audited(pool)
         assert ("read message text", ID, "done") in audit
         assert ("read message text", INBOUND, "done") in audit
+        answer = await console.post("/console/messages/a%00b/text")
+        assert answer.status == 303
+        assert (await audited(pool))[-1][:2] == ("reveal text", "ab")
 
 
 async def test_who_only_reads_has_no_acts(console: Pages, pool: asyncpg.Pool) -> None:
@@ -291,6 +294,8 @@ async def test_its_dead_letters_are_delivered_again_and_no_others(
     answer = await console.get(ONE)
     assert "9 attempts" in answer.seen
     assert "letter status-" in answer.seen
+    streamed = answer.text.partition('id="live"')[2].partition('id="acts"')[0]
+    assert f'action="{ONE}/redeliver"' in streamed  # a letter may die while one looks
     assert f"warouter callbacks replay status-{SLOT}-1" in answer.seen
     assert "<img src=x" not in answer.text
     shown = await console.get((await console.post(f"{ONE}/redeliver")).location)
@@ -337,6 +342,25 @@ async def test_a_held_message_is_ended_by_a_word(
         "select convert_from(payload, 'UTF8') from cloud_inbox where kind = 4"
     )
     assert said == word
+
+
+async def test_nobody_is_shown_a_number_that_an_answer_quotes(
+    console: Pages, pool: asyncpg.Pool
+) -> None:
+    await accepted(pool)
+    quoted = {"code": 470, "title": "No", "details": f"+{TO} is not reachable"}
+    payload = msgspec.json.encode({"timestamp": "5", "errors": [quoted]})
+    await event(pool, 0, 1, f"{ID}:failed", payload)
+    await pool.execute(
+        "insert into send_issue (slot, seq, id, recipient, attempt, state, cause)"
+        " values ($1, 7, $2, $3, 1, 2, $4)",
+        *(SLOT, RAW, TO, f"no such user {TO}"),
+    )
+    await console.as_person("robert")
+    answer = await console.get(ONE)
+    assert "is not reachable" in answer.seen
+    assert "no such user" in answer.seen
+    assert TO not in answer.text
 
 
 async def test_a_message_in_doubt_has_evidence_and_ends_by_itself(

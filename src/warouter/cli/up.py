@@ -82,7 +82,7 @@ def up(
     data_dir: Path,
     upstream: str,
 ) -> None:
-    """Run PostgreSQL, masters, coreapps, webapps and the simulator until Ctrl-C.
+    """Run PostgreSQL, masters, coreapps, webapps, a console and the simulator until Ctrl-C.
 
     PostgreSQL is the embedded one unless WA_DB_HOSTNAME names another. Other WA_* and WAROUTER_*
     variables hold for all processes (docs/operations.md).

@@ -9,6 +9,7 @@ import asyncio
 import functools
 import ssl
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
@@ -35,7 +36,7 @@ class Api:
     """Calls the API at ``url``; ``ca_file`` vouches for its certificate instead of the system's."""
 
     def __init__(self, url: str, ca_file: str, sessions: Sessions) -> None:
-        self.url = url.rstrip("/")
+        self.url = _checked(url)
         self._ca_file = ca_file
         if ca_file:
             _ = self._ssl  # refused here, not by the first call
@@ -85,7 +86,12 @@ class Api:
             async with (
                 asyncio.timeout(SECONDS),
                 client.request(
-                    method, self.url + path, data=data, headers=headers, ssl=self._ssl
+                    method,
+                    self.url + path,
+                    data=data,
+                    headers=headers,
+                    ssl=self._ssl,
+                    allow_redirects=False,  # what is sent is for this address only
                 ) as response,
             ):
                 status, content = response.status, await response.read()
@@ -95,14 +101,31 @@ class Api:
                 " WAROUTER_CONSOLE_API and WAROUTER_CONSOLE_API_CA.",
                 502,
             ) from error
-        if status >= 400:
+        if status >= 300:
             raise _refusal(status, content)
         return status, content
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._client is None:
-            self._client = aiohttp.ClientSession()
+            # Visitors share it: a cookie of one must not go with the call of another.
+            self._client = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
         return self._client
+
+
+def _checked(text: str) -> str:
+    """The URL without a slash at its end: pages show it, and each path is put behind it."""
+    try:
+        url = urlsplit(text)
+        usable = bool(url.hostname) and url.port != 0 and url.scheme in ("https", "http")
+    except ValueError:
+        usable = False
+    odd = not text.isascii() or not text.isprintable() or any(each in text for each in " @?#")
+    if not usable or odd:
+        raise ConfigError(
+            "WAROUTER_CONSOLE_API is no URL of an API: it must be like https://localhost:9090,"
+            " without user, password or query."
+        )
+    return text.rstrip("/")
 
 
 def _refusal(status: int, content: bytes) -> Refusal:
@@ -111,7 +134,8 @@ def _refusal(status: int, content: bytes) -> Refusal:
     except msgspec.DecodeError:
         errors = []
     if not errors:
-        return Refusal(f"The API answered {status}.", status)
+        # A redirect is none of ours to follow, nor to pass on.
+        return Refusal(f"The API answered {status}.", 502 if status < 400 else status)
     first = errors[0]
     return Refusal(first.details or first.title, status, first.code)
 

@@ -14,7 +14,7 @@ from warouter import __version__
 from warouter.console import guard, login, stream
 from warouter.console.context import Context
 from warouter.console.feed import Feeds
-from warouter.console.form import Form
+from warouter.console.form import Form, fields_of
 from warouter.console.page import Act, Export, Page
 from warouter.console.pages import ACTS, EXPORTS, PAGES
 from warouter.console.render import Renderer
@@ -22,6 +22,8 @@ from warouter.console.session import Cookies
 from warouter.console.static import PATH as STATIC
 from warouter.console.static import Files
 from warouter.console.visit import Asked, Done, Refusal, Visitor
+from warouter.errors import Forbidden
+from warouter.http.source import prefix_of
 from warouter.store.account.accounts import is_unavailable
 from warouter.store.audit import DONE
 from warouter.store.views.audit import read_entry
@@ -33,6 +35,7 @@ STREAM = "/console/stream"
 MOST_BODY = 64 * 1024
 _SAID = "said"  # of a query: the audit row of the act that led here
 _OUTCOME_CHARS = 300
+_NOT_FOR_READERS = f"{Forbidden.status}/{Forbidden.code} {Forbidden.title}"  # as at the API
 
 
 class Link(NamedTuple):
@@ -129,8 +132,11 @@ class Console:
         async def perform(request: web.Request) -> web.StreamResponse:
             visitor = await self._visitor(request)
             if not visitor.admin:
+                self._context.audit.refusals.note(
+                    visitor.username, act.action, prefix_of(visitor.source), _NOT_FOR_READERS
+                )
                 raise Refusal("Only an administrator may do this.", 403)
-            form = await _form(request)
+            form = Form(await fields_of(request), request.match_info)
             audit = self._context.audit
             number = await audit.begin(visitor.username, act.action, visitor.source)
             subject, outcome, done = "", "failed", Done("")
@@ -157,7 +163,9 @@ class Console:
         page = self._pages.get(query.pop("page", ""))
         if page is None or not page.live:
             raise web.HTTPNotFound
-        path = {name: query.pop(name) for name in _placeholders(page.path) if name in query}
+        path = {name: query.pop(name, "") for name in _placeholders(page.path)}
+        if not all(path.values()):
+            raise web.HTTPNotFound
         asked = _asked(path, query, visitor)
 
         async def render() -> str:
@@ -229,11 +237,18 @@ class Console:
         except web.HTTPException as error:
             return self._error(request, error.status, _SENTENCES.get(error.status, error.reason))
         except Exception as error:
-            if is_unavailable(error):
-                return self._error(request, 503, "The database does not answer: try again.")
-            log.error("page failed", extra={"page": _route(request)}, exc_info=error)
-            return self._error(request, 500, "This page failed: the console's log says why.")
+            return self._failure(request, error)
         return response
+
+    def _failure(self, request: web.Request, error: Exception) -> web.Response:
+        away = is_unavailable(error)
+        if not away:
+            log.error("page failed", extra={"page": _route(request)}, exc_info=error)
+        if request.writer.output_size > 0:  # of a stream: it ends, as no other answer fits into it
+            raise ConnectionError("an answer is on its way already") from error
+        if away:
+            return self._error(request, 503, "The database does not answer: try again.")
+        return self._error(request, 500, "This page failed: the console's log says why.")
 
     def _judge(self, request: web.Request) -> None:
         if not guard.known_host(request.headers.get("Host"), self._hosts):
@@ -278,14 +293,6 @@ _SENTENCES = {
 
 async def _home(_request: web.Request) -> web.StreamResponse:
     raise web.HTTPSeeOther(HOME)
-
-
-async def _form(request: web.Request) -> Form:
-    fields: dict[str, list[str]] = {}
-    for name, value in (await request.post()).items():
-        if isinstance(value, str):
-            fields.setdefault(name, []).append(value)
-    return Form(fields, request.match_info)
 
 
 def _asked(path: Mapping[str, str], query: Mapping[str, str], visitor: Visitor) -> Asked:

@@ -3,11 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from urllib.parse import parse_qsl
+
+from aiohttp import web
 
 from warouter.console.visit import Refusal
 
 MOST_CHARS = 1_000
 MOST_CHOSEN = 1_000  # of one field
+MOST_FIELDS = 2_000
+_ENCODED = "application/x-www-form-urlencoded"
+
+
+async def fields_of(request: web.Request) -> dict[str, list[str]]:
+    """The fields of a POST, as browsers send the forms of these pages; Refusal for all else.
+
+    Nothing is decompressed, and no file is taken.
+    """
+    if "Content-Encoding" in request.headers:
+        raise Refusal("A form is taken uncompressed only.", 415)
+    if request.can_read_body and request.content_type != _ENCODED:
+        raise Refusal(f"A form is taken as {_ENCODED} only.", 415)
+    body = await request.read()
+    try:
+        pairs = parse_qsl(
+            body.decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS
+        )
+    except UnicodeDecodeError as error:
+        raise Refusal("The form is not in UTF-8.") from error
+    except ValueError as error:
+        raise Refusal(f"The form has more than {MOST_FIELDS} fields.") from error
+    fields: dict[str, list[str]] = {}
+    for name, value in pairs:
+        fields.setdefault(name, []).append(value)
+    return fields
 
 
 class Form:

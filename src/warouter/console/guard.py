@@ -86,6 +86,11 @@ def same_origin(fields: Mapping[str, str], scheme: str) -> bool:
     return fields.get("Origin", "").lower() == f"{scheme}://{fields.get('Host', '')}".lower()
 
 
+def by_itself(fields: Mapping[str, str]) -> bool:
+    """True unless a page of another site has led the browser here, as far as it says."""
+    return fields.get("Sec-Fetch-Site", "none") in ("none", "same-origin")
+
+
 def _bracketed(name: str) -> str:
     """An address of IPv6 as it stands in a URL."""
     try:

@@ -6,7 +6,7 @@ and that to this host only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlencode
 
@@ -15,12 +15,12 @@ from aiohttp import web
 from warouter.access.login import DEFAULT_PASSWORD, LOG_OUT, SET_PASSWORD, Given
 from warouter.access.names import DEFAULT_USERNAME, can_be_looked_for
 from warouter.access.passwords import check_new_password
+from warouter.console import guard
 from warouter.console.context import Context
-from warouter.console.form import Form
+from warouter.console.form import Form, fields_of
 from warouter.console.render import Renderer
 from warouter.console.session import Cookies, named_by_proxy
 from warouter.console.token import Token, new_token
-from warouter.console.visit import Refusal
 from warouter.errors import ApiError, LoginRefused, ParameterInvalid, PasswordChangeRequired
 from warouter.http.source import is_from_this_host, source_of
 
@@ -52,10 +52,14 @@ class Entry:
         self._chrome = chrome
 
     async def show(self, request: web.Request) -> web.StreamResponse:
-        """The form; whom a proxy names is let in at once, unless they have just logged out."""
+        """The form; whom a proxy names is let in at once.
+
+        Not after a log-out, nor where a page of another site leads here: no cookie would come along
+        on the way back, and so it would be a circle.
+        """
         back, out = place(request.query.get("next", HOME)), "out" in request.query
         username = self._named(request)
-        if username is None or out:
+        if username is None or out or not guard.by_itself(request.headers):
             return await self._page(request, Wish(next=back, out=out))
         source = source_of(request, self._context.trusted)
         try:
@@ -67,7 +71,7 @@ class Entry:
 
     async def log_in(self, request: web.Request) -> web.StreamResponse:
         """Log in by password; with a new one, set that first."""
-        form = Form(await _fields(request))
+        form = Form(await fields_of(request))
         back, source = place(form.text("next", required=False)), self._source(request)
         username = ""
         try:
@@ -190,13 +194,3 @@ def _sentence(error: ApiError) -> str:
         return "The password that warouter comes with must be replaced first: choose another one."
     said = error.details[:1].upper() + error.details[1:]
     return said if said.endswith(".") else f"{said}."
-
-
-async def _fields(request: web.Request) -> Mapping[str, list[str]]:
-    try:
-        posted = await request.post()
-    except UnicodeDecodeError as error:
-        raise Refusal("The form is not in UTF-8.") from error
-    return {
-        name: [value for value in posted.getall(name) if isinstance(value, str)] for name in posted
-    }

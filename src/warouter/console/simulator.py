@@ -96,12 +96,14 @@ class Simulator:
             self._client = aiohttp.ClientSession(timeout=timeout, trust_env=False)
         data = None if body is None else msgspec.json.encode(body)
         try:
-            async with self._client.request(method, self.url + path, data=data) as answer:
+            async with self._client.request(
+                method, self.url + path, data=data, allow_redirects=False
+            ) as answer:
                 found = msgspec.json.decode(await answer.read())
         except (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError) as error:
             said = str(error) or type(error).__name__
             raise Refusal(f"No simulator answers at {self.url}: {said}.", 502) from error
-        if answer.status >= 400:
+        if answer.status >= 300:
             sentence = found.get("error", "") if isinstance(found, dict) else ""
             raise Refusal(f"The simulator refused: {sentence or answer.status}.", 400)
         return found

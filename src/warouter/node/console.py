@@ -21,6 +21,7 @@ from warouter.config import Settings, networks
 from warouter.console import guard
 from warouter.console.api import Api
 from warouter.console.app import Console
+from warouter.console.connection import serve
 from warouter.console.context import Context
 from warouter.console.latest import Latest
 from warouter.console.series.feeder import Feeder
@@ -106,9 +107,9 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
         Cookies(tls=tls is not None),
         hosts=guard.hosts_of(host, settings.console_hosts),
     )
-    runner = web.AppRunner(console.application(), access_log=None, shutdown_timeout=CLOSE_SECONDS)
+    runner = web.AppRunner(console.application(), shutdown_timeout=CLOSE_SECONDS)
     await runner.setup()
-    await web.SockSite(runner, sock, ssl_context=_served(tls)).start()
+    server = await serve(runner, sock, _served(tls))
     heard = Heard(context)
     feeder = Feeder(context.series, context.latest, context.pool)
     tasks = [
@@ -139,6 +140,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
         finally:
             notifier.stopping()
             await cancel(tasks)
+            server.close()
             await runner.cleanup()
             await _close(context)
 

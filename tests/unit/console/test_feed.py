@@ -116,7 +116,14 @@ def test_streams_are_counted_by_session_and_in_all() -> None:
     opened.pop().__exit__(None, None, None)
     with streams.counted(b"one", _yes):
         pass
-    for each in opened:
+    more = [streams.counted(b"%d" % n, _yes) for n in range(stream.MOST - len(streams))]
+    for each in more:
+        each.__enter__()
+    with pytest.raises(Refusal) as refused, streams.counted(b"another", _yes):
+        pass
+    assert refused.value.status == 429
+    assert len(streams) == stream.MOST == 100
+    for each in (*opened, *more):
         each.__exit__(None, None, None)
     assert len(streams) == 0
 

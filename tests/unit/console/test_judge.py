@@ -42,7 +42,7 @@ def test_the_sentence_names_the_worst_that_fires() -> None:
     alerts = Watch(rules).judge(seen(0))
     assert [alert.name for alert in alerts] == ["C", "W", "P"]
     found = verdict(alerts, "nobody asks.")
-    assert (found.level, found.sentence) == ("bad", "Not well: A critical one. (and 1 more)")
+    assert (found.level, found.sentence) == ("bad", "Not well. A critical one. 1 more alert is on.")
 
 
 def test_all_is_well_or_nearly() -> None:
@@ -52,7 +52,7 @@ def test_all_is_well_or_nearly() -> None:
     assert level == "warn"
     assert sentence == "No alert fires, but one will if this lasts: Nobody leads."
     level, sentence, _ = verdict([pending._replace(severity=WARNING, pending=False)], "")
-    assert (level, sentence) == ("warn", "Look at this: Nobody leads.")
+    assert (level, sentence) == ("warn", "Needs attention. Nobody leads.")
 
 
 def test_spans_are_told_in_one_unit_and_rounded_down() -> None:

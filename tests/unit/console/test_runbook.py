@@ -7,6 +7,8 @@ import re
 import pytest
 
 from tests.harness.runbook import PAGE, SHIPPED
+from warouter.console.pages import PAGES
+from warouter.console.pages.runbook import pages_of
 from warouter.console.verdict import runbook
 from warouter.console.verdict.rules import RULES
 from warouter.console.verdict.runbook import Section, anchor_of, sections_of
@@ -53,6 +55,14 @@ def test_links_of_a_section_lead_to_sections() -> None:
             for span in (span for row in block.rows for cell in row for span in cell):
                 if span.kind == "link":
                     assert span.to.removeprefix(runbook.PATH) in SECTIONS, span
+
+
+def test_a_section_leads_to_the_pages_that_do_what_its_commands_do() -> None:
+    assert pages_of(SECTIONS["dead-letters"]) == [("Webhook", "/console/webhook")]
+    assert pages_of(SECTIONS["webhooks-do-not-come"])[0] == ("Number", "/console/numbers")
+    known = {(page.title, page.path) for page in PAGES}
+    for section in SECTIONS.values():
+        assert set(pages_of(section)) <= known
 
 
 def test_nobody_is_led_to_a_section_that_is_not_there() -> None:

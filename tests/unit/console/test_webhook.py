@@ -60,7 +60,8 @@ def counted(taken: int, failed: int) -> KindStatus:
         (changed(url="", outages=[OUTAGE]), "warn", "No webhook"),
         (changed(coreapps=0, outages=[OUTAGE]), "bad", "Nobody sends"),
         (changed(kinds=[counted(9, 1)], outages=[OUTAGE]), "bad", "Failing"),
-        (changed(kinds=[counted(9, 1)]), "warn", "Takes most"),
+        (changed(kinds=[counted(9, 1)]), "warn", "Takes some"),
+        (changed(kinds=[counted(0, 5), INBOUND]), "bad", "Takes nothing"),
         (changed(kinds=[counted(9, 0)]), "good", "Well"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -130,7 +131,7 @@ def _row(move: Move) -> Row:
 
 
 def _command(query: Mapping[str, str]) -> str:
-    options = "".join(f" --{name} {value}" for name, value in query.items())
+    options = "".join(f" --{name} {shlex.quote(value)}" for name, value in query.items())
     return f"warouter status --history 100{options}"
 
 

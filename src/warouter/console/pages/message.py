@@ -22,7 +22,7 @@ from warouter.store.dead_letters import Selection
 from warouter.store.doubts import Word
 from warouter.store.views.doubts import Shown as Doubt
 from warouter.store.views.doubts import find_one, read_spans
-from warouter.store.views.trace import Trace, read_trace
+from warouter.store.views.trace import Step, Trace, read_trace
 
 ONE = PATH + "/{id}"
 NUMBER, TEXT = "number", "text"
@@ -35,7 +35,7 @@ _UNKNOWN: Final = (
 async def read(context: Context, asked: Asked) -> dict[str, Any]:
     """The values of the page; Refusal (404) if nobody knows the message."""
     message_id = asked.path["id"]
-    trace, doubt = await _read(context, message_id)
+    trace, doubt = _masked(*await _read(context, message_id))
     entries = timeline(trace, time.time())
     name = asked.query.get("shown", "")
     revealed = context.revealed.get(name, message_id) if asked.admin else None
@@ -70,6 +70,27 @@ async def _read(context: Context, message_id: str) -> tuple[Trace, Doubt | None]
         return trace, await find_one(connection, parse(message_id), spans)
 
 
+def _masked(trace: Trace, doubt: Doubt | None) -> tuple[Trace, Doubt | None]:
+    """Without the number where Meta, or a webhook, has quoted it in what it answered."""
+    number = trace.recipient
+    if not number:
+        return trace, doubt
+
+    def hidden(text: str | None) -> str | None:
+        return text and text.replace(number, mask(number))
+
+    def step_of(step: Step) -> Step:
+        callback = step.callback
+        if callback is not None:
+            callback = msgspec.structs.replace(callback, reason=hidden(callback.reason))
+        return msgspec.structs.replace(step, reason=hidden(step.reason), callback=callback)
+
+    if doubt is not None:
+        doubt = msgspec.structs.replace(doubt, said=hidden(doubt.said))
+    steps = [step_of(step) for step in trace.steps]
+    return msgspec.structs.replace(trace, steps=steps), doubt
+
+
 def _letters(trace: Trace) -> list[str]:
     """The ids of its callbacks' dead letters."""
     callbacks = [step.callback for step in trace.steps if step.callback is not None]
@@ -80,11 +101,16 @@ def _why_not(trace: Trace) -> str:
     """Why no callback of it can be delivered again."""
     states = {step.callback.state for step in trace.steps if step.callback is not None}
     if not states:
-        return "Nothing to deliver yet: it has no status."
+        return "No callback yet: it has no status."
     if "parked" in states:
-        return "A callback was refused and is tried again by itself, until it is a dead letter."
+        return (
+            "A callback was refused. It is sent again by itself until the webhook takes it: mend"
+            " the receiver. After seven days it is a dead letter, with a button to send it again."
+        )
     if "waiting" in states:
-        return "A callback is under way: it waits for its turn, or for the webhook's answer."
+        return (
+            "A callback waits: for its turn, for the webhook's answer, or until a webhook is set."
+        )
     return (
         "The webhook has taken its callbacks, or did not want them: what is settled is not kept for"
         " another delivery. Only dead letters can be delivered again."
@@ -139,6 +165,8 @@ async def _reveal_text(context: Context, visitor: Visitor, form: Form) -> Done:
     message_id = form.subject = form.path["id"]
     if not context.settings.console_bodies:
         raise Refusal("What people wrote is not shown: WAROUTER_CONSOLE_BODIES is off.", 403)
+    if "\0" in message_id:  # which PostgreSQL takes in no text
+        raise Refusal(_UNKNOWN, 404)
     try:
         body = await context.sessions.reveal(visitor.session, message_id, visitor.source)
     except PermissionError as error:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 from warouter.console.context import Context
 from warouter.console.form import Form
 from warouter.console.page import Act, Export, Page
+from warouter.console.render import thin
 from warouter.console.visit import Asked, Done, Refusal, Visitor
 from warouter.kinds import EVENT_NAMES
 from warouter.recipient import wa_id
@@ -125,9 +126,14 @@ def verdict(found: Webhook) -> Verdict:
         kinds = " and ".join(dict.fromkeys(one.kind for one in found.outages))
         sentence = f"POSTs with {kinds} events fail: they are tried again, and nothing is lost."
         return Verdict("bad", "Failing", sentence)
-    if any(one.failed for one in found.kinds):
-        return Verdict("warn", "Takes most", "Some POSTs of the last hour have failed.")
-    if any(one.taken for one in found.kinds):
+    taken, failed = (sum(getattr(one, name) for one in found.kinds) for name in ("taken", "failed"))
+    if failed:
+        if not taken:
+            sentence = f"All POSTs of the last hour failed: {thin(failed)}."
+            return Verdict("bad", "Takes nothing", sentence)
+        sentence = f"Of {thin(taken + failed)} POSTs of the last hour, {thin(failed)} failed."
+        return Verdict("warn", "Takes some", sentence)
+    if taken:
         return Verdict("good", "Well", "It has taken every POST of the last hour.")
     return Verdict("off", "Quiet", "Nothing was sent to the webhook in the last hour.")
 

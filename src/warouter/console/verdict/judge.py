@@ -126,10 +126,11 @@ def verdict(alerts: Sequence[Alert], well: str) -> Verdict:
         said = f"No alert fires, but one will if this lasts: {first}{more}"
         return Verdict("warn", said, list(alerts))
     worst = on[0]
-    more = f" (and {len(on) - 1} more)" if len(on) > 1 else ""
+    others = len(on) - 1
+    more = f" {others} more {'alert is' if others == 1 else 'alerts are'} on." if others else ""
     level = "bad" if worst.severity == CRITICAL else "warn"
-    begins = "Not well" if level == "bad" else "Look at this"
-    return Verdict(level, f"{begins}: {worst.sentence}{more}", list(alerts))
+    begins = "Not well" if level == "bad" else "Needs attention"
+    return Verdict(level, f"{begins}. {worst.sentence}{more}", list(alerts))
 
 
 def about(seconds: float) -> str:
