@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.campaigns.simulation.history import History
 from warouter.flow.event import EventRow
-from warouter.webhook.post import HUNG, SUCCESS
+from warouter.webhook.post import HUNG, SUCCESS, Ended
 
 PATIENCE = 5.0  # seconds until a POST without an answer counts as failed
 # The application's settings, as they are stored: somebody tries again soon.
@@ -50,16 +50,16 @@ class Receiver:
         events: list[EventRow],
         _headers: object,
         may_act: Callable[[], bool],
-    ) -> str | None:
+    ) -> Ended | None:
         business = self.business
         await asyncio.sleep(business.seconds * business.draw())
         if not may_act():
             return None
         if business.hangs and business.draw() < business.hangs:
             await asyncio.sleep(PATIENCE)
-            return HUNG
+            return Ended(HUNG, HUNG)
         refused = business.draw() < business.refuses
         for event in () if refused else events:
             business.history.delivers(event.slot, event.kind, event.seq)
         await asyncio.sleep(0.005)
-        return "500" if refused else SUCCESS
+        return Ended("500", "status", 500) if refused else Ended(SUCCESS, SUCCESS, 200)
