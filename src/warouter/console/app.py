@@ -147,7 +147,7 @@ class Console:
                 subject, outcome = form.subject, error.outcome
                 done = Done("", query=form.kept)
             finally:
-                await audit.end(number, _storable(subject), _storable(outcome))
+                await self._end(number, subject, outcome)
             self._context.latest.forget()
             if done.file is not None:
                 return _attachment(done.file)
@@ -156,6 +156,13 @@ class Console:
             raise web.HTTPSeeOther(f"{back}?{query}")
 
         return perform
+
+    async def _end(self, number: int, subject: str, outcome: str) -> None:
+        """Add the outcome to the row of an act. What was done is done, whether this succeeds."""
+        try:
+            await self._context.audit.end(number, _storable(subject), _storable(outcome))
+        except Exception as error:
+            log.warning("audit row update failed", extra={"row": number, "error": repr(error)})
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         visitor = await self._visitor(request)
