@@ -33,7 +33,7 @@ from warouter.owner.slot import Claiming, OwnedSlot
 from warouter.simulator.statuses import ALL, payload
 from warouter.upstream.client import SimulatorUpstream
 from warouter.upstream.protocol import Event, encode
-from warouter.webhook.post import SUCCESS
+from warouter.webhook.post import SUCCESS, Ended
 
 STATUSES, OF_A_READ = 480, 48
 OWNED = range(0, 32, 2)
@@ -84,8 +84,8 @@ class Scene:
     async def _append(self, _owned: Any, _rows: Any) -> dict[int, Any]:
         return {}
 
-    async def _post(self, *_: Any) -> str:
-        return SUCCESS
+    async def _post(self, *_: Any) -> Ended:
+        return Ended(SUCCESS, SUCCESS, 200)
 
     def reads(self) -> list[bytes]:
         """As the upstream writes them: all that were sent, then delivered, then read."""

@@ -51,7 +51,7 @@ async def looking(cluster: Cluster) -> AsyncIterator[Looker]:
 
 def cells(page: str) -> dict[int, str]:
     """What stands in each slot of the strip."""
-    found = re.findall(r'<li id="slot-(\d+)"[^>]*>([^<]*)<', page)
+    found = re.findall(r'<span id="slot-(\d+)"[^>]*>([^<]*)<', page)
     return {int(slot): html.unescape(text) for slot, text in found}
 
 
@@ -114,7 +114,7 @@ async def test_a_coreapp_that_is_killed(start: Start) -> None:
 
         async def told() -> bool:
             [row] = rows(await looker.get("/console/failovers?reason=dead"), "the latest first")
-            return row[1] == "0, 1 .. 31 32" and row[6] != "not known"
+            return row[1] == "0, 1 .. 31 (32)" and row[6] != "not known"
 
         await soon(told)
         await business.more(20)

@@ -177,7 +177,8 @@ async def webhook(url: str, tls: ssl.SSLContext | None) -> bool:
         receiver.tls = tls
     connections = receiver.connections()
     try:
-        return await receiver.post(connections, TEXT, {}, lambda: True) == SUCCESS
+        ended = await receiver.post(connections, TEXT, {}, lambda: True)
+        return ended.result == SUCCESS
     finally:
         await connections.close()
 
