@@ -20,7 +20,7 @@ STREAM = "/console/stream"
 _DEAD = """(id) => new Promise((found) => {
   const look = () => {
     const row = document.getElementById(id);
-    if (row && !/\\bdead\\b/i.test(row.textContent)) return;
+    if (row && ![...row.cells].some((cell) => /^dead\\b/.test(cell.textContent.trim()))) return;
     seen.disconnect();
     found(Date.now() / 1000);
   };
