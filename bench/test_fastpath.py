@@ -18,7 +18,8 @@ from aiohttp import web
 from tests.harness.offers import Number
 from tests.harness.wait import soon
 from warouter._hash import SLOTS
-from warouter.api.access.tokens import Caller, TokenCache, hash_of, new_token
+from warouter.access.token import hash_of, new_token
+from warouter.api.access.tokens import Caller, TokenCache
 from warouter.api.messages import _plain
 from warouter.api.messages._scan import digits_of
 from warouter.api.messages.fastpath import FastPath

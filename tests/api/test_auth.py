@@ -13,7 +13,8 @@ import pytest
 from tests.harness.api import ADMIN_PASSWORD, USER_PASSWORD, Api, basic
 from tests.harness.wait import soon
 from warouter.access.login import seed_administrator
-from warouter.api.access.tokens import TokenCache, hash_of, new_token
+from warouter.access.token import hash_of, new_token
+from warouter.api.access.tokens import TokenCache
 from warouter.store.account.accounts import Accounts, Holder
 
 

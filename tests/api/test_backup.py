@@ -30,8 +30,8 @@ from tests.harness.postgres import clone
 from tests.harness.wait import soon
 from warouter.access.login import seed_administrator
 from warouter.access.passwords import WAITING
+from warouter.access.token import hash_of, new_token
 from warouter.api import sealed
-from warouter.api.access.tokens import hash_of, new_token
 from warouter.api.backup import RESTORE_LIMIT
 from warouter.api.sealed import FORM, check_form, seal, unseal
 from warouter.local.postgres import Postgres

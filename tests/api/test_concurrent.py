@@ -9,7 +9,7 @@ import pytest
 
 from tests.harness.api import ADMIN_PASSWORD, Api
 from tests.harness.wait import PATIENCE
-from warouter.api.access.tokens import hash_of, new_token
+from warouter.access.token import hash_of, new_token
 
 PATH = "/v1/settings/application"
 WAITING = """

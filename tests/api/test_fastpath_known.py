@@ -16,7 +16,7 @@ import pytest
 from tests.harness.api import USER_PASSWORD
 from tests.harness.offers import Number
 from tests.harness.twice import GOOD, Both, Make, plain, post, settled
-from warouter.api.access.tokens import hash_of
+from warouter.access.token import hash_of
 from warouter.api.messages._plain import Known
 from warouter.api.messages.fastpath import FastPath
 from warouter.errors import ApiError, KeyTaken, NotReady, Overloaded

@@ -15,7 +15,8 @@ from argon2 import PasswordHasher
 
 from tests.harness.api import ADMIN_PASSWORD, USER_PASSWORD, Api, Webapp, basic
 from warouter.access.passwords import WAITING, WORKERS, check_new_password
-from warouter.api.access.tokens import TokenCache, hash_of, new_token
+from warouter.access.token import hash_of, new_token
+from warouter.api.access.tokens import TokenCache
 from warouter.api.app import ROUTES
 from warouter.api.route import Access
 from warouter.errors import ParameterInvalid

@@ -15,7 +15,7 @@ import pytest
 
 from tests.harness.api import ADMIN_HASH, API_KEY, USER_HASH, Answer, Api
 from warouter._hash import slot_of
-from warouter.api.access.tokens import hash_of
+from warouter.access.token import hash_of
 from warouter.api.app import ROUTES
 from warouter.api.route import Access
 

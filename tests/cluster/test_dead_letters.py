@@ -42,14 +42,8 @@ class Scene(NamedTuple):
         ids = await self.inject(BAD, *texts)
         await self.inject(GOOD, "one that is taken")
         await self.facts.until_some(f"select 1 where ({_PARKED}) = {len(texts)}")
-        await self.pass_seven_days()
-        await self.facts.until_some(f"select 1 where ({_LETTERS}) = {len(texts)}")
+        await self.facts.until_letters(len(texts))
         return ids
-
-    async def pass_seven_days(self) -> None:
-        await self.facts.connection.execute(
-            "update parked_event set first_at = first_at - interval '7 days'"
-        )
 
     async def command(self, *arguments: str) -> tuple[int, str, str]:
         """``warouter callbacks`` in a process of its own."""
@@ -141,8 +135,7 @@ async def test_a_letter_that_is_refused_again_is_a_letter_again(scene: Scene) ->
     assert (await scene.letters())["total"] == 0  # it has an hour
     (behind,) = await scene.inject(BAD, "behind it")
     await scene.facts.until_some(f"select 1 where ({_PARKED}) = 2")
-    await scene.pass_seven_days()
-    await scene.facts.until_some(f"select 1 where ({_LETTERS}) = 2")
+    await scene.facts.until_letters(2)
     found = (await scene.letters())["letters"]
     assert {letter["key"] for letter in found} == {*ids, behind}
     assert not any(letter["asked"] for letter in found)

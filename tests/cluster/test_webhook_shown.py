@@ -87,10 +87,7 @@ class Scene(NamedTuple):
         ids = await self.business.come(*({"from": BAD, "body": f"{n}"} for n in range(count)))
         await self.business.come({"from": GOOD, "body": "one that is taken"})
         await self.facts.until_some(f"select 1 where ({_PARKED}) = {count}")
-        await self.facts.connection.execute(
-            "update parked_event set first_at = first_at - interval '7 days'"
-        )
-        await self.facts.until_some(f"select 1 where ({_LETTERS}) = {count}")
+        await self.facts.until_letters(count)
         return ids
 
 

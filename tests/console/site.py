@@ -10,7 +10,6 @@ from tests.cluster.conftest import running
 from tests.harness.business import Business
 from tests.harness.facts import Facts
 from tests.harness.receiver import Given, Post, Reply
-from tests.harness.wait import soon
 from warouter.local.cluster import Cluster
 
 HOSTILE = "<img src=x onerror=alert(1)>\N{RIGHT-TO-LEFT OVERRIDE}'\"&{{7*7}}"
@@ -18,9 +17,6 @@ HOSTILE = "<img src=x onerror=alert(1)>\N{RIGHT-TO-LEFT OVERRIDE}'\"&{{7*7}}"
 BAD, GOOD = "491511234567", "491517654324"  # the webhook takes nothing of BAD while it refuses
 _PARKED = "select count(*) from parked_event"
 _LETTERS = "select count(*) from dead_letter"
-_SEVEN_DAYS = """
-update parked_event set first_at = first_at - interval '7 days'
- where first_at > now() - interval '7 days'"""
 
 
 class Person(NamedTuple):
@@ -110,15 +106,8 @@ class Site:
         ids = await self.business.come(*({"from": BAD, "body": f"no {n}"} for n in range(count)))
         await self.business.come({"from": GOOD, "body": "one that is taken"})
         await self.facts.until_some(f"select 1 where ({_PARKED}) = {count}")
-        await soon(lambda: self._aged(before + count))
+        await self.facts.until_letters(before + count)
         return ids
-
-    async def _aged(self, wanted: int) -> bool:
-        """True once there are so many letters. One that was being tried meanwhile is parked again
-        with the times that its owner remembers: they are set back once more.
-        """
-        await self.facts.connection.execute(_SEVEN_DAYS)
-        return await self.letters() == wanted
 
     async def replayed(self) -> None:
         """No letter is left: all have been asked for, and taken by the webhook."""

@@ -20,7 +20,8 @@ from argon2 import PasswordHasher
 from tests.harness.answer import Answer
 from tests.harness.described import check_answer
 from tests.harness.wait import PATIENCE
-from warouter.api.access.tokens import TokenCache, hash_of, new_token
+from warouter.access.token import hash_of, new_token
+from warouter.api.access.tokens import TokenCache
 from warouter.api.app import build_app
 from warouter.api.contacts.cloud import IdentityCheck
 from warouter.api.context import ApiConfig, Context, Health, NodeState

@@ -30,6 +30,11 @@ select count(*) from (
 _BEATS = """
 select incarnation, counter from beat join node using (incarnation) where role = 'coreapp'"""
 
+_LETTERS = "select count(*) from dead_letter"
+_SEVEN_DAYS = """
+update parked_event set first_at = first_at - interval '7 days'
+ where first_at > now() - interval '7 days'"""
+
 
 class Facts:
     """A connection of the test's own; it waits by LISTEN, never by sleeping."""
@@ -73,6 +78,20 @@ class Facts:
     async def until_none(self, count: str) -> None:
         """Until the query counts nothing."""
         await self.until_some(f"select 1 where ({count}) = 0")
+
+    async def until_letters(self, wanted: int) -> None:
+        """Until there are so many dead letters, as if seven days had passed for what is parked.
+
+        One that was being tried meanwhile is parked again with the times that its owner remembers:
+        they are set back once more.
+        """
+
+        async def aged() -> bool:
+            await self.connection.execute(_SEVEN_DAYS)
+            letters: int = await self.connection.fetchval(_LETTERS)
+            return letters == wanted
+
+        await soon(aged)
 
     async def process_of(self, incarnation: UUID | None) -> Process:
         names = {n.incarnation: n.name for n in await read_nodes(self.connection)}

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 from aiohttp import web
 
 from tests.harness.offers import Number, Owner
-from warouter.api.access.tokens import Caller, TokenCache, hash_of
+from warouter.access.token import hash_of
+from warouter.api.access.tokens import Caller, TokenCache
 from warouter.api.messages.fastpath import FastPath
 from warouter.errors import ApiError
 from warouter.http.meter import Meter

@@ -12,12 +12,12 @@ import msgspec
 from aiohttp import ClientResponse, CookieJar, StreamReader
 from aiohttp.test_utils import TestClient, TestServer
 
+from warouter.access.token import hash_of, new_token
 from warouter.config import Settings
 from warouter.console import guard
 from warouter.console.app import Console
 from warouter.console.context import Context
 from warouter.console.session import Cookies
-from warouter.console.token import new_token
 from warouter.node.console import context_of
 from warouter.store.account.accounts import ADMIN, USER, Accounts
 from warouter.store.database import create_pool
@@ -59,8 +59,8 @@ class Pages:
 
     async def as_person(self, username: str) -> Self:
         token = new_token()
-        assert await self.context.sessions.begin(username, "h", token.hash, "127.0.0.1")
-        self._cookie = token.text
+        assert await self.context.sessions.begin(username, "h", hash_of(token), "127.0.0.1")
+        self._cookie = token
         return self
 
     async def get(self, path: str) -> Answer:

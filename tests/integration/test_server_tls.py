@@ -18,7 +18,7 @@ from trustme import CA, KeyType
 
 from tests.harness.certificates import Pair, alone, issued, text_of
 from tests.harness.wait import PATIENCE, soon
-from warouter.api.access.tokens import hash_of, new_token
+from warouter.access.token import hash_of, new_token
 from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.local.ports import free_port

@@ -8,5 +8,6 @@ Every attempt at a secret counts in the database for all processes together
     passwords   argon2id in a few threads, and the rule for new passwords
     turns       work that costs CPU, shared fairly
     names       names of users
+    token       tokens and ids of sessions, and their hashes
     record      actions recorded in the audit log, with their outcome
 """

@@ -15,10 +15,14 @@ _OUTCOME_CHARS = 300
 
 
 class Action:
-    """An action under way; ``subject`` is a user name or a number, never a secret."""
+    """An action under way, with the number of its row; ``subject`` is a user name or a number,
+    never a secret, and ``outcome`` how it ended if that is no exception.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, number: int) -> None:
+        self.number = number
         self.subject = ""
+        self.outcome = DONE
 
 
 @asynccontextmanager
@@ -27,24 +31,25 @@ async def recorded(audit: Audit, actor: str, action: str, source: str) -> AsyncI
 
     Without the row nothing is done: while the database is away, this raises what the store raises.
     """
-    number = await audit.begin(actor, action, source)
-    under_way, outcome = Action(), "failed"
+    under_way = Action(await audit.begin(actor, action, source))
     try:
         yield under_way
-        outcome = DONE
     except ApiError as error:
-        outcome = f"{error.status}/{error.code} {error.details}"
+        under_way.outcome = f"{error.status}/{error.code} {error.details}"
+        raise
+    except BaseException:
+        under_way.outcome = "failed"
         raise
     finally:
-        await _end(audit, number, under_way.subject, outcome)
+        await _end(audit, under_way)
 
 
-async def _end(audit: Audit, number: int, about: str, outcome: str) -> None:
+async def _end(audit: Audit, action: Action) -> None:
     """Add the outcome to a row. The answer does not depend on its success."""
     try:
-        await audit.end(number, _storable(about), _storable(outcome))
+        await audit.end(action.number, _storable(action.subject), _storable(action.outcome))
     except Exception as error:
-        log.warning("audit row update failed", extra={"row": number, "error": repr(error)})
+        log.warning("audit row update failed", extra={"row": action.number, "error": repr(error)})
 
 
 def _storable(text: str) -> str:

@@ -30,10 +30,10 @@ from warouter.store.database import Connection, close_politely
 from warouter.store.transport.modes import described
 from warouter.store.views.owners import Wanted
 from warouter.store.views.status import (
-    EPOCH_BITS,
     NodeStatus,
     ShardStatus,
     Status,
+    numbered,
     read_status,
 )
 
@@ -173,7 +173,7 @@ def _summary(found: Status) -> Table:
     table = Table.grid(padding=(0, 2))
     database = found.database
     facts = {
-        "term": f"{_number(found.term)}, led by {found.leader or 'nobody'}"
+        "term": f"{numbered(found.term)}, led by {found.leader or 'nobody'}"
         f" for {_age(found.term_age_s)}",
         "shards": f"{found.shard_count} (map version {found.map_version})",
         "backlog": f"{found.backlog:,} messages, {found.parked:,} parked"
@@ -274,7 +274,7 @@ def _epochs(shard: ShardStatus) -> str:
 
 
 def _range(low: int, high: int) -> str:
-    return _number(low) if low == high else f"{_number(low)} to {_number(high)}"
+    return numbered(low) if low == high else f"{numbered(low)} to {numbered(high)}"
 
 
 def _owners_at(owners: Mapping[int, str | None]) -> Table:
@@ -296,7 +296,7 @@ def _history(found: Status, lines: int) -> Table:
             Text(last.from_node or ""),
             Text(last.to_node or ""),
             _range(*move.epochs),
-            "" if last.term is None else _number(last.term),
+            "" if last.term is None else numbered(last.term),
             Text(last.reason),
             _ms(move.silent_ms),
             _ms(move.pause_ms),
@@ -314,9 +314,3 @@ def _table(title: str, *columns: str) -> Table:
     for name in columns:
         table.add_column(name.removeprefix(">"), justify="right" if name[0] == ">" else "left")
     return table
-
-
-def _number(raw: int) -> str:
-    """A term or an epoch: ``timeline.n``."""
-    timeline, n = divmod(raw, 1 << EPOCH_BITS)
-    return f"{timeline}.{n}"

@@ -13,7 +13,7 @@ from warouter.cli.nodes import data_dir_option
 from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.store.views.attempts import Attempts
-from warouter.store.views.status import EPOCH_BITS
+from warouter.store.views.status import numbered
 from warouter.store.views.trace import Callback, Step, Trace, read_trace
 
 APPLICATION = "warouter trace"
@@ -50,13 +50,12 @@ async def _find(settings: Settings, message_id: str) -> Trace:
 
 def lines_of(found: Trace) -> list[str]:
     """A trace as a terminal shows it."""
-    timeline, n = divmod(found.epoch, 1 << EPOCH_BITS)
     side = "to" if found.direction == "outgoing" else "from"
     facts = [
         ("message", f"{found.id} ({found.direction}, {found.kind}) {side} {found.recipient}"),
         ("state", found.state),
         ("place", f"slot {found.slot}, shard {found.shard}, owner {found.owner or 'nobody'}"),
-        ("epoch", f"{timeline}.{n}"),
+        ("epoch", numbered(found.epoch)),
     ]
     if found.ttl is not None:
         facts.append(("ttl", f"{found.ttl} s"))
@@ -92,8 +91,7 @@ def _then(step: Step, found: Trace) -> str:
     """The owner at that time, where it was another one, or another of its epochs."""
     if step.epoch is None or (step.owner, step.epoch) == (found.owner, found.epoch):
         return ""
-    timeline, n = divmod(step.epoch, 1 << EPOCH_BITS)
-    return f" (owner {step.owner or 'nobody'}, epoch {timeline}.{n})"
+    return f" (owner {step.owner or 'nobody'}, epoch {numbered(step.epoch)})"
 
 
 def _more(part: Step | Callback) -> list[str]:

@@ -29,7 +29,6 @@ and after, and answered by a redirect to the page that says how it ended.
     verdict   is all well, and if not, why
     series    some hours of metrics, for charts
     simulator  the control port of the simulator, if there is one
-    token     what is drawn, and its hash
     api       the v1 API, called in the name of a visitor
     pages     one module a page
 """

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
-from warouter.console.token import new_token
+from warouter.access.token import hash_of, new_token
 from warouter.console.visit import Refusal, Visitor
 from warouter.errors import ConfigError
 from warouter.store.account.sessions import Sessions
@@ -60,12 +60,12 @@ class Api:
     ) -> tuple[int, bytes]:
         """(status, body) of a successful answer; raises as ``call`` does."""
         token = new_token()
-        if not await self._sessions.token(visitor.session, token.hash):
+        if not await self._sessions.token(visitor.session, hash_of(token)):
             raise Refusal("Your session has ended: log in again.", 403)
         try:
-            return await self._send(token.text, method, path, body)
+            return await self._send(token, method, path, body)
         finally:
-            await self._sessions.forget_token(token.hash)
+            await self._sessions.forget_token(hash_of(token))
 
     @functools.cached_property
     def _ssl(self) -> ssl.SSLContext | bool:

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 from aiohttp import web
 
 from warouter import __version__
+from warouter.access.record import recorded
 from warouter.console import guard, login, stream
 from warouter.console.context import Context
 from warouter.console.feed import Feeds
@@ -25,7 +26,6 @@ from warouter.console.visit import Asked, Done, Refusal, Visitor
 from warouter.errors import Forbidden
 from warouter.http.source import prefix_of
 from warouter.store.account.accounts import is_unavailable
-from warouter.store.audit import DONE
 from warouter.store.views.audit import read_entry
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,6 @@ HOME = "/console/"
 STREAM = "/console/stream"
 MOST_BODY = 64 * 1024
 _SAID = "said"  # of a query: the audit row of the act that led here
-_OUTCOME_CHARS = 300
 _NOT_FOR_READERS = f"{Forbidden.status}/{Forbidden.code} {Forbidden.title}"  # as at the API
 
 
@@ -137,32 +136,23 @@ class Console:
                 )
                 raise Refusal("Only an administrator may do this.", 403)
             form = Form(await fields_of(request), request.match_info)
-            audit = self._context.audit
-            number = await audit.begin(visitor.username, act.action, visitor.source)
-            subject, outcome, done = "", "failed", Done("")
-            try:
-                done = await act.act(self._context, visitor, form)
-                subject, outcome = done.subject, DONE
-            except Refusal as error:
-                subject, outcome = form.subject, error.outcome
-                done = Done("", query=form.kept)
-            finally:
-                await self._end(number, subject, outcome)
+            async with recorded(
+                self._context.audit, visitor.username, act.action, visitor.source
+            ) as row:
+                try:
+                    done = await act.act(self._context, visitor, form)
+                    row.subject = done.subject
+                except Refusal as error:
+                    row.subject, row.outcome = form.subject, error.outcome
+                    done = Done("", query=form.kept)
             self._context.latest.forget()
             if done.file is not None:
                 return _attachment(done.file)
             back = done.back or _filled(act.back, request.match_info)
-            query = urlencode({**done.query, _SAID: number})
+            query = urlencode({**done.query, _SAID: row.number})
             raise web.HTTPSeeOther(f"{back}?{query}")
 
         return perform
-
-    async def _end(self, number: int, subject: str, outcome: str) -> None:
-        """Add the outcome to the row of an act. What was done is done, whether this succeeds."""
-        try:
-            await self._context.audit.end(number, _storable(subject), _storable(outcome))
-        except Exception as error:
-            log.warning("audit row update failed", extra={"row": number, "error": repr(error)})
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         visitor = await self._visitor(request)
@@ -342,8 +332,3 @@ def _route(request: web.Request) -> str:
     """The path as the route has it: in its place may be a number, which is nobody's business."""
     resource = request.match_info.route.resource
     return resource.canonical if resource is not None else "unknown"
-
-
-def _storable(text: str) -> str:
-    """The text without the characters that PostgreSQL refuses; it may quote a visitor."""
-    return text[:_OUTCOME_CHARS].encode(errors="replace").decode().replace("\0", "")

@@ -1,8 +1,9 @@
-"""The fields of a form, each within its bounds."""
+"""The fields of a form, and times of a filter, each within its bounds."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
 from aiohttp import web
@@ -12,6 +13,7 @@ from warouter.console.visit import Refusal
 MOST_CHARS = 1_000
 MOST_CHOSEN = 1_000  # of one field
 MOST_FIELDS = 2_000
+_YEARS = 2000, 2200  # everything here fits in between, whatever its zone
 _ENCODED = "application/x-www-form-urlencoded"
 
 
@@ -90,3 +92,16 @@ class Form:
     def names(self) -> list[str]:
         """The names of the fields that came."""
         return list(self._fields)
+
+
+def moment(text: str) -> datetime | None:
+    """A time of a filter, in UTC unless it says otherwise; None if none was given."""
+    if not text:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise Refusal(f"{text[:40]} is no time: write it as 2026-11-29T12:03:11Z.") from None
+    if not _YEARS[0] < found.year < _YEARS[1]:
+        raise Refusal(f"{text[:40]} is not of these times.")
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)

@@ -66,8 +66,14 @@ class Latest:
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
+        self._answered: float | None = None
         self._status = Kept(self._read_status)
         self._reports = Kept(lambda: read_reports(pool))
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the database answered last with the cluster; None before the first time."""
+        return None if self._answered is None else time.monotonic() - self._answered
 
     async def status(self) -> Status:
         """The cluster, with its latest changes of owners; raises what the store raises."""
@@ -82,4 +88,6 @@ class Latest:
 
     async def _read_status(self) -> Status:
         async with connection(self._pool, READ_SECONDS) as taken:
-            return await read_status(taken, CHANGES)
+            found = await read_status(taken, CHANGES)
+        self._answered = time.monotonic()
+        return found

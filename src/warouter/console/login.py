@@ -15,12 +15,12 @@ from aiohttp import web
 from warouter.access.login import DEFAULT_PASSWORD, LOG_OUT, SET_PASSWORD, Given
 from warouter.access.names import DEFAULT_USERNAME, can_be_looked_for
 from warouter.access.passwords import check_new_password
+from warouter.access.token import hash_of, new_token
 from warouter.console import guard
 from warouter.console.context import Context
 from warouter.console.form import Form, fields_of
 from warouter.console.render import Renderer
 from warouter.console.session import Cookies, named_by_proxy
-from warouter.console.token import Token, new_token
 from warouter.errors import ApiError, LoginRefused, ParameterInvalid, PasswordChangeRequired
 from warouter.http.source import is_from_this_host, source_of
 
@@ -113,12 +113,12 @@ class Entry:
         here = is_from_this_host(request, self._context.trusted)
         return Given(username, password, new or None, self._source(request), here)
 
-    async def _begin(self, given: Given) -> Token:
+    async def _begin(self, given: Given) -> str:
         """A new session: the id that came, if any did, is nobody's from here on."""
         user, password_hash = await self._context.log_ins.verified(given)
         return await self._session(user.username, password_hash, given.source)
 
-    async def _begin_named(self, username: str, source: str) -> Token:
+    async def _begin_named(self, username: str, source: str) -> str:
         """A session of the user whom a proxy names."""
         user = None
         if can_be_looked_for(username):
@@ -129,15 +129,17 @@ class Entry:
             raise PasswordChangeRequired("the default password must be changed first")
         return await self._session(user.username, user.password_hash, source)
 
-    async def _session(self, username: str, password_hash: str, source: str) -> Token:
+    async def _session(self, username: str, password_hash: str, source: str) -> str:
         session = new_token()
-        begun = await self._context.sessions.begin(username, password_hash, session.hash, source)
+        begun = await self._context.sessions.begin(
+            username, password_hash, hash_of(session), source
+        )
         if begun is None:  # the password was changed, or the user deleted, since it was checked
             raise LoginRefused("Invalid credentials.")
         return session
 
     async def _let_in(
-        self, request: web.Request, session: Token, username: str, back: str
+        self, request: web.Request, session: str, username: str, back: str
     ) -> web.StreamResponse:
         if before := self._cookies.hash_of(request):
             await self._context.sessions.end(before)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
+from warouter.access.token import CHARS, hash_of
 from warouter.app_settings import Network
 from warouter.console.context import Context
-from warouter.console.token import CHARS, Token, hash_of
 from warouter.console.visit import Visitor
 from warouter.http.source import from_proxy, source_of
 
@@ -22,10 +22,10 @@ class Cookies:
         self.tls = tls
         self.name = "__Host-warouter" if tls else "warouter"
 
-    def set(self, response: web.StreamResponse, session: Token) -> None:
+    def set(self, response: web.StreamResponse, session: str) -> None:
         response.set_cookie(
             self.name,
-            session.text,
+            session,
             max_age=SECONDS,
             path="/",
             secure=self.tls,

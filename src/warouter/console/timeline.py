@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from warouter.store.views.attempts import Attempts
-from warouter.store.views.status import EPOCH_BITS
+from warouter.store.views.status import numbered
 from warouter.store.views.trace import Callback, Step, Trace
 from warouter.upstream.causes import BECOMES, Cause, known_codes, shown_place
 
@@ -81,12 +81,6 @@ def explain(code: int) -> Explained | None:
     return Explained(code, found.title, of_status or found.causes, meta)
 
 
-def shown_epoch(epoch: int) -> str:
-    """An epoch as the command line prints it: ``timeline.n``."""
-    line, n = divmod(epoch, 1 << EPOCH_BITS)
-    return f"{line}.{n}"
-
-
 def seconds_between(before: str, after: str) -> float:
     """Never below zero: the clock of the database may have been set back."""
     span = datetime.fromisoformat(after) - datetime.fromisoformat(before)
@@ -137,7 +131,7 @@ def _entry(trace: Trace, step: Step, now: float) -> Entry:
         level=_LEVELS.get(step.step, "off"),
         at=step.at,
         owner=step.owner,
-        epoch="" if step.epoch is None else shown_epoch(step.epoch),
+        epoch="" if step.epoch is None else numbered(step.epoch),
         why=step.reason or media,
         attempts=step.attempts or 0,
         due=_due(step.due_in_s, now),

@@ -46,10 +46,10 @@ from warouter.local.seed import (
 )
 from warouter.local.upstream import authority_key, certificate
 from warouter.store import migrate
+from warouter.store.roles import grants
 
 log = logging.getLogger(__name__)
 
-LOGINS = {"console": "web_console"}  # the kind of login of a role that is not called like it
 SETTLE_SECONDS = 20.0
 _OTHER_PORT = "set WAROUTER_CONSOLE_LISTEN to another address, such as 127.0.0.1:0"
 LOOK_SECONDS = 0.25
@@ -393,7 +393,7 @@ class Cluster:
     def _add(self, role: str, number: int, environment: dict[str, str]) -> Process:
         name = f"{role}-{number}"
         place = self.options.place(name, role)
-        kind = LOGINS.get(role, role)
+        kind = grants.kind_of(role)
         login = {"WA_DB_USERNAME": self._logins[kind]} if kind in self._logins else {}
         own = {"WAROUTER_NODE": f"localhost:{name}", **login, **environment, **place.environment}
         full = of_child({**self._environment, **own})

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import socket
 import ssl
-import time
 from contextlib import suppress
 from uuid import uuid4
 
@@ -29,7 +27,6 @@ from warouter.console.series.memory import Series
 from warouter.console.session import Cookies
 from warouter.console.simulator import Simulator
 from warouter.errors import CommandError
-from warouter.log import Outage
 from warouter.net.answering import answering
 from warouter.net.health import Health
 from warouter.net.sockets import not_taken
@@ -42,13 +39,10 @@ from warouter.store.database import create_pool
 from warouter.systemd import Notifier
 from warouter.tls.server import ServerTls, follow
 
-log = logging.getLogger(__name__)
-
 ROLE = "console"
 POOL = 2
 # Not "wa:...": those sessions are taken for a node's.
 APPLICATION = "warouter console"
-LOOK_SECONDS = 5.0  # between two questions whether the database answers
 CLOSE_SECONDS = 1.0  # for requests under way, and for a database that does not answer
 _LISTENS = ("WAROUTER_CONSOLE_LISTEN", "WAROUTER_CONSOLE_LISTEN")
 
@@ -64,32 +58,6 @@ def listen(host: str, port: int) -> socket.socket:
         sock.close()
         raise CommandError(not_taken(error, port, host, _LISTENS)) from error
     return sock
-
-
-class Heard:
-    """When the database answered last, for `warouter healthcheck`."""
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._last: float | None = None
-        self._outage = Outage()
-
-    @property
-    def age(self) -> float | None:
-        return None if self._last is None else time.monotonic() - self._last
-
-    async def run(self) -> None:
-        """Ask every few seconds, until cancelled."""
-        while True:
-            try:
-                async with self._context.reading() as connection:
-                    await connection.fetchval("select 1")
-                self._last = time.monotonic()
-                self._outage.ends()
-            except Exception as error:
-                if self._outage.begins():
-                    log.warning("database unavailable", extra={"error": repr(error)})
-            await asyncio.sleep(LOOK_SECONDS)
 
 
 async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> None:
@@ -110,10 +78,8 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     runner = web.AppRunner(console.application(), shutdown_timeout=CLOSE_SECONDS)
     await runner.setup()
     server = await serve(runner, sock, _served(tls))
-    heard = Heard(context)
     feeder = Feeder(context.series, context.latest, context.pool)
     tasks = [
-        asyncio.create_task(heard.run(), name="database"),
         asyncio.create_task(context.audit.refusals.run(), name="refusals"),
         asyncio.create_task(context.alerts.run(), name="alerts"),
         asyncio.create_task(feeder.run(), name="series"),
@@ -129,7 +95,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
             name=identity.name,
             pid=os.getpid(),
             status=notifier.said,
-            beat_s=heard.age,
+            beat_s=context.latest.age,
             stopping=notifier.stops,
             listens=(*sock.getsockname()[:2], tls is not None),
         )

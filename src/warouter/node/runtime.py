@@ -27,15 +27,13 @@ from warouter.net.health import Health
 from warouter.secret import world_readable
 from warouter.store import database, migrate, server_settings
 from warouter.store.beats import NodeSession, Registration
-from warouter.store.roles import catalogue
+from warouter.store.roles import catalogue, grants
 from warouter.store.upstream import heard_of_the_cloud, read_upstream
 from warouter.systemd import SIGN_SECONDS, Notifier
 from warouter.tls.link import Certificate
 
 logger = logging.getLogger(__name__)
 
-# The kind of login of a role that is not called like it.
-_LOGINS = {"console": "web_console"}
 GC_ALLOCATIONS = 20_000
 MOST_FILES = 65_536
 
@@ -146,7 +144,7 @@ async def _check_login(connection: database.Connection, role: str) -> None:
     names = await catalogue.recorded(connection)
     login = await connection.fetchval("select session_user::text")
     kind = next((kind for kind, name in names.items() if name == login), "")
-    wanted = _LOGINS.get(role, role)
+    wanted = grants.kind_of(role)
     if kind and kind != wanted:
         how = (
             f"set WA_DB_USERNAME to {names[wanted]}, with its password."

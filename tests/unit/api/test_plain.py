@@ -11,7 +11,7 @@ import pytest
 
 from tests.harness.front import TOKENS, Front, plain
 from tests.harness.twice import Wire
-from warouter.api.access.tokens import hash_of
+from warouter.access.token import hash_of
 from warouter.api.messages.fastpath import FastPath
 from warouter.http.connection import Connection
 from warouter.http.door import Connections

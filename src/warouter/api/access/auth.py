@@ -9,9 +9,10 @@ from aiohttp import web
 
 from warouter.access.login import LOG_OUT, Given, LogIns
 from warouter.access.names import can_be_looked_for
+from warouter.access.token import hash_of, new_token
 from warouter.api.access.attempts import check_key, guard_of
 from warouter.api.access.audit import note_refusal
-from warouter.api.access.tokens import Caller, hash_of, new_token
+from warouter.api.access.tokens import Caller
 from warouter.api.context import Context
 from warouter.api.description.replies import TokenAnswer
 from warouter.api.route import Access, Route

@@ -12,19 +12,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from hashlib import sha256
-from secrets import token_urlsafe
 
 import msgspec
 
+from warouter.access.token import CHARS, hash_of
 from warouter.background import wait_for
 from warouter.log import Outage
 from warouter.store.account.accounts import Accounts, Holder, is_unavailable
 
 log = logging.getLogger(__name__)
 
-TOKEN_BYTES = 32
-TOKEN_CHARS = 43
 POLL_SECONDS = 0.8
 
 
@@ -42,16 +39,6 @@ class Caller(msgspec.Struct, frozen=True):
     def session(self) -> str:
         """Distinguishes callers with the same name, such as the holder of a stolen token."""
         return self.token_hash.hex()
-
-
-def new_token() -> str:
-    """A new token: 32 random bytes as 43 characters of base64url."""
-    return token_urlsafe(TOKEN_BYTES)
-
-
-def hash_of(token: str) -> bytes:
-    """The hash of a token, which is the only form that is stored."""
-    return sha256(token.encode()).digest()
 
 
 class TokenCache:
@@ -79,7 +66,7 @@ class TokenCache:
 
     async def caller(self, token: str) -> Caller | None:
         """The holder of the token; None if it is unknown or has ended."""
-        if len(token) != TOKEN_CHARS or not token.isascii():
+        if len(token) != CHARS or not token.isascii():
             return None
         key = hash_of(token)
         entry = self._entries.get(key)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from warouter.access.names import DEFAULT_USERNAME, check_username
 from warouter.access.passwords import check_new_password
 from warouter.console.context import Context
-from warouter.console.form import Form
+from warouter.console.form import Form, moment
 from warouter.console.page import Act, Export, Page
 from warouter.console.render import mask
 from warouter.console.visit import Asked, Done, Refusal, Visitor
@@ -58,8 +57,8 @@ async def read(context: Context, asked: Asked) -> dict[str, Any]:
         action=_text(asked.query, "action"),
         outcome="" if _text(asked.query, "outcome") == _FAILED else _text(asked.query, "outcome"),
         failed=_text(asked.query, "outcome") == _FAILED,
-        since=_time(asked.query, "since"),
-        until=_time(asked.query, "until"),
+        since=moment(_text(asked.query, "since")),
+        until=moment(_text(asked.query, "until")),
         upto=upto if upto is not None or chosen is None else chosen + AROUND,
         within=WITHIN,
     )
@@ -180,15 +179,6 @@ def _row(query: Mapping[str, str], name: str) -> int | None:
     if value and not (value.isascii() and value.isdigit() and len(value) <= 18):
         raise Refusal(f"{name} is the number of a row of the audit log, and {value} is none.")
     return int(value) if value else None
-
-
-def _time(query: Mapping[str, str], name: str) -> datetime | None:
-    value = _text(query, name)
-    try:
-        found = datetime.fromisoformat(value) if value else None
-    except ValueError as error:
-        raise Refusal(f"{value} is no time: write it as 2026-11-29T12:03.") from error
-    return found.replace(tzinfo=UTC) if found is not None and found.tzinfo is None else found
 
 
 # ---------------------------------------------------------------- acts

@@ -13,19 +13,17 @@ from warouter.cluster.moves import slots_text
 from warouter.cluster.preview import Preview, Seen, preview
 from warouter.cluster.shardmap import ShardMap, SlotOwner
 from warouter.console.context import Context
-from warouter.console.form import Form
+from warouter.console.form import Form, moment
 from warouter.console.page import Act, Export, Page
 from warouter.console.pages.strip import labels_of, parts_of, strip_of
 from warouter.console.visit import Asked, Done, Refusal, Visitor
 from warouter.metrics import Sample
 from warouter.store.reports import Report
 from warouter.store.views.owners import read_owners
-from warouter.store.views.status import NodeStatus, SlotStatus, Status
+from warouter.store.views.status import NodeStatus, SlotStatus, Status, numbered
 
 PATH = "/console/"
 LONG_SECONDS = 1.0  # transactions that are over sooner are nothing to show
-EPOCH_BITS = 32
-_YEARS = 2000, 2200  # everything here fits in between, whatever its zone
 _LEVELS = {"alive": "good", "silent": "warn", "dead": "bad"}
 
 
@@ -66,7 +64,7 @@ class Planned(NamedTuple):
 async def read(context: Context, asked: Asked) -> dict[str, Any]:
     """The values of the page."""
     status, reports = await context.latest.status(), await context.latest.reports()
-    at = moment_of(asked.query.get("at", ""))
+    at = moment(asked.query.get("at", ""))
     if at is None:
         owners = {s.slot: s.owner for s in status.slots}
         successors = {s.slot: s.successor for s in status.slots}
@@ -117,25 +115,6 @@ async def set_shards(context: Context, visitor: Visitor, form: Form) -> Done:
     owned = {s.slot: s.owner_incarnation for s in before.slots}
     moved = sum(1 for s in after.slots if s.owner_incarnation != owned[s.slot])
     return Done(f"{before.shard_count} to {shards} shards: {moved} slots moved")
-
-
-def moment_of(text: str) -> datetime | None:
-    """A time of a filter, in UTC unless it says otherwise; None if none was given."""
-    if not text:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise Refusal(f"{text[:40]} is no time: write it as 2026-11-29T12:03:11Z.") from None
-    if not _YEARS[0] < found.year < _YEARS[1]:
-        raise Refusal(f"{text[:40]} is not of these times.")
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-
-
-def numbered(raw: int) -> str:
-    """A term or an epoch: ``timeline.n``."""
-    timeline, n = divmod(raw, 1 << EPOCH_BITS)
-    return f"{timeline}.{n}"
 
 
 def planned_of(status: Status, shards: int) -> Preview:

@@ -13,11 +13,12 @@ import msgspec
 
 from warouter.cluster.moves import FAILOVERS, REASONS, Move, moves_of, slots_text
 from warouter.console.context import Context
+from warouter.console.form import moment
 from warouter.console.page import Act, Export, Page
 from warouter.console.pages.cluster import PATH as CLUSTER
-from warouter.console.pages.cluster import moment_of, numbered
 from warouter.console.visit import Asked, Download, Refusal
 from warouter.store.views.owners import Wanted, read_changes
+from warouter.store.views.status import numbered
 
 PATH = "/console/failovers"
 MOST_CHANGES = 2_000  # that one page reads
@@ -105,10 +106,10 @@ def _wanted(query: Mapping[str, str]) -> Wanted:
         raise Refusal("There is no such reason.")
     if node is not None and (len(node) > 300 or "\0" in node):
         raise Refusal("There is no such node.")
-    until = moment_of(query.get("until", ""))
+    until = moment(query.get("until", ""))
     if until is not None and not until.microsecond:
         until += _SECOND  # all of that second
-    return Wanted(reason, node, moment_of(query.get("since", "")), until)
+    return Wanted(reason, node, moment(query.get("since", "")), until)
 
 
 def _row(move: Move) -> Row:

@@ -14,7 +14,7 @@ from warouter.console.page import Act, Export, Page
 from warouter.console.pages.messages import LEVELS, PATH, href_of
 from warouter.console.render import mask
 from warouter.console.spared import Shown
-from warouter.console.timeline import shown_epoch, timeline
+from warouter.console.timeline import timeline
 from warouter.console.visit import Asked, Done, Refusal, Visitor
 from warouter.message_id import parse
 from warouter.store import dead_letters, doubts
@@ -22,6 +22,7 @@ from warouter.store.dead_letters import Selection
 from warouter.store.doubts import Word
 from warouter.store.views.doubts import Shown as Doubt
 from warouter.store.views.doubts import find_one, read_spans
+from warouter.store.views.status import numbered
 from warouter.store.views.trace import Step, Trace, read_trace
 
 ONE = PATH + "/{id}"
@@ -44,7 +45,7 @@ async def read(context: Context, asked: Asked) -> dict[str, Any]:
         "trace": trace,
         "state": trace.state.replace("_", " "),
         "level": LEVELS.get(trace.state, "off"),
-        "epoch": shown_epoch(trace.epoch),
+        "epoch": numbered(trace.epoch),
         "entries": entries,
         "letters": letters,
         "undeliverable": "" if letters else _why_not(trace),

@@ -204,3 +204,8 @@ COLUMNS: Mapping[str, Mapping[str, _Columns]] = {
     "insert": INSERT_COLUMNS,
     "update": UPDATE_COLUMNS,
 }
+
+
+def kind_of(role: str) -> str:
+    """The kind of login of a process: called like its role, but for `warouter console`."""
+    return WEB_CONSOLE if role == "console" else role

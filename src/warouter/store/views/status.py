@@ -26,7 +26,7 @@ from warouter.store.views.sessions import Trust
 from warouter.store.views.trust import read_trust
 
 SILENT_SECONDS = 3.0  # a session that has said nothing for ten beats
-EPOCH_BITS = 32  # epochs and terms are timeline * 2^32 + n
+_TIMELINE_BITS = 32  # epochs and terms are timeline * 2^32 + n
 
 _NODES = """
 select n.incarnation, n.name, n.role, n.pid, n.version, n.host, n.port, n.leaving,
@@ -75,6 +75,12 @@ select current_setting('max_connections')::integer as most,
           from sessions() a
          where a.datname = current_database() and a.pid <> pg_backend_pid()
            and a.backend_type in ('client backend', 'walsender') and a.xact_start is not null) o"""
+
+
+def numbered(raw: int) -> str:
+    """A term or an epoch as people read it: ``timeline.n``."""
+    timeline, n = divmod(raw, 1 << _TIMELINE_BITS)
+    return f"{timeline}.{n}"
 
 
 class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
