@@ -20,6 +20,7 @@ from tests.harness.business import Business
 from tests.harness.facts import Facts, followed
 from tests.harness.receiver import Post, Receiver, Reply
 from tests.harness.wait import soon
+from warouter.webhook.breaker import FAILURES
 from warouter.webhook.trial import body_of
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("webhook shown")]
@@ -67,7 +68,7 @@ class Scene(NamedTuple):
             assert answer.status == 200
             return html.unescape(await answer.text())
 
-    async def act(self, path: str, **fields: str | Sequence[str]) -> str:
+    async def act(self, path: str, page: str = PAGE, **fields: str | Sequence[str]) -> str:
         """Post a form; returns the line that says how it ended."""
         form = [
             (name, one)
@@ -75,7 +76,7 @@ class Scene(NamedTuple):
             for one in ([value] if isinstance(value, str) else value)
         ]
         headers = {"Sec-Fetch-Site": "same-origin"}
-        async with self.browser.post(f"{PAGE}/{path}", data=form, headers=headers) as answer:
+        async with self.browser.post(f"{page}/{path}", data=form, headers=headers) as answer:
             text = html.unescape(await answer.text())
         found = re.search(r'<p class="said.*?</p>', text, re.DOTALL)
         assert found is not None
@@ -185,6 +186,48 @@ async def test_a_test_callback_comes_from_every_coreapp(scene: Scene) -> None:
     code, _, err = await scene.command("test")
     assert code == 1
     assert "did not take every test callback" in err
+
+
+async def test_what_is_parked_is_tried_again_at_a_word(scene: Scene) -> None:
+    """Once by command, then by each page; its back-off is longer than any test waits."""
+    await scene.business.settings(callback_backoff_delay_ms=900_000)
+    await followed(scene.facts)
+    for ask in (
+        lambda _: scene.command("retry"),
+        lambda _: scene.act("retry"),
+        lambda message: scene.act("retry", page=f"/console/messages/{message}"),
+    ):
+        scene.hook.answer = refusing
+        (message,) = await scene.business.come({"from": BAD, "body": "a"})
+        await scene.facts.until_some(f"select 1 where ({_PARKED}) = 1")
+        assert 'action="/console/webhook/retry"' in await scene.page()
+        scene.hook.answer = 200
+        said = str(await ask(message))
+        assert "1 parked callbacks" in said or "retry callbacks" in said, said
+        await scene.hook.until(lambda message=message: message in scene.hook.messages)
+        await scene.facts.until_none(_PARKED)
+    assert 'action="/console/webhook/retry"' not in await scene.page()
+    assert await scene.command("retry") == (1, "", "Error: Nothing waits for the webhook.\n")
+    assert "Nothing waits for the webhook." in await scene.act("retry")
+
+
+async def test_a_receiver_that_was_down_is_tried_again_at_a_word(scene: Scene) -> None:
+    await scene.business.settings(callback_backoff_delay_ms=900_000)
+    await followed(scene.facts)
+    scene.hook.answer = 503
+    ids = []
+    for n in range(3 * FAILURES):  # whichever coreapps have them: one of both has enough
+        ids += await scene.business.come({"from": f"4915112345{n:02}", "body": "a"})
+
+    async def down() -> bool:
+        return json.loads((await scene.command("failures", "--json"))[1])["outages"] != []
+
+    await soon(down)
+    scene.hook.answer = 200
+    code, out, _ = await scene.command("retry")
+    assert code == 0
+    assert out.startswith("2 coreapps try at once: ")
+    await scene.hook.until(lambda: set(ids) <= set(scene.hook.messages))
 
 
 async def test_letters_are_replayed_one_chosen_and_all_of_the_filter(scene: Scene) -> None:

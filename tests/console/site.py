@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from tests.cluster.conftest import running
 from tests.harness.business import Business
-from tests.harness.facts import Facts
+from tests.harness.facts import Facts, followed
 from tests.harness.receiver import Given, Post, Reply
 from warouter.local.cluster import Cluster
 
@@ -88,6 +88,18 @@ class Site:
             return Reply(status, body=body) if _concerns(post, BAD) else 200
 
         self.business.receiver.answer = answer
+
+    async def parked(self) -> str:
+        """An inbound message that the webhook has just refused; its id."""
+        self.refuse()
+        (one,) = await self.business.come({"from": BAD, "body": "no"})
+        await self.facts.until_some(f"select 1 where ({_PARKED}) = 1")
+        return one
+
+    async def back_off(self, ms: int) -> None:
+        """How long coreapps wait before they send again what was refused once."""
+        await self.business.settings(callback_backoff_delay_ms=ms)
+        await followed(self.facts)
 
     def accept(self) -> None:
         self.business.receiver.answer = 200

@@ -82,6 +82,41 @@ async def test_letters_are_replayed_one_by_one_chosen_and_all(
     await expect(page.locator("main")).to_contain_text("replay callbacks")
 
 
+@pytest_asyncio.fixture(loop_scope="session")
+async def parked(shared: Site) -> AsyncIterator[str]:
+    """A message whose callback is not sent again for a quarter of an hour, to a webhook that
+    accepts everything again.
+    """
+    await shared.back_off(900_000)
+    one = await shared.parked()
+    shared.accept()
+    yield one
+    await shared.back_off(50)
+    await shared.replayed()
+
+
+@pytest.mark.parametrize("where", [PATH, "/console/messages/{}"])
+async def test_what_is_parked_is_tried_again_at_once(
+    shared: Site, browsers: Browsers, parked: str, where: str
+) -> None:
+    taken = shared.business.receiver.messages
+    visit = await browsers.visit(shared, "reader")
+    page = await visit.open(where.format(parked))
+    again = page.get_by_role("button", name="Try again now")
+    await expect(page.locator("main")).to_contain_text("parked")
+    await expect(again).to_have_count(0)
+
+    visit = await browsers.visit(shared, "admin")
+    page = await visit.open(where.format(parked))
+    again = page.get_by_role("button", name="Try again now")
+    assert parked not in taken
+    await again.click()
+    await expect(page.locator("p.said")).to_contain_text("retry callbacks")
+    await expect(page.locator("p.said")).to_contain_text("done")
+    await shared.business.until(lambda: parked in taken)
+    await expect(again).to_have_count(0)  # without a reload
+
+
 async def test_who_only_reads_has_no_button(
     shared: Site, browsers: Browsers, letters: list[str]
 ) -> None:

@@ -91,9 +91,20 @@ class Installation:
             port = {"COREAPP_EXTERNAL_PORTS": str(LINK_PORT + number)}
             found[f"/etc/warouter/coreapp-{number}.env"] = (_environment(port), "0600")
         for kind in ("webapp", "coreapp", "master"):
-            place = f"/etc/systemd/system/warouter-{kind}@.service.d/credentials.conf"
-            found[place] = (_credentials(kind), "0644")
+            found[_drop_in(kind)] = (_credentials(kind, kind), "0644")
         return found
+
+
+def console_files(address: str) -> dict[str, str]:
+    """What a machine with a console needs beside the rest."""
+    api = {
+        "WAROUTER_CONSOLE_API": f"https://{address}:{API_PORT}",
+        "WAROUTER_CONSOLE_API_CA": AUTHORITY,
+    }
+    return {
+        "/etc/warouter/console-1.env": _environment(api),
+        _drop_in("console"): _credentials("console", "web_console"),
+    }
 
 
 def units(coreapps: int) -> list[str]:
@@ -102,12 +113,16 @@ def units(coreapps: int) -> list[str]:
     return [*numbered, "warouter-master@1", "warouter-webapp@1"]
 
 
-def _credentials(kind: str) -> str:
+def _drop_in(kind: str) -> str:
+    return f"/etc/systemd/system/warouter-{kind}@.service.d/credentials.conf"
+
+
+def _credentials(kind: str, login: str) -> str:
     """The shipped drop-in, edited: each kind has a login of its own."""
     shipped = (CREDENTIALS / f"{kind}.conf").read_text()
-    own = shipped.replace(f"{_SECRETS}/db-password", f"/etc/warouter/passwords/{kind}.password")
+    own = shipped.replace(f"{_SECRETS}/db-password", f"/etc/warouter/passwords/{login}.password")
     assert own != shipped
-    return own + f"\n[Service]\nEnvironment=WA_DB_USERNAME=warouter_{kind}\n"
+    return own + f"\n[Service]\nEnvironment=WA_DB_USERNAME=warouter_{login}\n"
 
 
 def _environment(variables: Mapping[str, str]) -> str:

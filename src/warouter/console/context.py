@@ -15,7 +15,7 @@ from warouter.access.passwords import Passwords
 from warouter.app_settings import Network
 from warouter.config import Settings
 from warouter.console.api import Api
-from warouter.console.latest import Latest
+from warouter.console.latest import READ_SECONDS, Latest
 from warouter.console.series.memory import Series
 from warouter.console.simulator import Simulator
 from warouter.console.spared import Revealed, Spared
@@ -28,8 +28,6 @@ from warouter.store.views.messages.found import Listed
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
-
-READ_SECONDS = 2.0  # for all that one page reads
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from warouter.store.views.status import Status, read_status
 T = TypeVar("T")
 
 FRESH_SECONDS = 0.9  # streams look once a second
-READ_SECONDS = 2.0
+READ_SECONDS = 2.0  # for all that one page reads
 CHANGES = 320  # the latest changes of owners: ten of all slots
 
 

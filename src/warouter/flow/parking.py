@@ -5,6 +5,8 @@ Rules of this file:
     table has others;
   * who is here is blocked in its lane; who is not is looked for in the table, as long as some are
     beyond, before anything of it is sent: nothing may overtake what is parked;
+  * what an operator hurries is due at once: who is here, and who is found later and was parked by
+    then; what fails once more waits as ever;
   * one of whom a message is in doubt is shut: nothing of it is taken up, and it stays in memory;
   * one is let go from memory only when all that is known of it is on disk and nothing of it is out,
     and a page of the journal that was being read meanwhile is read again.
@@ -106,6 +108,7 @@ class Parking(dict[str, ParkedLane]):
         self.beyond = False
         self.let_go = 0  # how often some were
         self._next_look = -math.inf
+        self._hurried = -math.inf
 
     @property
     def page(self) -> int:
@@ -162,8 +165,15 @@ class Parking(dict[str, ParkedLane]):
         if row["recipient"] in self:
             return False
         ends = math.inf if row["ends_in"] is None else now + row["ends_in"]
-        self[row["recipient"]] = ParkedLane(now + row["due_in"], ends)
+        hurried = now - row["parked_for"] <= self._hurried
+        self[row["recipient"]] = ParkedLane(now if hurried else now + row["due_in"], ends)
         return True
+
+    def hurry(self, now: float) -> None:
+        """All that is parked by now is due at once: that of lanes beyond when they are read."""
+        self._hurried = self._next_look = now
+        for lane in self.values():
+            lane.due = min(lane.due, now)
 
     def read(self, rows: Sequence[Any], now: float, *, unled: bool = False) -> list[str]:
         """Add a page of rows; returns the recipients that are new here.

@@ -151,6 +151,10 @@ class Callbacks:
     def settings_changed(self) -> None:
         """Read the settings again. A receiver that is down gets a probe at once."""
         self.receiver.adopt(self._settings().webhooks.url)
+        self.hurry()
+
+    def hurry(self) -> None:
+        """A receiver that is down gets a probe at once."""
         for breaker in self._breakers.values():
             breaker.hurry()
         self._wake.set()

@@ -312,7 +312,14 @@ def _lanes(s: Any, journal: Any, pending: float | None, among: set[str] | None) 
     found = []
     for recipient, rows in lanes.items():
         ends = None if pending is None else _ends_in(s, [p.row for p in rows], pending)
-        found.append({"recipient": recipient, "due_in": _due_in(s, rows[0]), "ends_in": ends})
+        found.append(
+            {
+                "recipient": recipient,
+                "due_in": _due_in(s, rows[0]),
+                "parked_for": _age(s, rows[0].since),
+                "ends_in": ends,
+            }
+        )
     return found
 
 

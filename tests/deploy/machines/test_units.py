@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.deploy.installed import units
+from tests.deploy.database import AUTHORITY
+from tests.deploy.installed import console_files, units
 from tests.deploy.measured import TABLE
 from tests.deploy.needs import unless
 from tests.deploy.site import LOOK_SECONDS, Site, opened
@@ -26,12 +27,20 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
 ]
 
-UNITS = units(2)
+CONSOLE = "warouter-console@1"
+UNITS = [*units(2), CONSOLE]
 MOST_EXPOSED = 1.5  # as `make lint` allows
 ACCOUNT = range(990, 991)  # uid of the package's account
+LOG_IN_PAGE = f"""
+import ssl, urllib.request
+trusted = ssl.create_default_context(cafile="{AUTHORITY}")
+trusted.check_hostname = False  # the certificate has the machine's address, the console loopback
+with urllib.request.urlopen("https://127.0.0.1:9080/console/", context=trusted) as answer:
+    print(answer.status, "Log in" in answer.read().decode())
+"""
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(64)
 DYNAMIC = range(61184, 65520)  # uids that systemd gives (DynamicUser=)
-STOP_SECONDS = {"coreapp": 40.0, "master": 10.0, "webapp": 20.0}  # TimeoutStopSec=
+STOP_SECONDS = {"coreapp": 40.0, "master": 10.0, "webapp": 20.0, "console": 10.0}  # TimeoutStopSec=
 WATCHDOG_SECONDS = 10.0  # of a coreapp
 
 
@@ -42,6 +51,11 @@ async def site(package: Path) -> AsyncIterator[Site]:
         await found.add(2, migrates=True)
         await found.serve()
         TABLE.add("units", "one machine: first boot to service", time.monotonic() - began)
+        machine = found.machines[2]
+        for place, text in console_files(machine.address).items():
+            machine.write(place, text)
+        await machine.arun("systemctl", "daemon-reload")
+        await machine.arun("systemctl", "start", CONSOLE)
         yield found
 
 
@@ -102,6 +116,17 @@ async def test_each_kind_has_its_login_by_a_credential_and_links_run_in_tls(site
     )
     assert rows
     assert all(row["host"] == machine.address and row["fingerprint"] for row in rows)
+
+
+async def test_the_console_serves_pages_in_tls_under_its_own_login(site: Site) -> None:
+    machine = site.machines[2]
+    await machine.arun("warouter", "healthcheck", "--role", "console")
+    said = await machine.arun("python3", "-c", LOG_IN_PAGE)
+    assert said == "200 True\n"
+    logins = await site.facts.connection.fetch(
+        "select distinct usename from pg_stat_activity where application_name like '%console%'"
+    )
+    assert [row["usename"] for row in logins] == ["warouter_web_console"]
 
 
 async def test_a_hung_process_is_ended_by_its_watchdog_and_started_again(site: Site) -> None:

@@ -31,6 +31,8 @@ KIND = KindStatus(
     dead=0,
     asked=0,
 )
+WAITING = msgspec.structs.replace(KIND, waiting=2)
+PARKED = msgspec.structs.replace(KIND, parked=1)
 INBOUND = msgspec.structs.replace(KIND, kind="inbound")
 OUTAGE = Outage(node="a", kind="status", since="2026-11-29T12:00:00.000Z", probing=True)
 QUIET = Webhook(
@@ -69,6 +71,35 @@ def test_the_verdict(found: Webhook, level: str, word: str) -> None:
     said = page.verdict(found)
     assert (said.level, said.word) == (level, word)
     assert said.sentence.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("found", "why"),
+    [
+        (changed(coreapps=0, kinds=[WAITING]), "No coreapp runs"),
+        (changed(url="", kinds=[WAITING]), "No webhook is set"),
+        (QUIET, "Nothing waits"),
+        (changed(kinds=[WAITING, INBOUND]), ""),
+        (changed(kinds=[PARKED]), ""),
+    ],
+)
+def test_why_nothing_can_be_tried_at_once(found: Webhook, why: str) -> None:
+    assert found.why_no_retry.startswith(why)
+    assert bool(found.why_no_retry) == bool(why)
+
+
+@pytest.mark.parametrize(
+    ("found", "offered"),
+    [
+        (changed(kinds=[WAITING]), False),  # it is on its way
+        (changed(kinds=[WAITING], outages=[OUTAGE]), True),
+        (changed(kinds=[KIND, PARKED]), True),
+        (changed(kinds=[PARKED], url=""), False),
+        (changed(outages=[OUTAGE]), False),
+    ],
+)
+def test_a_try_is_offered_of_what_waits_until_it_is_due(found: Webhook, offered: bool) -> None:
+    assert page.retriable(found) == offered
 
 
 @given(st.integers(0, 10**9), st.integers(0, 10**9))
@@ -153,6 +184,7 @@ def test_nothing_that_strangers_wrote_is_markup(admin: bool) -> None:
         "webhook": found,
         "url": found.url,
         "verdict": page.verdict(found),
+        "retriable": True,
         "shares": {one.kind: page.share(one) for one in found.kinds},
         "letters": [letter],
         "message_of": page.message_of,
@@ -170,3 +202,4 @@ def test_nothing_that_strangers_wrote_is_markup(admin: bool) -> None:
     assert "491511234567" not in text
     assert ("answered" in text) == admin
     assert ('type="checkbox"' in text) == admin
+    assert ("Try again now" in text) == admin

@@ -22,7 +22,8 @@ def rows(dues: dict[str, float], most: int) -> list[Any]:
     """As the table would answer at second 0."""
     first = sorted(dues.items(), key=lambda lane: lane[1])[:most]
     full = len(dues) >= most
-    return [{"recipient": r, "due_in": due, "ends_in": None, "full": full} for r, due in first]
+    same = {"parked_for": 0.0, "ends_in": None, "full": full}
+    return [{"recipient": r, "due_in": due, **same} for r, due in first]
 
 
 def test_all_are_in_memory_while_they_are_few() -> None:
@@ -63,6 +64,32 @@ def test_who_is_due_finds_room() -> None:
     assert len(gone) == MAX_PARKED // 2
     assert min(map(int, gone)) == MAX_PARKED // 2
     assert lanes.wants(0.0)
+
+
+def test_what_is_hurried_is_due_at_once_wherever_it_is() -> None:
+    lanes = Parking()
+    dues = {str(n): 900.0 for n in range(3 * PAGE_LANES)}
+    lanes.read(rows(dues, lanes.page), 0.0)
+    assert not lanes.wants(1.0)
+    lanes.hurry(1.0)
+    assert {lane.due for lane in lanes.values()} == {1.0}
+    assert lanes.wants(1.0)  # there are others beyond
+    table = rows(dues, lanes.page)
+    new = lanes.read([{**row, "parked_for": 2.0} for row in table], 2.0)
+    assert len(new) == PAGE_LANES
+    assert {lanes[r].due for r in new} == {2.0}
+    assert lanes.wants(2.0)
+
+
+def test_what_fails_after_it_was_hurried_waits_as_ever() -> None:
+    lanes = Parking()
+    lanes.found({"recipient": "a", "due_in": 900.0, "parked_for": 5.0, "ends_in": None}, 5.0)
+    lanes.hurry(6.0)
+    lanes.park("a", 907.0, 1, was_out=False)
+    assert lanes["a"].due == 907.0
+    # The same when it was let go meanwhile, and is read from the table.
+    lanes.found({"recipient": "b", "due_in": 899.0, "parked_for": 1.0, "ends_in": None}, 8.0)
+    assert lanes["b"].due == 907.0
 
 
 @given(st.lists(st.tuples(st.floats(0, 10), st.booleans(), st.integers(0, 2)), max_size=40))

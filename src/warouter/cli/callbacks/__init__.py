@@ -1,6 +1,6 @@
 """``warouter callbacks``: lists, shows and replays dead letters; and how the webhook does.
 
-webhook   what it has refused, and a test callback
+webhook   what it has refused, a test callback, a try of what waits
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import uvloop
 from rich.table import Table
 from rich.text import Text
 
-from warouter.cli.callbacks.webhook import failures, test
+from warouter.cli.callbacks.webhook import failures, retry, test
 from warouter.cli.database import connected, console, settings_of
 from warouter.cli.nodes import data_dir_option
 from warouter.config import Settings
@@ -117,6 +117,7 @@ def replay(
 
 callbacks.add_command(failures)
 callbacks.add_command(test)
+callbacks.add_command(retry)
 
 
 async def _find(settings: Settings, which: Selection, limit: int) -> tuple[list[Letter], int]:

@@ -1,4 +1,4 @@
-"""``warouter callbacks failures`` and ``warouter callbacks test``: how the webhook does."""
+"""``warouter callbacks failures``, ``test`` and ``retry``: how the webhook does."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from warouter.cli.database import audited, connected, console, settings_of
 from warouter.cli.nodes import data_dir_option
 from warouter.config import Settings
 from warouter.errors import CommandError
-from warouter.store.account import trials
+from warouter.store.account import webhook
 from warouter.store.views.webhook import (
     MOST_FAILURES,
     FailedPost,
@@ -73,6 +73,22 @@ def test(data_dir: Path | None, as_json: bool) -> None:
         raise CommandError("The webhook did not take every test callback.")
 
 
+@click.command()
+@data_dir_option
+def retry(data_dir: Path | None) -> None:
+    """Have the coreapps try at once what the webhook has refused, and what waits for it.
+
+    For a receiver that is mended: otherwise what was refused is sent again when its back-off is
+    over, up to 15 minutes by default. What is refused once more waits longer.
+    """
+    found = uvloop.run(_retry(settings_of(data_dir)))
+    parked = sum(one.parked for one in found.kinds)
+    click.echo(
+        f"{found.coreapps:,} coreapps try at once: {parked:,} parked callbacks,"
+        f" {found.waits - parked:,} that wait"
+    )
+
+
 async def _read(settings: Settings, limit: int) -> Webhook:
     async with connected(settings, APPLICATION) as connection:
         return await read_webhook(connection, limit)
@@ -84,7 +100,7 @@ async def _try_out(settings: Settings) -> tuple[list[Trial], int]:
         if not (await read_webhook(connection, 0)).coreapps:
             raise CommandError("No coreapp runs: only these send callbacks.")
         async with connection.transaction():
-            name = await trials.ask(connection)
+            name = await webhook.ask_test(connection)
             await audited(connection, "test webhook", name)
         ends = time.monotonic() + TEST_SECONDS
         while True:
@@ -93,6 +109,18 @@ async def _try_out(settings: Settings) -> tuple[list[Trial], int]:
             if len(found) >= read.coreapps or time.monotonic() > ends:
                 return found, read.coreapps
             await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _retry(settings: Settings) -> Webhook:
+    """What waited when the coreapps were asked."""
+    async with connected(settings, APPLICATION) as connection:
+        found = await read_webhook(connection, 0)
+        if found.why_no_retry:
+            raise CommandError(found.why_no_retry)
+        async with connection.transaction():
+            await webhook.ask_retry(connection)
+            await audited(connection, "retry callbacks", f"{found.waits} events")
+        return found
 
 
 def _summary(found: Webhook) -> list[str]:

@@ -18,6 +18,7 @@ from warouter.console.timeline import timeline
 from warouter.console.visit import Asked, Done, Refusal, Visitor
 from warouter.message_id import parse
 from warouter.store import dead_letters, doubts
+from warouter.store.account.webhook import ask_retry
 from warouter.store.dead_letters import Selection
 from warouter.store.doubts import Word
 from warouter.store.views.doubts import Shown as Doubt
@@ -40,7 +41,7 @@ async def read(context: Context, asked: Asked) -> dict[str, Any]:
     entries = timeline(trace, time.time())
     name = asked.query.get("shown", "")
     revealed = context.revealed.get(name, message_id) if asked.admin else None
-    letters = _letters(trace)
+    letters, parked = _letters(trace), "parked" in _callback_states(trace)
     return {
         "trace": trace,
         "state": trace.state.replace("_", " "),
@@ -49,6 +50,7 @@ async def read(context: Context, asked: Asked) -> dict[str, Any]:
         "entries": entries,
         "letters": letters,
         "undeliverable": "" if letters else _why_not(trace),
+        "parked": parked,
         "doubt": doubt if doubt is not None and doubt.state in ("in_doubt", "held") else None,
         "held_s": context.settings.pending_seconds,
         "revealed": revealed,
@@ -56,7 +58,7 @@ async def read(context: Context, asked: Asked) -> dict[str, Any]:
         "href": href_of(message_id),
         "errors": f"{context.api.url}/v1/errors",
         "json": _json(trace),
-        "command": _command(message_id, letters, doubt),
+        "command": _command(message_id, letters, parked, doubt),
     }
 
 
@@ -98,15 +100,19 @@ def _letters(trace: Trace) -> list[str]:
     return [callback.letter for callback in callbacks if callback.letter is not None]
 
 
+def _callback_states(trace: Trace) -> set[str]:
+    return {step.callback.state for step in trace.steps if step.callback is not None}
+
+
 def _why_not(trace: Trace) -> str:
     """Why no callback of it can be delivered again."""
-    states = {step.callback.state for step in trace.steps if step.callback is not None}
+    states = _callback_states(trace)
     if not states:
         return "No callback yet: it has no status."
     if "parked" in states:
         return (
-            "A callback was refused. It is sent again by itself until the webhook takes it: mend"
-            " the receiver. After seven days it is a dead letter, with a button to send it again."
+            "A callback was refused: mend the receiver. It is sent again by itself, less and less"
+            " often, for seven days; then it is a dead letter, which waits for you."
         )
     if "waiting" in states:
         return (
@@ -124,10 +130,12 @@ def _json(trace: Trace) -> str:
     return msgspec.json.format(msgspec.json.encode(shown), indent=2).decode()
 
 
-def _command(message_id: str, letters: list[str], doubt: Doubt | None) -> str:
+def _command(message_id: str, letters: list[str], parked: bool, doubt: Doubt | None) -> str:
     quoted = shlex.quote(message_id)
     lines = [f"warouter trace {quoted}"]
     lines += [f"warouter callbacks replay {letter}" for letter in letters]
+    if parked:
+        lines.append("warouter callbacks retry")
     if doubt is not None and doubt.state in ("in_doubt", "held"):
         lines.append(f"warouter doubt show {quoted}")
     if doubt is not None and doubt.state == "held":
@@ -151,6 +159,19 @@ async def _redeliver(context: Context, _visitor: Visitor, form: Form) -> Done:
         places = [dead_letters.parse(letter) for letter in letters]
         asked = await dead_letters.ask(connection, Selection(places=places))
     return Done(f"{message_id}, {asked} of its callbacks")
+
+
+async def _retry(context: Context, _visitor: Visitor, form: Form) -> Done:
+    """Try at once what waits for the webhook, callbacks of this message among it."""
+    message_id = form.subject = form.path["id"]
+    async with context.reading() as connection:
+        trace = await read_trace(connection, message_id)
+        if trace is None:
+            raise Refusal(_UNKNOWN, 404)
+        if "parked" not in _callback_states(trace):
+            raise Refusal(_why_not(trace), 409)
+        await ask_retry(connection)
+    return Done(f"{message_id}, and all else that waits for the webhook")
 
 
 async def _reveal_number(context: Context, _visitor: Visitor, form: Form) -> Done:
@@ -207,6 +228,7 @@ async def _say(context: Context, form: Form, word: Word) -> Done:
 PAGES = (Page(ONE, "message", "Message", read, listed=False),)
 ACTS: tuple[Act, ...] = (
     Act(f"{ONE}/redeliver", "deliver callbacks again", _redeliver, ONE),
+    Act(f"{ONE}/retry", "retry callbacks", _retry, ONE),
     Act(f"{ONE}/number", "reveal number", _reveal_number, ONE),
     Act(f"{ONE}/text", "reveal text", _reveal_text, ONE),
     Act(f"{ONE}/resend", "doubt resend", _resend, ONE),

@@ -14,7 +14,7 @@ from warouter.console.visit import Asked, Done, Refusal, Visitor
 from warouter.kinds import EVENT_NAMES
 from warouter.recipient import wa_id
 from warouter.store import dead_letters
-from warouter.store.account import trials
+from warouter.store.account.webhook import ask_retry, ask_test
 from warouter.store.dead_letters import Cover, Selection
 from warouter.store.views.backlog import MOST_COUNTED
 from warouter.store.views.webhook import KindStatus, Webhook, read_webhook
@@ -48,6 +48,7 @@ async def read(context: Context, asked: Asked) -> dict[str, Any]:
         "webhook": found,
         "url": found.url if asked.admin else without_secrets(found.url),
         "verdict": verdict(found),
+        "retriable": retriable(found),
         "shares": {one.kind: share(one) for one in found.kinds},
         "letters": letters,
         "message_of": message_of,
@@ -64,8 +65,18 @@ async def read(context: Context, asked: Asked) -> dict[str, Any]:
 async def test(context: Context, _visitor: Visitor, _form: Form) -> Done:
     """Every coreapp sends a test callback; what came of it stands on the page within seconds."""
     async with context.reading() as connection:
-        name = await trials.ask(connection)
+        name = await ask_test(connection)
     return Done(f"test {name}, by every coreapp")
+
+
+async def retry(context: Context, _visitor: Visitor, _form: Form) -> Done:
+    """Every coreapp tries at once what waits."""
+    async with context.reading() as connection:
+        found = await read_webhook(connection, 0)
+        if found.why_no_retry:
+            raise Refusal(found.why_no_retry, 409)
+        await ask_retry(connection)
+    return Done("1 event" if found.waits == 1 else f"{thin(found.waits)} events")
 
 
 async def replay(context: Context, _visitor: Visitor, form: Form) -> Done:
@@ -138,6 +149,12 @@ def verdict(found: Webhook) -> Verdict:
     return Verdict("off", "Quiet", "Nothing was sent to the webhook in the last hour.")
 
 
+def retriable(found: Webhook) -> bool:
+    """True if something waits until it is due, and may be tried at once."""
+    held = found.outages or any(one.parked for one in found.kinds)
+    return bool(held) and not found.why_no_retry
+
+
 def share(one: KindStatus) -> float | None:
     """Percent of the POSTs that were taken, never rounded up to all."""
     posts = one.taken + one.failed
@@ -191,6 +208,7 @@ def _signing(answer: Any) -> str:
 PAGES = (Page(PATH, "webhook", "Webhook", read, key="w"),)
 ACTS = (
     Act(f"{PATH}/test", "test webhook", test, PATH),
+    Act(f"{PATH}/retry", "retry callbacks", retry, PATH),
     Act(f"{PATH}/replay", "replay callbacks", replay, PATH),
     Act(f"{PATH}/replay-all", "replay callbacks", replay_all, PATH),
     Act(f"{PATH}/secret", "add webhook secret", add_secret, PATH),

@@ -81,6 +81,16 @@ class CallbackFeed(SlotListener, Destination, Owner):
             work = try_out(callbacks.receiver, secrets, callbacks.record, name)
             self._trial = begin(work, _trial_failed)
 
+    def hurry(self) -> None:
+        """An operator has mended the receiver: try at once what waits until it is due."""
+        now, lanes = self._clock(), 0
+        for slot in self._ownership.slots.values():
+            for events in slot.events:
+                events.parked.hurry(now)
+                lanes += len(events.parked)
+        self.callbacks.hurry()
+        log.info("callback retry requested", extra={"recipients": lanes})
+
     def look_for_letters(self) -> None:
         """An operator may have asked for dead letters."""
         self._letters.look_soon()

@@ -10,5 +10,5 @@ contacts       what the upstream said of a number, and when
 photo          the profile's photo
 stickers       sticker packs
 services       what the API asks of all owners
-trials         test callbacks, as operators ask for them
+webhook        what operators ask of the callbacks: a test, a try of what waits
 """

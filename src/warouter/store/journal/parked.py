@@ -14,13 +14,14 @@ _DUE_IN = """
 extract(epoch from due_at - greatest(clock_timestamp(),
                                      coalesce(parked_at, due_at - interval '1 day')))::float8"""
 _AGE = "greatest(extract(epoch from clock_timestamp() - {0}), 0)::float8"
+_PARKED_FOR = _AGE.format("parked_at")
 # Rows of one recipient as a range in the order of their index, which no other index has: by the
 # recipient alone a plan that was made when the table was small walks through all of a slot.
 _OF_LANE = "(recipient, seq) >= ({0}, 0) and (recipient, seq) <= ({0}, 1::bigint << 62)"
 # The first row of a lane, and which of its messages with a ttl ends first: of the next few. (The
 # low three bits of a kind are what ``kinds.base_of`` gives: 1 is a read mark.)
 _LANE = f"""
-       lateral (select {_DUE_IN} as due_in,
+       lateral (select {_DUE_IN} as due_in, {_PARKED_FOR} as parked_for,
                        case when kind & 7 <> 1 then $2 - {_AGE.format("accepted_at")} end as ends_in
                   from parked_message p
                  where p.slot = s.slot and {_OF_LANE.format("l.recipient")}
@@ -30,7 +31,7 @@ _LANE = f"""
                          where p.slot = s.slot and {_OF_LANE.format("l.recipient")}
                            and ttl is not null order by recipient, seq limit 64) p) t"""
 _PARKED = f"""
-select s.slot, l.recipient, l.full, f.due_in, least(f.ends_in, t.ends_in) as ends_in
+select s.slot, l.recipient, l.full, f.due_in, f.parked_for, least(f.ends_in, t.ends_in) as ends_in
   from unnest($1::smallint[]) s(slot),
        lateral (select recipient, sum(count(*)) over () >= $3 as full
                   from (select recipient from parked_message p
@@ -38,7 +39,7 @@ select s.slot, l.recipient, l.full, f.due_in, least(f.ends_in, t.ends_in) as end
                          order by look_at limit $3) h
                  group by recipient) l,{_LANE}"""
 _PARKED_AMONG = f"""
-select l.recipient, f.due_in, least(f.ends_in, t.ends_in) as ends_in
+select l.recipient, f.due_in, f.parked_for, least(f.ends_in, t.ends_in) as ends_in
   from (select $1::smallint as slot) s, unnest($3::text[]) l(recipient),{_LANE}"""
 _PARKED_OF = f"""
 select r.recipient, p.seq, p.id, p.kind, p.body, p.attempts, p.reason, p.ttl, p.age
@@ -49,11 +50,12 @@ select r.recipient, p.seq, p.id, p.kind, p.body, p.attempts, p.reason, p.ttl, p.
                  where m.slot = $1 and {_OF_LANE.format("r.recipient")}
                  order by recipient, seq limit $3) p"""
 _EVENT_LANE = f"""
-       lateral (select {_DUE_IN} as due_in from parked_event p
+       lateral (select {_DUE_IN} as due_in, {_PARKED_FOR} as parked_for
+                  from parked_event p
                  where p.slot = s.slot and p.kind = s.kind and {_OF_LANE.format("l.recipient")}
                  order by recipient, seq limit 1) f"""
 _PARKED_EVENTS = f"""
-select s.slot, s.kind, l.recipient, l.full, f.due_in, null::float8 as ends_in
+select s.slot, s.kind, l.recipient, l.full, f.due_in, f.parked_for, null::float8 as ends_in
   from unnest($1::smallint[], $2::smallint[]) s(slot, kind),
        lateral (select recipient, sum(count(*)) over () >= $3 as full
                   from (select recipient from parked_event p
@@ -61,7 +63,7 @@ select s.slot, s.kind, l.recipient, l.full, f.due_in, null::float8 as ends_in
                          order by look_at limit $3) h
                  group by recipient) l,{_EVENT_LANE}"""
 _PARKED_EVENTS_AMONG = f"""
-select l.recipient, f.due_in, null::float8 as ends_in
+select l.recipient, f.due_in, f.parked_for, null::float8 as ends_in
   from (select $1::smallint as slot, $2::smallint as kind) s,
        unnest($3::text[]) l(recipient),{_EVENT_LANE}"""
 _PARKED_EVENTS_OF = f"""
@@ -81,8 +83,9 @@ class ParkedRows(Sessions):
     async def parked(self, slots: Sequence[int], pending: float, rows: int) -> list[Any]:
         """Parked recipients of each slot, from ``rows`` rows, those due first.
 
-        recipient, due_in (seconds, may be below 0), ends_in: when the first of theirs ends by its
-        ttl or after ``pending`` seconds, or None; full: there may be more of them.
+        recipient, due_in (seconds, may be below 0), parked_for (seconds since the first of its rows
+        was parked; 0 where an older build did not note it), ends_in: when the first of theirs ends
+        by its ttl or after ``pending`` seconds, or None; full: there may be more of them.
         """
         return await self._read(_PARKED, list(slots), pending, rows)
 

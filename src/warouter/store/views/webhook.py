@@ -118,6 +118,20 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     trials: list[Trial]
     failures: list[FailedPost]
 
+    @property
+    def waits(self) -> int:
+        """How many events wait, parked or not."""
+        return sum(one.waiting + one.parked for one in self.kinds)
+
+    @property
+    def why_no_retry(self) -> str:
+        """Why nothing can be tried at once; "" if something can."""
+        if not self.coreapps:
+            return "No coreapp runs: only these send callbacks."
+        if not self.url:
+            return "No webhook is set: set its URL, and what waits is sent."
+        return "" if self.waits else "Nothing waits for the webhook."
+
 
 async def read_webhook(connection: Source, failures: int = MOST_FAILURES) -> Webhook:
     """Read all of it; ``failures`` of all coreapps, newest first."""
