@@ -51,5 +51,7 @@ nfpm package --config "$here/nfpm.yaml" --packager deb --target "$dist/warouter_
 nfpm package --config "$here/nfpm.yaml" --packager rpm --target "$dist/warouter-$VERSION.x86_64.rpm"
 cyclonedx-py environment --output-reproducible --spec-version 1.6 --output-format JSON \
 	--output-file "$dist/warouter-$VERSION.cdx.json" "$work/root/venv/bin/python"
-"$DEBIAN_PYTHON" "$here/vendored.py" \
-	"$source/src/warouter/static/console/VENDORED.md" "$dist/warouter-$VERSION.cdx.json"
+vendored=$source/src/warouter/static/console/VENDORED.md
+if test -e "$vendored"; then # builds before the console have none
+	"$DEBIAN_PYTHON" "$here/vendored.py" "$vendored" "$dist/warouter-$VERSION.cdx.json"
+fi

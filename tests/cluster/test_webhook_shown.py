@@ -226,7 +226,7 @@ async def test_a_receiver_that_was_down_is_tried_again_at_a_word(scene: Scene) -
     scene.hook.answer = 200
     code, out, _ = await scene.command("retry")
     assert code == 0
-    assert out.startswith("2 coreapps try at once: ")
+    assert out.startswith("2 coreapps try at once what waits: ")
     await scene.hook.until(lambda: set(ids) <= set(scene.hook.messages))
 
 

@@ -84,8 +84,8 @@ def retry(data_dir: Path | None) -> None:
     found = uvloop.run(_retry(settings_of(data_dir)))
     parked = sum(one.parked for one in found.kinds)
     click.echo(
-        f"{found.coreapps:,} coreapps try at once: {parked:,} parked callbacks,"
-        f" {found.waits - parked:,} that wait"
+        f"{found.coreapps:,} coreapps try at once what waits: {parked:,} parked callbacks,"
+        f" {found.waits - parked:,} others"
     )
 
 
