@@ -33,6 +33,17 @@ from warouter.webhook.record import Result
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
+class Clock:
+    """Goes on by ``step`` seconds whenever it is read."""
+
+    def __init__(self) -> None:
+        self.now = self.step = 0.0
+
+    def __call__(self) -> float:
+        self.now += self.step
+        return self.now - self.step
+
+
 class TestFailures:
     async def test_an_outage_delays_everything_and_loses_or_parks_nothing(
         self, owner: Owner, receiver: Receiver, logged: Logged
@@ -194,6 +205,20 @@ class TestFailures:
         dead = [item.seq for items, _ in owner.dead for item in items]
         assert sorted(dead) == [*range(40)]
         assert owner.settled == owner.parked == []
+
+    async def test_a_probe_goes_that_falls_due_while_it_is_decided_what_goes(
+        self, owner: Owner, receiver: Receiver
+    ) -> None:
+        clock = Clock()
+        receiver.answer = 500
+        async with running(owner, clock=clock) as callbacks:
+            for each in spread(40):
+                callbacks.add([each])
+            await owner.until(lambda: callbacks.failing and idle(callbacks))
+            receiver.answer = 200
+            # The first reading of the next turn is just before the probe is due.
+            clock.now, clock.step = STEP_MS / 1000 - 1e-4, 2e-4
+            await owner.all_settled(40)  # nothing else comes that would wake it
 
     async def test_a_new_url_is_tried_at_once(
         self, owner: Owner, receiver: Receiver, logged: Logged

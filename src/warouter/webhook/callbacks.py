@@ -169,16 +169,19 @@ class Callbacks:
             while True:
                 self._wake.clear()
                 self._resume_held()
-                self._start_posts(connections, posts)
-                await wait_for(self._wake, self._pause())
+                now = self._now()  # one for both: what falls due in between would not be seen
+                self._start_posts(connections, posts, now)
+                await wait_for(self._wake, self._pause(now))
 
     # ------------------------------------------------------------------ what goes now
 
-    def _start_posts(self, connections: aiohttp.BaseConnector, posts: asyncio.TaskGroup) -> None:
-        while (kind := self._next_kind()) is not None:
+    def _start_posts(
+        self, connections: aiohttp.BaseConnector, posts: asyncio.TaskGroup, now: float
+    ) -> None:
+        while (kind := self._next_kind(now)) is not None:
             queue, breaker = self._queues[kind], self._breakers[kind]
             if breaker.open:
-                batch = queue.probe(tried=breaker.due(self._now()))
+                batch = queue.probe(tried=breaker.due(now))
             else:
                 batch = queue.take(BATCH_EVENTS, BATCH_BYTES, suspects=self._may_hang(kind))
             events = Counter(map(_slot_of, batch))
@@ -192,12 +195,11 @@ class Callbacks:
                 deliver = self._deliver(connections, kind, batch, events, breaker.begin(), suspects)
                 posts.create_task(deliver)
 
-    def _next_kind(self) -> int | None:
+    def _next_kind(self, now: float) -> int | None:
         """The kind that may POST now and has fewer POSTs in flight."""
         most = self._settings().webhooks.max_concurrent_requests
         if not self.receiver.url or not self._places.any(most):
             return None
-        now = self._now()
         return self._places.fewest(
             kind
             for kind in self._queues
@@ -214,14 +216,14 @@ class Callbacks:
         """True if another batch of failed events may be sent: half of the places are for others."""
         return self._places.may_hang(kind, self._settings().webhooks.max_concurrent_requests)
 
-    def _pause(self) -> float | None:
-        """Seconds until time alone could change something; None if it cannot.
+    def _pause(self, now: float) -> float | None:
+        """Seconds from ``now``, when POSTs were started, until time alone could change something;
+        None if it cannot.
 
         A probe that is due and did not go waits for a place, and the end of a POST wakes.
         """
         if not self.receiver.url:
             return None
-        now = self._now()
         waits = [
             wait
             for kind, queue in self._queues.items()
