@@ -16,8 +16,10 @@ stage() {
 	fill "$1" --no-deps "warouter==$VERSION"
 	find "$1/bin" -type f ! -name warouter -delete
 	rm -f "$1/.lock" # uv's, which everybody may write
-	# Their hashes are of scripts that name the folder of the build.
-	sed -i '/^\.\.\/\.\.\/\.\.\/bin\//d' "$1"/lib/python3*/site-packages/*.dist-info/RECORD
+	# When uv saw each wheel; and the hashes of scripts that name the folder of the build.
+	find "$1" -name uv_cache.json -delete
+	sed -i -e '/^\.\.\/\.\.\/\.\.\/bin\//d' -e '/\/uv_cache\.json,/d' \
+		"$1"/lib/python3*/site-packages/*.dist-info/RECORD
 	sed -i "1s|.*|#!$final/bin/python|" "$1/bin/warouter"
 	sed -i "s|$1|$final|" "$1/pyvenv.cfg"
 	find "$1" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
