@@ -131,7 +131,8 @@ async def test_with_another_policy_nothing_goes_twice(scene: Scene) -> None:
     """D4 with ``fail`` and ``hold``. Guards ``verdict``, what is shown after it, and that evidence
     ends what is held (``endings.evidence``).
     """
-    await scene.use(drop_after=1.0, hold_dropped_s=HELD_BACK)
+    # Held until then: long enough to be seen on a machine that stands still for some seconds.
+    await scene.use(drop_after=1.0, hold_dropped_s=4 * HELD_BACK)
     failing = await scene.load(scene.recipients(4), asks={"Warouter-In-Doubt": "fail"})
     holding = await scene.load(scene.recipients(2), asks={"Warouter-In-Doubt": "hold"})
     await scene.asked(*ids_of(failing), *ids_of(holding))
