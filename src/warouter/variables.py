@@ -138,7 +138,9 @@ class Variables(msgspec.Struct, frozen=True, kw_only=True):
         "WAROUTER_DB_NAME", "", "The whole name of the database, instead of a prefix."
     )
     db_schema: str = DATABASE.variable(
-        "WAROUTER_DB_SCHEMA", "warouter", "The schema in the database."
+        "WAROUTER_DB_SCHEMA",
+        "warouter",
+        "The schema in the database, which takes one cluster: another needs a database of its own.",
     )
     db_ssl_ca: str = DATABASE.variable(
         "WA_DB_SSL_CA",

@@ -6,6 +6,7 @@ import asyncio
 import re
 
 import asyncpg
+import msgspec
 import pytest
 
 from tests.harness.postgres import until
@@ -72,6 +73,19 @@ async def test_a_database_from_before_files_said_what_they_run_with(
     await _accepted(settings)
     await _newer(pool, 9999, None)  # as a build from then writes it
     await _refused(settings, "newer than this build")
+
+
+async def test_a_second_cluster_in_the_database_is_refused(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    other = msgspec.structs.replace(settings, db_schema="another")
+    with pytest.raises(CommandError, match="give this one a database of its own"):
+        await migrate.migrate(other)
+    assert not await pool.fetchval(
+        "select exists (select from pg_namespace where nspname = 'another')"
+    )
+    await pool.execute("create schema another; create table another.schema_migration ()")
+    assert await migrate.migrate(settings) == []  # another program's table of that name
 
 
 def test_what_a_file_runs_with_stands_in_its_first_lines() -> None:

@@ -82,6 +82,13 @@ select current_user from pg_namespace
  where nspname = split_part(current_setting('search_path'), ',', 1)
    and not has_schema_privilege(oid, 'usage')"""
 
+# Advisory locks and NOTIFY are a whole database's: of two clusters in one, one would get no leader.
+# A table is known by its name in the catalogue, which needs no right to the schema it is in.
+_ANOTHER = """
+select n.nspname from pg_class c join pg_namespace n on n.oid = c.relnamespace
+ where c.relname in ('schema_migration', 'owner_log') and c.relkind = 'r' and n.nspname <> $1
+ group by 1 having count(*) = 2 order by 1 limit 1"""
+
 
 class Migration(NamedTuple):
     version: int
@@ -146,7 +153,8 @@ async def migrate(settings: Settings) -> list[str]:
 
     Creates the database and the schema when they are missing, and may run while an older build
     carries traffic. CommandError when this build cannot run on a newer schema, when an applied
-    file has changed, or when the locks of a file cannot be had.
+    file has changed, when the locks of a file cannot be had, or when another schema of the
+    database has a cluster in it.
     """
     await _ensure_database(settings)
     async with administering(settings) as connection:
@@ -154,6 +162,12 @@ async def migrate(settings: Settings) -> list[str]:
             raise CommandError(
                 f"{login} has no right to use schema {settings.db_schema}: run `warouter migrate`"
                 " as a superuser, or as who owns it."
+            )
+        if other := await connection.fetchval(_ANOTHER, settings.db_schema):
+            raise CommandError(
+                f"Schema {other} of database {settings.database} has a cluster in it already, and"
+                " two in one database would share their locks: give this one a database of its own"
+                " (WAROUTER_DB_NAME)."
             )
         names = await catalogue.recorded(connection)
         await _act_as(connection, await catalogue.owner(connection))
