@@ -176,10 +176,12 @@ def webhook_url_problem(
     allow_http: bool,
     allow_private: Sequence[Network],
     ports: Collection[int] | None = None,
+    listed_in: str = "WAROUTER_ALLOW_PRIVATE",
 ) -> str | None:
     """Why ``url`` cannot be a webhook, or None. Names are resolved and checked at delivery.
 
-    ``ports`` (None: any) bind all but the networks of ``allow_private``.
+    ``ports`` (None: any) bind all but the networks of ``allow_private``, which are those of the
+    variable ``listed_in``.
     """
     if len(url) > _URL_CHARS:
         return f"is longer than {_URL_CHARS} characters"
@@ -199,7 +201,8 @@ def webhook_url_problem(
     bound = ports is not None and port not in ports
     # As an IDN is read: other letters, digits and dots may stand for those of an address.
     plain = unicodedata.normalize("NFKC", host).translate(_DOTS).lower()
-    return _host_problem(plain.rstrip("."), allow_private, bound=bound)
+    private = f"points to an address that is not public and not allowed by {listed_in}"
+    return _host_problem(plain.rstrip("."), allow_private, private, bound=bound)
 
 
 def is_listed(address: Address, allow_private: Sequence[Network]) -> bool:
@@ -209,7 +212,7 @@ def is_listed(address: Address, allow_private: Sequence[Network]) -> bool:
 
 
 def is_allowed(address: Address, allow_private: Sequence[Network]) -> bool:
-    """True if callbacks may go to this address: public ones, and listed ones."""
+    """True if we may connect to this address: public ones, and listed ones."""
     if is_listed(address, allow_private):
         return True
     real = _real(address)
@@ -228,8 +231,12 @@ def _real(address: Address) -> Address:
     return address
 
 
-def _host_problem(host: str, allow_private: Sequence[Network], *, bound: bool) -> str | None:
-    """Why callbacks may not go to this host. ``bound``: its port is for listed addresses only."""
+def _host_problem(
+    host: str, allow_private: Sequence[Network], private: str, *, bound: bool
+) -> str | None:
+    """Why callbacks may not go to this host. ``bound``: its port is for listed addresses only;
+    ``private`` is said of an address that is not public.
+    """
     if host == "localhost" or host.endswith(".localhost"):
         host = "127.0.0.1"
     try:
@@ -244,7 +251,7 @@ def _host_problem(host: str, allow_private: Sequence[Network], *, bound: bool) -
         return None
     if is_allowed(address, allow_private):
         return _BOUND if bound else None
-    return "points to an address that is not public and not allowed by WAROUTER_ALLOW_PRIVATE"
+    return private
 
 
 def _signed_by(stored: Mapping[str, Any], secrets: list[str], now: str) -> dict[str, Any]:

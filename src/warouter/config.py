@@ -376,7 +376,12 @@ def _host_port(address: str, name: str) -> tuple[str, int]:
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-def networks(text: str, name: str = "WAROUTER_ALLOW_PRIVATE") -> list[Network]:
+# What they list is open to the webhook, and to media links of every user.
+WEBHOOK_NETWORKS = "WAROUTER_ALLOW_PRIVATE"
+MEDIA_NETWORKS = "WAROUTER_MEDIA_ALLOW_PRIVATE"
+
+
+def networks(text: str, name: str = WEBHOOK_NETWORKS) -> list[Network]:
     """The networks in the variable ``name``, separated by
     commas; raises ConfigError for a wrong one.
     """

@@ -311,8 +311,8 @@ class Variables(msgspec.Struct, frozen=True, kw_only=True):
     allow_private: str = WEBHOOK.variable(
         "WAROUTER_ALLOW_PRIVATE",
         "",
-        "Networks besides public addresses, separated by commas (`10.1.0.0/16,::1/128`), that"
-        " callbacks and media links may go to, at any port.",
+        "Networks besides public addresses, separated by commas (`10.1.2.0/24,::1/128`), that the"
+        " webhook, which an administrator sets, may be in, at any port.",
     )
     webhook_client_cert: str = WEBHOOK.variable(
         "WAROUTER_WEBHOOK_CLIENT_CERT",
@@ -381,6 +381,12 @@ class Variables(msgspec.Struct, frozen=True, kw_only=True):
         "WAROUTER_MEDIA_ALLOW_HTTP",
         False,
         "`1` lets coreapps fetch media links with plain http.",
+    )
+    media_allow_private: str = MEDIA.variable(
+        "WAROUTER_MEDIA_ALLOW_PRIVATE",
+        "",
+        "Networks besides public addresses, separated by commas, that media links of every user may"
+        " go to, at any port: what answers GET there can be read by each of them.",
     )
     public_url: str = MEDIA.variable(
         "WAROUTER_PUBLIC_URL",

@@ -252,7 +252,7 @@ async def test_a_photo_at_an_address_that_no_one_may_ask_is_not_fetched(cloud: S
     (await cloud.call("POST", PHOTO, data=JPEG)).done()
     cloud.simulator.profile.base = "http://10.1.2.3"
     refused = (await cloud.call("GET", PHOTO)).refused(503, 1011, "cannot be fetched from Meta")
-    assert "WAROUTER_ALLOW_PRIVATE" in refused["details"]
+    assert "an address that is not public" in refused["details"]
 
 
 @pytest.mark.parametrize(("method", "path", "options"), CALLS)

@@ -332,7 +332,7 @@ async def test_listeners_without_tls_and_wide_networks(settings: Settings) -> No
         settings,
         WAROUTER_NO_TLS="1",
         WEBAPP_HOSTNAME="10.0.0.1",
-        WAROUTER_ALLOW_PRIVATE="0.0.0.0/0",
+        WAROUTER_ALLOW_PRIVATE="10.0.0.1,0.0.0.0/0",
         WAROUTER_UPSTREAM_ADDRESS="sim.internal:6260",
         WAROUTER_CONNECTIONS="9000000",
         WA_API_KEY="k" * 12,
@@ -343,6 +343,7 @@ async def test_listeners_without_tls_and_wide_networks(settings: Settings) -> No
 LISTENERS = {
     "api-clear": "warning",
     "networks-wide": "warning",
+    "networks-open": "note",
     "simulator-open": "warning",
     "descriptors-few": "warning",
     "api-key-short": "note",

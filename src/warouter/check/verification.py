@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 from warouter.check.facts import Facts, several
 from warouter.check.finding import Level, Rule
-from warouter.config import Network, networks
+from warouter.config import MEDIA_NETWORKS, WEBHOOK_NETWORKS, Network, networks
 
 # Of the private networks 10.0.0.0/8 and fc00::/7 are the largest.
 _WIDEST = {4: 8, 6: 7}
@@ -24,12 +24,23 @@ def _database_unverified(facts: Facts) -> Iterator[str]:
 
 
 def _networks_wide(facts: Facts) -> Iterator[str]:
-    wide = [n for n in networks(facts.settings.allow_private) if _is_wide(n)]
-    if wide:
-        yield (
-            f"WAROUTER_ALLOW_PRIVATE has {several([str(n) for n in wide])}: callbacks and media"
-            " links reach what should be out of an administrator's reach."
-        )
+    for name, listed, who in _opened(facts):
+        if wide := [str(n) for n in listed if _is_wide(n)]:
+            yield f"{name} has {several(wide)}: {who} reaches what should be out of reach."
+
+
+def _networks_open(facts: Facts) -> Iterator[str]:
+    for name, listed, who in _opened(facts):
+        if narrow := [str(n) for n in listed if not _is_wide(n)]:
+            yield f"{name} opens {several(narrow)} to {who}."
+
+
+def _opened(facts: Facts) -> Iterator[tuple[str, list[Network], str]]:
+    """Each list of private networks by its variable, and to whom it opens them."""
+    settings = facts.settings
+    webhook, media = networks(settings.allow_private), settings.media_allow_private
+    yield WEBHOOK_NETWORKS, webhook, "the webhook, which an administrator sets"
+    yield MEDIA_NETWORKS, networks(media, MEDIA_NETWORKS), "each media link of every user"
 
 
 def _is_wide(network: Network) -> bool:
@@ -49,8 +60,16 @@ RULES = (
     Rule(
         "networks-wide",
         Level.WARNING,
-        "networks in WAROUTER_ALLOW_PRIVATE that are too wide, or have a cloud's metadata service",
-        "Name the hosts of the webhook and of media alone, such as 10.1.2.3/32.",
+        "networks in WAROUTER_ALLOW_PRIVATE or WAROUTER_MEDIA_ALLOW_PRIVATE that are too wide, or"
+        " have a cloud's metadata service",
+        "Name the hosts of the webhook, or of media, alone, such as 10.1.2.3/32.",
         _networks_wide,
+    ),
+    Rule(
+        "networks-open",
+        Level.NOTE,
+        "private networks that the webhook, or media links of every user, may reach",
+        "Take out what is not needed; of media links every user reads what answers GET there.",
+        _networks_open,
     ),
 )

@@ -249,6 +249,7 @@ class Cluster:
             "WAROUTER_SHARDS_CERT": "never",
             "WAROUTER_WEBHOOK_ALLOW_HTTP": "1",
             "WAROUTER_ALLOW_PRIVATE": networks,
+            "WAROUTER_MEDIA_ALLOW_PRIVATE": networks,
             **media,
             "WAROUTER_MEDIA_ALLOW_HTTP": "1",
             "WAROUTER_PUBLIC_URL": self.url,

@@ -24,6 +24,7 @@ from yarl import URL
 
 from warouter import __version__
 from warouter.app_settings import Network, is_allowed, webhook_url_problem
+from warouter.config import MEDIA_NETWORKS
 from warouter.errors import MediaRefused, WarouterError
 from warouter.media.providers import Credentials, origin_of
 from warouter.net.egress import socket_factory
@@ -31,7 +32,7 @@ from warouter.net.names import Names
 
 log = logging.getLogger(__name__)
 
-# What WAROUTER_ALLOW_PRIVATE lists may be asked on any port.
+# What WAROUTER_MEDIA_ALLOW_PRIVATE lists may be asked on any port.
 PORTS = frozenset({80, 443, 8080, 8443})
 REDIRECTS = 3
 TOTAL_SECONDS = 60.0  # of one try, redirects included
@@ -115,7 +116,10 @@ class Fetcher:
         origin = origin_of(url)
         for _ in range(REDIRECTS + 1):
             problem = webhook_url_problem(
-                url, allow_http=self._allow_http, allow_private=self._allow_private
+                url,
+                allow_http=self._allow_http,
+                allow_private=self._allow_private,
+                listed_in=MEDIA_NETWORKS,
             )
             if problem:
                 raise MediaRefused(f"the link {problem}")
@@ -150,7 +154,7 @@ class Fetcher:
 
 def _guarded(allow_private: Sequence[Network]) -> Callable[[AddrInfoType], socket.socket]:
     """Like all outgoing HTTP, and for public addresses only the usual web ports."""
-    factory = socket_factory(allow_private)
+    factory = socket_factory(allow_private, listed_in=MEDIA_NETWORKS)
 
     def open_socket(info: AddrInfoType) -> socket.socket:
         host, port = info[4][:2]

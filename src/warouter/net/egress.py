@@ -1,8 +1,9 @@
-"""Limits outgoing HTTP to public addresses, and to networks in ``WAROUTER_ALLOW_PRIVATE``.
+"""Limits outgoing HTTP to public addresses, and to networks that the operator listed.
 
 With ``ports``, to public addresses only on these.
 
-Used for callbacks and for media links: both go to addresses that a client of the API named.
+Used for callbacks and for media links: both go to addresses that a client of the API named, an
+administrator or any user, and each has a list of its own.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from typing import NamedTuple
 from aiohttp import AddrInfoType
 
 from warouter.app_settings import Network, is_allowed, is_listed
+from warouter.config import WEBHOOK_NETWORKS
 from warouter.errors import ConfigError
 
 
 def socket_factory(
-    allow_private: Sequence[Network], ports: Collection[int] | None = None
+    allow_private: Sequence[Network],
+    ports: Collection[int] | None = None,
+    listed_in: str = WEBHOOK_NETWORKS,
 ) -> Callable[[AddrInfoType], socket.socket]:
     """A factory for aiohttp's TCPConnector: a socket for an allowed address, else OSError (EACCES).
 
@@ -33,7 +37,7 @@ def socket_factory(
         family, kind, protocol, _, address = info
         host = ipaddress.ip_address(str(address[0]))
         if not is_allowed(host, allow_private):
-            raise OSError(errno.EACCES, "address is not public and not in WAROUTER_ALLOW_PRIVATE")
+            raise OSError(errno.EACCES, f"address is not public and not in {listed_in}")
         if ports is not None and address[1] not in ports and not is_listed(host, allow_private):
             raise OSError(errno.EACCES, "port is not in WAROUTER_WEBHOOK_PORTS")
         return socket.socket(family, kind, protocol)

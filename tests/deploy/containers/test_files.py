@@ -29,6 +29,11 @@ def services(request, tmp_path) -> dict[str, Any]:
 
 def _parsed(files: tuple[str, ...], folder: Path, told: dict[str, str]) -> dict[str, Any]:
     """The services as podman-compose reads them."""
+    found: dict[str, Any] = _file(files, folder, told)["services"]
+    return found
+
+
+def _file(files: tuple[str, ...], folder: Path, told: dict[str, str]) -> dict[str, Any]:
     (folder / "warouter.env").write_text("WA_DB_HOSTNAME=db.example.com\n")
     arguments = [word for name in files for word in ("--file", name)]
     done = subprocess.run(
@@ -40,7 +45,7 @@ def _parsed(files: tuple[str, ...], folder: Path, told: dict[str, str]) -> dict[
         timeout=60,
         check=True,
     )
-    found: dict[str, Any] = yaml.safe_load(done.stdout)["services"]
+    found: dict[str, Any] = yaml.safe_load(done.stdout)
     return found
 
 
@@ -74,6 +79,20 @@ def test_media_of_a_machine_may_be_in_a_bucket(tmp_path):
             assert environment["WAROUTER_MEDIA_DIR"] == directory, name
             mounts = [mount.split(":")[1] for mount in service["volumes"]]
             assert environment["WAROUTER_MEDIA_SPOOL"] in mounts, name
+
+
+def test_no_more_than_the_containers_own_network_is_open_to_the_webhook(tmp_path):
+    """And nothing at all to media links, which every user writes."""
+    for told, listed in (
+        ({}, "10.243.77.0/24,"),
+        ({"WAROUTER_SUBNET": "10.1.2.0/28"}, "10.1.2.0/28,"),
+    ):
+        found = _file(("compose.yaml",), tmp_path, told)
+        assert found["networks"]["default"]["ipam"]["config"] == [{"subnet": listed[:-1]}]
+        processes = [x["environment"] for x in found["services"].values() if "environment" in x]
+        opened = [e["WAROUTER_ALLOW_PRIVATE"] for e in processes if "WAROUTER_ALLOW_PRIVATE" in e]
+        assert set(opened) == {listed}
+        assert not any("WAROUTER_MEDIA_ALLOW_PRIVATE" in e for e in processes)
 
 
 def test_what_a_file_mounts_is_shipped(services):

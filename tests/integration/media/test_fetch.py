@@ -23,11 +23,13 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from tests.harness import inner
 from tests.harness.certificates import contexts
 from tests.harness.wait import PATIENCE
+from warouter.config import Settings
 from warouter.errors import BodyTooLarge, MediaRefused
 from warouter.local.ports import free_port
 from warouter.media.directory import Directory
 from warouter.media.fetch import Fetcher, LinkFailed
 from warouter.media.providers import Credentials, CredentialsRefused
+from warouter.owner.media.work import link_fetcher
 
 PUBLIC, TRAP = "127.0.0.2", "127.0.0.1"
 ALLOWED = (ipaddress.ip_network(f"{PUBLIC}/32"),)
@@ -127,6 +129,16 @@ async def fetched(fetcher: Fetcher, link: str, shown: Credentials | None = None)
 
 def fetcher(**more: Any) -> Fetcher:
     return Fetcher(**{"allow_http": True, "allow_private": ALLOWED, "total": 5.0, **more})
+
+
+async def test_what_is_open_to_the_webhook_is_not_to_media_links(sites: Sites) -> None:
+    """Any user writes a link, and could read what answers; an administrator sets a webhook."""
+    opened = Settings(allow_private=f"{PUBLIC}/32", media_allow_http=True)
+    with pytest.raises(MediaRefused, match="not allowed by WAROUTER_MEDIA_ALLOW_PRIVATE"):
+        await fetched(link_fetcher(opened), sites.url())
+    assert sites.requests == []
+    of_its_own = Settings(media_allow_private=f"{PUBLIC}/32", media_allow_http=True)
+    assert await fetched(link_fetcher(of_its_own), sites.url()) == b"ok"
 
 
 NAMES = ["trap.test", "trap.test.", "trap.xn--p1ai", "tráp.test", "a.b.trap.test"]

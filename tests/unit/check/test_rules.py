@@ -128,8 +128,15 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("simulator-open", {"host": {"simulator_open": ("0.0.0.0",)}}, "0.0.0.0"),
     ("simulator-open", {"environ": FAR_SIMULATOR}, "sim.internal"),
     ("database-unverified", {"database": {"verified": False}}, "db.internal"),
-    ("networks-wide", {"environ": {"WAROUTER_ALLOW_PRIVATE": "10.0.0.1,0.0.0.0/0"}}, "0.0.0.0/0"),
+    ("networks-wide", {"environ": {"WAROUTER_ALLOW_PRIVATE": "0.0.0.0/0"}}, "0.0.0.0/0"),
     ("networks-wide", {"environ": {"WAROUTER_ALLOW_PRIVATE": "::/0"}}, "::/0"),
+    ("networks-wide", {"environ": {"WAROUTER_MEDIA_ALLOW_PRIVATE": "::/0"}}, "link of every user"),
+    ("networks-open", {"environ": {"WAROUTER_ALLOW_PRIVATE": "10.1.2.0/24"}}, "to the webhook"),
+    (
+        "networks-open",
+        {"environ": {"WAROUTER_MEDIA_ALLOW_PRIVATE": "10.1.2.0/24"}},
+        "WAROUTER_MEDIA_ALLOW_PRIVATE opens 10.1.2.0/24 to each media link of every user",
+    ),
     ("networks-wide", {"environ": {"WAROUTER_ALLOW_PRIVATE": "169.254.0.0/16"}}, "169.254"),
     (
         "login-owner",
@@ -257,7 +264,7 @@ def test_what_stays_on_this_host_needs_no_tls(host: str) -> None:
         database={"verified": False, "webhook": "http://127.0.0.1:8000/"},
         trust={"tls": ""},
     )
-    assert wrong(judged(changed)) == []
+    assert wrong(judged(changed)) == [("networks-open", Level.NOTE)]
 
 
 def test_a_link_on_loopback_needs_no_certificate() -> None:

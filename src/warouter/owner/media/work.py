@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from warouter.app_settings import ApplicationSettings
 from warouter.background import wait_for
-from warouter.config import Settings, networks
+from warouter.config import MEDIA_NETWORKS, Settings, networks
 from warouter.media import cleaning
 from warouter.media.choice import storage_of, try_out
 from warouter.media.fetch import Fetcher
@@ -25,6 +25,14 @@ from warouter.upstream.media import MediaService
 log = logging.getLogger(__name__)
 
 CLEAN_SECONDS = 600.0
+
+
+def link_fetcher(settings: Settings) -> Fetcher:
+    """Fetches media links, which every user writes: what is open to the webhook is not to them."""
+    return Fetcher(
+        allow_http=settings.media_allow_http,
+        allow_private=networks(settings.media_allow_private, MEDIA_NETWORKS),
+    )
 
 
 class MediaWork:
@@ -47,10 +55,7 @@ class MediaWork:
         rows, self._session = through_session(settings, application)
         self._storage = storage_of(settings)
         self._library = Library(rows, self._storage, settings.media_quota)
-        fetcher = Fetcher(
-            allow_http=settings.media_allow_http, allow_private=networks(settings.allow_private)
-        )
-        self._uploads = Uploads(self._library, service, fetcher)
+        self._uploads = Uploads(self._library, service, link_fetcher(settings))
         self.failures = Failures()
         self._collect = asyncio.Event()
         self.attachments = Attachments(self._uploads, ownership.tasks, self.failures)
