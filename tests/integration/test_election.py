@@ -329,6 +329,23 @@ async def test_nobody_who_is_leaving_is_named_or_given_a_slot(
     spare.terminate()
 
 
+async def test_who_says_good_bye_beats_on_while_its_word_waits(
+    settings: Settings, leader: LeaderSession, pool: asyncpg.Pool
+) -> None:
+    """A leader's lock, or a disk, may hold it up for longer than a lease."""
+    spare = session_of(settings, "coreapp", HEIR)
+    await spare.beat(True, 5.0)
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("select from node where incarnation = $1 for share", HEIR)
+        leaves = asyncio.create_task(spare.say_leaving())
+        await until(pool, BLOCKED)
+        before = (await leader.look()).nodes[HEIR].counter
+        await spare.beat(True, 1.0)
+        assert (await leader.look()).nodes[HEIR].counter == (before or 0) + 1
+    await leaves
+    spare.terminate()
+
+
 @pytest.mark.parametrize("taken", [False, True], ids=["named", "given"])
 async def test_who_leaves_while_it_is_named_learns_of_it(
     settings: Settings, leader: LeaderSession, pool: asyncpg.Pool, taken: bool

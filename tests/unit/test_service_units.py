@@ -12,7 +12,7 @@ from warouter.config import Timing
 from warouter.local.process import QUIET_STOP_SECONDS, STOP_SECONDS, Process
 from warouter.node import runtime
 from warouter.node.runtime import signs_of_life
-from warouter.owner.beats import LEAVE_SECONDS, QUIET_LEAVE_SECONDS
+from warouter.owner.beats import LEAVE_SECONDS, QUIET_LEAVE_SECONDS, RELEASE_SECONDS
 from warouter.systemd import Notifier
 
 UNITS = Path(__file__).parents[2] / "deploy" / "systemd"
@@ -30,14 +30,15 @@ def test_the_watchdog_of_a_coreapp_is_the_one_that_windows_count_on() -> None:
 
 
 def test_a_coreapp_has_the_time_to_wait_for_what_is_out() -> None:
-    assert seconds("coreapp", "TimeoutStopSec") >= QUIET_LEAVE_SECONDS + CLOSING_SECONDS
+    needed = QUIET_LEAVE_SECONDS + RELEASE_SECONDS + CLOSING_SECONDS
+    assert seconds("coreapp", "TimeoutStopSec") >= needed
 
 
 @pytest.mark.parametrize(
     ("role", "upstream", "allowed", "needed"),
     [
-        ("coreapp", "cloud", QUIET_STOP_SECONDS, QUIET_LEAVE_SECONDS),
-        ("coreapp", "simulator", STOP_SECONDS, LEAVE_SECONDS),
+        ("coreapp", "cloud", QUIET_STOP_SECONDS, QUIET_LEAVE_SECONDS + RELEASE_SECONDS),
+        ("coreapp", "simulator", STOP_SECONDS, LEAVE_SECONDS + RELEASE_SECONDS),
         ("webapp", "cloud", STOP_SECONDS, 0.0),
     ],
 )

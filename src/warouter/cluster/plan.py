@@ -16,6 +16,8 @@ from warouter.cluster.membership import Member, Verdict
 from warouter.cluster.quiesce import not_quiet, quiet_first, to_be_quiet, until_begun
 from warouter.cluster.shardmap import SIMULATOR, ShardMap, SlotOwner, assign
 
+HANDOVER_LEASES = 3
+
 
 class View(msgspec.Struct, frozen=True):
     """The state of the cluster after a poll.
@@ -66,7 +68,8 @@ def plan(view: View, lease: float) -> ShardMap | None:
     """The next shard map, or None if the present one needs no change.
 
     ``lease`` is T in seconds: a successor takes over by force only when it has been named for so
-    long, since then the owner's last lease for the slot has surely ended.
+    long, since then the owner's last lease for the slot has surely ended. One that lives and is
+    in no trouble has HANDOVER_LEASES of them: it records first, and the disk may be slow.
     """
     alive = {inc for inc, m in view.members.items() if m.verdict is not Verdict.DEAD}
     desired = assign(view.map.shards, _candidates(view, alive), _kept(view, alive))
@@ -78,7 +81,8 @@ def plan(view: View, lease: float) -> ShardMap | None:
         if s.slot in resting and _rests(s, view.members):
             return s
         to = desired[view.map.shard_of(s.slot)]
-        return _next_owner(s, to, alive, view.successor_age, lease)
+        overdue = view.successor_age.get(s.slot, 0.0) >= _patience(s, view.members, lease)
+        return _next_owner(s, to, alive, overdue=overdue)
 
     slots = tuple(quiet_first(s, planned(s), waits=_waits(s, view)) for s in view.map.slots)
     return None if slots == view.map.slots else _next_map(view.map, slots)
@@ -224,15 +228,18 @@ def _kept(view: View, alive: set[UUID]) -> dict[int, UUID | None]:
     }
 
 
-def _next_owner(
-    slot: SlotOwner, desired: UUID, alive: set[UUID], ages: Mapping[int, float], lease: float
-) -> SlotOwner:
+def _patience(slot: SlotOwner, members: Mapping[UUID, Member], lease: float) -> float:
+    """Seconds for which the slot's successor waits until it takes over by force."""
+    return lease if _in_trouble(slot, members) else lease * HANDOVER_LEASES
+
+
+def _next_owner(slot: SlotOwner, desired: UUID, alive: set[UUID], *, overdue: bool) -> SlotOwner:
     raised = SlotOwner(slot.slot, slot.epoch + 1, desired)
     if slot.owner is None or slot.owner not in alive:
         return raised
     if slot.successor is not None and slot.successor not in alive and desired == slot.owner:
         return raised  # its lease was let go already: it starts again under a new epoch
-    if slot.successor is not None and ages.get(slot.slot, 0.0) >= lease:
+    if slot.successor is not None and overdue:
         return raised
     if desired == slot.owner and slot.successor is None:
         return slot

@@ -20,9 +20,9 @@ from warouter.retry import backoff
 log = logging.getLogger(__name__)
 
 READY_SECONDS = 20.0
-STOP_SECONDS = 8.0
+STOP_SECONDS = 15.0
 # Of a coreapp with the Cloud API: it waits for the requests that are out.
-QUIET_STOP_SECONDS = 30.0
+QUIET_STOP_SECONDS = 36.0
 LONG_ENOUGH = 10.0  # seconds of life after which a death is not a crash loop
 
 

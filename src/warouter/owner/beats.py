@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from warouter.background import wait_for
 from warouter.cluster.quiesce import QUIET_SECONDS
@@ -19,16 +19,20 @@ from warouter.owner.cloud.quiesce import Quiesce
 from warouter.owner.listener import BeatListener
 from warouter.owner.moves import Moves
 from warouter.owner.ownership import Ownership
+from warouter.owner.tasks import FORESEEN
 from warouter.owner.writable import Writable
 from warouter.store.beats import Beat, NodeSession
+from warouter.store.database import WRITE_SECONDS
 from warouter.upstream.protocol import Upstream
 
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.05
-LEAVE_SECONDS = 3.0
+LEAVE_SECONDS = 4.0
 # Where slots have to be quiet before they move: as long as the leader waits for that, and some.
 QUIET_LEAVE_SECONDS = QUIET_SECONDS + 3.0
+# More for what is under way then: a record and a handover, each within the limit of a write.
+RELEASE_SECONDS = 3 * WRITE_SECONDS
 
 
 class Beats:
@@ -67,24 +71,65 @@ class Beats:
             group.create_task(self._ownership.watch_deadlines())
 
     async def leave(self) -> None:
-        """Ask for successors and hand everything over; bounded, the lease is the safety net."""
-        ownership, quiesce = self._ownership, self._quiesce
+        """Ask for successors and hand everything over; what is left then is left without an owner.
+        Bounded, the lease is the safety net.
+        """
+        quiesce = self._quiesce
         began = self._clock()
         try:
             async with asyncio.timeout(LEAVE_SECONDS if quiesce is None else QUIET_LEAVE_SECONDS):
                 if quiesce is not None:
                     quiesce.leave()
-                # A spare says it too: it must not be named as a successor, and its end is no crash.
-                # Named already, it takes what comes and hands it on: its predecessor may be about
-                # to stop as well, as when their machine goes.
-                while await self._session.say_leaving() and await self._expects_slots():
-                    ownership.emptied.clear()
-                    await wait_for(ownership.emptied, self._timing.beat)
+                await self._succeeded()
                 if quiesce is not None:
                     await quiesce.quieted(began + QUIET_SECONDS - self._clock())
-                await self._moves.release_all()
         except Exception as error:
-            log.warning("shutdown handover failed", extra={"error": str(error)})
+            log.warning("shutdown handover failed", extra={"error": repr(error)})
+        try:
+            async with asyncio.timeout(RELEASE_SECONDS):
+                await self._released()
+        except Exception as error:
+            log.warning("shutdown release failed", extra={"error": repr(error)})
+
+    async def _succeeded(self) -> None:
+        """Until others have all slots, or nobody is there who could.
+
+        A spare says that it is leaving, too: it must not be named as a successor, and its end is no
+        crash. Named already, it takes what comes and hands it on: its predecessor may be about to
+        stop as well, as when their machine goes.
+        """
+
+        async def done() -> bool:
+            return not (await self._session.say_leaving() and await self._expects_slots())
+
+        await self._until(done)
+
+    async def _released(self) -> None:
+        """Until this process owns nothing. A slot whose handover failed is handed over again, by
+        what the next beat says of it.
+        """
+
+        async def done() -> bool:
+            await self._moves.release_all()
+            return not await self._session.expects_slots()
+
+        await self._until(done)
+
+    async def _until(self, done: Callable[[], Awaitable[bool]]) -> None:
+        """Try until it is done. What fails is tried again: an owner that gave up on leaving would
+        be taken for dead.
+        """
+        emptied, trouble = self._ownership.emptied, Outage()
+        while True:
+            try:
+                if await done():
+                    return
+                trouble.ends()
+            except FORESEEN as error:
+                if trouble.begins():
+                    log.warning("shutdown handover failed", extra={"error": str(error)})
+            emptied.clear()
+            await wait_for(emptied, self._timing.beat)
 
     async def _expects_slots(self) -> bool:
         return bool(self._ownership.slots) or await self._session.expects_slots()

@@ -100,9 +100,14 @@ class Moves:
             await self.open(epochs)
 
     async def release_all(self) -> None:
-        """Leave every slot that no task has without an owner: this process stops."""
-        slots, standings = self._ownership.slots, self._ownership.standings
-        left = {n: slot.epoch for n, slot in slots.items() if not standings[n].busy}
+        """Leave every slot without an owner, as this process stops, once no task has one: what is
+        being handed over then has gone.
+        """
+        ownership = self._ownership
+        while any(standing.busy for standing in ownership.standings):
+            ownership.progress.clear()
+            await ownership.progress.wait()
+        left = {n: slot.epoch for n, slot in ownership.slots.items()}
         await self._give_up(left, self._journal.release)
 
     def _begin(self, slots: Collection[int], work: Awaitable[None]) -> None:

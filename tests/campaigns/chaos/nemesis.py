@@ -36,6 +36,12 @@ async def the_leader(lab: Lab) -> list[str]:
     return [await lab.leader()]
 
 
+async def a_master(lab: Lab) -> list[str]:
+    """The leader every second time."""
+    masters = [p.name for p in lab.running("master")]
+    return [await lab.leader() if lab.random.random() < 0.5 else lab.random.choice(masters)]
+
+
 async def a_webapp(lab: Lab) -> list[str]:
     return [lab.random.choice(lab.running("webapp")).name]
 

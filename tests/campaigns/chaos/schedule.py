@@ -37,6 +37,7 @@ COUNTS = {
     "rolling-restart": Times(1, 3),
     "stop-owner": Times(2, 6, harmless=True),
     "stop-two-coreapps": Times(2, 10, harmless=True),
+    "power-off-machine": Times(2, 10, harmless=True),
     "kill-leader": Times(1, 4, harmless=True),
     "kill-webapp": Times(2, 6, harmless=True),
     "kill-two-owners": Times(1, 4),

@@ -73,6 +73,17 @@ class Faults:
         self.ends(random.uniform(1.0, 6.0), self.world.start, name)
         return hit
 
+    def power_off(self, random: Random) -> bool:
+        """Several coreapps and a master are told to stop at once, as when their machine goes."""
+        world = self.world
+        names = random.sample(world.coreapps, len(world.coreapps) - 1)
+        hit = any(self._lives(name) for name in names)
+        for name in names:
+            world.tell_to_stop(name)
+            self.ends(random.uniform(5.0, 8.0), world.start, name)
+        self.ends(random.random() * 0.3, self._kill, random.choice(world.masters), random)
+        return hit
+
     def _lives(self, name: str) -> bool:
         process = self.world.processes.get(name)
         return process is not None and process.alive

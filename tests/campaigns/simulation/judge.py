@@ -11,10 +11,11 @@ from tests.campaigns.simulation.loop import EPOCH
 from tests.campaigns.simulation.tables import Tables
 from tests.harness.history import Row
 from warouter._hash import SLOTS
+from warouter.cluster.plan import HANDOVER_LEASES
 from warouter.message_id import minted_at
 
 SLOWEST = 0.97  # of the clocks of processes, against the one that all is judged by
-HANDOVER = 2.0  # seconds, on top of a lease, after which a named successor owns its slot
+HANDOVER = 2.0  # seconds, on top of its leases, after which a named successor owns its slot
 
 
 def left(world: Any) -> tuple[int, int]:
@@ -82,7 +83,7 @@ def owned(history: History, tables: Tables, world: Any) -> None:
     lost = [s for s in range(SLOTS) if tables.owners[s] not in living]
     if lost:
         history.broken("I15", f"no living owner: slots {lost}")
-    since = world.clock.now - world.timing.lease - HANDOVER
+    since = world.clock.now - world.timing.lease * HANDOVER_LEASES - HANDOVER
     moving = [s for s in range(SLOTS) if tables.successors[s] and tables.named[s] < since]
     if moving:
         history.broken("I12", f"still on the way to a successor: slots {moving}")

@@ -17,7 +17,7 @@ BEATEN = "from beat($1, true, '{}', true, false)) as beaten"  # by a master, wit
 UNFLUSHED = frozenset(
     (
         *("select * from beat", "select * from beat_with_moves", "register_node"),
-        *(BEATEN, f"{BEATEN}, pg_try", "touch_cloud_path", "share_number"),
+        *(BEATEN, f"{BEATEN}, pg_try", "touch_cloud_path", "share_number", "say_leaving"),
     )
 )
 
@@ -119,11 +119,11 @@ def _leave(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
         and n["upstream"] == upstream
         for i, n in s.tables.nodes.items()
     )
-    return [{"exists": heirs}]
+    return [{"heirs": heirs}]
 
 
 def _expect(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
-    return [{"exists": s.tables.expects_slots(*a)}]
+    return [{"expected": s.tables.expects_slots(*a)}]
 
 
 def _notify(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from warouter._hash import SHARD_COUNTS
 from warouter.cluster.membership import Member, Node, Verdict
-from warouter.cluster.plan import Planner, Succession, View, changes, plan
+from warouter.cluster.plan import HANDOVER_LEASES, Planner, Succession, View, changes, plan
 from warouter.cluster.shardmap import ShardMap, SlotOwner
 
 LEASE = 1.5
@@ -177,11 +177,17 @@ MOVING = ShardMap(2, 1, tuple(SlotOwner(n, 1, A, B) for n in range(32)))
 
 def test_a_successor_that_is_due_is_waited_for_and_then_takes_over_by_force() -> None:
     someone = members(member(A, leaving=True), B)
-    assert plan(View(MOVING, someone, {0: 1.4}), LEASE) is None
-    late = plan(View(MOVING, someone, {0: 1.5}), LEASE)
+    assert plan(View(MOVING, someone, {0: 4.4}), LEASE) is None
+    late = plan(View(MOVING, someone, {0: 4.5}), LEASE)
     assert late is not None
     assert (late.slots[0].owner, late.slots[0].epoch) == (B, 2)
     assert changes(MOVING, late)[0][0].reason == "overdue"
+
+
+def test_an_owner_in_trouble_has_one_lease_to_hand_over() -> None:
+    someone = members(member(A, trouble="journal"), B)
+    assert plan(View(MOVING, someone, {0: 1.4}), LEASE) is None
+    assert plan(View(MOVING, someone, {0: 1.5}), LEASE) is not None
 
 
 def test_when_the_successor_dies_the_owner_starts_again_under_a_new_epoch() -> None:
@@ -286,7 +292,8 @@ def test_what_is_overdue_is_planned_though_nothing_else_has_changed() -> None:
     )
     both = members(A, B)
     assert planner.plan(View(named, both, dict.fromkeys(range(32), 0.1))) is None
-    assert planner.plan(View(named, both, dict.fromkeys(range(32), LEASE))) is not None
+    late = dict.fromkeys(range(32), LEASE * HANDOVER_LEASES)
+    assert planner.plan(View(named, both, late)) is not None
 
 
 @given(shard_counts, living, living)

@@ -34,6 +34,7 @@ PLANNED = frozenset(
         "rolling-restart",
         "stop-owner",
         "stop-two-coreapps",
+        "power-off-machine",
     }
 )
 

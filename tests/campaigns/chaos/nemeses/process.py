@@ -11,6 +11,7 @@ from tests.campaigns.chaos.lab import Lab
 from tests.campaigns.chaos.marks import Mark
 from tests.campaigns.chaos.nemesis import (
     Act,
+    a_master,
     a_webapp,
     an_owner,
     fault,
@@ -23,6 +24,7 @@ from tests.campaigns.chaos.nemesis import (
 from tests.harness.files import used_up
 
 STOP_PROMISED_SECONDS = 5.0
+UNIT_STOP_SECONDS = 40.0  # TimeoutStopSec= of a coreapp, the longest
 
 
 async def kill(lab: Lab, mark: Mark) -> None:
@@ -99,19 +101,31 @@ async def stop_two_coreapps(lab: Lab, mark: Mark) -> None:
     await asyncio.gather(*(_restart(lab, name) for name in mark.victims))
 
 
+@nemesis(of=[two_coreapps, a_webapp, a_master])
+async def power_off_machine(lab: Lab, mark: Mark) -> None:
+    """SIGTERM of all that a machine runs at once, the leader perhaps among it."""
+    took = await asyncio.gather(
+        *(_restart(lab, name, UNIT_STOP_SECONDS) for name in mark.victims), return_exceptions=True
+    )
+    for name, seconds in zip(mark.victims, took, strict=True):
+        if isinstance(seconds, BaseException):
+            mark.wrong.append(f"I19: {name} did not end in its unit's time, or come back")
+            lab.process(name).kill(signal.SIGKILL)
+
+
 @nemesis(of=[an_owner])
 async def stop_owner(lab: Lab, mark: Mark) -> None:
     """SIGTERM of one owner: it hands over first."""
     await _restart(lab, *mark.victims)
 
 
-async def _restart(lab: Lab, name: str) -> float:
+async def _restart(lab: Lab, name: str, within: float = 3 * STOP_PROMISED_SECONDS) -> float:
     """SIGTERM, and wait for its successor; the seconds that it took to end."""
     process, restarts = lab.process(name), lab.process(name).restarts
     pid, since = process.pid, time.monotonic()
     assert pid is not None
     process.kill(signal.SIGTERM)
-    await lab.until(lambda: not _exists(pid), 3 * STOP_PROMISED_SECONDS)
+    await lab.until(lambda: not _exists(pid), within)
     took = time.monotonic() - since
     await lab.back(name, restarts)
     return took

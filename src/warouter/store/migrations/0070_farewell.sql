@@ -1,0 +1,23 @@
+-- runs with: 11
+--
+-- Who stops is heard of while commits are slow: an owner that waited for its own word, on the session of
+-- its beats, was taken for dead at a planned power-off. The function keeps its owner and its rights.
+
+-- Asks the leader for successors, because this process will stop. Returns whether another process of
+-- its role and upstream has a session, and so can be one. Its commit is not waited for: the process
+-- says it again until it has ended, and a slow disk must not keep it from being heard.
+--
+-- Called by: store/beats.py
+create or replace function say_leaving(p_incarnation uuid, p_role text, p_upstream text) returns boolean
+language plpgsql volatile
+security definer set search_path from current as $$
+begin
+    perform set_config('synchronous_commit', 'off', true);
+    update node set leaving = true where incarnation = p_incarnation;
+    perform pg_notify('warouter', 'nodes');
+    return exists (
+        select from node n join pg_stat_activity a
+            on a.application_name like 'wa:' || replace(n.incarnation::text, '-', '') || ':%'
+         where n.role = p_role and n.incarnation <> p_incarnation and not n.leaving
+           and coalesce(n.upstream, 'simulator') = p_upstream);
+end $$;

@@ -1,0 +1,78 @@
+"""A machine stops in order: its coreapps and its master are told at once, and nobody dies of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+from typing import Any
+
+import pytest
+
+from tests.campaigns.simulation.faults import Faults, Kind, Plan
+from tests.campaigns.simulation.world import run
+from tests.harness.patch import patched
+from warouter.cluster import plan as planning
+from warouter.store.beats import NodeSession
+
+SEEDS = 6
+OFF = 5.0
+FORCED = {"dead", "overdue", "successor-died", "unreachable", "upstream", "journal"}
+
+
+def slow(least: float, most: float) -> Kind:
+    """Each flush takes so long, until everything has stopped."""
+
+    def slow_disk(faults: Faults, _random: Random) -> bool:
+        world = faults.world
+        world.server.slowest = (least, most)
+        world.clock.at(OFF + 8.0, setattr, world.server, "slowest", None)
+        return True
+
+    return slow_disk
+
+
+def cut_short(faults: Faults, _random: Random) -> bool:
+    """Each coreapp loses the session of its beats as soon as it leaves."""
+    world = faults.world
+    for name in world.coreapps:
+        world.clock.at(OFF, _end_beats, world, name)
+    return True
+
+
+def _end_beats(world: Any, name: str) -> None:
+    for session in [s for s in world.server.sessions if s.process == name and s.beats]:
+        session.kill()
+
+
+def reasons(*before: Kind) -> Counter[str]:
+    """Why slots changed hands when a machine was powered off."""
+    off: Plan = (*((OFF - 1.0, kind) for kind in before), (OFF, Faults.power_off))
+    found: Counter[str] = Counter()
+    for seed in range(SEEDS):
+        result = run(seed, plan=off, small=False)
+        assert result.violations == [], seed
+        found.update(entry[5] for entry in result.trace if entry[1] == "owner" and entry[0] >= OFF)
+    return found
+
+
+@pytest.mark.parametrize("before", [(), (slow(0.5, 0.9),), (cut_short,)], ids=["", "slow", "cut"])
+def test_nothing_is_taken_by_force(before: tuple[Kind, ...]) -> None:
+    found = reasons(*before)
+    assert found["handover"]
+    assert not ({"released"} | FORCED) & found.keys()
+
+
+def test_who_says_good_bye_between_its_beats_is_taken_for_dead() -> None:
+    say = NodeSession.say_leaving
+
+    async def between(self: NodeSession) -> bool:
+        async with self._lock:
+            return await say(self)
+
+    with patched([(NodeSession, "say_leaving", between)]):
+        assert FORCED & reasons(slow(1.6, 1.8)).keys()
+
+
+def test_with_one_lease_to_hand_over_a_slow_disk_is_overdue() -> None:
+    with patched([(planning, "HANDOVER_LEASES", 1)]):
+        assert reasons(slow(0.5, 0.9))["overdue"]
