@@ -176,7 +176,7 @@ async def test_a_test_callback_comes_from_every_coreapp(scene: Scene) -> None:
     scene.hook.answer = Reply(403, body=HOSTILE)
     said = await scene.act("test")
     assert "by every coreapp: done" in said
-    (name,) = re.findall("test ([0-9a-f]{8})", said)
+    (name,) = re.findall(r"test (\d+), by every", said)
 
     async def shown() -> bool:
         return (await scene.page()).count(f"<code>{name}</code>") == 2

@@ -28,7 +28,10 @@ from warouter.node.coreapp import Coreapp
 from warouter.owner import retention
 from warouter.store.account.accounts import Accounts
 from warouter.store.account.services import ask_for_collection
+from warouter.store.account.webhook import Wish, Wishes, ask_retry, ask_test
+from warouter.store.bounded import fetcher
 from warouter.upstream.protocol import Event
+from warouter.webhook.trial import body_of
 
 SLOT = 3
 RECIPIENT = "4915112345678"
@@ -238,3 +241,48 @@ async def test_the_log_level_is_followed(business: Business) -> None:
         assert root.level == logging.INFO  # of WAROUTER_LOG_LEVEL
     finally:
         root.setLevel(before)
+
+
+async def test_callbacks_do_what_a_row_asks_for_and_not_what_any_login_notifies(
+    business: Business, caplog: pytest.LogCaptureFixture
+) -> None:
+    """NOTIFY is everybody's: its text would be signed and posted, its retry end a back-off."""
+    caplog.set_level(logging.INFO, "warouter.owner.callbacks")
+    for forged in ("webhook test of somebody else", "test", "callback retry", "retry"):
+        await business.pool.execute("select pg_notify('warouter', $1)", forged)
+    name = await ask_test(business.pool, "anna", "desk")
+    await business.receiver.until(lambda: len(business.receiver.posts) == 1)
+    assert business.receiver.posts[0].body == body_of(name)
+    await ask_retry(business.pool, "anna", "desk")
+
+    def hurried() -> int:
+        return [r.message for r in caplog.records].count("callback retry requested")
+
+    await soon(lambda: hurried() == 1)
+    again = await ask_test(business.pool, "anna", "desk")
+    await business.receiver.until(lambda: len(business.receiver.posts) == 2)
+    assert business.receiver.posts[1].body == body_of(again)
+    assert hurried() == 1
+    audited = await business.pool.fetch(
+        "select actor, action, subject, source, outcome from audit order by id"
+    )
+    assert [tuple(row) for row in audited] == [
+        ("anna", "test webhook", f"request {name}", "desk", "done"),
+        ("anna", "retry callbacks", f"request {int(name) + 1}", "desk", "done"),
+        ("anna", "test webhook", f"request {again}", "desk", "done"),
+    ]
+
+
+async def test_a_coreapp_that_starts_does_not_do_what_was_asked_of_others(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    fetch = fetcher(pool)
+    await ask_retry(pool, "anna", "desk")
+    wishes = Wishes(fetch)
+    assert await wishes.news() == []
+    name = await ask_test(pool, "anna", "desk")
+    assert await wishes.news() == [(int(name), Wish.TEST)]
+    assert await wishes.news() == []
+    await ask_retry(pool, "anna", "desk")  # and heard after an outage of the database
+    await pool.execute("update callback_request set at = at - interval '2 minutes'")
+    assert await wishes.news() == []

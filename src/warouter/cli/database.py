@@ -66,7 +66,13 @@ async def checked(settings: Settings, application: str) -> Connection:
 
 async def audited(connection: Connection, action: str, subject: str) -> None:
     """Write what this command does into the audit log, in the transaction that does it."""
-    await audit.record(connection, _user(), action, subject, socket.gethostname())
+    actor, source = operator()
+    await audit.record(connection, actor, action, subject, source)
+
+
+def operator() -> tuple[str, str]:
+    """Who runs this command and on which host, as the audit log names them."""
+    return _user(), socket.gethostname()
 
 
 def _user() -> str:

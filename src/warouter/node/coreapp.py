@@ -57,7 +57,6 @@ from warouter.owner.receipts import Receipts
 from warouter.owner.recorder import Recorder
 from warouter.owner.retention import Retention
 from warouter.owner.writable import Writable
-from warouter.store.account.webhook import RETRY, test_of
 from warouter.store.aside import Aside, find_address
 from warouter.store.beats import LOST, Beat, NodeSession
 from warouter.store.dead_letters import LETTERS
@@ -240,10 +239,6 @@ class Coreapp:
             self.callers.wake()
         if what == LETTERS:
             self.feed.look_for_letters()
-        elif what == RETRY:
-            self.feed.hurry()
-        elif name := test_of(what):
-            self.feed.try_out(name)
         elif what != LINK_GONE:  # that one is for masters
             self.ownership.wake()
 

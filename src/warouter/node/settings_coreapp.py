@@ -1,4 +1,7 @@
-"""The settings that a coreapp follows: callbacks, webhook CA, collections, its log level."""
+"""The settings that a coreapp follows: callbacks, webhook CA, collections, its log level.
+
+And what operators ask of its callbacks, which moves the same counter.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from warouter.app_settings import (
 from warouter.node.adoption import ApplicationFields, adopt
 from warouter.node.loglevel import LogLevel
 from warouter.owner.callbacks.feed import CallbackFeed
+from warouter.store.account.webhook import Wish, Wishes
 from warouter.store.aside import settings_of
 from warouter.store.bounded import Fetch
 from warouter.stored import text_of
@@ -55,6 +59,7 @@ class CoreappSettings:
         level: LogLevel,
     ) -> None:
         self._fetch = fetch
+        self._wishes = Wishes(fetch)
         self._in_force = in_force
         self._feed = feed
         self._collectors = collectors
@@ -72,6 +77,11 @@ class CoreappSettings:
             for each in self._collectors:
                 each.collect()
         self._collections = collections
+        for number, wish in await self._wishes.news():
+            if wish is Wish.TEST:
+                self._feed.try_out(str(number))
+            else:
+                self._feed.hurry()
 
     def _adopt_application(self, stored: Any) -> None:
         fields = self._application.adopt(stored)

@@ -13,7 +13,7 @@ import uvloop
 from rich.table import Table
 from rich.text import Text
 
-from warouter.cli.database import audited, connected, console, settings_of
+from warouter.cli.database import connected, console, operator, settings_of
 from warouter.cli.nodes import data_dir_option
 from warouter.config import Settings
 from warouter.errors import CommandError
@@ -99,9 +99,7 @@ async def _try_out(settings: Settings) -> tuple[list[Trial], int]:
     async with connected(settings, APPLICATION) as connection:
         if not (await read_webhook(connection, 0)).coreapps:
             raise CommandError("No coreapp runs: only these send callbacks.")
-        async with connection.transaction():
-            name = await webhook.ask_test(connection)
-            await audited(connection, "test webhook", name)
+        name = await webhook.ask_test(connection, *operator())
         ends = time.monotonic() + TEST_SECONDS
         while True:
             read = await read_webhook(connection, 0)
@@ -117,9 +115,7 @@ async def _retry(settings: Settings) -> Webhook:
         found = await read_webhook(connection, 0)
         if found.why_no_retry:
             raise CommandError(found.why_no_retry)
-        async with connection.transaction():
-            await webhook.ask_retry(connection)
-            await audited(connection, "retry callbacks", f"{found.waits} events")
+        await webhook.ask_retry(connection, *operator())
         return found
 
 

@@ -161,7 +161,7 @@ async def _redeliver(context: Context, _visitor: Visitor, form: Form) -> Done:
     return Done(f"{message_id}, {asked} of its callbacks")
 
 
-async def _retry(context: Context, _visitor: Visitor, form: Form) -> Done:
+async def _retry(context: Context, visitor: Visitor, form: Form) -> Done:
     """Try at once what waits for the webhook, callbacks of this message among it."""
     message_id = form.subject = form.path["id"]
     async with context.reading() as connection:
@@ -170,7 +170,7 @@ async def _retry(context: Context, _visitor: Visitor, form: Form) -> Done:
             raise Refusal(_UNKNOWN, 404)
         if "parked" not in _callback_states(trace):
             raise Refusal(_why_not(trace), 409)
-        await ask_retry(connection)
+        await ask_retry(connection, visitor.username, visitor.source)
     return Done(f"{message_id}, and all else that waits for the webhook")
 
 

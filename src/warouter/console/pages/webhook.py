@@ -62,20 +62,20 @@ async def read(context: Context, asked: Asked) -> dict[str, Any]:
     }
 
 
-async def test(context: Context, _visitor: Visitor, _form: Form) -> Done:
+async def test(context: Context, visitor: Visitor, _form: Form) -> Done:
     """Every coreapp sends a test callback; what came of it stands on the page within seconds."""
     async with context.reading() as connection:
-        name = await ask_test(connection)
+        name = await ask_test(connection, visitor.username, visitor.source)
     return Done(f"test {name}, by every coreapp")
 
 
-async def retry(context: Context, _visitor: Visitor, _form: Form) -> Done:
+async def retry(context: Context, visitor: Visitor, _form: Form) -> Done:
     """Every coreapp tries at once what waits."""
     async with context.reading() as connection:
         found = await read_webhook(connection, 0)
         if found.why_no_retry:
             raise Refusal(found.why_no_retry, 409)
-        await ask_retry(connection)
+        await ask_retry(connection, visitor.username, visitor.source)
     return Done("1 event" if found.waits == 1 else f"{thin(found.waits)} events")
 
 

@@ -69,7 +69,7 @@ SELECT: Mapping[str, str] = {
     "coreapp": f"{_COMMON} slot shard_map node change setting message event parked_message"
     " parked_event dead_letter send_cursor event_cursor send_issue upstream_id cloud_inbox"
     " cloud_unheard cloud_unreachable cloud_path cloud_number cloud_pause cloud_held"
-    " contact_identity contact_key media media_total",
+    " contact_identity contact_key media media_total callback_request",
     "master": f"{_COMMON} {_SHARED}",
     "console": f"{_COMMON} {_SHARED} {_SHOWN} {_AUDIT} dead_letter attempt report",
     "reader": f"{_COMMON} {_SHARED} {_SHOWN} {_AUDIT}",
@@ -179,11 +179,11 @@ EXECUTE: Mapping[str, str] = {
     "master": f"{_ALIVE} next_number moved_lately win_term take_over mark_slots name_successors"
     " begin_shard_request end_shard_request raise_epochs forget_nodes end_leader end_incarnations"
     " end_slot_holders",
-    "console": f"{_SAID} say_word switch_upstream console_end_all webhook_shown",
+    "console": f"{_SAID} say_word switch_upstream console_end_all webhook_shown ask_callbacks",
     "reader": _SAID,
     "web_console": f"{_SAID} audit_add prune_audit attempt_failed attempt_spread console_begin"
     " console_visitor console_end console_end_all console_token console_forget reveal_message"
-    " say_word webhook_shown",
+    " say_word webhook_shown ask_callbacks",
 }
 # What functions call of each other, what triggers call, and what functions alone look at.
 NOBODY_EXECUTES = (

@@ -16,6 +16,13 @@ create table setting (
 create trigger setting_changed after insert or update or delete on setting
     for each statement execute function bump('settings');
 
+-- What operators have asked of the coreapps' callbacks: written by ask_callbacks only.
+create table callback_request (
+    id   bigint generated always as identity primary key,
+    what text not null check (what in ('test', 'retry')),
+    at   timestamptz not null default now()
+);
+
 create table profile_photo (
     one        boolean primary key default true check (one),
     mime       text not null,
