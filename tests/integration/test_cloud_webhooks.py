@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import asyncpg
 import pytest
@@ -29,7 +31,9 @@ from tests.harness.webhooks import (
 from warouter._hash import slot_of
 from warouter.config import Settings
 from warouter.store.cloud import posts
+from warouter.store.cloud.receive import Said, Written
 from warouter.store.database import connect, listen
+from warouter.store.journal import Journal
 from warouter.upstream.cloud.batch import INBOUND, STATUS, Element
 from warouter.upstream.cloud.identity import alias_of
 from warouter.upstream.cloud.listener import MOST_BYTES
@@ -43,6 +47,7 @@ create function slowly() returns trigger language plpgsql
     as $$ begin perform pg_sleep(0.005); return new; end $$;
 create trigger slowly before insert on cloud_inbox for each row execute function slowly()"""
 ANN, NUMBER_OF_ANN = "US.1122334455", "15550001111"
+USERS = "select user_id, wa_id, alias, successor from contact_identity"
 
 
 @pytest_asyncio.fixture
@@ -362,8 +367,8 @@ async def test_a_user_gets_another_id(hook: Webhook, pool: asyncpg.Pool) -> None
     system["previous_user_id"] = ANN
     moved = {"id": "wamid.2", "timestamp": "1764000005", "type": "system", "system": system}
     assert await hook.post(webhook(messages=[moved])) == 200
-    rows = await pool.fetch("select user_id, wa_id, alias from contact_identity")
-    assert [tuple(row) for row in rows] == [("US.77", "15550003333", alias_of(ANN))]
+    rows = await pool.fetch(f"{USERS} where successor is null")
+    assert [tuple(row) for row in rows] == [("US.77", "15550003333", alias_of(ANN), None)]
     assert {row["recipient"] for row in await inbox_of(pool)} == {alias_of(ANN)}
 
 
@@ -374,8 +379,98 @@ async def test_whose_number_changes_is_found_by_the_former(
     system = {"type": "user_changed_number", "wa_id": "15550003333", "user_id": "US.77"}
     moved = text("wamid.2", type="system", system=system)
     assert await hook.post(webhook(messages=[moved])) == 200
-    rows = await pool.fetch("select user_id, wa_id from contact_identity")
-    assert [tuple(row) for row in rows] == [("US.77", "15550003333")]
+    rows = await pool.fetch(f"{USERS} order by user_id")
+    assert [tuple(row) for row in rows] == [
+        (ANN, None, None, "US.77"),
+        ("US.77", "15550003333", None, None),
+    ]
+
+
+def renaming(wamid: str, former: str, now: str) -> dict[str, Any]:
+    system = {"type": "user_changed_user_id", "user_id": now, "previous_user_id": former}
+    return {"id": wamid, "timestamp": "1764000005", "type": "system", "system": system}
+
+
+async def test_what_comes_under_an_id_of_the_past_is_of_its_successor(
+    hook: Webhook, pool: asyncpg.Pool
+) -> None:
+    alias = alias_of(ANN)
+    assert await hook.post(webhook(messages=[text("wamid.1", sender="", from_user_id=ANN)])) == 200
+    together = [
+        renaming("wamid.2", ANN, "US.77"),
+        text("wamid.3", sender="", from_user_id=ANN),
+        text("wamid.4", sender="15550009999"),
+    ]
+    assert await hook.post(webhook(messages=together)) == 200
+    late = text("wamid.5", sender="", from_user_id=ANN)
+    again = text("wamid.6", sender="", from_user_id="US.77")
+    assert await hook.post(webhook(messages=[late, again])) == 200
+    assert {row["key"]: row["recipient"] for row in await inbox_of(pool)} == {
+        **{f"wamid.{n}": alias for n in (1, 2, 3, 5, 6)},
+        "wamid.4": "15550009999",
+    }
+    assert not hook.posts.counts["unfit"]
+
+
+async def test_a_field_of_former_webhooks_renames_too(hook: Webhook, pool: asyncpg.Pool) -> None:
+    """A commit takes several POSTs: what follows a renaming in one may be in the same commit."""
+    assert await hook.post(webhook(messages=[text("wamid.1", sender="", from_user_id=ANN)])) == 200
+    update = {"timestamp": 1764000005, "user_id": {"current": "US.77", "previous": ANN}}
+    changes = [
+        json.loads(body)["entry"][0]["changes"][0]
+        for body in (
+            webhook(field="user_id_update", user_id_update=[update]),
+            webhook(messages=[text("wamid.2", sender="", from_user_id=ANN)]),
+        )
+    ]
+    entry = {"id": "1", "changes": changes}
+    body = {"object": "whatsapp_business_account", "entry": [entry]}
+    assert await hook.post(json.dumps(body).encode()) == 200
+    assert {row["recipient"] for row in await inbox_of(pool)} == {alias_of(ANN)}
+
+
+async def test_ids_change_again_and_back_on_disk(hook: Webhook, pool: asyncpg.Pool) -> None:
+    alias = alias_of(ANN)
+    assert await hook.post(webhook(messages=[text("wamid.1", sender="", from_user_id=ANN)])) == 200
+    ways = [(ANN, "US.77"), ("US.77", "US.78"), ("US.78", ANN)]
+    found = []
+    for n, (former, now) in enumerate(ways):
+        assert await hook.post(webhook(messages=[renaming(f"wamid.r{n}", former, now)])) == 200
+        rows = await pool.fetch(f"{USERS} order by user_id")
+        found.append({row["user_id"]: row["successor"] for row in rows})
+        (known,) = [row for row in rows if row["successor"] is None]
+        assert (known["user_id"], known["alias"]) == (now, alias)
+    assert found == [
+        {ANN: "US.77", "US.77": None},
+        {ANN: "US.78", "US.77": "US.78", "US.78": None},
+        {ANN: None, "US.77": ANN, "US.78": ANN},
+    ]
+
+
+async def test_who_has_not_heard_of_a_renaming_changes_nothing(
+    hook: Webhook, pool: asyncpg.Pool
+) -> None:
+    """Another webapp has read the users just before."""
+    assert await hook.post(webhook(messages=[text("wamid.1", from_user_id=ANN)])) == 200
+    assert await hook.post(webhook(messages=[renaming("wamid.2", ANN, "US.77")])) == 200
+    before = await pool.fetch(f"{USERS} order by user_id")
+    await pool.execute(
+        "select learn_identities('{}', array[$1], array[$2], array[null], array[null],"
+        " array[null], array['Ann'])",
+        ANN,
+        NUMBER_OF_ANN,
+    )
+    assert await pool.fetch(f"{USERS} order by user_id") == before
+
+
+async def test_two_aliases_of_one_user_stand_for_the_id_of_now(
+    hook: Webhook, pool: asyncpg.Pool, journal: Journal
+) -> None:
+    hidden = [text(f"wamid.{user}", sender="", from_user_id=user) for user in (ANN, "US.77")]
+    assert await hook.post(webhook(messages=hidden)) == 200
+    assert await hook.post(webhook(messages=[renaming("wamid.2", ANN, "US.77")])) == 200
+    aliases = [alias_of(ANN), alias_of("US.77")]
+    assert await journal.users_of(aliases) == dict.fromkeys(aliases, "US.77")
 
 
 @pytest.mark.parametrize(("shows", "recipients"), [("raw", [ANN]), ("drop", [])])
@@ -454,6 +549,42 @@ async def test_what_postgresql_cannot_take_costs_nothing_else(
     await hook.posts._write(elements)
     assert sorted(row["key"] for row in await inbox_of(pool)) == ["a", "b", "d"]
     assert await pool.fetchval("select body from cloud_quarantine") == b"odd"
+
+
+REFUSING = """
+create function refusing() returns trigger language plpgsql as $$
+begin
+    if new.key = 'wamid.2' then raise unique_violation using message = 'taken'; end if;
+    return new;
+end $$;
+create trigger refusing before insert on cloud_inbox for each row execute function refusing()"""
+
+
+async def test_an_element_that_breaks_a_constraint_costs_no_other(
+    hook: Webhook, pool: asyncpg.Pool
+) -> None:
+    await pool.execute(REFUSING)
+    bodies = [webhook(messages=[text(f"wamid.{n}")]) for n in range(4)]
+    assert await asyncio.gather(*map(hook.post, bodies)) == [200] * 4
+    assert sorted(row["key"] for row in await inbox_of(pool)) == ["wamid.0", "wamid.1", "wamid.3"]
+    assert b"wamid.2" in await pool.fetchval("select body from cloud_quarantine")
+    assert hook.posts.counts["unfit"] == 1
+
+
+async def test_a_defect_that_one_element_meets_costs_no_other(
+    hook: Webhook, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is answered 503, as a later build may take it."""
+    write = hook.inbox.write
+
+    async def broken(elements: Sequence[Element], said: Said | None) -> Written:
+        if any(element.key == "wamid.2" for element in elements):
+            raise RuntimeError("a defect")
+        return await write(elements, said)
+
+    monkeypatch.setattr(hook.inbox, "write", broken)
+    assert await hook.post(webhook(messages=[text(f"wamid.{n}") for n in range(4)])) == 503
+    assert sorted(row["key"] for row in await inbox_of(pool)) == ["wamid.0", "wamid.1", "wamid.3"]
 
 
 async def test_a_defect_costs_one_commit(

@@ -29,8 +29,9 @@ TOUCH_SECONDS = 1.0
 AVERAGE_SECONDS = 10.0  # of the rate of inbound messages
 MOST_ROWS = 4_000  # of one commit; a POST has up to 1,000
 MOST_BYTES = 32 << 20  # of what waits
-# What PostgreSQL can never take: data exceptions, and values above its limits.
-_UNFIT = ("22", "54")
+# What PostgreSQL can never take: data exceptions, broken constraints, what a function or trigger
+# refuses, and values above its limits.
+_UNFIT = ("22", "23", "P0", "54")
 _NAMES = {STATUS: "status", INBOUND: "inbound", ERROR: "error"}
 
 
@@ -123,48 +124,55 @@ class Posts(listener.Inbox):
         return posts
 
     async def _commit(self, posts: Sequence[_Post]) -> None:
-        elements = [element for post in posts for element in post.elements]
         try:
-            await self._write(elements)
-            written = True
-            if self._outage.ends():
+            left = await self._write([element for post in posts for element in post.elements])
+            if not left and self._outage.ends():
                 log.info("webhook commits resumed")
-        except Exception as error:  # a defect, too, costs these posts and no others
-            written = False
+        except (OutcomeUnknown, asyncpg.PostgresError) as error:
+            left = None
             if self._outage.begins():
-                log.error("webhook commit failed", extra={"error": str(error) or repr(error)})
+                log.error("webhook commit failed", extra={"error": str(error)})
         finally:
             self._bytes -= sum(post.size for post in posts)
         for post in posts:
             if not post.written.done():  # who asked may have gone
-                post.written.set_result(written)
+                keys = {element.key for element in post.elements}
+                post.written.set_result(left is not None and left.isdisjoint(keys))
 
-    async def _write(self, elements: Sequence[Element]) -> None:
-        """Write them; what PostgreSQL cannot take is kept apart from the others."""
+    async def _write(self, elements: Sequence[Element]) -> set[str]:
+        """Write them; what cannot be written is kept apart from the others. Returns the keys of
+        what a defect of ours has kept from being stored: a later build may take it, if it comes
+        again.
+        """
         said = self._said()
         try:
             written = await self._inbox.write(elements, said)
-        except asyncpg.PostgresError as error:
-            if not (error.sqlstate or "").startswith(_UNFIT):
+        except OutcomeUnknown:
+            raise
+        except Exception as error:
+            if isinstance(error, asyncpg.PostgresError) and not _is_unfit(error):
                 raise
-            await self._write_apart(elements, error)
-            return
+            return await self._write_apart(elements, error)
         self._is_said(said)
         self._count(elements)
         left = len(elements) - written.inserted - written.unmatched - written.dropped
         self.counts["unmatched"] += written.unmatched
         self.counts["dropped"] += written.dropped
         self.counts["repeated"] += max(0, left)
+        return set()
 
-    async def _write_apart(self, elements: Sequence[Element], error: asyncpg.PostgresError) -> None:
-        if len(elements) == 1:
-            log.error("webhook element rejected", extra={"error": str(error)})
-            self.counts["unfit"] += 1
-            await self._inbox.keep(str(error), elements[0].raw)
-            return
-        middle = len(elements) // 2
-        await self._write(elements[:middle])
-        await self._write(elements[middle:])
+    async def _write_apart(self, elements: Sequence[Element], error: Exception) -> set[str]:
+        if len(elements) > 1:
+            middle = len(elements) // 2
+            return await self._write(elements[:middle]) | await self._write(elements[middle:])
+        if not isinstance(error, asyncpg.PostgresError):
+            if self._outage.begins():
+                log.error("webhook commit failed", extra={"error": repr(error)})
+            return {elements[0].key}
+        log.error("webhook element rejected", extra={"error": str(error)})
+        self.counts["unfit"] += 1
+        await self._inbox.keep(str(error), elements[0].raw)
+        return set()
 
     async def _pass_on(self) -> None:
         while self._notices:
@@ -208,3 +216,8 @@ class Posts(listener.Inbox):
         kinds = Counter(element.kind for element in elements)
         self._came += kinds[INBOUND]
         self.counts.update({_NAMES[kind]: count for kind, count in kinds.items()})
+
+
+def _is_unfit(error: asyncpg.PostgresError) -> bool:
+    """True if it is these elements that PostgreSQL cannot take, whenever they come."""
+    return (error.sqlstate or "").startswith(_UNFIT)

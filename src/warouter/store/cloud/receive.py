@@ -29,12 +29,14 @@ _SESSION = {
     "enable_mergejoin": "off",
     "plan_cache_mode": "force_generic_plan",
 }
-_USERS = """
-select user_id, wa_id, alias, parent_user_id, username, name
-  from contact_identity where user_id = any ($1)
+_USER = "user_id, wa_id, alias, parent_user_id, username, name, successor"
+_USERS = f"""
+select {_USER} from contact_identity where user_id = any ($1)
 union
-select user_id, wa_id, alias, parent_user_id, username, name
-  from contact_identity where wa_id = any ($2)"""
+select {_USER} from contact_identity where wa_id = any ($2)
+union
+select {_USER} from contact_identity where user_id in (
+    select successor from contact_identity where user_id = any ($1) and successor is not null)"""
 _ARGUMENTS = 20
 _RECEIVE = f"select * from receive_cloud({', '.join(f'${n}' for n in range(1, _ARGUMENTS + 1))})"
 _RECEIVE_KEYS = keeping(_ARGUMENTS)
@@ -137,7 +139,7 @@ class Inbox:
             self._incarnation if said else None,
             *(said or Said()),
             *_columns(rows, len(Row._fields)),
-            sorted(directory.gone),
+            [each for pair in sorted(directory.gone.items()) for each in pair],
             *_columns((_fields(user) for user in directory.changed.values()), 6),
             *(_columns(keys, len(Key._fields)) if keys else ()),
         )
@@ -145,7 +147,7 @@ class Inbox:
         return Written(row["inserted"], row["unmatched"], dropped)
 
     async def _users(self, elements: Iterable[Element]) -> list[User]:
-        """The stored users that these elements are about."""
+        """The stored users that these elements are about, by the ids of then and of now."""
         ids = {e.user_id for e in elements} | {e.previous_user_id for e in elements}
         numbers = {e.wa_id for e in elements if e.previous_user_id or e.changed_to}
         ids.discard("")

@@ -11,7 +11,9 @@ from warouter.store.journal.sessions import Sessions
 _WAMIDS = """
 select distinct on (id) id, wamid from upstream_id where id = any ($1) order by id, attempt desc"""
 _IDS = "select wamid, id from upstream_id where wamid = any ($1)"
-_USERS = "select alias, user_id from contact_identity where alias = any ($1)"
+_USERS = """
+select alias, coalesce(successor, user_id) as user_id
+  from contact_identity where alias = any ($1)"""
 # In the order of an index, so that it is one: without numbers there may be few among millions.
 MOST_USERS = 10_000
 USERS_SQL = f"""

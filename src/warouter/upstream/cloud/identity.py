@@ -5,7 +5,8 @@ The alias stays for ever, so a business finds its customer under it again. Once 
 the customer is who has it, also where a later webhook leaves it out; a business that knew the alias
 is told by a ``user_changed_number``, a message that v1 clients know.
 
-The number is not the key: users change it, and their id with it.
+The number is not the key: users change it, and their id with it. An id of the past stands for the
+one that its user has now: webhooks come in any order, what was sent under it at any time.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ _DIGITS = 12
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
-    """A user by the id that the Cloud API gives; "" is what is not known."""
+    """A user by the id that the Cloud API gives; "" is what is not known. With a ``successor`` the
+    id is one of the past, and stands for that one.
+    """
 
     user_id: str
     wa_id: str = ""
@@ -31,6 +34,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     parent_user_id: str = ""
     username: str = ""
     name: str = ""
+    successor: str = ""
 
 
 def alias_of(user_id: str, salt: int = 0) -> str:
@@ -47,17 +51,20 @@ def slot_of_shown(name: str) -> int:
 class Directory:
     """The users of some elements: ``stored`` before, and as these elements change them.
 
-    ``changed`` and ``gone`` (ids that a user had before) are to be stored, and ``revealed`` are
-    elements to be received with the others: somebody with an alias has shown a number.
+    ``changed`` and ``gone`` (ids that a user had before, each with the one it has now) are to be
+    stored, and ``revealed`` are elements to be received with the others: somebody with an alias has
+    shown a number. ``stored`` has the successors of the elements' users, too.
     """
 
     def __init__(self, stored: Iterable[User], shows: str = ALIAS, salt: int = 0) -> None:
-        self._users = {user.user_id: user for user in stored}
+        found = list(stored)
+        self._users = {user.user_id: user for user in found if not user.successor}
+        self._successors = {user.user_id: user.successor for user in found if user.successor}
         self._by_number = {user.wa_id: user for user in self._users.values() if user.wa_id}
         self._shows = shows
         self._salt = salt
         self.changed: dict[str, User] = {}
-        self.gone: set[str] = set()
+        self.gone: dict[str, str] = {}
         self.revealed: list[Element] = []
 
     def shown(self, element: Element) -> str:
@@ -68,8 +75,10 @@ class Directory:
             return self._moved(element)
         if not element.user_id:
             return element.wa_id
-        before = self._users.get(element.user_id) or User(user_id=element.user_id)
-        user = _told(before, element)
+        user_id = self._now(element.user_id)
+        before = self._users.get(user_id) or User(user_id=user_id)
+        # The number beside an id of the past may be of the past as well.
+        user = _told(before, element) if user_id == element.user_id else before
         if not user.wa_id and not user.alias and self._shows == ALIAS and element.kind == INBOUND:
             user = msgspec.structs.replace(user, alias=alias_of(user.user_id, self._salt))
         if user.wa_id and user.alias and not before.wa_id:
@@ -79,15 +88,17 @@ class Directory:
 
     def _moved(self, element: Element) -> str:
         """A user has another number, another id, or both; the element comes from the former."""
-        old = self._users.get(element.previous_user_id) or self._by_number.get(element.wa_id)
+        previous = self._now(element.previous_user_id)
+        old = self._users.get(previous) or self._by_number.get(element.wa_id)
         if old is None:
-            old = User(user_id=element.previous_user_id, wa_id=element.wa_id)
+            old = User(user_id=previous, wa_id=element.wa_id)
         sender = element.wa_id or self._name_of(old) or element.changed_to
         user_id = element.user_id or old.user_id
-        if not user_id:
+        told_again = previous != element.previous_user_id and self._now(user_id) != user_id
+        if not user_id or told_again:
             return sender
         if old.user_id and old.user_id != user_id:
-            self._forget(old)
+            self._forget(old, user_id)
         known = self._users.get(user_id)
         user = msgspec.structs.replace(
             old,
@@ -116,7 +127,6 @@ class Directory:
         if holder is not None and holder.user_id != user.user_id:
             self._lose_number(holder)
         self._users[user.user_id] = self.changed[user.user_id] = user
-        self.gone.discard(user.user_id)
         if user.wa_id:
             self._by_number[user.wa_id] = user
 
@@ -127,11 +137,19 @@ class Directory:
         if holder.user_id in self.changed:
             self.changed[holder.user_id] = without
 
-    def _forget(self, user: User) -> None:
+    def _now(self, user_id: str) -> str:
+        """The id that the user of this one has now."""
+        return self._successors.get(user_id, user_id)
+
+    def _forget(self, user: User, successor: str) -> None:
+        """The user has this id from now on, which may be one of the past."""
         self._users.pop(user.user_id, None)
         self.changed.pop(user.user_id, None)
         self._by_number.pop(user.wa_id, None)
-        self.gone.add(user.user_id)
+        for ids in (self._successors, self.gone):
+            ids.update({former: successor for former, now in ids.items() if now == user.user_id})
+            ids[user.user_id] = successor
+            ids.pop(successor, None)
 
 
 def _told(user: User, element: Element) -> User:

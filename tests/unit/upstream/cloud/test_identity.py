@@ -136,7 +136,7 @@ def test_a_user_changes_number_and_id() -> None:
     directory = Directory([User(user_id=ANN, wa_id=NUMBER, name="Ann")])
     assert directory.shown(moved(wa_id=NUMBER, changed_to=OTHER)) == NUMBER
     assert directory.changed == {"US.77": User(user_id="US.77", wa_id=OTHER, name="Ann")}
-    assert directory.gone == {ANN}
+    assert directory.gone == {ANN: "US.77"}
     assert directory.revealed == []
     assert directory.shown(element(user_id="US.77")) == OTHER
 
@@ -144,7 +144,7 @@ def test_a_user_changes_number_and_id() -> None:
 def test_the_former_is_found_by_the_number_too() -> None:
     directory = Directory([User(user_id=ANN, wa_id=NUMBER)])
     assert directory.shown(moved(wa_id=NUMBER, changed_to=OTHER, previous_user_id="")) == NUMBER
-    assert directory.gone == {ANN}
+    assert directory.gone == {ANN: "US.77"}
     assert directory.changed["US.77"].wa_id == OTHER
 
 
@@ -181,3 +181,47 @@ def test_nobody_knew_the_former() -> None:
     directory = Directory([])
     assert directory.shown(moved(wa_id=NUMBER, changed_to=OTHER)) == NUMBER
     assert directory.changed == {"US.77": User(user_id="US.77", wa_id=OTHER)}
+
+
+def renamed(former: str, now: str, **fields: str) -> Element:
+    return element(previous_user_id=former, user_id=now, **fields)
+
+
+def test_an_id_of_the_past_stands_for_the_one_of_now() -> None:
+    alias = alias_of(ANN)
+    directory = Directory([User(user_id=ANN, alias=alias)])
+    assert directory.shown(renamed(ANN, "US.77")) == alias
+    assert directory.shown(element(user_id=ANN, name="Ann")) == alias
+    assert directory.changed == {"US.77": User(user_id="US.77", alias=alias)}
+    later = Directory([User(user_id=ANN, successor="US.77"), User(user_id="US.77", alias=alias)])
+    assert later.shown(element(user_id=ANN)) == alias
+    assert (later.changed, later.gone) == ({}, {})
+
+
+def test_what_comes_late_under_an_id_of_the_past_moves_no_number_back() -> None:
+    directory = Directory([User(user_id=ANN, wa_id=NUMBER)])
+    directory.shown(renamed(ANN, "US.77", wa_id=NUMBER, changed_to=OTHER))
+    assert directory.shown(element(user_id=ANN, wa_id=NUMBER)) == NUMBER
+    assert directory.shown(element(user_id=ANN)) == OTHER
+    assert directory.changed["US.77"].wa_id == OTHER
+
+
+def test_an_unknown_user_behind_an_id_of_the_past_gets_one_alias() -> None:
+    directory = Directory([])
+    directory.shown(renamed(ANN, "US.77"))
+    assert directory.gone == {ANN: "US.77"}
+    alias = alias_of("US.77")
+    assert [directory.shown(element(user_id=user)) for user in (ANN, "US.77")] == [alias, alias]
+
+
+def test_ids_change_again_and_back() -> None:
+    alias = alias_of(ANN)
+    directory = Directory([User(user_id=ANN, alias=alias)])
+    directory.shown(renamed(ANN, "US.77"))
+    directory.shown(renamed("US.77", "US.78"))
+    assert directory.gone == {ANN: "US.78", "US.77": "US.78"}
+    directory.shown(renamed(ANN, "US.77"))  # told again
+    assert directory.gone == {ANN: "US.78", "US.77": "US.78"}
+    directory.shown(renamed("US.78", ANN))
+    assert directory.gone == {"US.77": ANN, "US.78": ANN}
+    assert directory.changed == {ANN: User(user_id=ANN, alias=alias)}

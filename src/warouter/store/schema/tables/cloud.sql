@@ -105,8 +105,10 @@ create table contact_identity (
     parent_user_id text,
     username       text,
     name           text,
-    seen_at        timestamptz not null default now()
+    seen_at        timestamptz not null default now(),
+    successor      text                              -- the id of now, if this is one of the past
 );
+create index contact_identity_successor on contact_identity (successor) where successor is not null;
 
 -- Numbers to which a message failed with Meta's 131026, and when by Meta's clock: POST /v1/contacts calls
 -- them invalid for a day. Written by owners, unfenced.
