@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tests.harness.api import Answer, Api, Webapp
+from tests.harness.api import Answer, Api, Webapp, set_pin
 from warouter.errors import ChangeRefused
 from warouter.upstream.authority import Certificate, issue, public_bytes
 
@@ -123,10 +123,10 @@ async def test_certificates_that_are_refused(api: Api, cert: str) -> None:
 
 async def test_the_pin_where_two_step_is_on(api: Api) -> None:
     await register(api)
-    await api.context.accounts.set_pin(await api.context.passwords.hash("123456"))
+    await set_pin(api.context.accounts, await api.context.passwords.hash("123456"))
     for pin, code in ((None, 1008), ("", 1008), ("654321", 1009), ("1" * 1000, 1009)):
         (await wish(api, pin=pin)).refused(400, code)
     assert api.recorder.shard_count == 1
     assert (await wish(api, pin="123456")).status == 201
-    await api.context.accounts.set_pin(None)
+    await set_pin(api.context.accounts, None)
     assert (await wish(api, pin="whatever")).status == 201

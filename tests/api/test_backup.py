@@ -25,6 +25,7 @@ from tests.harness.api import (
     Answer,
     Api,
     serve,
+    set_pin,
 )
 from tests.harness.postgres import clone
 from tests.harness.wait import soon
@@ -49,7 +50,7 @@ async def filled(api: Api) -> None:
     await accounts.change_setting("application", lambda _: {"callback_persist": False, "later": 1})
     await accounts.change_setting("profile", lambda _: {"about": "Bäckerei ☺"})
     await accounts.save_account("49", "301234567", "CERT", bytes(range(32)))
-    await accounts.set_pin(ADMIN_HASH)
+    await set_pin(accounts, ADMIN_HASH)
     await accounts._pool.execute("update account set registered_at = now() - interval '30 days'")
 
 

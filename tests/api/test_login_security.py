@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 from argon2 import PasswordHasher
 
-from tests.harness.api import ADMIN_PASSWORD, USER_PASSWORD, Api, Webapp, basic
+from tests.harness.api import ADMIN_PASSWORD, USER_PASSWORD, Api, Webapp, basic, set_pin
 from warouter.access.passwords import WAITING, WORKERS, check_new_password
 from warouter.access.token import hash_of, new_token
 from warouter.api.access.tokens import TokenCache
@@ -73,7 +73,7 @@ async def test_s1_the_database_keeps_only_hashes(api: Api, pool: asyncpg.Pool) -
     token = await api.token_of("worker", USER_PASSWORD)
     pin = "908172"
     await api.context.accounts.save_account("49", "301234567", None, None)
-    await api.context.accounts.set_pin(await api.context.passwords.hash(pin))
+    await set_pin(api.context.accounts, await api.context.passwords.hash(pin))
     assert (await api.login("worker", USER_PASSWORD, {"new_password": NEW})).status == 200
     assert (await api.login("worker", USER_PASSWORD)).status == 401
     hashes = await pool.fetch(

@@ -16,6 +16,7 @@ from tests.harness.api import (
     Answer,
     Api,
     Webapp,
+    set_pin,
 )
 from warouter.store.account.logins import Attempt, Limits, Logins
 
@@ -289,7 +290,7 @@ async def test_s3_parallel_guesses_are_not_let_through_before_they_are_counted(
 async def test_s3_pins_guessed_at_set_shards_count(api: Api, pool: asyncpg.Pool) -> None:
     accounts = api.context.accounts
     await accounts.save_account("49", "301234567", None, None)
-    await accounts.set_pin(await api.context.passwords.hash("123456"))
+    await set_pin(accounts, await api.context.passwords.hash("123456"))
     wish = {"cc": "49", "phone_number": "301234567", "shards": 2}
 
     async def set_shards(pin: str) -> Answer:

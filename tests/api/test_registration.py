@@ -218,6 +218,27 @@ async def test_a_pin_guessed_at_the_authority_waits(reg: Registering) -> None:
     assert int(answer.headers["Retry-After"]) > 800
 
 
+async def test_a_pin_set_while_another_is_set_is_to_be_repeated(
+    reg: Registering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the authority could end with the one, and the cluster with the other."""
+    await reg.register()
+    authority = reg.api.context.authority
+    set_pin, other = authority.set_pin, "654321"
+
+    async def overtaken(cert: str, pin: str | None) -> None:
+        await set_pin(cert, pin)
+        if pin == PIN:
+            assert (await reg.two_step(other)).status == 200
+
+    monkeypatch.setattr(authority, "set_pin", overtaken)
+    (await reg.two_step(PIN)).refused(503, 1011, "repeat")
+    assert (await reg.set_shards(pin=other)).status == 201
+    monkeypatch.undo()
+    assert (await reg.two_step(PIN)).status == 200
+    assert (await reg.set_shards(pin=PIN)).status == 201
+
+
 async def test_a_pin_without_two_step_is_not_kept(reg: Registering) -> None:
     await reg.ask(pin=PIN)
     await reg.verify(reg.code)

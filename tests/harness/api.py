@@ -153,6 +153,13 @@ class Api:
         return token
 
 
+async def set_pin(accounts: Accounts, pin_hash: str | None) -> None:
+    """Set the registered number's pin."""
+    account = await accounts.account()
+    assert account is not None
+    assert await accounts.set_pin(pin_hash, account)
+
+
 def basic(username: str, password: str) -> str:
     return "Basic " + b64encode(f"{username}:{password}".encode()).decode()
 

@@ -90,12 +90,17 @@ class LogIns:
         return user
 
     async def _change(self, user: User, new: str, source: str) -> str:
-        """Change the password and return its hash."""
+        """Change the password and return its hash; LoginRefused if the one that was checked has
+        been replaced since: whoever knows only that is to set none.
+        """
         check_new_password(new, "new_password")
         async with recorded(self._audit, user.username, "change password", source) as action:
             action.subject = user.username
             changed = await self._guard.passwords.hash(new, user.username)
-            await self._accounts.set_password(user.username, changed)
+            if not await self._accounts.replace_password(
+                user.username, user.password_hash, changed
+            ):
+                raise LoginRefused("Invalid credentials.")
             if self._changed is not None:
                 await self._changed()
         return changed
@@ -110,8 +115,19 @@ class LogIns:
         if not passwords.is_outdated(user.password_hash):
             return user.password_hash
         renewed = await passwords.hash(password, user.username)
-        await self._accounts.rehash(user.username, user.password_hash, renewed)
-        return renewed
+        if await self._accounts.rehash(user.username, user.password_hash, renewed):
+            return renewed
+        return await self._replaced_hash(user.username, password)
+
+    async def _replaced_hash(self, username: str, password: str) -> str:
+        """The hash that another log-in has renewed meanwhile; LoginRefused if it is of another
+        password.
+        """
+        user, passwords = await self._accounts.user(username), self._guard.passwords
+        async with passwords.callers_turn(username):
+            if user is not None and await passwords.verify_now(user.password_hash, password):
+                return user.password_hash
+        raise LoginRefused("Invalid credentials.")
 
 
 async def seed_administrator(

@@ -25,6 +25,7 @@ from warouter.errors import (
 from warouter.http.envelope import success
 from warouter.http.request import read_json
 from warouter.store.account.accounts import is_unavailable
+from warouter.store.account.author import by_token
 from warouter.store.account.backup import Saved
 
 log = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ async def restore(context: Context, request: web.Request, caller: Caller) -> web
         saved, warnings = await context.passwords.run(opened, caller.session)
     except ValueError as error:
         raise ParameterInvalid(f"data or password is not valid: {error}") from None
-    if not await context.backups.replace(saved):
+    if not await context.backups.replace(saved, by_token(caller.token_hash)):
         raise NumberTaken("the backup belongs to another number than the one registered here")
     await context.tokens.refresh()
     log.warning("backup restored", extra={"by": caller.username, "users": len(saved.users)})

@@ -23,6 +23,7 @@ from warouter.errors import (
 )
 from warouter.http.envelope import success
 from warouter.http.request import path_name, read_json
+from warouter.store.account.author import by_token
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,8 @@ async def create(context: Context, request: web.Request, caller: Caller) -> web.
     check_new_password(new.password, "password")
     password_hash = await context.passwords.hash(new.password, caller.session)
     subject(request, new.username)
-    if not await context.accounts.create_user(new.username, password_hash):
+    by = by_token(caller.token_hash)
+    if not await context.accounts.create_user(new.username, password_hash, by=by):
         raise UserNotCreated("Unable to create user. Already exist?")
     log.info("user created", extra={"username": new.username, "by": caller.username})
     return _named(new.username, 201)
@@ -67,7 +69,8 @@ async def change(context: Context, request: web.Request, caller: Caller) -> web.
     wish = await read_json(request, context.config.json_limit, _NEW_PASSWORD)
     check_new_password(wish.password, "password")
     password_hash = await context.passwords.hash(wish.password, caller.session)
-    if not await context.accounts.set_password(username, password_hash):
+    by = by_token(caller.token_hash)
+    if not await context.accounts.set_password(username, password_hash, by):
         raise _unknown()
     await context.tokens.refresh()
     log.info("password changed", extra={"username": username, "by": caller.username})
@@ -80,7 +83,7 @@ async def delete(context: Context, request: web.Request, caller: Caller) -> web.
     subject(request, username)
     if username == DEFAULT_USERNAME:
         raise Forbidden(f"the account {DEFAULT_USERNAME} cannot be deleted")
-    if not await context.accounts.delete_user(username):
+    if not await context.accounts.delete_user(username, by_token(caller.token_hash)):
         raise _unknown()
     await context.tokens.refresh()
     log.info("user deleted", extra={"username": username, "by": caller.username})

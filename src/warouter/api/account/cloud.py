@@ -90,7 +90,7 @@ class CloudRegistrar(Registrar):
         except CallFailed as error:
             refusal = _refused(error, "the number")
             if error.judged is not None and error.judged.code == _PIN_CODE:
-                await self._accounts.change_setting(PIN, _forgotten)
+                await self._forget(pin)
                 if not given:
                     refusal = ParameterMissing(_TWO_STEP)
             raise refusal from None
@@ -113,6 +113,21 @@ class CloudRegistrar(Registrar):
 
         await self._accounts.change_setting(PIN, change)
 
+    async def _forget(self, pin: str) -> None:
+        """Forget a pin that was refused, to offer which again would be another guess; not the one
+        that a call has set meanwhile.
+        """
+        from warouter.upstream.cloud import pin as pins
+
+        secrets = self._app_secrets()
+
+        def change(present: Mapping[str, Any]) -> dict[str, Any]:
+            if pins.opened(str(present.get("sealed", "")), secrets) != pin:
+                return dict(present)
+            return {"refused": True}
+
+        await self._accounts.change_setting(PIN, change)
+
     async def _kept(self) -> tuple[str, bool]:
         """The pin, and if a client gave it."""
         from warouter.upstream.cloud import pin as pins
@@ -122,11 +137,6 @@ class CloudRegistrar(Registrar):
         if pin is None:
             raise ParameterMissing("pin is required: call POST /v1/account with it once more")
         return pin, bool(kept.get("given"))
-
-
-def _forgotten(_present: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a pin that was refused: to offer it again would be another guess."""
-    return {"refused": True}
 
 
 def _check_is_metas(asked: str, shown: str) -> None:

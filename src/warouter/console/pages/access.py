@@ -17,6 +17,7 @@ from warouter.errors import ApiError, ConfigError
 from warouter.secret import api_keys
 from warouter.store.account import logins, sessions, users
 from warouter.store.account.accounts import ADMIN
+from warouter.store.account.author import by_session
 from warouter.store.views.audit import Choice, Entry, read_actions, read_chosen
 
 PATH = "/console/access"
@@ -88,7 +89,7 @@ async def create(context: Context, visitor: Visitor, form: Form) -> Done:
     name = form.subject = form.text("username", MOST_NAME)
     _ruled(check_username, name)
     hashed = await _hash(context, visitor, form)
-    if not await context.accounts.create_user(name, hashed):
+    if not await context.accounts.create_user(name, hashed, by=by_session(visitor.session)):
         raise Refusal(f"There is a user {name} already: set a new password instead.")
     return Done(name)
 
@@ -97,14 +98,14 @@ async def set_password(context: Context, visitor: Visitor, form: Form) -> Done:
     """A new password: sessions and tokens of the user end, and failed log-ins are forgotten."""
     name = await _known(context, form)
     hashed = await _hash(context, visitor, form)
-    if not await context.accounts.set_password(name, hashed):
+    if not await context.accounts.set_password(name, hashed, by_session(visitor.session)):
         raise _unknown(name)
     async with context.reading() as connection:
         await logins.forgive(connection, name)
     return Done(name)
 
 
-async def remove(context: Context, _visitor: Visitor, form: Form) -> Done:
+async def remove(context: Context, visitor: Visitor, form: Form) -> Done:
     """Remove a user with all sessions and tokens."""
     name = await _known(context, form)
     if form.text("typed", MOST_NAME) != name:
@@ -117,7 +118,7 @@ async def remove(context: Context, _visitor: Visitor, form: Form) -> Done:
     async with context.reading() as connection:
         if await users.with_role(connection, ADMIN) == {name}:
             raise Refusal(f"{name} is the last administrator.")
-    if not await context.accounts.delete_user(name):
+    if not await context.accounts.delete_user(name, by_session(visitor.session)):
         raise _unknown(name)
     return Done(name)
 

@@ -6,13 +6,15 @@ of table ``change``, which triggers raise.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
 import msgspec
 
 from warouter.store.account import users
+from warouter.store.account.author import Author
 from warouter.store.bounded import Bounded
 from warouter.store.database import ends_session
 from warouter.stored import decoded
@@ -23,7 +25,9 @@ TOKENS_PER_USER = 50
 TOKEN_DAYS = 7
 
 _USER = "select username, password_hash, role, must_change from user_account where username = $1"
-_REHASH = "update user_account set password_hash = $3 where username = $1 and password_hash = $2"
+_REHASH = """
+update user_account set password_hash = $3 where username = $1 and password_hash = $2
+returning true"""
 _LOCK_USER = """
 select username from user_account where username = $1 and password_hash = $2 for no key update"""
 _ADD_TOKEN = """
@@ -59,7 +63,11 @@ insert into account (one, cc, phone_number, cert, authority_key) values (true, $
 on conflict (one) do update
    set cc = excluded.cc, phone_number = excluded.phone_number, cert = excluded.cert,
        authority_key = excluded.authority_key, registered_at = now()"""
-_SET_PIN = "update account set pin_hash = $1"
+# A hash has a salt: equal ones mean that nobody has set a pin in between.
+_SWAP_PIN = """
+update account set pin_hash = $1
+ where cert is not distinct from $2 and pin_hash is not distinct from $3
+returning true"""
 _SET_CERTIFICATE = "update account set cert = $1"
 
 
@@ -128,28 +136,54 @@ class Accounts(Bounded):
         return User(*row) if row else None
 
     async def create_user(
-        self, username: str, password_hash: str, role: str = USER, *, must_change: bool = False
+        self,
+        username: str,
+        password_hash: str,
+        role: str = USER,
+        *,
+        must_change: bool = False,
+        by: Author | None = None,
     ) -> bool:
-        """Create a user; False if the name is taken."""
-        async with self._changing("auth") as connection:
+        """Create a user; False if the name is taken, AccessDenied if ``by`` has ended."""
+        async with self._changing_users(by) as connection:
             return await users.create(
                 connection, username, password_hash, role, must_change=must_change
             )
 
-    async def set_password(self, username: str, password_hash: str) -> bool:
-        """Set a password and end all tokens of the user; False if there is no such user."""
-        async with self._changing("auth") as connection:
+    async def set_password(
+        self, username: str, password_hash: str, by: Author | None = None
+    ) -> bool:
+        """Set a password and end all tokens of the user; False if there is no such user,
+        AccessDenied if ``by`` has ended.
+        """
+        async with self._changing_users(by) as connection:
             return await users.set_password(connection, username, password_hash)
 
-    async def rehash(self, username: str, old_hash: str, new_hash: str) -> None:
-        """Store a new hash of the same password, unless the password was changed in between."""
+    async def replace_password(self, username: str, old_hash: str, new_hash: str) -> bool:
+        """Set a password as ``set_password`` does, if the one that was checked is still theirs."""
         async with self._changing("auth") as connection:
-            await connection.execute(_REHASH, username, old_hash, new_hash)
+            if await connection.fetchval(_LOCK_USER, username, old_hash) is None:
+                return False
+            return await users.set_password(connection, username, new_hash)
 
-    async def delete_user(self, username: str) -> bool:
-        """Delete a user with their tokens; False if there is no such user."""
+    async def rehash(self, username: str, old_hash: str, new_hash: str) -> bool:
+        """Store a new hash of the same password; False if another was stored in between."""
         async with self._changing("auth") as connection:
+            return await connection.fetchval(_REHASH, username, old_hash, new_hash) is not None
+
+    async def delete_user(self, username: str, by: Author | None = None) -> bool:
+        """Delete a user with their tokens; False if there is no such user, AccessDenied if ``by``
+        has ended.
+        """
+        async with self._changing_users(by) as connection:
             return await users.remove(connection, username)
+
+    @asynccontextmanager
+    async def _changing_users(self, by: Author | None) -> AsyncIterator[Any]:
+        async with self._changing("auth") as connection:
+            if by is not None:
+                await by.check(connection)
+            yield connection
 
     # ------------------------------------------------------------ tokens
 
@@ -234,10 +268,13 @@ class Accounts(Bounded):
         async with self._connection() as connection:
             await connection.execute(_SAVE_ACCOUNT, cc, phone_number, cert, authority_key)
 
-    async def set_pin(self, pin_hash: str | None) -> None:
-        """Turn two-step verification on (with the pin's argon2id hash) or off (None)."""
+    async def set_pin(self, pin_hash: str | None, seen: Account) -> bool:
+        """Turn two-step verification on (with the pin's argon2id hash) or off (None); False if
+        certificate or pin are not those ``seen`` any more.
+        """
         async with self._connection() as connection:
-            await connection.execute(_SET_PIN, pin_hash)
+            done = await connection.fetchval(_SWAP_PIN, pin_hash, seen.cert, seen.pin_hash)
+        return done is not None
 
     async def set_certificate(self, cert: str) -> None:
         """Store a newer certificate of the registered number."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from warouter.store.account.author import Author
 from warouter.store.bounded import Bounded
 
 _LATEST = 1 << 33  # the year 2242
@@ -89,12 +90,15 @@ class Backups(Bounded):
             SavedAccount(*account) if account else None,
         )
 
-    async def replace(self, saved: Saved) -> bool:
-        """Replace everything; False, and no change, if another number is registered.
+    async def replace(self, saved: Saved, by: Author | None = None) -> bool:
+        """Replace everything; False, and no change, if another number is registered; AccessDenied
+        if ``by`` has ended.
 
         Ends the tokens of users who change or go. A registration is never taken away.
         """
         async with self._changing("auth", "settings") as connection:
+            if by is not None:
+                await by.check(connection)
             account = saved.account
             if account is not None:
                 fields = msgspec.structs.astuple(account)
