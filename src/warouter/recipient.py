@@ -14,7 +14,8 @@ def wa_id(spelling: str) -> str:
     """The wa_id (5 to 15 ASCII digits) of a written number.
 
     Drops ``+ ( ) - .`` and spaces, then a leading ``00``; anything else than ASCII digits that is
-    left, or a number of them outside 5..15, raises ValueError with a sentence that says why.
+    left, a number of them outside 5..15, or a ``+`` that is not the only one and before all digits,
+    raises ValueError with a sentence that says why.
     """
     if (  # as most senders write it: nothing to drop
         MIN_DIGITS <= len(spelling) <= MAX_DIGITS
@@ -23,6 +24,9 @@ def wa_id(spelling: str) -> str:
         and not spelling.startswith("00")
     ):
         return spelling
+    before, plus, _ = spelling.rpartition("+")
+    if plus and before.strip(" ("):
+        raise ValueError("a number has one + at most, before all digits")
     digits = spelling.translate(_DROPPED)
     digits = digits.removeprefix("00")
     if not digits:

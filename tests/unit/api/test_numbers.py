@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warouter.api.contacts.numbers import is_national, read
+from warouter.api.messages.validate import recipient_of
+from warouter.errors import ParameterInvalid
 from warouter.recipient import wa_id
 
 DIGITS = st.from_regex(r"[1-9][0-9]{4,14}", fullmatch=True)
@@ -114,3 +116,31 @@ def test_what_is_read_is_a_wa_id_that_reads_as_itself(text: str, country_code: s
         assert wa_id(digits) == digits
         if not digits.startswith("0"):
             assert read(digits, country_code) == digits
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "+49 (0)171 1234567",
+        "+4901711234567",
+        "0049 0171 1234567",
+        "49(0)1711234567",
+    ],
+)
+def test_a_message_goes_to_no_other_number_than_is_read_here(spelling: str) -> None:
+    with pytest.raises(ParameterInvalid, match=r"^to can be read as \d+ and,.* as \d+: send"):
+        recipient_of(spelling, "to")
+
+
+@pytest.mark.parametrize("spelling", ["+39 06 1234 5678", "+39 (0)6 1234 5678", "4901711234567"])
+def test_a_zero_of_the_number_itself_and_digits_alone_are_sent_as_they_are(spelling: str) -> None:
+    assert recipient_of(spelling, "to") == wa_id(spelling)
+
+
+@given(st.text("0123456789+()-. ", max_size=20))
+def test_a_message_with_separators_goes_to_the_number_that_is_read_here(spelling: str) -> None:
+    try:
+        number = recipient_of(spelling, "to")
+    except ParameterInvalid:
+        return
+    assert spelling.isdigit() or read(spelling) in (None, number)

@@ -34,6 +34,8 @@ def check(body: bytes) -> bool:
 # What is taken
 
 DIGITS = st.text("0123456789", min_size=5, max_size=15).filter(lambda d: not d.startswith("00"))
+# A zero behind the country code: ``numbers.read`` says what a spelling of it means.
+CLEAR = DIGITS.filter(lambda d: "0" not in d[:4])
 SPACE = st.text(" \t\r\n", max_size=2)
 TEXTS = st.text(
     st.characters(min_codepoint=32, exclude_categories=["Cs"])
@@ -46,9 +48,12 @@ TEXTS = st.text(
 @st.composite
 def spelt(draw: st.DrawFn) -> tuple[str, str]:
     """A wa_id, and one of the ways to write it."""
-    digits = draw(DIGITS)
-    written = "".join(draw(st.text("+()-. ", max_size=2)) + digit for digit in digits)
-    return digits, draw(st.sampled_from(("", "00", "0 0", "+00"))) + written
+    if draw(st.booleans()):
+        digits = draw(DIGITS)
+        return digits, draw(st.sampled_from(("", "00"))) + digits
+    digits = draw(CLEAR)
+    written = "".join(draw(st.text("()-. ", max_size=2)) + digit for digit in digits)
+    return digits, draw(st.sampled_from(("", "+", "00", "0 0", "+00"))) + written
 
 
 @st.composite

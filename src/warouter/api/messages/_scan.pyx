@@ -7,11 +7,12 @@ senders write: an object of known keys, each once, values without ``\\u``. No ob
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.stdint cimport uint8_t
-from libc.string cimport memcpy, memset, strchr
+from libc.string cimport memchr, memcpy, memset, strchr
 
 cdef enum:
     _MOST_CHARS = 4096  # of a text, as schema.TEXT_CHARS
     _LEAST_DIGITS = 5
+    _CODE_DIGITS = 3  # of a country code, at most
     # The keys of a message, and of its text.
     _TO = 1
     _TYPE = 2
@@ -104,9 +105,10 @@ cdef bint _value(const uint8_t** at, int key, uint8_t* digits, int* count) noexc
 
 
 cdef bint _number(const uint8_t** at, uint8_t* digits, int* count) noexcept nogil:
-    """A string that ``recipient.wa_id`` takes, and its digits."""
+    """A string that ``validate.recipient_of`` takes, and its digits; not each that it takes."""
     cdef uint8_t[MOST_DIGITS + 2] found
     cdef int size = 0, zeros
+    cdef bint written = False
     if not _mark(at, c'"'):
         return False
     while at[0][0] != c'"':
@@ -115,12 +117,17 @@ cdef bint _number(const uint8_t** at, uint8_t* digits, int* count) noexcept nogi
                 return False
             found[size] = at[0][0]
             size += 1
-        elif not _dropped(at[0][0]):
+        elif not _dropped(at[0][0]) or (at[0][0] == c"+" and written + size):
             return False
+        else:
+            written = True
         at[0] += 1
     zeros = 2 if size >= 2 and found[0] == c"0" and found[1] == c"0" else 0
     count[0] = size - zeros
     if not _LEAST_DIGITS <= count[0] <= MOST_DIGITS:
+        return False
+    # Among separators a zero behind the country code may be one that is only dialled at home.
+    if written and memchr(found + zeros, c"0", _CODE_DIGITS + 1):
         return False
     memcpy(digits, found + zeros, count[0])
     return _mark(at, c'"')

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from warouter.api.contacts.numbers import read
 from warouter.api.messages import schema
 from warouter.api.messages.interactive import check_interactive
 from warouter.api.messages.rules import check_media, filled, filled_list, one_of, required
@@ -56,12 +57,20 @@ def parse_message(body: bytes) -> Parsed:
 
 def recipient_of(spelling: str, path: str) -> str:
     """The wa_id of a number; raises ParameterInvalid (naming
-    ``path``) if it is not a valid number.
+    ``path``) if it is not a valid number, or POST /v1/contacts reads another one in it.
     """
     try:
-        return wa_id(spelling)
+        found = wa_id(spelling)
     except ValueError as error:
         raise ParameterInvalid(f"{path} is not a WhatsApp number: {error}") from None
+    # Digits alone are what they are; among separators a zero may be one that is dialled at home only.
+    other = None if spelling.isdigit() else read(spelling)
+    if other is not None and other != found:
+        raise ParameterInvalid(
+            f"{path} can be read as {found} and, without a zero behind the country code, as"
+            f" {other}: send the digits of the one that is meant"
+        )
+    return found
 
 
 def _recipient(message: schema.Message) -> str:
