@@ -41,6 +41,7 @@ from warouter.api.profile import handlers as profile
 from warouter.api.route import Access, Route
 from warouter.errors import (
     ApiError,
+    NotFound,
     NotReady,
     OutcomeUnknown,
 )
@@ -51,6 +52,9 @@ from warouter.store.account.accounts import is_unavailable
 log = logging.getLogger(__name__)
 
 CONTEXT = web.AppKey("context", Context)
+_TWO_SLASHES = (
+    "there is no path with two slashes in a row: the base URL probably ends in one, leave it out"
+)
 QUIET_SECONDS = 10.0  # without a request that failed for the database: then it is news again
 
 
@@ -169,6 +173,8 @@ def _of_error(
     match error:
         case ApiError():
             return failure(error)
+        case web.HTTPNotFound() if "//" in request.raw_path.partition("?")[0]:
+            return failure(NotFound(_TWO_SLASHES))
         case web.HTTPException():
             return of_framework(error)
         case _:

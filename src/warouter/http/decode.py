@@ -7,6 +7,7 @@ further on would die of, numbers out of range.
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from typing import Any, TypeVar
 
 import msgspec
@@ -70,6 +71,11 @@ def explained(error: msgspec.ValidationError) -> ApiError:
 
 
 def _malformed(body: bytes, reason: str) -> ApiError:
+    if body.startswith(BOM_UTF8):
+        return ParameterInvalid(
+            "the body begins with a byte order mark, which JSON must not have (RFC 8259, 8.1):"
+            " send it as UTF-8 without one"
+        )
     if not body.strip():
         return ParameterMissing("the request has no body, a JSON object is required")
     reason = reason.removeprefix("JSON is malformed: ")

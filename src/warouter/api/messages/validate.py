@@ -63,7 +63,7 @@ def recipient_of(spelling: str, path: str) -> str:
         found = wa_id(spelling)
     except ValueError as error:
         raise ParameterInvalid(f"{path} is not a WhatsApp number: {error}") from None
-    # Digits alone are what they are; among separators a zero may be one that is dialled at home only.
+    # Digits alone are what they are; among separators a zero may be one that is dialled at home.
     other = None if spelling.isdigit() else read(spelling)
     if other is not None and other != found:
         raise ParameterInvalid(

@@ -94,4 +94,13 @@ ROUTES = (
         answer=(ClusterHealthAnswer, SingleHealthAnswer),
         meta=HealthMeta,
     ),
+    Route(
+        "HEAD",
+        "/v1/health",
+        Access.MONITOR,
+        health,
+        "The same without a body",
+        answer=(ClusterHealthAnswer, SingleHealthAnswer),
+        meta=HealthMeta,
+    ),
 )
