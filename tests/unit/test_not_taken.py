@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import socket
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from warouter.errors import CommandError
 from warouter.local.description import take_folder
-from warouter.net.sockets import not_taken
+from warouter.net.acceptor import Acceptor
+from warouter.net.sockets import not_listening, not_taken
+from warouter.node import console
 
 VARIABLES = ("COREAPP_EXTERNAL_PORTS", "COREAPP_HOSTNAME")
 
@@ -50,3 +54,43 @@ def test_a_data_directory_is_made_and_taken_once(tmp_path: Path) -> None:
         take_folder(folder)
     os.close(taken)
     os.close(take_folder(folder))
+
+
+def test_a_console_takes_its_port_before_it_serves() -> None:
+    """Two that begin at once: the second is told, and not only when it would serve."""
+    with console.listen("127.0.0.1", 0) as first:
+        port = first.getsockname()[1]
+        with pytest.raises(CommandError, match="set WAROUTER_CONSOLE_LISTEN to one that is free"):
+            console.listen("localhost", port)
+
+
+async def test_a_bound_port_at_which_another_listens_by_now_is_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with closing(bound()) as ours, closing(bound(ours.getsockname()[1])) as other:
+        acceptor = Acceptor(ours, Keeper())
+        other.listen()
+        with pytest.raises(OSError, match="in use"):
+            acceptor.open()
+        assert not_listening([other, ours]) == (ours.getsockname()[1], "127.0.0.1")
+        acceptor.close()
+    assert caplog.records == []
+
+
+def bound(port: int = 0) -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(("127.0.0.1", port))
+    return sock
+
+
+class Keeper:
+    """Lets nobody in."""
+
+    def enter(self, _address: str, _sock: socket.socket) -> asyncio.Protocol | None:
+        return None
+
+    def refuse(self) -> bytes:
+        return b""
+
+    def failed(self, _protocol: asyncio.Protocol, _error: BaseException) -> None: ...

@@ -125,7 +125,7 @@ class Cluster:
     async def start(self) -> None:
         """Start everything in order; raises CommandError with a sentence if something fails."""
         port = self.options.port
-        self.port = ports.take(port, self.options.listen) if port else self._free_port()
+        self.port = self._take_port(port, self.options.listen) if port else self._free_port()
         self._lock = take_folder(self.folder)
         old = read_description(self.folder)
         await self._start_database()
@@ -383,12 +383,12 @@ class Cluster:
         """As it is set; else the usual port, or a free one where another cluster has that."""
         host, port = self.settings.console_host_port
         if "WAROUTER_CONSOLE_LISTEN" in self._environment and port:
-            return host, ports.take(port, host, _OTHER_PORT)
+            return host, self._take_port(port, host, _OTHER_PORT)
         if self.options.listen == EVERYWHERE and self.options.tls:
             host = EVERYWHERE  # a container, from which a port is published
         if port and self.options.port:
             with suppress(CommandError):
-                return host, ports.take(port, host)
+                return host, self._take_port(port, host)
         return host, self._free_port()
 
     def _add(self, role: str, number: int, environment: dict[str, str]) -> Process:
@@ -425,6 +425,10 @@ class Cluster:
     def _free_port(self) -> int:
         port = ports.free_port()
         self._ports.append(port)
+        return port
+
+    def _take_port(self, port: int, host: str, remedy: str = "give --port") -> int:
+        self._ports.append(ports.take(port, host, remedy))
         return port
 
     def _dsn(self) -> str:

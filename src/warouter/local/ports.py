@@ -45,8 +45,8 @@ def release(ports: Iterable[int]) -> None:
             os.close(claim)
 
 
-def _claim(port: int) -> bool:
-    """True if no process in this network namespace was given the port.
+def _claim(port: int, address: str = "") -> bool:
+    """True if no process in this network namespace was given the port, "" is that of 127.0.0.1.
 
     A claim is a socket with an abstract name: the kernel lets one process have the name, and takes
     it back when that process ends, however it ends.
@@ -55,7 +55,7 @@ def _claim(port: int) -> bool:
         return False
     claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
-        claim.bind(f"\0warouter-port-{port}")
+        claim.bind(f"\0warouter-port-{port}{address}")
     except OSError:
         claim.close()
         return False
@@ -83,8 +83,24 @@ def _free(port: int) -> bool:
 def take(port: int, address: str = "127.0.0.1", remedy: str = "give --port") -> int:
     """The port, if it is free; webapps share it later, so it is only looked at here.
 
-    ``remedy`` is what else one can do in CommandError.
+    Two that look at once would both find it so, as long as neither listens: it is given to one
+    process on this machine, as by ``free_port``. ``remedy`` is what else one can do in CommandError.
     """
+    if not _claim(port, "" if address in ("127.0.0.1", "0.0.0.0") else f"@{address}"):
+        raise CommandError(
+            f"Port {port} is taken (another cluster on this machine begins there): stop that one,"
+            f" or {remedy}."
+        )
+    try:
+        _look_at(port, address, remedy)
+    except CommandError:
+        release([port])
+        raise
+    return port
+
+
+def _look_at(port: int, address: str, remedy: str) -> None:
+    """CommandError if the port cannot be taken at this address."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -98,4 +114,3 @@ def take(port: int, address: str = "127.0.0.1", remedy: str = "give --port") -> 
             raise CommandError(
                 f"Port {port} is taken ({error.strerror}): stop what uses it, or {remedy}."
             ) from error
-    return port

@@ -62,7 +62,7 @@ class Acceptor(Generic[P]):
         self._loop = asyncio.get_running_loop()
         self._beginning: set[asyncio.Task[None]] = set()
         self._resting: asyncio.TimerHandle | None = None
-        self._closing = False
+        self._opened = self._closing = False
         self._reserve = _reserve()
         self._beyond = _first_spare()
         self._said = -SAY_SECONDS
@@ -72,8 +72,10 @@ class Acceptor(Generic[P]):
         return int(self._listener.getsockname()[1])
 
     def open(self) -> None:
+        """Begin to listen; OSError if another has begun at this address since it was bound."""
         self._listener.setblocking(False)
         self._listener.listen(BACKLOG)
+        self._opened = True
         self._loop.add_reader(self._listener, self._accept)
 
     def close(self) -> None:
@@ -85,8 +87,9 @@ class Acceptor(Generic[P]):
         self._closing = True
         if self._resting is not None:
             self._resting.cancel()
-        self._loop.remove_reader(self._listener)
-        self._take_queued()
+        if self._opened:
+            self._loop.remove_reader(self._listener)
+            self._take_queued()
         self._listener.close()
         if self._reserve is not None:
             os.close(self._reserve)

@@ -10,6 +10,7 @@ import fcntl
 import socket
 import struct
 import termios
+from collections.abc import Iterable
 
 SILENCE_MS = 2_500
 
@@ -26,6 +27,15 @@ def not_taken(error: OSError, port: int, host: str, variables: tuple[str, str]) 
     else:
         remedy = f"set {of_host} to an address of this host"
     return f"Port {port} at {host} cannot be taken ({error.strerror}): {remedy}."
+
+
+def not_listening(sockets: Iterable[socket.socket]) -> tuple[int, str]:
+    """Port and host of the first of these that does not listen: somebody else does, who had bound
+    the same address, as SO_REUSEADDR allows while nobody listens.
+    """
+    one = next(s for s in sockets if not s.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    host, port = one.getsockname()[:2]
+    return port, host
 
 
 def notice_silence(sock: socket.socket) -> None:

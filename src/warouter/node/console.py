@@ -27,6 +27,7 @@ from warouter.console.series.memory import Series
 from warouter.console.session import Cookies
 from warouter.console.simulator import Simulator
 from warouter.errors import CommandError
+from warouter.net.acceptor import BACKLOG
 from warouter.net.answering import answering
 from warouter.net.health import Health
 from warouter.net.sockets import not_taken
@@ -48,12 +49,15 @@ _LISTENS = ("WAROUTER_CONSOLE_LISTEN", "WAROUTER_CONSOLE_LISTEN")
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """The listening socket; CommandError if the address cannot be taken."""
+    """The listening socket; CommandError if the address cannot be taken. It listens from here on:
+    as long as they are only bound, two that begin at once would both believe to have it.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind(("127.0.0.1" if host == "localhost" else host, port))
+        sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
         raise CommandError(not_taken(error, port, host, _LISTENS)) from error

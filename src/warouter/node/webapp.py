@@ -35,7 +35,7 @@ from warouter.log import Outage
 from warouter.media.choice import storage_of, try_out
 from warouter.media.fetch import Fetcher
 from warouter.media.library import Library
-from warouter.net.sockets import not_taken
+from warouter.net.sockets import not_listening, not_taken
 from warouter.node.context import assemble, operations_of
 from warouter.node.figures.webapp import WebappFigures
 from warouter.node.loglevel import LogLevel
@@ -181,7 +181,10 @@ class Webapp:
             self._fast_path(),
             server_version=self._settings.server_version,
         )
-        self._edge.open()
+        try:
+            self._edge.open()
+        except OSError as error:
+            raise CommandError(not_taken(error, *not_listening(self._sockets), _LISTENS)) from error
         if self._webhooks is not None:
             await self._webhooks.open()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from warouter.errors import CommandError
 from warouter.local import ports
 
 
@@ -54,6 +55,31 @@ def test_one_that_is_released_is_given_again(monkeypatch: pytest.MonkeyPatch) ->
         patch.setattr(ports.random, "randrange", lambda *_: number)
         assert ports.free_port() == number
     ports.release([number, number])
+
+
+def test_of_two_that_begin_with_one_port_the_second_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither listens yet: looking at the port alone would give it to both."""
+    number = ports.free_port()
+    ports.release([number])
+    with claimed_elsewhere(number):
+        for host in ("127.0.0.1", "0.0.0.0"):
+            with pytest.raises(CommandError, match=rf"^Port {number} is taken .* or give --port"):
+                ports.take(number, host)
+    assert ports.take(number) == number
+    with pytest.raises(CommandError, match="another cluster"):
+        ports.take(number)
+    ports.release([number])
+
+
+def test_one_that_could_not_be_taken_is_not_kept() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = taken.getsockname()[1]
+        with pytest.raises(CommandError, match="in use"):
+            ports.take(number)
+    assert ports.take(number) == number
+    ports.release([number])
 
 
 @contextmanager
