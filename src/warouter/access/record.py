@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,6 +13,10 @@ from warouter.store.audit import DONE, Audit
 log = logging.getLogger(__name__)
 
 _OUTCOME_CHARS = 300
+# A quoted value; the marks of `Meta's` and of its like are none of it.
+_QUOTED = re.compile(r"""(?<!\w)'[^']*'(?!\w)|"[^"]*\"""")
+_USER_OF_URL = re.compile(r"(\w://)[^\s/?#]*@")
+_QUERY_OF_URL = re.compile(r"(\w://[^\s?#]*)[?#]\S+")
 
 
 class Action:
@@ -47,11 +52,18 @@ async def recorded(audit: Audit, actor: str, action: str, source: str) -> AsyncI
 async def _end(audit: Audit, action: Action) -> None:
     """Add the outcome to a row. The answer does not depend on its success."""
     try:
-        await audit.end(action.number, _storable(action.subject), _storable(action.outcome))
+        outcome = without_values(action.outcome)
+        await audit.end(action.number, _storable(action.subject), _storable(outcome))
     except Exception as error:
         log.warning("audit row update failed", extra={"row": action.number, "error": repr(error)})
 
 
+def without_values(sentence: str) -> str:
+    """A sentence for the audit log, which keeps it for ever: what it quotes may be a secret."""
+    sentence = _QUOTED.sub("\N{HORIZONTAL ELLIPSIS}", sentence)
+    return _USER_OF_URL.sub(r"\1", _QUERY_OF_URL.sub(r"\1", sentence))
+
+
 def _storable(text: str) -> str:
-    """The text without the characters that PostgreSQL refuses; it may quote the client."""
+    """The text without the characters that PostgreSQL refuses."""
     return text[:_OUTCOME_CHARS].encode(errors="replace").decode().replace("\0", "")

@@ -16,7 +16,7 @@ from warouter.console.pages.numbers import (
     told,
     version_of,
 )
-from warouter.console.pages.settings import grouped, plain, without_query
+from warouter.console.pages.settings import grouped, plain
 from warouter.store.views.doubts import CloudStatus, Stopped
 from warouter.store.views.number import NumberFacts, NumberStatus
 from warouter.store.views.setup.environment import Process, compared
@@ -147,23 +147,6 @@ def test_variables_that_the_filters_leave() -> None:
 
 def test_a_meaning_without_its_marks() -> None:
     assert plain("`0` takes a free one (see [Notes](#notes)).") == "0 takes a free one (see Notes)."
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("", ""),
-        ("https://a.example/hook", "https://a.example/hook"),
-        (
-            "https://a.example/hook?key=secret-1#x",
-            "https://a.example/hook?\N{BULLET}\N{BULLET}\N{BULLET}\N{BULLET}\N{BULLET}",
-        ),
-        ("https://me:secret-1@a.example/", "https://a.example/"),
-        ("https://[secret-1", "a URL that cannot be read"),
-    ],
-)
-def test_a_url_for_those_who_only_read(url: str, shown: str) -> None:
-    assert without_query(url) == shown
 
 
 @pytest.mark.parametrize("number", ["+1 631-555-0000", "+16315550000", "+1 (631) 555.0000"])

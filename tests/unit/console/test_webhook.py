@@ -140,19 +140,6 @@ def test_a_shell_reads_the_command_as_it_was_meant(reason: str, kind: str) -> No
     assert shlex.split(page.options(given)) == ["--kind", kind, "--reason", reason]
 
 
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("https://b.example/hook", "https://b.example/hook"),
-        ("https://me:it@b.example:8443/a?key=1#x", "https://b.example:8443/a"),
-        ("https://[::1", ""),
-        ("", ""),
-    ],
-)
-def test_who_only_reads_sees_no_credential_of_the_url(url: str, shown: str) -> None:
-    assert page.without_secrets(url) == shown
-
-
 @pytest.mark.parametrize("admin", [True, False])
 def test_nothing_that_strangers_wrote_is_markup(admin: bool) -> None:
     failure = FailedPost(

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
@@ -14,7 +13,7 @@ from warouter.console.context import Context
 from warouter.console.form import Form
 from warouter.console.page import Act, Export, Page
 from warouter.console.visit import Asked, Done, Download, Refusal, Visitor
-from warouter.store.views.setup.application import ApplicationStatus, Field, read_application
+from warouter.store.views.setup.application import Field, read_application
 from warouter.store.views.setup.difference import (
     Difference,
     differences,
@@ -36,7 +35,6 @@ from warouter.variables import GROUPS
 PATH = "/console/settings"
 CHANGE = f"{PATH}/change"
 API = "/v1/settings/application"
-URL = "webhooks.url"
 ONLY = ("set", "differing")
 _LINK = re.compile(r"\[([^]]*)\]\([^)]*\)")
 MOST_VALUE = 2_100  # characters: a webhook's URL may have 2048
@@ -57,9 +55,7 @@ async def read(context: Context, asked: Asked) -> dict[str, Any]:
         "processes": environment.processes,
         "differing": environment.differing,
         "variables": grouped(environment, **query),
-        "fields": [
-            each for each in shown(application, admin=asked.admin) if _fits(each.name, query)
-        ],
+        "fields": [each for each in application.fields if _fits(each.name, query)],
         "others": application.others,
         "api": context.api.url,
     }
@@ -98,27 +94,6 @@ def grouped(
     return list(found.items())
 
 
-def shown(application: ApplicationStatus, *, admin: bool) -> list[Field]:
-    """The fields as a visitor may see them: a URL may hold a key behind its path."""
-    return [
-        each
-        if admin or each.name != URL
-        else msgspec.structs.replace(each, value=without_query(str(each.value)))
-        for each in application.fields
-    ]
-
-
-def without_query(url: str) -> str:
-    """The URL without what may be a key in it."""
-    try:
-        parts = urlsplit(url)
-        place = parts.netloc.rpartition("@")[2]
-    except ValueError:
-        return "a URL that cannot be read"
-    query = "\N{BULLET}" * 5 if parts.query else ""
-    return urlunsplit((parts.scheme, place, parts.path, query, ""))
-
-
 async def read_change(context: Context, asked: Asked) -> dict[str, Any]:
     """The form with what is set now, and with its fields in the URL the difference."""
     if not asked.admin:
@@ -155,9 +130,7 @@ async def change(context: Context, visitor: Visitor, form: Form) -> Done:
         raise Refusal("Nothing differs from what is set: somebody else may have changed it.", 409)
     for each in found:
         if wished.get(f"was.{each.name}", each.old) != each.old:
-            raise Refusal(
-                f"{each.name} has been changed meanwhile: it is {each.old!r} now. Look again.", 409
-            )
+            raise Refusal(f"{each.name} has been changed meanwhile. Look again.", 409)
     await context.api.call(visitor, "PATCH", API, patch_of(found))
     return Done(form.subject)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit, urlunsplit
 
 from warouter.console.context import Context
 from warouter.console.form import Form
@@ -46,7 +45,7 @@ async def read(context: Context, asked: Asked) -> dict[str, Any]:
     filters = {name: asked.query.get(name, "") for name in _FILTERS}
     return {
         "webhook": found,
-        "url": found.url if asked.admin else without_secrets(found.url),
+        "url": found.url,
         "verdict": verdict(found),
         "retriable": retriable(found),
         "shares": {one.kind: share(one) for one in found.kinds},
@@ -164,16 +163,6 @@ def share(one: KindStatus) -> float | None:
 def message_of(letter: Cover) -> str:
     """The id of the message that a letter is about."""
     return letter.key.split(":")[0] if letter.kind == EVENT_NAMES[0] else letter.key
-
-
-def without_secrets(url: str) -> str:
-    """The URL without what may be a credential in it: user, password, query."""
-    try:
-        parts = urlsplit(url)
-        host = parts.netloc.rpartition("@")[2]
-    except ValueError:
-        return ""
-    return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
 
 def options(filters: Mapping[str, str]) -> str:

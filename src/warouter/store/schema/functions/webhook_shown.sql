@@ -1,4 +1,4 @@
--- The webhook's URL, how many secrets sign callbacks and since when these: the settings hold the
+-- The webhook's URL without credentials, how many secrets sign callbacks and since when these: the settings hold the
 -- secrets themselves, so who shows the rest has no right to them. Whatever is stored, it is read:
 -- what is no text or list counts as not set.
 --
@@ -6,7 +6,8 @@
 create function webhook_shown(out url text, out secrets integer, out secrets_at text)
 language sql volatile
 security definer set search_path from current as $$
-    select coalesce(max(case when jsonb_typeof(w -> 'url') = 'string' then w ->> 'url' end), ''),
+    select coalesce(max(case when jsonb_typeof(w -> 'url') = 'string'
+                             then url_shown(w ->> 'url') end), ''),
            coalesce(max(case when jsonb_typeof(w -> 'secrets') = 'array'
                              then jsonb_array_length(w -> 'secrets') end), 0),
            max(case when jsonb_typeof(w -> 'secrets_at') = 'string' then w ->> 'secrets_at' end)

@@ -19,6 +19,7 @@ from warouter.stored import decoded
 
 MOST_CHANGES = 200
 SECRETS = "webhooks.secrets"
+HIDDEN = "\N{BULLET}" * 5  # stands in a URL for its credentials, see url_shown
 _SHOWN = "select name, value::text as value from settings_shown()"
 _CHANGES = """
 select b.at, b.actor, b.action, e.subject

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, get_args
 import msgspec
 
 from warouter.app_settings import MediaType, merge
-from warouter.store.views.setup.application import Field
+from warouter.store.views.setup.application import HIDDEN, Field
 
 _FIXED = (
     "pass_through",  # it cannot be turned on
@@ -77,6 +77,8 @@ def differences(fields: Iterable[Field], wished: Mapping[str, str]) -> list[Diff
             continue
         value = _value(each.name, text.strip(), now[each.name])
         if value != now[each.name]:
+            if HIDDEN in text:
+                raise ValueError(f"{each.name}: type it whole; what is hidden is not known.")
             found.append(Difference(each.name, text_of(now[each.name]), text_of(value), value))
     try:
         merge({}, patch_of(found))
@@ -101,11 +103,11 @@ def _value(name: str, text: str, now: Any) -> Any:
     """The text as a value of the kind that is set now."""
     if isinstance(now, bool):
         if text not in ("on", "off"):
-            raise ValueError(f"{name} must be on or off, and is {text!r}.")
+            raise ValueError(f"{name} must be on or off.")
         return text == "on"
     if isinstance(now, int):
         if not text.isascii() or not text.isdigit() or len(text) > 18:
-            raise ValueError(f"{name} must be a whole number, and is {text!r}.")
+            raise ValueError(f"{name} must be a whole number.")
         return int(text)
     if isinstance(now, list):
         return [part.strip() for part in text.split(",") if part.strip()]
