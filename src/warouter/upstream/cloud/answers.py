@@ -2,7 +2,8 @@
 
 Meta's ``code`` decides where there is one, as titles and HTTP statuses of errors change. An answer
 that is none of the Graph API, a proxy's page or half a body, proves nothing: the message may have
-been taken. ``is_transient`` says "try again", not "was not taken", and is not read.
+been taken. ``is_transient`` says "try again", not "was not taken": it keeps a refusal from being
+final, and makes nothing certain that is in doubt.
 """
 
 from __future__ import annotations
@@ -39,8 +40,10 @@ _MEDIA_GONE = (131053, PARAMETER)
 class Judged(msgspec.Struct, frozen=True, gc=False):
     """An answer, judged. ``code`` is v1's (0 if taken), ``meta_code`` Meta's (-1 if none).
 
-    ``details`` are Meta's words. ``slower``: the number sends at too high a rate. ``held``: no
-    status comes before Meta has made up its mind. ``alarm``: the operator should know.
+    ``details`` are Meta's words. ``slower``: the number sends at too high a rate. ``limited``: it
+    may call no more for a while. ``rest_ms``: nothing is to be sent for so long, as the answer
+    asks. ``strange``: final, with a code that nobody knows. ``held``: no status comes before Meta
+    has made up its mind. ``alarm``: the operator should know.
     """
 
     cls: Class
@@ -50,6 +53,9 @@ class Judged(msgspec.Struct, frozen=True, gc=False):
     wait_ms: int = 0
     meta_code: int = -1
     slower: bool = False
+    limited: bool = False
+    rest_ms: int = 0
+    strange: bool = False
     wamid: str = ""
     wa_id: str = ""
     user_id: str = ""
@@ -66,10 +72,11 @@ def judge(status: int, body: bytes, retry_after: str = "") -> Judged:
     """Judge a complete HTTP answer; never raises, whatever the bytes."""
     if 200 <= status < 300:
         return _taken(body) or _unreadable(status)
-    meta = _code(body)
-    meaning = meaning_of(status, meta)
+    meta, transient = _code(body)
+    meaning = meaning_of(status, meta, transient=transient)
+    rest_ms = 0 if meaning.cls is Class.LANE else _asked_ms(retry_after)
     if meta < 0 and meaning is DOUBT:
-        return _unreadable(status)
+        return _unreadable(status, rest_ms)
     return Judged(
         meaning.cls,
         meaning.code,
@@ -78,6 +85,9 @@ def judge(status: int, body: bytes, retry_after: str = "") -> Judged:
         _wait_ms(meaning, retry_after),
         meta,
         slower=meaning.slower,
+        limited=meaning.limited,
+        rest_ms=rest_ms,
+        strange=meaning is UNKNOWN,
         alarm=meaning.alarm,
     )
 
@@ -103,16 +113,20 @@ def bounded(words: str) -> str:
 
 
 def _wait_ms(meaning: Meaning, retry_after: str) -> int:
-    if not meaning.wait_ms:
-        return 0
+    return max(_asked_ms(retry_after), meaning.wait_ms) if meaning.wait_ms else 0
+
+
+def _asked_ms(retry_after: str) -> int:
+    """What the field ``Retry-After`` asks for, 0 if it is none or a date."""
     given = retry_after.strip()
     asked = int(given) * 1000 if given.isascii() and given.isdigit() and len(given) < 9 else 0
-    return min(max(asked, meaning.wait_ms), MOST_WAIT_MS)
+    return min(asked, MOST_WAIT_MS)
 
 
-def _unreadable(status: int) -> Judged:
+def _unreadable(status: int, rest_ms: int = 0) -> Judged:
     details = f"HTTP {status} with a body that is no answer of the Graph API"
-    return Judged(Class.DOUBT, DOUBT.code, codes.title(DOUBT.code), details)
+    title = codes.title(DOUBT.code)
+    return Judged(Class.DOUBT, DOUBT.code, title, details, rest_ms=rest_ms)
 
 
 # ---------------------------------------------------------------- bodies
@@ -121,6 +135,7 @@ def _unreadable(status: int) -> Judged:
 class _Number(msgspec.Struct):
     code: int
     error_subcode: int | str | None = None
+    is_transient: Any = False
 
 
 class _Numbered(msgspec.Struct):
@@ -164,15 +179,16 @@ _CONTACTS = msgspec.json.Decoder(list[_Contact])
 _BROKEN = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
-def _code(body: bytes) -> int:
-    """Meta's code in a Graph error, -1 if the body is none."""
+def _code(body: bytes) -> tuple[int, bool]:
+    """Meta's code in a Graph error, -1 if the body is none; and whether it says that it passes."""
     try:
         error = _NUMBERED.decode(body).error
     except _BROKEN:
-        return -1
-    if error.code == PARAMETER and error.error_subcode in (33, "33"):
-        return GONE  # an older spelling of it: no such number, or not for this token
-    return error.code if 0 <= error.code < 1 << 31 else -1
+        return -1, False
+    code, transient = error.code, error.is_transient is True
+    if code == PARAMETER and error.error_subcode in (33, "33"):
+        return GONE, transient  # an older spelling of it: no such number, or not for this token
+    return (code if 0 <= code < 1 << 31 else -1), transient
 
 
 def _words(body: bytes) -> str:

@@ -26,16 +26,18 @@ class Class(Enum):
 
 
 class Meaning(NamedTuple):
-    """What an error means; the wait is the least, ``slower`` and ``alarm`` as in ``Judged``."""
+    """What an error means; the wait is the least, the rest as in ``Judged``."""
 
     cls: Class
     code: int  # of v1
     wait_ms: int = 0
     slower: bool = False
     alarm: bool = False
+    limited: bool = False
 
 
-LIMITED = Meaning(Class.NOT_TAKEN, 429, WAIT_MS)
+LIMITED = Meaning(Class.NOT_TAKEN, 429, WAIT_MS, slower=True, limited=True)
+PASSING = Meaning(Class.NOT_TAKEN, 429, WAIT_MS)
 AWAY = Meaning(Class.NOT_TAKEN, 1011, WAIT_MS)
 DOUBT = Meaning(Class.DOUBT, 500)
 STOPPED = Meaning(Class.OPERATOR, 1014)
@@ -50,13 +52,15 @@ UNREACHABLE = 131026  # not on WhatsApp, or by an app that is too old
 def _rows() -> Iterable[tuple[Meaning, Iterable[int]]]:
     """Meta's codes by their meaning, those too that come in statuses alone."""
     final = Class.FINAL
-    yield LIMITED, (4, 613, 80007)
+    yield LIMITED, (4, 17, 32, 341, 613, 80007)
     yield Meaning(Class.NOT_TAKEN, 429, WAIT_MS, slower=True), (130429,)
     yield Meaning(Class.LANE, 429), (131056,)
     yield Meaning(Class.PAUSE, 1011, MAINTENANCE_MS), (131057, 2494100)
     yield AWAY, (2, 131016, 133004)
     yield DOUBT, (1, 131000)
-    yield STOPPED, (0, 3, 10, GONE, 190, *range(200, 300), 131005)
+    yield STOPPED, (0, 3, 10, GONE, 102, 190, *range(200, 300), 131005)
+    # The request is not as this version of the Graph API wants it, whatever the message is.
+    yield STOPPED, (12, 2500, 2635)
     yield UNSIGNED, (131045, 133006, 133010)
     yield LOCKED, (368, 131031, 131037)
     # A PIN, or too many registrations: of the number, not of the message.
@@ -91,13 +95,20 @@ TABLE = {code: meaning for meaning, found in _rows() for code in found}
 _WAITS = (Class.NOT_TAKEN, Class.LANE, Class.PAUSE)
 
 
-def meaning_of(status: int, meta: int) -> Meaning:
-    """The meaning of an HTTP answer with an error of Meta's code ``meta``, -1 for one without."""
+def meaning_of(status: int, meta: int, *, transient: bool = False) -> Meaning:
+    """The meaning of an HTTP answer with an error of Meta's code ``meta``, -1 for one without.
+
+    ``transient``: it says of itself that it passes. Then it is no message's end.
+    """
     known = TABLE.get(meta)
     if status == 429 and (known is None or known.cls not in _WAITS):
         return LIMITED  # seen with codes that no page lists
-    if known is not None:
-        return known
+    if known is None:
+        known = _unlisted(status, meta)
+    return PASSING if transient and known.cls is Class.FINAL else known
+
+
+def _unlisted(status: int, meta: int) -> Meaning:
     if status == 401:
         return STOPPED  # a dead token fails no backlog, whoever words it
     return UNKNOWN if meta >= 0 and 400 <= status < 500 else DOUBT

@@ -25,6 +25,7 @@ N, L, P, O, F, D = (  # noqa: E741 - as the table of the specification names the
 # class, v1 code, (code, HTTP status)…: the table of errors, row by row
 ROWS: list[tuple[Class, int, list[tuple[int, int]]]] = [
     (N, 429, [(4, 400), (80007, 400), (613, 400), (4, 429), (999999, 429), (131048, 429)]),
+    (N, 429, [(17, 400), (32, 403), (341, 400)]),
     (N, 429, [(130429, 400), (130429, 429)]),
     (L, 429, [(131056, 400), (131056, 429)]),
     (P, 1011, [(131057, 500), (2494100, 500), (131057, 400)]),
@@ -32,6 +33,7 @@ ROWS: list[tuple[Class, int, list[tuple[int, int]]]] = [
     (D, 500, [(1, 400), (131000, 500), (131000, 400)]),
     (O, 1014, [(0, 401), (190, 401), (3, 500), (10, 403), (131005, 403), (33, 400)]),
     (O, 1014, [(200, 403), (250, 400), (299, 403)]),
+    (O, 1014, [(102, 401), (102, 400), (12, 400), (2500, 400), (2635, 400)]),
     (O, 430, [(133010, 400), (133006, 400), (131045, 500)]),
     (O, 1031, [(368, 403), (131031, 403)]),
     (F, 1031, [(130497, 403)]),
@@ -87,15 +89,36 @@ def taken(**more: Any) -> bytes:
 def test_each_code_has_its_class_and_its_v1_code(
     cls: Class, v1: int, code: int, status: int
 ) -> None:
-    judged = judge(status, error(code, is_transient=True))
+    judged = judge(status, error(code))
     assert (judged.cls, judged.code, judged.meta_code) == (cls, v1, code)
     assert judged.title == codes.title(v1)
     assert judged.details == f"(#{code}) Said"
-    assert judged.slower == (code == 130429)
+    limited = cls is N and v1 == 429 and code != 130429
+    assert (judged.slower, judged.limited) == (limited or code == 130429, limited)
+    assert judged.strange == (cls is F and v1 == 1014)
     assert judged.alarm == (cls is F and code in (131042, 134011, 131048, 131064))
     assert judged.upload_again == (code in (100, 131053))
     waits = {N: 1_000, P: 5_000}
     assert judged.wait_ms == waits.get(cls, 0)
+
+
+@pytest.mark.parametrize(("cls", "v1", "code", "status"), CASES)
+def test_what_passes_is_no_end_and_nothing_is_certain_by_it(
+    cls: Class, v1: int, code: int, status: int
+) -> None:
+    judged = judge(status, error(code, is_transient=True))
+    assert judged.cls is (N if cls is F else cls)
+    assert judged.wait_ms >= 1_000 or cls is not F
+    assert not judged.strange
+
+
+@pytest.mark.parametrize(("status", "code"), [(400, 130429), (503, 2), (500, 131000), (502, -1)])
+def test_retry_after_is_of_the_whole_number(status: int, code: int) -> None:
+    body = error(code) if code >= 0 else b"<html>"
+    assert judge(status, body, "7").rest_ms == 7_000
+    assert judge(status, body, "999999").rest_ms == 300_000
+    assert judge(status, body, "soon").rest_ms == 0
+    assert judge(400, error(131056), "7").rest_ms == 0, "only its recipient waits"
 
 
 def test_a_shown_code_has_a_title_of_its_own() -> None:
