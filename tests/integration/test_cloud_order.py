@@ -134,6 +134,7 @@ async def test_priority_does_not_wait_for_a_place_in_memory(
             behind = me.message(OTHERS[-1], kind=HIGH)  # the other is to be read yet
             await soon(lambda: _head(me.slot.lanes) == urgent)
             me.end.pace.resumed()
+            me.end.pace.brake.took()
             [first, *_] = await me.begun(len(OTHERS) + 2)  # it is passed over when it is read
             first.answer.set_result(taken(first))
             await settled(pool)

@@ -11,7 +11,7 @@ from warouter.store.cloud.number import share
 
 
 async def demands(pool: asyncpg.Pool, asks: UUID, demand: float) -> dict[UUID, float]:
-    found = await share(pool.fetch, asks, demand)
+    found = await share(pool.fetch, asks, demand, b"token")
     return {each.incarnation: each.demand for each in found.demands}
 
 

@@ -179,6 +179,38 @@ async def test_a_word_reaches_the_owner_s_inbox_and_the_audit_log(
 
 
 @pytest.mark.parametrize(
+    ("chosen", "heard"),
+    [
+        (("--all",), [1, 2, 3]),
+        (("--since", "1h"), [2, 3]),
+        (("--to", f"+{TO}"), [1, 2, 3]),
+        (("--to", TO, "--since", "15s"), [3]),
+        (("--to", "4915100000000"), []),
+    ],
+)
+async def test_a_word_to_all_that_are_held(
+    settings: Settings, pool: asyncpg.Pool, chosen: tuple[str, ...], heard: list[int]
+) -> None:
+    for n, age in ((1, 7_200), (2, 600), (3, 5)):
+        await issue(pool, n, state=3, age=age)
+    await issue(pool, 4, state=2)
+    count = "1 message" if len(heard) == 1 else f"{len(heard)} messages"
+    assert f"{count} will be sent once more" in await printed(settings, "doubt", "resend", *chosen)
+    assert {row[2] for row in await words(pool)} == {raw(n) for n in heard}
+
+
+@pytest.mark.parametrize(
+    "chosen", [(), (ID, "--all"), (ID, "--to", TO), ("--all", "--since", "1h"), ("--to", "x")]
+)
+async def test_it_is_said_in_one_way_which_ones_are_meant(
+    settings: Settings, pool: asyncpg.Pool, chosen: tuple[str, ...]
+) -> None:
+    await issue(pool, 1, state=3)
+    await refused(settings, "doubt", "fail", *chosen)
+    assert await words(pool) == []
+
+
+@pytest.mark.parametrize(
     ("state", "sentence"),
     [(2, "is in doubt, which ends by itself, at 2"), (1, "is issued, not held"), (4, "is waiting")],
 )

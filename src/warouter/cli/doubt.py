@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -16,17 +19,33 @@ from warouter.cli.trace import lines_of
 from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.message_id import parse, text_of
+from warouter.recipient import wa_id
 from warouter.store import doubts
 from warouter.store.database import Connection
 from warouter.store.doubts import Word
-from warouter.store.views.doubts import Doubtful, Shown, Spans, find, find_one, read_spans
+from warouter.store.views.doubts import Doubtful, Shown, Spans, find, find_one, held, read_spans
+from warouter.store.views.messages.asked import search_of
 from warouter.store.views.trace import Trace, read_trace
 
 APPLICATION = "warouter doubt"
 PIPE_COLUMNS = 160
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-_ids = click.argument("ids", metavar="ID...", nargs=-1, required=True)
+_ids = click.argument("ids", metavar="[ID]...", nargs=-1)
+_all = click.option("--all", "every", is_flag=True, help="All held messages.")
+_since = click.option(
+    "--since",
+    metavar="TIME",
+    help="Those held since then: ISO 8601, UTC unless it says another zone, or 90s, 15m, 2h, 1d.",
+)
+_to = click.option("--to", "number", metavar="NUMBER", help="Those held for this customer.")
+
+
+def _chosen(command: Callable[..., None]) -> Callable[..., None]:
+    """Messages by their ids, or those that are held."""
+    for option in (_ids, _to, _since, _all, data_dir_option):
+        command = option(command)
+    return command
 
 
 @click.group()
@@ -53,8 +72,8 @@ def list_(data_dir: Path | None, as_json: bool) -> None:
         click.echo(msgspec.json.encode(listed))
         return
     console(PIPE_COLUMNS).print(_table(found))
-    held = sum(one.state == "held" for one in found)
-    click.echo(f"{len(found) - held:,} in doubt, {held:,} held")
+    kept = sum(one.state == "held" for one in found)
+    click.echo(f"{len(found) - kept:,} in doubt, {kept:,} held")
 
 
 @doubt.command()
@@ -75,29 +94,25 @@ def show(data_dir: Path | None, as_json: bool, message_id: str) -> None:
 
 
 @doubt.command()
-@data_dir_option
-@_ids
-def resend(data_dir: Path | None, ids: tuple[str, ...]) -> None:
-    """Send held messages once more, under their next attempt.
+@_chosen
+def resend(data_dir: Path | None, ids: tuple[str, ...], **which: Any) -> None:
+    """Send held messages once more: the given ids, or those of --since and --to, or --all.
 
-    A message that Meta had taken after all reaches its recipient twice. The owners of the slots act
-    within seconds.
+    They go under their next attempt. A message that Meta had taken after all reaches its recipient
+    twice, and is charged twice. The owners of the slots act within seconds.
     """
-    _say(data_dir, ids, "resend")
-    click.echo(f"{_count(ids)} will be sent once more")
+    click.echo(f"{_say(data_dir, ids, 'resend', **which)} will be sent once more")
 
 
 @doubt.command()
-@data_dir_option
-@_ids
-def fail(data_dir: Path | None, ids: tuple[str, ...]) -> None:
-    """End held messages as `failed`, with code 500 and "outcome unknown, not sent again".
+@_chosen
+def fail(data_dir: Path | None, ids: tuple[str, ...], **which: Any) -> None:
+    """End held messages as `failed`: the given ids, or those of --since and --to, or --all.
 
-    A message that Meta had taken after all was delivered nevertheless. The owners of the slots act
-    within seconds.
+    They have code 500 and "outcome unknown, not sent again". A message that Meta had taken after
+    all was delivered nevertheless. The owners of the slots act within seconds.
     """
-    _say(data_dir, ids, "fail")
-    click.echo(f"{_count(ids)} will end as failed")
+    click.echo(f"{_say(data_dir, ids, 'fail', **which)} will end as failed")
 
 
 async def _find(settings: Settings) -> list[Shown]:
@@ -113,13 +128,39 @@ async def _find_one(settings: Settings, message_id: bytes) -> tuple[Shown, Trace
         return shown, await read_trace(connection, text_of(message_id))
 
 
-def _say(data_dir: Path | None, ids: tuple[str, ...], word: Word) -> None:
-    uvloop.run(_ask(settings_of(data_dir), sorted({_parsed(text) for text in ids}), word))
+def _say(
+    data_dir: Path | None,
+    ids: tuple[str, ...],
+    word: Word,
+    *,
+    every: bool,
+    since: str | None,
+    number: str | None,
+) -> str:
+    """Say the word to these messages; how many they are, in words."""
+    if bool(ids) + every + bool(since or number) != 1:
+        raise click.UsageError("Give ids, or --since or --to or both, or --all.")
+    try:
+        to = wa_id(number) if number else None
+        at = search_of({"since": since}, datetime.now(UTC)).since if since else None
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+    begin = None if at is None else datetime.fromtimestamp(at / 1000, UTC)
+    named = None if not ids else sorted({_parsed(text) for text in ids})
+    count = uvloop.run(_ask(settings_of(data_dir), named, begin, to, word))
+    return "1 message" if count == 1 else f"{count:,} messages"
 
 
-async def _ask(settings: Settings, ids: list[bytes], word: Word) -> None:
-    """All of them hear the word, or none."""
+async def _ask(
+    settings: Settings,
+    named: list[bytes] | None,
+    since: datetime | None,
+    to: str | None,
+    word: Word,
+) -> int:
+    """All of them hear the word, or none; how many. None are ``named``: those that are held."""
     async with connected(settings, APPLICATION) as connection, connection.transaction():
+        ids = await held(connection, since, to) if named is None else named
         heard = await doubts.say(connection, ids, word)
         for message_id in ids:
             if message_id not in heard:
@@ -127,6 +168,7 @@ async def _ask(settings: Settings, ids: list[bytes], word: Word) -> None:
                 raise CommandError(await _why_not(connection, message_id, spans))
             about = text_of(message_id)
             await audited(connection, f"doubt {word}", about)
+        return len(ids)
 
 
 async def _why_not(connection: Connection, message_id: bytes, spans: Spans) -> str:
@@ -152,11 +194,6 @@ def _parsed(text: str) -> bytes:
         return parse(text)
     except ValueError as error:
         raise CommandError(f"{text[:64]!r} is not the id of a message.") from error
-
-
-def _count(ids: tuple[str, ...]) -> str:
-    count = len(set(ids))
-    return "1 message" if count == 1 else f"{count:,} messages"
 
 
 def _table(found: list[Shown]) -> Table:

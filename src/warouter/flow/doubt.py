@@ -21,7 +21,8 @@ Rules of this file:
     finish one, or have one taken;
   * after the window, and with the way of webhooks proven (``flow.proof``) or for long enough
     unproven, what came in meanwhile is read once more; then the policy has its say;
-  * an attempt that may have been taken counts; one that was surely not taken does not.
+  * an attempt that may have been taken counts; one that was surely not taken does not, nor does one
+    more that found out whether messages are taken at all, while none was.
 """
 
 from __future__ import annotations
@@ -92,7 +93,8 @@ class Rule(NamedTuple):
     window: float
     blind: float  # to wait without a proof that webhooks come
     lane: float
-    most: int = 3  # attempts that may have been taken
+    most: int = 3  # attempts that may have been taken, and count
+    in_all: int = 10  # and with those that do not
 
     def goes_on(self, waited: float) -> bool:
         """True once those behind it are sent although it waits: only where its window is longer.
@@ -105,13 +107,14 @@ class Rule(NamedTuple):
 class Doubt(NamedTuple):
     """The facts about one message in doubt, as its owner has them."""
 
-    attempts: int  # that may have been taken, this one included
+    attempts: int  # that may have been taken and count, this one included
     waited: float  # seconds since the request ended, or was found issued
     taken: bool = False  # there is evidence of any attempt
     not_taken: bool = False  # the last request was surely not taken
     proven: bool = False  # the way of webhooks
     drained: bool = False  # what had come in when the window or the ttl ended is read
     ttl_over: bool = False
+    in_all: int = 0  # attempts that may have been taken
 
 
 class Verdict(StrEnum):
@@ -140,7 +143,8 @@ def verdict(doubt: Doubt, rule: Rule, fence: float) -> Verdict:
         return Verdict.DRAIN
     if doubt.ttl_over or rule.policy is Policy.FAIL:
         return Verdict.FAIL
-    if rule.policy is Policy.RESEND and doubt.attempts < rule.most:
+    few = doubt.attempts < rule.most and doubt.in_all < rule.in_all
+    if rule.policy is Policy.RESEND and few:
         return Verdict.RESEND
     return Verdict.HOLD
 

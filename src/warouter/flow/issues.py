@@ -34,6 +34,7 @@ class Issue:
         "marked",
         "not_taken",
         "pair_refusals",
+        "probing",
         "recipient",
         "rule",
         "ruled",
@@ -41,6 +42,7 @@ class Issue:
         "saying",
         "seq",
         "since",
+        "spared",
         "state",
         "uploaded_again",
     )
@@ -67,12 +69,29 @@ class Issue:
         self.left = 0  # the number of the record that takes it out of its lane
         self.not_taken = False  # its last request, surely, as was heard while it was aside
         self.uploaded_again = False  # its media, since the other side did not know them
+        self.probing = False  # its last request began while no message was taken
+        self.spared = 0  # so many of its doubts are of such, and use up no attempt
         self.pair_refusals = 0  # how often its recipient had got too many messages
         self.saying = False  # its end is being written as a status
         self.said = False  # that is on disk; only its lane is still shut
         self.drained_after: int | None = (
             None  # the inbox is to be read once more after this reading
         )
+
+    def begin(self, now: float, *, probing: bool) -> None:
+        """Its request begins; ``probing``: while no message is taken."""
+        self.state, self.marked, self.begun, self.probing = State.OUT, False, now, probing
+
+    def doubt(self, now: float, cause: str) -> None:
+        """Nobody knows whether that was taken."""
+        self.state, self.since, self.cause = State.DOUBT, now, cause
+        self.doubts += 1
+        self.spared += self.probing and self.doubts > 1
+
+    @property
+    def counted(self) -> int:
+        """Those of its doubts that use up an attempt; the first always does."""
+        return self.doubts - min(self.spared, max(self.doubts - 1, 0))
 
     @property
     def next_attempt(self) -> int:

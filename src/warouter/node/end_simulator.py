@@ -15,6 +15,7 @@ from warouter.node.figures.cloud import doubt_samples
 from warouter.owner.claims import Claims
 from warouter.owner.cloud.drain import Drain
 from warouter.owner.cloud.proving import Proving
+from warouter.owner.cloud.rate.brake import Brake
 from warouter.owner.cloud.rows import NothingOut, Rows
 from warouter.owner.cloud.rules import RuleBook
 from warouter.owner.doubting import DoubtingSender
@@ -103,6 +104,7 @@ class SwitchedEnd(SimulatorEnd):
             rules=RuleBook(Policy.HOLD, windows, 0.0, settings.pending_seconds),
             readings=self._drain,
             proving=Proving(common.journal, windows, common.clock),
+            going=Brake(),
         )
         return self._sender
 

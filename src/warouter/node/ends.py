@@ -26,9 +26,9 @@ from warouter.owner.cloud.doubts import Doubts
 from warouter.owner.cloud.drain import Drain
 from warouter.owner.cloud.facts.described import Described, Known
 from warouter.owner.cloud.learned import Learned
-from warouter.owner.cloud.number import DEFAULT_LEVEL, Number
-from warouter.owner.cloud.pace import Pace
 from warouter.owner.cloud.proving import Proving
+from warouter.owner.cloud.rate.number import DEFAULT_LEVEL, Number
+from warouter.owner.cloud.rate.pace import Pace
 from warouter.owner.cloud.requests import Requests
 from warouter.owner.cloud.rows import Rows
 from warouter.owner.cloud.rules import RuleBook

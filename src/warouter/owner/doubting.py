@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from warouter.flow.lanes import Entry
 from warouter.owner.claims import Claims
-from warouter.owner.cloud.doubts import Doubts, Proving, Readings
+from warouter.owner.cloud.doubts import Doubts, Going, Proving, Readings
 from warouter.owner.cloud.endings import Endings, Rules
 from warouter.owner.media.attachments import Attachments
 from warouter.owner.ownership import Ownership
@@ -38,12 +38,13 @@ class DoubtingSender(Sender):
         rules: Rules,
         readings: Readings,
         proving: Proving,
+        going: Going,
     ) -> None:
         super().__init__(
             ownership, journal, recorder, receipts, attachments, claims, upstream, clock, pending
         )
         endings = Endings(self._backlog, self._expiry, recorder, rules, clock)
-        self.doubts = Doubts(self._backlog, endings, rules, readings, proving, clock)
+        self.doubts = Doubts(self._backlog, endings, rules, readings, proving, going, clock)
 
     def opened(self, slot: OwnedSlot) -> None:
         self.doubts.opened(slot)

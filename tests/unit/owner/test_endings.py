@@ -15,6 +15,7 @@ from warouter.flow.windows import Windows
 from warouter.owner.backlog import Backlog
 from warouter.owner.cloud.doubts import SENT_SECONDS, Doubts
 from warouter.owner.cloud.endings import EXPIRED, Endings
+from warouter.owner.cloud.rate.brake import Brake
 from warouter.owner.cloud.rules import RuleBook
 from warouter.owner.slot import HEARD_SECONDS, OwnedSlot
 from warouter.store.journal import OpenIssue
@@ -34,7 +35,7 @@ class Scene:
         self.readings = 0
         self.fence, self.held = FENCE, 1e9
         self.endings = Endings(me, me, me, me, lambda: self.now)
-        self.doubts = Doubts(me, self.endings, me, me, me, lambda: self.now)
+        self.doubts = Doubts(me, self.endings, me, me, me, Brake(), lambda: self.now)
         self.slot = OwnedSlot(3, 1)
         self.issue = self.slot.issues[ID] = Issue(7, ID, "49151", 1, 1)
         self.issue.state, self.issue.since = State.DOUBT, 0.0
@@ -58,7 +59,7 @@ class Scene:
     def look_soon(self) -> None: ...
 
     def fails(self) -> None:
-        self.endings.fail(self.slot, self.issue, EXPIRED)
+        self.endings.fail(self.slot, self.issue, EXPIRED, "fail")
 
     def looks_at(self, now: float) -> None:
         self.now = now
@@ -128,6 +129,7 @@ def test_a_template_is_treated_as_what_it_turns_out_to_be() -> None:
         book,
         SimpleNamespace(begun=lambda: 0, ended=lambda _slot: 9),
         SimpleNamespace(proven=lambda _since: True),
+        Brake(),
         lambda: scene.now,
     )
     body = b'{"type":"template","template":{"name":"promo","language":{"code":"en"}}}'

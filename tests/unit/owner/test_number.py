@@ -12,11 +12,12 @@ import pytest
 
 from tests.harness.patch import patched
 from warouter.flow.share import FRESH_SECONDS
-from warouter.owner.cloud import number
-from warouter.owner.cloud.number import Number
+from warouter.owner.cloud.rate import number
+from warouter.owner.cloud.rate.number import Number
 from warouter.store.cloud import number as store
-from warouter.store.cloud.number import Shared
+from warouter.store.cloud.number import Shared, Stop
 from warouter.upstream.cloud.answers import judge
+from warouter.upstream.cloud.graph.failed import CallRefused
 
 CATEGORIES = {("promo", "en"): "MARKETING"}
 
@@ -32,6 +33,7 @@ def _number(
     *,
     clock: Callable[[], float] = lambda: 0.0,
     began: list[float] | None = None,
+    token: Callable[[], bytes] = lambda: b"",
     describe: Callable[[], Any] = lambda: None,
 ) -> Number:
     began = [] if began is None else began
@@ -45,7 +47,7 @@ def _number(
         asyncio.Event(),
         pace,  # type: ignore[arg-type]
         graph,
-        lambda: b"",
+        token,
         SimpleNamespace(use=use, tell=print, held_are=print),  # type: ignore[arg-type]
         None,
         clock,
@@ -110,7 +112,7 @@ def test_a_stop_that_is_being_written_is_not_lifted_by_what_was_read_before(
                     await asyncio.sleep(0)
             return Shared(None, 0.0, 0.0, [], None)
 
-        stopping = _number([5], None)
+        stopping = _number([5], SimpleNamespace(probe=_refused))
         stopping._see_to_templates = lambda: None  # type: ignore[method-assign]
         with patched([(store, "share", share), (store, "stop", stop)]):
             stopping.stop(judge(401, b""), b"")
@@ -124,6 +126,53 @@ def test_a_stop_that_is_being_written_is_not_lifted_by_what_was_read_before(
 
     asyncio.run(scene())
     assert caplog.messages == ["number stopped: messages wait", "number resumed"]
+
+
+def test_a_stop_is_of_a_token_and_ends_with_success_by_that_token_alone() -> None:
+    """Of two owners one has the renewed token, and the number is well for that."""
+    stops: dict[bytes, Stop] = {}
+
+    async def stop(_fetch: Any, why: Stop) -> bool:
+        stops[why.token_hash] = why
+        return True
+
+    async def resume(_fetch: Any, token: bytes) -> None:
+        stops.pop(token, None)
+
+    async def share(_fetch: Any, _incarnation: UUID, _demand: float, token: bytes) -> Shared:
+        return Shared(None, 0.0, 0.0, [], stops.get(token))
+
+    async def scene() -> None:
+        old = _number([5], SimpleNamespace(probe=_refused), token=lambda: b"old")
+        new = _number([0], SimpleNamespace(probe=_well), token=lambda: b"new")
+        for each in (old, new):
+            each._see_to_templates = lambda: None  # type: ignore[method-assign]
+        with patched([(store, "share", share), (store, "stop", stop), (store, "resume", resume)]):
+            old.stop(judge(401, b""), b"old")
+            for _ in range(3):
+                for each in (old, new):
+                    await each._once()
+                    await _turns()
+            assert (old.stopped is not None, new.stopped) == (True, None)
+            old._graph.probe, old._probe_due = _well, 0.0  # type: ignore[method-assign]
+            await old._once()
+            await _turns()
+            assert (old.stopped, stops) == (None, {})
+
+    asyncio.run(scene())
+
+
+async def _refused() -> None:
+    raise CallRefused("refused", judge(401, b""))
+
+
+async def _well() -> None:
+    """Meta has answered."""
+
+
+async def _turns() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 class _Shares:

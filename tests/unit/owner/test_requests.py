@@ -9,7 +9,7 @@ import msgspec
 from warouter.flow.doubt import State
 from warouter.flow.issues import Issue
 from warouter.flow.lanes import Entry
-from warouter.owner.cloud.pace import Pace
+from warouter.owner.cloud.rate.pace import Pace
 from warouter.owner.cloud.requests import Requests
 from warouter.owner.slot import GRANTED, OwnedSlot
 from warouter.upstream.cloud.answers import judge

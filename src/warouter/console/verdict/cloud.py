@@ -13,6 +13,13 @@ def _stopped(seen: Seen, rule: Rule) -> str | None:
     return "The Cloud API refuses the number: every message waits until somebody acts."
 
 
+def _braked(seen: Seen, rule: Rule) -> str | None:
+    count = sum(seen.values("warouter_cloud_braked"))
+    if count <= rule.bounds[0]:
+        return None
+    return f"Meta takes nothing from {count:,.0f} coreapps: each sends one message at a time."
+
+
 def _notice(seen: Seen, rule: Rule) -> str | None:
     fields = seen.grown_by(
         "field", "warouter_cloud_notices_total", rule.windows[0], field="account_.*|security"
@@ -103,6 +110,7 @@ def _version(seen: Seen, rule: Rule) -> str | None:
 
 CLOUD: tuple[Rule, ...] = (
     Rule("NumberStopped", CRITICAL, _stopped, (0,), (), 30),
+    Rule("CloudBraked", CRITICAL, _braked, (0,), (), 120),
     Rule("AccountNotice", WARNING, _notice, (0,), (3600,)),
     Rule("MessagesHeld", WARNING, _held, (0,)),
     Rule("DoubtsBlind", WARNING, _blind, (0,), (3600,)),

@@ -55,6 +55,8 @@ class Pace(Protocol):
 
     @property
     def rate(self) -> float: ...
+    @property
+    def braked(self) -> bool: ...
 
 
 class Number(Protocol):
@@ -121,6 +123,7 @@ def cloud_samples(parts: CloudParts, issues: Iterable[Issue]) -> list[Sample]:
         Sample("warouter_cloud_throttled_total", parts.pace.throttled),
         Sample("warouter_cloud_pair_waits_total", parts.pace.pair_waits),
         Sample("warouter_cloud_stopped", int(parts.number.stopped is not None)),
+        Sample("warouter_cloud_braked", int(parts.pace.braked)),
         Sample("warouter_cloud_late_writes_total", parts.graph.late_writes),
     ]
 
@@ -133,7 +136,7 @@ def doubt_samples(doubts: Doubts, issues: Iterable[Issue]) -> list[Sample]:
         *_counted("warouter_cloud_doubt_ended_total", "by", doubts.ended, ENDS),
         Sample("warouter_cloud_blind_total", doubts.blind),
         Sample("warouter_cloud_out", states[State.OUT]),
-        Sample("warouter_cloud_in_doubt", states[State.DOUBT]),
+        Sample("warouter_cloud_doubts", states[State.DOUBT]),
         Sample("warouter_cloud_held", states[State.HELD]),
     ]
 

@@ -9,7 +9,7 @@ evidence ends, or the policy after its window. What is decided is decided in ``f
     ahead       messages with priority that memory has no place for
     handed      what a process knows of its requests when its epoch has ended
     lookups     ids and users that a message names, the identity that it is meant for
-    pace        when the next request may begin
+    rate        when the next request may begin; the whole number: shares of its rate, its stops
     doubts      messages in doubt, until their end
     endings     how each ends
     rules       how each is treated
@@ -20,7 +20,6 @@ evidence ends, or the policy after its window. What is decided is decided in ``f
     learned     whose number an answer shows, and who cannot be reached
     leaving     which messages of a commit have their issue row in it
     words       what is heard of a request whose slot is another's by now
-    number      the whole number: shares of its rate, its stop
     facts       what one owner asks Meta for all
     quiesce     slots that are to move, and begin no request
 """

@@ -53,6 +53,17 @@ class Proving(Protocol):
         ...
 
 
+class Going(Protocol):
+    """Whether messages are taken at all."""
+
+    def may_resend(self, now: float) -> bool:
+        """True if a message in doubt may go once more."""
+        ...
+
+    def resends(self, message_id: bytes, now: float) -> None:
+        """This one goes."""
+
+
 class Doubts:
     """The messages in doubt of every open slot."""
 
@@ -63,6 +74,7 @@ class Doubts:
         rules: Rules,
         readings: Readings,
         proving: Proving,
+        going: Going,
         clock: Callable[[], float],
     ) -> None:
         self._backlog = backlog
@@ -70,6 +82,7 @@ class Doubts:
         self._rules = rules
         self._readings = readings
         self._proving = proving
+        self._going = going
         self._clock = clock
         self.begun: Counter[str] = Counter()  # by cause
         self.blind = 0
@@ -95,8 +108,7 @@ class Doubts:
     def begin(self, slot: OwnedSlot, entry: Entry, cause: str) -> None:
         """Nobody knows whether the request that is out was taken."""
         issue = slot.issues[entry.id]
-        issue.state, issue.since, issue.cause = State.DOUBT, self._clock(), cause
-        issue.doubts += 1
+        issue.doubt(self._clock(), cause)
         issue.ends = entry.expires if entry.timed else math.inf
         self._rule(issue, entry.kind, bytes(entry.body))
         self.endings.state(slot, issue, DOUBTED)
@@ -197,12 +209,13 @@ class Doubts:
         over = waited >= max(rule.window, self._rules.fence)
         proven = over and self._proving.proven(issue.since)
         doubt = Doubt(
-            issue.doubts,
+            issue.counted,
             waited,
             not_taken=issue.not_taken,
             proven=proven,
             drained=self._drained(slot, issue),
             ttl_over=now >= issue.ends,
+            in_all=issue.doubts,
         )
         match verdict(doubt, rule, self._rules.fence):
             case Verdict.WAIT:
@@ -214,12 +227,12 @@ class Doubts:
                 if issue.drained_after is None:
                     issue.drained_after = self._readings.begun()
             case Verdict.RESEND:
-                if self.endings.resend(slot, issue):
+                if self._going.may_resend(now) and self.endings.resend(slot, issue):
+                    self._going.resends(issue.id, now)
                     self._note_blind(slot, issue, proven=proven)
             case Verdict.FAIL:
                 self._note_blind(slot, issue, proven=proven or doubt.ttl_over)
-                self.endings.count(slot, issue, "fail")
-                self.endings.fail(slot, issue, EXPIRED if doubt.ttl_over else UNKNOWN)
+                self.endings.fail(slot, issue, EXPIRED if doubt.ttl_over else UNKNOWN, "fail")
             case Verdict.HOLD:
                 self._note_blind(slot, issue, proven=proven)
                 self.endings.hold(slot, issue)
@@ -230,8 +243,7 @@ class Doubts:
         if issue.drained_after is None:
             issue.drained_after = self._readings.begun()
         elif self._drained(slot, issue):
-            self.endings.count(slot, issue, "fail")
-            self.endings.fail(slot, issue, UNKNOWN)
+            self.endings.fail(slot, issue, UNKNOWN, "fail")
 
     def _drained(self, slot: OwnedSlot, issue: Issue) -> bool:
         """A reading of the inbox that began after the window has ended."""
@@ -248,8 +260,7 @@ class Doubts:
         if issue is None or issue.state is not State.HELD or issue.saying:
             return True
         if word == "fail":
-            self.endings.count(slot, issue, "operator")
-            self.endings.fail(slot, issue, UNKNOWN)
+            self.endings.fail(slot, issue, UNKNOWN, "operator")
             return True
         return self.endings.resend(slot, issue, "operator")
 

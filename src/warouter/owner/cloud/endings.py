@@ -164,8 +164,7 @@ class Endings:
         issue.doubts -= 1
         if not issue.doubts:
             issue.since = -math.inf  # nothing of it can be taken any more
-        self.count(slot, issue, "answer")
-        self.fail(slot, issue, (answer.code, answer.title, answer.details))
+        self.fail(slot, issue, (answer.code, answer.title, answer.details), "answer")
 
     def resend(self, slot: OwnedSlot, issue: Issue, by: str = "resend") -> bool:
         """It goes once more, under the next attempt, when its lane lets it. False: not now, since
@@ -207,7 +206,8 @@ class Endings:
         issue.aside = True
         self.settle(slot, issue)
 
-    def fail(self, slot: OwnedSlot, issue: Issue, why: tuple[int, str, str]) -> None:
+    def fail(self, slot: OwnedSlot, issue: Issue, why: Why, by: str) -> None:
+        self.count(slot, issue, by)
         issue.saying = True
         slot.issues.failed.add(issue.id)
         slot.leave_unheard(issue, issue.doubts)
@@ -257,7 +257,7 @@ class Endings:
 
     def state(self, slot: OwnedSlot, issue: Issue, state: int) -> None:
         slot.messages.note(
-            Stated(issue.seq, issue.attempt, state, issue.doubts, issue.cause or None)
+            Stated(issue.seq, issue.attempt, state, issue.counted, issue.cause or None)
         )
         self._recorder.touch(slot)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from warouter.kinds import MESSAGE, base_of
 from warouter.link.wire import Message
-from warouter.owner.cloud.pace import Pace
+from warouter.owner.cloud.rate.pace import Pace
 from warouter.owner.slot import OwnedSlot
 
 

@@ -20,8 +20,8 @@ from warouter.owner.cloud.doubts import Doubts
 from warouter.owner.cloud.handed import Handed
 from warouter.owner.cloud.issuer import Issued, Issuer, Marking
 from warouter.owner.cloud.learned import Learned
-from warouter.owner.cloud.pace import Pace
 from warouter.owner.cloud.proving import Proving
+from warouter.owner.cloud.rate.pace import Pace
 from warouter.owner.cloud.words import Words
 from warouter.owner.ownership import Ownership
 from warouter.owner.recorder import Recorder
@@ -100,7 +100,7 @@ class Requests(Answers, Issued):
     def begin(self, slot: OwnedSlot, entry: Entry, attempt: int, body: bytes) -> None:
         """Begin the request of a message that is out, once its issue row is on disk."""
         issue = slot.issues.get(entry.id)
-        doubts = issue.doubts if issue is not None else 0
+        doubts = issue.counted if issue is not None else 0
         marking = Marking(slot, entry, attempt, doubts, body, again=issue is not None)
         if issue is not None and issue.marked:
             self._begin(slot, issue, marking)
@@ -131,8 +131,9 @@ class Requests(Answers, Issued):
                 slot.messages.note(Unissued(entry.seq, marking.attempt))
                 self._recorder.touch(slot)
                 return
-            issue = slot.issues[entry.id] = Issue(entry.seq, entry.id, entry.recipient)
-        issue.attempt, issue.doubts, issue.marked = marking.attempt, marking.doubts, True
+            issue = Issue(entry.seq, entry.id, entry.recipient, doubts=marking.doubts)
+            slot.issues[entry.id] = issue
+        issue.attempt, issue.marked = marking.attempt, True
         if slot.lanes.is_out(entry.id):
             self._begin(slot, issue, marking)
 
@@ -145,12 +146,12 @@ class Requests(Answers, Issued):
             self._unmark(slot, issue)
             return
         slot.issues.unbegun.pop(issue.id, None)
-        issue.state, issue.marked, issue.begun = Fate.OUT, False, self._clock()
+        issue.begin(self._clock(), probing=not self._pace.brake.taken)
         post = Post(slot.slot, slot.epoch, issue.id, issue.attempt, marking.body)
         self._upstream.post(post)
 
     def _unmark(self, slot: OwnedSlot, issue: Issue) -> None:
-        """Its request did not begin: the number of that is free."""
+        """Its request did not begin, or was refused for the number's sake: the attempt is free."""
         issue.marked = False
         slot.issues.unbegun[issue.id] = issue.attempt
         if issue.attempt == 1:
@@ -165,14 +166,14 @@ class Requests(Answers, Issued):
     def may_begin(self, post: Post) -> bool:
         slot = self._ownership.slots.get(post.slot)
         here = slot is not None and slot.epoch == post.epoch and not slot.quiet
-        return here and not self._pace.stopped and self._ownership.may_act(post.slot)
+        return here and self._ownership.may_act(post.slot) and self._pace.may_begin(post.request)
 
     def on_judged(self, post: Post, judged: Judged, token_hash: bytes) -> None:
         """A request has ended; its slot may be ours under a later epoch, or another's."""
+        recipient = self._recipient(post)
+        judged = self._pace.heard(judged, recipient, self._clock(), post.request)
         if post.attempt:  # a read mark brings no webhook
             self.answers[judged.cls.name.lower()] += 1
-        recipient = self._recipient(post)
-        self._pace.heard(judged, recipient, self._clock())
         self._learned.note(judged, recipient)
         if judged.cls is Class.OPERATOR:
             self._stop(judged, token_hash)
@@ -242,15 +243,14 @@ class Requests(Answers, Issued):
             issue.state = Fate.FAILED
         else:
             issue.state = Fate.QUEUED
-            if judged.cls is Class.NOT_TAKEN and not judged.code:  # it never began
-                self._unmark(slot, issue)
-            else:
-                self._state(slot, issue)
+            never_began = judged.cls is Class.NOT_TAKEN and not judged.code
+            free = never_began or judged.cls is Class.OPERATOR
+            (self._unmark if free else self._state)(slot, issue)
             answer = replace(answer, retry_ms=self._pace.again_ms(judged, issue, entry.attempts))
         self._sender.on_answer(slot, issue.id, answer)
 
     def _state(self, slot: OwnedSlot, issue: Issue) -> None:
-        slot.messages.note(Stated(issue.seq, issue.attempt, NOT_TAKEN, issue.doubts))
+        slot.messages.note(Stated(issue.seq, issue.attempt, NOT_TAKEN, issue.counted))
         self._recorder.touch(slot)
 
 

@@ -22,8 +22,8 @@ from warouter.owner.cloud.doubts import Readings
 from warouter.owner.cloud.endings import Rules
 from warouter.owner.cloud.leaving import leaving
 from warouter.owner.cloud.lookups import Lookups, written
-from warouter.owner.cloud.pace import Pace
 from warouter.owner.cloud.proving import Proving
+from warouter.owner.cloud.rate.pace import Pace
 from warouter.owner.cloud.requests import Answered, Requests
 from warouter.owner.doubting import DoubtingSender
 from warouter.owner.media.attachments import Attachments
@@ -73,6 +73,7 @@ class CloudSender(DoubtingSender, Answered):
             rules=rules,
             readings=readings,
             proving=proving,
+            going=pace.brake,
         )
         self._pace = pace
         self._cloud = upstream
@@ -166,7 +167,7 @@ class CloudSender(DoubtingSender, Answered):
         """So many requests may be issued and would not only wait for connections: a crash would
         leave those in doubt, and whoever has priority would go after them.
         """
-        return 0 if self._pace.stopped else self._cloud.room - self._requests.issuer.waiting
+        return self._pace.places(self._cloud.room, self._requests.issuer.waiting)
 
     def _after_answers(self) -> None:
         super()._after_answers()

@@ -24,7 +24,8 @@ _FORGET = "delete from registration"
 # The row of a stop may outlive a switch to the simulator.
 _STANDING = """
 select exists (select from account) as registered,
-       (select p.code from cloud_pause p, format f where f.upstream <> 'simulator') as stopped"""
+       (select p.code from cloud_pause p, format f where f.upstream <> 'simulator'
+         order by p.at limit 1) as stopped"""
 
 
 class Pending(msgspec.Struct, frozen=True):

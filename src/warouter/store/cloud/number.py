@@ -1,4 +1,4 @@
-"""The number that this cluster serves: its rate, shared by the owners, and its stop."""
+"""The number that this cluster serves: its rate, shared by the owners, and its stops."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ import msgspec
 from warouter.flow.share import Demand
 from warouter.store.bounded import Fetch
 
-_SHARE = "select * from share_number($1, $2)"
+_SHARE = """
+select s.level, s.read_age, s.inbound, s.owners, s.demands, s.ages, s.held,
+       h.code as stop_code, h.details as stop_details
+  from share_number($1, $2) s left join hold_token($1, $3) h on true"""
 _STOP = "select stop_number($1, $2, $3) as news"
-_RESUME = "delete from cloud_pause where token_hash is distinct from $1 or $2 returning code"
+_RESUME = "delete from cloud_pause where token_hash = $1 returning code"
 _HELD = """
 insert into cloud_held (template) values ($1) on conflict (template) do update set at = now()"""
 _LEVEL = """
@@ -44,27 +47,29 @@ class Shared(NamedTuple):
     held: frozenset[str] = frozenset()  # templates of which Meta holds messages back
 
 
-async def share(fetch: Fetch, incarnation: UUID, demand: float) -> Shared:
-    """Say what this owner wants, and read what all of them want."""
-    [row] = await fetch(_SHARE, incarnation, demand)
+async def share(fetch: Fetch, incarnation: UUID, demand: float, token_hash: bytes) -> Shared:
+    """Say what this owner wants and which token it has; read what all of them want, and why the
+    number is stopped for that token.
+    """
+    [row] = await fetch(_SHARE, incarnation, demand, token_hash)
     demands = [
         Demand(*each) for each in zip(row["owners"], row["demands"], row["ages"], strict=True)
     ]
     stop, held = None, frozenset(row.get("held") or ())
     if row["stop_code"] is not None:
-        stop = Stop(row["stop_code"], row["stop_details"], row["stop_token"])
+        stop = Stop(row["stop_code"], row["stop_details"], token_hash)
     return Shared(row["level"], row["read_age"] or 0.0, row["inbound"], demands, stop, held)
 
 
 async def stop(fetch: Fetch, why: Stop) -> bool:
-    """Stop the number; whether this is news."""
+    """Stop the number for that token; whether this is news."""
     [row] = await fetch(_STOP, *why)
     return bool(row["news"])
 
 
-async def resume(fetch: Fetch, token_hash: bytes, *, well: bool) -> bool:
-    """Let the number send again if it was stopped for another token, or this one is ``well``."""
-    return bool(await fetch(_RESUME, token_hash, well))
+async def resume(fetch: Fetch, token_hash: bytes) -> None:
+    """Let those send again who have this token: with it all is well."""
+    await fetch(_RESUME, token_hash)
 
 
 async def hold_back(fetch: Fetch, template: str) -> None:

@@ -175,7 +175,8 @@ EXECUTE: Mapping[str, str] = {
     " append_events record_progress open_slots renew_epochs hand_over release_slots quiet_slots"
     " prune prune_keys prune_letters prune_history prune_cloud lead_parked mend_parked"
     " take_up_letters issue_requests open_issues drain_inbox match_unmatched match_failure"
-    " tell_owner learn_identities share_number stop_number add_media write_webhook note_opened",
+    " tell_owner learn_identities share_number hold_token stop_number add_media write_webhook"
+    " note_opened",
     "master": f"{_ALIVE} next_number moved_lately win_term take_over mark_slots name_successors"
     " begin_shard_request end_shard_request raise_epochs forget_nodes end_leader end_incarnations"
     " end_slot_holders",

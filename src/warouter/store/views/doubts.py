@@ -31,6 +31,11 @@ select s.id, s.state, s.recipient, s.cause, s.attempt, s.doubts, s.at as since,
   from send_issue s left join message m on m.slot = s.slot and m.seq = s.seq"""
 LIST_SQL = f"""{_ROWS}
  where s.state in ({DOUBTED}, {KEPT}) order by s.at, s.slot, s.seq limit $1"""
+HELD_SQL = f"""
+select id from send_issue
+ where state = {KEPT} and ($1::timestamptz is null or at >= $1)
+   and ($2::text is null or recipient = $2)
+ order by at, slot, seq"""
 ONE_SQL = f"{_ROWS} where s.id = $1"
 _REPORTED = """
 select body -> 'facts' -> 'env' from report
@@ -46,7 +51,7 @@ select (select upstream from format) <> 'simulator' as cloud,
          where state = {DOUBTED}) as oldest_s,
        p.code, p.details, extract(epoch from clock_timestamp() - p.at)::float8 as stopped_s,
        p.at as stopped_at
-  from (select) one left join cloud_pause p on true"""
+  from (select) one left join (select * from cloud_pause order by at limit 1) p on true"""
 
 
 class Spans(NamedTuple):
@@ -119,6 +124,13 @@ async def read_spans(connection: Source, settings: Settings) -> Spans:
 async def find(connection: Source, spans: Spans, most: int | None = None) -> list[Shown]:
     """What is in doubt or held, the longest first; at most so many."""
     return [_shown(row, spans) for row in await connection.fetch(LIST_SQL, most)]
+
+
+async def held(
+    connection: Source, since: datetime | None = None, recipient: str | None = None
+) -> list[bytes]:
+    """The ids of the messages that are held, the longest first: since this time, to this wa_id."""
+    return [row["id"] for row in await connection.fetch(HELD_SQL, since, recipient)]
 
 
 async def find_one(connection: Source, message_id: bytes, spans: Spans) -> Shown | None:

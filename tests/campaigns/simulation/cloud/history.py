@@ -89,6 +89,12 @@ class History(history.History):
         if found is not None:
             self.ends[found] = self.now()
 
+    def turns_away(self, said: dict[str, Any]) -> None:
+        """Meta refuses the number, whatever is sent: the same request may come again."""
+        found = parse_reference(said["biz_opaque_callback_data"])
+        if found is not None:
+            self.written.pop(found, None)
+
     def refuses(self, said: dict[str, Any]) -> None:
         """Meta refuses it for good."""
         found = parse_reference(said["biz_opaque_callback_data"])

@@ -164,6 +164,7 @@ class Meta:
         elif self.draw() < self.drops:
             self._drop(request)
         elif self.dead_token:
+            self.history.turns_away(said)
             self._later(request, self._answer_raw, *NO_TOKEN)
         elif self.draw() < self.throttle:
             self._later(request, self._refuse, *self._random.choice(REFUSALS))

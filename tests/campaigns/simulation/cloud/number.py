@@ -18,16 +18,22 @@ class Number:
         self._inbox = inbox
         self._owners = owners  # by slot
         self.shares: dict[UUID, tuple[float, float]] = {}  # demand, and when it was said
-        self.stopped: tuple[int, str, bytes] | None = None
+        self.tokens: dict[UUID, bytes] = {}
+        self.stops: dict[bytes, tuple[int, str]] = {}  # by token: Meta's code, and its words
         self.held: dict[str, float] = {}  # templates that Meta holds back, and since when
         self.level: tuple[int, float] | None = None  # and when it was read
 
-    def share(self, now: float, incarnation: UUID, demand: float) -> list[dict[str, Any]]:
+    def share(
+        self, now: float, incarnation: UUID, demand: float, token: bytes
+    ) -> list[dict[str, Any]]:
         self.shares[incarnation] = (demand, now)
+        self.tokens[incarnation] = token
+        alive = {self.tokens[inc] for inc, (_, at) in self.shares.items() if at > now - FRESH}
+        self.stops = {each: stop for each, stop in self.stops.items() if each in alive}
         owning = {*self._owners, incarnation}
         shares = [(inc, d, at) for inc, (d, at) in self.shares.items() if inc in owning]
         fresh = [share for share in shares if share[2] > now - FRESH]
-        code, details, token = self.stopped or (None, None, None)
+        code, details = self.stops.get(token, (None, None))
         level, read_at = self.level or (None, None)
         paths = self._inbox.paths.values()
         listening = [p.inbound for p in paths if p.left is None and p.seen > now - LISTENS]
@@ -41,20 +47,18 @@ class Number:
                 "ages": [now - at for _, _, at in fresh],
                 "stop_code": code,
                 "stop_details": details,
-                "stop_token": token,
                 "held": [name for name, at in self.held.items() if at > now - WEEK],
             }
         ]
 
     def stop(self, code: int, details: str, token: bytes) -> list[dict[str, bool]]:
-        was, self.stopped = self.stopped, (code, details, token)
-        return [{"news": was is None or was[2] != token}]
+        news = token not in self.stops
+        self.stops[token] = (code, details)
+        return [{"news": news}]
 
-    def resume(self, token: bytes, well: bool) -> list[dict[str, int]]:
-        if self.stopped is None or (self.stopped[2] == token and not well):
-            return []
-        code, self.stopped = self.stopped[0], None
-        return [{"code": code}]
+    def resume(self, token: bytes) -> list[dict[str, int]]:
+        found = self.stops.pop(token, None)
+        return [] if found is None else [{"code": found[0]}]
 
     def hold_back(self, now: float, template: str) -> None:
         self.held[template] = now

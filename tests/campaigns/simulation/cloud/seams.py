@@ -22,7 +22,8 @@ from warouter.flow import windows
 from warouter.flow.windows import Wait
 from warouter.node import ends
 from warouter.owner import beats
-from warouter.owner.cloud import drain, issuer, number, pace, proving
+from warouter.owner.cloud import drain, issuer, proving
+from warouter.owner.cloud.rate import number, pace
 from warouter.owner.commit import Gather
 
 WINDOW_OF_FENCE = 60.0 / 35.0 * 1.1  # the base, so that the shortest window is above the fence

@@ -1,6 +1,6 @@
 -- What an owner wants to send, and what all of them want, so that each can compute its share of the
--- number's rate; with the number's level, the inbound messages a second, why it is stopped, and the
--- templates of which Meta holds messages back.
+-- number's rate; with the number's level, the inbound messages a second, and the templates of which
+-- Meta holds messages back. Why it is stopped is hold_token's to say: here is one of the stops.
 --
 -- The commit is not waited for: a lost one is said again a second later.
 --
@@ -30,5 +30,5 @@ begin
                    and (o.incarnation = p_incarnation
                         or exists (select from slot w where w.owner = o.incarnation))) s
           left join cloud_number n on true
-          left join cloud_pause c on true;
+          left join (select * from cloud_pause order by at limit 1) c on true;
 end $$;

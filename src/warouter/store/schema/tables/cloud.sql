@@ -133,12 +133,12 @@ create table cloud_switch (
     told boolean
 );
 
--- Why the number is stopped. It holds only for the token that it names.
+-- Why the number is stopped, for each token that is refused: who has another one sends.
 create table cloud_pause (
-    one        boolean primary key default true check (one),
+    one        boolean not null default true check (one), -- of no use any more
     code       integer not null,
     details    text not null,
-    token_hash bytea not null,
+    token_hash bytea primary key,
     at         timestamptz not null default clock_timestamp()
 );
 
@@ -152,7 +152,8 @@ create table cloud_held (
 create table cloud_share (
     incarnation uuid primary key,
     demand      real not null,                       -- messages queued, and sent in the last second
-    seen_at     timestamptz not null default clock_timestamp()
+    seen_at     timestamptz not null default clock_timestamp(),
+    token_hash  bytea                                -- of its token, once it has said so
 ) with (fillfactor = 50);
 
 -- The number that this cluster serves, as the Cloud API described it last.

@@ -39,6 +39,10 @@ class Post(msgspec.Struct, frozen=True, gc=False):
     attempt: int
     body: bytes
 
+    @property
+    def request(self) -> tuple[bytes, int]:
+        return self.id, self.attempt
+
 
 class Answers(Protocol):
     """Whoever hears of the end of requests."""

@@ -1,25 +1,32 @@
 """When the next request of this owner may begin: the number's rate, each recipient's, and stops.
 
-Three things hold it back. The number's budget, of which this owner has a share; the rate of one
-recipient; and a stop of the number, for a moment or until an operator has acted.
+Four things hold it back. The number's budget, of which this owner has a share; the rate of one
+recipient; a stop of the number, for a moment or until an operator has acted; and the brake, while
+none is taken.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable
 
 from warouter.flow.budget import Budget
 from warouter.flow.issues import Issue
 from warouter.flow.pairs import Pairs, backoff
+from warouter.owner.cloud.rate.brake import Brake, Key
+from warouter.owner.cloud.rate.strange import Strange
 from warouter.upstream.cloud.answers import Class, Judged
+
+log = logging.getLogger(__name__)
 
 THROTTLED_MS = (500, 1_500)  # after 130429: back to the head of its lane for so long
 PAUSE_SECONDS = 5.0  # an upgrade, a maintenance: the number answers nothing meanwhile
 UNREACHED_SECONDS = (0.2, 5.0)  # no connection: tried again after so long, and at most
 LEAST_WAIT = 0.001
 _NEVER = float("-inf")
+_VAIN = (Class.DOUBT, Class.NOT_TAKEN, Class.PAUSE)
 # A message that was refused so often for the moment waits longer each time: it has 999 attempts,
 # and a trouble of the other side may last a day.
 USUAL_TRIES, MOST_WAIT_MS = 12, 120_000
@@ -32,6 +39,8 @@ class Pace:
         self._clock = clock
         self.budget = Budget(quota, clock())
         self.pairs = Pairs()
+        self.brake = Brake()
+        self._strange = Strange()
         self._room: Callable[[], None] = lambda: None
         self._timer: asyncio.TimerHandle | None = None
         self._paused_until = _NEVER
@@ -49,11 +58,36 @@ class Pace:
         """True while no request of this number may begin."""
         if self.stop is not None:
             return True
-        return self._paused_until > _NEVER and self._clock() < self._paused_until
+        if self._paused_until == _NEVER and not self.brake.on:  # nearly always
+            return False
+        now = self._clock()
+        return now < self._paused_until or self.brake.shut(now)
+
+    def may_begin(self, request: Key) -> bool:
+        """True if this request may begin; asked last thing before the write, and after it."""
+        if self.stop is not None:
+            return False
+        if self._paused_until == _NEVER and not self.brake.on:
+            return True
+        now = self._clock()
+        return now >= self._paused_until and self.brake.begins(request, now)
+
+    def places(self, room: int, waiting: int) -> int:
+        """How many requests may be issued: there is ``room`` for so many, and ``waiting`` of them
+        are being issued already.
+        """
+        if self.stopped:
+            return 0
+        return (min(room, 1) if self.brake.on else room) - waiting
 
     @property
     def rate(self) -> float:
         return self.budget.rate
+
+    @property
+    def braked(self) -> bool:
+        """True while requests go one at a time."""
+        return self.brake.on
 
     def grant(self, quota: float) -> None:
         """The share of this owner changed."""
@@ -76,8 +110,15 @@ class Pace:
             self._timer.cancel()
         self._timer = loop.call_later(after, self._has_room)
 
-    def heard(self, judged: Judged, recipient: str | None, now: float) -> None:
-        """What an answer says of the rate."""
+    def heard(self, judged: Judged, recipient: str | None, now: float, request: Key) -> Judged:
+        """What the answer to a request says of the rate; what it means after those before it.
+
+        That to a read mark, with attempt 0, says nothing of whether messages are taken.
+        """
+        probe = self.brake.ended(request)
+        judged = self._strange.judged(judged) if request[1] else judged
+        if judged.rest_ms and not judged.limited:
+            self._pause(judged.rest_ms / 1000, now)
         if judged.cls is Class.PAUSE:
             self._pause(PAUSE_SECONDS, now)
         elif judged.cls is Class.LANE and recipient is not None:
@@ -85,29 +126,53 @@ class Pace:
         elif judged.slower:
             self.throttled += 1
             self.budget.throttled(now)
+        if request[1] or judged.limited:
+            self._braked(judged, now, probe=probe)
         if judged.cls is not Class.NOT_TAKEN or judged.code:
             self._unreached = 0
         elif judged.wait_ms and now >= self._paused_until:  # of several at once the first
             first, most = UNREACHED_SECONDS
             self._pause(min(most, first * 2.0**self._unreached), now)
             self._unreached = min(self._unreached + 1, 10)
+        return judged
+
+    def _braked(self, judged: Judged, now: float, *, probe: bool) -> None:
+        brake, said = self.brake, {"code": judged.meta_code, "details": judged.details}
+        if judged.cls is Class.TAKEN:
+            if brake.took():
+                log.info("brake released")
+                self.call_in(LEAST_WAIT)
+            return
+        if judged.limited:
+            begins = brake.limited(now, judged.wait_ms / 1000, probe=probe)
+        elif judged.cls in _VAIN and (judged.code or judged.cls is Class.DOUBT):
+            begins = not judged.slower and brake.in_vain(now, probe=probe)
+        else:
+            begins = False
+        if begins:
+            log.warning("brake set: messages go one at a time", extra=said)
+        if brake.on:
+            self.call_in(brake.wait(now))
 
     def again_ms(self, judged: Judged, issue: Issue, attempts: int) -> int:
         """Milliseconds until a message that was not taken goes again; it was sent so often.
 
         For its recipient's rate only such refusals count: other troubles would make it an hour.
         """
+        if judged.strange:
+            return judged.wait_ms
         if judged.cls is Class.LANE:
             before, issue.pair_refusals = issue.pair_refusals, issue.pair_refusals + 1
             return int(backoff(before) * 1000)
-        if judged.slower:
+        if judged.slower and not judged.limited:
             return random.randint(*THROTTLED_MS)
         longer = 2.0 ** min(max(0, attempts - USUAL_TRIES), 20)
         return int(max(1, judged.wait_ms, min(judged.wait_ms * longer, MOST_WAIT_MS)))
 
     def resumed(self) -> None:
-        """The number may send again."""
+        """The number may send again: one message finds out whether it may."""
         self.stop = None
+        self.brake.set(self._clock())
         self.call_in(LEAST_WAIT)
 
     def close(self) -> None:
@@ -121,6 +186,7 @@ class Pace:
     def _has_room(self) -> None:
         self._timer = None
         if self.stopped and self.stop is None:
-            self.call_in(self._paused_until - self._clock())
+            now = self._clock()
+            self.call_in(max(self._paused_until - now, self.brake.wait(now)))
         else:
             self._room()

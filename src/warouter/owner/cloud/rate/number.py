@@ -1,8 +1,9 @@
 """What concerns the whole number: its rate among the owners, its stop, and what Meta says of it.
 
 Each owner says once a second what it wants to send, and computes its share from what all said. The
-owner of slot 0 also asks Meta for the level, and whether a stopped number is well; for templates
-each coreapp asks, before it owns anything: what a successor finds in doubt waits by its kind.
+owner of slot 0 also asks Meta for the level. Whether a stopped number is well each owner asks with
+its own token, since a stop is of a token. For templates each coreapp asks, before it owns anything:
+what a successor finds in doubt waits by its kind.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from warouter.errors import OutcomeUnknown, WarouterError
 from warouter.flow.share import outgoing
 from warouter.flow.share import share as part_of
 from warouter.log import Outage
-from warouter.owner.cloud.pace import Pace
+from warouter.owner.cloud.rate.pace import Pace
 from warouter.owner.cloud.rules import RuleBook
 from warouter.owner.listener import SlotListener
 from warouter.owner.ownership import Ownership
@@ -148,7 +149,8 @@ class Number(SlotListener):
         seconds, self._shared_at = max(EVERY_SECONDS, now - self._shared_at), now
         demand = max(waiting + begun / seconds, self._expected)
         self._expected = 0.0
-        shared = await store.share(self._fetch, self._incarnation, demand)
+        token = self._token_hash()
+        shared = await store.share(self._fetch, self._incarnation, demand, token)
         self.level = shared.level or DEFAULT_LEVEL
         own = len(self._ownership.slots)
         self.budget = self._total(shared)
@@ -157,8 +159,9 @@ class Number(SlotListener):
         self._rules.held_are(shared.held)
         if self._stops == stops and not self._writing:  # else it may be older than our own stop
             self._take_stop(shared.stop)
+        self._see_to_stop()
         if 0 in self._ownership.slots:
-            self._see_to(shared)
+            self._see_to_facts()
 
     def _total(self, shared: Shared) -> float:
         if self._rate is not None:
@@ -186,12 +189,15 @@ class Number(SlotListener):
             self._stops += 1
             self._writing -= 1
 
-    def _see_to(self, shared: Shared) -> None:
-        """The duties of one owner for all."""
+    def _see_to_stop(self) -> None:
         now = self._clock()
-        if shared.stop is not None and (self.stopped is None or now >= self._probe_due):
+        if self.stopped is not None and now >= self._probe_due:
             self._probe_due = now + PROBE_SECONDS
             background.begin(self._probe(), self._failed)
+
+    def _see_to_facts(self) -> None:
+        """The duty of one owner for all."""
+        now = self._clock()
         if now >= self._describe_due:
             self._describe_due = now + DESCRIBE_SECONDS
             background.begin(self._describe(), self._failed)
@@ -207,15 +213,16 @@ class Number(SlotListener):
         self._describe_due = self._templates_due = -math.inf
 
     async def _probe(self) -> None:
-        """Is the number well again, by the token that is in force now?"""
-        token, well = self._token_hash(), True
+        """Is the number well again, by the token that is in force here?"""
+        token = self._token_hash()
         try:
             await self._graph.probe()
         except CallFailed as error:
-            well = False
             if not error.for_operator:
                 raise
-        if await store.resume(self._fetch, token, well=well) and well:
+            return
+        await store.resume(self._fetch, token)
+        if self.stopped is not None and self.stopped.token_hash == token:
             self._take_stop(None)
 
     async def _read_templates(self) -> None:

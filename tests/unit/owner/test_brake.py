@@ -1,0 +1,108 @@
+"""When requests go one at a time, when they all go again, and which messages in doubt may go."""
+
+from __future__ import annotations
+
+import itertools
+
+from warouter.owner.cloud.rate.brake import LIMIT_SECONDS, UNCLEAR_SECONDS, VAIN, Brake, Key
+
+_ids = itertools.count()
+
+
+def request() -> Key:
+    return next(_ids).to_bytes(20), 1
+
+
+def braked(now: float = 0.0) -> Brake:
+    brake = Brake()
+    said = [brake.in_vain(now, probe=brake.ended(request())) for _ in range(VAIN)]
+    assert said == [False] * (VAIN - 1) + [True]
+    return brake
+
+
+def probe(brake: Brake, now: float) -> Key:
+    """Exactly one of several may begin."""
+    asks = [request() for _ in range(3)]
+    (found,) = [each for each in asks if brake.begins(each, now)]
+    assert brake.begins(found, now), "it is asked after its write as well"
+    assert brake.shut(now + 1e6), "until its answer"
+    return found
+
+
+def test_unclear_answers_set_it_and_its_probes_wait_ever_longer() -> None:
+    brake, now, waits = braked(), 0.0, []
+    for _ in range(9):
+        wait = brake.wait(now)
+        assert brake.shut(now + wait * 0.99)
+        waits.append(wait)
+        now += wait
+        brake.in_vain(now, probe=brake.ended(probe(brake, now)))
+    assert waits == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
+    assert waits[-1] == UNCLEAR_SECONDS[1]
+
+
+def test_one_that_is_taken_releases_it() -> None:
+    brake = braked()
+    brake.ended(probe(brake, 1.0))
+    assert brake.took()
+    assert all(brake.begins(request(), 1.0) for _ in range(100))
+    assert [brake.in_vain(2.0, probe=False) for _ in range(VAIN - 1)] == [False] * (VAIN - 1)
+    assert not brake.took()
+
+
+def test_answers_to_what_was_out_before_make_no_wait_longer() -> None:
+    brake = braked()
+    for _ in range(60):
+        brake.in_vain(0.5, probe=brake.ended(request()))
+    assert brake.wait(0.5) == 0.5
+
+
+def test_now_and_then_an_unclear_answer_sets_nothing() -> None:
+    brake = Brake()
+    for n in range(1_000):
+        if n % VAIN:
+            brake.in_vain(0.0, probe=False)
+        else:
+            brake.took()
+    assert not brake.on
+
+
+def test_a_limit_sets_it_at_once_for_as_long_as_it_says() -> None:
+    brake = Brake()
+    assert brake.limited(0.0, 30.0, probe=False)
+    assert brake.wait(0.0) == 30.0
+    for _ in range(60):  # those that were out with it
+        assert not brake.limited(0.1, 1.0, probe=False)
+    assert brake.wait(0.1) == 29.9
+    now = 30.0
+    for _ in range(12):
+        brake.limited(now, 1.0, probe=brake.ended(probe(brake, now)))
+        now += brake.wait(now)
+    brake.limited(now, 1.0, probe=brake.ended(probe(brake, now)))
+    assert brake.wait(now) == LIMIT_SECONDS[1]
+
+
+def test_a_refusal_for_its_own_sake_lets_the_next_one_try_at_once() -> None:
+    brake = braked()
+    brake.ended(probe(brake, 1.0))
+    probe(brake, 1.0)
+
+
+def test_while_none_is_taken_one_message_in_doubt_at_a_time_goes_again() -> None:
+    brake, (first, attempt) = Brake(), request()
+    assert brake.may_resend(0.0), "nothing is known yet: one finds it out"
+    brake.resends(first, 0.0)
+    assert not brake.may_resend(1.0)
+    brake.ended((first, attempt))
+    assert brake.may_resend(1.0)
+    brake.resends(first, 1.0)
+    brake.took()
+    assert brake.may_resend(1.0)
+    assert not braked().may_resend(0.5), "before the probe is due"
+
+
+def test_one_that_cannot_go_after_all_keeps_the_others_for_a_minute_at_most() -> None:
+    brake = Brake()
+    brake.resends(b"parked", 0.0)
+    assert not brake.may_resend(59.0)
+    assert brake.may_resend(60.0)
