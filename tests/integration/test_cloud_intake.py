@@ -35,6 +35,7 @@ class Memory:
     def __init__(self) -> None:
         self.batches: list[Batch] = []
         self.breaks = 0
+        self.vain = False
         self.open = asyncio.Event()
         self.open.set()
 
@@ -48,6 +49,9 @@ class Memory:
 
     def broken(self) -> None:
         self.breaks += 1
+
+    def in_vain(self, *, lasts: bool) -> None:
+        self.vain = lasts
 
     def noticed(self, notice: Notice) -> None:
         raise AssertionError
@@ -97,6 +101,7 @@ async def test_the_oldest_stranger_makes_room_for_a_newcomer(door: Door) -> None
     assert (await newcomer.hear()).status == 200
     assert await silent[0].ended()
     assert door.intake.dropped == Counter(pushed_out=1)
+    assert not door.inbox.vain  # it had not begun
     silent[1].say(SIGNED)
     assert (await silent[1].hear()).status == 200
     # Now nobody is a stranger.
@@ -118,6 +123,8 @@ async def test_memory_is_bounded_and_the_oldest_stranger_gives_it_back(door: Doo
     assert door.intake._bytes == 999
     assert (await (await door.connect(post(b"x" * 1600))).hear()).status == 503
     assert await second.ended()  # it had to go as well, and yet there was no room
+    assert door.inbox.vain
+    assert door.inbox.breaks == 1  # of the last one, which was refused for what others hold
     assert door.intake._bytes == 0
 
 
@@ -142,8 +149,24 @@ async def test_who_is_slow_has_to_go(
     assert (await known.hear()).status == 200
     assert await (await door.connect(said)).ended()
     assert door.intake.dropped == Counter(slow=1)
+    assert door.inbox.vain == (said == HEAD)
     known.say(SIGNED)  # who has delivered may be idle for longer
     assert (await known.hear()).status == 200
+    assert not door.inbox.vain
+    assert door.inbox.breaks == 0
+    known.say(HEAD)  # half a body of Meta's
+    assert await known.ended()
+    assert door.inbox.breaks == 1
+
+
+@pytest.mark.parametrize("said", ["", "sha256=0", "sha1=" + 64 * "0", "sha256=" + 64 * "g"])
+async def test_a_malformed_signature_is_refused_before_the_body(door: Door, said: str) -> None:
+    await door.serve()
+    head = post(BODY, secret=None, **{"X-Hub-Signature-256": said})[: -len(BODY)]
+    line = await door.connect(head)
+    assert (await line.hear()).status == 401
+    assert door.listener.counts == Counter(unsigned=1)
+    assert not door.inbox.vain
 
 
 async def test_who_waits_for_a_commit_is_not_slow(

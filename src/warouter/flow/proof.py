@@ -13,7 +13,9 @@ Rules of this file:
     They go the way that our evidence would go, retries and tails included;
   * one event has a time of Meta's clock after the doubt began, and clearly after where there is no
     cohort. Who takes over a slot reads statuses that came in before: their messages are in the
-    cohort, and prove nothing.
+    cohort, and prove nothing;
+  * what was refused and may be a stranger's is none of Meta's once something rightly signed has
+    followed. Until then it is a gap, but for its first 30 s: the cohort's were answered before.
 
 What a row of ``cloud_path`` says of its webapp: it listened, and answered 200, from ``since`` until
 ``seen``. What came between two rows, or before a row, is concluded:
@@ -35,6 +37,7 @@ from typing import NamedTuple
 from warouter.flow.windows import Windows
 
 COHORT_SECONDS = 30.0
+VAIN_SECONDS = 30.0  # in which what was refused is taken for a stranger's
 LATER_SECONDS = 3.0  # by which an event must be later than the doubt
 CLOCKS_SECONDS = 60.0  # by which our clock may be behind Meta's, where nobody knows
 REPLACED_SECONDS = 30.0  # after which nobody sends to a webapp that died
@@ -68,13 +71,15 @@ class Listener(NamedTuple):
     """A row of ``cloud_path``, as ages in seconds by the database's clock.
 
     ``left``: it stopped in order; ``meta``: of the newest time that an event carried, negative if
-    Meta's clock is ahead.
+    Meta's clock is ahead; ``vain``: the first that was refused and may be Meta's, where nothing
+    rightly signed has come since.
     """
 
     since: float
     seen: float
     left: float | None = None
     meta: float | None = None
+    vain: float | None = None
 
 
 def way(
@@ -142,6 +147,9 @@ def _gaps(age: float, listeners: Sequence[Listener], windows: Windows) -> list[_
         if row.left is None:
             gaps.append((gone, min(again, replaced)))
     gaps += [(0.0, at) for at in begins]
+    for row in listeners:
+        if row.vain is not None and row.vain > windows.scaled(VAIN_SECONDS):
+            gaps.append((age - row.vain, math.inf if _listens(row) else age - row.seen))
     return [gap for gap in gaps if gap[1] > 0.0]
 
 

@@ -76,7 +76,7 @@ class Intake:
             for caller in (*self._strangers, *self._known):
                 if self._is_late(caller, now):
                     self.dropped["slow"] += caller in self._strangers
-                    self._drop(caller)
+                    self._cut_off(caller)
 
     async def leave(self) -> None:
         """Accept no more, and wait a moment for the answers that are due."""
@@ -155,9 +155,16 @@ class Intake:
         return oldest is not None
 
     def _push_out(self, caller: Caller) -> None:
-        if caller.turn is Turn.BODY:
-            self.listener.unavailable()
         self.dropped["pushed_out"] += 1
+        self._cut_off(caller)
+
+    def _cut_off(self, caller: Caller) -> None:
+        """End a connection before its answer: half a body of Meta's comes again, and later."""
+        if caller.turn is Turn.BODY:
+            if caller in self._known:
+                self.listener.unavailable()
+            else:
+                self.listener.in_vain()
         self._drop(caller)
 
     def _drop(self, caller: Caller) -> None:

@@ -81,6 +81,9 @@ class Arrivals:
     def broken(self) -> None:
         """Nobody asks here."""
 
+    def in_vain(self, *, lasts: bool) -> None:
+        """Nobody asks here."""
+
     def noticed(self, notice: Notice) -> None:
         """Nobody asks here."""
 

@@ -419,6 +419,11 @@ def _leave_path(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     return []
 
 
+def _refuse(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    s.tables.inbox.refuse(s.now(), *a)
+    return []
+
+
 def _forget_paths(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     s.tables.inbox.forget(s.now(), *a)
     return []
@@ -525,6 +530,7 @@ _STATEMENTS = {
         ("receive_cloud(", _nothing, _receive),
         ("touch_cloud_path(", _nothing, _touch),
         ("update cloud_path set left_at", _nothing, _leave_path),
+        ("update cloud_path set vain_at", _nothing, _refuse),
         ("delete from cloud_path where seen_at", _nothing, _forget_paths),
         ("from (select * from upstream_id u", None, _cloud("inbox", "cohort")),
         (

@@ -61,6 +61,25 @@ def test_nearly_all_of_the_cohort_have_a_status(answered: int, silent: int, expe
     assert judge(60.0, cohort=Cohort(answered, silent)) is expected
 
 
+@pytest.mark.parametrize(
+    ("vain", "seen", "expected"),
+    [
+        (None, 0.0, Way.PROVEN),
+        (29.9, 0.0, Way.PROVEN),  # of a stranger, unless nothing rightly signed follows
+        (30.1, 0.0, Way.GAP),
+        (1_000.0, 0.0, Way.GAP),
+        (1_000.0, 400.0, Way.GAP),  # it was restarted, and the gap is not over twice as long
+        (1_000.0, 900.0, Way.PROVEN),
+    ],
+)
+def test_what_was_refused_is_a_gap_if_nothing_rightly_signed_follows(
+    vain: float | None, seen: float, expected: Way
+) -> None:
+    left = seen or None
+    row = Listener(DAY, seen, left, 0.0, vain)
+    assert judge(1_000.0, row, Listener(DAY, 0.0, meta=0.0)) is expected
+
+
 def test_a_cohort_that_is_not_complete_proves_nothing() -> None:
     assert judge(29.9) is Way.BEHIND
     assert judge(30.0) is Way.PROVEN

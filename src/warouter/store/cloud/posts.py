@@ -53,6 +53,8 @@ class Posts(listener.Inbox):
         self._outage = Outage()
         self._touched = self._clock()
         self._breaks = self._telling = self._told = 0
+        self._vain: float | None = None  # since when, in the loop's time
+        self._vain_told: float | None = None
         self._newest = 0
         self._came = 0  # inbound messages since the last touch
         self._rate = 0.0
@@ -91,6 +93,13 @@ class Posts(listener.Inbox):
         """A webhook was answered otherwise than with 200: what it held comes later."""
         self._breaks += 1
 
+    def in_vain(self, *, lasts: bool) -> None:
+        """Requests were refused that may be Meta's; no longer ``lasts``: something rightly signed
+        has followed.
+        """
+        self._vain = self._clock() if lasts else None
+        self._wake.set()
+
     async def run(self) -> None:
         """Write what waits, until cancelled."""
         while True:
@@ -100,6 +109,7 @@ class Posts(listener.Inbox):
                 await self._touch()
             while self._waiting:
                 await self._commit(self._next())
+            await self._tell_vain()
             await self._pass_on()
 
     async def close(self) -> None:
@@ -183,6 +193,20 @@ class Posts(listener.Inbox):
                 return  # at the next turn
             if self._notices[field] is notice:
                 del self._notices[field]
+
+    async def _tell_vain(self) -> None:
+        """Only what lasts is told: beside Meta's traffic strangers cost no statement."""
+        since = self._vain
+        if since == self._vain_told:
+            return
+        lasted = None if since is None else self._clock() - since
+        if self._vain_told is None and (lasted is None or lasted < TOUCH_SECONDS):
+            return
+        try:
+            await self._inbox.tell_vain(lasted)
+        except (OutcomeUnknown, asyncpg.PostgresError):
+            return  # at the next turn
+        self._vain_told = since
 
     async def _touch(self) -> None:
         said = self._said()

@@ -43,6 +43,9 @@ _RECEIVE_KEYS = keeping(_ARGUMENTS)
 # The next one says the same, so the disk need not be waited for.
 _TOUCH = """
 select touch_cloud_path($1, $2, $3, $4) from set_config('synchronous_commit', 'off', true)"""
+_VAIN = """
+update cloud_path set vain_at = clock_timestamp() - $2::float8 * interval '1 second'
+ where webapp = $1"""
 _LEAVE = "update cloud_path set left_at = clock_timestamp() where webapp = $1"
 _FORGET = "delete from cloud_path where seen_at < now() - interval '1 day' and webapp <> $1"
 _KEEP = "select keep_unreadable($1, $2)"
@@ -113,6 +116,10 @@ class Inbox:
 
     async def touch(self, said: Said) -> None:
         await self._fetch(_TOUCH, self._incarnation, *said)
+
+    async def tell_vain(self, seconds: float | None) -> None:
+        """Say for how long requests have been refused that may be Meta's; None: they were not."""
+        await self._fetch(_VAIN, self._incarnation, seconds)
 
     async def keep(self, reason: str, body: bytes) -> None:
         """Keep what could not be read, for somebody to look at."""

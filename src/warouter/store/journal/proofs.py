@@ -27,7 +27,8 @@ select extract(epoch from clock_timestamp())::float8 as now,
        extract(epoch from clock_timestamp() - since)::float8 as since,
        extract(epoch from clock_timestamp() - seen_at)::float8 as seen,
        extract(epoch from clock_timestamp() - left_at)::float8 as left_at,
-       extract(epoch from clock_timestamp() - meta_at)::float8 as meta
+       extract(epoch from clock_timestamp() - meta_at)::float8 as meta,
+       extract(epoch from clock_timestamp() - vain_at)::float8 as vain
   from cloud_path where seen_at > clock_timestamp() - interval '1 day'"""
 
 
@@ -46,6 +47,8 @@ class Proofs(Sessions):
         """The cohort of a doubt that began ``age`` seconds ago, and all listeners."""
         [row] = await self._cloud_read(_COHORT, age, within)
         rows = await self._cloud_read(_LISTENERS)
-        listeners = [Listener(r["since"], r["seen"], r["left_at"], r["meta"]) for r in rows]
+        listeners = [
+            Listener(r["since"], r["seen"], r["left_at"], r["meta"], r["vain"]) for r in rows
+        ]
         now = rows[0]["now"] if rows else 0.0
         return Way(Cohort(row["answered"], row["silent"]), listeners, now)

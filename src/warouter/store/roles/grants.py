@@ -145,7 +145,7 @@ UPDATE_COLUMNS: Mapping[str, _Columns] = {
     "webapp": {
         "shard_request": "state details ended_at",
         "contact_key": "acknowledged",
-        "cloud_path": "left_at",
+        "cloud_path": "left_at vain_at",
         "cloud_number": "read_at",
         # For locks of rows only.
         "change": "version",

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs
 from warouter.cloud_settings import WEBHOOK_PATH
 from warouter.upstream.cloud.batch import Action, Batch, Notice, Unreadable
 from warouter.upstream.cloud.elements import NOTICES, read
-from warouter.upstream.cloud.signature import FIELD, is_signed
+from warouter.upstream.cloud.signature import FIELD, is_formed, is_signed
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Answer(NamedTuple):
 
 
 TAKEN = Answer(200)
-UNSIGNED = Answer(401, "the body has no X-Hub-Signature-256")
+UNSIGNED = Answer(401, "X-Hub-Signature-256 has to be sha256= and 64 hex digits")
 TOO_LARGE = Answer(413, f"the body is larger than {MOST_BYTES} bytes")
 UNAVAILABLE = Answer(503, "not stored; send it again")
 _WRONG = Answer(401, "the signature is wrong")
@@ -55,6 +55,8 @@ class Inbox(Protocol):
     async def keep(self, reason: str, body: bytes) -> bool: ...
 
     def broken(self) -> None: ...
+
+    def in_vain(self, *, lasts: bool) -> None: ...
 
     def noticed(self, notice: Notice) -> None: ...
 
@@ -78,6 +80,7 @@ class Listener:
         self._verify_token = verify_token
         self._inbox = inbox
         self._say_due = 0.0
+        self._refused_under: set[str] | None = None  # the secrets since the first in vain
         self.taken_at = time.monotonic()  # the last one, or since when there was none
         self.counts: Counter[str] = Counter()
         self.notices: Counter[str] = Counter(dict.fromkeys(NOTICES, 0))
@@ -96,7 +99,7 @@ class Listener:
             return self._handshake(query)
         if method != b"POST":
             return self._counted("not_allowed", _NOT_ALLOWED)
-        if FIELD not in fields:
+        if not is_formed(fields.get(FIELD, b"")):
             return self._counted("unsigned", UNSIGNED)
         if length > MOST_BYTES:
             return self.too_large()
@@ -105,10 +108,10 @@ class Listener:
     async def posted(self, body: bytes, signature: bytes) -> Answer:
         """The answer to a body whose head was ``asked`` about."""
         if not is_signed(body, signature, self._secrets()):
-            # Who knows the number's id is likely Meta, and what it sends is lost to us for now.
-            if self._phone_number_id.encode() in body:
-                self._inbox.broken()
+            if self._phone_number_id.encode() in body:  # who does not know it is not Meta
+                self.in_vain()
             return self._counted("wrong_signature", _WRONG)
+        self._rightly_signed()
         try:
             batch = read(body, self._phone_number_id, int(time.time()))
         except Unreadable as error:
@@ -129,6 +132,25 @@ class Listener:
         """There is no room for it, or it was not committed."""
         self._inbox.broken()
         return self._counted("unavailable", UNAVAILABLE)
+
+    def in_vain(self) -> None:
+        """Somebody was refused who may be Meta or a stranger: what is rightly signed next tells."""
+        secrets = set(self._secrets())
+        if self._refused_under is None:
+            self._refused_under = secrets
+            self._inbox.in_vain(lasts=True)
+        self._refused_under &= secrets
+
+    def _rightly_signed(self) -> None:
+        """Meta signs as it did when others were refused: strangers. Under a secret that has been
+        added since, they may have been Meta, and what they held comes later.
+        """
+        if self._refused_under is None:
+            return
+        if not self._refused_under.issuperset(self._secrets()):
+            self._inbox.broken()
+        self._refused_under = None
+        self._inbox.in_vain(lasts=False)
 
     async def _unreadable(self, reason: str, body: bytes) -> Answer:
         log.error("webhook quarantined", extra={"reason": reason, "bytes": len(body)})

@@ -19,6 +19,11 @@ def sign(body: bytes, secret: str) -> str:
     return "sha256=" + hmac.digest(secret.encode(), body, "sha256").hex()
 
 
+def is_formed(said: bytes) -> bool:
+    """Whether ``said`` may be a signature at all: who sends anything else is not Meta."""
+    return _FORM.fullmatch(said) is not None
+
+
 def is_signed(body: bytes, said: bytes, secrets: Sequence[str]) -> bool:
     """Whether ``said``, the field's value, is the signature of the body under one of the secrets.
 

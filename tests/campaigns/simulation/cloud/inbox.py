@@ -46,6 +46,7 @@ class Path(NamedTuple):
     left: float | None
     meta: float | None
     inbound: float
+    vain: float | None = None
 
 
 class Inbox:
@@ -145,7 +146,14 @@ class Inbox:
         anew = broken or was.left is not None or was.seen < now - ANEW
         times = [at for at in (was.meta, newest) if at is not None]
         since = now if anew else was.since
-        self.paths[webapp] = Path(since, now, None, max(times, default=None), inbound)
+        newest = max(times, default=None)
+        self.paths[webapp] = Path(since, now, None, newest, inbound, was.vain)
+
+    def refuse(self, now: float, webapp: UUID, seconds: float | None) -> None:
+        """Since when the webapp has refused what may be Meta's."""
+        if webapp in self.paths:
+            vain = None if seconds is None else now - seconds
+            self.paths[webapp] = self.paths[webapp]._replace(vain=vain)
 
     def leave(self, now: float, webapp: UUID) -> None:
         if webapp in self.paths:
@@ -199,6 +207,7 @@ class Inbox:
                 "seen": now - path.seen,
                 "left_at": None if path.left is None else now - path.left,
                 "meta": None if path.meta is None else now - path.meta,
+                "vain": None if path.vain is None else now - path.vain,
             }
             for path in self.paths.values()
             if path.seen > now - ONE_DAY

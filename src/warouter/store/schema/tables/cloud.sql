@@ -94,7 +94,8 @@ create table cloud_path (
     seen_at timestamptz not null default clock_timestamp(),  -- and until now
     left_at timestamptz,                             -- it stopped in order
     meta_at timestamptz,                             -- the newest time that an event carried
-    inbound real not null default 0                  -- inbound messages a second
+    inbound real not null default 0,                 -- inbound messages a second
+    vain_at timestamptz                              -- since then only what may be a stranger's came
 ) with (fillfactor = 50);
 
 -- Users of WhatsApp by the id that the Cloud API gives them, with or without a number.
