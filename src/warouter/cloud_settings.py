@@ -39,6 +39,8 @@ _VERSION = re.compile(r"v([1-9][0-9]?)\.([0-9])", re.ASCII)
 _CHOICES = {
     "cloud_in_doubt": ("WAROUTER_CLOUD_IN_DOUBT", ("resend", "fail", "hold")),
     "cloud_order": ("WAROUTER_CLOUD_ORDER", ("accepted", "sent")),
+    "cloud_standby": ("WAROUTER_CLOUD_STANDBY", ("off", "mark", "pass")),
+    "cloud_echoes": ("WAROUTER_CLOUD_ECHOES", ("off", "mark", "pass")),
     "cloud_bsuid": ("WAROUTER_CLOUD_BSUID", ("alias", "raw", "drop")),
 }
 
@@ -63,6 +65,8 @@ class CloudSettings(msgspec.Struct, frozen=True, kw_only=True):
     rate: float | None = None  # messages a second; None: as the number's level says
     order: str = "accepted"  # or sent
     bsuid: str = "alias"  # or raw, drop
+    standby: str = "off"  # or mark, pass
+    echoes: str = "off"
     late_success: bool = False
     # F: so long after a lease ended, a request of its former owner may still be taken by Meta.
     fence: float = 31.5
@@ -116,6 +120,8 @@ def checked(given: CloudVariables, lease: float, watchdog: float) -> CloudSettin
         rate=_rate(given.cloud_rate),
         order=given.cloud_order,
         bsuid=given.cloud_bsuid,
+        standby=given.cloud_standby,
+        echoes=given.cloud_echoes,
         late_success=given.cloud_late_success,
         fence=lease + REQUEST_SECONDS + watchdog,
     )

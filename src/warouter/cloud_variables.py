@@ -109,6 +109,18 @@ class CloudVariables(Variables, frozen=True, kw_only=True):
         "How a user without a number is shown: by an `alias` of digits, by the `raw` user id, or"
         " not at all (`drop`).",
     )
+    cloud_standby: str = CLOUD.variable(
+        "WAROUTER_CLOUD_STANDBY",
+        "off",
+        "What becomes of customers' messages while Meta's agent answers them: kept without a"
+        " callback (`off`), called back with `standby: true` (`mark`), or as any other (`pass`).",
+    )
+    cloud_echoes: str = CLOUD.variable(
+        "WAROUTER_CLOUD_ECHOES",
+        "off",
+        "The same for what that agent, or the business in its own app, says to customers; `mark`"
+        " adds `echo: true`.",
+    )
     cloud_late_success: bool = CLOUD.variable(
         "WAROUTER_CLOUD_LATE_SUCCESS",
         False,

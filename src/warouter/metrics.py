@@ -58,6 +58,8 @@ _COUNTERS: dict[Page, dict[str, str]] = {
         "warouter_cloud_webhooks_total": "Requests to the Cloud API's webhook by result",
         "warouter_cloud_events_total": "What webhooks of the Cloud API held, by kind",
         "warouter_cloud_notices_total": "What Meta said of the account and the number, by field",
+        "warouter_cloud_left_out_total": "What may be customers' words and called nobody back, by "
+        "the webhook's field",
         "warouter_cloud_connections_dropped_total": "Connections to the Cloud API's webhook that "
         "were ended, by reason",
     },

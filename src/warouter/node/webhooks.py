@@ -18,6 +18,7 @@ from warouter.node.runtime import Identity
 from warouter.store.cloud.posts import Posts
 from warouter.store.cloud.receive import Inbox
 from warouter.tls.server import ServerTls, follow
+from warouter.upstream.cloud.batch import Modes
 from warouter.upstream.cloud.listener import Listener
 from warouter.upstream.cloud.secrets import Secrets
 
@@ -40,6 +41,7 @@ class Webhooks:
             lambda: self.secrets.app_secrets,
             lambda: self.secrets.verify_token,
             self._posts,
+            Modes(cloud.standby, cloud.echoes),
         )
         self._intake = Intake(
             self._listener, client_name=cloud.mtls_name, connections=_connections()
@@ -78,6 +80,7 @@ class Webhooks:
             ("warouter_cloud_webhooks_total", "result", {**_NEVER, **self._listener.counts}),
             ("warouter_cloud_events_total", "kind", self._posts.counts),
             ("warouter_cloud_notices_total", "field", self._listener.notices),
+            ("warouter_cloud_left_out_total", "field", self._listener.left_out),
             ("warouter_cloud_connections_dropped_total", "reason", self._intake.dropped),
         )
         age = time.monotonic() - self._listener.taken_at

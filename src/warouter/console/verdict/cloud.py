@@ -28,6 +28,14 @@ def _notice(seen: Seen, rule: Rule) -> str | None:
     return f"Meta sent {', '.join(said)}: warouter status has its words." if said else None
 
 
+def _left_out(seen: Seen, rule: Rule) -> str | None:
+    fields = seen.grown_by("field", "warouter_cloud_left_out_total", rule.windows[0])
+    found = sorted(field for field, n in fields.items() if n > rule.bounds[0])
+    if not found:
+        return None
+    return f"Webhooks of customers called nobody back ({', '.join(found)}): see warouter status."
+
+
 def _held(seen: Seen, rule: Rule) -> str | None:
     held = sum(seen.values("warouter_cloud_held"))
     if held <= rule.bounds[0]:
@@ -112,6 +120,7 @@ CLOUD: tuple[Rule, ...] = (
     Rule("NumberStopped", CRITICAL, _stopped, (0,), (), 30),
     Rule("CloudBraked", CRITICAL, _braked, (0,), (), 120),
     Rule("AccountNotice", WARNING, _notice, (0,), (3600,)),
+    Rule("WebhooksLeftOut", WARNING, _left_out, (0,), (3600,)),
     Rule("MessagesHeld", WARNING, _held, (0,)),
     Rule("DoubtsBlind", WARNING, _blind, (0,), (3600,)),
     Rule("TakenTwice", WARNING, _twice, (0,), (3600,)),

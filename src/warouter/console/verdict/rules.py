@@ -190,6 +190,7 @@ COUNTERS = frozenset(
         "callback_requests",
         "warouter_beats_late_total",
         "warouter_cloud_notices_total",
+        "warouter_cloud_left_out_total",
         "warouter_cloud_blind_total",
         "warouter_cloud_duplicates_total",
         "warouter_cloud_answers_total",

@@ -1,5 +1,7 @@
 """What Meta's webhooks say of the account and the number, passed on to whom it concerns.
 
+What calls nobody back although a customer may have said it is shown beside it.
+
 The level and the templates are read again by their owners. What is said of the account is kept, the
 last of each field, and shown for a week.
 """
@@ -11,6 +13,7 @@ import msgspec
 from warouter.store.bounded import Fetch
 from warouter.store.database import Source
 from warouter.upstream.cloud.batch import Action, Notice
+from warouter.upstream.cloud.elements import ECHOES, HANDOVERS, STANDBY, UNREADABLE
 
 MOST_CHARS = 400  # of what is said
 # Whoever reads the number's level by its age does so at once.
@@ -21,13 +24,23 @@ _TEMPLATES = "select pg_notify('warouter', 'cloud templates')"
 _KEEP = """
 insert into cloud_notice (field, said) values ($1, $2)
 on conflict (field) do update set said = excluded.said, at = now()"""
-_READ = """
-select field, said, to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as at
+_UTC = """to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as at"""
+_READ = f"""
+select field, said, {_UTC}
   from cloud_notice where at > now() - interval '7 days' order by cloud_notice.at desc"""
+_READ_LEFT_OUT = f"""
+select field, count, {_UTC}
+  from cloud_left_out where at > now() - interval '7 days' order by cloud_left_out.at desc"""
+_INSTEAD = {
+    STANDBY: "kept, WAROUTER_CLOUD_STANDBY decides",
+    ECHOES: "kept, WAROUTER_CLOUD_ECHOES decides",
+    HANDOVERS: "kept: Meta's agent took a conversation, or gave it back",
+    UNREADABLE: "kept",
+}
 
 
 class Said(msgspec.Struct, frozen=True):
-    """A notice of the account, at a time in UTC."""
+    """A notice of the account, at a time in UTC; of what called nobody back, the last time."""
 
     field: str
     said: str
@@ -35,6 +48,11 @@ class Said(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"Meta sent {self.field} at {self.at}: {self.said}"
+
+
+def _left_out(field: str, count: int, at: str) -> Said:
+    what = _INSTEAD.get(field, "not kept: this build does not know it, or does not offer it")
+    return Said(field, f"{count:,} so far, no callback ({what})", at)
 
 
 async def pass_on(fetch: Fetch, notice: Notice) -> None:
@@ -48,5 +66,6 @@ async def pass_on(fetch: Fetch, notice: Notice) -> None:
 
 
 async def read_notices(source: Source) -> list[Said]:
-    """What was said of the account within a week, the newest first."""
-    return [Said(*row) for row in await source.fetch(_READ)]
+    """What was said of the account within a week, the newest first, and what was left out."""
+    left_out = [_left_out(*row) for row in await source.fetch(_READ_LEFT_OUT)]
+    return [*left_out, *(Said(*row) for row in await source.fetch(_READ))]

@@ -36,7 +36,7 @@ _NAMES = {STATUS: "status", INBOUND: "inbound", ERROR: "error"}
 
 
 class _Post(NamedTuple):
-    elements: list[Element]
+    batch: Batch
     size: int
     written: asyncio.Future[bool]
 
@@ -64,13 +64,14 @@ class Posts(listener.Inbox):
     async def take(self, batch: Batch) -> bool:
         """True once what a webhook holds is committed; False if it is not, or may not be."""
         self.counts.update(batch.counted)
-        if not batch.elements:
+        if not batch.elements and not batch.left_out:
             return True
         size = sum(len(element.raw) + len(element.contact) for element in batch.elements)
+        size += sum(len(kept.raw) for kept in batch.kept)
         if self._bytes + size > MOST_BYTES:
             return False
         written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Post(batch.elements, size, written))
+        self._waiting.append(_Post(batch, size, written))
         self._bytes += size
         self._newest = max(self._newest, batch.newest)
         self._wake.set()
@@ -126,27 +127,29 @@ class Posts(listener.Inbox):
         """The posts of the next commit."""
         rows = count = 0
         for post in self._waiting:
-            if count and rows + len(post.elements) > MOST_ROWS:
+            if count and rows + len(post.batch.elements) > MOST_ROWS:
                 break
-            rows += len(post.elements)
+            rows += len(post.batch.elements)
             count += 1
         posts, self._waiting = self._waiting[:count], self._waiting[count:]
         return posts
 
     async def _commit(self, posts: Sequence[_Post]) -> None:
+        elements = [element for post in posts for element in post.batch.elements]
         try:
-            left = await self._write([element for post in posts for element in post.elements])
+            await self._inbox.leave_out([post.batch for post in posts if post.batch.left_out])
+            left = await self._write(elements) if elements else set()
             if not left and self._outage.ends():
                 log.info("webhook commits resumed")
-        except (OutcomeUnknown, asyncpg.PostgresError) as error:
+        except Exception as error:  # a defect, too, costs these posts and no others
             left = None
             if self._outage.begins():
-                log.error("webhook commit failed", extra={"error": str(error)})
+                log.error("webhook commit failed", extra={"error": str(error) or repr(error)})
         finally:
             self._bytes -= sum(post.size for post in posts)
         for post in posts:
             if not post.written.done():  # who asked may have gone
-                keys = {element.key for element in post.elements}
+                keys = {element.key for element in post.batch.elements}
                 post.written.set_result(left is not None and left.isdisjoint(keys))
 
     async def _write(self, elements: Sequence[Element]) -> set[str]:

@@ -4,6 +4,7 @@ listener's state.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -15,7 +16,7 @@ from warouter.message_id import slot_of_id
 from warouter.store.cloud.keys import Key, SeenKeys, keeping
 from warouter.store.cloud.notices import pass_on
 from warouter.store.database import WRITE_SECONDS, Session
-from warouter.upstream.cloud.batch import INBOUND, STATUS, Element, Notice
+from warouter.upstream.cloud.batch import INBOUND, STATUS, Batch, Element, Kept, Notice
 from warouter.upstream.cloud.identity import Directory, User, slot_of_shown
 from warouter.upstream.cloud.reference import parse_reference
 
@@ -48,6 +49,7 @@ update cloud_path set vain_at = clock_timestamp() - $2::float8 * interval '1 sec
  where webapp = $1"""
 _LEAVE = "update cloud_path set left_at = clock_timestamp() where webapp = $1"
 _FORGET = "delete from cloud_path where seen_at < now() - interval '1 day' and webapp <> $1"
+_LEAVE_OUT = "select leave_out($1, $2, $3, $4, $5, $6)"
 _KEEP = "select keep_unreadable($1, $2)"
 
 _ALIASES = "contact_identity_alias_key"
@@ -97,6 +99,7 @@ class Inbox:
         self._session = Session(settings, application, **_SESSION)
         self._incarnation = incarnation
         self._shows = shows
+        self._keep_days = settings.retention_days
         self._keys = SeenKeys()
 
     async def open(self) -> None:
@@ -124,6 +127,15 @@ class Inbox:
     async def keep(self, reason: str, body: bytes) -> None:
         """Keep what could not be read, for somebody to look at."""
         await self._fetch(_KEEP, reason, body)
+
+    async def leave_out(self, batches: Sequence[Batch]) -> None:
+        """Count what calls nobody back, by its field, and keep what may still be wanted of it."""
+        if not batches:
+            return
+        left = sum((batch.left_out for batch in batches), Counter[str]())
+        kept = {kept.key: kept for batch in batches for kept in batch.kept}.values()
+        columns = _columns(kept, len(Kept._fields))
+        await self._fetch(_LEAVE_OUT, list(left), list(left.values()), *columns, self._keep_days)
 
     async def pass_on(self, notice: Notice) -> None:
         """Tell the other processes what Meta said."""

@@ -57,7 +57,7 @@ _COMMON = "schema_migration format database_role"
 _SHARED = "term beat shard_map slot shard_request change"
 _SHOWN = (
     "owner_log send_cursor event_cursor send_issue upstream_id cloud_number cloud_notice"
-    " cloud_path cloud_pause media_total"
+    " cloud_path cloud_pause cloud_left_out media_total"
 )
 
 _AUDIT = "audit audit_pending audit_chain"
@@ -170,7 +170,7 @@ _ALIVE = "beat register_node say_leaving write_report"
 _SAID = "status_said of_template word_said sessions settings_shown number_shown"
 EXECUTE: Mapping[str, str] = {
     "webapp": f"{_ALIVE} audit_add prune_audit ask_for_gc attempt_failed attempt_spread add_media"
-    " receive_cloud keep_keys keep_unreadable touch_cloud_path status_said sessions",
+    " receive_cloud keep_keys keep_unreadable leave_out touch_cloud_path status_said sessions",
     "coreapp": f"{_ALIVE} beat_with_moves unwritable append_messages append_issued append_requests"
     " append_events record_progress open_slots renew_epochs hand_over release_slots quiet_slots"
     " prune prune_keys prune_letters prune_history prune_cloud lead_parked mend_parked"
@@ -193,7 +193,7 @@ NOBODY_EXECUTES = (
     " media_gone next_event_seq record_issues record_parked_events record_parked_messages"
     " record_rare url_shown"
 )
-NOBODY_READS = "request_key cloud_unmatched cloud_quarantine cloud_share"
+NOBODY_READS = "request_key cloud_unmatched cloud_quarantine cloud_kept cloud_share"
 WHOLE: Mapping[str, Mapping[str, str]] = {
     "select": SELECT,
     "insert": INSERT,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from enum import Enum
+from typing import NamedTuple
 
 import msgspec
 
@@ -12,6 +13,8 @@ from warouter.errors import WarouterError
 # Kinds of rows of ``cloud_inbox``: stored, so the numbers never change. A word is an answer of the
 # Graph API that came to an owner that had lost the slot; no webhook brings one.
 STATUS, INBOUND, WORD, ERROR = INBOX_KINDS = 0, 1, 2, 3
+# What becomes of what customers say while somebody else answers them.
+OFF, MARK, PASS = MODES = "off", "mark", "pass"
 
 LONGEST_ID = 512  # characters of a wamid
 LONGEST_KEY = 512
@@ -23,6 +26,24 @@ class Unreadable(WarouterError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class Modes(NamedTuple):
+    """WAROUTER_CLOUD_STANDBY and WAROUTER_CLOUD_ECHOES: one of MODES each."""
+
+    standby: str = OFF
+    echoes: str = OFF
+
+
+KEEPS = Modes()
+
+
+class Kept(NamedTuple):
+    """What calls nobody back and may still be wanted, as it came. ``key`` is unique."""
+
+    key: str
+    field: str
+    raw: bytes
 
 
 class Element(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -81,12 +102,16 @@ class Batch(msgspec.Struct):
     """What one webhook holds, in its order, each key once.
 
     ``counted`` counts what was left out by its kind: unreadable, foreign_number, unknown_object,
-    unknown_field, repeated, group, echo, history, call, flow. ``reason`` says why the first
-    unreadable part is so. ``newest`` is the greatest time of the elements (unix s), 0 without one.
+    unknown_field, repeated, group, history, call, flow. ``left_out`` counts what may carry a
+    customer's words and calls nobody back, by the name of its field, and ``kept`` is what of it may
+    still be wanted. ``reason`` says why the first unreadable part is so. ``newest`` is the greatest
+    time of the elements (unix s), 0 without one.
     """
 
     elements: list[Element] = []
     notices: list[Notice] = []
+    kept: list[Kept] = []
     counted: Counter[str] = msgspec.field(default_factory=Counter)
+    left_out: Counter[str] = msgspec.field(default_factory=Counter)
     newest: int = 0
     reason: str = ""

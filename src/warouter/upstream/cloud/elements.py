@@ -7,7 +7,10 @@ travels on as it came; the owner of its slot puts it into the v1 form (``statuse
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from hashlib import sha256
 
 from msgspec import Raw
 
@@ -16,19 +19,25 @@ from warouter.upstream.cloud.batch import (
     ERROR,
     INBOUND,
     INBOX_KINDS,
+    KEEPS,
     LONGEST_ID,
     LONGEST_KEY,
+    MARK,
+    OFF,
     STATUS,
     WORD,
     Action,
     Batch,
     Element,
+    Kept,
+    Modes,
     Notice,
     Unreadable,
 )
 from warouter.upstream.cloud.parties import Parties, party_of
 from warouter.upstream.cloud.readers import (
     LeftOut,
+    echo_of,
     error_of,
     message_of,
     rename_of,
@@ -47,6 +56,8 @@ __all__ = [
     "Action",
     "Batch",
     "Element",
+    "Kept",
+    "Modes",
     "Notice",
     "Unreadable",
     "read",
@@ -72,36 +83,42 @@ NOTICES = {
 LEFT_OUT = {
     "history": "history",
     "smb_app_state_sync": "history",
-    "smb_message_echoes": "echo",
     "calls": "call",
     "flows": "flow",
 }
+# While somebody else answers (Meta's agent, or the business in its app), its field for what
+# customers and it say, and for who has the word.
+STANDBY, ECHOES, HANDOVERS = "standby", "smb_message_echoes", "messaging_handovers"
+# What may carry a customer's words and calls nobody back, by its name in counts.
+GROUPS, UNREADABLE = "group messages", "unreadable"
+WORDS = (STANDBY, ECHOES, HANDOVERS, "history", GROUPS, UNREADABLE)
 
 _OBJECT = "whatsapp_business_account"
 _HOUR = 3600
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}").fullmatch
 
 
-def read(body: bytes, phone_number_id: str, now: int = 0) -> Batch:
+def read(body: bytes, phone_number_id: str, now: int = 0, modes: Modes = KEEPS) -> Batch:
     """Take a webhook apart, for the number of this id; Unreadable if it is no JSON object.
 
     ``now`` (unix s) is for errors, which have no time: the same one is another one an hour later.
     The time of their entry goes before it.
     """
     try:
-        return _read(body, phone_number_id, now)
+        return _read(body, phone_number_id, now, modes)
     except (ValueError, RecursionError):
         pass
     try:
-        return _read(lenient.mended(body), phone_number_id, now)
+        return _read(lenient.mended(body), phone_number_id, now, modes)
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"not JSON: {error}") from error
 
 
-def _read(body: bytes, phone_number_id: str, now: int) -> Batch:
+def _read(body: bytes, phone_number_id: str, now: int, modes: Modes) -> Batch:
     top = lenient.fields(body)
     if top is None:
         raise Unreadable("not a JSON object")
-    reading = _Reading(phone_number_id)
+    reading = _Reading(phone_number_id, modes)
     if lenient.value(top.get("object")) not in (None, _OBJECT):
         reading.batch.counted["unknown_object"] += 1
         return reading.batch
@@ -115,8 +132,9 @@ def _read(body: bytes, phone_number_id: str, now: int) -> Batch:
 class _Reading:
     """One webhook, as far as it was read."""
 
-    def __init__(self, phone_number_id: str) -> None:
+    def __init__(self, phone_number_id: str, modes: Modes) -> None:
         self.batch = Batch()
+        self._modes = modes
         self._elements: dict[str, Element] = {}  # by key
         self._phone_number_id = phone_number_id
 
@@ -142,6 +160,13 @@ class _Reading:
             self._leave("unreadable", "a change has no field, or its value is not an object")
         elif field == "messages":
             self._messages(value, hour)
+        elif field == STANDBY:
+            self._standby(raw, value, hour)
+        elif field == ECHOES:
+            self._echoes(raw, value, field)
+        elif field == HANDOVERS:
+            if self._is_ours(value, 1):
+                self._keep(raw, field)
         elif field == "user_id_update":
             renames = self._items(value, field)
             if self._is_ours(value, len(renames)):
@@ -149,19 +174,57 @@ class _Reading:
         elif field in NOTICES:
             self.batch.notices.append(Notice(field, bytes(raw), NOTICES[field]))
         else:
-            kind = "group" if field.startswith("group_") else LEFT_OUT.get(field, "unknown_field")
-            self.batch.counted[kind] += 1
+            self._leave_out(field)
 
-    def _messages(self, value: dict[str, Raw], hour: int) -> None:
-        statuses = self._items(value, "statuses")
+    def _leave_out(self, field: str) -> None:
+        kind = "group" if field.startswith("group_") else LEFT_OUT.get(field, "unknown_field")
+        self.batch.counted[kind] += 1
+        if field == "history":
+            self.batch.left_out[field] += 1
+        elif kind == "unknown_field":
+            self.batch.left_out[field if _NAME(field) else "without a name"] += 1
+
+    def _standby(self, raw: Raw, value: dict[str, Raw], hour: int) -> None:
+        """What came while Meta's agent answers. Statuses are evidence whoever answers."""
         messages = self._items(value, "messages")
+        others = [name for name in ("statuses", "errors", "message_echoes") if name in value]
+        keeps = self._modes.standby == OFF if messages else not others
+        if keeps and self._is_ours(value, len(messages)):
+            self._keep(raw, STANDBY, len(messages) or 1)
+        mark = self._modes.standby == MARK
+        self._messages(value, hour, mark=mark, passes=self._modes.standby != OFF)
+        if "message_echoes" in value:
+            self._echoes(raw, value, STANDBY)
+
+    def _echoes(self, raw: Raw, value: dict[str, Raw], field: str) -> None:
+        """What the business, or its agent, said elsewhere."""
+        echoes = self._items(value, "message_echoes")
+        if not self._is_ours(value, len(echoes)):
+            return
+        if self._modes.echoes == OFF or not echoes:
+            self._keep(raw, field, len(echoes) or 1)
+            return
+        mark = self._modes.echoes == MARK
+        self._take(echoes, partial(echo_of, parties=self._parties(value), mark=mark), words=True)
+
+    def _messages(
+        self, value: dict[str, Raw], hour: int, *, mark: bool = False, passes: bool = True
+    ) -> None:
+        statuses = self._items(value, "statuses")
+        messages = self._items(value, "messages") if passes else []
         errors = self._items(value, "errors")
         if not self._is_ours(value, len(statuses) + len(messages) + len(errors)):
             return
         parties = self._parties(value) if statuses or messages else Parties([])
         self._take(statuses, lambda raw: status_of(raw, parties))
-        self._take(messages, lambda raw: message_of(raw, parties))
+        self._take(messages, lambda raw: message_of(raw, parties, mark=mark), words=True)
         self._take(errors, lambda raw: error_of(raw, hour))
+
+    def _keep(self, raw: Raw, field: str, count: int = 1) -> None:
+        """Store a whole value: it may have a form that nobody knows here."""
+        json = bytes(raw)
+        self.batch.kept.append(Kept(f"{field}:{sha256(json).hexdigest()}", field, json))
+        self.batch.left_out[field] += count
 
     def _parties(self, value: dict[str, Raw]) -> Parties:
         found = [party_of(raw) for raw in self._items(value, "contacts")]
@@ -187,16 +250,25 @@ class _Reading:
             self._leave("unreadable", f"{name} is not an array")
         return items or []
 
-    def _take(self, raws: Iterable[Raw], reader: Callable[[Raw], Element]) -> None:
+    def _take(
+        self, raws: Iterable[Raw], reader: Callable[[Raw], Element], *, words: bool = False
+    ) -> None:
+        """Take elements; of those with a customer's ``words`` none goes without being counted."""
         for raw in raws:
             try:
                 element = reader(raw)
             except LeftOut as left_out:
                 self._leave(left_out.kind, left_out.reason)
+                if words and left_out.kind == "group":
+                    self.batch.left_out[GROUPS] += 1
+                elif words:
+                    self._keep(raw, UNREADABLE, 0)  # counted already
                 continue
             if self._elements.setdefault(element.key, element) is not element:
                 self.batch.counted["repeated"] += 1
 
     def _leave(self, kind: str, reason: str) -> None:
         self.batch.counted[kind] += 1
+        if kind == UNREADABLE:
+            self.batch.left_out[kind] += 1
         self.batch.reason = self.batch.reason or reason

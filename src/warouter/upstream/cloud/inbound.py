@@ -84,12 +84,16 @@ def mentioned(raw: bytes) -> list[str]:
 
 def _addressed(message: Message, wa_id: str, our_ids: Mapping[str, str]) -> Message:
     """The message with v1's common fields, v1 ids and v1 errors."""
+    echo = message.pop("echo", None)
     addressed = {
         "from": wa_id,
         "id": message.get("id"),
         "timestamp": str(time_of(message.get("timestamp"))),
         "type": str(message.get("type")),
     }
+    if isinstance(echo, bool):  # the business said it, elsewhere
+        addressed |= {"from": number_of(message.get("from")), "to": wa_id}
+        addressed |= {"echo": True} if echo else {}
     addressed |= {key: found for key, found in message.items() if key not in addressed}
     for part, name in (("context", "id"), ("reaction", "message_id")):
         found = addressed.get(part)

@@ -16,8 +16,8 @@ from typing import NamedTuple, Protocol
 from urllib.parse import parse_qs
 
 from warouter.cloud_settings import WEBHOOK_PATH
-from warouter.upstream.cloud.batch import Action, Batch, Notice, Unreadable
-from warouter.upstream.cloud.elements import NOTICES, read
+from warouter.upstream.cloud.batch import KEEPS, Action, Batch, Modes, Notice, Unreadable
+from warouter.upstream.cloud.elements import NOTICES, WORDS, read
 from warouter.upstream.cloud.signature import FIELD, is_formed, is_signed
 
 log = logging.getLogger(__name__)
@@ -27,6 +27,8 @@ PATH = WEBHOOK_PATH.encode()
 MOST_BYTES = 4 << 20
 _LONGEST_CHALLENGE = 256
 SAY_SECONDS = 60.0
+MOST_NAMES = 50  # of fields that nobody knows
+UNKNOWN = "unknown"
 
 
 class Answer(NamedTuple):
@@ -63,7 +65,8 @@ class Inbox(Protocol):
 
 class Listener:
     """Answers the requests to one webapp's webhook. ``counts`` has them by result, ``notices`` what
-    Meta said of the account and the number, by its field.
+    Meta said of the account and the number, by its field, ``left_out`` what may be a customer's
+    words and called nobody back, by its field, or as UNKNOWN.
 
     ``secrets`` are the app's, asked for at each request since they may be replaced.
     """
@@ -74,15 +77,19 @@ class Listener:
         secrets: Callable[[], Sequence[str]],
         verify_token: Callable[[], str],
         inbox: Inbox,
+        modes: Modes = KEEPS,
     ) -> None:
         self._phone_number_id = phone_number_id
         self._secrets = secrets
         self._verify_token = verify_token
         self._inbox = inbox
+        self._modes = modes
         self._say_due = 0.0
+        self._said: set[str] = set()  # fields of which the log knows
         self._refused_under: set[str] | None = None  # the secrets since the first in vain
         self.taken_at = time.monotonic()  # the last one, or since when there was none
         self.counts: Counter[str] = Counter()
+        self.left_out: Counter[str] = Counter(dict.fromkeys((*WORDS, UNKNOWN), 0))
         self.notices: Counter[str] = Counter(dict.fromkeys(NOTICES, 0))
 
     def asked(
@@ -113,7 +120,7 @@ class Listener:
             return self._counted("wrong_signature", _WRONG)
         self._rightly_signed()
         try:
-            batch = read(body, self._phone_number_id, int(time.time()))
+            batch = read(body, self._phone_number_id, int(time.time()), self._modes)
         except Unreadable as error:
             return await self._unreadable(error.reason, body)
         if batch.reason:
@@ -122,6 +129,8 @@ class Listener:
             self._notice(notice)
         if not await self._inbox.take(batch):
             return self.unavailable()
+        for field, count in batch.left_out.items():
+            self._left_out(field, count)
         self.taken_at = time.monotonic()
         return self._counted("taken", TAKEN)
 
@@ -164,6 +173,12 @@ class Listener:
             self._say_due = time.monotonic() + SAY_SECONDS
             extra = {"count": batch.counted["unreadable"], "reason": batch.reason}
             log.warning("webhook elements skipped", extra=extra)
+
+    def _left_out(self, field: str, count: int) -> None:
+        self.left_out[field if field in WORDS else UNKNOWN] += count
+        if field not in self._said and len(self._said) < MOST_NAMES:
+            self._said.add(field)
+            log.warning("webhook field left out", extra={"field": field, "count": count})
 
     def _notice(self, notice: Notice) -> None:
         level = logging.WARNING if notice.action is Action.ACCOUNT else logging.INFO

@@ -71,9 +71,11 @@ def status_of(raw: Raw, parties: Parties) -> Element:
     )
 
 
-def message_of(raw: Raw, parties: Parties) -> Element:
-    """An element of messages[]; LeftOut."""
+def message_of(raw: Raw, parties: Parties, *, mark: bool = False) -> Element:
+    """An element of messages[], with ``standby: true`` if it is to be marked; LeftOut."""
     json, found = _object(raw, "a message")
+    if mark:
+        json = _with(json, b'"standby":true')
     wamid = _wamid(found, "a message")
     if found.get("group_id"):
         raise LeftOut("group")
@@ -97,6 +99,32 @@ def message_of(raw: Raw, parties: Parties) -> Element:
         username=party.username,
         name=party.name,
         identity_hash=party.identity_hash,
+        timestamp=time_of(found.get("timestamp")),
+    )
+
+
+def echo_of(raw: Raw, parties: Parties, *, mark: bool) -> Element:
+    """An element of message_echoes[]: what the business said elsewhere, to a customer; LeftOut.
+
+    It travels as a message of the customer's slot that says which way it went (``echo``).
+    """
+    json, found = _object(raw, "an echo")
+    wamid = _wamid(found, "an echo")
+    wa_id, user_id = ids_of(found, "to", "to_user_id")
+    party = parties.find(wa_id, user_id)
+    wa_id, user_id = wa_id or party.wa_id, user_id or party.user_id
+    if not wa_id and not user_id:
+        raise LeftOut("unreadable", "an echo is to nobody")
+    return Element(
+        kind=INBOUND,
+        key=_in_key(wamid),
+        raw=_with(json, b'"echo":true' if mark else b'"echo":false'),
+        contact=party.raw,
+        wamid=wamid,
+        wa_id=wa_id,
+        user_id=user_id,
+        username=party.username,
+        name=party.name,
         timestamp=time_of(found.get("timestamp")),
     )
 
@@ -172,6 +200,11 @@ def _system(json: bytes, wamid: str, found: Mapping[str, Any], system: dict[str,
         identity_changed=bool(identity),
         timestamp=time_of(found.get("timestamp")),
     )
+
+
+def _with(json: bytes, member: bytes) -> bytes:
+    """An object that is not empty with one more member; what it says itself goes before."""
+    return b"{" + member + b"," + json.lstrip()[1:]
 
 
 def _object(raw: Raw, what: str) -> tuple[bytes, dict[str, Any]]:

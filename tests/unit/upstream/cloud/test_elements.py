@@ -36,6 +36,7 @@ from warouter.upstream.cloud.elements import (
     STATUS,
     Action,
     Element,
+    Modes,
     Unreadable,
     read,
 )
@@ -297,7 +298,6 @@ def test_notices_say_what_they_ask_for(field: str, action: Action) -> None:
     [
         ("history", "history"),
         ("smb_app_state_sync", "history"),
-        ("smb_message_echoes", "echo"),
         ("calls", "call"),
         ("flows", "flow"),
         ("group_lifecycle_update", "group"),
@@ -311,12 +311,99 @@ def test_fields_of_no_use_are_counted(field: str, counted: str) -> None:
     assert (batch.counted, batch.notices) == ({counted: 1}, [])
 
 
+@pytest.mark.parametrize(
+    ("field", "named"),
+    [
+        ("history", {"history": 1}),
+        ("of_next_year", {"of_next_year": 1}),
+        ("odd name\n", {"without a name": 1}),
+        ("x" * 65, {"without a name": 1}),
+        ("calls", {}),  # no words
+        ("smb_app_state_sync", {}),
+    ],
+)
+def test_a_field_that_may_hold_words_is_counted_by_its_name(
+    field: str, named: dict[str, int]
+) -> None:
+    assert read(webhook(change(field, messages=[TEXT])), NUMBER).left_out == named
+
+
+SECOND, OTHER = (TEXT | {"id": f"wamid.HBg{n}"} for n in (2, 3))
+ECHO = {"from": "15557770000", "to": "15550001111", "id": "wamid.E", "timestamp": "1764000005"}
+ECHO |= {"type": "text", "text": {"body": "we open at 9"}}
+STANDBY = change("standby", contacts=[ANN], messages=[TEXT, SECOND], statuses=[DELIVERED])
+
+
+def test_what_comes_on_standby_is_kept_whole_and_its_statuses_are_evidence() -> None:
+    batch = read(webhook(STANDBY, change(messages=[OTHER])), NUMBER)
+    assert [element.wamid for element in batch.elements] == [SENT_WAMID, OTHER["id"]]
+    assert [(kept.field, kept.raw) for kept in batch.kept] == [
+        ("standby", dumped(STANDBY["value"]))
+    ]
+    assert batch.left_out == {"standby": 2}
+    again = read(webhook(STANDBY), NUMBER)
+    assert again.kept[0].key == batch.kept[0].key
+
+
+@pytest.mark.parametrize(("mode", "mark"), [("mark", {"standby": True}), ("pass", {})])
+def test_what_comes_on_standby_is_called_back_if_so_configured(
+    mode: str, mark: dict[str, bool]
+) -> None:
+    batch = read(webhook(STANDBY), NUMBER, modes=Modes(standby=mode))
+    status, first, second = batch.elements
+    assert (status.kind, first.name, second.wamid) == (STATUS, "Ann", SECOND["id"])
+    assert json.loads(first.raw) == TEXT | mark
+    assert (batch.left_out, batch.kept) == ({}, [])
+
+
+@pytest.mark.parametrize("mode", ["off", "mark", "pass"])
+@pytest.mark.parametrize("parts", [{}, {"messages": []}, {"threads": [{"text": "hi"}]}])
+def test_what_nobody_knows_on_standby_is_kept(mode: str, parts: dict[str, Any]) -> None:
+    batch = read(webhook(change("standby", **parts)), NUMBER, modes=Modes(standby=mode))
+    assert (batch.elements, batch.left_out) == ([], {"standby": 1})
+    assert len(batch.kept) == 1
+
+
+@pytest.mark.parametrize("field", ["standby", "smb_message_echoes"])
+def test_echoes_are_kept_unless_configured(field: str) -> None:
+    body = webhook(change(field, message_echoes=[ECHO], contacts=[ANN]))
+    batch = read(body, NUMBER, modes=Modes(standby="pass"))
+    assert (batch.elements, batch.left_out, len(batch.kept)) == ([], {field: 1}, 1)
+    for mode, mark in ("mark", True), ("pass", False):
+        batch = read(body, NUMBER, modes=Modes(echoes=mode))
+        (element,) = batch.elements
+        assert (element.kind, element.wa_id, element.name) == (INBOUND, "15550001111", "Ann")
+        assert json.loads(element.raw) == ECHO | {"echo": mark}
+        assert (batch.left_out, batch.kept) == ({}, [])
+
+
+def test_who_has_the_word_is_kept_whatever_is_configured() -> None:
+    value = change("messaging_handovers", handover={"to": "business"})
+    batch = read(webhook(value), NUMBER, modes=Modes("pass", "pass"))
+    assert (batch.elements, batch.left_out, len(batch.kept)) == ([], {"messaging_handovers": 1}, 1)
+
+
+@pytest.mark.parametrize("field", ["standby", "smb_message_echoes", "messaging_handovers"])
+def test_another_numbers_is_left_to_it(field: str) -> None:
+    body = webhook(change(field, messages=[TEXT], message_echoes=[ECHO]))
+    batch = read(body, "1")
+    assert (batch.elements, batch.kept, batch.left_out) == ([], [], {})
+
+
+@pytest.mark.parametrize("odd", [5, {"type": "text"}, TEXT | {"from": None}])
+def test_a_message_that_cannot_be_read_is_kept(odd: Any) -> None:
+    batch = read(webhook(change(messages=[odd, TEXT])), NUMBER)
+    assert [kept.raw for kept in batch.kept] == [dumped(odd)]
+    assert (len(batch.elements), batch.left_out) == (1, {"unreadable": 1})
+
+
 def test_groups_are_counted() -> None:
     message = TEXT | {"group_id": "Y2FwaV9ncm91cDox"}
     status = DELIVERED | {"recipient_type": "group"}
     batch = read(webhook(change(messages=[message, TEXT], statuses=[status])), NUMBER)
     assert [element.wamid for element in batch.elements] == [TEXT["id"]]
     assert batch.counted == {"group": 2}
+    assert batch.left_out == {"group messages": 1}
 
 
 def test_another_object_than_an_account_is_counted() -> None:

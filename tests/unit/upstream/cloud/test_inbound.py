@@ -382,3 +382,14 @@ def test_an_unknown_time_is_none(timestamp: Any) -> None:
 def test_a_message_of_nobody_is_no_error() -> None:
     """Of a user without a number, say, where such are dropped."""
     assert to_v1(dumped(NUMBERLESS), b"", "") is None
+
+
+def test_a_message_of_standby_says_so() -> None:
+    assert v1(TEXT | {"standby": True}).payload == TEXT | {"standby": True}
+
+
+@pytest.mark.parametrize(("echo", "mark"), [(True, {"echo": True}), (False, {})])
+def test_an_echo_is_from_the_business_to_the_customer(echo: bool, mark: dict[str, bool]) -> None:
+    said = TEXT | {"from": "15557770000", "to": ANNS, "echo": echo}
+    assert v1(said).payload == TEXT | {"from": "15557770000", "to": ANNS} | mark
+    assert v1(said | {"to": None}, wa_id=ALIAS).payload["to"] == ALIAS

@@ -87,6 +87,23 @@ create table cloud_notice (
     at    timestamptz not null default now()
 );
 
+-- What may carry a customer's words and called nobody back, by the field of its webhook: 50 names.
+create table cloud_left_out (
+    field text primary key,
+    count bigint not null,
+    since timestamptz not null default now(),
+    at    timestamptz not null default now()         -- of the last
+);
+
+-- Of it, what may still be wanted, as it came; as long as messages are kept.
+create table cloud_kept (
+    key     text primary key,
+    field   text not null,
+    payload bytea not null,
+    at      timestamptz not null default now()
+);
+create index cloud_kept_at on cloud_kept (at);
+
 -- Whether webhooks can reach us, as each webapp sees it.
 create table cloud_path (
     webapp  uuid primary key,                        -- incarnation
