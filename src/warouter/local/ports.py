@@ -84,7 +84,7 @@ def take(port: int, address: str = "127.0.0.1", remedy: str = "give --port") -> 
     """The port, if it is free; webapps share it later, so it is only looked at here.
 
     Two that look at once would both find it so, as long as neither listens: it is given to one
-    process on this machine, as by ``free_port``. ``remedy`` is what else one can do in CommandError.
+    process on this machine. ``remedy`` is what else one can do in CommandError.
     """
     if not _claim(port, "" if address in ("127.0.0.1", "0.0.0.0") else f"@{address}"):
         raise CommandError(
