@@ -50,6 +50,20 @@ async def test_a_request_that_came_before(both: Both) -> None:
     assert both.took == 1
 
 
+async def test_a_known_head_is_a_use_of_its_token(both: Both) -> None:
+    """Of which the database hears: the token that nobody uses is the one that a log-in ends."""
+    request = post(both.slow.api)
+    await both.same(request)
+    fast = both.fast.connections.fast
+    assert isinstance(fast, FastPath)
+    (known,) = fast.heads.values()
+    first = known.used
+    await both.same(request)
+    tokens = both.slow.api.context.tokens
+    assert list(tokens.others()) == [(hash_of(both.slow.api.user), known.used)]
+    assert known.used > first
+
+
 async def test_the_rate_limit(make: Make) -> None:
     both = await make(rates=parse_rates("0.001/2,1/1"))
     answer = await both.same(*[post(both.slow.api)] * 3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import time
 from collections import Counter
 from contextlib import nullcontext
 from pathlib import Path
@@ -13,7 +14,8 @@ import asyncpg
 import pytest
 from argon2 import PasswordHasher
 
-from tests.harness.api import ADMIN_PASSWORD, USER_PASSWORD, Api, Webapp, basic, set_pin
+from tests.harness.api import ADMIN_PASSWORD, USER_HASH, USER_PASSWORD, Api, Webapp, basic, set_pin
+from tests.harness.audit import ALL
 from warouter.access.passwords import WAITING, WORKERS, check_new_password
 from warouter.access.token import hash_of, new_token
 from warouter.api.access.tokens import TokenCache
@@ -181,6 +183,67 @@ async def test_s5_at_most_fifty_tokens_a_user_the_oldest_go(api: Api, pool: asyn
     assert (await api.call("GET", "/v1/health", token=tokens[4])).status == 401
     assert (await api.call("GET", "/v1/health", token=tokens[5])).status == 200
     assert (await api.call("GET", "/v1/health", token=api.admin)).status == 200
+
+
+async def test_s5_the_token_that_goes_for_a_new_one_is_that_which_nobody_uses(
+    api: Api, pool: asyncpg.Pool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever goes on with an old one is not in the way of a client that logs in for each request,
+    and not the one that pays for it.
+    """
+    tokens = [await add(api) for _ in range(TOKENS_PER_USER - 1)]
+    assert (await api.call("GET", "/v1/health", token=api.user)).status == 200
+    await api.token_of("worker", USER_PASSWORD)
+    assert await lives(api, [api.user, tokens[0], tokens[1]]) == [True, False, True]
+    told = [record for record in caplog.records if record.getMessage() == "tokens ended"]
+    assert [(vars(r)["username"], vars(r)["tokens"]) for r in told] == [("worker", 1)]
+    row = await pool.fetchrow(
+        f"select actor, times from {ALL} where action = 'end the least used token'"
+    )
+    assert tuple(row) == ("worker", 1)
+
+
+async def test_s5_a_token_in_use_stays_whoever_logs_in(api: Api, pool: asyncpg.Pool) -> None:
+    """As its last use is older than all that a client has got by log-ins within a second."""
+    await pool.execute("update token set created_at = now() - interval '1 hour'")
+    assert await lives(api, [api.user]) == [True]
+    await api.context.tokens.write_uses()
+    for _ in range(2 * TOKENS_PER_USER):
+        await add(api)
+    assert await lives(api, [api.user]) == [True]
+    await pool.execute(
+        "update token set used_at = created_at where hash = $1",
+        hash_of(api.user),
+    )
+    await add(api)
+    assert await lives(api, [api.user, api.admin]) == [False, True]
+
+
+async def test_s5_a_token_is_in_use_by_the_messages_of_the_fast_path(
+    api: Api, pool: asyncpg.Pool
+) -> None:
+    """It looks no token up again whose head has come before."""
+    tokens, now = api.context.tokens, time.monotonic()
+    await pool.execute("update token set used_at = now() - interval '1 hour'")
+    tokens.others = lambda: [(hash_of(api.user), now + 60)]
+    version = await api.context.accounts.auth_version()
+    await tokens.write_uses()
+    fresh = "select count(*) from token where used_at > now() - interval '1 minute'"
+    assert await pool.fetchval(fresh) == 1
+    assert await api.context.accounts.auth_version() == version  # nobody need read tokens anew
+
+
+async def add(api: Api) -> str:
+    """A new token of the user, as a log-in makes it."""
+    token = new_token()
+    assert await api.context.accounts.add_token("worker", USER_HASH, hash_of(token))
+    return token
+
+
+async def lives(api: Api, tokens: list[str]) -> list[bool]:
+    """Which of these tokens are good."""
+    await api.context.tokens.refresh()
+    return [(await api.call("GET", "/v1/health", token=t)).status == 200 for t in tokens]
 
 
 async def test_s5_a_log_out_ends_that_token_and_no_other(api: Api) -> None:

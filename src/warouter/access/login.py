@@ -25,6 +25,7 @@ DEFAULT_PASSWORD = "secret"
 SET_PASSWORD = "warouter user set-password"
 LOG_IN = "log in"
 LOG_OUT = "log out"
+END_TOKEN = "end the least used token"
 
 
 class Given(NamedTuple):
@@ -73,6 +74,11 @@ class LogIns:
     async def done(self, username: str, source: str, action: str = LOG_IN) -> None:
         """Add a log-in to the audit log: equal ones are summed, and written at once."""
         await self._audit.add({Note(username, action, source, DONE): 1})
+
+    async def crowded(self, username: str, source: str, ended: int) -> None:
+        """Say that a log-in ended so many other tokens of its user, which has no more at a time."""
+        log.warning("tokens ended", extra={"username": username, "source": source, "tokens": ended})
+        await self._audit.add({Note(username, END_TOKEN, source, DONE): ended})
 
     async def _who(self, given: Given) -> User:
         """The user with this name and password; raises LoginRefused if they are wrong."""

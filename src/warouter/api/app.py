@@ -127,7 +127,11 @@ def _guarded(context: Context, route: Route) -> WebHandler:
 async def _following(app: web.Application) -> AsyncIterator[None]:
     context = app[CONTEXT]
     refusals = context.audit.refusals
-    tasks = [asyncio.create_task(context.tokens.run()), asyncio.create_task(refusals.run())]
+    tasks = [
+        asyncio.create_task(context.tokens.run()),
+        asyncio.create_task(context.tokens.keep_uses()),
+        asyncio.create_task(refusals.run()),
+    ]
     yield
     for task in tasks:
         task.cancel()

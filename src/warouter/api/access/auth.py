@@ -94,10 +94,13 @@ async def _let_in(context: Context, log_ins: LogIns, given: Given) -> tuple[str,
     """(a new token, its end); raises LoginRefused if the password has just been changed."""
     user, password_hash = await log_ins.verified(given)
     token = new_token()
-    expires = await context.accounts.add_token(user.username, password_hash, hash_of(token))
-    if expires is None:  # the password was changed, or the user deleted, since it was checked
+    await context.tokens.write_uses()  # it decides which one goes, if that is one too many
+    added = await context.accounts.add_token(user.username, password_hash, hash_of(token))
+    if added is None:  # the password was changed, or the user deleted, since it was checked
         raise LoginRefused("Invalid credentials.")
-    return token, expires
+    if added.ended:
+        await log_ins.crowded(user.username, given.source, added.ended)
+    return token, added.expires
 
 
 def _log_ins(context: Context) -> LogIns:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -23,6 +23,10 @@ from warouter.store.account.accounts import Accounts, Holder, is_unavailable
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.8
+USES_SECONDS = 2.0
+
+# used() -> tokens by hash, and when each was used last by time.monotonic()
+Uses = Callable[[], Iterable[tuple[bytes, float]]]
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -63,6 +67,9 @@ class TokenCache:
         self._woken = asyncio.Event()
         self._told = 0.0  # when it was known last where the counter stands
         self._outage = Outage()
+        self._uses: dict[bytes, float] = {}  # since they were written last
+        self._written = clock()
+        self.others: Uses = lambda: ()  # of those who ask for what is ``known`` once
 
     async def caller(self, token: str) -> Caller | None:
         """The holder of the token; None if it is unknown or has ended."""
@@ -119,6 +126,27 @@ class TokenCache:
             self._told = self._clock()
             await self._untold()
 
+    async def write_uses(self) -> None:
+        """Write to the database when tokens were used last, as far as that is news."""
+        now, since, uses = self._clock(), self._written, self._uses
+        self._written, self._uses = now, {}
+        for key, when in self.others():
+            if when > since:
+                uses[key] = max(when, uses.get(key, when))
+        if uses:
+            await self._accounts.used({key: now - when for key, when in sorted(uses.items())})
+
+    async def keep_uses(self) -> None:
+        """Write uses every two seconds until cancelled. Never ends by itself: what could not be
+        written is not known, and no more.
+        """
+        while True:
+            await asyncio.sleep(USES_SECONDS)
+            try:
+                await self.write_uses()
+            except Exception as error:
+                self._report(error)
+
     async def _untold(self) -> None:
         """Wait until it is woken, or nobody has said for too long where the counter stands."""
         while not self._woken.is_set():
@@ -131,9 +159,11 @@ class TokenCache:
         if entry is None:
             return None
         caller, ends = entry
-        if self._clock() >= ends:
+        now = self._clock()
+        if now >= ends:
             self._entries.pop(key, None)
             return None
+        self._uses[key] = now
         return caller
 
     async def _load(self, key: bytes) -> tuple[Caller, float] | None:

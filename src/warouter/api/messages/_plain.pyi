@@ -20,6 +20,7 @@ class Known:
     caller: Caller
     generation: int
     ends: float
+    used: float
     def __init__(
         self, head: bytes, length: int, caller: Caller, ends: float, generation: int
     ) -> None: ...

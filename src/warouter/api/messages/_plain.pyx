@@ -43,13 +43,15 @@ cdef class Known:
     cdef readonly Py_ssize_t length
     cdef readonly object caller
     cdef readonly long generation
-    cdef public double ends  # time.monotonic()
+    cdef public double ends  # time.monotonic(), as is
+    cdef readonly double used  # when it came last
 
     def __init__(
         self, bytes head not None, Py_ssize_t length, caller, double ends, long generation
     ):
         self.head, self.length, self.caller = head, length, caller
         self.ends, self.generation = ends, generation
+        self.used = _monotonic()
 
 
 @cython.final
@@ -131,6 +133,7 @@ cdef class Plain:
             return None
         if not self._registered.known:
             return None
+        known.used = now
         size = scanned(body, known.length, digits)
         return self._framed(digits, size, body, known.length, now) if size else None
 

@@ -80,6 +80,7 @@ class FastPath(Reader):
             asyncio.get_running_loop().call_soon,
         )
         self._meter.fast_path = self._plain
+        context.tokens.others = self._uses
 
     @property
     def heads(self) -> dict[bytes, _plain.Known]:
@@ -132,6 +133,10 @@ class FastPath(Reader):
             self._plain.remember(known, MOST_HEADS)
         client.ask(message, entry[0])
         return True
+
+    def _uses(self) -> list[tuple[bytes, float]]:
+        """Which tokens were used last, and when: with a known head none is looked up."""
+        return [(known.caller.token_hash, known.used) for known in self.heads.values()]
 
     def _entry(self, fields: dict[bytes, bytes]) -> tuple[Caller, float] | None:
         """The user of the token and its end, if they are in memory."""

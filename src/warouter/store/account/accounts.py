@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 import msgspec
@@ -31,15 +31,24 @@ returning true"""
 _LOCK_USER = """
 select username from user_account where username = $1 and password_hash = $2 for no key update"""
 _ADD_TOKEN = """
-insert into token (hash, username, expires_at, created_at)
-values ($1, $2, now() + make_interval(days => $3), clock_timestamp())
+insert into token (hash, username, expires_at, created_at, used_at)
+values ($1, $2, now() + make_interval(days => $3), clock_timestamp(), clock_timestamp())
 returning to_char(expires_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS"+00:00"')"""
 _COUNT_TOKENS = "select count(*) from token where username = $1"
-# The newest so many stay; what has expired goes as well.
+# The new one and those that were used last stay; what has expired goes as well. One in use (and not
+# only when it was new) stays before any other: else a client that logs in for each request would
+# end those of everybody who has the same user within seconds.
 _TRIM_TOKENS = """
-delete from token where username = $1 and (expires_at <= now() or hash not in (
-    select hash from token where username = $1 and expires_at > now()
-     order by created_at desc, expires_at desc limit $2))"""
+delete from token where username = $1 and (expires_at <= now() or hash in (
+    select hash from token where username = $1 and expires_at > now() and hash <> $2
+     order by used_at > greatest(created_at + interval '5 seconds',
+                                 clock_timestamp() - interval '15 minutes') desc,
+              used_at desc, created_at desc offset $3))
+returning expires_at > now()"""
+# No trigger tells the others of it.
+_USED = """
+update token t set used_at = greatest(t.used_at, clock_timestamp() - make_interval(secs => u.ago))
+  from unnest($1::bytea[], $2::float8[]) u (hash, ago) where t.hash = u.hash"""
 _REMOVE_TOKEN = "delete from token where hash = $1"
 _HOLDERS = """
 select t.hash, t.username, u.role, u.must_change,
@@ -90,6 +99,13 @@ class Holder(msgspec.Struct, frozen=True):
     role: str
     must_change: bool
     seconds_left: float
+
+
+class Added(NamedTuple):
+    """A new token: when it ends, as ``2026-12-01 13:41:29+00:00``, and how many others it ended."""
+
+    expires: str
+    ended: int
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -187,20 +203,27 @@ class Accounts(Bounded):
 
     # ------------------------------------------------------------ tokens
 
-    async def add_token(self, username: str, password_hash: str, token_hash: bytes) -> str | None:
-        """Store a token's SHA-256 for 7 days. A user has at most 50: the oldest are deleted.
+    async def add_token(self, username: str, password_hash: str, token_hash: bytes) -> Added | None:
+        """Store a token's SHA-256 for 7 days. A user has at most 50: those that have not been used
+        for longest end.
 
-        Returns when it ends, as ``2026-12-01 13:41:29+00:00``; None if the user is gone or has
-        another password than the one that was checked.
+        None if the user is gone or has another password than the one that was checked.
         """
         async with self._changing("auth") as connection:
             if await connection.fetchval(_LOCK_USER, username, password_hash) is None:
                 return None
             expires: str = await connection.fetchval(_ADD_TOKEN, token_hash, username, TOKEN_DAYS)
             # Asked first: even a delete of nothing would make every webapp reload its tokens.
-            if await connection.fetchval(_COUNT_TOKENS, username) > TOKENS_PER_USER:
-                await connection.execute(_TRIM_TOKENS, username, TOKENS_PER_USER)
-            return expires
+            if await connection.fetchval(_COUNT_TOKENS, username) <= TOKENS_PER_USER:
+                return Added(expires, 0)
+            others = TOKENS_PER_USER - 1
+            gone = await connection.fetch(_TRIM_TOKENS, username, token_hash, others)
+            return Added(expires, sum(lived for (lived,) in gone))
+
+    async def used(self, ages: Mapping[bytes, float]) -> None:
+        """Note of these tokens, by hash, how many seconds ago each was used last."""
+        async with self._connection() as connection:
+            await connection.execute(_USED, list(ages), list(ages.values()))
 
     async def remove_token(self, token_hash: bytes) -> None:
         async with self._changing("auth") as connection:

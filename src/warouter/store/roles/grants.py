@@ -147,6 +147,7 @@ UPDATE_COLUMNS: Mapping[str, _Columns] = {
         "contact_key": "acknowledged",
         "cloud_path": "left_at vain_at",
         "cloud_number": "read_at",
+        "token": "used_at",
         # For locks of rows only.
         "change": "version",
         "media": "created_at",

@@ -15,10 +15,11 @@ create table token (
     hash       bytea primary key,                    -- SHA-256 of the token, which is not stored
     username   text not null references user_account on delete cascade,
     expires_at timestamptz not null,
-    created_at timestamptz not null default now()
+    created_at timestamptz not null default now(),
+    used_at    timestamptz not null default now()    -- to a few seconds
 );
 create index token_username on token (username);
-create trigger token_changed after update or delete on token
+create trigger token_changed after update of username, expires_at or delete on token
     for each statement execute function bump('auth');
 
 -- Attempts, shared by all webapps. what: 'user' counts failures of a name at an address (name and
