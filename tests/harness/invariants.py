@@ -282,5 +282,6 @@ INVARIANTS = (
     Invariant("I18", "connections to the database keep to a budget", ()),
     Invariant("I19", "a clean stop fails no request", ()),
     Invariant("I20", "every change of owner is a row that explains itself", (_chain,)),
+    Invariant("I22", "nothing is pruned that something still points to", ()),
 )
 NUMBERS = frozenset(invariant.number for invariant in INVARIANTS)

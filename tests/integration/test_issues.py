@@ -12,8 +12,10 @@ import pytest
 from tests.harness.journals import ME, OTHER, OWNED, RECIPIENT, an_id, event, own, row
 from tests.harness.wait import PATIENCE, soon
 from warouter.config import Settings
-from warouter.flow.progress import LogProgress, Park, Stated, Took, Unissued
+from warouter.flow.progress import LogProgress, Park, Stated, Took, Unissued, Unpark
 from warouter.message_id import text_of
+from warouter.store.bounded import fetcher
+from warouter.store.history import prune_cloud
 from warouter.store.journal import FENCED, KNOWN, PROVEN, Journal, Request, SlotProgress, sessions
 from warouter.store.journal.inbox import Proof
 from warouter.store.journal.issues import DOUBTED, ISSUED, KEPT, NOT_TAKEN
@@ -274,14 +276,43 @@ async def test_who_lost_the_slot_drains_nothing(journal: Journal, pool: asyncpg.
     assert await pool.fetchval("select count(*) from upstream_id") == 0
 
 
-async def test_pruning_spares_a_message_with_an_issue_row(
+@pytest.mark.parametrize("points", ["issue", "parked", "inbox"])
+async def test_retention_spares_a_message_that_something_points_to(
+    journal: Journal, pool: asyncpg.Pool, points: str
+) -> None:
+    """It is passed over, and its ids with it: the messages behind it go."""
+    await journal.append(OWNED, [row(1), row(2), row(3)])
+    await journal.drained(OWNED, [], [Proof(f"w{n}", 3, an_id(n), 1) for n in (1, 2)])
+    if points == "issue":
+        await journal.issue(OWNED, [request(1)])
+    elif points == "parked":
+        await record(journal, Park(1, 0, 60_000, "pair rate"))
+    else:
+        await told(pool, 1)
+    await pool.execute("update message set accepted_at = now() - interval '11 minutes'")
+    await pool.execute("update upstream_id set at = now() - interval '31 days'")
+    await pool.execute("update send_cursor set mark = 3 where slot = 3")
+    assert await journal.prune(OWNED, 0.0, 1) == 1
+    assert await journal.prune(OWNED, 0.0, 1) == 1
+    assert await pool.fetchval("select array_agg(seq) from message") == [1]
+    assert await prune_cloud(fetcher(pool), 0.0, 9) == 1
+    assert await pool.fetchval("select array_agg(wamid) from upstream_id") == ["w1"]
+
+
+async def test_what_was_parked_for_longer_than_retention_is_whole_for_its_next_owner(
     journal: Journal, pool: asyncpg.Pool
 ) -> None:
-    await journal.append_issued(OWNED, rows := [row(1), row(2)], rows[:1])
+    """Issued after a collection it had no body there, and was dropped without a word."""
+    await journal.append(OWNED, [row(1)])
+    await record(journal, Park(1, 0, 1, "pair rate"))
     await pool.execute("update message set accepted_at = now() - interval '11 minutes'")
-    await pool.execute("update send_cursor set mark = 2 where slot = 3")
-    assert await journal.prune(OWNED, 0.0, 100) == 1
-    assert await pool.fetchval("select seq from message") == 1
+    await pool.execute("update send_cursor set mark = 1 where slot = 3")
+    await journal.prune(OWNED, 0.0, 100)
+    await journal.issue(OWNED, [request(1)])
+    await record(journal, Unpark(1))
+    await journal.prune(OWNED, 0.0, 100)
+    [found] = await journal.open_issues(OWNED)
+    assert found.body == b"{}"
 
 
 async def test_with_the_cloud_api_events_are_kept_for_eight_days(

@@ -160,7 +160,8 @@ def test_the_table_is_that_of_the_architecture() -> None:
     rows = _LINE.findall(ARCHITECTURE.read_text())
     table = [(number, text) for number, text, _ in INVARIANTS]
     assert rows == table, "docs/architecture.md and tests/harness/invariants.py differ"
-    assert [number for number, _ in rows] == [f"I{n}" for n in range(1, 21)]
+    numbers = [int(number[1:]) for number, _ in rows]
+    assert numbers == sorted(set(numbers))
 
 
 # The shipped judge of the demo and these invariants, on the same histories.

@@ -13,8 +13,9 @@ TIMEOUT = "timeout"  # none came in time
 CONNECTION = "connection"  # it ended before the answer did
 TAKEOVER = "takeover"  # the next owner found the request issued
 TIMELINE = "timeline"  # PostgreSQL failed over: the row of a request may be gone
+GONE = "gone"  # its message is not stored any more, and should be
 OTHER = "other"
-CAUSES = (ANSWER, TIMEOUT, CONNECTION, TAKEOVER, TIMELINE, OTHER)
+CAUSES = (ANSWER, TIMEOUT, CONNECTION, TAKEOVER, TIMELINE, GONE, OTHER)
 
 _SAID = {
     **{word: word for word in CAUSES},

@@ -29,6 +29,7 @@ class Issue:
         "doubts",
         "drained_after",
         "ends",
+        "gone",
         "id",
         "left",
         "marked",
@@ -65,6 +66,7 @@ class Issue:
         # By which it was made, where that may turn out to be another one: kind and body of a
         # template, of whose category nothing may be known yet.
         self.ruled: tuple[int, bytes] | None = None
+        self.gone = False  # its message is not stored any more: it cannot be sent
         self.aside = False  # in doubt, but those behind it go on
         self.left = 0  # the number of the record that takes it out of its lane
         self.not_taken = False  # its last request, surely, as was heard while it was aside

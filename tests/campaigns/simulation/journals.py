@@ -62,6 +62,7 @@ class Journal:
         self.mark = 0
         self.ranges: list[int] = []
         self.parked: dict[int, Parked] = {}
+        self.pruned: dict[int, Any] = {}  # rows that retention took
 
     def free(self, seq: int, others: Iterable[bool]) -> None:
         """A new row's place is free, or the statement fails before it has changed anything."""
@@ -90,6 +91,12 @@ class Journal:
     def settled(self, seq: int) -> bool:
         pairs = zip(self.ranges[::2], self.ranges[1::2], strict=True)
         return seq <= self.mark or any(low <= seq <= high for low, high in pairs)
+
+    def prune(self, gone: Iterable[int]) -> None:
+        """Delete these rows."""
+        for seq in gone:
+            self.pruned[seq] = self.rows.pop(seq)
+            self.seqs.remove(seq)
 
     # what is parked, as record_parked_messages and _events leave it
 

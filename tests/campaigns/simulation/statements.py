@@ -470,7 +470,7 @@ _STATEMENTS = {
         ("open_slots(", _shared, _call("open_slots")),
         ("note_opened(", _nothing, lambda s, c, a: [{"note_opened": None}]),  # nothing reads it
         ("select prune_keys(", _nothing, lambda s, c, a: [{"gone": 0}]),
-        ("select prune(", _shared, lambda s, c, a: [{"gone": 0}]),
+        ("select prune(", _shared, _call("prune", timed=True)),
         ("quiet_slots(", _shared, _call("quiet_slots", tells="map")),
         ("hand_over(", _exclusive, _call("hand_over", tells="map")),
         ("release_slots(", _exclusive, _call("release_slots", tells="map")),

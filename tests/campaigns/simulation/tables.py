@@ -23,6 +23,7 @@ from warouter.message_id import parse, text_of
 from warouter.owner.parked.messages import TOLD
 
 TOO_LATE = (408, 410)
+TEN_MINUTES = 600.0
 
 
 class Tables(Owners):
@@ -30,7 +31,8 @@ class Tables(Owners):
 
     def __init__(self, history: History, shards: int) -> None:
         super().__init__(history, shards)
-        self.aged = True
+        self.aged = self.spares = True
+        self.youngest = TEN_MINUTES  # that retention deletes
         self.messages = [Journal() for _ in range(SLOTS)]
         self.places: dict[bytes, tuple[int, int]] = {}
         self.stored: dict[bytes, float] = {}  # when, in true time
@@ -73,6 +75,8 @@ class Tables(Owners):
             self.unsure -= unsure
         for row in self.issues.of(held):
             message = self.messages[row.slot].rows.get(row.seq)
+            if message is None:
+                self._history.broken("I22", f"{row.id[-6:].hex()} is gone, and was not settled")
             fields = (message.kind, message.body, message.ttl) if message else (None, None, None)
             age = max(now - message.accepted, 0.0) if message else 0.0
             # greatest() leaves nulls out
@@ -120,12 +124,44 @@ class Tables(Owners):
         self.inbox.delete(a[2], held)
         return twice
 
-    def sent_to(self, message_id: bytes | None) -> str | None:
-        """The recipient of a message of the journal."""
-        place = self.places.get(message_id) if message_id is not None else None
-        if place is None:
+    def prune(
+        self, now: float, inc: UUID, slots: list[int], epochs: list[int], *_: Any
+    ) -> list[dict[str, int]]:
+        """Of the messages; events of the Cloud API stay for longer than a run takes."""
+        total = 0
+        for slot in sorted(self.held(inc, slots, epochs)):
+            journal = self.messages[slot]
+            old = [
+                seq
+                for seq, row in journal.rows.items()
+                if seq <= journal.mark
+                and row.accepted < now - self.youngest
+                and not (self.spares and self._pointed_at(row.id))
+            ]
+            journal.prune(old)
+            total += len(old)
+        return [{"gone": total}]
+
+    def _pointed_at(self, message_id: bytes) -> bool:
+        slot, seq = self.places[message_id]
+        parked = seq in self.messages[slot].parked
+        return parked or message_id in self.issues.ids or bool(self.inbox.of.get(message_id))
+
+    def recipient_of(self, message_id: bytes) -> str | None:
+        """Of a message that is, or was, in the journal."""
+        if (place := self.places.get(message_id)) is None:
             return None
-        return str(self.messages[place[0]].rows[place[1]].recipient)
+        journal, seq = self.messages[place[0]], place[1]
+        return str((journal.rows.get(seq) or journal.pruned[seq]).recipient)
+
+    def sent_to(self, told: Any) -> str | None:
+        """The recipient of the message that a row of the inbox speaks of, if it is ours."""
+        place = self.places.get(told.id)
+        row = self.messages[place[0]].rows.get(place[1]) if place is not None else None
+        if row is not None:
+            return str(row.recipient)
+        known = self.issues.attempts.get(told.id)
+        return (told.recipient or known[0].wa_id) if known else None
 
     def append_requests(self, now: float, inc: UUID, *a: list[Any]) -> list[dict[str, Any]]:
         held = self.held(inc, a[0], a[1])

@@ -7,19 +7,19 @@ from typing import Any
 
 import pytest
 
-from warouter.flow.doubt import Policy, State
+from warouter.flow.doubt import Policy, Rule, State
 from warouter.flow.issues import Issue
 from warouter.flow.lanes import Entry
-from warouter.flow.progress import Took, Unheard, Unissued
+from warouter.flow.progress import Stated, Took, Unheard, Unissued
 from warouter.flow.windows import Windows
 from warouter.owner.backlog import Backlog
-from warouter.owner.cloud.doubts import SENT_SECONDS, Doubts
+from warouter.owner.cloud.doubts import SENT_SECONDS, Doubts, rule_of
 from warouter.owner.cloud.endings import EXPIRED, Endings
 from warouter.owner.cloud.rate.brake import Brake
 from warouter.owner.cloud.rules import RuleBook
 from warouter.owner.slot import HEARD_SECONDS, OwnedSlot
 from warouter.store.journal import OpenIssue
-from warouter.store.journal.issues import DOUBTED
+from warouter.store.journal.issues import DOUBTED, KEPT, NOT_TAKEN
 
 FENCE = 30.0
 ID = bytes(20)
@@ -47,6 +47,11 @@ class Scene:
         self.stored.append(told)
 
     def touch(self, _slot: Any) -> None: ...
+
+    # the rules
+
+    def of(self, _kind: int, _body: bytes) -> Rule:
+        return Rule(Policy.RESEND, 60.0, 600.0, 60.0)
 
     # the readings of the inbox
 
@@ -133,7 +138,7 @@ def test_a_template_is_treated_as_what_it_turns_out_to_be() -> None:
         lambda: scene.now,
     )
     body = b'{"type":"template","template":{"name":"promo","language":{"code":"en"}}}'
-    doubts._rule(scene.issue, 0, body)
+    rule_of(book, scene.issue, 0, body)
     categories["promo", "en"] = "MARKETING"
     book.use(categories)
     scene.now = 61.0
@@ -182,18 +187,35 @@ def test_or_with_the_end_by_a_status_or_an_answer(doubts: int, *, open_: bool) -
 
 @pytest.mark.parametrize(
     ("wamid", "doubts", "open_"),
-    [("wamid.1", 1, False), ("wamid.1", 2, True), (None, 1, True)],
+    [("wamid.1", 1, False), ("wamid.1", 2, True)],
 )
 def test_or_with_the_end_that_an_owner_before_this_one_has_not_recorded(
-    wamid: str | None, doubts: int, *, open_: bool
+    wamid: str, doubts: int, *, open_: bool
 ) -> None:
-    """Its row is still there; one of its requests was taken, or its message is gone."""
+    """Its row is still there; one of its requests was taken."""
     scene = Scene()
     row = OpenIssue(3, 7, ID, "49151", doubts, doubts, DOUBTED, 9.0, "answer", *[None] * 4, wamid)
     scene.slot.found = [row]
     scene.doubts.opened(scene.slot)
     assert scene.over
     assert scene.unheard is open_
+
+
+@pytest.mark.parametrize("state", [DOUBTED, KEPT, NOT_TAKEN])
+def test_a_message_whose_row_is_gone_is_held_and_said_and_never_over(
+    caplog: pytest.LogCaptureFixture, state: int
+) -> None:
+    scene = Scene()
+    scene.slot.found = [OpenIssue(3, 7, ID, "49151", 1, 1, state, 9.0, None, *[None] * 5)]
+    scene.doubts.opened(scene.slot)
+    issue = scene.slot.issues[ID]
+    assert (issue.state, scene.over) == (State.HELD, False)
+    states = [c.state for c in scene.slot.messages.changes if isinstance(c, Stated)]
+    assert states == [KEPT]
+    assert scene.doubts.begun == {"gone": 1}
+    assert scene.doubts.asked(scene.slot, ID, "resend")
+    assert issue.state is State.HELD
+    assert [said.message for said in caplog.records] == ["message row gone"]
 
 
 @pytest.mark.parametrize("doubts", [0, 1])

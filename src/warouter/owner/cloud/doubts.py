@@ -15,7 +15,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from warouter.flow.causes import word_of
+from warouter.flow.causes import GONE, word_of
 from warouter.flow.doubt import Doubt, Rule, State, Verdict, verdict
 from warouter.flow.issues import Issue
 from warouter.flow.lanes import Entry
@@ -110,7 +110,7 @@ class Doubts:
         issue = slot.issues[entry.id]
         issue.doubt(self._clock(), cause)
         issue.ends = entry.expires if entry.timed else math.inf
-        self._rule(issue, entry.kind, bytes(entry.body))
+        rule_of(self._rules, issue, entry.kind, bytes(entry.body))
         self.endings.state(slot, issue, DOUBTED)
         waiting = slot.lanes.block(entry.recipient)
         if waiting:
@@ -130,23 +130,24 @@ class Doubts:
 
     def _found(self, slot: OwnedSlot, row: OpenIssue) -> None:
         issue = Issue(row.seq, row.id, row.recipient, row.attempt, row.doubts)
-        if row.wamid is not None or row.body is None:
-            # Taken, as is on disk; or its message is gone, and nothing can be sent.
+        if row.wamid is not None:  # taken, as is on disk
             slot.messages.parked.shut(row.recipient, self._clock())
             self.endings.settle(slot, issue)
             slot.messages.note(Unissued(row.seq))
-            slot.leave_unheard(issue, row.doubts - (row.wamid is not None))
+            slot.leave_unheard(issue, row.doubts - 1)
             self.endings.count(slot, issue, "status")
             return
         slot.issues[row.id] = issue
-        if row.state == NOT_TAKEN:
+        if row.state == NOT_TAKEN and row.body is not None:
             return  # it comes through its lane, and goes under the next attempt
         issue.since = self._clock() - row.age
         issue.begun = issue.since - self._rules.fence
-        rule = self._rule(issue, row.kind or 0, row.body)
+        rule = rule_of(self._rules, issue, row.kind or 0, row.body or b"")
         if row.ttl is not None:
             issue.ends = self._clock() + row.ttl - (row.message_age or 0.0)
-        if row.state == KEPT:
+        if row.body is None:
+            self._said_gone(slot, issue)
+        if row.state == KEPT or issue.gone:
             issue.state = State.HELD
             self.endings.settle(slot, issue, reopen=False)
             return
@@ -158,17 +159,14 @@ class Doubts:
         slot.messages.parked.shut(row.recipient, self._clock())
         self._said(slot, issue)
 
-    def _rule(self, issue: Issue, kind: int, body: bytes) -> Rule:
-        issue.rule = rule = self._rules.of(kind, body)
-        issue.ruled = (kind, body) if b'"template"' in body else None
-        return rule
-
-    def _ruled(self, issue: Issue) -> Rule:
-        """Its rule, by what is known of its template now."""
-        if issue.ruled is not None:
-            return self._rule(issue, *issue.ruled)
-        assert issue.rule is not None
-        return issue.rule
+    def _said_gone(self, slot: OwnedSlot, issue: Issue) -> None:
+        """Its message is not stored any more, which retention never does. That is no end of it: it
+        is held, where an operator sees it, and what is heard of it still counts.
+        """
+        issue.gone, issue.cause = True, GONE
+        self.begun[GONE] += 1
+        self.endings.state(slot, issue, KEPT)
+        log.error("message row gone", extra=about(slot, issue))
 
     def _said(self, slot: OwnedSlot, issue: Issue) -> None:
         self.begun[word_of(issue.cause)] += 1
@@ -205,7 +203,7 @@ class Doubts:
                 self._decide(slot, issue, now)
 
     def _decide(self, slot: OwnedSlot, issue: Issue, now: float) -> None:
-        rule, waited = self._ruled(issue), now - issue.since
+        rule, waited = _ruled(self._rules, issue), now - issue.since
         over = waited >= max(rule.window, self._rules.fence)
         proven = over and self._proving.proven(issue.since)
         doubt = Doubt(
@@ -259,10 +257,27 @@ class Doubts:
         issue = slot.issues.get(message_id)
         if issue is None or issue.state is not State.HELD or issue.saying:
             return True
+        if issue.gone and word != "fail":
+            return True  # it cannot be sent, as its row's cause says
         if word == "fail":
             self.endings.fail(slot, issue, UNKNOWN, "operator")
             return True
         return self.endings.resend(slot, issue, "operator")
+
+
+def rule_of(rules: Rules, issue: Issue, kind: int, body: bytes) -> Rule:
+    """The rule of a message that is in doubt from now on."""
+    issue.rule = rule = rules.of(kind, body)
+    issue.ruled = (kind, body) if b'"template"' in body else None
+    return rule
+
+
+def _ruled(rules: Rules, issue: Issue) -> Rule:
+    """Its rule, by what is known of its template now."""
+    if issue.ruled is not None:
+        return rule_of(rules, issue, *issue.ruled)
+    assert issue.rule is not None
+    return issue.rule
 
 
 def _gave_way(slot: OwnedSlot, row: OpenIssue) -> bool:

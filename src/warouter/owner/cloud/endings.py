@@ -150,7 +150,7 @@ class Endings:
         assert issue.rule is not None
         if issue.saying:
             return True
-        if goes_again(issue.doubts - 1, issue.rule):
+        if goes_again(issue.doubts - 1, issue.rule) and not issue.gone:
             issue.not_taken = True
             return self.resend(slot, issue, "answer")
         issue.doubts -= 1

@@ -10,6 +10,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from warouter.flow.progress import Took
 from warouter.flow.statuses import FAILED, RANKS, Seen, show
 from warouter.kinds import EVENT_NAMES
@@ -120,6 +122,8 @@ class Rows:
             raise NotYet
 
     def _status(self, slot: OwnedSlot, row: Row) -> Event | None:
+        if row.id is not None and row.sent_to is None and row.id in slot.issues:
+            row = replace(row, sent_to=slot.issues[row.id].recipient)
         if row.id is None or row.sent_to is None:
             self.counts["foreign"] += 1  # of a restored copy, or of another cluster
             return None

@@ -97,6 +97,22 @@ def stand_still(faults: Faults, random: Random) -> bool:
     return True
 
 
+def collect_garbage(faults: Faults, random: Random) -> bool:
+    """What is settled is deleted once no id of it can be offered again, to the end of the run."""
+    world = faults.world
+    world.tables.youngest = world.timing.hold + random.uniform(0.5, 3.0)
+    _collect(world)
+    return True
+
+
+def _collect(world: Any) -> None:
+    for name in world.coreapps:
+        process = world.processes.get(name)
+        if process is not None and process.alive and process.node is not None:
+            process.loop.call_soon(process.node.retention.collect)
+    world.clock.at(world.clock.now + 1.0, _collect, world)
+
+
 def kill_its_successor(faults: Faults, random: Random) -> bool:
     """An owner dies, and who comes after it too."""
     world = faults.world
@@ -127,7 +143,7 @@ def _share(faults: Faults, random: Random, name: str) -> bool:
 CLOUD: tuple[Kind, ...] = (
     *(drop_taken, drop_untaken, answer_unclearly, linger, kill_a_token, hold_webhooks),
     *(hold_evidence, kill_door, kill_doors, cut_door, cut_door_from_database, stand_still),
-    *(kill_its_successor, kill_behind_a_cut),
+    *(kill_its_successor, kill_behind_a_cut, collect_garbage),
 )
 BY_NAME: dict[str, Kind] = kinds.BY_NAME | {kind.__name__: kind for kind in CLOUD}
 # Ages in the tables are by the database's clock: whoever sets it ends windows.

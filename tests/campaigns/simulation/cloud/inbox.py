@@ -170,9 +170,7 @@ class Inbox:
         wanted, read = set(slots), set(known)
         found = [row for n, row in self.rows.items() if row.slot in wanted and n not in read]
         found.sort(key=lambda row: (row.slot, row.n))
-        return [
-            (*row, sent_to(row.id), self._stored(row), *self._ends(row)) for row in found[:limit]
-        ]
+        return [(*row, sent_to(row), self._stored(row), *self._ends(row)) for row in found[:limit]]
 
     def _stored(self, row: Row) -> list[str] | None:
         if row.kind != SHOWN or row.id is None:

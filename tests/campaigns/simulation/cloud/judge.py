@@ -68,7 +68,7 @@ def _messages(history: History, tables: Tables, failures: dict[bytes, tuple[str,
     history.rows = []
     held = {row.id for row in tables.issues.rows.values() if row.state == KEPT}
     for slot, journal in enumerate(tables.messages):
-        for seq, row in journal.rows.items():
+        for seq, row in (*journal.rows.items(), *journal.pruned.items()):
             place, settled = f"slot {slot}: seq {seq}", journal.settled(seq)
             ended = row.id in failures or row.id in held
             if row.id in history.aside or row.id in history.kept:
@@ -121,7 +121,7 @@ def _statuses(history: History, tables: Tables) -> None:
             name, status, *_ = row.key.split(":")
             message_id = parse(name)
             shown.setdefault(message_id, []).append(status)
-            if (slot, row.recipient) != (message_id[1], tables.sent_to(message_id)):
+            if (slot, row.recipient) != (message_id[1], tables.recipient_of(message_id)):
                 history.broken("I8", f"{name} is shown to {row.recipient} by slot {slot}")
     for message_id, names in shown.items():
         ranks = [RANKS.get(name, 9) for name in names]

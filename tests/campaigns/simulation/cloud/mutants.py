@@ -261,6 +261,13 @@ MUTANTS = {
         spoil=without.unlingering,
         way=Way(),
     ),
+    "retention takes what is parked": Mutant(
+        "I22",
+        [],
+        ("I22",),
+        (kinds.collect_garbage, kinds.drop_taken, *_KILLS),
+        spoil=without.unspared,
+    ),
     "one number for the mark": Mutant(
         "D20", [], ("I16",), (Faults.throttle, *_KILLS), spoil=numbered, first=2
     ),

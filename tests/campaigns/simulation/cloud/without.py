@@ -138,6 +138,10 @@ def one_id_each(world: CloudWorld) -> None:
     world.tables.issues.several = False
 
 
+def unspared(world: CloudWorld) -> None:
+    world.tables.spares = False
+
+
 def unwatched(world: CloudWorld) -> None:
     world.watchdogs = False
 

@@ -1,8 +1,10 @@
 -- Deletes settled rows that are older than p_age from the journals of the held slots; returns how
 -- many. Nothing younger than ten minutes is deleted, so that an id that is offered again is always
--- recognised. A message of which a request may still be out, or is held, stays, and with the Cloud API
--- so do events of the last 8 days: webhooks are repeated for 7. Only the oldest p_limit rows of a slot and journal are looked at, so that it costs
--- nothing where nothing is old enough.
+-- recognised. A message that something still points to stays (pointed_at), and with the Cloud API
+-- so do events of the last 8 days: webhooks are repeated for 7.
+--
+-- Only the oldest p_limit rows of a slot and journal are looked at, so that it costs nothing where
+-- nothing is old enough; rows that stay are passed over, 20 times as many at most.
 --
 -- The settings make every plan go by the primary keys, however many rows there were at the last
 -- ANALYZE.
@@ -21,18 +23,27 @@ declare
           from format f));
     s smallint;
     settled bigint;
+    m record;
+    looked integer;
     seqs bigint[];
     total bigint := 0;
 begin
     foreach s in array held loop
         select c.mark into settled from send_cursor c where c.slot = s;
-        select array_agg(f.seq) into seqs
-          from (select x.seq, x.accepted_at from message x
-                 where x.slot = s and x.seq <= settled order by x.slot, x.seq limit p_limit) f
-         where f.accepted_at < cutoff
-           and not exists (select from send_issue i where i.slot = s and i.seq = f.seq);
-        delete from message m where m.slot = s and m.seq = any (seqs);
-        total := total + coalesce(cardinality(seqs), 0);
+        seqs := '{}';
+        looked := 0;
+        for m in select x.seq, x.id, x.accepted_at < cutoff as old from message x
+                  where x.slot = s and x.seq <= settled order by x.slot, x.seq limit 20 * p_limit loop
+            exit when looked >= p_limit;
+            if not m.old then
+                looked := looked + 1;
+            elsif not pointed_at(m.id) then
+                looked := looked + 1;
+                seqs := seqs || m.seq;
+            end if;
+        end loop;
+        delete from message g where g.slot = s and g.seq = any (seqs);
+        total := total + cardinality(seqs);
         for k in 0..1 loop
             select c.mark into settled from event_cursor c where c.slot = s and c.kind = k;
             select array_agg(f.seq) into seqs

@@ -1,7 +1,8 @@
 -- Deletes what is no longer needed of the Cloud API, up to p_limit rows of each: ids that are older than
--- p_days and than 30, as a message can be quoted for so long; statuses of nobody after 8, as Meta
--- repeats a webhook for 7; what processes said, and who could not be reached, after a day; recipients
--- of whom nothing more may be heard. Returns how many of that of which most went.
+-- p_days and than 30, as a message can be quoted for so long, unless something points to their message;
+-- statuses of nobody after 8, as Meta repeats a webhook for 7; what processes said, and who could not
+-- be reached, after a day; recipients of whom nothing more may be heard. Returns how many of that of
+-- which most went.
 --
 -- Called by: store/history.py
 create function prune_cloud(p_days float8, p_limit integer) returns bigint
@@ -14,7 +15,7 @@ begin
     delete from upstream_id where wamid in (
         select u.wamid from upstream_id u
          where u.at < now() - greatest(p_days, 30) * interval '1 day'
-           and not exists (select from send_issue i where i.id = u.id)
+           and not pointed_at(u.id)
          order by u.at limit p_limit for update skip locked);
     get diagnostics most = row_count;
     delete from cloud_unmatched where key in (
