@@ -198,3 +198,45 @@ async def test_a_request_that_is_being_handled_is_not_forgotten() -> None:
     assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
     writer.close()
     await edge.leave(lambda: None)
+
+
+async def test_who_comes_when_all_places_are_taken_gets_that_of_the_longest_idle() -> None:
+    """What a proxy keeps open and does not use is in nobody's way; what is in use stays."""
+    held = asyncio.Event()
+
+    async def handle(request: web.BaseRequest) -> web.Response:
+        if request.path == "/held":
+            await held.wait()
+        return web.Response()
+
+    sock = socket.create_server(("127.0.0.1", 0))
+    edge = Edge(web.Server(handle), [sock], None, Limits(connections=3, spare_seconds=0.0))
+    edge.open()
+
+    async def asked(path: str = "/", *, answered: bool = True) -> Streams:
+        reader, writer = await asyncio.open_connection(*sock.getsockname())
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        if answered:
+            assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+        return reader, writer
+
+    busy = await asked("/held", answered=False)
+    first, second = [await asked() for _ in range(2)]
+    third = await asked()
+    assert await first[0].read() == b""
+    second[1].write(
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    )  # so that it is the third that rests longest
+    assert b" 200 " in await second[0].readuntil(b"\r\n\r\n")
+    others = [await asked("/held", answered=False)]
+    assert await third[0].read() == b""
+    others.append(await asked("/held", answered=False))
+    assert await second[0].read() == b""
+    async with asyncio.timeout(PATIENCE):
+        reader, writer = await asyncio.open_connection(*sock.getsockname())
+        assert (await reader.read()).startswith(b"HTTP/1.1 503 ")  # nobody is idle
+    held.set()
+    assert b" 200 " in await busy[0].readuntil(b"\r\n\r\n")
+    for _, each in (busy, second, third, first, *others, (reader, writer)):
+        each.close()
+    await edge.leave(lambda: None)

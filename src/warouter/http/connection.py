@@ -121,6 +121,14 @@ class Connection(web.RequestHandler):
         return self._turn is _HEAD
 
     @property
+    def idle_since(self) -> float | None:
+        """Since when it has asked nothing, once it has asked; None as long as it may be owed an
+        answer, or owe the rest of a request.
+        """
+        rests = self._turn is _HEAD and not self._came and self.pace.rests
+        return self._idle_since if rests else None
+
+    @property
     def asking(self) -> bool:
         """True while a request is under way whose body has not ended."""
         return self._turn in (_HOLD, _FEED)

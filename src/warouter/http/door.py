@@ -19,6 +19,7 @@ from warouter.http.plain import Reader
 from warouter.http.verified import ends_answers_as_verified
 
 SWEEP_SECONDS = 1.0
+LOOK_SECONDS = 0.1  # between two looks at all connections for idle ones
 
 
 class Connections:
@@ -48,6 +49,8 @@ class Connections:
             Overloaded("there are too many connections; retry later"), self.common
         )
         self._leaving = False
+        self._spare: list[tuple[float, Connection]] = []  # those that were idle, the longest last
+        self._looked = float("-inf")
         self.accepted = 0
         self.refused = 0
         self.dropped: Counter[str] = Counter()
@@ -69,7 +72,13 @@ class Connections:
     # acceptor.Doorkeeper
 
     def enter(self, address: str, sock: socket.socket | None = None) -> Connection | None:
-        """The new connection of a client at ``address``; None if there are too many."""
+        """The new connection of a client at ``address``; None if there are too many.
+
+        If there is no room at all, the one that has been idle for longest gives its place: else a
+        proxy with many idle ones, which has no limit of its own, would keep everybody out.
+        """
+        if self._gate.full:
+            self._end_idle()
         if not self._gate.enter(address):
             return None
         self.accepted += 1
@@ -125,6 +134,23 @@ class Connections:
             connection.force_close()  # it has asked nothing, so it is told nothing
         else:
             connection.refuse(RequestTooSlow("the request arrived too slowly"))
+
+    def _end_idle(self) -> None:
+        """End the connection that has been idle for longest, and for a while."""
+        now = asyncio.get_running_loop().time()
+        if not self._spare and now - self._looked >= LOOK_SECONDS:
+            self._looked = now
+            until = now - self.limits.spare_seconds
+            self._spare = sorted(
+                ((since, c) for c in self._open if (since := c.idle_since or now) <= until),
+                key=lambda one: -one[0],
+            )
+        while self._spare:
+            since, connection = self._spare.pop()
+            if connection in self._open and connection.idle_since == since:
+                connection.force_close()
+                self.lost(connection)  # its place is free from here on
+                return
 
     def close_idle(self) -> None:
         for connection in list(self._open):

@@ -31,6 +31,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     body_grace_seconds: float = 5.0
     body_bytes_per_second: float = 1024.0
     idle_seconds: float = 75.0  # between two requests
+    spare_seconds: float = 1.0  # idle so long, it gives its place to a new one if there is no other
     stall_seconds: float = 30.0  # without a byte of the answer that could leave
     connections: int = 2_000
     connections_per_address: int = 100
@@ -56,6 +57,11 @@ class Pace:
         self._body_bytes = 0
         self._taken = 0
         self._left_since: float | None = None
+
+    @property
+    def rests(self) -> bool:
+        """True if a request has come, and nothing of the next one."""
+        return self._head_since is None
 
     @property
     def head_bytes(self) -> int:
@@ -120,6 +126,11 @@ class Gate:
         self._by_address[address] += 1
         self._all += 1
         return True
+
+    @property
+    def full(self) -> bool:
+        """True if there is no room in all."""
+        return self._all >= self._limits.connections
 
     def leave(self, address: str) -> None:
         self._all -= 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from typing import Any
 
@@ -9,7 +10,7 @@ import aiohttp
 import pytest
 
 from warouter import __version__
-from warouter.webhook.exchange import Target
+from warouter.webhook.exchange import Heard, Target, exchange
 
 TLS = ssl.create_default_context()
 
@@ -67,3 +68,23 @@ async def test_what_came_unasked_is_no_answer_to_the_next_request() -> None:
     connections: Any = Connections()
     given: Any = await Target("http://b.example", TLS).connection(connections)
     assert (given.number, connections.closed) == (2, [1])
+
+
+@pytest.mark.parametrize(("status", "taken"), [(200, True), (299, True), (500, False)])
+async def test_an_answer_is_what_its_status_says_also_if_its_body_breaks_off(
+    status: int, taken: bool
+) -> None:
+    async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"{}")
+        writer.write(b"HTTP/1.1 %d X\r\nContent-Length: 5\r\n\r\nab" % status)
+        writer.close()
+
+    server = await asyncio.start_server(break_off, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    target = Target(f"http://127.0.0.1:{port}", TLS)
+    async with server, aiohttp.TCPConnector() as connections:
+        connection, heard = await target.connection(connections), Heard(100)
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await exchange(connection, target.request(b"{}", {}), heard)
+        connection.close()
+    assert (heard.status, heard.taken) == (status, taken)
