@@ -283,5 +283,6 @@ INVARIANTS = (
     Invariant("I19", "a clean stop fails no request", ()),
     Invariant("I20", "every change of owner is a row that explains itself", (_chain,)),
     Invariant("I22", "nothing is pruned that something still points to", ()),
+    Invariant("I25", "a change of timeline makes each slot unsure, whoever changes its owner", ()),
 )
 NUMBERS = frozenset(invariant.number for invariant in INVARIANTS)

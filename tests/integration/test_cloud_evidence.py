@@ -182,6 +182,31 @@ async def test_after_lost_commits_the_heads_of_lanes_are_in_doubt(
         assert not await pool.fetchval("select unsure from slot where slot = $1", SLOT)
 
 
+async def test_after_lost_commits_what_has_an_issue_row_is_in_doubt_and_what_is_behind_a_held_one(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """A later request of it may be out, under a number that is not used again."""
+    async with owning_cloud(settings, pool, silent) as me:
+        held, behind, refused = me.message(), me.message(), me.message("4915100000001")
+        await me.begun(2)
+    await pool.execute("update send_issue set state = 3, doubts = 1 where id = $1", held)
+    await pool.execute("update send_issue set state = 4 where id = $1", refused)
+    await pool.execute(
+        "update send_cursor set ranges = (select array[seq, seq] from message where id = $2)"
+        " where slot = $1",
+        *(SLOT, held),
+    )
+    await pool.execute("update slot set unsure = true where slot = $1", SLOT)
+    async with owning_cloud(settings, pool) as me:
+        found = {i[0]: (i[1], i[2], i[3]) for i in await issues(pool)}
+        assert found == {
+            held: (101, 1, KEPT),
+            behind: (100, 1, DOUBTED),
+            refused: (101, 1, DOUBTED),
+        }
+        assert me.graph.refs() == []
+
+
 async def test_an_answer_tells_who_has_which_number(settings: Settings, pool: asyncpg.Pool) -> None:
     def script(_request: Request) -> Exchanged:
         contact = {"input": RECIPIENT, "wa_id": RECIPIENT, "user_id": "US.1"}

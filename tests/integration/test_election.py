@@ -188,6 +188,56 @@ async def test_after_a_change_of_timeline_no_epoch_is_handed_out_twice(
     assert (await read_map(pool)).slots[3] == current
 
 
+@pytest.mark.parametrize("how", ["renewed", "handed over", "released", "taken over"])
+async def test_whoever_changes_an_owner_across_a_timeline_makes_the_slot_unsure(
+    leader: LeaderSession, settings: Settings, pool: asyncpg.Pool, how: str
+) -> None:
+    """An owner renews its epoch right after a promotion, before any leader has seen it."""
+    term, journal = await leader.win(), Journal(settings, NODE, "owner")
+
+    async def change(epoch: int) -> bool:
+        await pool.execute(
+            "update slot set owner = $1, successor = $2, epoch = $3 where slot = 3",
+            *(NODE, HEIR if how == "handed over" else None, epoch),
+        )
+        if how == "renewed":
+            assert await journal.renew([3], [0])
+        elif how == "handed over":
+            assert await journal.hand_over({3: epoch}) == {3}
+        elif how == "released":
+            assert await journal.release({3: epoch}) == {3}
+        else:
+            await leader.take_over(term, [takeover(3, epoch, HEIR)], [0])
+        unsure: bool = await pool.fetchval("select unsure from slot where slot = 3")
+        return unsure
+
+    try:
+        assert not await change(1 << 32)
+        assert await change(42)
+        assert await change(1 << 32)  # until an owner has said what may be out
+    finally:
+        await journal.close()
+
+
+async def test_an_epoch_is_raised_for_whoever_owns_the_slot_then(
+    leader: LeaderSession, pool: asyncpg.Pool
+) -> None:
+    """It is handed over while the leader waits for its lock."""
+    term = await leader.win()
+    await pool.execute("update slot set owner = $1, epoch = 42 where slot = any ('{3,4}')", NODE)
+    async with pool.acquire() as connection:
+        async with connection.transaction():
+            await connection.execute("select pg_advisory_xact_lock(7703, 3)")
+            raising = asyncio.create_task(leader.raise_epochs(term))
+            await until(pool, BLOCKED)
+            handed = "update slot set owner = $1, epoch = $2 where slot = 3"
+            await connection.execute(handed, HEIR, (1 << 32) + 7)
+        await raising
+    slots = (await read_map(pool)).slots
+    assert (slots[3].owner, slots[3].epoch) == (HEIR, (1 << 32) + 7)
+    assert (slots[4].owner, slots[4].epoch >> 32) == (NODE, 1)
+
+
 async def test_one_change_of_shards_at_a_time(pool: asyncpg.Pool) -> None:
     first = await ask_for_shards(pool, 2)
     with pytest.raises(ChangeRefused, match="under way"):

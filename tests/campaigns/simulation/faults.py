@@ -241,7 +241,7 @@ class Faults:
             return False
         self.world.server.stop()
         promoted = random.random() < 0.3
-        self.ends(random.uniform(0.05, 2.0), _start_server, self.world.server, promoted)
+        self.ends(random.uniform(0.05, 2.0), start_server, self.world.server, promoted)
         return True
 
     def stall_database(self, random: Random) -> bool:
@@ -317,5 +317,5 @@ class Faults:
         return bool(settled)
 
 
-def _start_server(server: Any, promoted: bool) -> None:
+def start_server(server: Any, promoted: bool) -> None:
     server.start(promoted=promoted)

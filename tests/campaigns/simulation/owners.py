@@ -37,7 +37,7 @@ class Owners:
     def __init__(self, history: History, shards: int) -> None:
         self._history = history
         self.now = history.now  # on the database's wall clock
-        self.fenced = self.termed = self.asked_still = True
+        self.fenced = self.termed = self.asked_still = self.doubts_all = True
         self.timeline = 1
         self.term = 0
         self.leader: UUID | None = None
@@ -277,7 +277,6 @@ class Owners:
         raised = self.old_timeline()
         for s in raised:
             self.change(s, self.owners[s], term, "timeline")
-            self.unsure.add(s)
         self.version += bool(raised)
         return [{}]
 
@@ -307,8 +306,10 @@ class Owners:
         self, slot: int, to: UUID | None, term: int | None, reason: str, above: int = 0
     ) -> None:
         """change_owner: a new epoch, and the row that says why."""
-        was = self.owners[slot]
-        epoch = self.next_number(max(self.epochs[slot], above))
+        was, before = self.owners[slot], self.epochs[slot]
+        epoch = self.next_number(max(before, above))
+        if before and epoch >> 32 > before >> 32 and (self.doubts_all or reason == "timeline"):
+            self.unsure.add(slot)
         if reason == "handover":
             reason = self.why[slot] or reason
         elif reason == "overdue" and self.why[slot] == "journal":

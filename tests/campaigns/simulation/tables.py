@@ -69,10 +69,10 @@ class Tables(Owners):
         self, now: float, inc: UUID, slots: list[int], epochs: list[int]
     ) -> list[tuple[Any, ...]]:
         found, held = [], self.held(inc, slots, epochs)
-        self.issues.doubt(now, held)
         if unsure := held & self.unsure:
-            self.issues.doubt_heads(now, self._heads(unsure))
+            self.issues.doubt_heads(now, unsure, self._heads(unsure))
             self.unsure -= unsure
+        self.issues.doubt(now, held)
         for row in self.issues.of(held):
             message = self.messages[row.slot].rows.get(row.seq)
             if message is None:

@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 from tests.campaigns.simulation import kinds
-from tests.campaigns.simulation.faults import Faults, Kind
+from tests.campaigns.simulation.faults import Faults, Kind, start_server
 from tests.campaigns.simulation.nemeses import step_database_clock
 
 
@@ -97,6 +97,23 @@ def stand_still(faults: Faults, random: Random) -> bool:
     return True
 
 
+def promote_unseen(faults: Faults, random: Random) -> bool:
+    """A standby is promoted that may lack the newest issue rows, and no leader sees it for a while:
+    owners renew their epochs first.
+    """
+    world = faults.world
+    if not world.server.up:
+        return False
+    for name in world.masters:
+        world.kill(name)
+        faults.ends(random.uniform(2.5, 6.0), world.start, name)
+    since = world.server.now() - random.choice((0.0, 0.1, 1.0))
+    world.server.stop()
+    world.tables.issues.lose(since)
+    faults.ends(random.uniform(0.05, 0.8), start_server, world.server, True)
+    return True
+
+
 def collect_garbage(faults: Faults, random: Random) -> bool:
     """What is settled is deleted once no id of it can be offered again, to the end of the run."""
     world = faults.world
@@ -143,7 +160,7 @@ def _share(faults: Faults, random: Random, name: str) -> bool:
 CLOUD: tuple[Kind, ...] = (
     *(drop_taken, drop_untaken, answer_unclearly, linger, kill_a_token, hold_webhooks),
     *(hold_evidence, kill_door, kill_doors, cut_door, cut_door_from_database, stand_still),
-    *(kill_its_successor, kill_behind_a_cut, collect_garbage),
+    *(kill_its_successor, kill_behind_a_cut, collect_garbage, promote_unseen),
 )
 BY_NAME: dict[str, Kind] = kinds.BY_NAME | {kind.__name__: kind for kind in CLOUD}
 # Ages in the tables are by the database's clock: whoever sets it ends windows.

@@ -9,7 +9,7 @@ from uuid import UUID
 from tests.campaigns.simulation.journals import Refused
 
 ISSUED, DOUBTED, KEPT, NOT_TAKEN = 1, 2, 3, 4
-ABOVE = 100  # all attempts whose rows may be lost
+ABOVE, MOST = 100, 900  # all attempts whose rows may be lost
 PROVES = (0, 2)  # kinds of rows of the inbox: a status, a word
 FENCED, PROVEN = 2, 6  # outcomes
 
@@ -82,10 +82,12 @@ class Issues:
         self.ids: dict[bytes, tuple[int, int]] = {}
         self.upstream: dict[str, Upstream] = {}
         self.attempts: dict[bytes, list[Upstream]] = {}  # the same by message
+        self.changed: list[tuple[float, tuple[int, int], Issue | None]] = []  # rows, as they were
         self.unheard: dict[str, float] = {}  # recipients, until when: cloud_unheard
         self.seen: Seen = _Nobody()
         # To be switched off: evidence is looked for at the issue; a message may have several ids.
-        self.looks = self.several = True
+        # Where rows may be lost those that are left are doubted, and a lane's head beside them.
+        self.looks = self.several = self.unsures = True
 
     def write(self, row: Issue) -> None:
         """Insert it, or change the one that is there."""
@@ -94,7 +96,7 @@ class Issues:
             raise Refused("23505")
         if place in self.rows:
             row = row._replace(recipient=self.rows[place].recipient)
-        self.rows[place], self.ids[row.id] = row, place
+        self._put(row, row.at)
         if row.state == ISSUED:
             self.seen.issued(row, self.rows.values())
         else:
@@ -105,6 +107,21 @@ class Issues:
         if row is not None:
             del self.ids[row.id]
             self.seen.over(row)
+
+    def _put(self, row: Issue, now: float) -> None:
+        place = row.slot, row.seq
+        self.changed.append((now, place, self.rows.get(place)))
+        self.rows[place], self.ids[row.id] = row, place
+
+    def lose(self, since: float) -> None:
+        """The database lacks what was written of rows since then, but for those that are over."""
+        while self.changed and self.changed[-1][0] >= since:
+            _, place, before = self.changed.pop()
+            row = self.rows.get(place)
+            if row is not None and before is not None:
+                self.rows[place] = before
+            elif row is not None:
+                del self.rows[place], self.ids[row.id]
 
     def append(self, now: float, rows: Iterable[tuple[int, int, bytes, str]]) -> None:
         """Of messages that may leave right after their commit."""
@@ -142,17 +159,25 @@ class Issues:
                 more = {"state": DOUBTED, "doubts": row.doubts + 1, "at": now}
                 self._doubt(row._replace(cause="takeover", **more))
 
-    def doubt_heads(self, now: float, heads: Iterable[tuple[int, Any]]) -> None:
-        """These messages may be issued, as rows may be lost."""
+    def doubt_heads(self, now: float, slots: set[int], heads: Iterable[tuple[int, Any]]) -> None:
+        """Rows may be lost: later requests of these may be out, and these messages be issued."""
+        for row in self.of(slots) if self.unsures else ():
+            more = row._replace(attempt=max(row.attempt, min(row.attempt + ABOVE, MOST)))
+            if row.state == KEPT:
+                self._put(more, now)
+            else:
+                again = {"state": DOUBTED, "doubts": row.doubts + 1, "at": now}
+                self._doubt(more._replace(cause="timeline", **again))
         busy = {(row.slot, row.recipient) for row in self.rows.values()}
         for slot, m in heads:
-            if (slot, m.recipient) not in busy and (slot, m.seq) not in self.rows:
-                self.ids[m.id] = (slot, m.seq)
+            if (slot, m.recipient) in busy and not self.unsures:
+                continue
+            if (slot, m.seq) not in self.rows:
                 row = Issue(slot, m.seq, m.id, m.recipient, ABOVE, 1, DOUBTED, now, "timeline")
                 self._doubt(row)
 
     def _doubt(self, row: Issue) -> None:
-        self.rows[row.slot, row.seq] = row
+        self._put(row, row.at)
         self.seen.found(row)
 
     def record(self, now: float, held: set[int], rare: dict[str, list[dict[str, Any]]]) -> None:
@@ -167,7 +192,7 @@ class Issues:
                 changed.add(place)
                 both = row.state == p["state"] == DOUBTED
                 more = {"doubts": p["doubts"], "cause": p["cause"], "at": row.at if both else now}
-                self.rows[place] = row._replace(state=p["state"], **more)
+                self._put(row._replace(state=p["state"], **more), now)
                 self.seen.stated(self.rows[place])
         for p in (*rare.get("took", ()), *rare.get("unissue", ())):
             row = self.rows.get((p["slot"], p["seq"]))

@@ -268,6 +268,23 @@ MUTANTS = {
         (kinds.collect_garbage, kinds.drop_taken, *_KILLS),
         spoil=without.unspared,
     ),
+    "a slot that was renewed across a timeline is sure": Mutant(
+        "I25",
+        [],
+        ("I6",),
+        (kinds.promote_unseen,),
+        policy="hold",
+        spoil=without.sure_when_renewed,
+    ),
+    "what has an issue row across a timeline is sure": Mutant(
+        "I25",
+        [],
+        ("I6",),
+        (kinds.promote_unseen, Faults.throttle, kinds.drop_taken),
+        policy="hold",
+        first=10,
+        spoil=without.sure_of_rows,
+    ),
     "one number for the mark": Mutant(
         "D20", [], ("I16",), (Faults.throttle, *_KILLS), spoil=numbered, first=2
     ),

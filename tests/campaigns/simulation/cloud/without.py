@@ -142,6 +142,14 @@ def unspared(world: CloudWorld) -> None:
     world.tables.spares = False
 
 
+def sure_when_renewed(world: CloudWorld) -> None:
+    world.tables.doubts_all = False
+
+
+def sure_of_rows(world: CloudWorld) -> None:
+    world.tables.issues.unsures = False
+
+
 def unwatched(world: CloudWorld) -> None:
     world.watchdogs = False
 

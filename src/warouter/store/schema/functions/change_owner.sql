@@ -8,6 +8,9 @@
 -- A handover is logged with the reason for which its successor was named. A slot that had to be
 -- taken by force ('overdue') from an owner that cannot write its journal is logged with 'journal'.
 --
+-- Across a change of the database's timeline commits of the last owner may be lost, whoever changes it
+-- and why: the slot is unsure from then on, until an owner has said what may be out (doubt_heads).
+--
 -- The caller holds the slot's lock exclusively (class 7703) and has checked its right to do this.
 --
 -- Called by: take_over, raise_epochs, hand_over, release_slots, renew_epochs,
@@ -23,7 +26,8 @@ begin
     select * into was from slot s where s.slot = p_slot;
     raised := next_number(greatest(was.epoch, p_above));
     update slot s set owner = p_to, successor = null, why = null, epoch = raised,
-                      moving = case when p_to = was.owner then least(was.moving, 1) else 0 end
+                      moving = case when p_to = was.owner then least(was.moving, 1) else 0 end,
+                      unsure = was.unsure or was.epoch > 0 and raised >> 32 > was.epoch >> 32
      where s.slot = p_slot;
     insert into owner_log (slot, from_incarnation, to_incarnation, from_node, to_node, epoch, term,
                            reason, observed_age_ms)
