@@ -15,9 +15,11 @@ WITNESSES := $(VENV)-outside
 # Playwright drives it; each page is kept as a picture in the folder, for people.
 CHROMIUM ?= chromium
 SCREENS ?= build/console-screens
-# Debian's packages that `.ci/run` wants, but for those of `make setup`; a campaign says what it lacks.
+# Debian's packages that `.ci/run` wants, but for those of `make setup`.
 DEBIAN := haproxy nginx prometheus systemd util-linux iproute2 faketime fuse3 \
 	python3.13 python3.13-venv python3.13-dev mmdebstrap chromium fonts-dejavu-core
+# What campaigns want besides: machines, containers.
+FOR_CAMPAIGNS := systemd-container podman buildah crun netavark aardvark-dns nftables
 # The package of the build before, and its commit: what an upgrade begins with.
 FORMER := build/former-package
 FORMER_COMMIT := c97ac18
@@ -42,8 +44,8 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-apt: ## install Debian's packages that the tests want and this machine lacks (as root)
-	@for package in $(DEBIAN); do \
+apt: ## install Debian's packages that the tests want and this machine lacks (as root; CAMPAIGNS=1)
+	@for package in $(DEBIAN) $(if $(CAMPAIGNS),$(FOR_CAMPAIGNS)); do \
 		dpkg -s $$package >/dev/null 2>&1 || lacking="$$lacking $$package"; done; \
 	if test -z "$$lacking"; then exit; fi; \
 	if test "$$(id -u)" != 0; then echo "apt: not run (needs root for$$lacking)"; exit; fi; \
@@ -81,24 +83,24 @@ check: lint ## the loop before each commit: lint, unit tests, 20 simulated seeds
 
 test-second: setup ## run the unit tests on a second Python (SECOND=python3.13)
 	@if ! $(SECOND) -c $(BUILDS) 2>/dev/null; then \
-		echo "second Python: not run ($(SECOND) with its venv and headers is not here)"; \
+		$(call absent,second Python,$(SECOND) with its venv and headers is not here); \
 	elif test "$$($(SECOND) -V | cut -d. -f1,2)" = "$$($(BIN)/python -V | cut -d. -f1,2)"; then \
-		echo "second Python: not run ($(VENV) has $(SECOND): give another one as SECOND)"; \
+		$(call absent,second Python,$(VENV) has $(SECOND): give another one as SECOND); \
 	else $(MAKE) --no-print-directory setup PYTHON=$(SECOND) VENV=$(VENV)-$(SECOND:python%=%) \
 		&& $(VENV)-$(SECOND:python%=%)/bin/python -m pytest --numprocesses=$$(nproc) tests/unit; fi
 
 test-outside: setup ## let programs of others read, write and judge the Cloud API's bodies (META_OPENAPI=path)
 	@if ! $(OUTSIDE) -c $(YOUNG) 2>/dev/null; then \
-		echo "outside witnesses: not run ($(OUTSIDE), 3.12 or newer with its venv, is not here)"; \
+		$(call absent,outside witnesses,$(OUTSIDE)$(comma) 3.12 or newer with its venv$(comma) is not here); \
 	else $(MAKE) --silent $(WITNESSES)/installed && META_OPENAPI="$(META_OPENAPI)" \
 		WITNESSES=$(WITNESSES) $(BIN)/python -m pytest --numprocesses=$$(nproc) --dist=loadgroup \
 		--durations=5 --durations-min=5 tests/outside; fi
 
 test-console: setup ## the console in a real browser (CONSOLE="-k keyboard", SCREENS=folder)
 	@if ! command -v $(CHROMIUM) >/dev/null; then \
-		echo "console: not run ($(CHROMIUM) is not here: Debian's packages chromium and fonts-dejavu-core)"; \
+		$(call absent,console,$(CHROMIUM) is not here: apt-get install chromium fonts-dejavu-core); \
 	elif ! $(MAKE) --silent $(VENV)-console/installed; then \
-		echo "console: not run (cannot install requirements/console.lock)"; \
+		$(call absent,console,cannot install requirements/console.lock); \
 	else CHROMIUM="$$(command -v $(CHROMIUM))" SCREENS="$(SCREENS)" \
 		$(VENV)-console/bin/python -m pytest --numprocesses=$$(nproc) --dist=loadgroup \
 		--durations=5 --durations-min=5 tests/console $(CONSOLE); fi
@@ -126,7 +128,7 @@ test-s3: setup $(VENV)-tools/installed ## media in a bucket of moto, a second im
 test-aws: ## carry out the stacks of deploy/aws, and boot the machines that come of them (AWS="-k stacks")
 	@$(call alone,tests/deploy/aws $(AWS),machine,dist/made)
 
-test-containers: ## the image and the shipped compose file under podman (CONTAINERS="-k files")
+test-containers: ## the image and the shipped compose file under podman (CONTAINERS="-k demo")
 	@$(call alone,tests/deploy/containers $(CONTAINERS),bare database,dist/made)
 
 sanitize: setup $(VENV)-test/installed ## run the compiled parts with AddressSanitizer and UBSan (SANITIZED="tests/unit/link")
@@ -288,11 +290,16 @@ $(FORMER)/made: | setup $(VENV)-tools/installed
 		$(MAKE) --no-print-directory packages SOURCE=$(FORMER)/source DIST=$(FORMER); fi
 	@touch $@
 
+# Who asks for a suite by its name is told by exit code 1 that it did not run, and why; `.ci/run` goes
+# on (GO_ON=1), and says so at its end. What of a suite did not run: tests/deploy/conftest.py.
+absent = { echo "$(1): not run ($(2))"; test -n "$(GO_ON)"; }
+comma := ,
+
 # Runs a suite of tests/deploy ($1) where its networks, mounts and processes end with it; before, it
 # makes the Debians ($2) and the targets ($3) that the suite wants.
 define alone
 if ! unshare --net --mount --pid --fork true 2>/dev/null; then \
-	echo "$@: not run (needs root, and namespaces that unshare can make)"; \
+	$(call absent,$@,needs root$(comma) and namespaces that unshare can make); \
 else $(MAKE) --no-print-directory setup $(VENV)-tools/installed $(3) && \
 	$(VENV)-tools/bin/python -m tests.deploy.rootfs $(2) && \
 	unshare --net --mount --pid --fork --kill-child --mount-proc $(VENV)-tools/bin/python \

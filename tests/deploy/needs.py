@@ -1,9 +1,15 @@
-"""What a suite needs of this machine, and the sentence that says what is missing."""
+"""What a suite needs of this machine, and the sentence that says what is missing.
+
+Who asks for a suite by its name gets exit code 1 if any of it did not run (``conftest.py`` beside
+this); with ``GO_ON`` in the environment, as in `.ci/run`, it is only said.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
+from collections.abc import Iterable
 
 import pytest
 
@@ -12,7 +18,6 @@ PACKAGES = {
     "buildah": "buildah",
     "crun": "crun",
     "ip": "iproute2",
-    "kubectl": "kubectl",
     "mmdebstrap": "mmdebstrap",
     "netavark": "netavark",
     "nft": "nftables",
@@ -20,16 +25,32 @@ PACKAGES = {
     "systemd-nspawn": "systemd-container",
 }
 
+_INSTALL = "apt-get install "
+
 
 def lacking(*programs: str) -> str:
     """Why a suite that runs them as root cannot run here; empty if it can."""
     if os.geteuid() != 0:
         return "needs root, for namespaces of its own"
     missing = sorted({PACKAGES[name] for name in programs if shutil.which(name) is None})
-    return f"apt-get install {' '.join(missing)}" if missing else ""
+    return _INSTALL + " ".join(missing) if missing else ""
 
 
 def unless(*programs: str) -> pytest.MarkDecorator:
     """Skips a module's tests where something is missing, with the word that `.ci/run` looks for."""
     reason = lacking(*programs)
     return pytest.mark.skipif(bool(reason), reason=f"not run ({reason})")
+
+
+def said_of(skipped: Iterable[str]) -> str:
+    """Why tests were skipped, as one line of what to do; "" if none said so."""
+    reasons = [found[1] for each in skipped if (found := re.search(r"not run \((.*)\)$", each))]
+    wanted: set[str] = set()
+    others: set[str] = set()
+    for reason in reasons:
+        if reason.startswith(_INSTALL):
+            wanted.update(reason.removeprefix(_INSTALL).split())
+        else:
+            others.add(reason)
+    install = [_INSTALL + " ".join(sorted(wanted))] if wanted else []
+    return "; ".join([*install, *sorted(others)])
