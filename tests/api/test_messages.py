@@ -12,6 +12,7 @@ from warouter._hash import slot_of
 from warouter.errors import NotReady, OutcomeUnknown, Overloaded
 from warouter.link.wire import Outgoing
 from warouter.message_id import parse, slot_of_id
+from warouter.upstream.cloud.identity import slot_of_shown
 
 TO = "250788123123"
 TEXT = {"to": TO, "type": "text", "text": {"body": "Simple Message"}}
@@ -150,6 +151,14 @@ async def test_mark_read(api: Api) -> None:
     assert (sent.slot, sent.recipient, sent.kind) == (slot_of(TO), TO, 1)
     assert slot_of_id(sent.id) == sent.slot
     assert msgspec.json.decode(sent.body) == {"status": "read", "message_id": "wamid.ABC="}
+
+
+async def test_a_message_of_a_user_without_a_number_is_marked_too(api: Api) -> None:
+    """With WAROUTER_CLOUD_BSUID=raw its sender is a user id."""
+    api.recorder.inbound["wamid.1"] = "US.1122334455"
+    (await api.call("PUT", "/v1/messages/wamid.1", {"status": "read"}, token=api.user)).done()
+    [sent] = api.recorder.submitted
+    assert (sent.recipient, sent.slot) == ("US.1122334455", slot_of_shown("US.1122334455"))
 
 
 @pytest.mark.parametrize(

@@ -20,14 +20,17 @@ from warouter.upstream.cloud.listener import Listener
 from warouter.upstream.cloud.signature import sign
 
 NUMBER = "106540352242922"  # the id of our phone number
+ACCOUNT = "1"
 SECRET, OLD_SECRET, VERIFY = "app-secret-1", "app-secret-0", "verify-1"
 
 
-def webhook(*, number: str = NUMBER, field: str = "messages", **value: Any) -> bytes:
+def webhook(
+    *, number: str = NUMBER, field: str = "messages", account: str = ACCOUNT, **value: Any
+) -> bytes:
     """A body as Meta spells it, with one change of this value."""
     metadata = {"display_phone_number": "15557770000", "phone_number_id": number}
     change = {"messaging_product": "whatsapp", "metadata": metadata, **value}
-    entry = {"id": "1", "changes": [{"field": field, "value": change}]}
+    entry = {"id": account, "changes": [{"field": field, "value": change}]}
     return json.dumps({"object": "whatsapp_business_account", "entry": [entry]}).encode()
 
 
@@ -98,7 +101,7 @@ class Webhook:
     def __init__(self, settings: Settings, shows: str = "alias", **limits: Any) -> None:
         self.incarnation = uuid4()
         self.secrets: Sequence[str] = (SECRET, OLD_SECRET)
-        self.inbox = Inbox(settings, "wa:test:webhook", self.incarnation, shows)
+        self.inbox = Inbox(settings, "wa:test:webhook", self.incarnation, shows, ACCOUNT)
         self.posts = Posts(self.inbox)
         self.listener = Listener(NUMBER, lambda: self.secrets, lambda: VERIFY, self.posts)
         self.intake = Intake(self.listener, **limits)

@@ -21,7 +21,7 @@ from warouter.http import intake
 from warouter.http import post as post_module
 from warouter.http.intake import Intake
 from warouter.tls import mutual
-from warouter.upstream.cloud.batch import Batch, Notice
+from warouter.upstream.cloud.batch import Batch
 from warouter.upstream.cloud.listener import Listener
 
 BODY = webhook(messages=[text("wamid.1")])
@@ -52,9 +52,6 @@ class Memory:
 
     def in_vain(self, *, lasts: bool) -> None:
         self.vain = lasts
-
-    def noticed(self, notice: Notice) -> None:
-        raise AssertionError
 
 
 class Door:

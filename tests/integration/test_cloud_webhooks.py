@@ -254,7 +254,43 @@ async def test_what_notices_ask_for_is_passed_on(
     await connection.close()
 
 
+async def test_a_notice_is_stored_before_the_answer(hook: Webhook, pool: asyncpg.Pool) -> None:
+    await pool.execute("alter table cloud_notice rename to away")
+    assert await hook.post(webhook(field="account_update")) == 503
+    assert hook.listener.notices["account_update"] == 0
+    await pool.execute("alter table away rename to cloud_notice")
+    assert await hook.post(webhook(field="account_update")) == 200
+    assert await pool.fetchval("select count(*) from cloud_notice") == 1
+
+
+async def test_what_is_said_of_another_account_is_kept_beside_ours(
+    hook: Webhook, pool: asyncpg.Pool
+) -> None:
+    assert await hook.post(webhook(field="account_update", event="DISABLED_UPDATE")) == 200
+    assert await hook.post(webhook(field="account_update", account="2", event="OTHER")) == 200
+    said = {row["field"]: row["said"] for row in await pool.fetch("select * from cloud_notice")}
+    assert set(said) == {"account_update", "account_update of account 2"}
+    assert "DISABLED_UPDATE" in said["account_update"]
+
+
 # What is stored
+
+
+async def test_a_status_whose_id_becomes_known_later_than_an_hour_is_heard_of(
+    hook: Webhook, pool: asyncpg.Pool
+) -> None:
+    for name in ("sent", "failed"):
+        assert await hook.post(webhook(statuses=[status("wamid.1", name=name)])) == 200
+    assert await hook.post(webhook(statuses=[status("wamid.2")])) == 200
+    await pool.execute("update cloud_unmatched set at = at - interval '7 days'")
+    await pool.execute(
+        "insert into upstream_id (wamid, slot, id, attempt) values ('wamid.1', 3, $1, 2)", ID
+    )
+    rows = await inbox_of(pool)
+    assert [(row["slot"], row["id"], row["attempt"], row["key"]) for row in rows] == [
+        (3, ID, 2, f"wamid.1:{name}:1764000000") for name in ("failed", "sent")
+    ]
+    assert await pool.fetchval("select wamid from cloud_unmatched") == "wamid.2"
 
 
 async def test_a_status_goes_to_the_slot_of_its_reference(

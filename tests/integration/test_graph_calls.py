@@ -104,6 +104,37 @@ async def read(media: CloudMedia, handle: str) -> bytes:
         return b"".join([chunk async for chunk in chunks])
 
 
+async def test_a_field_that_is_refused_costs_no_other() -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked = request.query["fields"]
+        if "health_status" in asked:
+            error = {"message": "(#100) Tried accessing nonexisting field", "code": 100}
+            return web.json_response({"error": error}, status=400)
+        level = {"throughput": {"level": "HIGH"}} if "throughput" in asked else {}
+        return web.json_response({"id": "106540352242922", **level})
+
+    async with odd(answer) as client:
+        facts = await client.number.facts()
+    assert (facts.throughput, facts.level, facts.can_send) == ("HIGH", HIGH, "")
+
+
+@pytest.mark.parametrize(
+    ("code", "calls"), [(190, 1), (100, 7), (10, 7), (4, 1)], ids=["token", "all", "right", "limit"]
+)
+async def test_fields_are_asked_for_one_by_one_only_if_that_may_help(code: int, calls: int) -> None:
+    seen = 0
+
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        nonlocal seen
+        seen += 1
+        return web.json_response({"error": {"message": "no", "code": code}}, status=400)
+
+    async with odd(answer) as client:
+        with pytest.raises(CallFailed):
+            await client.number.facts()
+    assert seen == calls
+
+
 async def test_facts_of_the_number(simulator: CloudSimulator, client: Client) -> None:
     facts = await client.number.facts()
     assert (facts.status, facts.connected, facts.can_send) == ("CONNECTED", True, "AVAILABLE")

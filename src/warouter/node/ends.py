@@ -93,7 +93,12 @@ class CloudEnd:
         )
         self._proving = Proving(journal, windows, clock)
         self._unmatched = Unmatched(
-            ownership, journal, self._proving.unix, lambda: self.upstream.posts, clock, windows
+            ownership,
+            journal,
+            self._proving.unix,
+            lambda: self.upstream.posts + self.drain.proved,
+            clock,
+            windows,
         )
         self.pace = Pace(cloud.rate or outgoing(DEFAULT_LEVEL, 0.0), clock)
         graph_number = GraphNumber(cloud, self._calls)

@@ -34,7 +34,9 @@ class Webhooks:
     def __init__(self, settings: Settings, identity: Identity) -> None:
         cloud = self._cloud = settings.cloud
         self.secrets = Secrets(cloud)
-        self._inbox = Inbox(settings, identity.application, identity.incarnation, cloud.bsuid)
+        self._inbox = Inbox(
+            settings, identity.application, identity.incarnation, cloud.bsuid, cloud.waba_id
+        )
         self._posts = Posts(self._inbox)
         self._listener = Listener(
             cloud.phone_number_id,

@@ -15,7 +15,7 @@ import msgspec
 from warouter.background import wait_for
 from warouter.probe.bodies import PREFIX
 from warouter.probe.observed import Heard, Message
-from warouter.upstream.cloud.batch import STATUS, Batch, Element, Notice
+from warouter.upstream.cloud.batch import STATUS, Batch, Element
 
 
 class Arrivals:
@@ -82,9 +82,6 @@ class Arrivals:
         """Nobody asks here."""
 
     def in_vain(self, *, lasts: bool) -> None:
-        """Nobody asks here."""
-
-    def noticed(self, notice: Notice) -> None:
         """Nobody asks here."""
 
     def _is_foreign(self, element: Element) -> bool:

@@ -8,12 +8,13 @@ from typing import Any, cast
 
 import msgspec
 
+from tests.harness.patch import patched
 from warouter.cluster.role import State
 from warouter.flow.issues import Issues
 from warouter.owner.cloud import drain
 from warouter.owner.cloud.drain import Drain
 from warouter.owner.cloud.rows import Rows, order_of
-from warouter.store.journal.inbox import Row
+from warouter.store.journal.inbox import Row, Twice
 from warouter.upstream.cloud.batch import INBOUND, STATUS
 
 ID = bytes((1, 3)) + bytes(18)
@@ -166,3 +167,12 @@ async def test_a_page_of_rows_that_wait_does_not_keep_others_from_being_read() -
     draining.drain._waiting = dict.fromkeys(draining.drain._waiting, (SLOT, 0.0))  # it is time
     await draining.read(*waiting)
     assert draining.shown == ["sent", "failed"]
+
+
+async def test_what_was_taken_twice_is_counted_once_and_not_kept_for_ever() -> None:
+    counting = Draining().drain
+    with patched([(drain, "MOST_TWICE", 3)]):
+        for n in (1, 1, 2, 3, 4, 4):
+            counting._note_twice([Twice(ID, 2, f"wamid.{n}")])
+    assert counting.duplicates == 4
+    assert list(counting._twice) == ["wamid.2", "wamid.3", "wamid.4"]

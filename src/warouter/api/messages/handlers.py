@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import msgspec
 from aiohttp import web
 
-from warouter._hash import slot_of
 from warouter.api.access.tokens import Caller
 from warouter.api.context import Context
 from warouter.api.description.replies import MessageAnswer
@@ -35,6 +34,7 @@ from warouter.kinds import MEDIA, READ_MARK, base_of, kind_with
 from warouter.link.wire import Key, Outgoing
 from warouter.message_id import MARK_SIZE, RANDOM_SIZE, letters_of, mark_of, mint
 from warouter.store.views.trace import Trace
+from warouter.upstream.cloud.identity import slot_of_shown
 
 ACCEPTED = b'{"messages":[{"id":"%%b"}],"meta":%b}' % META_JSON  # a 201 but for the id
 
@@ -121,8 +121,10 @@ def outgoing(
     ttl: int | None = None,
     key: Key | None = None,
 ) -> Outgoing:
-    """A message with a new id, for the owner of its recipient's slot."""
-    slot = slot_of(recipient)
+    """A message with a new id, for the owner of its recipient's slot. A read mark may be for a user
+    whom only an id is known of (WAROUTER_CLOUD_BSUID=raw).
+    """
+    slot = slot_of_shown(recipient)
     chance = next(_random)
     if base_of(kind) == MEDIA:  # whose links they are: an owner shares its places by it
         chance = mark_of(username) + chance[MARK_SIZE:]

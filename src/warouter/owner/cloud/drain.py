@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence
 
 import asyncpg
@@ -40,6 +40,9 @@ ROWS = 1_000
 FLUSH_SECONDS = 0.1
 # Rows that wait for something are looked at again so often: in between, others have the page.
 AGAIN_SECONDS = 0.5
+MOST_TWICE = (
+    10_000  # ids that are remembered: one is told of again with a later status of its message
+)
 
 
 class Drain(SlotListener, Acks):
@@ -55,13 +58,13 @@ class Drain(SlotListener, Acks):
         self._deleted: list[Row] = []  # since the last reading began
         # To be kept beside those of rows: of answers, and what may be on disk and may not.
         self._proofs: dict[Proof, None] = {}
-        self._twice: set[str] = set()  # wamids that were counted
+        self._twice: OrderedDict[str, None] = OrderedDict()  # wamids that were counted
         self._readings = 0
         self._read: list[int] = [0] * SLOTS
         self._wake = asyncio.Event()
         self._flush = asyncio.Event()
         self._hearing: Hearing  # events go on there: to the journal, and to the webhook
-        self.duplicates = 0
+        self.duplicates = self.proved = 0  # taken twice; ids that were kept
 
     def pass_on(self, hearing: Hearing, doubts: Doubts) -> None:
         """Events go to ``hearing``, what they prove to ``doubts``."""
@@ -221,13 +224,16 @@ class Drain(SlotListener, Acks):
             row = self._flying.pop(number, None)
             if row is not None:
                 self._deleted.append(row)
+        self.proved += len(proofs)
         self._note_twice(twice)
 
     def _note_twice(self, twice: Sequence[Twice]) -> None:
         for sent in twice:
             if sent.wamid in self._twice:
                 continue
-            self._twice.add(sent.wamid)
+            self._twice[sent.wamid] = None
+            if len(self._twice) > MOST_TWICE:
+                self._twice.popitem(last=False)
             self.duplicates += 1
             extra = {"id": text_of(sent.id), "attempt": sent.attempt, "wamid": sent.wamid}
             log.warning("message taken twice", extra=extra)

@@ -27,7 +27,9 @@ from warouter.upstream.cloud.readers import timestamp_of
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2.0  # less often than needed: a failure is of somebody by the second look
-REST_SECONDS = 30.0  # after the last request nothing is looked for any more
+# After the last request, and the last row that may show an id, nothing is looked for any more: what
+# is known is matched as it becomes known, but for what comes at that very moment.
+REST_SECONDS = 30.0
 MOST = 2_000
 EARLIER_SECONDS = 2.0  # by which a time of Meta's may be before the request
 _MAY_EXIST = (State.OUT, State.DOUBT, State.HELD)
@@ -44,7 +46,7 @@ class Unmatched:
         ownership: Ownership,
         journal: Journal,
         unix: Callable[[float], float],
-        begun: Callable[[], int],
+        told: Callable[[], int],
         clock: Callable[[], float],
         windows: Windows,
     ) -> None:
@@ -52,8 +54,8 @@ class Unmatched:
         self._ownership = ownership
         self._journal = journal
         self._unix = unix
-        self._begun = begun  # requests of this process so far
-        self._begun_before = 0
+        self._told = told  # requests of this process so far, and rows of its inbox
+        self._told_before = 0
         self._clock = clock
         self._busy = -math.inf  # when something was out last
         self._owned: set[OwnedSlot] = set()  # at the last look
@@ -73,9 +75,9 @@ class Unmatched:
         """Once, if something is out, or was not long ago; with an owner before this one, too."""
         slots = [s for s in self._ownership.slots.values() if s.accepts]
         may = [(s, i) for s in slots for i in s.issues.values() if i.state in _MAY_EXIST]
-        begun = self._begun()
-        if may or begun != self._begun_before or not self._owned.issuperset(slots):
-            self._busy, self._begun_before = self._clock(), begun
+        told = self._told()
+        if may or told != self._told_before or not self._owned.issuperset(slots):
+            self._busy, self._told_before = self._clock(), told
         self._owned = set(slots)
         if slots and self._clock() - self._busy <= REST_SECONDS:
             await self._look(slots, may)

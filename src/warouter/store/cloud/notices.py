@@ -3,7 +3,8 @@
 What calls nobody back although a customer may have said it is shown beside it.
 
 The level and the templates are read again by their owners. What is said of the account is kept, the
-last of each field, and shown for a week.
+last of each field, and shown for a week. An app hears of all its accounts: what is said of another
+one is kept beside it, and says of which.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ on conflict (field) do update set said = excluded.said, at = now()"""
 _UTC = """to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as at"""
 _READ = f"""
 select field, said, {_UTC}
-  from cloud_notice where at > now() - interval '7 days' order by cloud_notice.at desc"""
+  from cloud_notice where at > now() - interval '7 days' order by cloud_notice.at desc limit 50"""
 _READ_LEFT_OUT = f"""
 select field, count, {_UTC}
   from cloud_left_out where at > now() - interval '7 days' order by cloud_left_out.at desc"""
@@ -55,14 +56,16 @@ def _left_out(field: str, count: int, at: str) -> Said:
     return Said(field, f"{count:,} so far, no callback ({what})", at)
 
 
-async def pass_on(fetch: Fetch, notice: Notice) -> None:
-    """Tell whom a notice concerns; of one that is only logged nobody hears."""
+async def pass_on(fetch: Fetch, notice: Notice, account: str = "") -> None:
+    """Tell whom a notice concerns; of one that is only logged nobody hears. ``account`` is ours."""
     if notice.action is Action.LEVEL:
         await fetch(_LEVEL)
     elif notice.action is Action.TEMPLATES:
         await fetch(_TEMPLATES)
     elif notice.action is Action.ACCOUNT:
-        await fetch(_KEEP, notice.field, notice.said[:MOST_CHARS])
+        others = account and notice.account not in ("", account)
+        field = f"{notice.field} of account {notice.account}" if others else notice.field
+        await fetch(_KEEP, field, notice.said[:MOST_CHARS])
 
 
 async def read_notices(source: Source) -> list[Said]:

@@ -58,12 +58,15 @@ class Posts(listener.Inbox):
         self._newest = 0
         self._came = 0  # inbound messages since the last touch
         self._rate = 0.0
-        self._notices: dict[str, Notice] = {}  # by field; not passed on yet
         self.counts: Counter[str] = Counter()
 
     async def take(self, batch: Batch) -> bool:
-        """True once what a webhook holds is committed; False if it is not, or may not be."""
+        """True once what a webhook holds is committed, and what Meta said was passed on to the
+        other processes; False if it is not, or may not be.
+        """
         self.counts.update(batch.counted)
+        if not await self._passed_on(batch.notices):
+            return False
         if not batch.elements and not batch.left_out:
             return True
         size = sum(len(element.raw) + len(element.contact) for element in batch.elements)
@@ -84,11 +87,6 @@ class Posts(listener.Inbox):
         except (OutcomeUnknown, asyncpg.PostgresError):
             return False
         return True
-
-    def noticed(self, notice: Notice) -> None:
-        """Pass a notice on to the other processes, the last one of each field."""
-        self._notices[notice.field] = notice
-        self._wake.set()
 
     def broken(self) -> None:
         """A webhook was answered otherwise than with 200: what it held comes later."""
@@ -111,7 +109,6 @@ class Posts(listener.Inbox):
             while self._waiting:
                 await self._commit(self._next())
             await self._tell_vain()
-            await self._pass_on()
 
     async def close(self) -> None:
         """Say that the listener stopped in order; nothing waits any more."""
@@ -187,15 +184,14 @@ class Posts(listener.Inbox):
         await self._inbox.keep(str(error), elements[0].raw)
         return set()
 
-    async def _pass_on(self) -> None:
-        while self._notices:
-            field, notice = next(iter(self._notices.items()))
-            try:
+    async def _passed_on(self, notices: Sequence[Notice]) -> bool:
+        try:
+            for notice in notices:
                 await self._inbox.pass_on(notice)
-            except (OutcomeUnknown, asyncpg.PostgresError):
-                return  # at the next turn
-            if self._notices[field] is notice:
-                del self._notices[field]
+        except (OutcomeUnknown, asyncpg.PostgresError) as error:
+            log.warning("notice storage failed", extra={"error": str(error)})
+            return False
+        return True
 
     async def _tell_vain(self) -> None:
         """Only what lasts is told: beside Meta's traffic strangers cost no statement."""

@@ -92,12 +92,21 @@ class Row(NamedTuple):
 class Inbox:
     """The statements of one webapp's listener, on a session of its own.
 
-    All raise what ``Session.fetch`` raises. ``shows`` is WAROUTER_CLOUD_BSUID.
+    All raise what ``Session.fetch`` raises. ``shows`` is WAROUTER_CLOUD_BSUID, ``account`` the
+    id of our account (WABA).
     """
 
-    def __init__(self, settings: Settings, application: str, incarnation: UUID, shows: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        application: str,
+        incarnation: UUID,
+        shows: str,
+        account: str = "",
+    ) -> None:
         self._session = Session(settings, application, **_SESSION)
         self._incarnation = incarnation
+        self._account = account
         self._shows = shows
         self._keep_days = settings.retention_days
         self._keys = SeenKeys()
@@ -139,7 +148,7 @@ class Inbox:
 
     async def pass_on(self, notice: Notice) -> None:
         """Tell the other processes what Meta said."""
-        await pass_on(self._fetch, notice)
+        await pass_on(self._fetch, notice, self._account)
 
     async def leave(self) -> None:
         """Say that the listener stopped in order."""

@@ -86,11 +86,14 @@ class Action(Enum):
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """What Meta says about the account. ``raw`` is the JSON of the change's value."""
+    """What Meta says about the account. ``raw`` is the JSON of the change's value, ``account`` the
+    id of its entry, "" without one.
+    """
 
     field: str
     raw: bytes
     action: Action
+    account: str = ""
 
     @property
     def said(self) -> str:

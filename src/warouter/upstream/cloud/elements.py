@@ -34,7 +34,7 @@ from warouter.upstream.cloud.batch import (
     Notice,
     Unreadable,
 )
-from warouter.upstream.cloud.parties import Parties, party_of
+from warouter.upstream.cloud.parties import Parties, party_of, word_of
 from warouter.upstream.cloud.readers import (
     LeftOut,
     echo_of,
@@ -95,6 +95,7 @@ WORDS = (STANDBY, ECHOES, HANDOVERS, "history", GROUPS, UNREADABLE)
 
 _OBJECT = "whatsapp_business_account"
 _HOUR = 3600
+_LONGEST_ACCOUNT = 64  # characters of its id
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}").fullmatch
 
 
@@ -124,8 +125,9 @@ def _read(body: bytes, phone_number_id: str, now: int, modes: Modes) -> Batch:
         return reading.batch
     for entry in reading.objects(top, "entry"):
         hour = (time_of(lenient.value(entry.get("time"))) or now) // _HOUR
+        account = word_of({"id": lenient.value(entry.get("id"))}, "id", _LONGEST_ACCOUNT)
         for change in reading.objects(entry, "changes"):
-            reading.change(change, hour)
+            reading.change(change, hour, account)
     return reading.finished()
 
 
@@ -152,8 +154,8 @@ class _Reading:
             else:
                 yield found
 
-    def change(self, change: dict[str, Raw], hour: int) -> None:
-        """Take one change: its field says what its value is."""
+    def change(self, change: dict[str, Raw], hour: int, account: str) -> None:
+        """Take one change of an account's: its field says what its value is."""
         field, raw = lenient.value(change.get("field")), change.get("value")
         value = lenient.fields(raw)
         if raw is None or value is None or not isinstance(field, str):
@@ -172,7 +174,7 @@ class _Reading:
             if self._is_ours(value, len(renames)):
                 self._take(renames, rename_of)
         elif field in NOTICES:
-            self.batch.notices.append(Notice(field, bytes(raw), NOTICES[field]))
+            self.batch.notices.append(Notice(field, bytes(raw), NOTICES[field], account))
         else:
             self._leave_out(field)
 

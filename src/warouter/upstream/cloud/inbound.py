@@ -19,7 +19,7 @@ from warouter.upstream.cloud.batch import LONGEST_KEY
 from warouter.upstream.cloud.handles import MEDIA, undownloaded
 from warouter.upstream.cloud.parties import number_of, word_of
 from warouter.upstream.cloud.readers import time_of
-from warouter.upstream.cloud.reported import error_of, errors_of
+from warouter.upstream.cloud.reported import error_of, errors_of, named
 
 _UNSUPPORTED = 501
 _ONLY_IDENTITY = "user_changed_user_id"
@@ -63,9 +63,10 @@ def to_v1(
         return deleted
     if message.get("type") == "system" and _object(message, "system").get("type") == _ONLY_IDENTITY:
         return None
+    given = message.get("errors")
     message = _addressed(message, wa_id, our_ids)
     kind = message["type"]
-    shown = _SHAPES.get(kind, _unknown)(message)
+    shown = _SHAPES[kind](message) if kind in _SHAPES else _unknown(message, given)
     media: dict[str, str] = {}
     if kind in MEDIA:
         shown, media = undownloaded(shown)
@@ -128,8 +129,12 @@ def _card(card: Any) -> Any:
     return card | {"phones": filled}
 
 
-def _unknown(message: Message) -> Message:
-    told = [error for error in message.get("errors", ()) if error["code"] == _UNSUPPORTED]
+def _unknown(message: Message, given: object) -> Message:
+    """Several of Meta's own codes say why there is nothing to be seen: v1 has one for all."""
+    errors = given if isinstance(given, list) else []
+    told = [
+        error_object(_UNSUPPORTED, "", named(error)) for error in errors if isinstance(error, dict)
+    ]
     return message | {"type": "unknown", "errors": told or [error_object(_UNSUPPORTED)]}
 
 

@@ -60,8 +60,6 @@ class Inbox(Protocol):
 
     def in_vain(self, *, lasts: bool) -> None: ...
 
-    def noticed(self, notice: Notice) -> None: ...
-
 
 class Listener:
     """Answers the requests to one webapp's webhook. ``counts`` has them by result, ``notices`` what
@@ -125,10 +123,10 @@ class Listener:
             return await self._unreadable(error.reason, body)
         if batch.reason:
             self._say_unreadable(batch)
-        for notice in batch.notices:
-            self._notice(notice)
         if not await self._inbox.take(batch):
             return self.unavailable()
+        for notice in batch.notices:
+            self._notice(notice)
         for field, count in batch.left_out.items():
             self._left_out(field, count)
         self.taken_at = time.monotonic()
@@ -182,10 +180,9 @@ class Listener:
 
     def _notice(self, notice: Notice) -> None:
         level = logging.WARNING if notice.action is Action.ACCOUNT else logging.INFO
-        said = {"field": notice.field, "value": notice.said[:2_000]}
+        said = {"field": notice.field, "account": notice.account, "value": notice.said[:2_000]}
         log.log(level, "notice received", extra=said)
         self.notices[notice.field] += 1
-        self._inbox.noticed(notice)
 
     def _handshake(self, query: bytes) -> Answer:
         mode, token, challenge = _asked_in(query)

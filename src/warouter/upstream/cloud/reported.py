@@ -19,12 +19,25 @@ def errors_of(found: object) -> list[dict[str, Any]]:
 
 def error_of(error: dict[str, Any]) -> dict[str, Any]:
     """The v1 error for one of Meta's, in which anything may be missing."""
-    code, data = error.get("code"), error.get("error_data")
-    is_code = isinstance(code, int) and not isinstance(code, bool)
-    message = word_of(error, "message", MOST_DETAILS)
+    return status_error(_code(error), word_of(error, "title"), _details(error))
+
+
+def named(error: dict[str, Any]) -> str:
+    """Meta's words and its own code, "" if it says neither."""
+    code, words = _code(error), _details(error) or word_of(error, "title")
+    return f"{words} (Meta's code {code})".lstrip() if code != _NO_CODE else words
+
+
+def _code(error: dict[str, Any]) -> int:
+    code = error.get("code")
+    return code if isinstance(code, int) and not isinstance(code, bool) else _NO_CODE
+
+
+def _details(error: dict[str, Any]) -> str:
+    data = error.get("error_data")
     details = word_of(data, "details", MOST_DETAILS) if isinstance(data, dict) else ""
-    return status_error(
-        code if is_code and isinstance(code, int) else _NO_CODE,
-        word_of(error, "title"),
-        details or word_of(error, "details", MOST_DETAILS) or message,
+    return (
+        details
+        or word_of(error, "details", MOST_DETAILS)
+        or word_of(error, "message", MOST_DETAILS)
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from tests.campaigns.simulation.cloud.issues import Issues
+from tests.campaigns.simulation.cloud.issues import Issues, Upstream
 
 ANEW = 5.0  # seconds without a word, after which a listener listens anew
 ONE_DAY, ONE_HOUR = 86_400.0, 3_600.0
@@ -54,6 +54,7 @@ class Inbox:
 
     def __init__(self, issues: Issues, shown: Callable[[bytes], list[str]]) -> None:
         self._issues = issues
+        issues.known = self.match_known
         self._shown = shown
         self.rows: dict[int, Row] = {}
         self.keys: dict[str, int] = {}
@@ -128,6 +129,12 @@ class Inbox:
             self.matched(row.key, known.slot, known.id, known.attempt)
         left = [row for row in newest if row.key in self.unmatched and ":failed:" in row.key]
         return [row[:4] for row in left if row.at > now - seconds][:limit]
+
+    def match_known(self, known: Upstream) -> None:
+        """match_known."""
+        for row in sorted(self.unmatched.values(), key=lambda row: row.key):
+            if row.wamid == known.wamid:
+                self.matched(row.key, known.slot, known.id, known.attempt)
 
     def matched(self, key: str, slot: int, message_id: bytes, attempt: int) -> None:
         """match_failure."""

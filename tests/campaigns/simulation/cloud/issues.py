@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
@@ -85,6 +85,7 @@ class Issues:
         self.changed: list[tuple[float, tuple[int, int], Issue | None]] = []  # rows, as they were
         self.unheard: dict[str, float] = {}  # recipients, until when: cloud_unheard
         self.seen: Seen = _Nobody()
+        self.known: Callable[[Upstream], None] = lambda _row: None  # trigger upstream_id_known
         # To be switched off: evidence is looked for at the issue; a message may have several ids.
         # Where rows may be lost those that are left are doubted, and a lane's head beside them.
         self.looks = self.several = self.unsures = True
@@ -223,6 +224,7 @@ class Issues:
         if row.wamid in self.upstream or (not self.several and row.id in self.attempts):
             return
         self._write(row)
+        self.known(row)
         self.seen.evident(row.id, row.attempt)
 
     def prove(

@@ -318,7 +318,19 @@ def test_what_is_not_supported_is_unknown() -> None:
     shown = v1(UNSUPPORTED, ANN)
     assert shown.payload["type"] == "unknown"
     (error,) = shown.payload["errors"]
-    assert (error["code"], error["details"]) == (501, "Message type is currently not supported.")
+    said = "Message type is currently not supported. (Meta's code 131051)"
+    assert (error["code"], error["details"]) == (501, said)
+
+
+def test_meta_s_own_code_says_why_there_is_nothing_to_be_seen() -> None:
+    given = {"code": 131060, "title": "This message is currently unavailable."}
+    shown = v1(message("unsupported", errors=[given, {"title": "odd"}, {}]), ANN)
+    assert [error["code"] for error in shown.payload["errors"]] == [501, 501, 501]
+    assert [error["details"] for error in shown.payload["errors"]] == [
+        "This message is currently unavailable. (Meta's code 131060)",
+        "odd",
+        UNKNOWN["details"],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -328,7 +340,6 @@ def test_what_is_not_supported_is_unknown() -> None:
         message("edit", edit={"original_message_id": "wamid.T", "message": {"type": "text"}}),
         message("request_welcome"),
         message("of_next_year", of_next_year={}),
-        message("unsupported", errors=[WEBHOOK_LOST]),
         message("revoke"),
         message("revoke", revoke={"original_message_id": ""}),
         message("revoke", revoke={"original_message_id": "a:b"}),

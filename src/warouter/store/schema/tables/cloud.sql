@@ -33,6 +33,8 @@ create table upstream_id (
 );
 create index upstream_id_id on upstream_id (id);
 create index upstream_id_at on upstream_id (at);
+create trigger upstream_id_known after insert on upstream_id
+    referencing new table as known for each statement execute function match_known();
 
 -- What webhooks brought, until the slot's owner has it in its journals. Written by webapps, in the
 -- order of the keys; an owner reads the rows of its slots and deletes just those.

@@ -37,7 +37,7 @@ class Account:
 
     async def number(self) -> Details:
         """Everything about our number, in one call."""
-        return details(await self._calls.get(self._number, {"fields": DETAILS}))
+        return details(await self._calls.fields(self._number, DETAILS))
 
     async def apps(self) -> frozenset[str]:
         """The ids of the apps that its webhooks are sent to."""

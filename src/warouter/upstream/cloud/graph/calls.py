@@ -6,7 +6,7 @@ The token goes to the configured host alone, and no redirect is followed with it
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -45,6 +45,31 @@ class Calls:
         ``query`` may hold a secret: no error shows it.
         """
         return await self._call("GET", path, params=query)
+
+    async def fields(self, node: str, names: str) -> dict[str, Any]:
+        """Fields of a node, by their names with commas between, in one call. If it is refused, each
+        by itself: one that Meta refuses costs no other. As ``get``, if it refuses all of them.
+        """
+        try:
+            return await self.get(node, {"fields": names})
+        except CallFailed as refused:
+            if not refused.by_request:
+                raise
+            return await self._one_by_one(node, names.split(","), refused)
+
+    async def _one_by_one(
+        self, node: str, names: Sequence[str], refused: CallFailed
+    ) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name in names:
+            try:
+                found |= await self.get(node, {"fields": name})
+            except CallFailed as error:
+                if not error.by_request:
+                    raise
+        if not found:
+            raise refused
+        return found
 
     async def get_as(
         self, token: str, path: str, query: Mapping[str, str] | None = None

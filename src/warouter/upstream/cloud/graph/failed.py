@@ -5,6 +5,8 @@ from __future__ import annotations
 from warouter.errors import WarouterError
 from warouter.upstream.cloud.answers import Class, Judged
 
+DEAD_TOKEN = 190
+
 
 class CallFailed(WarouterError):
     """A call came to nothing; ``judged`` is what the answer says, None without one."""
@@ -22,6 +24,12 @@ class CallFailed(WarouterError):
     def passing(self) -> bool:
         """Nothing is known to be wrong: it may go well the next time."""
         return self.judged is None or self.judged.cls not in (Class.FINAL, Class.OPERATOR)
+
+    @property
+    def by_request(self) -> bool:
+        """Meta refused what was asked for, and not who asks: the token is well."""
+        judged = self.judged
+        return not self.passing and judged is not None and judged.meta_code != DEAD_TOKEN
 
     @property
     def for_operator(self) -> bool:

@@ -1,0 +1,17 @@
+-- Trigger function: statuses that came before the id of their message was known go to the inbox as it
+-- becomes known, however late that is. One that comes at this very moment is found by match_unmatched.
+--
+-- Called by: the trigger of tables/cloud.sql
+create function match_known() returns trigger language plpgsql volatile
+security definer set search_path from current as $$
+begin
+    with found as (
+        delete from cloud_unmatched m
+         using known k where m.wamid = k.wamid
+        returning k.slot, m.key, k.id, k.attempt, m.wamid, m.recipient, m.payload)
+    insert into cloud_inbox (slot, kind, key, id, attempt, wamid, recipient, payload)
+    select f.slot, 0, f.key, f.id, f.attempt, f.wamid, f.recipient, f.payload
+      from found f order by f.key collate "C"
+    on conflict (key) do nothing;
+    return null;
+end $$;
