@@ -21,6 +21,7 @@ from warouter.upstream.cloud.signature import sign
 
 NUMBER = "106540352242922"  # the id of our phone number
 ACCOUNT = "1"
+SENT = 1764000000  # when statuses say that they are, and messages a moment later
 SECRET, OLD_SECRET, VERIFY = "app-secret-1", "app-secret-0", "verify-1"
 
 
@@ -36,7 +37,7 @@ def webhook(
 
 def status(wamid: str, *, reference: str = "", name: str = "sent", **more: Any) -> dict[str, Any]:
     opaque = {"biz_opaque_callback_data": reference} if reference else {}
-    common = {"id": wamid, "status": name, "timestamp": "1764000000"}
+    common = {"id": wamid, "status": name, "timestamp": str(SENT)}
     return {**common, "recipient_id": "15550001111", **opaque, **more}
 
 
@@ -103,7 +104,10 @@ class Webhook:
         self.secrets: Sequence[str] = (SECRET, OLD_SECRET)
         self.inbox = Inbox(settings, "wa:test:webhook", self.incarnation, shows, ACCOUNT)
         self.posts = Posts(self.inbox)
-        self.listener = Listener(NUMBER, lambda: self.secrets, lambda: VERIFY, self.posts)
+        self.now = float(SENT + 60)
+        self.listener = Listener(
+            NUMBER, lambda: self.secrets, lambda: VERIFY, self.posts, clock=lambda: self.now
+        )
         self.intake = Intake(self.listener, **limits)
         self._lines: list[Line] = []
 

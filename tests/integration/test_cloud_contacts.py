@@ -14,7 +14,7 @@ import pytest_asyncio
 from tests.harness.cloud_owned import SLOT, CloudSlots, owning_cloud, refused, settled, shown
 from tests.harness.owned import RECIPIENT
 from tests.harness.wait import soon
-from tests.harness.webhooks import Webhook, status, text, webhook
+from tests.harness.webhooks import SENT, Webhook, status, text, webhook
 from warouter.app_settings import ApplicationSettings
 from warouter.config import Settings
 from warouter.store.cloud.contacts import CloudContacts
@@ -149,10 +149,10 @@ class TestKeys:
         self, hooks: list[Webhook], pool: asyncpg.Pool
     ) -> None:
         for hash, at in (("a", 100), ("b", 300), ("a", 200)):
-            said = {"timestamp": str(at), "recipient_identity_key_hash": hash}
+            said = {"timestamp": str(SENT + at), "recipient_identity_key_hash": hash}
             body = webhook(statuses=[status("wamid.1", **said)])
             assert [await hook.post(body) for hook in hooks] == [200, 200]
-        assert await keys(pool) == {ANN: ("b", 300, "a")}
+        assert await keys(pool) == {ANN: ("b", SENT + 300, "a")}
 
     async def test_a_change_of_somebody_unknown_is_not_acknowledged(
         self, hooks: list[Webhook], pool: asyncpg.Pool

@@ -254,6 +254,21 @@ async def test_what_notices_ask_for_is_passed_on(
     await connection.close()
 
 
+async def test_a_captured_post_is_never_news_again(
+    hook: Webhook, pool: asyncpg.Pool, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = webhook(messages=[text("wamid.1")], statuses=[status("wamid.2", reference=REFERENCE)])
+    hook.now += 60 * 86_400.0
+    assert await hook.post(body) == 200
+    assert await inbox_of(pool) == []
+    assert hook.posts.counts == Counter({"old": 2})
+    [said] = [r for r in caplog.records if r.message == "webhook elements skipped"]
+    assert vars(said)["count"] == 2
+    hook.now -= (60 - 7.9) * 86_400  # Meta repeats for seven days
+    assert await hook.post(body) == 200
+    assert len(await inbox_of(pool)) == 2
+
+
 async def test_a_notice_is_stored_before_the_answer(hook: Webhook, pool: asyncpg.Pool) -> None:
     await pool.execute("alter table cloud_notice rename to away")
     assert await hook.post(webhook(field="account_update")) == 503

@@ -6,6 +6,7 @@ import asyncio
 import os
 import ssl
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from warouter.node.webhooks import Webhooks
 from warouter.tls import server
 
 KEY = "an-api-key-for-tests"
-BODY = webhook(messages=[text("wamid.1")])
+BODY = webhook(messages=[text("wamid.1", timestamp=str(int(time.time())))])
 
 
 def cloud(port: int, **more: str) -> dict[str, str]:

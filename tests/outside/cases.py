@@ -9,6 +9,7 @@ contacts, the catalog of an order, who a system message is about now, the messag
 from __future__ import annotations
 
 import hashlib
+import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
@@ -122,7 +123,7 @@ def _of_users() -> Iterator[tuple[str, Case]]:
         "from": TO,
         "from_user_id": user_id(TO),
         "id": "wamid.HBgRenamed",
-        "timestamp": "1764000000",
+        "timestamp": str(int(time.time())),
         "type": "system",
         "system": {
             "body": "User Ann changed",

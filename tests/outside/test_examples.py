@@ -17,7 +17,7 @@ from tests.harness.webhooks import text
 from tests.outside.bodies import UPLOAD
 from tests.outside.conftest import wrong_with
 from tests.outside.exceptions import OF_META, UNPASSED, UNTAKEN
-from tests.outside.scene import FACTS, Scene, entry, envelope
+from tests.outside.scene import FACTS, Scene, entry, envelope, now
 from tests.outside.told import upload
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("outside_scene")]
@@ -55,7 +55,7 @@ async def test_each_webhook_reaches_the_business_with_its_neighbours(
     readable = 0
     for name, example in examples(openapi, WEBHOOKS).items():
         messages = list(renamed(example))
-        good = [text(new_id(), f"4917{next(_numbers):08d}") for _ in range(3)]
+        good = [text(new_id(), f"4917{next(_numbers):08d}", timestamp=now()) for _ in range(3)]
         example["entry"][0]["changes"].insert(0, entry(good[:1])["changes"][0])
         body = envelope([entry(good[1:2]), *example["entry"], entry(good[2:])])
         assert await scene.told(body) == 200, name
@@ -68,11 +68,11 @@ async def test_each_webhook_reaches_the_business_with_its_neighbours(
 
 
 def renamed(example: Json) -> Iterator[Json]:
-    """The messages of a webhook, with ids of their own: some examples share one."""
+    """The messages of a webhook, of now, with ids of their own: some examples share one."""
     for change in (change for one in example["entry"] for change in one["changes"]):
         assert change["value"]["metadata"]["phone_number_id"] == FACTS.phone_number_id
         for message in change["value"].get("messages", ()):
-            message["id"] = new_id()
+            message |= {"id": new_id(), "timestamp": now()}
             yield message
 
 

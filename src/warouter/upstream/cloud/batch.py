@@ -104,11 +104,11 @@ class Notice(msgspec.Struct, frozen=True):
 class Batch(msgspec.Struct):
     """What one webhook holds, in its order, each key once.
 
-    ``counted`` counts what was left out by its kind: unreadable, foreign_number, unknown_object,
-    unknown_field, repeated, group, history, call, flow. ``left_out`` counts what may carry a
-    customer's words and calls nobody back, by the name of its field, and ``kept`` is what of it may
-    still be wanted. ``reason`` says why the first unreadable part is so. ``newest`` is the greatest
-    time of the elements (unix s), 0 without one.
+    ``counted`` counts what was left out by its kind: unreadable, old, foreign_number,
+    unknown_object, unknown_field, repeated, group, history, call, flow. ``left_out`` counts what
+    may carry a customer's words and calls nobody back, by the name of its field, and ``kept`` is
+    what of it may still be wanted. ``reason`` says why the first unreadable or old part is so.
+    ``newest`` is the greatest time of the elements (unix s), 0 without one.
     """
 
     elements: list[Element] = []

@@ -95,6 +95,10 @@ WORDS = (STANDBY, ECHOES, HANDOVERS, "history", GROUPS, UNREADABLE)
 
 _OBJECT = "whatsapp_business_account"
 _HOUR = 3600
+# Meta repeats for 7 days, and no event is pruned before 8: what is older, and signed, was captured,
+# and could be news once its row has gone.
+OLDEST_SECONDS = 8 * 86_400
+_OLD = "an element is older than 8 days by this machine's clock"
 _LONGEST_ACCOUNT = 64  # characters of its id
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}").fullmatch
 
@@ -103,7 +107,7 @@ def read(body: bytes, phone_number_id: str, now: int = 0, modes: Modes = KEEPS) 
     """Take a webhook apart, for the number of this id; Unreadable if it is no JSON object.
 
     ``now`` (unix s) is for errors, which have no time: the same one is another one an hour later.
-    The time of their entry goes before it.
+    The time of their entry goes before it. What is more than 8 days older than ``now`` is left out.
     """
     try:
         return _read(body, phone_number_id, now, modes)
@@ -119,22 +123,23 @@ def _read(body: bytes, phone_number_id: str, now: int, modes: Modes) -> Batch:
     top = lenient.fields(body)
     if top is None:
         raise Unreadable("not a JSON object")
-    reading = _Reading(phone_number_id, modes)
+    reading = _Reading(phone_number_id, modes, now - OLDEST_SECONDS)
     if lenient.value(top.get("object")) not in (None, _OBJECT):
         reading.batch.counted["unknown_object"] += 1
         return reading.batch
     for entry in reading.objects(top, "entry"):
-        hour = (time_of(lenient.value(entry.get("time"))) or now) // _HOUR
+        time = time_of(lenient.value(entry.get("time"))) or now
         account = word_of({"id": lenient.value(entry.get("id"))}, "id", _LONGEST_ACCOUNT)
         for change in reading.objects(entry, "changes"):
-            reading.change(change, hour, account)
+            reading.change(change, time, account)
     return reading.finished()
 
 
 class _Reading:
-    """One webhook, as far as it was read."""
+    """One webhook, as far as it was read; what is before ``oldest`` (unix s) is left out."""
 
-    def __init__(self, phone_number_id: str, modes: Modes) -> None:
+    def __init__(self, phone_number_id: str, modes: Modes, oldest: int) -> None:
+        self._oldest = oldest
         self.batch = Batch()
         self._modes = modes
         self._elements: dict[str, Element] = {}  # by key
@@ -154,16 +159,16 @@ class _Reading:
             else:
                 yield found
 
-    def change(self, change: dict[str, Raw], hour: int, account: str) -> None:
+    def change(self, change: dict[str, Raw], time: int, account: str) -> None:
         """Take one change of an account's: its field says what its value is."""
         field, raw = lenient.value(change.get("field")), change.get("value")
         value = lenient.fields(raw)
         if raw is None or value is None or not isinstance(field, str):
             self._leave("unreadable", "a change has no field, or its value is not an object")
         elif field == "messages":
-            self._messages(value, hour)
+            self._messages(value, time)
         elif field == STANDBY:
-            self._standby(raw, value, hour)
+            self._standby(raw, value, time)
         elif field == ECHOES:
             self._echoes(raw, value, field)
         elif field == HANDOVERS:
@@ -174,9 +179,19 @@ class _Reading:
             if self._is_ours(value, len(renames)):
                 self._take(renames, rename_of)
         elif field in NOTICES:
-            self.batch.notices.append(Notice(field, bytes(raw), NOTICES[field], account))
+            self._notice(Notice(field, bytes(raw), NOTICES[field], account), time)
         else:
             self._leave_out(field)
+
+    def _notice(self, notice: Notice, time: int) -> None:
+        if self._is_old(time):
+            self._leave("old", _OLD)
+        else:
+            self.batch.notices.append(notice)
+
+    def _is_old(self, time: int) -> bool:
+        """What says no time is as old as its POST."""
+        return 0 < time < self._oldest
 
     def _leave_out(self, field: str) -> None:
         kind = "group" if field.startswith("group_") else LEFT_OUT.get(field, "unknown_field")
@@ -186,7 +201,7 @@ class _Reading:
         elif kind == "unknown_field":
             self.batch.left_out[field if _NAME(field) else "without a name"] += 1
 
-    def _standby(self, raw: Raw, value: dict[str, Raw], hour: int) -> None:
+    def _standby(self, raw: Raw, value: dict[str, Raw], time: int) -> None:
         """What came while Meta's agent answers. Statuses are evidence whoever answers."""
         messages = self._items(value, "messages")
         others = [name for name in ("statuses", "errors", "message_echoes") if name in value]
@@ -194,7 +209,7 @@ class _Reading:
         if keeps and self._is_ours(value, len(messages)):
             self._keep(raw, STANDBY, len(messages) or 1)
         mark = self._modes.standby == MARK
-        self._messages(value, hour, mark=mark, passes=self._modes.standby != OFF)
+        self._messages(value, time, mark=mark, passes=self._modes.standby != OFF)
         if "message_echoes" in value:
             self._echoes(raw, value, STANDBY)
 
@@ -210,7 +225,7 @@ class _Reading:
         self._take(echoes, partial(echo_of, parties=self._parties(value), mark=mark), words=True)
 
     def _messages(
-        self, value: dict[str, Raw], hour: int, *, mark: bool = False, passes: bool = True
+        self, value: dict[str, Raw], time: int, *, mark: bool = False, passes: bool = True
     ) -> None:
         statuses = self._items(value, "statuses")
         messages = self._items(value, "messages") if passes else []
@@ -220,7 +235,7 @@ class _Reading:
         parties = self._parties(value) if statuses or messages else Parties([])
         self._take(statuses, lambda raw: status_of(raw, parties))
         self._take(messages, lambda raw: message_of(raw, parties, mark=mark), words=True)
-        self._take(errors, lambda raw: error_of(raw, hour))
+        self._take(errors, lambda raw: error_of(raw, time // _HOUR), time)
 
     def _keep(self, raw: Raw, field: str, count: int = 1) -> None:
         """Store a whole value: it may have a form that nobody knows here."""
@@ -253,9 +268,16 @@ class _Reading:
         return items or []
 
     def _take(
-        self, raws: Iterable[Raw], reader: Callable[[Raw], Element], *, words: bool = False
+        self,
+        raws: Iterable[Raw],
+        reader: Callable[[Raw], Element],
+        time: int = 0,
+        *,
+        words: bool = False,
     ) -> None:
-        """Take elements; of those with a customer's ``words`` none goes without being counted."""
+        """Take elements; of those with a customer's ``words`` none goes without being counted.
+        ``time`` is that of what has none of its own.
+        """
         for raw in raws:
             try:
                 element = reader(raw)
@@ -265,6 +287,9 @@ class _Reading:
                     self.batch.left_out[GROUPS] += 1
                 elif words:
                     self._keep(raw, UNREADABLE, 0)  # counted already
+                continue
+            if self._is_old(element.timestamp or time):
+                self._leave("old", _OLD)
                 continue
             if self._elements.setdefault(element.key, element) is not element:
                 self.batch.counted["repeated"] += 1

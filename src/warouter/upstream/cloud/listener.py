@@ -76,12 +76,14 @@ class Listener:
         verify_token: Callable[[], str],
         inbox: Inbox,
         modes: Modes = KEEPS,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self._phone_number_id = phone_number_id
         self._secrets = secrets
         self._verify_token = verify_token
         self._inbox = inbox
         self._modes = modes
+        self._clock = clock or time.time  # unix s
         self._say_due = 0.0
         self._said: set[str] = set()  # fields of which the log knows
         self._refused_under: set[str] | None = None  # the secrets since the first in vain
@@ -118,7 +120,7 @@ class Listener:
             return self._counted("wrong_signature", _WRONG)
         self._rightly_signed()
         try:
-            batch = read(body, self._phone_number_id, int(time.time()), self._modes)
+            batch = read(body, self._phone_number_id, int(self._clock()), self._modes)
         except Unreadable as error:
             return await self._unreadable(error.reason, body)
         if batch.reason:
@@ -169,7 +171,8 @@ class Listener:
         """Once a minute: whatever Meta changes, it changes in all of them."""
         if time.monotonic() >= self._say_due:
             self._say_due = time.monotonic() + SAY_SECONDS
-            extra = {"count": batch.counted["unreadable"], "reason": batch.reason}
+            count = batch.counted["unreadable"] + batch.counted["old"]
+            extra = {"count": count, "reason": batch.reason}
             log.warning("webhook elements skipped", extra=extra)
 
     def _left_out(self, field: str, count: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -679,3 +680,15 @@ def test_what_is_nested_too_deep_ends_there(depth: int, opens: bytes, closes: by
     kept = message.raw.count(opens)
     assert kept <= 210
     assert kept >= 150
+
+
+def test_what_is_older_than_eight_days_is_left_out() -> None:
+    errors = {"errors": [{"code": 131035, "title": "t"}]}
+    of_messages = change("messages", messages=[VOICE], statuses=[FAILED], **errors)
+    at = 1764000000
+    body = envelope(entry(of_messages, change("account_update"), time=at))
+    young = read(body, NUMBER, at + 7 * 86_400)
+    assert (len(young.elements), len(young.notices)) == (3, 1)
+    old = read(body, NUMBER, at + 9 * 86_400)
+    assert (old.elements, old.notices, old.counted) == ([], [], Counter({"old": 4}))
+    assert "8 days" in old.reason
