@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from warouter._hash import SHARD_COUNTS
 from warouter.cluster.membership import Member, Node, Verdict
 from warouter.cluster.plan import (
+    HANDOVER_LEASES,
     Mark,
     Planner,
     Succession,
@@ -130,7 +131,7 @@ def test_a_move_that_was_named_ends_though_its_owner_never_became_quiet() -> Non
     named = SlotOwner(0, 1, A, B, MARKED)
     current = ShardMap(1, 1, (named, *mapped(1, A).slots[1:]), CLOUD)
     assert not to_be_quiet(named)
-    view = View(current, members(LEAVING, B), {0: LEASE})
+    view = View(current, members(LEAVING, B), {0: HANDOVER_LEASES * LEASE})
     planned = plan(view, LEASE)
     assert planned is not None
     assert planned.slots[0] == SlotOwner(0, 2, B)
