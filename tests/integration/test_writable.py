@@ -1,4 +1,4 @@
-"""What keeps a coreapp from writing its journals, as PostgreSQL tells it."""
+"""What keeps a coreapp from the work of an owner, as PostgreSQL tells it."""
 
 from __future__ import annotations
 
@@ -33,10 +33,19 @@ class Lame:
         own = msgspec.structs.replace(settings, db_username=ROLE)
         self.journal = Journal(own, uuid4(), "test")
         self.writable = Writable(self.journal)
+        self.with_requests = Writable(self.journal, requests=True)
 
     async def problem(self) -> str:
-        await self.writable.look()
-        return self.writable.problem
+        return await _looked(self.writable)
+
+    async def problem_with_requests(self) -> str:
+        """With the Cloud API."""
+        return await _looked(self.with_requests)
+
+
+async def _looked(writable: Writable) -> str:
+    await writable.look()
+    return writable.problem
 
 
 @pytest_asyncio.fixture
@@ -49,6 +58,7 @@ async def lame(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Lame]:
     await pool.execute(f"grant all on schema {schema} to {OWNER}")
     await pool.execute(f"grant all on all functions in schema {schema} to {ROLE}, {OWNER}")
     await pool.execute(f"grant all on all tables in schema {schema} to {OWNER}")
+    await pool.execute(f"grant select on all tables in schema {schema} to {ROLE}")
     for function in await pool.fetch(_DEFINERS):
         await pool.execute(f"alter function {function[0]} owner to {OWNER}")
     lame = Lame(pool, settings)
@@ -69,7 +79,9 @@ async def test_a_coreapp_that_may_do_everything_can_write(
     assert caplog.messages == []  # a start is no recovery
 
 
-@pytest.mark.parametrize("function", ["append_messages", "record_progress"])
+@pytest.mark.parametrize(
+    "function", ["append_messages", "record_progress", "issue_requests", "match_failure"]
+)
 async def test_a_right_to_a_function_is_missed(lame: Lame, function: str) -> None:
     assert await lame.problem() == ""
     await lame.run(
@@ -83,7 +95,10 @@ async def test_a_right_to_a_function_is_missed(lame: Lame, function: str) -> Non
     assert await lame.problem() == ""
 
 
-@pytest.mark.parametrize(("right", "table"), [("insert", "message"), ("update", "send_cursor")])
+@pytest.mark.parametrize(
+    ("right", "table"),
+    [("insert", "message"), ("update", "send_cursor"), ("insert", "send_issue")],
+)
 async def test_a_right_of_the_owner_to_a_table_is_missed(
     lame: Lame, right: str, table: str
 ) -> None:
@@ -96,6 +111,21 @@ async def test_both_sessions_are_looked_at(lame: Lame) -> None:
     assert "too many connections" in await lame.problem()
     await lame.run(f"alter role {ROLE} connection limit 2")
     assert await lame.problem() == ""
+
+
+async def test_with_the_cloud_api_all_four_sessions_are_looked_at(lame: Lame) -> None:
+    for connections in (2, 3):
+        await lame.run(f"alter role {ROLE} connection limit {connections}")
+        assert "too many connections" in await lame.problem_with_requests()
+    await lame.run(f"alter role {ROLE} connection limit 4")
+    assert await lame.problem_with_requests() == ""
+
+
+async def test_who_may_not_read_the_inbox_cannot_own_with_the_cloud_api(lame: Lame) -> None:
+    assert await lame.problem_with_requests() == ""
+    await lame.run(f"revoke select on cloud_inbox from {ROLE}")
+    assert "permission denied" in await lame.problem_with_requests()
+    assert await lame.problem() == ""  # with the simulator nobody reads it
 
 
 async def test_a_slot_is_not_opened_without_the_session_of_appends(lame: Lame) -> None:

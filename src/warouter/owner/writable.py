@@ -1,7 +1,9 @@
 """A check that this coreapp can write its journals: made often, told with each beat.
 
-A coreapp that beats but cannot write (its address or its role lost a right, a second session is
-refused) would keep its slots for ever, and a spare like that would be given them.
+A coreapp that beats but cannot write (its address or its role lost a right, a further session is
+refused) would keep its slots for ever, and a spare like that would be given them. So an owner and a
+spare are asked the same: whether each session that an owner needs does what it is for. With the
+Cloud API issue rows and the inbox belong to that.
 """
 
 from __future__ import annotations
@@ -19,10 +21,14 @@ AGAIN_SECONDS = 0.2  # while it cannot
 
 
 class Writable:
-    """``problem`` is why it cannot, "" if it can."""
+    """``problem`` is why it cannot, "" if it can.
 
-    def __init__(self, journal: Journal) -> None:
+    ``requests``: an owner here also writes issue rows and reads the inbox.
+    """
+
+    def __init__(self, journal: Journal, *, requests: bool = False) -> None:
         self._journal = journal
+        self._requests = requests
         self._outage = Outage()
         self.problem = "not looked at yet"
 
@@ -39,7 +45,8 @@ class Writable:
             await asyncio.sleep(AGAIN_SECONDS if self.problem else LOOK_SECONDS)
 
     async def look(self) -> None:
-        before, self.problem = self.problem, await self._journal.problem()
+        before = self.problem
+        self.problem = await self._journal.problem(requests=self._requests)
         if self.problem and self.problem != before:
             self._outage.begins()
             log.warning("journal check failed", extra={"reason": self.problem})

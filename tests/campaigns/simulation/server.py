@@ -7,7 +7,7 @@ from ``Trouble``, what fails from ``Failing``; there is one of each for a proces
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -48,7 +48,8 @@ class Failing:
     """Statements of one process that fail, and connections that are refused to it.
 
     ``share`` of its statements and connections fail, ``after`` of those that write once they are
-    committed, with the end of their session. ``writes_only``: beats and what only reads are spared.
+    committed, with the end of their session. ``writes_only``: beats and what only reads are spared;
+    ``only``: all but statements of these names are.
     """
 
     def __init__(
@@ -59,15 +60,19 @@ class Failing:
         after: float = 0.0,
         writes_only: bool = False,
         refuses: str = "",
+        only: Collection[str] = (),
     ) -> None:
         self.share = share
         self.states = states
         self.after = after
         self.writes_only = writes_only
+        self.only = only
         self.refuses = refuses  # the state that a connection is refused with
 
     def befalls(self, statement: Statement) -> bool:
-        return statement.flushes or not self.writes_only
+        if self.only:
+            return statement.name in self.only
+        return statement.changes or not self.writes_only
 
 
 class Session:
@@ -172,7 +177,7 @@ class Run:
     def locked(self) -> None:
         """All locks are held; the commit may take a while."""
         least, most = self.server.slowest or (0.0, self.server.commit_seconds)
-        if most and (self.statement.flushes or not self.server.slowest):
+        if most and (self.statement.flushes(self.arguments) or not self.server.slowest):
             self._bound()
             self._after(least + (most - least) * self.server.draw(), self.execute)
         else:

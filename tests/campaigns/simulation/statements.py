@@ -25,18 +25,22 @@ UNFLUSHED = frozenset(
 class Statement:
     """What the server knows of one kind of statement.
 
-    ``writes``: its outcome can be in doubt; ``flushes``: its commit waits for the disk, which a
-    beat's does not.
+    ``writes``: its outcome can be in doubt; ``changes``: what it writes is to last, which a beat
+    is not.
     """
 
-    __slots__ = ("does", "flushes", "name", "wants", "writes")
+    __slots__ = ("changes", "does", "name", "wants", "writes")
 
     def __init__(self, name: str, wants: Wants | None, does: Does) -> None:
         self.name = name
         self.wants = wants
         self.does = does
         self.writes = wants is not None
-        self.flushes = self.writes and name not in UNFLUSHED
+        self.changes = self.writes and name not in UNFLUSHED
+
+    def flushes(self, arguments: tuple[Any, ...]) -> bool:
+        """Its commit waits for the disk: it has written something that is to last."""
+        return self.changes and (self.wants is not _shared or bool(arguments[1]))
 
 
 def find(sql: str) -> Statement:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from uuid import UUID
 
+import pytest
+
+from tests.campaigns.simulation.cloud.faults import no_disk_for_issues, no_right_to_the_inbox
+from tests.campaigns.simulation.cloud.world import CloudWorld
 from tests.campaigns.simulation.faults import Faults, Kind
 from tests.campaigns.simulation.nemeses import cannot_write
 from tests.campaigns.simulation.owners import TROUBLES
-from tests.campaigns.simulation.world import run
+from tests.campaigns.simulation.world import World, run
 from tests.harness.patch import patched
 from warouter.cluster.trouble import Trouble
 from warouter.link.relay import Relay
@@ -16,11 +20,11 @@ from warouter.link.relay import Relay
 SEEDS = 12
 
 
-def reasons(kind: Kind) -> Counter[str]:
+def reasons(kind: Kind, seeds: int = SEEDS, world: type[World] = World) -> Counter[str]:
     """Why slots changed hands when nothing but this went wrong."""
     found: Counter[str] = Counter()
-    for seed in range(SEEDS):
-        result = run(seed, kinds=(kind,))
+    for seed in range(seeds):
+        result = run(seed, kinds=(kind,), world=world)
         assert result.violations == [], seed
         found.update(entry[5] for entry in result.trace if entry[1] == "owner")
     return found
@@ -49,6 +53,11 @@ def test_an_owner_without_the_upstream_is_relieved() -> None:
 
 def test_an_owner_that_cannot_write_is_relieved() -> None:
     assert reasons(cannot_write)["journal"]
+
+
+@pytest.mark.parametrize("kind", [no_disk_for_issues, no_right_to_the_inbox])
+def test_an_owner_that_cannot_issue_or_read_its_inbox_is_relieved(kind: Kind) -> None:
+    assert reasons(kind, 4, CloudWorld)["journal"]
 
 
 def test_nothing_moves_when_nobody_has_the_upstream() -> None:

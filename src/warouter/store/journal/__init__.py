@@ -14,14 +14,15 @@ issues     requests to the Cloud API that may be out or taken
 inbox      what its webhooks brought, and what that proves
 names      ids and users of the Cloud API by ours, and back
 proofs     whether webhooks come in
+fitness    whether this process can do all that
 slots      epochs are opened, renewed, given away; what is old is pruned
 """
 
 from __future__ import annotations
 
 from warouter.store.journal.events import Events
-from warouter.store.journal.inbox import Inbox
-from warouter.store.journal.issues import Issues, OpenIssue, Request
+from warouter.store.journal.fitness import Fitness
+from warouter.store.journal.issues import OpenIssue, Request
 from warouter.store.journal.messages import Messages
 from warouter.store.journal.names import Names
 from warouter.store.journal.outcome import (
@@ -64,5 +65,5 @@ __all__ = (
 )
 
 
-class Journal(Messages, Events, ParkedRows, Recording, Issues, Inbox, Names, Proofs, Epochs):
+class Journal(Messages, Events, ParkedRows, Recording, Fitness, Names, Proofs, Epochs):
     """The journals, with the writes that one incarnation may make."""

@@ -67,7 +67,9 @@ class Issues(Sessions):
 
         PROVEN: an earlier attempt was taken, as is known by now.
         """
-        columns = [list(column) for column in zip(*rows, strict=True)]
+        columns = [list(column) for column in zip(*rows, strict=True)] or [[]] * len(
+            Request._fields
+        )
         answer = await self._issue_rows(_ISSUE, owned, *columns)
         return {row["ordinal"]: _OUTCOMES[row["outcome"]] for row in answer}
 

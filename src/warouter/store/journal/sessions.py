@@ -11,10 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-import asyncpg
-
 from warouter.config import Settings
-from warouter.errors import OutcomeUnknown
 from warouter.store.database import WRITE_SECONDS, Session
 
 # The server gives up as well: what an owner no longer waits for must not hold a slot's lock.
@@ -40,20 +37,6 @@ class Sessions:
         self._records = Session(settings, application, **_LIMITS)
         self._issues = Session(settings, application, **_LIMITS)
         self._cloud = Session(settings, application, **_LIMITS)
-
-    async def problem(self) -> str:
-        """Why this process cannot write its journals, or "".
-
-        Both sessions are opened for it, and the database says which rights are missing.
-        """
-        try:
-            for session in (self._appends, self._records):
-                [row] = await session.fetch(_UNWRITABLE, within=WRITE_SECONDS)
-                if row["missing"] is not None:
-                    return str(row["missing"])
-        except (OutcomeUnknown, asyncpg.PostgresError) as error:
-            return str(error) or repr(error)
-        return ""
 
     def terminate(self) -> None:
         self._appends.terminate()
@@ -88,6 +71,16 @@ class Sessions:
 
     async def _read(self, sql: str, *arguments: Any) -> list[Any]:
         return await self._records.fetch(sql, *arguments, within=WRITE_SECONDS)
+
+    async def _missing(self) -> str:
+        """The rights that an owner needs and does not have, or "", as both of the sessions see it
+        through which the journals are written.
+        """
+        for session in (self._appends, self._records):
+            [row] = await session.fetch(_UNWRITABLE, within=WRITE_SECONDS)
+            if row["missing"] is not None:
+                return str(row["missing"])
+        return ""
 
     async def _look(self) -> None:
         """Open the session of appends: a slot that cannot be appended to is not taken."""

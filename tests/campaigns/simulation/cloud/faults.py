@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from random import Random
 from typing import Any
 
 from tests.campaigns.simulation import kinds
 from tests.campaigns.simulation.faults import Faults, Kind, start_server
 from tests.campaigns.simulation.nemeses import step_database_clock
+from tests.campaigns.simulation.server import NO_RIGHT, Failing
+
+# Statements that write issue rows, and those that take what webhooks brought.
+ISSUING = ("append_issued", "issue_requests", "open_issues")
+DRAINING = ("from cloud_inbox i\n  left join message", "drain_inbox")
 
 
 def drop_taken(faults: Faults, random: Random) -> bool:
@@ -150,6 +156,24 @@ def kill_behind_a_cut(faults: Faults, random: Random) -> bool:
     return True
 
 
+def no_disk_for_issues(faults: Faults, random: Random) -> bool:
+    """An owner, or nobody at all, can write issue rows; all the other tables can be written."""
+    return _closed(faults, random, "53100", ISSUING)
+
+
+def no_right_to_the_inbox(faults: Faults, random: Random) -> bool:
+    """An owner, or nobody at all, may read or drain the inbox; webhooks come in as ever."""
+    return _closed(faults, random, NO_RIGHT, DRAINING)
+
+
+def _closed(faults: Faults, random: Random, state: str, only: Collection[str]) -> bool:
+    failing, coreapps = faults.world.server.failing, faults.world.coreapps
+    for name in random.choice(([faults.owner(random)], [faults.owner(random)], coreapps)):
+        failing[name] = Failing(1.0, (state,), only=only)
+        faults.ends(random.uniform(2.0, 6.0), failing.pop, name, None)
+    return True
+
+
 def _share(faults: Faults, random: Random, name: str) -> bool:
     meta = faults.world.upstream
     setattr(meta, name, random.choice((0.1, 0.3, 1.0)))
@@ -159,6 +183,7 @@ def _share(faults: Faults, random: Random, name: str) -> bool:
 
 CLOUD: tuple[Kind, ...] = (
     *(drop_taken, drop_untaken, answer_unclearly, linger, kill_a_token, hold_webhooks),
+    *(no_disk_for_issues, no_right_to_the_inbox),
     *(hold_evidence, kill_door, kill_doors, cut_door, cut_door_from_database, stand_still),
     *(kill_its_successor, kill_behind_a_cut, collect_garbage, promote_unseen),
 )

@@ -32,6 +32,7 @@ from warouter.owner.cloud.rules import RuleBook
 from warouter.owner.cloud.unmatched import Unmatched
 from warouter.owner.ownership import Ownership
 from warouter.store.cloud import receive
+from warouter.store.journal.fitness import Fitness
 from warouter.store.journal.issues import Issues
 from warouter.store.journal.messages import Messages
 from warouter.upstream.cloud.answers import Class
@@ -299,6 +300,18 @@ MUTANTS = {
         spoil=numbered,
     ),
     "number: planned move": Mutant("D9", [], ("I12",), _MOVES, moves=True, spoil=numbered, first=1),
+    "who cannot write issue rows keeps its slots": Mutant(
+        "",
+        [(Fitness, "problem", without.asked_of_journals_only)],
+        ("I15",),
+        (threats.no_disk_for_issues_for_good,),
+    ),
+    "who cannot read the inbox keeps its slots": Mutant(
+        "",
+        [(Fitness, "problem", without.asked_of_journals_only)],
+        ("I8", "I9", "I15"),
+        (threats.no_inbox_for_good,),
+    ),
     "answers of a closed epoch are dropped": Mutant(
         "D21",
         [(CloudUpstream, "_ended", without.of_closed_epochs)],

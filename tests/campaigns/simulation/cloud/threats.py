@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from random import Random
 from typing import Any
 
+from tests.campaigns.simulation.cloud.faults import DRAINING, ISSUING
 from tests.campaigns.simulation.faults import Faults
+from tests.campaigns.simulation.server import Failing
 
 TO_TAKE_OVER = 2.0  # before the end, when every slot is to have an owner that lives
 
@@ -111,6 +114,24 @@ def take_over_again(faults: Faults, random: Random) -> bool:
     faults.ends(2.0, setattr, meta, "drops", 0.0)
     for n in range(1, 10):
         clock.at(clock.now + 0.6 * n * base, _next_owner, faults, random)
+    return True
+
+
+def no_disk_for_issues_for_good(faults: Faults, random: Random) -> bool:
+    """An owner cannot write issue rows from now on; the others can."""
+    return _closed_for_good(faults, random, ISSUING)
+
+
+def no_inbox_for_good(faults: Faults, random: Random) -> bool:
+    """An owner cannot read the inbox from now on; the others can."""
+    return _closed_for_good(faults, random, DRAINING)
+
+
+def _closed_for_good(faults: Faults, random: Random, only: Collection[str]) -> bool:
+    """One at most: somebody must be able to."""
+    failing = faults.world.server.failing
+    if not failing:
+        failing[faults.owner(random)] = Failing(1.0, ("53100",), only=only)
     return True
 
 

@@ -20,6 +20,7 @@ from warouter.owner.cloud.issuer import Issuer, Marking
 from warouter.owner.cloud.quiesce import Quiesce
 from warouter.owner.cloud.requests import Requests
 from warouter.store.cloud import receive
+from warouter.store.journal.fitness import Fitness
 from warouter.store.journal.messages import Messages
 from warouter.upstream.cloud.answers import Class, Judged
 from warouter.upstream.cloud.graph.client import CloudUpstream
@@ -27,6 +28,7 @@ from warouter.upstream.cloud.graph.exchange import Exchanged, Outcome
 
 _evidence, _shut, _verdict = Endings.evidence, Endings.shut_until_fence, doubt.verdict
 _ended, _mark, _expire = CloudUpstream._ended, Issuer.mark, Lanes.expire
+_problem = Fitness.problem
 _row, _found = receive._row, Doubts._found
 
 
@@ -36,6 +38,10 @@ async def nothing_issued(_self: object, *_: object) -> dict[int, Any]:
 
 async def at_once(_self: Quiesce, _within: float) -> None:
     """Nobody is waited for."""
+
+
+async def asked_of_journals_only(self: Fitness, *, requests: bool = False) -> str:
+    return await _problem(self)
 
 
 async def issued(self: Messages, owned: Any, rows: Any, issued: Sequence[Any]) -> Any:

@@ -16,7 +16,9 @@ set search_path from current as $$
           from pg_proc p
          where p.pronamespace = current_schema()::regnamespace
            and p.proname in ('append_messages', 'append_issued', 'append_requests', 'append_events',
-                             'record_progress', 'open_slots', 'renew_epochs', 'hand_over')
+                             'record_progress', 'open_slots', 'renew_epochs', 'hand_over',
+                             'issue_requests', 'open_issues', 'drain_inbox', 'match_unmatched',
+                             'match_failure', 'tell_owner', 'quiet_slots')
            and not has_function_privilege(p.oid, 'execute')
         union all
         select format('no right to %s %s', lower(n.privilege), c.relname)
@@ -24,7 +26,12 @@ set search_path from current as $$
                        ('parked_message', 'INSERT'), ('parked_message', 'DELETE'),
                        ('parked_event', 'INSERT'), ('parked_event', 'DELETE'),
                        ('dead_letter', 'INSERT'), ('send_cursor', 'UPDATE'),
-                       ('event_cursor', 'UPDATE'), ('slot', 'UPDATE'), ('owner_log', 'INSERT'))
+                       ('event_cursor', 'UPDATE'), ('slot', 'UPDATE'), ('owner_log', 'INSERT'),
+                       ('send_issue', 'INSERT'), ('send_issue', 'UPDATE'),
+                       ('send_issue', 'DELETE'), ('upstream_id', 'INSERT'),
+                       ('upstream_id', 'UPDATE'), ('cloud_inbox', 'INSERT'),
+                       ('cloud_inbox', 'DELETE'), ('cloud_unheard', 'INSERT'),
+                       ('cloud_unmatched', 'DELETE'))
                as n(relname, privilege),
                lateral (select x.oid, x.relname from pg_class x
                          where x.relname = n.relname::name
