@@ -89,8 +89,7 @@ class Coreapp:
         self._aside = Aside(settings, "aside", identity.name)
         self.in_force = InForce()
         self.journal = journal = Journal(settings, identity.incarnation, identity.application)
-        requests = left or settings.upstream_name != SIMULATOR
-        self.writable = Writable(journal, requests=requests)
+        self.writable = Writable(journal, requests=left or settings.upstream_name != SIMULATOR)
         self.session = NodeSession(settings, identity.registration("", 0), self._on_hint)
         self.ownership = owned = Ownership(self.session, settings.timing, clock)
         self.recorder = recorder = Recorder(owned, journal)

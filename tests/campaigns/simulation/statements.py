@@ -503,6 +503,8 @@ _STATEMENTS = {
         ("from node where incarnation = $1 and role", None, _address),
         ("select certificate from node", None, _certificates),
         ("select version, shards from shard_map", None, _map),
+        ("from callback_request where id >", None, lambda s, c, a: []),
+        ("as id from callback_request", None, lambda s, c, a: [{"id": 0}]),
         ("pg_try_advisory_lock($1, 0)", None, _lead),
         ("pg_try_advisory_lock($1, hashtext", None, lambda s, c, a: [{"won": True}]),
         ("end_leader(", None, _end_holder),
