@@ -439,7 +439,8 @@ class Variables(msgspec.Struct, frozen=True, kw_only=True):
     console_api: str = CONSOLE.variable(
         "WAROUTER_CONSOLE_API",
         "https://localhost:9090",
-        "The URL of the API, which the console calls in the name of who uses it.",
+        "The URL of the API, which the console calls in the name of who uses it; plain http on this"
+        " host only.",
     )
     console_api_ca: str = CONSOLE.variable(
         "WAROUTER_CONSOLE_API_CA",

@@ -334,6 +334,7 @@ async def test_listeners_without_tls_and_wide_networks(settings: Settings) -> No
         WEBAPP_HOSTNAME="10.0.0.1",
         WAROUTER_ALLOW_PRIVATE="10.0.0.1,0.0.0.0/0",
         WAROUTER_UPSTREAM_ADDRESS="sim.internal:6260",
+        WAROUTER_CONSOLE_API="http://api.internal:9090",
         WAROUTER_CONNECTIONS="9000000",
         WA_API_KEY="k" * 12,
     )
@@ -344,6 +345,7 @@ LISTENERS = {
     "api-clear": "warning",
     "networks-wide": "warning",
     "networks-open": "note",
+    "console-clear": "warning",
     "simulator-open": "warning",
     "descriptors-few": "warning",
     "api-key-short": "note",

@@ -245,6 +245,26 @@ def test_an_address_of_the_api_that_is_none_is_refused_unseen(url: str) -> None:
     assert "a:b" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("url", "refused"),
+    [
+        ("http://api.internal:9090", True),
+        ("http://192.0.2.9:9090", True),
+        ("http://0.0.0.0:9090", True),
+        ("https://api.internal:9090", False),
+        ("http://localhost:9090", False),
+        ("http://127.0.0.7:9090", False),
+        ("http://[::1]:9090", False),
+    ],
+)
+def test_no_token_goes_to_another_host_in_clear_text(url: str, refused: bool) -> None:
+    if refused:
+        with pytest.raises(ConfigError, match="plain http is for this host only"):
+            Api(url, "", Sessions(None))  # type: ignore[arg-type]
+    else:
+        assert Api(url, "", Sessions(None)).url == url  # type: ignore[arg-type]
+
+
 async def test_no_redirect_of_the_api_takes_a_token_or_a_body_along(
     settings: Settings, pool: asyncpg.Pool, elsewhere: Elsewhere
 ) -> None:

@@ -19,6 +19,8 @@ FILES = {
     "host": ("compose.host.yaml",),
     "monitoring": ("compose.yaml", "compose.monitoring.yaml"),
 }
+_DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
+_STAGES = ("base", "build", "build-local", "runtime")
 # `${NAME}`, `${NAME-default}`, and `${NAME:-default}` where nothing counts as not set.
 _VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?:(?P<colon>:?)-(?P<default>[^}]*))?\}")
 
@@ -100,6 +102,21 @@ def test_no_more_than_the_containers_own_network_is_open_to_the_webhook() -> Non
         opened = [e["WAROUTER_ALLOW_PRIVATE"] for e in processes if "WAROUTER_ALLOW_PRIVATE" in e]
         assert set(opened) == {listed}
         assert not any("WAROUTER_MEDIA_ALLOW_PRIVATE" in e for e in processes)
+
+
+def test_what_comes_from_a_registry_is_named_by_digest(services: dict[str, Any]) -> None:
+    """A tag can be moved to other bytes. What `make image` has built has no other name."""
+    for name, service in services.items():
+        image = service["image"]
+        assert image == "warouter:latest" or _DIGEST.search(image), name
+
+
+def test_the_base_of_the_image_is_named_by_digest() -> None:
+    text = (SHIPPED / "Containerfile").read_text()
+    (base,) = re.findall(r"^ARG BASE=(.*)$", text, re.M)
+    assert _DIGEST.search(base)
+    assert set(re.findall(r"^FROM (\S+)", text, re.M)) <= {"${BASE}", *_STAGES}
+    assert "# syntax=" not in text, "the frontend would be an image by tag"
 
 
 def test_what_a_file_mounts_is_shipped(services: dict[str, Any]) -> None:

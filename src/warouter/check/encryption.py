@@ -49,6 +49,19 @@ def _cloud_clear(facts: Facts) -> Iterator[str]:
         )
 
 
+def _console_clear(facts: Facts) -> Iterator[str]:
+    settings = facts.settings
+    try:
+        url = urlsplit(settings.console_api)
+    except ValueError:
+        return
+    if url.scheme == "http" and not facts.host.console_api_here:
+        yield (
+            f"WAROUTER_CONSOLE_API leads to {url.hostname} by plain http: each call would carry an"
+            " administrator's token over the network in clear text, so no console starts."
+        )
+
+
 def _webhook_clear(facts: Facts) -> Iterator[str]:
     try:
         url = urlsplit(facts.known.webhook or "")
@@ -125,6 +138,13 @@ RULES = (
         "Give WAROUTER_CLOUD_TLS_CERT and WAROUTER_CLOUD_TLS_KEY, or listen on loopback behind a"
         " proxy on this host.",
         _cloud_clear,
+    ),
+    Rule(
+        "console-clear",
+        Level.WARNING,
+        "consoles that are to call the API of another host by plain http",
+        "Give the API a certificate, and name it with https in WAROUTER_CONSOLE_API.",
+        _console_clear,
     ),
     Rule(
         "webhook-clear",

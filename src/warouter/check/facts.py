@@ -45,6 +45,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     certificates: tuple[Certificate, ...] = ()
     api_keys: tuple[int, ...] = ()  # the characters of each
     simulator_open: tuple[str, ...] = ()  # addresses other than loopback where its port listens
+    console_api_here: bool = False  # WAROUTER_CONSOLE_API leads to this host
     descriptors: int = 1 << 20  # the most that a process started like this one may open
     media_free: int = 1 << 50
     media_size: int = 1 << 50  # of the whole file system

@@ -11,6 +11,7 @@ from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -19,6 +20,7 @@ from warouter.check.facts import Host, Place, values_of
 from warouter.cloud_settings import is_loopback
 from warouter.config import SECRETS, Settings
 from warouter.errors import ConfigError
+from warouter.net.route import is_here
 from warouter.secret import api_keys, text_of, world_readable, world_writable
 
 ETC = Path("/etc/warouter")
@@ -48,9 +50,17 @@ def look(settings: Settings, data_dir: Path | None, etc: Path = ETC) -> Host:
         certificates=tuple(read.certificates),
         api_keys=tuple(_api_keys(settings)),
         simulator_open=tuple(_simulator(settings)),
+        console_api_here=_is_here(settings.console_api),
         descriptors=_descriptors(),
         **({} if disk is None else {"media_free": disk[0], "media_size": disk[1]}),
     )
+
+
+def _is_here(url: str) -> bool:
+    try:
+        return is_here(urlsplit(url).hostname or "")
+    except ValueError:
+        return False
 
 
 def _api_keys(settings: Settings) -> Iterator[int]:

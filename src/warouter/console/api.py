@@ -17,6 +17,7 @@ import msgspec
 from warouter.access.token import hash_of, new_token
 from warouter.console.visit import Refusal, Visitor
 from warouter.errors import ConfigError
+from warouter.net.route import is_here
 from warouter.store.account.sessions import Sessions
 
 SECONDS = 60.0  # a change of shards may take its time
@@ -124,6 +125,11 @@ def _checked(text: str) -> str:
         raise ConfigError(
             "WAROUTER_CONSOLE_API is no URL of an API: it must be like https://localhost:9090,"
             " without user, password or query."
+        )
+    if url.scheme == "http" and not is_here(url.hostname or ""):
+        raise ConfigError(
+            f"WAROUTER_CONSOLE_API is {text}; plain http is for this host only, as each call"
+            " carries a token. Give the API a certificate, and name it with https."
         )
     return text.rstrip("/")
 

@@ -13,6 +13,20 @@ class NoRoute(Exception):
     """No address can be told. The message says why of each host, for a sentence to an operator."""
 
 
+def is_here(host: str) -> bool:
+    """True for loopback and for an address of this host: what goes there crosses no network."""
+    if host == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.bind((host, 0))
+    except (ValueError, OSError):
+        return False
+    return not address.is_unspecified
+
+
 def own_address(servers: Iterable[tuple[str, int]]) -> str:
     """The IPv4 address from which this host would reach the first of these hosts that it can.
 

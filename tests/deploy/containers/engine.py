@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[3]
 TOOLS = ROOT / ".venv-tools" / "bin"
 STORE = ROOT / "build" / "containers"
 SHIPPED = ROOT / "deploy" / "container"
+POSTGRES = "docker.io/library/postgres:17"
 BUILD_SECONDS = 900.0
 CALL_SECONDS = 60.0
 CHECK_SECONDS = 1.0
@@ -50,6 +51,7 @@ class Engine:
             "CONTAINERS_CONF": str(STORE / "containers.conf"),
             "CONTAINERS_STORAGE_CONF": str(STORE / "storage.conf"),
             "WAROUTER_NOFILE": str(FILES),
+            "POSTGRES_IMAGE": POSTGRES,  # no registry is asked for the one that is named by digest
             "PATH": f"{TOOLS}:{os.environ['PATH']}",
         }
         self._checking = threading.Event()
@@ -110,7 +112,7 @@ class Engine:
         self.call(script, *_BUILD, *limits, base, seconds=BUILD_SECONDS)
         folder = Path(__file__).parent / "postgres"
         base = f"--build-arg=BASE={self._base('database')}"
-        tag = "--tag=docker.io/library/postgres:17"
+        tag = f"--tag={POSTGRES}"
         self.environment["BUILDAH_FORMAT"] = "docker"
         self.call(*_BUILD, *limits, base, tag, str(folder), seconds=BUILD_SECONDS)
 

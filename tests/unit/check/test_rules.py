@@ -122,6 +122,11 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("link-clear", {"trust": {"programs": BARE}}, "h:coreapp-1"),
     ("api-clear", {"environ": OPEN}, "10.0.0.1"),
     ("cloud-clear", {"environ": CLEAR_CLOUD}, "0.0.0.0"),
+    (
+        "console-clear",
+        {"environ": {"WAROUTER_CONSOLE_API": "http://api.internal:9090"}},
+        "WAROUTER_CONSOLE_API leads to api.internal by plain http",
+    ),
     ("webhook-clear", {"database": {"webhook": HTTP}}, "hook.example"),
     ("http-allowed", {"environ": {"WAROUTER_WEBHOOK_ALLOW_HTTP": "1"}}, "webhook"),
     ("http-allowed", {"environ": {"WAROUTER_MEDIA_ALLOW_HTTP": "1"}}, "media"),
