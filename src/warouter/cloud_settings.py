@@ -26,12 +26,14 @@ REQUEST_SECONDS = 20.0  # a whole request to the Graph API, its answer included
 DEFAULT_WINDOW, SHORTEST_WINDOW = 60.0, 35.0
 
 # When Meta ends a version; those before the first have ended, of those after the last nobody knows.
-_ENDS = {
+_ENDS: dict[tuple[int, int], date | None] = {
     (21, 0): date(2027, 1, 21),
     (22, 0): date(2027, 5, 20),
     (23, 0): date(2027, 10, 8),
     (24, 0): date(2028, 2, 18),
     (25, 0): date(2028, 7, 29),
+    (26, 0): None,  # not set
+    (27, 0): None,
 }
 _LONG_SINCE = date(1970, 1, 1)
 _WARN_BEFORE = timedelta(days=90)
@@ -39,6 +41,7 @@ _VERSION = re.compile(r"v([1-9][0-9]?)\.([0-9])", re.ASCII)
 _CHOICES = {
     "cloud_in_doubt": ("WAROUTER_CLOUD_IN_DOUBT", ("resend", "fail", "hold")),
     "cloud_order": ("WAROUTER_CLOUD_ORDER", ("accepted", "sent")),
+    "cloud_marketing": ("WAROUTER_CLOUD_MARKETING", ("messages", "auto")),
     "cloud_standby": ("WAROUTER_CLOUD_STANDBY", ("off", "mark", "pass")),
     "cloud_echoes": ("WAROUTER_CLOUD_ECHOES", ("off", "mark", "pass")),
     "cloud_bsuid": ("WAROUTER_CLOUD_BSUID", ("alias", "raw", "drop")),
@@ -54,6 +57,8 @@ class CloudSettings(msgspec.Struct, frozen=True, kw_only=True):
     app_secret: Source  # one secret a line
     verify_token: Source
     version: str = "v25.0"
+    messaging_account_id: str = ""
+    marketing: str = "messages"  # or auto
     base_url: str = "https://graph.facebook.com"  # without a slash at its end
     listen: tuple[str, int] = ("127.0.0.1", 9095)
     tls_cert: str = ""
@@ -109,6 +114,10 @@ def checked(given: CloudVariables, lease: float, watchdog: float) -> CloudSettin
             given.cloud_verify_token, given.cloud_verify_token_file, "WAROUTER_CLOUD_VERIFY_TOKEN"
         ),
         version=_version(given.cloud_version),
+        messaging_account_id=_id(
+            given.cloud_messaging_account_id, "WAROUTER_CLOUD_MESSAGING_ACCOUNT_ID", required=False
+        ),
+        marketing=given.cloud_marketing,
         base_url=_base_url(given.cloud_base_url),
         listen=_listen(given.cloud_listen),
         tls_cert=given.cloud_tls_cert,
@@ -131,12 +140,18 @@ def version_end(version: str) -> date | None:
     """The day on which Meta ends a version: 1970 for one that has ended long since, None if nobody
     knows.
     """
-    match = _VERSION.fullmatch(version)
-    number = (int(match[1]), int(match[2])) if match else (0, 0)
+    number = _number(version)
     return _LONG_SINCE if (0, 0) < number < min(_ENDS) else _ENDS.get(number)
 
 
-def _id(text: str, name: str) -> str:
+def _number(version: str) -> tuple[int, int]:
+    match = _VERSION.fullmatch(version)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
+def _id(text: str, name: str, *, required: bool = True) -> str:
+    if not text and not required:
+        return ""
     if not text:
         raise ConfigError(f"{name} is missing; WAROUTER_UPSTREAM=cloud needs it.")
     if not (text.isascii() and text.isdigit() and len(text) <= 32):
@@ -159,6 +174,11 @@ def _version(text: str) -> str:
 def _ending(version: str, today: date) -> str:
     """A sentence about the end of a version that is past or near, else ""."""
     end = version_end(version)
+    if end is None and _number(version) not in _ENDS:
+        return (
+            f"WAROUTER_CLOUD_VERSION is {version}, which this build does not know: it is used, and"
+            " nobody has tried it."
+        )
     if end is not None and today >= end:
         return f"WAROUTER_CLOUD_VERSION is {version}, which Meta has ended: set a newer one."
     if end is not None and today >= end - _WARN_BEFORE:

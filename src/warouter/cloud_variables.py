@@ -45,6 +45,17 @@ class CloudVariables(Variables, frozen=True, kw_only=True):
         "What Meta has to show when it checks the webhook's URL.",
         "A file with it.",
     )
+    cloud_messaging_account_id: str = CLOUD.variable(
+        "WAROUTER_CLOUD_MESSAGING_ACCOUNT_ID",
+        "",
+        "The id of the messaging account, where Meta asks for it (several of them use the number).",
+    )
+    cloud_marketing: str = CLOUD.variable(
+        "WAROUTER_CLOUD_MARKETING",
+        "messages",
+        "Where marketing templates are sent: to `messages` as all others, or with `auto` to"
+        " `marketing_messages` if the account is onboarded there.",
+    )
     cloud_version: str = CLOUD.variable(
         "WAROUTER_CLOUD_VERSION",
         "v25.0",

@@ -139,6 +139,7 @@ _GAUGES: dict[Page, dict[str, str]] = {
         "warouter_cloud_can_send": "What Meta lets send, by entity: 2 all, 1 limited, 0 nothing",
         "warouter_cloud_quality": "Quality of the number: 3 green, 2 yellow, 1 red, 0 unknown",
         "warouter_cloud_facts_age_seconds": "Time since Meta was asked about the number",
+        "warouter_cloud_webhook_retry_seconds": "For how long Meta repeats a webhook that failed",
         "warouter_cloud_token_end_seconds": "When the token ends, as a unix time; 0 for never",
         "warouter_cloud_version_end_seconds": "When Meta ends the version of the Graph API, as a "
         "unix time",

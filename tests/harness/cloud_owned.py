@@ -121,7 +121,9 @@ class ScriptedGraph:
         self.unreachable = False
         self.connections = SimpleNamespace(close=lambda: None, limit=MOST)
 
-    def post(self, body: bytes, may_begin: Callable[[], bool]) -> asyncio.Future[Exchanged]:
+    def post(
+        self, body: bytes, may_begin: Callable[[], bool], edge: str = "messages"
+    ) -> asyncio.Future[Exchanged]:
         """As ``exchange.Graph.post``."""
         return asyncio.ensure_future(self._post(body, may_begin))
 

@@ -132,3 +132,17 @@ async def test_an_account_without_the_number_and_nodes_that_cannot_send(world: D
     ]
     assert "possible_solution" in kinds["WABA"]["errors"][0]
     assert "errors" not in kinds["PHONE_NUMBER"]
+
+
+async def test_the_edge_for_marketing_opens_with_onboarding(world: Door) -> None:
+    facts = world.simulator.facts
+    edge = world.url(f"{facts.phone_number_id}/marketing_messages")
+    account = world.url(facts.waba_id)
+    body = {"messaging_product": "whatsapp", "to": "+15550001111", "text": {"body": "x"}}
+    status, answer = await world.call("POST", edge, json=body)
+    assert (status, answer["error"]["code"]) == (400, 131055)
+    world.use(marketing="ONBOARDED")
+    shown = (await world.call("GET", account))[1]["marketing_messages_onboarding_status"]
+    assert shown == "ONBOARDED"
+    status, answer = await world.call("POST", edge, json=body | {"messaging_account_id": "77"})
+    assert (status, len(answer["messages"])) == (200, 1)

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import socket
 import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from aiohttp import web
+from msgspec.structs import replace
 
 from warouter.cloud_settings import CloudSettings
 from warouter.simulator.cloud.facts import Facts
 from warouter.simulator.cloud.faults import CloudFaults
 from warouter.simulator.cloud.server import CloudSimulator
-from warouter.upstream.cloud.answers import Class, judge
+from warouter.upstream.cloud.answers import Class, Judged, judge
 from warouter.upstream.cloud.graph.app import App
 from warouter.upstream.cloud.graph.calls import Calls
-from warouter.upstream.cloud.graph.client import CloudUpstream, Post
+from warouter.upstream.cloud.graph.client import Answers, CloudUpstream, Post
 from warouter.upstream.cloud.graph.described import HIGH, SHARED, STANDARD, TokenFacts
 from warouter.upstream.cloud.graph.exchange import Exchanged, Graph, Outcome
 from warouter.upstream.cloud.graph.failed import CallAway, CallFailed, CallRefused
+from warouter.upstream.cloud.graph.marketing import Marketing
 from warouter.upstream.cloud.graph.media import CloudMedia, may_carry_token
 from warouter.upstream.cloud.graph.number import Number
 from warouter.upstream.cloud.graph.recovery import Recovery
@@ -143,6 +148,65 @@ async def test_facts_of_the_number(simulator: CloudSimulator, client: Client) ->
     for level, shown in ((80.0, STANDARD), (1000.0, HIGH)):
         simulator.use(CloudFaults(level=level))
         assert await client.number.level() == (await client.number.facts()).level == shown
+
+
+async def test_a_number_that_stores_nothing_says_so(
+    simulator: CloudSimulator, client: Client
+) -> None:
+    assert (await client.number.facts()).storage == ""
+    settings = {"storage_configuration": {"status": "NO_STORAGE_ENABLED", "retention_minutes": 60}}
+    await client.calls.post(f"{client.cloud.phone_number_id}/settings", settings)
+    assert (await client.number.facts()).storage == "NO_STORAGE_ENABLED"
+
+
+async def test_settings_that_are_away_cost_no_level() -> None:
+    async def says(request: web.Request) -> web.Response:
+        away = request.path.endswith("/settings")
+        return web.json_response({"throughput": {"level": "HIGH"}}, status=500 if away else 200)
+
+    async with odd(says) as client:
+        facts = await client.number.facts()
+        assert (facts.level, facts.storage) == (HIGH, "")
+
+
+OFFER = b'{"to":"+1555","type":"template","template":{"name":"offer","language":{"code":"en_US"}}}'
+
+
+@pytest.mark.parametrize(("state", "edges"), [("ONBOARDED", 1), ("ELIGIBLE", 0), (None, 0)])
+async def test_marketing_templates_go_to_their_edge_and_back(state: str | None, edges: int) -> None:
+    """With the messaging account, on either of them."""
+    asked: list[tuple[str, Any]] = []
+    template = {"name": "offer", "language": "en_US", "category": "MARKETING"}
+
+    async def says(request: web.Request) -> web.Response:
+        edge = request.path.rsplit("/", 1)[1]
+        if request.method == "POST":
+            asked.append((edge, await request.json()))
+            refused = edge == "marketing_messages"
+            error = {"error": {"code": 134100, "message": "no"}}
+            taken = {"messages": [{"id": "wamid.1"}]}
+            return web.json_response(error if refused else taken, status=400 if refused else 200)
+        if edge == "message_templates":
+            return web.json_response({"data": [template]})
+        return web.json_response({"marketing_messages_onboarding_status": state})
+
+    async with odd(says) as other:
+        cloud = replace(other.cloud, messaging_account_id="77")
+        marketing = Marketing(on=True)
+        upstream = CloudUpstream(Graph(cloud, other.secrets, 65536), Clock(), marketing=marketing)
+        heard: asyncio.Queue[Judged] = asyncio.Queue()
+        upstream.answer_to(Heard(heard))
+        await Number(cloud, other.calls, marketing).categories()
+        classes = []
+        for _ in range(edges + 1):
+            upstream.post(Post(3, 1, bytes(20), 1, OFFER))
+            classes.append((await heard.get()).cls)
+        assert classes == [Class.NOT_TAKEN] * edges + [Class.TAKEN]
+        sent = [edge for edge, _ in asked]
+        assert sent == ["marketing_messages"] * edges + ["messages"]
+        assert all(body["messaging_account_id"] == "77" for _, body in asked)
+        assert asked[0][1] == json.loads(OFFER) | {"messaging_account_id": "77"}
+        await upstream.close()
 
 
 @pytest.mark.parametrize(
@@ -337,6 +401,22 @@ async def test_a_refused_token_is_read_again(tmp_path: Path) -> None:
         assert (second.status, second.token_hash) == (200, secrets.token_hash)
         assert secrets.token == "new"
         graph.close()
+
+
+class Heard(Answers):
+    """Whoever hears of the end of requests, here a test."""
+
+    def __init__(self, heard: asyncio.Queue[Judged]) -> None:
+        self._heard = heard
+
+    def may_begin(self, post: Post) -> bool:
+        return True
+
+    def on_judged(self, post: Post, judged: Judged, token_hash: bytes) -> None:
+        self._heard.put_nowait(judged)
+
+    def on_server_time(self, unix_seconds: int) -> None:
+        """It does not matter."""
 
 
 class Clock:

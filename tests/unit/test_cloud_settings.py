@@ -127,11 +127,21 @@ def test_nothing_of_the_cloud_is_asked_for_with_the_simulator() -> None:
         ("v21.0", DAY, "which Meta ends on 2027-01-21"),
         ("v13.0", DAY, "which Meta has ended"),
         ("v26.0", date(2030, 1, 1), ""),
+        ("v27.0", date(2030, 1, 1), ""),
+        ("v28.0", DAY, "which this build does not know"),
+        ("v25.1", DAY, "which this build does not know"),
     ],
 )
 def test_the_end_of_a_version_is_announced(version: str, day: date, sentence: str) -> None:
     warnings = read(VERSION=version).warnings(day)
     assert [sentence in warning for warning in warnings] == ([True] if sentence else [])
+
+
+def test_the_messaging_account_is_an_id_or_nothing() -> None:
+    assert read().messaging_account_id == ""
+    assert read(MESSAGING_ACCOUNT_ID="123").messaging_account_id == "123"
+    with pytest.raises(ConfigError, match="WAROUTER_CLOUD_MESSAGING_ACCOUNT_ID is 'x'"):
+        read(MESSAGING_ACCOUNT_ID="x")
 
 
 def test_windows_that_end_before_a_former_owners_requests_are_taken_with_a_warning() -> None:

@@ -184,12 +184,19 @@ def test_what_meta_says_of_the_number() -> None:
         ("can_send", "app"): 1,
         ("can_send", "other"): 1,
         ("quality",): 2,
+        ("webhook_retry_seconds",): 604_800,
         ("facts_age_seconds",): 20,
         ("token_end_seconds",): 1_800_000_000,
         ("version_end_seconds",): 1_848_441_600,
         ("identities",): 20,
         ("aliases",): 3,
     }
+
+
+def test_a_number_that_stores_nothing_has_an_hour_of_webhooks() -> None:
+    facts = KNOWN.facts._replace(storage="NO_STORAGE_ENABLED")
+    found = of_the_number(KNOWN._replace(facts=facts))
+    assert found[("webhook_retry_seconds",)] == 3600
 
 
 def test_what_nobody_knows_has_no_sample() -> None:

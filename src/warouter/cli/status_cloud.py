@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from warouter.store.journal.names import MOST_USERS
 from warouter.store.views.doubts import CloudStatus, Stopped
 from warouter.store.views.number import NumberFacts, NumberStatus
+from warouter.upstream.cloud.graph.described import RETRY_SECONDS, retry_seconds
 
 UNASKED = "not asked yet"
 _BAD_TOKEN = (0, 190)
@@ -78,7 +79,11 @@ def _may_send(facts: NumberFacts) -> str:
 def _webhooks(number: NumberStatus) -> str:
     if number.webhook_age_s is None:
         return "none came yet"
-    return f"the newest event is {age(number.webhook_age_s)} old"
+    words = f"the newest event is {age(number.webhook_age_s)} old"
+    storage = number.facts.storage if number.facts is not None else ""
+    if (seconds := retry_seconds(storage)) < RETRY_SECONDS:
+        words += f"; No Storage: Meta repeats what fails for {age(seconds)} only"
+    return words
 
 
 def _token(facts: NumberFacts | None, stopped: Stopped | None) -> str:

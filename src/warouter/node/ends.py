@@ -45,6 +45,7 @@ from warouter.upstream.cloud.graph.app import App
 from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.client import CloudUpstream, Post
 from warouter.upstream.cloud.graph.exchange import Graph
+from warouter.upstream.cloud.graph.marketing import Marketing
 from warouter.upstream.cloud.graph.media import CloudMedia
 from warouter.upstream.cloud.graph.number import Number as GraphNumber
 from warouter.upstream.cloud.graph.recovery import AWAY, THERE, Recovery
@@ -76,7 +77,8 @@ class CloudEnd:
         self.secrets = secrets = Secrets(cloud)
         self.graph = Graph(cloud, secrets, settings.json_limit)
         self.aftermath = Aftermath()
-        self.upstream = CloudUpstream(self.graph, clock, self._told)
+        marketing = Marketing(on=cloud.marketing == "auto")
+        self.upstream = CloudUpstream(self.graph, clock, self._told, marketing)
         self._calls = Calls(cloud, secrets)
         self.contents = CloudMedia(cloud, secrets, self._calls)
         self._learned = Learned(journal)
@@ -101,7 +103,7 @@ class CloudEnd:
             windows,
         )
         self.pace = Pace(cloud.rate or outgoing(DEFAULT_LEVEL, 0.0), clock)
-        graph_number = GraphNumber(cloud, self._calls)
+        graph_number = GraphNumber(cloud, self._calls, marketing)
         self._recovery = Recovery(self.upstream.reach, graph_number.probe, self._tell, clock)
         self._described = self._made_described(graph_number)
         self.number = self._made_number(graph_number)

@@ -66,6 +66,16 @@ def _no_webhooks(seen: Seen, rule: Rule) -> str | None:
     return f"Messages go out, and no webhook has come for {about(min(ages))}."
 
 
+def _no_webhooks_no_storage(seen: Seen, rule: Rule) -> str | None:
+    longest, none, short = rule.bounds
+    ages = seen.values("warouter_cloud_webhook_age_seconds")
+    taken = seen.grown("warouter_cloud_answers_total", rule.windows[0], **{"class": "taken"})
+    retries = seen.values("warouter_cloud_webhook_retry_seconds")
+    if not ages or min(ages) <= longest or taken <= none or not retries or min(retries) > short:
+        return None
+    return f"No webhook has come for {about(min(ages))}, and Meta repeats them for an hour only."
+
+
 def _webhooks_refused(seen: Seen, rule: Rule) -> str | None:
     [most], [window, _] = rule.bounds, rule.windows
     wrong = seen.grown("warouter_cloud_webhooks_total", window, result="wrong_signature")
@@ -125,6 +135,7 @@ CLOUD: tuple[Rule, ...] = (
     Rule("DoubtsBlind", WARNING, _blind, (0,), (3600,)),
     Rule("TakenTwice", WARNING, _twice, (0,), (3600,)),
     Rule("NoWebhooks", CRITICAL, _no_webhooks, (600, 0), (900,), 300),
+    Rule("NoWebhooksNoStorage", CRITICAL, _no_webhooks_no_storage, (120, 0, 3600), (300,), 60),
     Rule("WebhooksRefused", CRITICAL, _webhooks_refused, (10,), (900, 900)),
     Rule("NumberThrottled", WARNING, _throttled, (0.05,), (600, 600), 600),
     Rule("NumberLimited", WARNING, _limited, (1,), (), 300),

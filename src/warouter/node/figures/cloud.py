@@ -18,6 +18,7 @@ from warouter.flow.doubt import State
 from warouter.metrics import Sample
 from warouter.owner.cloud.facts.described import Known
 from warouter.upstream.cloud.answers import Class
+from warouter.upstream.cloud.graph.described import retry_seconds
 from warouter.upstream.cloud.graph.health import ENTITIES, QUALITIES, STATES, Entity
 
 # What ends a doubt: a status with the reference, one that fits its lane alone, an answer that came
@@ -183,6 +184,7 @@ def _of(known: Known, now: float) -> Iterator[Sample]:
     yield from _of_entities(facts.entities)
     quality = QUALITIES.index(facts.quality) if facts.quality in QUALITIES else 0
     yield Sample("warouter_cloud_quality", quality)
+    yield Sample("warouter_cloud_webhook_retry_seconds", retry_seconds(facts.storage))
     yield Sample("warouter_cloud_facts_age_seconds", round(now - known.at))
     if known.token_expires_at is not None:
         yield Sample("warouter_cloud_token_end_seconds", known.token_expires_at)

@@ -230,6 +230,12 @@ class GraphFaults(Behaviour, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Literal["GREEN", "YELLOW", "RED", "UNKNOWN"],
         Meta(description="quality of the number, as its node says"),
     ] = "GREEN"
+    marketing: Annotated[
+        Literal["", "ELIGIBLE", "ONBOARDED"],
+        Meta(
+            description="marketing_messages_onboarding_status of the account, which opens that edge"
+        ),
+    ] = ""
     number_status: Annotated[
         Literal["", "FLAGGED", "RESTRICTED", "RATE_LIMITED", "BANNED"],
         Meta(description="status of the number, as its node says, in place of its own"),

@@ -93,6 +93,7 @@ class _Body(msgspec.Struct, forbid_unknown_fields=True):
     recipient: str = ""
     type: str = "text"
     context: _Context | None = None
+    messaging_account_id: str = ""
     biz_opaque_callback_data: Annotated[str, Meta(max_length=512)] = ""
     recipient_identity_key_hash: str = ""
     status: str = ""

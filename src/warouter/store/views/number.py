@@ -50,9 +50,9 @@ class NumberFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What Meta says of the number; "" for what it left out.
 
     ``name`` is what customers see. ``level`` in messages a second, ``throughput`` is its name.
-    ``can_send``: AVAILABLE, LIMITED or BLOCKED. ``token_expires_at`` in unix s, 0 for never, None
-    if nobody knows. ``version`` is the Graph API's. ``read_at`` in UTC, None if it is to be read
-    again.
+    ``storage`` is the status of its storage configuration. ``can_send``: AVAILABLE, LIMITED or
+    BLOCKED. ``token_expires_at`` in unix s, 0 for never, None if nobody knows. ``version`` is the
+    Graph API's. ``read_at`` in UTC, None if it is to be read again.
     """
 
     status: str = ""
@@ -61,6 +61,7 @@ class NumberFacts(msgspec.Struct, frozen=True, kw_only=True):
     quality: str = ""
     name: str = ""
     name_status: str = ""
+    storage: str = ""
     can_send: str = ""
     entities: tuple[Entity, ...] = ()
     token_expires_at: int | None = None

@@ -100,7 +100,9 @@ class Graph:
         self.late_writes = 0
         self._secrets = secrets
 
-    def post(self, body: bytes, may_begin: Callable[[], bool]) -> asyncio.Future[Exchanged]:
+    def post(
+        self, body: bytes, may_begin: Callable[[], bool], edge: str = "messages"
+    ) -> asyncio.Future[Exchanged]:
         """As ``exchange.Graph.post``."""
         return asyncio.ensure_future(self._post(body, may_begin))
 

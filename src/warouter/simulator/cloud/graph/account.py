@@ -42,6 +42,7 @@ class AccountNode:
     def fields(self, given: Given) -> Given:
         """GET of the node; clients ask for more than it says, and miss these."""
         named = {"id": self._facts.waba_id, "name": self._facts.name, "currency": "USD"}
+        named |= {"marketing_messages_onboarding_status": self._switches().marketing}
         return named | {"timezone_id": "1", "message_template_namespace": _NAMESPACE}
 
     def phone_numbers(self, given: Given) -> Given:

@@ -1,6 +1,7 @@
 """The Graph side: which node and edge a call means.
 
     POST   /{version}/{number}/messages          messages and read marks (``messages``)
+    POST   /{version}/{number}/marketing_messages the same, for accounts that are onboarded
     POST   /{version}/{number}/media             upload (``media``)
     GET    /{version}/{media}                    look up; DELETE
     GET    /{version}/{number}?fields=…          POST: pin, callback of the number (``number``)
@@ -101,6 +102,9 @@ class Nodes(NamedTuple):
         }
 
 
+_EDGES = ("messages", "marketing_messages")
+
+
 class Graph:
     """Takes every request of every connection."""
 
@@ -132,8 +136,10 @@ class Graph:
             by_app = path != PICTURE and self._callers.is_app(request)
             _, node, edge = _split(path)
             self._callers.check(by_app, node, edge)
-            if (request.method, node, edge) == ("POST", self._facts.phone_number_id, "messages"):
+            if (request.method, node) == ("POST", self._facts.phone_number_id) and edge in _EDGES:
                 self._check_registered()
+                if edge == "marketing_messages" and self._switches().marketing != "ONBOARDED":
+                    raise GraphError(131055, "The account is not onboarded.")
                 self._messages.handle(connection, request)
                 return
         except GraphError as error:

@@ -8,6 +8,7 @@ lease holds, or not at all, and nothing is left behind that could go out later.
     wire         one connection, which carries one request at a time
     connections  the pool of them
     exchange     one message out, and what is known of it then
+    marketing    which messages go to the edge for marketing templates
     calls        all other calls, which may be repeated
     number       what there is to know of the number, and the categories of templates
     profile      what customers see of the business, and uploads for it

@@ -20,6 +20,7 @@ import msgspec
 
 from warouter.upstream.cloud.answers import Class, Judged, judge, judge_mark
 from warouter.upstream.cloud.graph.exchange import HELD_BACK, Exchanged, Graph, Outcome
+from warouter.upstream.cloud.graph.marketing import MESSAGES, Marketing
 from warouter.upstream.cloud.graph.reach import Reach
 from warouter.upstream.protocol import Claim, Claimed, Listener, ToUpstream, Upstream
 
@@ -69,7 +70,9 @@ class Fate(Enum):
 
 
 class CloudUpstream(Upstream):
-    """Requests over ``graph``; ``clock`` in seconds. ``told`` hears of each that has ended, too."""
+    """Requests over ``graph``; ``clock`` in seconds. ``told`` hears of each that has ended, too.
+    ``marketing`` knows which of them have an edge of their own.
+    """
 
     _listener: Listener
     _answers: Answers
@@ -79,7 +82,9 @@ class CloudUpstream(Upstream):
         graph: Graph,
         clock: Callable[[], float],
         told: Callable[[Post, Judged], None] = lambda _post, _judged: None,
+        marketing: Marketing | None = None,
     ) -> None:
+        self._marketing = marketing or Marketing(on=False)
         self._graph = graph
         self._told = told
         self._out: dict[tuple[bytes, int], Post] = {}
@@ -132,11 +137,12 @@ class CloudUpstream(Upstream):
         self.posts += 1
         self._out[post.id, post.attempt] = post
         try:
-            exchange = self._graph.post(post.body, partial(self._may_begin, post))
+            edge = self._marketing.edge(post.body) if post.attempt else MESSAGES
+            exchange = self._graph.post(post.body, partial(self._may_begin, post), edge)
         except Exception as error:
             asyncio.get_running_loop().call_soon(self._broken, post, error)
         else:
-            exchange.add_done_callback(partial(self._exchanged, post))
+            exchange.add_done_callback(partial(self._exchanged, post, edge))
 
     def fate(self, message_id: bytes, attempt: int) -> Fate:
         """What this process knows of a request that its predecessor, or itself, has issued."""
@@ -179,14 +185,15 @@ class CloudUpstream(Upstream):
             self._begun[post.id] = begun | {post.attempt}
         return True
 
-    def _exchanged(self, post: Post, exchange: asyncio.Future[Exchanged]) -> None:
+    def _exchanged(self, post: Post, edge: str, exchange: asyncio.Future[Exchanged]) -> None:
         if exchange.cancelled():
             return  # as all is that the loop still has to do when it ends
         try:
             exchanged = exchange.result()
             if exchanged.server_time is not None:
                 self._answers.on_server_time(exchanged.server_time)
-            self._ended(post, self._judge(post, exchanged), exchanged.token_hash)
+            judged = self._marketing.judged(post.body, edge, self._judge(post, exchanged))
+            self._ended(post, judged, exchanged.token_hash)
         except Exception as error:
             self._broken(post, error)
 

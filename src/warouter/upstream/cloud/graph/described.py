@@ -20,6 +20,8 @@ DETAILS = (
     "display_phone_number,verified_name,status,quality_rating,name_status,throughput,"
     "code_verification_status,platform_type,health_status"
 )
+# For so long Meta repeats a webhook that was not answered 200; less where it stores no messages.
+RETRY_SECONDS, RETRY_WITHOUT_STORAGE_SECONDS = 7 * 86_400, 3_600
 LONGEST_URL = 200  # characters of a callback URL
 _LAST = 253_402_300_800  # the year 10000
 
@@ -27,6 +29,11 @@ _LAST = 253_402_300_800  # the year 10000
 def is_registered(status: str) -> bool:
     """It may send, by this status of the number."""
     return status == CONNECTED or status in LIMITED
+
+
+def retry_seconds(storage: str) -> int:
+    """For how long webhooks are repeated, by the status of the number's storage configuration."""
+    return RETRY_WITHOUT_STORAGE_SECONDS if storage == "NO_STORAGE_ENABLED" else RETRY_SECONDS
 
 
 class TokenFacts(NamedTuple):

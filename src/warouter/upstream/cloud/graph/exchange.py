@@ -11,6 +11,7 @@ import enum
 import logging
 import ssl
 from collections import deque
+from collections.abc import Callable
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache, partial
@@ -22,6 +23,7 @@ import msgspec
 from warouter import SERVER
 from warouter.cloud_settings import REQUEST_SECONDS, CloudSettings
 from warouter.upstream.cloud.graph.connections import Connections, Origin, Unreachable, needed
+from warouter.upstream.cloud.graph.marketing import EDGES, MESSAGES
 from warouter.upstream.cloud.graph.response import Response
 from warouter.upstream.cloud.graph.wire import Begun, MayBegin, Wire
 from warouter.upstream.cloud.secrets import Secrets
@@ -82,27 +84,36 @@ class Graph:
         self._took: deque[float] = deque(maxlen=_REMEMBERED)
         self._secrets = secrets
         self._seconds = seconds
-        path = f"{urlsplit(cloud.base_url).path}/{cloud.version}/{cloud.phone_number_id}/messages"
-        self._head = (
-            f"POST {path} HTTP/1.1\r\nHost: {origin.shown}\r\n"
+        path = f"{urlsplit(cloud.base_url).path}/{cloud.version}/{cloud.phone_number_id}"
+        rest = (
+            f" HTTP/1.1\r\nHost: {origin.shown}\r\n"
             f"User-Agent: {SERVER}\r\n"
             "Accept: application/json\r\nContent-Type: application/json\r\nAuthorization: Bearer "
         )
+        self._heads = {edge: f"POST {path}/{edge}{rest}" for edge in EDGES}
+        account = cloud.messaging_account_id
+        self._account = b'{"messaging_account_id":"%b",' % account.encode() if account else b""
 
-    def post(self, body: bytes, may_begin: MayBegin) -> asyncio.Future[Exchanged]:
-        """Send a message, if ``may_begin`` still holds once there is a connection.
+    def post(
+        self, body: bytes, may_begin: MayBegin, edge: str = MESSAGES
+    ) -> asyncio.Future[Exchanged]:
+        """Send a message to an ``edge`` of the number, if ``may_begin`` still holds once there is a
+        connection.
 
         It is asked immediately before the write and after it, so it must be quick, and change by
         the clock alone as long as nobody else runs.
         """
         loop = asyncio.get_running_loop()
         until, exchange = loop.time() + self._seconds, loop.create_future()
+        request = partial(self.request, body, edge)
         while (wire := self.connections.free()) is not None:
-            if self._begin(wire, body, may_begin, until, exchange):
+            if self._begin(wire, request, may_begin, until, exchange):
                 return exchange
-        return asyncio.ensure_future(self._post_later(body, may_begin, until))
+        return asyncio.ensure_future(self._post_later(request, may_begin, until))
 
-    async def _post_later(self, body: bytes, may_begin: MayBegin, until: float) -> Exchanged:
+    async def _post_later(
+        self, request: Callable[[], bytes], may_begin: MayBegin, until: float
+    ) -> Exchanged:
         """``post``, where no connection is free."""
         exchange: asyncio.Future[Exchanged] = asyncio.get_running_loop().create_future()
         while True:
@@ -112,13 +123,13 @@ class Graph:
                 return Exchanged(Outcome.UNBEGUN, cause=str(error))
             except TimeoutError:
                 return Exchanged(Outcome.UNBEGUN, cause="no free connection in time")
-            if self._begin(wire, body, may_begin, until, exchange):
+            if self._begin(wire, request, may_begin, until, exchange):
                 return await exchange
 
     def _begin(
         self,
         wire: Wire,
-        body: bytes,
+        request: Callable[[], bytes],
         may_begin: MayBegin,
         until: float,
         exchange: asyncio.Future[Exchanged],
@@ -127,7 +138,7 @@ class Graph:
         began = asyncio.get_running_loop().time()
         told = partial(self._answered, wire, exchange, self._secrets.token_hash, began)
         try:
-            begun = wire.begin(self.request(body), may_begin, until, told)
+            begun = wire.begin(request(), may_begin, until, told)
         except BaseException:
             wire.close("broken")
             raise
@@ -195,9 +206,11 @@ class Graph:
             self._secrets.refresh(anyway=True)
         exchange.set_result(_exchanged(response, token_hash))
 
-    def request(self, body: bytes) -> bytes:
-        """The bytes of a request with this body."""
-        head = f"{self._head}{self._secrets.token}\r\nContent-Length: {len(body)}\r\n\r\n"
+    def request(self, body: bytes, edge: str = MESSAGES) -> bytes:
+        """The bytes of a request with this body, under the token of now."""
+        if self._account:
+            body = self._account + body[1:]
+        head = f"{self._heads[edge]}{self._secrets.token}\r\nContent-Length: {len(body)}\r\n\r\n"
         return head.encode() + body
 
 

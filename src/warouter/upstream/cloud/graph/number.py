@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from warouter.cloud_settings import CloudSettings
 from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.described import LEVELS, STANDARD, VERIFIED, is_registered
-from warouter.upstream.cloud.graph.failed import CallAway
+from warouter.upstream.cloud.graph.failed import CallAway, CallFailed, CallRefused
 from warouter.upstream.cloud.graph.fields import following, nested, text
 from warouter.upstream.cloud.graph.health import Entity, entities_of
+from warouter.upstream.cloud.graph.marketing import Marketing
 
 _FIELDS = "status,quality_rating,throughput,health_status,name_status,verified_name"
 _NAMED = "status,code_verification_status,display_phone_number,verified_name"
+_ONBOARDING = "marketing_messages_onboarding_status"
 _PAGE, _MOST_PAGES = "200", 100
 
 
@@ -31,6 +34,7 @@ class Facts(NamedTuple):
     throughput: str = ""
     entities: tuple[Entity, ...] = ()
     name: str = ""  # that customers see
+    storage: str = ""  # the status of its storage configuration
 
     @property
     def connected(self) -> bool:
@@ -50,10 +54,14 @@ class Named(NamedTuple):
 class Number:
     """Calls about one number. Each raises CallAway or CallRefused."""
 
-    def __init__(self, cloud: CloudSettings, calls: Calls) -> None:
+    def __init__(
+        self, cloud: CloudSettings, calls: Calls, marketing: Marketing | None = None
+    ) -> None:
         self._number = cloud.phone_number_id
         self._account = cloud.waba_id
         self._calls = calls
+        self._marketing = marketing or Marketing(on=False)
+        self._stored_as = ""
 
     async def facts(self) -> Facts:
         """All of it, without what Meta refuses to tell."""
@@ -68,7 +76,15 @@ class Number:
             throughput=text(nested(found, "throughput"), "level"),
             entities=entities_of(health),
             name=text(found, "verified_name"),
+            storage=await self._storage(),
         )
+
+    async def _storage(self) -> str:
+        """How long Meta repeats webhooks hangs on it; as it was said last where nobody says it."""
+        with suppress(CallFailed):
+            found = await self._calls.get(f"{self._number}/settings", {})
+            self._stored_as = text(nested(found, "storage_configuration"), "status")
+        return self._stored_as
 
     async def named(self) -> Named:
         """Which one it is."""
@@ -91,7 +107,9 @@ class Number:
             raise CallAway("the Graph API answered for another number")
 
     async def categories(self) -> dict[tuple[str, str], str]:
-        """The category of each template by its name and language: AUTHENTICATION, MARKETING, …"""
+        """The category of each template by its name and language: AUTHENTICATION, MARKETING, …
+        Who chooses the edge of marketing templates learns of it.
+        """
         found: dict[tuple[str, str], str] = {}
         query = {"fields": "name,language,category,status", "limit": _PAGE}
         for _ in range(_MOST_PAGES):
@@ -101,7 +119,17 @@ class Number:
             if not after or after == query.get("after"):
                 break
             query = {**query, "after": after}
+        if self._marketing.on:
+            self._marketing.learn(found, onboarded=await self._onboarded())
         return found
+
+    async def _onboarded(self) -> bool:
+        """Whether the account may use ``marketing_messages``."""
+        try:
+            found = await self._calls.get(self._account, {"fields": _ONBOARDING})
+        except CallRefused:
+            return False
+        return text(found, _ONBOARDING) == "ONBOARDED"
 
 
 class Registration:

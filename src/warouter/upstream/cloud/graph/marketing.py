@@ -1,0 +1,74 @@
+"""Which requests go to ``marketing_messages``: templates of that category, where Meta has let the
+account in. All others go to ``messages``, as does a template that the former edge has refused.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+import msgspec
+
+from warouter.upstream.cloud.answers import Class, Judged
+
+log = logging.getLogger(__name__)
+
+MESSAGES, MARKETING = EDGES = "messages", "marketing_messages"
+# The account, the template or the number may not use this edge; nothing was taken.
+_NOT_HERE = frozenset({131055, 131063, 134100})
+
+
+class _Language(msgspec.Struct):
+    code: str = ""
+
+
+class _Template(msgspec.Struct):
+    name: str = ""
+    language: _Language = msgspec.field(default_factory=_Language)
+
+
+class _Body(msgspec.Struct):
+    template: _Template | None = None
+
+
+_body = msgspec.json.Decoder(_Body).decode
+
+
+class Marketing:
+    """``on``: the edge is to be used where it can be."""
+
+    def __init__(self, *, on: bool) -> None:
+        self.on = on
+        self._templates: frozenset[tuple[str, str]] = frozenset()
+
+    def learn(self, categories: Mapping[tuple[str, str], str], *, onboarded: bool) -> None:
+        """Take what Meta says of the account and of its templates, by name and language."""
+        found = (key for key, category in categories.items() if category == "MARKETING")
+        self._templates = frozenset(found if self.on and onboarded else ())
+
+    def edge(self, body: bytes) -> str:
+        """The edge for a request with this body."""
+        return MARKETING if self._templates and _template(body) in self._templates else MESSAGES
+
+    def judged(self, body: bytes, edge: str, judged: Judged) -> Judged:
+        """What the answer of an edge means: refused for the edge's sake, it goes to the other one
+        at once, under the same attempt.
+        """
+        if edge != MARKETING or judged.meta_code not in _NOT_HERE:
+            return judged
+        template = _template(body)
+        if template in self._templates:  # until the templates are read again
+            self._templates -= {template}
+            said = {"template": template[0], "code": judged.meta_code, "details": judged.details}
+            log.warning("marketing template refused by its edge", extra=said)
+        return Judged(Class.NOT_TAKEN, details=judged.details)
+
+
+def _template(body: bytes) -> tuple[str, str]:
+    if b'"template"' not in body:
+        return "", ""
+    try:
+        found = _body(body).template
+    except msgspec.MsgspecError:
+        return "", ""
+    return (found.name, found.language.code) if found is not None else ("", "")
