@@ -285,8 +285,8 @@ class Variables(msgspec.Struct, frozen=True, kw_only=True):
     connections: int = LIMITS.variable(
         "WAROUTER_CONNECTIONS",
         2_000,
-        "The most client connections of a webapp, TLS handshakes included; one more is answered"
-        " 503, or closed where TLS is expected.",
+        "The most client connections of a webapp, or of a console, TLS handshakes included; one"
+        " more is answered 503, or closed where TLS is expected.",
     )
     connections_per_address: int = LIMITS.variable(
         "WAROUTER_CONNECTIONS_PER_ADDRESS",

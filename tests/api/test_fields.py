@@ -15,6 +15,7 @@ from warouter import SERVER
 from warouter.api.app import build_app
 from warouter.api.messages.fastpath import FastPath
 from warouter.http.door import Connections
+from warouter.http.envelope import Envelopes, common_fields
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,8 @@ async def test_the_version_is_in_the_answers_unless_it_is_switched_off(
         login = await other.client.get("/v1/nothing", headers={"Authorization": basic("a", "b")})
         said = [login.headers["Server"]]
         fast = FastPath(context, owned(lambda m, done: done(m.id)), Number())
-        connections = Connections(runner.server, None, fast, server_version=shown)
+        words = Envelopes(common_fields(server_version=shown))
+        connections = Connections(runner.server, None, fast, words=words)
         said.extend([server_of(await answered(connections, r)) for r in (message, NOT_HTTP)])
         said.append(server_of(connections.refuse()))
     finally:

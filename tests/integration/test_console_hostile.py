@@ -14,9 +14,10 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from tests.campaigns.fuzz import framings
 from tests.harness.api import USER_HASH, USER_PASSWORD
 from tests.harness.console import COOKIE, OF_A_PAGE, Console, logins_of
-from tests.harness.wait import soon
+from tests.harness.wait import PATIENCE, soon
 from warouter.config import Settings
 from warouter.console.api import Api
 from warouter.console.pages import ACTS
@@ -109,6 +110,46 @@ async def test_what_is_no_http_has_the_policy_too_and_is_not_quoted(console: Con
     log = console.process.log.read_text()
     assert cookie not in log
     assert "Traceback" not in log
+
+
+async def test_what_the_api_refuses_to_read_as_http_this_does_too(console: Console) -> None:
+    """One front door for both: no proxy can be led to see another end of a request than we do."""
+    here = b"Host: 127.0.0.1:%d" % console.port
+    cases = {
+        name: framings.odd("none", b"a=b", **parts) for name, parts in framings.REFUSED.items()
+    }
+    cases |= {
+        name: framings.chunked("none", chunks) for name, chunks in framings.REFUSED_CHUNKS.items()
+    }
+    read = {}
+    for name, case in cases.items():
+        request = case.replace(b"Host: localhost:9090", here)
+        answer = await raw(console, request + head(console, "", b"GET /console/login HTTP/1.1\r\n"))
+        if answer.status not in (400, 431) or b"HTTP/1.1 " in answer.body or missing(answer):
+            read[name] = answer
+    assert read == {}
+
+
+async def test_there_are_so_many_connections_and_none_that_says_nothing_for_ever(
+    settings: Settings, pool: asyncpg.Pool, tmp_path: Path
+) -> None:
+    few = {"WAROUTER_CONNECTIONS": "3"}
+    console = Console((await logins_of(settings))["web_console"], tmp_path, few)
+    await console.process.start()
+    try:
+        mute = [await asyncio.open_connection("127.0.0.1", console.port) for _ in range(3)]
+        mute[0][1].write(b"GET /console/login HTTP/1.1\r\nHost: ")
+        answer = await raw(console, b"")
+        assert (answer.status, missing(answer)) == (503, set())
+        assert answer.body == b"There are too many connections; retry later.\n"
+        async with asyncio.timeout(PATIENCE):  # ten seconds for a head; nothing is said to the mute
+            said = [await reader.read() for reader, _ in mute]
+        assert [text[:13] for text in said] == [b"HTTP/1.1 408 ", b"", b""]
+        for _, writer in mute:
+            writer.close()
+        assert (await console.ask("/console/login")).status == 200
+    finally:
+        await console.process.stop()
 
 
 @pytest.mark.parametrize(

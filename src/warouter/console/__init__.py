@@ -20,7 +20,7 @@ and after, and answered by a redirect to the page that says how it ended.
     login     log in, log out, the first password
     render    templates to text
     static    the files of a page, by the hash of their content
-    connection  what is no HTTP, and is answered nevertheless
+    words     what is said where the application gives no answer
     feed      readings shared by all who look at the same
     stream    server-sent events
     latest    what several pages read, once a second at most

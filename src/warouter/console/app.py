@@ -174,7 +174,7 @@ class Console:
         async def lives() -> bool:
             return await self._context.sessions.visitor(visitor.session, seen=False) is not None
 
-        with self._streams.counted(visitor.session, lives) as lasts:
+        with self._streams.counted(visitor, lives) as lasts:
             return await stream.send(request, self._feeds.follow(key, render), lasts)
 
     # what they share

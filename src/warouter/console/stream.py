@@ -16,14 +16,15 @@ from aiohttp import web
 
 from warouter.console.feed import News
 from warouter.console.latest import Kept
-from warouter.console.visit import Refusal
+from warouter.console.visit import Refusal, Visitor
 from warouter.store.account.accounts import is_unavailable
 
 ALIVE_SECONDS = 2.0
 HEARTBEAT_SECONDS = 15.0
 SESSION_SECONDS = 5.0  # how long a stream may outlive the session that opened it
 SHARED_SECONDS = 1.0  # of that, the age of an answer that streams share
-MOST, MOST_A_SESSION = 100, 20
+MOST, MOST_A_USER, MOST_A_SESSION = 100, 40, 20
+KEPT = 20  # of all, for administrators
 Lives = Callable[[], Awaitable[bool]]
 HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -35,7 +36,8 @@ HEADERS = {
 class _Session:
     """The streams of one session. They share one question whether it has ended."""
 
-    def __init__(self, lives: Lives) -> None:
+    def __init__(self, username: str, lives: Lives) -> None:
+        self.username = username
         self.open = 0
         self._lives = Kept(lives, SHARED_SECONDS)
 
@@ -50,7 +52,7 @@ class _Session:
 
 
 class Streams:
-    """The open streams, counted: so many in all, and of one session."""
+    """The open streams, counted: so many in all, of one user and of one session."""
 
     def __init__(self) -> None:
         self._sessions: dict[bytes, _Session] = {}
@@ -59,16 +61,15 @@ class Streams:
         return sum(session.open for session in self._sessions.values())
 
     @contextmanager
-    def counted(self, key: bytes, lives: Lives) -> Iterator[Lives]:
-        """Counts one more of the session with this hash; Refusal (429) if there are too many.
+    def counted(self, visitor: Visitor, lives: Lives) -> Iterator[Lives]:
+        """Counts one more of the visitor's session; Refusal (429) if there are too many. However
+        many readers look, an administrator finds a place.
 
         ``lives`` asks the database whether the session goes on; what is given asks it seldom.
         """
-        if len(self) >= MOST:
-            raise Refusal(f"{MOST} pages are being kept up to date: close some of them.", 429)
-        session = self._sessions.setdefault(key, _Session(lives))
-        if session.open >= MOST_A_SESSION:
-            raise Refusal(f"You have {MOST_A_SESSION} pages open: close some of them.", 429)
+        self._check(visitor)
+        key = visitor.session
+        session = self._sessions.setdefault(key, _Session(visitor.username, lives))
         session.open += 1
         try:
             yield session.lasts
@@ -76,6 +77,21 @@ class Streams:
             session.open -= 1
             if not session.open:
                 del self._sessions[key]
+
+    def _check(self, visitor: Visitor) -> None:
+        own = [s for s in self._sessions.values() if s.username == visitor.username]
+        here = self._sessions.get(visitor.session)
+        if here is not None and here.open >= MOST_A_SESSION:
+            raise Refusal(f"You have {MOST_A_SESSION} pages open: close some of them.", 429)
+        if sum(session.open for session in own) >= MOST_A_USER:
+            raise Refusal(
+                f"{visitor.username} has {MOST_A_USER} pages open, at whatever browsers: close some"
+                " of them.",
+                429,
+            )
+        places = MOST if visitor.admin else MOST - KEPT
+        if len(self) >= places:
+            raise Refusal(f"{places} pages are being kept up to date: close some of them.", 429)
 
 
 async def send(

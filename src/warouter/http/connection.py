@@ -13,7 +13,6 @@ import asyncio
 import logging
 import socket
 from collections import Counter
-from collections.abc import Mapping
 from contextlib import suppress
 from enum import Enum
 from typing import Any, Protocol, cast
@@ -21,7 +20,7 @@ from typing import Any, Protocol, cast
 from aiohttp import web
 
 from warouter.errors import ApiError, HeadTooLarge
-from warouter.http.envelope import alone, failure, of_framework
+from warouter.http.envelope import Words
 from warouter.http.framing import (
     END,
     Body,
@@ -60,10 +59,10 @@ _HEAD, _HOLD, _FEED, _ANSWER, _DRAIN, _NEXT, _ENDED = Turn
 
 
 class Door(Protocol):
-    """The parts of the webapp that a connection uses."""
+    """The parts of the server that a connection uses."""
 
     fast: Reader | None
-    common: Mapping[str, str]  # fields of every answer
+    words: Words
     dropped: Counter[str]  # connections that were ended, by the reason
 
     @property
@@ -362,9 +361,9 @@ class Connection(web.RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         self._answering = True
         if isinstance(resp, web.HTTPException):
-            # aiohttp's own, of a request that the application never saw: its Expect is unknown.
-            resp = of_framework(resp)
-            resp.headers.update(self._door.common)
+            # Of a request that the application never saw, as its Expect is unknown; or what the
+            # console answers by raising.
+            resp = self._door.words.of_framework(resp)
         if resp is not None and (self._door.leaving or self._unsure):
             resp.force_close()  # said in its header, so that the client asks elsewhere next
         response, reset = await super().finish_response(request, resp, start_time)
@@ -429,9 +428,8 @@ class Connection(web.RequestHandler):
         else:
             log.error("request failed outside the application", exc_info=exc)
             error = ApiError("an internal error; the log has it")
-        response = failure(error)
+        response = self._door.words.failure(error)
         response.set_status(status)
-        response.headers.update(self._door.common)
         response.force_close()
         return response
 
@@ -475,5 +473,5 @@ class Connection(web.RequestHandler):
         """Answer with an error without a request, and close."""
         if not self._answering and not self.gone:
             assert self.transport is not None
-            self.transport.write(alone(error, self._door.common))
+            self.transport.write(self._door.words.alone(error))
         self.force_close()

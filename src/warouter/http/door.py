@@ -1,5 +1,5 @@
-"""Admission of connections to a webapp: limits, the open
-ones, and the end of those that are too slow.
+"""Admission of connections to a webapp or a console: limits, the open ones, and the end of those
+that are too slow.
 """
 
 from __future__ import annotations
@@ -7,13 +7,13 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from aiohttp import web
 
 from warouter.errors import Overloaded, RequestTooSlow
 from warouter.http.connection import Connection
-from warouter.http.envelope import alone, common_fields
+from warouter.http.envelope import Envelopes, Words, common_fields
 from warouter.http.pace import Gate, Limits
 from warouter.http.plain import Reader
 from warouter.http.verified import ends_answers_as_verified
@@ -35,19 +35,17 @@ class Connections:
         limits: Limits | None = None,
         fast: Reader | None = None,
         *,
-        server_version: bool = True,
+        words: Words | None = None,
     ) -> None:
         self._server = server
         server.request_factory = _telling(server.request_factory)
-        self.common: Mapping[str, str] = common_fields(server_version=server_version)
+        self.words: Words = words or Envelopes(common_fields(server_version=True))
         self.fast = fast if fast is not None and ends_answers_as_verified() else None
         self.limits = limits or Limits()
         self._gate = Gate(self.limits)
         self._open: dict[Connection, str] = {}  # with the address that it counts for
         self._none = asyncio.Event()
-        self._refusal = alone(
-            Overloaded("there are too many connections; retry later"), self.common
-        )
+        self._refusal = self.words.alone(Overloaded("there are too many connections; retry later"))
         self._leaving = False
         self._spare: list[tuple[float, Connection]] = []  # those that were idle, the longest last
         self._looked = float("-inf")

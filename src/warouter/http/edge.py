@@ -1,4 +1,4 @@
-"""The webapp's listening sockets, and a shutdown that resets no client connection.
+"""The listening sockets of a webapp or a console, and a shutdown that resets no client connection.
 
 Linux resets what waits in the accept queue of a listening socket that is closed, also when another
 process listens on the same port (unless net.ipv4.tcp_migrate_req is 1: see docs/operations.md). So
@@ -18,6 +18,7 @@ from aiohttp import web
 
 from warouter.http.connection import Connection
 from warouter.http.door import Connections
+from warouter.http.envelope import Words
 from warouter.http.pace import Limits
 from warouter.http.plain import Reader
 from warouter.metrics import Sample
@@ -31,7 +32,7 @@ DRAIN_SECONDS = 2.5  # with the seconds before; what is held for its shard is an
 
 
 class Edge:
-    """The listening sockets of a webapp and the connections that came through them."""
+    """Listening sockets and the connections that came through them."""
 
     def __init__(
         self,
@@ -41,9 +42,9 @@ class Edge:
         limits: Limits | None = None,
         fast: Reader | None = None,
         *,
-        server_version: bool = True,
+        words: Words | None = None,
     ) -> None:
-        self._connections = Connections(server, limits, fast, server_version=server_version)
+        self._connections = Connections(server, limits, fast, words=words)
         self.sweep = self._connections.sweep
         self._most_queued = 0
         self._sockets = sockets
@@ -79,14 +80,18 @@ class Edge:
             ),
         ]
 
+    def close(self) -> None:
+        """Accept no more; each answer from here on is the last of its connection."""
+        self._connections.leave()
+        for acceptor in self._acceptors:
+            acceptor.close()
+
     async def leave(self, end_waiting: Callable[[], None]) -> None:
         """Shut down: accept no more, answer the requests that came;
         ``end_waiting`` fails those that are still held.
         """
         began = asyncio.get_running_loop().time()
-        self._connections.leave()
-        for acceptor in self._acceptors:
-            acceptor.close()
+        self.close()
         if not await self._connections.ended(IDLE_SECONDS):
             self._connections.close_idle()
         waited = asyncio.get_running_loop().time() - began

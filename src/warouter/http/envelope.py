@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from aiohttp import web
@@ -17,6 +17,42 @@ META = {"api_status": "stable", "version": API_VERSION}
 META_JSON = msgspec.json.encode(META)
 _DETAILS_CHARS = 400  # a client's own words may be quoted in them
 _JSON = "application/json"
+
+
+class Words(Protocol):
+    """How a server says what no handler of it answers."""
+
+    def alone(self, error: ApiError) -> bytes:
+        """The bytes of a complete response without a request, the last one of its connection."""
+        ...
+
+    def failure(self, error: ApiError) -> web.Response:
+        """The response to a request that never reached a handler."""
+        ...
+
+    def of_framework(self, error: web.HTTPException) -> web.StreamResponse:
+        """The response for what aiohttp raised."""
+        ...
+
+
+class Envelopes(Words):
+    """The product's envelope, with these fields of every response."""
+
+    def __init__(self, common: Mapping[str, str]) -> None:
+        self._common = common
+
+    def alone(self, error: ApiError) -> bytes:
+        return alone(error, self._common)
+
+    def failure(self, error: ApiError) -> web.Response:
+        return self._with_common(failure(error))
+
+    def of_framework(self, error: web.HTTPException) -> web.StreamResponse:
+        return self._with_common(of_framework(error))
+
+    def _with_common(self, response: web.Response) -> web.Response:
+        response.headers.update(self._common)
+        return response
 
 
 def success(
@@ -102,15 +138,14 @@ def common_fields(*, server_version: bool) -> dict[str, str]:
 
 
 def alone(error: ApiError, common: Mapping[str, str]) -> bytes:
-    """The bytes of a complete response without a request, the last one of its connection."""
-    body = error_body(error)
-    fields = {
-        "Content-Type": _JSON,
-        "Content-Length": str(len(body)),
-        "Connection": "close",
-        **common,
-        **error_fields(error),
-    }
+    """The envelope of an error as a complete response, the last one of its connection."""
+    fields = {"Content-Type": _JSON, **common, **error_fields(error)}
+    return whole(error, fields, error_body(error))
+
+
+def whole(error: ApiError, fields: Mapping[str, str], body: bytes) -> bytes:
+    """A complete response with the status of an error, the last one of its connection."""
+    fields = {"Content-Length": str(len(body)), "Connection": "close", **fields}
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     return f"HTTP/1.1 {error.status} {error.title}\r\n{head}\r\n".encode() + body
 

@@ -18,6 +18,7 @@ is finished in an order that loses nothing.
     settings_coreapp  what a coreapp takes from them
     settings_webapp   what a webapp takes from them
     adoption          unusable settings leave the last good value in force
+    limits            limits on the connections of clients
     loglevel          the level of the log, by the settings
     reporter          what each process reports every five seconds
     figures           the figures in it

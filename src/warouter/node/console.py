@@ -19,18 +19,20 @@ from warouter.config import Settings, networks
 from warouter.console import guard
 from warouter.console.api import Api
 from warouter.console.app import Console
-from warouter.console.connection import serve
 from warouter.console.context import Context
 from warouter.console.latest import Latest
 from warouter.console.series.feeder import Feeder
 from warouter.console.series.memory import Series
 from warouter.console.session import Cookies
 from warouter.console.simulator import Simulator
+from warouter.console.words import Lines
 from warouter.errors import CommandError
+from warouter.http.edge import Edge
 from warouter.net.acceptor import BACKLOG
 from warouter.net.answering import answering
 from warouter.net.health import Health
 from warouter.net.sockets import not_taken
+from warouter.node.limits import limits
 from warouter.node.runtime import Identity, cancel, check_database, run_until, signs_of_life
 from warouter.store.account.accounts import Accounts
 from warouter.store.account.logins import Logins
@@ -71,6 +73,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     tls = None if settings.no_tls else ServerTls(settings.tls_cert, settings.tls_key)
     if tls is not None:
         tls.adopt({})
+    bounds = limits(settings)
     await check_database(settings, identity)
     sock = listen(host, port)
     context = context_of(settings, await create_pool(settings, APPLICATION, POOL))
@@ -81,17 +84,21 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     )
     runner = web.AppRunner(console.application(), shutdown_timeout=CLOSE_SECONDS)
     await runner.setup()
-    server = await serve(runner, sock, _served(tls))
+    assert runner.server is not None
+    edge = Edge(runner.server, [sock], _served(tls), bounds, words=Lines())
+    edge.open()
     feeder = Feeder(context.series, context.latest, context.pool)
     tasks = [
         asyncio.create_task(context.audit.refusals.run(), name="refusals"),
         asyncio.create_task(context.alerts.run(), name="alerts"),
         asyncio.create_task(feeder.run(), name="series"),
+        asyncio.create_task(edge.sweep(), name="slow clients"),
         asyncio.create_task(signs_of_life(notifier), name="signs of life"),
     ]
     if tls is not None:
         tasks.append(asyncio.create_task(follow(tls), name="certificate"))
-    notifier.ready(f"serving on port {sock.getsockname()[1]}")
+    where = sock.getsockname()[:2]
+    notifier.ready(f"serving on port {where[1]}")
 
     def say() -> Health:
         return Health(
@@ -101,7 +108,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
             status=notifier.said,
             beat_s=context.latest.age,
             stopping=notifier.stops,
-            listens=(*sock.getsockname()[:2], tls is not None),
+            listens=(*where, tls is not None),
         )
 
     with answering(ROLE, uuid4().hex, say):
@@ -110,7 +117,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
         finally:
             notifier.stopping()
             await cancel(tasks)
-            server.close()
+            edge.close()
             await runner.cleanup()
             await _close(context)
 

@@ -24,8 +24,9 @@ from warouter.api.profile.local import LocalProfile
 from warouter.api.profile.port import ProfileStore
 from warouter.cloud_settings import is_loopback
 from warouter.config import Settings, networks
-from warouter.errors import CommandError, ConfigError, OutcomeUnknown
+from warouter.errors import CommandError, OutcomeUnknown
 from warouter.http.edge import Edge
+from warouter.http.envelope import Envelopes, common_fields
 from warouter.http.meter import Meter
 from warouter.http.pace import LOOPBACK, Limits
 from warouter.http.rates import Rates, parse_rates
@@ -38,6 +39,7 @@ from warouter.media.library import Library
 from warouter.net.sockets import not_listening, not_taken
 from warouter.node.context import assemble, operations_of
 from warouter.node.figures.webapp import WebappFigures
+from warouter.node.limits import limits
 from warouter.node.loglevel import LogLevel
 from warouter.node.mapview import MapView
 from warouter.node.reporter import Reporter, process_samples
@@ -85,20 +87,6 @@ def api_config(settings: Settings) -> ApiConfig:
         server_version=settings.server_version,
         any_cert=settings.upstream == "cloud",
         options=settings.upstream == "cloud",
-    )
-
-
-def limits(settings: Settings) -> Limits:
-    """Limits on client connections, with the networks that are exempt."""
-    if min(settings.connections, settings.connections_per_address) < 1:
-        raise ConfigError(
-            "WAROUTER_CONNECTIONS and WAROUTER_CONNECTIONS_PER_ADDRESS must be above 0."
-        )
-    proxies = networks(settings.trusted_proxies, "WAROUTER_TRUSTED_PROXIES")
-    return Limits(
-        connections=settings.connections,
-        connections_per_address=settings.connections_per_address,
-        exempt=(*LOOPBACK, *proxies),
     )
 
 
@@ -179,7 +167,7 @@ class Webapp:
             self._tls.context if self._tls else None,
             self._bounds,
             self._fast_path(),
-            server_version=self._settings.server_version,
+            words=Envelopes(common_fields(server_version=self._settings.server_version)),
         )
         try:
             self._edge.open()

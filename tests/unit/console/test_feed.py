@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing, suppress
 
 import pytest
 
 from warouter.console import feed, stream
 from warouter.console.feed import Feeds
-from warouter.console.visit import Refusal
+from warouter.console.visit import Refusal, Visitor
 
 
 @pytest.fixture(autouse=True)
@@ -103,28 +103,44 @@ async def _yes() -> bool:
     return True
 
 
-def test_streams_are_counted_by_session_and_in_all() -> None:
+def visitor(session: str, username: str = "", *, admin: bool = False) -> Visitor:
+    return Visitor(username or session, admin, session.encode(), "192.0.2.1")
+
+
+def refused(streams: stream.Streams, who: Visitor) -> bool:
+    """Whether there is no place for one more."""
+    with suppress(Refusal), streams.counted(who, _yes):
+        return False
+    return True
+
+
+def test_streams_are_counted_by_session_user_and_in_all() -> None:
+    """Whatever readers do, an administrator finds a place; no reader takes those of all others."""
     streams = stream.Streams()
-    opened = [streams.counted(b"one", _yes) for _ in range(stream.MOST_A_SESSION)]
-    for each in opened:
-        each.__enter__()
-    with pytest.raises(Refusal) as refused, streams.counted(b"one", _yes):
-        pass
-    assert refused.value.status == 429
-    with streams.counted(b"two", _yes):
-        assert len(streams) == stream.MOST_A_SESSION + 1
-    opened.pop().__exit__(None, None, None)
-    with streams.counted(b"one", _yes):
-        pass
-    more = [streams.counted(b"%d" % n, _yes) for n in range(stream.MOST - len(streams))]
-    for each in more:
-        each.__enter__()
-    with pytest.raises(Refusal) as refused, streams.counted(b"another", _yes):
-        pass
-    assert refused.value.status == 429
-    assert len(streams) == stream.MOST == 100
-    for each in (*opened, *more):
-        each.__exit__(None, None, None)
+    with ExitStack() as stack:
+
+        def fill(who: Visitor, many: int) -> None:
+            for _ in range(many):
+                stack.enter_context(streams.counted(who, _yes))
+
+        with ExitStack() as first:
+            for _ in range(stream.MOST_A_SESSION):
+                first.enter_context(streams.counted(visitor("one", "robert"), _yes))
+            assert refused(streams, visitor("one", "robert"))
+            assert not refused(streams, visitor("two", "robert"))
+        fill(visitor("one", "robert"), stream.MOST_A_SESSION)
+        fill(visitor("two", "robert"), stream.MOST_A_USER - stream.MOST_A_SESSION)
+        assert refused(streams, visitor("three", "robert"))
+        others = stream.MOST - stream.KEPT - stream.MOST_A_USER
+        for n in range(others):
+            fill(visitor(f"reader{n}"), 1)
+        assert refused(streams, visitor("another"))
+        admin = visitor("admin", admin=True)
+        fill(admin, stream.KEPT)
+        assert len(streams) == stream.MOST == 100
+        with pytest.raises(Refusal) as told, streams.counted(admin, _yes):
+            pass
+        assert told.value.status == 429
     assert len(streams) == 0
 
 
@@ -136,7 +152,10 @@ async def test_the_streams_of_a_session_share_one_question_whether_it_has_ended(
         asked += 1
         return False
 
-    with streams.counted(b"one", lives) as first, streams.counted(b"one", lives) as second:
+    with (
+        streams.counted(visitor("one"), lives) as first,
+        streams.counted(visitor("one"), lives) as second,
+    ):
         assert await asyncio.gather(first(), second(), first()) == [False] * 3
     assert asked == 1
 
@@ -145,5 +164,5 @@ async def test_a_session_is_not_taken_for_ended_while_the_database_is_away() -> 
     async def lives() -> bool:
         raise TimeoutError
 
-    with stream.Streams().counted(b"one", lives) as lasts:
+    with stream.Streams().counted(visitor("one"), lives) as lasts:
         assert await lasts()

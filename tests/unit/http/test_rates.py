@@ -10,7 +10,7 @@ from warouter.config import load
 from warouter.errors import ApiError, ConfigError
 from warouter.http.envelope import failure
 from warouter.http.rates import MOST_BUCKETS, Bucket, Buckets, Rate, Rates, parse_rates
-from warouter.node.webapp import limits
+from warouter.node.limits import limits
 
 
 def test_a_burst_then_the_rate() -> None:
