@@ -13,7 +13,7 @@ from tests.harness.patch import patched
 from warouter.flow import windows
 
 MOST_SEEDS = 40
-INVARIANTS = ("I22", "I25")  # of docs/architecture.md, that are no rows of the table
+INVARIANTS = ("I16", "I22", "I25")  # of docs/architecture.md, that are no rows of the table
 OF_POSTGRESQL = ("D19",)  # tests/integration/test_cloud_webhooks.py
 
 
@@ -25,6 +25,7 @@ def violations(mutant: Mutant, seed: int) -> list[tuple[float, str, str]]:
         world = CloudWorld(*given, policy=mutant.policy, way=mutant.way, held=held)
         history = world.history
         history.once, history.moves, history.prompt = mutant.once, mutant.moves, mutant.prompt
+        history.spared = mutant.spared
         history.before = world.tables.unsettled_before
         world.upstream.held = mutant.held
         if mutant.moves:

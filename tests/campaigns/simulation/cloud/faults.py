@@ -43,6 +43,27 @@ def kill_a_token(faults: Faults, random: Random) -> bool:
     return True
 
 
+def give_two_tokens(faults: Faults, random: Random) -> bool:
+    """One coreapp has the token that was in force before, and is refused, until it is given the
+    other one.
+    """
+    old, name = faults.world.upstream.old, random.choice(faults.world.coreapps)
+    old.add(name)
+    faults.ends(random.uniform(1.0, 6.0), old.discard, name)
+    return True
+
+
+def take_nothing(faults: Faults, random: Random) -> bool:
+    """No request is taken, and no answer says so: as for five minutes of Meta's, where a window is
+    a minute.
+    """
+    meta, clock = faults.world.upstream, faults.world.clock
+    meta.taking = False  # beyond the end of all other faults
+    windows = random.choice((0.1, 1.0, 5.0))
+    clock.at(clock.now + windows * faults.world.spans.base, setattr, meta, "taking", True)
+    return True
+
+
 def hold_webhooks(faults: Faults, random: Random) -> bool:
     """All webhooks wait at Meta."""
     hooks = faults.world.upstream.webhooks
@@ -184,6 +205,7 @@ def _share(faults: Faults, random: Random, name: str) -> bool:
 CLOUD: tuple[Kind, ...] = (
     *(drop_taken, drop_untaken, answer_unclearly, linger, kill_a_token, hold_webhooks),
     *(no_disk_for_issues, no_right_to_the_inbox),
+    *(give_two_tokens, take_nothing),
     *(hold_evidence, kill_door, kill_doors, cut_door, cut_door_from_database, stand_still),
     *(kill_its_successor, kill_behind_a_cut, collect_garbage, promote_unseen),
 )

@@ -29,13 +29,14 @@ CATEGORIES = {("promo", "en"): "MARKETING", ("code", "en"): "AUTHENTICATION"}
 class Request:
     """A request that has begun, as the client's end of its connection."""
 
-    def __init__(self, graph: Graph, link: Link, body: bytes) -> None:
+    def __init__(self, graph: Graph, link: Link, body: bytes, token_hash: bytes) -> None:
         self.meta = graph.meta
         self.body = body
         self.process = graph.loop.process
         self.open = True  # for the client
         self.arrived = False
         self.written = 0.0
+        self.token_hash = token_hash
         self.answered: asyncio.Future[Exchanged] = graph.loop.create_future()
         self.late = False
         self._graph = graph
@@ -83,6 +84,7 @@ class Request:
         self._graph.requests.pop(self, None)
 
     def _resolve(self, exchanged: Exchanged) -> None:
+        self.meta.history.hears(self.process, self.body, exchanged)
         if not self.answered.done():
             self.answered.set_result(exchanged)
 
@@ -116,7 +118,7 @@ class Graph:
             await asyncio.sleep(0.01 * meta.draw())
         if not may_begin():
             return Exchanged(Outcome.UNBEGUN, cause="refused")
-        request = Request(self, link, body)
+        request = Request(self, link, body, self._secrets.token_hash)
         meta.begins(request, may_begin)
         timer = self.loop.call_later(
             cloud_settings.REQUEST_SECONDS, request.close, "no answer in time"
@@ -126,7 +128,7 @@ class Graph:
         finally:
             timer.cancel()
         self.late_writes += request.late
-        return replace(exchanged, token_hash=self._secrets.token_hash)
+        return replace(exchanged, token_hash=request.token_hash)
 
     def cut(self) -> None:
         """At a lease's deadline: what may not have reached the other side."""
@@ -165,7 +167,7 @@ class Number:
         await asyncio.sleep(0.05 * meta.draw())
         if meta.refuses or meta.frozen or meta.link(loop.process.name).blocks:
             raise CallAway("no answer")
-        if meta.dead_token:
+        if meta.refuses_token_of(loop.process):
             raise failure(*NO_TOKEN)
 
 
@@ -176,6 +178,7 @@ class App:
         """Calls go to ``Meta``, whatever they would be over."""
 
     async def token(self) -> TokenFacts:
-        if Graph.meta.dead_token:
+        loop: Any = asyncio.get_running_loop()
+        if Graph.meta.refuses_token_of(loop.process):
             raise failure(*NO_TOKEN)
         return TokenFacts("1", True, 0, 0, frozenset())

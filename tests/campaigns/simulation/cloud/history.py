@@ -8,15 +8,19 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import msgspec
 
 from tests.campaigns.simulation import history
 from tests.campaigns.simulation.cloud.issues import DOUBTED, ISSUED, KEPT, NOT_TAKEN, Issue
 from warouter.flow.windows import Wait, Windows
+from warouter.upstream.cloud.graph.exchange import Exchanged, Outcome
 from warouter.upstream.cloud.reference import parse_reference
 
 Reference = tuple[bytes, int]
+VAIN = 5  # answers in a row that say nothing
+MOMENT = 0.1  # seconds, in which what begins already begins
 SLACK = 0.96  # of a window: clocks differ by 2 % each
 WAITS = {"promo": Wait.HELD, "code": Wait.AUTHENTICATION}
 
@@ -29,6 +33,18 @@ class Accepted(NamedTuple):
     attempt: int
     recipient: str
     wamid: str
+
+
+class Heard:
+    """What one process has heard of its requests.
+
+    ``vain`` answers in a row say nothing, the last that counts ``since``; ``probes`` have begun
+    after that. ``refused`` is when its token was, 0 if it was not.
+    """
+
+    def __init__(self) -> None:
+        self.vain, self.since, self.refused = 0, 0.0, 0.0
+        self.probes: set[Reference] = set()
 
 
 class History(history.History):
@@ -57,10 +73,12 @@ class History(history.History):
         self.aside: set[bytes] = set()  # lanes did not wait for these
         self.counted: Counter[bytes] = Counter()  # owners were told that these were taken twice
         self.statuses_told: defaultdict[bytes, set[tuple[int, str, bool]]] = defaultdict(set)
+        self.heard: defaultdict[UUID, Heard] = defaultdict(Heard)  # by incarnation
         self.wrote: dict[str, str] = {}  # inbound messages by wamid
         self.inbound_told: set[str] = set()
         self.once = False  # nothing that goes wrong is a reason to take a message twice
         self.moves = False  # nothing happens but planned moves, which leave no doubt
+        self.spared = False  # whatever happens, nothing is held
         self.prompt = False  # whatever happens, a doubt ends with its longest wait
         # Earlier ones of its recipient that are not settled on disk, where a test asks the tables.
         self.before: Callable[[Issue], Sequence[bytes]] = lambda _row: ()
@@ -79,9 +97,36 @@ class History(history.History):
         if found not in self.issues:
             self.broken("I6", f"{message_id[-6:].hex()}.{attempt} was sent without an issue row")
         self.written[found] = self.now()
+        self._alone(process, found)
         slot = message_id[1]
         epoch = process.node.ownership.slots[slot].epoch
         self.leaves(process.incarnation, slot, epoch, message_id)
+
+    def _alone(self, process: Any, request: Reference) -> None:
+        """While nothing is taken one request at a time begins, and none with a dead token."""
+        heard, name = self.heard[process.incarnation], f"{request[0][-6:].hex()}.{request[1]}"
+        if heard.vain >= VAIN and self.now() > heard.since + MOMENT:
+            if heard.probes:
+                self.broken("I16", f"{name} began beside another one, while none is taken")
+            heard.probes.add(request)
+        known = heard.refused and self.now() > heard.refused + MOMENT
+        if known and process.world.upstream.refuses_token_of(process):
+            self.broken("I16", f"{name} began with a token that is known to be dead")
+
+    def hears(self, process: Any, body: bytes, exchanged: Exchanged) -> None:
+        """A process has the end of its request."""
+        request, heard = _reference(body), self.heard[process.incarnation]
+        if request is None:
+            return
+        heard.probes.discard(request)
+        heard.refused = self.now() if exchanged.status == 401 else 0.0
+        unclear = exchanged.outcome is Outcome.UNKNOWN or exchanged.status >= 500
+        if b'"messages":[{"id":"' in exchanged.body:
+            heard.vain = 0
+            heard.probes.clear()
+        elif unclear or exchanged.status == 200:
+            heard.vain += 1
+            heard.since = self.now() if heard.vain == VAIN else heard.since
 
     def ended(self, body: bytes) -> None:
         """For its client."""

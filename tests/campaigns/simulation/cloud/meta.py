@@ -89,7 +89,9 @@ class Meta:
         self.drops = 0.0  # before
         self.unclear = 0.0  # how many answers say neither; half of their requests were taken
         self.lingering = 0.0  # how many requests are taken only at the end of their time
+        self.taking = True  # else no request is taken, and no answer says so
         self.dead_token = False
+        self.old: set[str] = set()  # processes that have another token, which is dead
         self.late_for_lost = 0.0  # statuses of messages without an answer wait so long
         self.held = False  # marketing templates are held for their quality
         self.freezing = 0.0  # the next request's process stands still so long at its write
@@ -135,6 +137,13 @@ class Meta:
         else:
             request.write()
 
+    def token_of(self, process: Any) -> bytes:
+        """The hash of its token."""
+        return b"old" if process.name in self.old else b"new"
+
+    def refuses_token_of(self, process: Any) -> bool:
+        return self.dead_token or process.name in self.old
+
     def arrive(self, request: Request) -> None:
         request.arrived = True
         self._turn(self._hear, request)
@@ -163,7 +172,7 @@ class Meta:
             self._answer(request, 200, {"success": True})
         elif self.draw() < self.drops:
             self._drop(request)
-        elif self.dead_token:
+        elif self.refuses_token_of(request.process):
             self.history.turns_away(said)
             self._later(request, self._answer_raw, *NO_TOKEN)
         elif self.draw() < self.throttle:
@@ -171,7 +180,7 @@ class Meta:
         elif said["to"][1:] in self.unknown:
             self.history.refuses(said)
             self._later(request, self._refuse, 400, UNDELIVERABLE)
-        elif self.draw() < self.unclear / 2:
+        elif not self.taking or self.draw() < self.unclear / 2:
             self._later(request, self._refuse, *self._random.choice(UNCLEAR))
         else:
             left = request.written + cloud_settings.REQUEST_SECONDS - self.clock.now

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from tests.campaigns.simulation.cloud import faults as kinds
+from tests.campaigns.simulation.cloud import number as numbers
 from tests.campaigns.simulation.cloud import threats, without
 from tests.campaigns.simulation.cloud.meta import Way
 from tests.campaigns.simulation.cloud.numbered import numbered
@@ -27,6 +28,8 @@ from warouter.owner.cloud.endings import Endings
 from warouter.owner.cloud.issuer import Issuer
 from warouter.owner.cloud.proving import Proving
 from warouter.owner.cloud.quiesce import Quiesce
+from warouter.owner.cloud.rate.brake import Brake
+from warouter.owner.cloud.rate.number import Number
 from warouter.owner.cloud.requests import Requests
 from warouter.owner.cloud.rules import RuleBook
 from warouter.owner.cloud.unmatched import Unmatched
@@ -50,7 +53,8 @@ class Mutant(NamedTuple):
     faults. ``policy`` and ``way`` are the run's, ``first`` is a seed that found it. ``spoil`` takes
     a rule out of what is modelled and not run: SQL, sockets, the service manager. ``moves``:
     nothing but planned moves happens; ``once``: nothing may be taken twice; ``prompt``: doubts end
-    in time. ``full``: with the product's own limits, and the waits for what Meta holds back.
+    in time; ``spared``: nothing is held. ``full``: with the product's own limits, and the waits for
+    what Meta holds back.
     """
 
     rows: str
@@ -66,6 +70,7 @@ class Mutant(NamedTuple):
     prompt: bool = False
     held: bool = False
     full: bool = False
+    spared: bool = False
 
 
 _KILLS = (Faults.kill_coreapp, kinds.kill_its_successor)
@@ -252,6 +257,29 @@ MUTANTS = {
         way=Way(),
         once=True,
         full=True,
+    ),
+    "no brake": Mutant(
+        "I16", [(Brake, "in_vain", lambda *_, **__: False)], ("I16",), (threats.take_nothing_long,)
+    ),
+    "resends that find out use up attempts": Mutant(
+        "I16",
+        [(Issue, "counted", property(lambda self: self.doubts))],
+        ("I5",),
+        (threats.take_nothing_long,),
+        spared=True,
+    ),
+    "all in doubt find out at once": Mutant(
+        "I16",
+        [(Brake, "may_resend", lambda _self, _now: True), (Issue, "begin", without.unprobing)],
+        ("I5",),
+        (threats.take_nothing_long,),
+        spared=True,
+    ),
+    "success with any token ends a stop": Mutant(
+        "I16",
+        [(numbers.Number, "resume", without.any_token), (Number, "_see_to_stop", without.probing)],
+        ("I16",),
+        (kinds.give_two_tokens,),
     ),
     "linger is set at the abort only": Mutant(
         "D18",

@@ -5,6 +5,7 @@ Requests, fences and windows are a few times shorter than at work, and in the sa
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from random import Random
@@ -23,8 +24,9 @@ from warouter.flow.windows import Wait
 from warouter.node import ends
 from warouter.owner import beats
 from warouter.owner.cloud import drain, issuer, proving
-from warouter.owner.cloud.rate import number, pace
+from warouter.owner.cloud.rate import brake, number, pace
 from warouter.owner.commit import Gather
+from warouter.upstream.cloud.secrets import Secrets
 
 WINDOW_OF_FENCE = 60.0 / 35.0 * 1.1  # the base, so that the shortest window is above the fence
 
@@ -49,6 +51,12 @@ class Spans(NamedTuple):
     def drawn(cls, random: Random, lease: float) -> Spans:
         request, watchdog = random.choice((1.5, 3.0)), lease * random.uniform(1.05, 1.5)
         return cls(request, watchdog, (lease + request + watchdog) * WINDOW_OF_FENCE)
+
+
+def _token_of_its_process(_secrets: Secrets) -> bytes:
+    """By its hash; not all processes have the same."""
+    process: Any = asyncio.get_running_loop()
+    return graph.Graph.meta.token_of(process.process)  # type: ignore[no-any-return]
 
 
 @contextmanager
@@ -80,6 +88,8 @@ def drawn(random: Random, spans: Spans, *, small: bool, held: float) -> Iterator
         (number, "READ_AGAIN_SECONDS", 2.0),
         (proving, "wall", loop.wall),
         (pace, "random", waits),
+        (brake, "UNCLEAR_SECONDS", (0.2, 0.5)),
+        (Secrets, "token_hash", property(_token_of_its_process)),
         (ends, "Graph", graph.Graph),
         (ends, "GraphNumber", graph.Number),
         (ends, "App", graph.App),

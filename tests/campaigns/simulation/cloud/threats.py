@@ -24,6 +24,15 @@ def hold_all(faults: Faults, random: Random) -> bool:
     return True
 
 
+def take_nothing_long(faults: Faults, random: Random) -> bool:
+    """Nothing is taken for five windows, which is longer than three attempts last."""
+    world: Any = faults.world
+    meta, clock = world.upstream, world.clock
+    meta.taking = False
+    clock.at(clock.now + 5.0 * world.spans.base, setattr, meta, "taking", True)
+    return True
+
+
 def stand_still_long(faults: Faults, random: Random) -> bool:
     """Longer than a window: whoever wakes then sends what was sent again meanwhile."""
     world: Any = faults.world

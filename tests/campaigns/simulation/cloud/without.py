@@ -8,6 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from tests.campaigns.simulation.cloud.world import CloudWorld
+from warouter import background
 from warouter._hash import slot_of
 from warouter.flow import doubt, proof
 from warouter.flow.doubt import Policy, State, Verdict
@@ -29,6 +30,7 @@ from warouter.upstream.cloud.graph.exchange import Exchanged, Outcome
 _evidence, _shut, _verdict = Endings.evidence, Endings.shut_until_fence, doubt.verdict
 _ended, _mark, _expire = CloudUpstream._ended, Issuer.mark, Lanes.expire
 _problem = Fitness.problem
+_begin = Issue.begin
 _row, _found = receive._row, Doubts._found
 
 
@@ -47,6 +49,20 @@ async def asked_of_journals_only(self: Fitness, *, requests: bool = False) -> st
 async def issued(self: Messages, owned: Any, rows: Any, issued: Sequence[Any]) -> Any:
     exceptions = await self.append(owned, rows)
     return exceptions, not exceptions
+
+
+def unprobing(self: Issue, now: float, *, probing: bool) -> None:
+    _begin(self, now, probing=False)
+
+
+def any_token(self: Any, _token: bytes) -> list[dict[str, int]]:
+    self.stops.clear()
+    return []
+
+
+def probing(self: Any) -> None:
+    """Whoever it is that is stopped."""
+    background.begin(self._probe(), self._failed)
 
 
 def no_doubt(cls: Class, of: Callable[[Any], bool]) -> Any:
