@@ -85,6 +85,7 @@ _COUNTERS: dict[Page, dict[str, str]] = {
         "warouter_cloud_doubt_ended_total": "Doubts that ended, by what ended them",
         "warouter_cloud_blind_total": "Doubts that the policy ended without a proof that webhooks "
         "come",
+        "warouter_cloud_billable_total": "Messages that Meta charges, by category and type",
         "warouter_cloud_duplicates_total": "Requests that the Cloud API took although it had taken "
         "one of the same message",
         "warouter_cloud_contradictions_total": "Successes of messages whose failure was shown",

@@ -10,7 +10,7 @@ from warouter.flow.aftermath import CODES, STATUSES, Aftermath
 from warouter.flow.causes import CAUSES
 from warouter.flow.doubt import State
 from warouter.metrics import CATALOGUE, Page
-from warouter.node.figures.cloud import ANSWERS, ENDS, cloud_samples, number_samples
+from warouter.node.figures.cloud import ANSWERS, CATEGORIES, ENDS, cloud_samples, number_samples
 from warouter.owner.cloud.facts.described import Known
 from warouter.store.journal.names import Users
 from warouter.upstream.cloud.graph.health import Entity
@@ -28,6 +28,7 @@ class Doubts:
 class Drain:
     duplicates: int = 0
     contradictions: int = 0
+    billed: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
 @dataclass
@@ -35,6 +36,7 @@ class Pace:
     throttled: int = 0
     pair_waits: int = 0
     rate: float = 0.0
+    braked: bool = False
 
 
 @dataclass
@@ -80,8 +82,8 @@ def test_every_counter_is_shown() -> None:
     parts = Parts(
         Doubts(Counter({"takeover": 2, "answer": 1}), Counter({"status": 2, "hold": 1}), blind=3),
         Counter({"taken": 9, "not_taken": 4}),
-        Drain(duplicates=5, contradictions=6),
-        Pace(throttled=7, pair_waits=8, rate=19.5),
+        Drain(duplicates=5, contradictions=6, billed=Counter({("marketing", "regular"): 12})),
+        Pace(throttled=7, pair_waits=8, rate=19.5, braked=True),
         Number(stopped=(190, "expired"), level=80, budget=75.5),
         Graph(late_writes=1),
         after,
@@ -94,7 +96,7 @@ def test_every_counter_is_shown() -> None:
         ("doubt_ended_total", "hold"): 1,
         ("blind_total",): 3,
         ("out",): 1,
-        ("in_doubt",): 2,
+        ("doubts",): 2,
         ("held",): 1,
         ("answers_total", "taken"): 9,
         ("answers_total", "not_taken"): 4,
@@ -108,6 +110,8 @@ def test_every_counter_is_shown() -> None:
         ("budget",): 75.5,
         ("rate",): 19.5,
         ("stopped",): 1,
+        ("braked",): 1,
+        ("billable_total", "marketing", "regular"): 12,
         ("late_writes_total",): 1,
     }
 
@@ -125,6 +129,7 @@ def test_what_never_was_is_zero_and_not_missing() -> None:
         *(("in_doubt_total", cause) for cause in CAUSES),
         *(("doubt_ended_total", end) for end in ENDS),
         *(("answers_total", answer) for answer in ANSWERS),
+        *(("billable_total", category, "regular") for category in CATEGORIES),
         *(("error_answers_total", str(code)) for code in CODES),
         *(
             ("error_then_status_total", str(code), status)
@@ -148,7 +153,7 @@ def test_each_is_in_the_catalogue() -> None:
     names = {sample.name for sample in cloud_samples(Parts(), ())}
     names |= {sample.name for sample in number_samples(KNOWN, "v25.0", 30.0)}
     assert {CATALOGUE[name].page for name in names} == {Page.APP}
-    assert len(names) == 25
+    assert len(names) == 27
 
 
 KNOWN = Known(

@@ -16,6 +16,12 @@ from warouter.metrics import CATALOGUE, Page, Sample, json_form, labelled, text_
 SOURCE = Path(__file__).parents[2] / "src" / "warouter"
 
 
+def test_no_gauge_is_of_the_family_of_a_counter() -> None:
+    """Prometheus' own client cuts ``_total`` off: both would be one family, of two types."""
+    families = [name.removesuffix("_total") for name in CATALOGUE if name.endswith("_total")]
+    assert [family for family in families if family in CATALOGUE] == []
+
+
 def test_the_product_s_names_are_there() -> None:
     """Section 1.8 of the reference; web_total_processes is cut off there."""
     web = """web_uptime web_connections web_pending_connections web_max_pending_connections

@@ -26,6 +26,7 @@ from warouter.store.doubts import Word
 from warouter.store.views.doubts import Doubtful, Shown, Spans, find, find_one, held, read_spans
 from warouter.store.views.messages.asked import search_of
 from warouter.store.views.trace import Trace, read_trace
+from warouter.store.views.twice import Twice, read_twice
 
 APPLICATION = "warouter doubt"
 PIPE_COLUMNS = 160
@@ -63,9 +64,13 @@ def doubt() -> None:
 @doubt.command("list")
 @data_dir_option
 @_json
-def list_(data_dir: Path | None, as_json: bool) -> None:
-    """List messages in doubt or held, the longest first."""
-    found = uvloop.run(_find(settings_of(data_dir)))
+@click.option("--twice", is_flag=True, help="List what Meta took more than once, and charges so.")
+def list_(data_dir: Path | None, as_json: bool, twice: bool) -> None:
+    """List messages in doubt or held, the longest first; and say how many Meta took twice."""
+    found, paid = uvloop.run(_find(settings_of(data_dir)))
+    if twice:
+        _list_twice(paid, as_json=as_json)
+        return
     if as_json:
         names = Doubtful.__struct_fields__
         listed = [{name: getattr(one, name) for name in names} for one in found]
@@ -74,6 +79,28 @@ def list_(data_dir: Path | None, as_json: bool) -> None:
     console(PIPE_COLUMNS).print(_table(found))
     kept = sum(one.state == "held" for one in found)
     click.echo(f"{len(found) - kept:,} in doubt, {kept:,} held")
+    if paid.messages:
+        click.echo(f"{_told(paid)}: --twice lists them")
+
+
+def _list_twice(paid: Twice, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(msgspec.json.encode(paid.messages))
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("id", "recipient", "taken", "charged", "at"):
+        table.add_column(name, justify="right" if name in ("taken", "charged") else "left")
+    for one in paid.messages:
+        counts = str(one.taken), str(one.charged)
+        table.add_row(*map(Text, (one.id, one.recipient or "", *counts, one.at)))
+    console(PIPE_COLUMNS).print(table)
+    click.echo(_told(paid))
+
+
+def _told(paid: Twice) -> str:
+    count = len(paid.messages)
+    many = f"more than {count:,}" if paid.more else f"{count:,}"
+    return f"{many} taken more than once, and charged so where they were delivered"
 
 
 @doubt.command()
@@ -115,9 +142,10 @@ def fail(data_dir: Path | None, ids: tuple[str, ...], **which: Any) -> None:
     click.echo(f"{_say(data_dir, ids, 'fail', **which)} will end as failed")
 
 
-async def _find(settings: Settings) -> list[Shown]:
+async def _find(settings: Settings) -> tuple[list[Shown], Twice]:
     async with connected(settings, APPLICATION) as connection:
-        return await find(connection, await read_spans(connection, settings))
+        found = await find(connection, await read_spans(connection, settings))
+        return found, await read_twice(connection)
 
 
 async def _find_one(settings: Settings, message_id: bytes) -> tuple[Shown, Trace | None]:

@@ -22,6 +22,7 @@ from warouter.flow.causes import CAUSES
 from warouter.store.views.doubts import CloudStatus, Shown, find, read_cloud, read_spans
 from warouter.store.views.number import NumberFacts, NumberStatus
 from warouter.store.views.setup.registration import read_registration
+from warouter.store.views.twice import read_twice
 from warouter.upstream.cloud.check.step import Result, Step
 from warouter.upstream.cloud.check.walk import walk
 from warouter.upstream.cloud.secrets import Secrets
@@ -67,6 +68,7 @@ async def read(context: Context, asked: Asked) -> dict[str, Any]:
     async with context.reading() as connection:
         registration = await read_registration(connection)
         cloud = await read_cloud(connection)
+        twice = await read_twice(connection, MOST_SHOWN) if cloud is not None else None
         doubts: list[Shown] = []
         if cloud is not None and cloud.in_doubt + cloud.held:
             spans = await read_spans(connection, context.settings)
@@ -90,6 +92,7 @@ async def read(context: Context, asked: Asked) -> dict[str, Any]:
         "version": version_of(number, now.date()),
         "doubts": left[:MOST_SHOWN],
         "left": len(left),
+        "twice": twice,
         "state": state,
         "cause": cause,
         "states": STATES,

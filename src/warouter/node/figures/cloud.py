@@ -24,6 +24,12 @@ from warouter.upstream.cloud.graph.health import ENTITIES, QUALITIES, STATES, En
 # What ends a doubt: a status with the reference, one that fits its lane alone, an answer that came
 # late or that a former owner heard, an operator, the policy.
 ENDS = ("status", "lane", "answer", "operator", "resend", "fail", "hold")
+# What Meta charges: Meta's pricing.category and pricing.type in webhooks of statuses.
+CATEGORIES = (
+    *("marketing", "marketing_lite", "utility", "authentication", "authentication_international"),
+    *("service", "referral_conversion"),
+)
+TYPES = ("regular", "free_customer_service", "free_entry_point")
 ANSWERS = tuple(each.name.lower() for each in Class)
 
 
@@ -46,6 +52,10 @@ class Drain(Protocol):
 
     @property
     def contradictions(self) -> int: ...
+    @property
+    def billed(self) -> Counter[tuple[str, str]]:
+        """Messages that Meta charges, by category and type."""
+        ...
 
 
 class Pace(Protocol):
@@ -116,6 +126,7 @@ def cloud_samples(parts: CloudParts, issues: Iterable[Issue]) -> list[Sample]:
         *doubt_samples(parts.doubts, issues),
         Sample("warouter_cloud_duplicates_total", parts.drain.duplicates),
         Sample("warouter_cloud_contradictions_total", parts.drain.contradictions),
+        *_billed(parts.drain.billed),
         *_counted("warouter_cloud_answers_total", "class", parts.answers, ANSWERS),
         *_of_errors(parts.aftermath),
         Sample("warouter_cloud_level", parts.number.level),
@@ -140,6 +151,16 @@ def doubt_samples(doubts: Doubts, issues: Iterable[Issue]) -> list[Sample]:
         Sample("warouter_cloud_doubts", states[State.DOUBT]),
         Sample("warouter_cloud_held", states[State.HELD]),
     ]
+
+
+def _billed(billed: Mapping[tuple[str, str], int]) -> list[Sample]:
+    """A rate needs a zero first: of each category, with the type that is charged as a rule."""
+    sums = Counter(dict.fromkeys(((category, "regular") for category in CATEGORIES), 0))
+    for (category, type_), count in billed.items():
+        known = category if category in CATEGORIES else OTHER
+        sums[known, type_ if type_ in TYPES else OTHER] += count
+    name = "warouter_cloud_billable_total"
+    return [Sample(name, count, {"category": c, "type": t}) for (c, t), count in sums.items()]
 
 
 def _of_errors(after: Aftermath) -> list[Sample]:

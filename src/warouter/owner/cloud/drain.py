@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence
 
 import asyncpg
@@ -75,6 +75,11 @@ class Drain(SlotListener, Acks):
     def contradictions(self) -> int:
         """Statuses that say the opposite of what was shown."""
         return self.rows.contradictions
+
+    @property
+    def billed(self) -> Counter[tuple[str, str]]:
+        """Messages that Meta charges, by category and type."""
+        return self.rows.billed
 
     # readings, for the doubts
 

@@ -81,6 +81,7 @@ class Rows:
         self._doubts: Doubts
         self.counts: Counter[str] = Counter()
         self.contradictions = 0
+        self.billed: Counter[tuple[str, str]] = Counter()  # messages, by category and type
 
     def tell(self, doubts: Doubts) -> None:
         """What rows prove goes to ``doubts``."""
@@ -139,6 +140,8 @@ class Rows:
         told = statuses.to_v1(row.payload, name, row.sent_to)
         if told is None:
             return None
+        if price := statuses.billed(row.payload):
+            self.billed[price] += 1
         before, others = self._known(slot, row), _NONE
         if told.status == FAILED:
             before = before._replace(failed=before.failed.union(row.failed or ()))

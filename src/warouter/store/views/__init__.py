@@ -8,6 +8,7 @@ facts      what /v1/support says of the cluster
 trace      every step of one message
 messages/  the list of messages, newest first
 doubts     messages in doubt or held, and a number that is stopped
+twice      messages that the Cloud API took more than once
 webhook    how the webhook does, what waits for it, what it has refused
 number     the number that the Cloud API serves
 trust      who is connected, under which login, and whether in TLS

@@ -32,6 +32,17 @@ class _Given(msgspec.Struct, gc=False):
     errors: msgspec.Raw = msgspec.Raw()
 
 
+class _Price(msgspec.Struct, gc=False):
+    billable: bool = False
+    category: str = ""
+    type: str = ""
+
+
+class _Priced(msgspec.Struct, gc=False):
+    status: str = ""
+    pricing: _Price | None = None
+
+
 class _To(msgspec.Struct, gc=False):
     recipient_id: str
 
@@ -50,6 +61,7 @@ class _Shown(msgspec.Struct, gc=False):
     errors: list[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET
 
 
+_priced = msgspec.json.Decoder(_Priced).decode
 _given = msgspec.json.Decoder(_Given).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -87,6 +99,24 @@ def to_v1(raw: bytes, message_id: str, recipient: str) -> V1Status | None:
     elif errors:
         made.errors = errors
     return V1Status(name, timestamp, _encode(made))
+
+
+def billed(raw: bytes) -> tuple[str, str] | None:
+    """Category and type of what Meta charges, as an element of statuses[] says; None if nothing.
+
+    Of one message ``sent`` has it, and either ``delivered`` or ``read`` once more: those count, as
+    what was not delivered is not charged.
+    """
+    if b'"pricing"' not in raw:
+        return None
+    try:
+        said = _priced(raw)
+    except (ValueError, RecursionError):
+        return None
+    price = said.pricing
+    if price is None or not price.billable or said.status not in ("delivered", "read"):
+        return None
+    return price.category, price.type
 
 
 def shows_unreachable(raw: bytes) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.unit.upstream.cloud.samples import DELIVERED, FAILED, OUR_ID, dumped
 from warouter.message_id import text_of
 from warouter.upstream.checks import problem
-from warouter.upstream.cloud.statuses import NAMES, to_v1
+from warouter.upstream.cloud.statuses import NAMES, billed, to_v1
 from warouter.upstream.protocol import Event
 
 ID = text_of(OUR_ID)
@@ -126,3 +127,24 @@ def test_errors_are_mapped(error: dict[str, Any], code: int, details: str) -> No
 @pytest.mark.parametrize("raw", [b"", b"[]", b"{", b"5", b"\xff", b"{}"])
 def test_what_is_no_status_is_none(raw: bytes) -> None:
     assert to_v1(raw, ID, TO) is None
+
+
+def _priced(status: str, **price: Any) -> bytes:
+    return msgspec.json.encode({"id": "wamid.1", "status": status, "pricing": price})
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (_priced("delivered", billable=True, category="utility", type="regular"), True),
+        (_priced("read", billable=True, category="utility", type="regular"), True),
+        (_priced("sent", billable=True, category="utility", type="regular"), False),
+        (_priced("delivered", billable=False, category="utility", type="regular"), False),
+        (_priced("delivered", billable=True, category=5, type=None), False),
+        (b'{"status":"delivered","pricing":5}', False),
+        (b'{"status":"delivered","pricing"', False),
+        (b'{"status":"delivered"}', False),
+    ],
+)
+def test_what_is_charged_is_said_once_of_each_message(raw: bytes, *, said: bool) -> None:
+    assert billed(raw) == (("utility", "regular") if said else None)

@@ -33,6 +33,7 @@ create table upstream_id (
 );
 create index upstream_id_id on upstream_id (id);
 create index upstream_id_at on upstream_id (at);
+create index upstream_id_twice on upstream_id (at) where twice is not null;
 create trigger upstream_id_known after insert on upstream_id
     referencing new table as known for each statement execute function match_known();
 
