@@ -12,7 +12,7 @@ from typing import Any
 from tests.cluster.conftest import Start
 from tests.harness import exposition
 from tests.harness.business import Business
-from tests.harness.canaries import CANARIES, has_no_core, provoke, said_by
+from tests.harness.canaries import CANARIES, found_in, has_no_core, provoke, said_by
 from tests.harness.facts import Facts
 from tests.harness.monitoring import metrics_asked_for
 from tests.harness.wait import PATIENCE, soon
@@ -203,25 +203,22 @@ async def test_no_secret_is_told(start: Start) -> None:
         assert answer.status in (401, 503)
     await asyncio.to_thread(cluster.postgres.start)
     await until(business, lambda s: s.sum("warouter_slots_owned") == 32)
-    pages = [(await text_of(business, path)).encode() for path in ALL]
-    pages += [
-        json.dumps(await business.call("GET", path)).encode()
+    pages = {f"{path} for key": (await text_of(business, path)).encode() for path in ALL}
+    pages |= {
+        f"{path} for admin": json.dumps(await business.call("GET", path)).encode()
         for path in ("/v1/support", "/v1/health", "/v1/settings/application")
-    ]
+    }
 
     token = business.headers["Authorization"].removeprefix("Bearer ")
     secrets = {**CANARIES, "admin's password": cluster.password, "token": token}
     told = {name: value.encode() for name, value in secrets.items()}
     told |= {f"link key {n}": key.hex().encode() for n, key in enumerate(keys)}
-    places = said_by(cluster.folder) | {f"answer {n}": p for n, p in enumerate(pages)}
+    places = said_by(cluster.folder) | pages
     assert sum(place.endswith(".log") for place in places) >= 7
-    found = [
-        (name, where) for where, text in places.items() for name, s in told.items() if s in text
-    ]
+    assert found_in(places, told.items()) == set()
     # What a client said is quoted back to itself at most, and never a secret.
-    quoted = {n: s for n, s in told.items() if n not in ("text", "recipient")}
-    found += [(n, "refusal") for text in refused for n, s in quoted.items() if s in text]
-    assert found == []
+    quoted = [each for each in told.items() if each[0] not in ("text", "recipient")]
+    assert found_in({"refusals": b"\n".join(refused)}, quoted) == set()
     await check_processes(cluster)
 
 

@@ -1,9 +1,17 @@
-"""Secrets that can be told from all else: said at every door of a cluster, and looked for."""
+"""Secrets that can be told from all else: said at every door of a cluster, and looked for.
+
+A secret that is written in another form counts as found: the ids of Meta's messages (``wamid.``)
+hold the customer's number in base64.
+"""
 
 from __future__ import annotations
 
+import base64
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_to_bytes, urlsplit
 
 import aiohttp
 
@@ -18,6 +26,8 @@ CANARIES = {
     "provider's bearer": "canary-bearer-2718",
     "provider's password": "canary-basic-3141",
     "webhook's secret": "Y2FuYXJ5LW9mLXRoZS13ZWJob29rLTEyMw==",
+    "webhook URL's password": "canary-url-5772",
+    "webhook URL's key": "canary-key-6931",
     "backup password": "canary-Backup-1618",
     "text": "canary text of a message",
     "recipient": "4915198765432",
@@ -25,18 +35,50 @@ CANARIES = {
 }
 
 
+# The API shows them to administrators, who may set them.
+OF_THE_URL = {"webhook URL's password", "webhook URL's key"}
+SETTINGS = "/v1/settings/application"
+_WAMID = re.compile(rb"wamid\.([A-Za-z0-9+/]+)")
+
+
+def found_in(
+    places: Mapping[str, bytes], secrets: Iterable[tuple[str, bytes]]
+) -> set[tuple[str, str]]:
+    """Which secret was found where, however it is written."""
+    secrets = list(secrets)
+    read = {where: b"\n".join(_forms(said)) for where, said in places.items()}
+    return {
+        (name, where)
+        for where, said in read.items()
+        for name, secret in secrets
+        if secret in said and not (name in OF_THE_URL and where.startswith(SETTINGS + " for admin"))
+    }
+
+
+def _forms(said: bytes) -> Iterator[bytes]:
+    """A text as it is, with what base64 hides in it; the ids may be cut off, or part of a URL."""
+    yield said
+    for text in {said, unquote_to_bytes(said)}:
+        for found in _WAMID.findall(text):
+            yield base64.b64decode(found[: len(found) // 4 * 4])
+
+
 async def provoke(business: Business) -> list[bytes]:
     """Say every canary at every door; everything that was answered to somebody else."""
     cluster, answers = business.cluster, []
 
-    async def call(method: str, path: str, json: object = None, **more: Any) -> None:
+    async def call(
+        method: str, path: str, json: object = None, *, quotes: bool = False, **more: Any
+    ) -> None:
         more.setdefault("headers", business.headers)
         url = cluster.url + path
         async with business.http.request(method, url, json=json, **more) as answer:
-            answers.append(await answer.read())
+            said = await answer.read()
+            if not quotes:  # what was sent may come back to who sent it, and to nobody else
+                answers.append(said)
 
     secret = CANARIES
-    user = {"username": "canary", "password": secret["new user's password"]}
+    canary = {"username": "canary", "password": secret["new user's password"]}
     account = {"cc": "1", "phone_number": "6315550000", "pin": secret["pin"]}
     provider = [
         {"name": "a", "type": "www", "config": {"bearer": secret["provider's bearer"]}},
@@ -46,7 +88,7 @@ async def provoke(business: Business) -> list[bytes]:
             "config": {"basic": {"username": "u", "password": secret["provider's password"]}},
         },
     ]
-    await call("POST", "/v1/users", user)
+    await call("POST", "/v1/users", canary)
     await call("PUT", "/v1/users/canary", {"password": secret["new user's password"] + "2"})
     wrong = aiohttp.encode_basic_auth("admin", secret["wrong password"])
     await call("POST", "/v1/users/login", headers={"Authorization": wrong})
@@ -58,6 +100,12 @@ async def provoke(business: Business) -> list[bytes]:
     await call("POST", "/v1/settings/application/media/providers", provider)
     signing = {"webhooks": {"secrets": ["whsec_" + secret["webhook's secret"]]}}
     await call("PATCH", "/v1/settings/application", signing)
+    hook = urlsplit(business.receiver.url)
+    password, key = secret["webhook URL's password"], secret["webhook URL's key"]
+    for scheme, place in (("ftp", "a.example"), (hook.scheme, hook.netloc)):  # the first is refused
+        url = f"{scheme}://canary:{password}@{place}/?k={key}"
+        await call("PATCH", SETTINGS, {"webhooks": {"url": url}})
+    await call("PATCH", SETTINGS, {"log_level": key}, quotes=True)
     await call("POST", "/v1/settings/backup", {"password": secret["backup password"]})
     text = {"body": secret["text"]}
     for to in (secret["recipient"], "+" + secret["recipient"], "00" + secret["recipient"]):

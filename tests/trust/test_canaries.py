@@ -22,7 +22,14 @@ import pytest
 from tests.cluster.conftest import CALM, PAIR, running
 from tests.harness import prepared
 from tests.harness.business import Business
-from tests.harness.canaries import CANARIES, has_no_core, provoke, said_by
+from tests.harness.canaries import (
+    CANARIES,
+    OF_THE_URL,
+    found_in,
+    has_no_core,
+    provoke,
+    said_by,
+)
 from tests.harness.facts import Facts
 from tests.harness.wait import soon
 from warouter.api.app import ROUTES
@@ -42,6 +49,7 @@ STORED = {
     "provider's bearer",  # shown to the provider with each fetch
     "provider's password",
     "webhook's secret",  # signs each callback
+    *OF_THE_URL,  # goes with each callback
     "link key",  # webapps read it from the row of the node
 }
 
@@ -171,10 +179,6 @@ def secrets_of(cluster: Cluster, business: Business) -> Iterator[tuple[str, byte
         yield file.name, file.read_bytes().strip()
 
 
-def found_in(places: dict[str, bytes], secrets: list[tuple[str, bytes]]) -> set[tuple[str, str]]:
-    return {(name, where) for where, said in places.items() for name, s in secrets if s in said}
-
-
 async def test_no_secret_is_where_it_need_not_be(server: Postgres) -> None:
     await ask_for_password(server)
     environment: dict[str, Any] = {
@@ -201,6 +205,9 @@ async def test_no_secret_is_where_it_need_not_be(server: Postgres) -> None:
         links = [("link key", row[0]) for row in rows]
         stored = {name for name, _ in found_in(tables, [*secrets, *links])}
         assert stored == STORED
+        # A setting, and nothing that keeps it for ever: the audit log has no value in it.
+        url = [each for each in secrets if each[0] in OF_THE_URL]
+        assert {where for _, where in found_in(tables, url)} == {"table setting"}
 
         hidden = [*secrets, *links, *(("link key", key.hex().encode()) for _, key in links)]
         # What was said to the API is quoted back to who said it, and shown to operators.
