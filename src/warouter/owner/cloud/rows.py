@@ -105,6 +105,9 @@ class Rows:
         """The event of one row, None if there is none; raises NotYet."""
         if row.kind == STATUS:
             event = self._status(slot, row)
+            price = statuses.billed(row.payload)
+            if price is not None and row.id is not None:
+                self.billed[price] += 1
             if event is not None and _FAILED in event.key:
                 self._tell_unreachable(row)
             return event
@@ -140,8 +143,6 @@ class Rows:
         told = statuses.to_v1(row.payload, name, row.sent_to)
         if told is None:
             return None
-        if price := statuses.billed(row.payload):
-            self.billed[price] += 1
         before, others = self._known(slot, row), _NONE
         if told.status == FAILED:
             before = before._replace(failed=before.failed.union(row.failed or ()))
