@@ -150,7 +150,7 @@ class Graph:
 class Number:
     """In the place of ``graph.number.Number``."""
 
-    def __init__(self, _cloud: object, _calls: object) -> None:
+    def __init__(self, _cloud: object, _calls: object, _marketing: object = None) -> None:
         """Calls go to ``Meta``, whatever they would be over."""
 
     async def facts(self) -> Facts:
