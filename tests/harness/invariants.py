@@ -282,6 +282,7 @@ INVARIANTS = (
     Invariant("I18", "connections to the database keep to a budget", ()),
     Invariant("I19", "a clean stop fails no request", ()),
     Invariant("I20", "every change of owner is a row that explains itself", (_chain,)),
+    Invariant("I21", "a message told failed is never sent after", ()),
     Invariant("I22", "nothing is pruned that something still points to", ()),
     Invariant("I25", "a change of timeline makes each slot unsure, whoever changes its owner", ()),
 )

@@ -25,6 +25,7 @@ from tests.harness.cloud_owned import (
 from tests.harness.owned import RECIPIENT
 from tests.harness.wait import soon
 from warouter.config import Settings
+from warouter.message_id import text_of
 from warouter.owner.cloud.unmatched import spellings
 from warouter.store.journal.issues import DOUBTED, KEPT
 from warouter.upstream.cloud.graph.exchange import Exchanged, Outcome
@@ -182,10 +183,12 @@ async def test_after_lost_commits_the_heads_of_lanes_are_in_doubt(
         assert not await pool.fetchval("select unsure from slot where slot = $1", SLOT)
 
 
-async def test_after_lost_commits_what_has_an_issue_row_is_in_doubt_and_what_is_behind_a_held_one(
+async def test_after_lost_commits_what_has_an_issue_row_is_in_doubt(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
-    """A later request of it may be out, under a number that is not used again."""
+    """A later request of it may be out, under a number that is not used again; and so may be the
+    next message behind a held one.
+    """
     async with owning_cloud(settings, pool, silent) as me:
         held, behind, refused = me.message(), me.message(), me.message("4915100000001")
         await me.begun(2)
@@ -205,6 +208,41 @@ async def test_after_lost_commits_what_has_an_issue_row_is_in_doubt_and_what_is_
             refused: (101, 1, DOUBTED),
         }
         assert me.graph.refs() == []
+
+
+async def test_what_was_told_to_have_failed_is_never_sent_after(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """Its owner died between the event and the settlement; issued, not issued, parked."""
+    others = [f"491510000000{n}" for n in (1, 2, 3)]
+    async with owning_cloud(settings, pool, silent) as me:
+        issued = me.message()
+        unissued, parked, well = [me.message(to) for to in others]
+        await me.begun(4)
+    failed = (issued, unissued, parked)
+    await pool.execute("delete from send_issue where id <> $1", issued)
+    await pool.execute(
+        "insert into parked_message (slot, seq, id, recipient, kind, body, attempts, due_at,"
+        " reason, parked_at, look_at) select slot, seq, id, recipient, kind, body, 1, now(),"
+        " 'retry', now(), now() from message where id = $1",
+        parked,
+    )
+    await pool.execute(
+        "update send_cursor set ranges = (select array[seq, seq] from message where id = $2)"
+        " where slot = $1",
+        *(SLOT, parked),
+    )
+    for seq, message_id in enumerate(failed, 1):
+        await pool.execute(
+            "insert into event (slot, seq, kind, key, recipient, payload)"
+            " values ($1, $2, 0, $3, '', '{}')",
+            *(SLOT, seq, f"{text_of(message_id)}:failed"),
+        )
+    async with owning_cloud(settings, pool) as me:
+        await soon(lambda: me.graph.refs() == [(well, 1)])
+        assert me.slot.issues[issued].said
+        await soon(lambda: pool.fetchval("select not exists (select from parked_message)"))
+        assert me.graph.refs() == [(well, 1)]
 
 
 async def test_an_answer_tells_who_has_which_number(settings: Settings, pool: asyncpg.Pool) -> None:

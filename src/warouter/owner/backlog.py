@@ -215,12 +215,12 @@ class Backlog:
 
     async def page(self, slot: OwnedSlot, upto: int, limit: int, most_bytes: int) -> list[ReadRow]:
         rows = await self._journal.page(slot.slot, slot.messages.loaded, upto, limit, most_bytes)
-        waiting = (Waiting(row.kind, row.ttl, row.age, row.id) for row in rows)
-        await self._expiry.prove_disputed(slot, waiting)
+        waiting = (Waiting(row.kind, row.ttl, row.age, row.id, row.failed) for row in rows)
+        await self._expiry.prove_ended(slot, waiting)
         return rows
 
     def take(self, slot: OwnedSlot, row: ReadRow) -> None:
-        seq, message_id, recipient, kind, body, ttl, age = row
+        seq, message_id, recipient, kind, body, ttl, age, _ = row
         if seq in slot.ahead:
             return
         expires, timed = self._expiry.end_of(kind, ttl, age, message_id)

@@ -43,6 +43,7 @@ class Waiting(NamedTuple):
     ttl: int | None
     age: float
     id: bytes
+    failed: bool = False  # its business was told
 
 
 class Ending(NamedTuple):
@@ -100,10 +101,15 @@ class Expiry:
         timed = ttl is not None and ttl <= self._pending
         return self._clock() - age + (ttl if timed and ttl else self._pending), timed
 
-    async def prove_disputed(self, slot: OwnedSlot, rows: Iterable[Waiting]) -> None:
-        """Of rows read back whose time is over by the database's clock and not by this node's:
-        those that an owner before this one has ended, and could not settle, are not sent.
+    async def prove_ended(self, slot: OwnedSlot, rows: Iterable[Waiting]) -> None:
+        """Of rows read back those are not sent that an owner before this one has ended, and could
+        not settle: that were told to have failed; or whose time is over by the database's clock and
+        not by this node's, if they have a status.
         """
+        rows = list(rows)
+        for row in rows:
+            if row.failed and not slot.issues.doubted(row.id):  # else its lane is shut for a while
+                slot.issues.prove(row.id)
         disputed = [row.id for row in rows if self._disputed(row)]
         if disputed:
             ended = await self._journal.with_status([text_of(each) for each in disputed])
@@ -112,7 +118,7 @@ class Expiry:
                     slot.issues.prove(message_id)
 
     def _disputed(self, row: Waiting) -> bool:
-        end, timed = self.end_of(*row)
+        end, timed = self.end_of(*row[:4])
         most = row.ttl if timed and row.ttl else self._pending
         return end != math.inf and row.age >= most and end > self._clock()
 

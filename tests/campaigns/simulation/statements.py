@@ -234,7 +234,7 @@ def _settings_found(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
 
 def _page(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     rows = _upto(a[4], s.tables.messages[a[0]].page(*a[1:4]), lambda row: len(row.body))
-    return [(*row[:6], _age(s, row.accepted)) for row in rows]
+    return [(*row[:6], _age(s, row.accepted), s.tables.is_failed(row.id)) for row in rows]
 
 
 def _event_page(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
@@ -345,6 +345,7 @@ def _parked_of(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
         )
         for p in rows[:limit]:
             row = p.row._asdict() | {"attempts": p.attempts, "reason": p.reason}
+            row["failed"] = s.tables.is_failed(p.row.id)
             found.append(row | {"age": _age(s, row.pop("accepted"))})
     return found
 

@@ -45,6 +45,10 @@ class Tables(Owners):
         self.inbox = Inbox(self.issues, lambda message_id: self.shown.get(text_of(message_id), []))
         self.number = Number(self.inbox, self.owners)
 
+    def is_failed(self, message_id: bytes) -> bool:
+        """It was told to have failed."""
+        return f"{text_of(message_id)}:failed" in self.keys
+
     def told(self, slot: int, seq: int) -> bool:
         """A message is parked that the upstream was told, and has not answered."""
         row = self.messages[slot].parked.get(seq)
@@ -83,7 +87,7 @@ class Tables(Owners):
             wamid = max((each.wamid for each in self.issues.attempts.get(row.id, ())), default=None)
             times = row._replace(at=max(now - row.at, 0.0))
             parked = row.seq in self.messages[row.slot].parked
-            found.append((*times, *fields, age, wamid, parked))
+            found.append((*times, *fields, age, wamid, parked, self.is_failed(row.id)))
         return found
 
     def _heads(self, slots: set[int]) -> Iterator[tuple[int, Message]]:

@@ -13,7 +13,7 @@ from tests.harness.patch import patched
 from warouter.flow import windows
 
 MOST_SEEDS = 40
-INVARIANTS = ("I16", "I22", "I25")  # of docs/architecture.md, that are no rows of the table
+INVARIANTS = ("I16", "I21", "I22", "I25")  # of docs/architecture.md, no rows of the table
 OF_POSTGRESQL = ("D19",)  # tests/integration/test_cloud_webhooks.py
 
 

@@ -6,20 +6,23 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from warouter.flow.doubt import Policy, Rule, State
 from warouter.flow.issues import Issue
 from warouter.flow.lanes import Entry
 from warouter.flow.progress import Stated, Took, Unheard, Unissued
 from warouter.flow.windows import Windows
+from warouter.message_id import text_of
 from warouter.owner.backlog import Backlog
 from warouter.owner.cloud.doubts import SENT_SECONDS, Doubts, rule_of
-from warouter.owner.cloud.endings import EXPIRED, Endings
+from warouter.owner.cloud.endings import EARLIER, EXPIRED, Endings
 from warouter.owner.cloud.rate.brake import Brake
 from warouter.owner.cloud.rules import RuleBook
 from warouter.owner.slot import HEARD_SECONDS, OwnedSlot
 from warouter.store.journal import OpenIssue
 from warouter.store.journal.issues import DOUBTED, KEPT, NOT_TAKEN
+from warouter.upstream.protocol import Answer
 
 FENCE = 30.0
 ID = bytes(20)
@@ -32,6 +35,7 @@ class Scene:
         me: Any = self
         self.now = 0.0
         self.stored: list[Any] = []
+        self.answers: list[Any] = []
         self.readings = 0
         self.fence, self.held = FENCE, 1e9
         self.endings = Endings(me, me, me, me, lambda: self.now)
@@ -43,8 +47,9 @@ class Scene:
 
     # the expiry, the recorder, the backlog
 
-    def fail(self, _slot: Any, _entry: Any, _answer: Any, told: Any) -> None:
+    def fail(self, _slot: Any, _entry: Any, answer: Any, told: Any) -> None:
         self.stored.append(told)
+        self.answers.append(answer)
 
     def touch(self, _slot: Any) -> None: ...
 
@@ -199,6 +204,34 @@ def test_or_with_the_end_that_an_owner_before_this_one_has_not_recorded(
     scene.doubts.opened(scene.slot)
     assert scene.over
     assert scene.unheard is open_
+
+
+@pytest.mark.parametrize("state", [DOUBTED, KEPT, NOT_TAKEN])
+def test_what_was_told_to_have_failed_only_has_its_lane_shut_until_the_fence(state: int) -> None:
+    """Its owner died between that event and the settlement; it was sent again, and taken."""
+    scene = Scene()
+    told = [OpenIssue(3, 7, ID, "49151", 1, 1, state, 0.0, None, 0, b"{}", None, 9.0, None)]
+    scene.slot.found = [replace(row, failed=True) for row in told]
+    scene.slot.issues.clear()
+    scene.doubts.opened(scene.slot)
+    assert scene.over is (state != DOUBTED)
+    scene.readings = 9
+    scene.looks_at(FENCE - 1.0)
+    assert scene.over is (state != DOUBTED)
+    scene.looks_at(FENCE)
+    assert scene.over
+    assert not scene.slot.issues
+    assert not scene.stored
+
+
+@pytest.mark.parametrize(("doubts", "said"), [(1, "gone"), (2, EARLIER + "gone")])
+def test_a_refusal_says_so_where_an_earlier_request_may_have_been_taken(
+    doubts: int, said: str
+) -> None:
+    scene = Scene()
+    scene.issue.doubts = doubts
+    scene.endings.refused(scene.slot, scene.issue, Answer(3, text_of(ID), 470, "Failed", "gone"))
+    assert scene.answers[0].details == said
 
 
 @pytest.mark.parametrize("state", [DOUBTED, KEPT, NOT_TAKEN])

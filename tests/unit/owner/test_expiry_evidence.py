@@ -68,7 +68,7 @@ def test_an_end_that_another_node_has_written_counts_where_this_clock_is_behind(
     journal = Ended()
     slot: Any = SimpleNamespace(issues=Issues())
     with patched([(module, "wall", lambda: minted_at(LATE.id) + minted)]):
-        asyncio.run(journal.expiry.prove_disputed(slot, [Waiting(0, 30, age, LATE.id)]))
+        asyncio.run(journal.expiry.prove_ended(slot, [Waiting(0, 30, age, LATE.id)]))
     assert journal.looked == ([text_of(LATE.id)] if asked else [])
     assert (LATE.id in slot.issues.proven) == asked
 
@@ -91,7 +91,7 @@ class Ended:
 
     async def parked_of(self, *_place: object) -> list[dict[str, Any]]:
         place = {"seq": LATE.seq, "id": LATE.id, "recipient": LATE.recipient, "kind": 0}
-        waits = {"ttl": 30, "age": 31.0, "reason": "retry", "attempts": 0}
+        waits = {"ttl": 30, "age": 31.0, "reason": "retry", "attempts": 0, "failed": False}
         return [{**place, **waits, "body": b"{}"}]
 
 

@@ -88,8 +88,7 @@ class Doubts:
         self.blind = 0
 
     @property
-    def ended(self) -> Counter[str]:
-        """How many, by what ended them."""
+    def ended(self) -> Counter[str]:  # by what
         return self.endings.counts
 
     # beginnings
@@ -130,12 +129,13 @@ class Doubts:
 
     def _found(self, slot: OwnedSlot, row: OpenIssue) -> None:
         issue = Issue(row.seq, row.id, row.recipient, row.attempt, row.doubts)
-        if row.wamid is not None:  # taken, as is on disk
+        taken = row.wamid is not None
+        if taken or (row.failed and row.state != DOUBTED):  # that it was told so is on disk
             slot.messages.parked.shut(row.recipient, self._clock())
             self.endings.settle(slot, issue)
             slot.messages.note(Unissued(row.seq))
-            slot.leave_unheard(issue, row.doubts - 1)
-            self.endings.count(slot, issue, "status")
+            slot.leave_unheard(issue, row.doubts - taken)
+            self.endings.count(slot, issue, "status" if taken else "fail")
             return
         slot.issues[row.id] = issue
         if row.state == NOT_TAKEN and row.body is not None:
@@ -152,6 +152,7 @@ class Doubts:
             self.endings.settle(slot, issue, reopen=False)
             return
         issue.state, issue.cause = State.DOUBT, row.cause or ""
+        issue.saying = issue.said = row.failed  # only its lane is still to be shut
         if _gave_way(slot, row) or rule.goes_on(row.age):
             issue.aside = True
             self.endings.settle(slot, issue, reopen=False)

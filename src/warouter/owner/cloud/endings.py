@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from warouter.flow.doubt import Rule, State, goes_again
 from warouter.flow.issues import Issue
 from warouter.flow.lanes import Entry
@@ -28,12 +30,18 @@ log = logging.getLogger(__name__)
 
 Why = tuple[int, str, str]  # code, title and details of an error
 UNKNOWN: Why = (500, "Generic error", "outcome unknown, not sent again")
+EARLIER = "outcome unknown: an earlier request of it may have been taken; the last one: "
 EXPIRED: Why = (410, "Message expired", "outcome unknown: the ttl passed before an answer came")
 
 
 def about(slot: OwnedSlot, issue: Issue, **more: object) -> dict[str, object]:
     """What a line of the log says of an issue."""
     return {"slot": slot.slot, "id": text_of(issue.id), "attempt": issue.attempt, **more}
+
+
+def hedged(issue: Issue, answer: Answer) -> Answer:
+    """A refusal for good as it is told: of the last request, where an earlier one may be taken."""
+    return replace(answer, details=EARLIER + answer.details) if issue.doubts else answer
 
 
 class Rules(Protocol):
@@ -164,6 +172,7 @@ class Endings:
         issue.doubts -= 1
         if not issue.doubts:
             issue.since = -math.inf  # nothing of it can be taken any more
+        answer = hedged(issue, answer)
         self.fail(slot, issue, (answer.code, answer.title, answer.details), "answer")
 
     def resend(self, slot: OwnedSlot, issue: Issue, by: str = "resend") -> bool:

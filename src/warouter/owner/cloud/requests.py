@@ -17,6 +17,7 @@ from warouter.flow.progress import Stated, Took, Unissued
 from warouter.kinds import MEDIA, base_of
 from warouter.message_id import text_of
 from warouter.owner.cloud.doubts import Doubts
+from warouter.owner.cloud.endings import hedged
 from warouter.owner.cloud.handed import Handed
 from warouter.owner.cloud.issuer import Issued, Issuer, Marking
 from warouter.owner.cloud.learned import Learned
@@ -240,7 +241,7 @@ class Requests(Answers, Issued):
             judged = replace(judged, cls=Class.NOT_TAKEN, wait_ms=UPLOAD_AGAIN_MS)
         answer = _answer(slot, issue.id, judged)
         if judged.cls is Class.FINAL:
-            issue.state = Fate.FAILED
+            issue.state, answer = Fate.FAILED, hedged(issue, answer)
         else:
             issue.state = Fate.QUEUED
             never_began = judged.cls is Class.NOT_TAKEN and not judged.code

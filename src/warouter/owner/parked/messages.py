@@ -77,7 +77,7 @@ class ParkedMessages:
         for row in await self._journal.parked_of(slot.slot, recipients, limit):
             read[row["recipient"]].append(row)
         waiting = (_waiting(row) for rows in read.values() for row in rows)
-        await self._expiry.prove_disputed(slot, waiting)
+        await self._expiry.prove_ended(slot, waiting)
         return {recipient: (rows, len(rows) >= limit) for recipient, rows in read.items()}
 
     def choose(self, slot: OwnedSlot, rows: Sequence[Any], *, due: bool) -> Chosen[Entry]:
@@ -114,7 +114,7 @@ class ParkedMessages:
         slot.lanes.unblock(recipient)
 
     def _entry(self, row: Any) -> Entry:
-        end = self._expiry.end_of(*_waiting(row))
+        end = self._expiry.end_of(*_waiting(row)[:4])
         place = row["seq"], row["id"], row["recipient"], row["kind"], row["body"]
         return Entry(*place, row["attempts"], True, *end, row["reason"] == TOLD)
 
@@ -122,4 +122,4 @@ class ParkedMessages:
 def _waiting(row: Any) -> Waiting:
     """The ttl ends no message that the upstream was told."""
     ttl = None if row["reason"] == TOLD else row["ttl"]
-    return Waiting(row["kind"], ttl, row["age"], row["id"])
+    return Waiting(row["kind"], ttl, row["age"], row["id"], row["failed"])

@@ -12,11 +12,13 @@ from typing import NamedTuple
 import msgspec
 
 from warouter.store.journal.outcome import FENCED, PROVEN, Exceptions
+from warouter.store.journal.rows import FAILED
 from warouter.store.journal.sessions import Sessions
 
 _ISSUE = "select * from issue_requests($1,$2,$3,$4,$5,$6,$7,$8,$9)"
-_OPEN = """
-select o.*, exists (select from parked_message p where p.slot = o.slot and p.seq = o.seq) as parked
+_OPEN = f"""
+select o.*, exists (select from parked_message p where p.slot = o.slot and p.seq = o.seq) as parked,
+       {FAILED.format("o.id")}
   from open_issues($1,$2,$3) o"""
 _OUTCOMES = {2: FENCED, 6: PROVEN}
 
@@ -39,7 +41,7 @@ class OpenIssue(msgspec.Struct, frozen=True):
     """A row as the next owner finds it; ``age`` in seconds since it was issued or in doubt.
 
     ``body`` and what belongs to it is that of its message, None if that is gone. ``wamid`` is an
-    id of an attempt that was taken. ``parked``: its message is.
+    id of an attempt that was taken. ``parked``: its message is. ``failed``: its business was told.
     """
 
     slot: int
@@ -57,6 +59,7 @@ class OpenIssue(msgspec.Struct, frozen=True):
     message_age: float | None
     wamid: str | None
     parked: bool = False
+    failed: bool = False
 
 
 class Issues(Sessions):

@@ -16,16 +16,17 @@ from warouter.store.journal.outcome import (
     in_halves,
     is_data_error,
 )
-from warouter.store.journal.rows import ReadRow
+from warouter.store.journal.rows import FAILED, ReadRow
 from warouter.store.journal.sessions import Sessions
 
 _APPEND = "select * from append_messages($1,$2,$3,$4,$5,$6,$7,$8,$9)"
 _APPEND_ISSUED = "select * from append_issued($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)"
 _APPEND_REQUESTS = "select * from append_requests($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)"
 _PLAIN = 6  # columns of messages without ttl and key
-_PAGE = """
+_PAGE = f"""
 select seq, id, recipient, kind, body, ttl,
-       greatest(extract(epoch from clock_timestamp() - accepted_at), 0)::float8 as age
+       greatest(extract(epoch from clock_timestamp() - accepted_at), 0)::float8 as age,
+       {FAILED.format("m.id")}
   from (select *, sum(octet_length(body)) over (order by seq) - octet_length(body) as before
           from message where slot = $1 and seq > $2 and seq <= $3 order by seq limit $4) as m
  where before < $5 order by seq"""

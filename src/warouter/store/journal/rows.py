@@ -6,6 +6,12 @@ from typing import NamedTuple
 
 import msgspec
 
+# True of a message that was told to have failed: the key of that event has no time. As a scalar it
+# goes by the key's index, row by row, however many events there are.
+FAILED = """(select true from event e
+  where e.key = rtrim(translate(encode({0}, 'base64'), '+/', '-_'), '=') || ':failed'
+  limit 1) is not null as failed"""
+
 
 class ReadRow(NamedTuple):
     """One message as it is read back, ``age`` seconds after it was accepted."""
@@ -17,6 +23,7 @@ class ReadRow(NamedTuple):
     body: bytes
     ttl: int | None
     age: float
+    failed: bool = False  # so its business was told: only its settlement is not on disk
 
     @property
     def size(self) -> int:

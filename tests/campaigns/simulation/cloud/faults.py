@@ -31,6 +31,11 @@ def answer_unclearly(faults: Faults, random: Random) -> bool:
     return _share(faults, random, "unclear")
 
 
+def refuse_messages(faults: Faults, random: Random) -> bool:
+    """Requests are refused for good; the next one of the same message might be taken."""
+    return _share(faults, random, "final")
+
+
 def linger(faults: Faults, random: Random) -> bool:
     """Requests are taken just before their time ends."""
     return _share(faults, random, "lingering")
@@ -208,6 +213,7 @@ CLOUD: tuple[Kind, ...] = (
     *(give_two_tokens, take_nothing),
     *(hold_evidence, kill_door, kill_doors, cut_door, cut_door_from_database, stand_still),
     *(kill_its_successor, kill_behind_a_cut, collect_garbage, promote_unseen),
+    refuse_messages,
 )
 BY_NAME: dict[str, Kind] = kinds.BY_NAME | {kind.__name__: kind for kind in CLOUD}
 # Ages in the tables are by the database's clock: whoever sets it ends windows.

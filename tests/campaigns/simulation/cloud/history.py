@@ -81,6 +81,7 @@ class History(history.History):
         self.spared = False  # whatever happens, nothing is held
         self.prompt = False  # whatever happens, a doubt ends with its longest wait
         # Earlier ones of its recipient that are not settled on disk, where a test asks the tables.
+        self.is_failed: Callable[[bytes], bool] = lambda _id: False  # as the tables have it
         self.before: Callable[[Issue], Sequence[bytes]] = lambda _row: ()
         self._highest: dict[str, tuple[int, bytes]] = {}
 
@@ -96,6 +97,10 @@ class History(history.History):
             self.broken("I6", f"{message_id[-6:].hex()}.{attempt} was sent twice")
         if found not in self.issues:
             self.broken("I6", f"{message_id[-6:].hex()}.{attempt} was sent without an issue row")
+        if self.is_failed(message_id):
+            self.broken(
+                "I21", f"{message_id[-6:].hex()}.{attempt} was sent, and told to have failed"
+            )
         self.written[found] = self.now()
         self._alone(process, found)
         slot = message_id[1]

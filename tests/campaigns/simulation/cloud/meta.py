@@ -90,6 +90,7 @@ class Meta:
         self.unclear = 0.0  # how many answers say neither; half of their requests were taken
         self.lingering = 0.0  # how many requests are taken only at the end of their time
         self.taking = True  # else no request is taken, and no answer says so
+        self.final = 0.0  # how many requests are refused for good, whoever they are to
         self.dead_token = False
         self.old: set[str] = set()  # processes that have another token, which is dead
         self.late_for_lost = 0.0  # statuses of messages without an answer wait so long
@@ -179,6 +180,8 @@ class Meta:
             self._later(request, self._refuse, *self._random.choice(REFUSALS))
         elif said["to"][1:] in self.unknown:
             self.history.refuses(said)
+            self._later(request, self._refuse, 400, UNDELIVERABLE)
+        elif self.final and self.draw() < self.final:
             self._later(request, self._refuse, 400, UNDELIVERABLE)
         elif not self.taking or self.draw() < self.unclear / 2:
             self._later(request, self._refuse, *self._random.choice(UNCLEAR))

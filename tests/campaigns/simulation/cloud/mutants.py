@@ -33,6 +33,7 @@ from warouter.owner.cloud.rate.number import Number
 from warouter.owner.cloud.requests import Requests
 from warouter.owner.cloud.rules import RuleBook
 from warouter.owner.cloud.unmatched import Unmatched
+from warouter.owner.expiry import Expiry
 from warouter.owner.ownership import Ownership
 from warouter.store.cloud import receive
 from warouter.store.journal.fitness import Fitness
@@ -313,6 +314,12 @@ MUTANTS = {
         policy="hold",
         first=10,
         spoil=without.sure_of_rows,
+    ),
+    "a stored end is not asked for": Mutant(
+        "I21",
+        [(Doubts, "_found", without.unasked), (Expiry, "prove_ended", without.nothing_issued)],
+        ("I21",),
+        (kinds.refuse_messages, *_KILLS),
     ),
     "one number for the mark": Mutant(
         "D20", [], ("I16",), (Faults.throttle, *_KILLS), spoil=numbered, first=2

@@ -152,6 +152,10 @@ def from_the_takeover(self: Doubts, slot: Any, row: Any) -> None:
     _found(self, slot, replace(row, age=0.0))
 
 
+def unasked(self: Doubts, slot: Any, row: Any) -> None:
+    _found(self, slot, replace(row, failed=False))
+
+
 def unlooking(world: CloudWorld) -> None:
     world.tables.issues.looks = False
 

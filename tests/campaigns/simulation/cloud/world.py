@@ -46,6 +46,7 @@ class CloudWorld(world.World):
         self.tables.upstream = self.settings.upstream_name
         self.tables.issues.seen = self.history
         self.history.places = self.tables.places
+        self.history.is_failed = self.tables.is_failed
 
     @contextmanager
     def seams(self, *, small: bool) -> Iterator[None]:
