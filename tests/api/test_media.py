@@ -18,7 +18,9 @@ from tests.harness.api import MEDIA_DIR, Api, Webapp
 from tests.harness.wait import soon
 from warouter.kinds import MEDIA
 from warouter.media import directory
+from warouter.media.received import wanted
 from warouter.media.types import LIMITS, STILL_STICKER
+from warouter.simulator.server import Simulator
 
 MIB = 1 << 20
 JPEG = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 40
@@ -294,3 +296,31 @@ async def test_an_id_tells_owners_apart_by_user(api: Api) -> None:
     one, two, other, _chance = [sent.id[8:10] for sent in api.recorder.submitted]
     assert one == two != other
     assert len({sent.id for sent in api.recorder.submitted}) == 4
+
+
+async def test_inbound_media_that_was_not_fetched_yet_is_fetched_for_who_asks(
+    webapp: Webapp, services_url: str, simulator: Simulator
+) -> None:
+    api = await webapp(services_url=services_url)
+    handle, _, _ = await simulator.media.put(parts([JPEG]), "image/jpeg")
+    known = wanted(handle, {"mime_type": "image/jpeg"})
+    unknown = wanted("nobody-s", {"mime_type": "image/jpeg"})
+    rows = api.context.media.rows
+    for media in (known, unknown):
+        await rows.want(media, 5)
+    answer = await api.call("GET", f"/v1/media/{known.id}", token=api.user)
+    assert (answer.status, answer.body) == (200, JPEG)
+    assert await rows.find_wanted(known.id) is None
+    (await api.call("GET", f"/v1/media/{unknown.id}", token=api.user)).refused(404, 1006)
+    (await api.call("DELETE", f"/v1/media/{unknown.id}", token=api.user)).done()
+    assert await rows.find_wanted(unknown.id) is None
+
+
+async def test_inbound_media_that_cannot_be_fetched_yet_is_503(webapp: Webapp) -> None:
+    api = await webapp(services_url="http://127.0.0.1:9")
+    media = wanted("a-handle", {"mime_type": "image/jpeg"})
+    await api.context.media.rows.want(media, 5)
+    answer = await api.call("GET", f"/v1/media/{media.id}", token=api.user)
+    answer.refused(503, 1005)
+    assert int(answer.headers["Retry-After"]) > 0
+    assert await api.context.media.rows.find_wanted(media.id) is not None

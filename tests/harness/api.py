@@ -31,6 +31,7 @@ from warouter.http.meter import Meter
 from warouter.link.wire import Outgoing
 from warouter.media.directory import Directory
 from warouter.media.library import Library
+from warouter.media.received import Received
 from warouter.node.context import assemble, operations_of
 from warouter.store.account.accounts import Accounts
 from warouter.store.account.photo import Photos
@@ -38,6 +39,7 @@ from warouter.store.audit import Audit
 from warouter.store.media import through_pool
 from warouter.store.views.number import NumberFacts
 from warouter.store.views.trace import Trace, read_trace
+from warouter.upstream.media import MediaService
 from warouter.upstream.numbers import Directory as Numbers
 from warouter.upstream.numbers import NumberDirectory
 from warouter.upstream.registration import Authority, Registrar
@@ -173,6 +175,7 @@ async def serve(
     media_quota: int = 0,
     registrar: Registrar | None = None,
     profile: ProfileStore | None = None,
+    contents: MediaService | None = None,
     numbers: Numbers | None = None,
     identity_check: IdentityCheck | None = None,
     **config: Any,
@@ -187,7 +190,10 @@ async def serve(
         tokens=TokenCache(Accounts(pool)),
         operations=operations_of(pool, "h:webapp-1", meter, meter.samples),
         audit=Audit(pool),
-        media=Library(through_pool(pool), Directory(MEDIA_DIR), media_quota),
+        received=Received(
+            Library(through_pool(pool), Directory(MEDIA_DIR), media_quota),
+            contents or MediaService(services_url),
+        ),
         authority=registrar or Authority(services_url),
         numbers=numbers or NumberDirectory(services_url, timeout=contact_seconds),
         profile=profile or LocalProfile(Accounts(pool), Photos(pool)),

@@ -608,3 +608,36 @@ async def test_the_token_goes_to_no_host_that_cannot_be_trusted() -> None:
     async with odd(says) as client:
         with pytest.raises(ServiceRefused, match="can be trusted"):
             await read(client.media, "1")
+
+
+async def test_a_parameter_that_is_refused_is_left_out_once() -> None:
+    """As the number's was for nine hours on 20 January 2026."""
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked.append(request.path_qs)
+        if request.query:
+            return web.json_response({"error": {"message": "no", "code": 100}}, status=400)
+        if request.path.endswith("/content"):
+            return web.Response(body=b"content")
+        return web.json_response({"url": f"http://{request.host}/content"})
+
+    async with odd(answer) as client:
+        assert await read(client.media, "1037543291543636") == b"content"
+    assert [path.partition("?")[2] for path in asked] == [
+        "phone_number_id=106540352242922",
+        "",
+        "",
+    ]
+
+
+@pytest.mark.parametrize("status", [403, 404, 410, 500, 503])
+async def test_a_url_of_media_that_is_refused_twice_may_be_well_later(status: int) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.path.endswith("/content"):
+            return web.Response(status=status)
+        return web.json_response({"url": f"http://{request.host}/content"})
+
+    async with odd(answer) as client:
+        with pytest.raises(ServiceAway):
+            await read(client.media, "1037543291543636")

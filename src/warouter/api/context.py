@@ -18,6 +18,7 @@ from warouter.api.profile.port import ProfileStore
 from warouter.app_settings import Network
 from warouter.link.offer import Submitting
 from warouter.media.library import Library
+from warouter.media.received import Received
 from warouter.store.account.accounts import Accounts
 from warouter.store.account.backup import Backups
 from warouter.store.account.logins import Logins
@@ -104,6 +105,7 @@ class Context:
     # Asks all owners to prune what is settled and old enough.
     collect: Callable[[], Awaitable[None]]
     media: Library
+    received: Received
     # Where a message is, None if its id is unknown.
     trace: Callable[[str], Awaitable[Trace | None]]
     # Metrics, stats, support, rate limits.

@@ -51,8 +51,11 @@ async def upload(context: Context, request: web.Request, _caller: Caller) -> web
 
 
 async def download(context: Context, request: web.Request, _caller: Caller) -> web.StreamResponse:
-    """Stream the stored bytes; the last ones only if all match the checksum."""
-    media = await context.media.find(_media_id(request))
+    """Stream the stored bytes; the last ones only if all match the checksum. What a customer sent
+    and could not be fetched yet is fetched now.
+    """
+    media_id = _media_id(request)
+    media = await context.media.find(media_id) or await context.received.late(media_id)
     if media is None:
         raise _unknown()
     content = context.media.content(media)

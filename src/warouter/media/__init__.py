@@ -18,6 +18,7 @@ when a message that names them has its turn (``owner.media``).
     providers    credentials for such links, and where these may go
     turns        whose link is fetched next
     inbound      media of inbound messages in the v1 form
+    received     it is fetched by the upstream's handle, at once or late
     usable       whether the folder can be written, looked at as a process starts
     cleaning     what is old, lost or unfinished
 """

@@ -1,8 +1,8 @@
 """The media of inbound messages in their v1 form. Pure.
 
 A message may have media at two places: the object that its type names, and the ad it came from
-(``referral.image`` or ``referral.video``). Undownloaded, an object has ``status`` and neither
-``id`` nor ``file``.
+(``referral.image`` or ``referral.video``). Undownloaded, an object has ``status`` and no ``file``;
+it has an ``id`` if its content can still be had by it.
 """
 
 from __future__ import annotations
@@ -23,15 +23,17 @@ DOWNLOAD_ERROR = {
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """Downloaded media: ``file`` is its path, ``link`` its URL or empty."""
+    """Media with an id: ``file`` is its path, empty until it is downloaded, ``link`` its URL or
+    empty.
+    """
 
     id: str
     file: str
     link: str
 
 
-def wanted(places: Collection[str], auto_download: Collection[str], skip_ads: bool) -> list[str]:
-    """The places in the message whose media is to be downloaded."""
+def unasked(places: Collection[str], auto_download: Collection[str], skip_ads: bool) -> list[str]:
+    """The places in the message whose media is to be downloaded unasked for."""
     return [
         place for place in places if (place == REFERRAL and not skip_ads) or place in auto_download
     ]
@@ -48,7 +50,7 @@ def described(message: Mapping[str, Any], place: str) -> dict[str, Any] | None:
 def completed(
     payload: bytes, stored: Mapping[str, Stored], failed: Mapping[str, str] = {}
 ) -> bytes:
-    """The message with its downloaded media, and an error for each failed download.
+    """The message with the media that can be had, and an error for each that cannot.
 
     Both by place; ``failed`` says why, in a few words.
     """
@@ -56,8 +58,10 @@ def completed(
     for place, found in stored.items():
         media = described(message, place)
         if media is not None:
-            media.pop("status", None)
-            media |= {"id": found.id, "file": found.file}
+            media["id"] = found.id
+            if found.file:
+                media.pop("status", None)
+                media["file"] = found.file
             media |= {"link": found.link} if found.link else {}
     if failed:
         errors = [{**DOWNLOAD_ERROR, "details": why} for why in failed.values()]

@@ -41,8 +41,9 @@ class Library:
         kind: int = UPLOADED,
         handle: str | None = None,
         sha256: bytes | None = None,
+        media_id: UUID | None = None,
     ) -> Media:
-        """Store content under a new id; nothing stays behind on an error.
+        """Store content under a new id, or the one that it has; nothing stays behind on an error.
 
         ``length`` is what the sender announces, ``handle`` the upstream's name of received media,
         ``sha256`` what it must be. BodyTooLarge, MediaFull, MediaRefused, ParameterMissing (empty),
@@ -58,7 +59,7 @@ class Library:
                 types.check(mime, staged.head, staged.size)
             if sha256 is not None and staged.sha256 != sha256:
                 raise ValueError("the content does not match the announced SHA-256")
-            return await self._add(staged, mime, kind, handle)
+            return await self._add(staged, mime, kind, handle, media_id or uuid4())
         finally:
             await staged.drop()
 
@@ -111,8 +112,10 @@ class Library:
                 raise _full()
             before = total
 
-    async def _add(self, staged: Staged, mime: str, kind: int, handle: str | None) -> Media:
-        media = Media(uuid4(), kind, mime, staged.size, staged.sha256)
+    async def _add(
+        self, staged: Staged, mime: str, kind: int, handle: str | None, media_id: UUID
+    ) -> Media:
+        media = Media(media_id, kind, mime, staged.size, staged.sha256)
         known: UUID | None = None
         self._without_row += media.size
         try:
@@ -126,7 +129,8 @@ class Library:
             self._without_row -= media.size
         if known == media.id:
             return media
-        await self.storage.remove(media.id)
+        if await self.rows.find(media.id) is None:  # nobody else has stored the same meanwhile
+            await self.storage.remove(media.id)
         if known is None:
             raise _full()
         earlier = await self.rows.find(known)

@@ -21,7 +21,7 @@ from warouter.api.profile.port import ProfileStore
 from warouter.http.meter import Meter
 from warouter.http.rates import Rates
 from warouter.link.offer import Submitting
-from warouter.media.library import Library
+from warouter.media.received import Received
 from warouter.metrics import Sample
 from warouter.store.account.accounts import Accounts
 from warouter.store.account.backup import Backups
@@ -85,7 +85,7 @@ def assemble(
     tokens: TokenCache,
     operations: Operations,
     audit: Audit,
-    media: Library,
+    received: Received,
     authority: Registrar,
     numbers: Directory,
     profile: ProfileStore,
@@ -118,6 +118,7 @@ def assemble(
         served_chain=served_chain,
         identity_check=identity_check,
         operations=operations,
-        media=media,
+        media=received.library,
+        received=received,
         trace=cluster.trace,
     )

@@ -167,6 +167,7 @@ class Coreapp:
             "prune": self.retention.run(),
             "openings": self.openings.run(),
             "media": self.media.run(),
+            "late media": self.media.late.run(),
             **({"callers": self.callers.run()} if self.callers is not None else {}),
             **self.end.work(),
         }

@@ -36,6 +36,7 @@ from warouter.log import Outage
 from warouter.media.choice import storage_of, try_out
 from warouter.media.fetch import Fetcher
 from warouter.media.library import Library
+from warouter.media.received import Received
 from warouter.net.sockets import not_listening, not_taken
 from warouter.node.context import assemble, operations_of
 from warouter.node.figures.webapp import WebappFigures
@@ -59,8 +60,10 @@ from warouter.store.media import through_pool
 from warouter.systemd import Notifier
 from warouter.tls.server import ServerTls, follow
 from warouter.upstream.cloud.graph.calls import Calls
+from warouter.upstream.cloud.graph.media import CloudMedia
 from warouter.upstream.cloud.graph.number import Number, Registration, Switches
 from warouter.upstream.cloud.graph.profile import Profile
+from warouter.upstream.media import MediaService
 from warouter.upstream.numbers import Directory as Numbers
 from warouter.upstream.numbers import NumberDirectory
 from warouter.upstream.registration import Authority, Registrar
@@ -144,6 +147,7 @@ class Webapp:
         # Meta's side of it: webhooks at a port of their own, and the Graph API for rare calls.
         self._webhooks = Webhooks(settings, identity) if settings.upstream == "cloud" else None
         self._calls = Calls(settings.cloud, self._webhooks.secrets) if self._webhooks else None
+        self._contents = self._made_contents()
         self._storage = storage_of(settings)
         self._context = self._assembled(identity.name, rates, tokens)
         self._runner = web.AppRunner(build_app(self._context), shutdown_timeout=LAST_SECONDS)
@@ -211,6 +215,7 @@ class Webapp:
         await cancel(tasks)
         if hooks is not None:
             await hooks.close()
+        await self._contents.close()
         if self._calls is not None:
             await self._calls.close()
         await self._reporter.close()
@@ -237,7 +242,9 @@ class Webapp:
             tokens=tokens,
             operations=operations,
             audit=Audit(pool, settings.audit_days),
-            media=Library(through_pool(pool), self._storage, settings.media_quota),
+            received=Received(
+                Library(through_pool(pool), self._storage, settings.media_quota), self._contents
+            ),
             authority=self._registrar(),
             numbers=self._numbers(),
             profile=self._profile(),
@@ -245,6 +252,12 @@ class Webapp:
             contact_check=settings.require_contact_check,
             served_chain=lambda: self._tls.chain if self._tls else "",
         )
+
+    def _made_contents(self) -> MediaService:
+        """The upstream's media."""
+        if self._webhooks is None or self._calls is None:
+            return MediaService(self._settings.upstream_services_url)
+        return CloudMedia(self._settings.cloud, self._webhooks.secrets, self._calls)
 
     def _registrar(self) -> Registrar:
         if self._webhooks is None or self._calls is None:

@@ -6,7 +6,7 @@ Webapps read and write them through their pool, coreapps through a session of th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -19,11 +19,28 @@ from warouter.stored import decoded
 
 UPLOADED, RECEIVED = 0, 1
 SECONDS = 5.0
+WANTED_DAYS = 7.0  # so long Meta keeps what customers send
 
 _FIND = "select id, kind, mime, size, sha256 from media where id = $1"
 _FIND_HANDLE = "select id, kind, mime, size, sha256 from media where handle = $1"
+_WANT = """
+insert into media_wanted (id, handle, slot, mime, sha256) values ($1, $2, $3, $4, $5)
+on conflict (handle) do nothing"""
+_FIND_WANTED = "select id, handle, mime, sha256 from media_wanted where id = $1"
+# Each try is later than the one before, up to ten minutes.
+_TAKE_WANTED = """
+update media_wanted
+   set tries = tries + 1, due_at = now() + least(600, 5 * 2 ^ least(tries, 10)) * interval '1 s'
+ where handle in (
+    select handle from media_wanted where slot = any ($1::smallint[]) and due_at <= now()
+     order by due_at limit $2 for update skip locked)
+returning id, handle, mime, sha256, since < now() - $3 * interval '1 day' as over"""
+_FORGET_WANTED = "delete from media_wanted where handle = $1 returning id"
 _ADD = "select add_media($1,$2,$3,$4,$5,$6,$7) as id"
-_REMOVE = "delete from media where id = $1 returning id"
+_REMOVE = """
+with wanted as (delete from media_wanted where id = $1 returning id),
+     stored as (delete from media where id = $1 returning id)
+select id from wanted union select id from stored"""
 _TOTAL = "select bytes from media_total"
 _KNOWN = "select id from media where id = any ($1::uuid[])"
 _EXPIRE = """
@@ -46,6 +63,17 @@ class Media(msgspec.Struct, frozen=True):
     sha256: bytes
 
 
+class Wanted(NamedTuple):
+    """Media of a customer that is still to be fetched, by the upstream's ``handle``; ``sha256`` is
+    None if it was not told.
+    """
+
+    id: UUID
+    handle: str
+    mime: str
+    sha256: bytes | None
+
+
 class MediaRows:
     """``fetch(sql, *arguments)`` returns rows, or raises the
     errors of the driver or the session.
@@ -60,6 +88,25 @@ class MediaRows:
     async def find_handle(self, handle: str) -> Media | None:
         """The media that was received under this handle of the upstream."""
         return _media(await self._fetch(_FIND_HANDLE, handle))
+
+    async def want(self, wanted: Wanted, slot: int) -> None:
+        """Keep what is still to be fetched, by the owner of this slot or for whoever asks."""
+        await self._fetch(_WANT, wanted.id, wanted.handle, slot, wanted.mime, wanted.sha256)
+
+    async def find_wanted(self, media_id: UUID) -> Wanted | None:
+        rows = await self._fetch(_FIND_WANTED, media_id)
+        return Wanted(*rows[0]) if rows else None
+
+    async def take_wanted(self, slots: Sequence[int], limit: int) -> list[tuple[Wanted, bool]]:
+        """What of these slots is due, which is not due again for a while; True with what the
+        upstream has kept for as long as it does.
+        """
+        rows = await self._fetch(_TAKE_WANTED, list(slots), limit, WANTED_DAYS)
+        return [(Wanted(*tuple(row)[:4]), row["over"]) for row in rows]
+
+    async def forget_wanted(self, handle: str) -> bool:
+        """It is not to be fetched any more; True if it was."""
+        return bool(await self._fetch(_FORGET_WANTED, handle))
 
     async def add(self, media: Media, handle: str | None, quota: int) -> UUID | None:
         """Add a row and return its id: an existing one if the

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -17,13 +18,18 @@ from tests.harness.wait import soon
 from tests.integration.media.conftest import CONTENT, TASKS, chunks
 from warouter.app_settings import ApplicationSettings
 from warouter.cluster.role import Happened
+from warouter.errors import MediaAway
 from warouter.media.library import Library
+from warouter.media.received import Received, wanted
+from warouter.owner.media import downloads
 from warouter.owner.media.downloads import Downloads
 from warouter.owner.media.failures import Failures
+from warouter.owner.media.late import Late
 from warouter.owner.media.uploads import MOST_AT_ONCE
 from warouter.owner.slot import OwnedSlot
 from warouter.simulator.server import Simulator
-from warouter.upstream.media import MediaService
+from warouter.store.media import Media
+from warouter.upstream.media import MediaService, ServiceAway
 from warouter.upstream.protocol import Event
 
 
@@ -38,17 +44,32 @@ def inbound(number: int, sender: str, handle: str = "") -> Event:
     return Event(5, number, "inbound", str(number), sender, payload, b"", media_of)
 
 
+class Troubled(MediaService):
+    """A service that may be away."""
+
+    away = False
+
+    @asynccontextmanager
+    async def download(self, handle: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        if self.away:
+            raise ServiceAway("the token is dead")
+        async with super().download(handle) as chunks:
+            yield chunks
+
+
 class Inbox:
     """Downloads for one slot, and what they passed on."""
 
     def __init__(self, library: Library, simulator: Any, **more: Any) -> None:
-        self.service = MediaService(simulator.url)
+        self.service = Troubled(simulator.url)
+        self.received = Received(library, self.service)
         self.passed: list[Event] = []
         self.slot = OwnedSlot(5, 1)
         receipts: Any = SimpleNamespace(on_events=self._pass)
         self.failures = Failures()
+        self.late = Late(self.received, lambda: [5], self.failures)
         self.downloads = Downloads(
-            *(library, self.service, ApplicationSettings, "https://api.test/", receipts, TASKS),
+            *(self.received, ApplicationSettings, "https://api.test/", receipts, TASKS),
             failures=self.failures,
             **more,
         )
@@ -105,10 +126,89 @@ async def test_a_download_that_hangs_is_given_up_in_time(
     for number in range(3 * MOST_AT_ONCE):
         message = inbox.message(number)
         assert message["image"]["status"] == "undownloaded"
-        (error,) = message["errors"]
-        assert (error["code"], error["title"]) == (400, "Media download error")
-        assert "404" not in error["details"]  # as would be answered in the end
+        assert message["image"]["id"]
+        assert "errors" not in message
     await inbox.close()
+
+
+async def test_what_may_pass_costs_no_media(
+    library: Library, simulator: Simulator, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has its id at once, and its content once the trouble is over."""
+    monkeypatch.setattr(downloads, "PAUSES", (0.01,))
+    handle, _, _ = await simulator.media.put(chunks(CONTENT), "image/jpeg")
+    inbox.service.away = True
+    inbox.come(inbound(1, "a", handle), inbound(2, "a"))
+    await soon(lambda: inbox.numbers == [1, 2])
+    image = inbox.message(1)["image"]
+    assert (image["status"], "file" in image) == ("undownloaded", False)
+    assert image["link"] == f"https://api.test/v1/media/{image['id']}"
+    assert await library.find(UUID(image["id"])) is None
+    assert await inbox.late.look() == 1  # in vain, and not due again at once
+    assert await inbox.late.look() == 0
+    inbox.service.away = False
+    await due(library)
+    assert await inbox.late.look() == 1
+    stored = await library.find(UUID(image["id"]))
+    assert stored is not None
+    assert b"".join([chunk async for chunk in library.content(stored)]) == CONTENT
+    await due(library)
+    assert await inbox.late.look() == 0  # it is not wanted any more
+    assert inbox.failures.shown() == []
+
+
+async def test_media_is_asked_for_while_the_upstream_may_have_it(
+    library: Library, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "PAUSES", ())
+    inbox.service.away = True
+    inbox.come(inbound(1, "a", "first"), inbound(2, "b", "second"))
+    await soon(lambda: len(inbox.passed) == 2)
+    await due(library, days=6.9)
+    assert await inbox.late.look() == 2
+    assert inbox.failures.shown() == []
+    await due(library, days=0.2)
+    assert await inbox.late.look() == 2
+    assert {failure.reason for failure in inbox.failures.shown()} == {"the token is dead"}
+    await due(library)
+    assert await inbox.late.look() == 0
+
+
+async def test_what_the_upstream_refuses_later_is_not_asked_for_again(
+    library: Library, simulator: Simulator, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "PAUSES", ())
+    inbox.service.away = True
+    inbox.come(inbound(1, "a", "unknown"))
+    await soon(lambda: len(inbox.passed) == 1)
+    inbox.service.away = False
+    assert await inbox.late.look() == 1
+    assert "404" in inbox.failures.shown()[0].reason
+    await due(library)
+    assert await inbox.late.look() == 0
+
+
+async def test_two_that_fetch_the_same_at_once_store_it_once(
+    library: Library, simulator: Simulator, inbox: Inbox
+) -> None:
+    handle, _, _ = await simulator.media.put(chunks(CONTENT), "image/jpeg")
+    media = wanted(handle, {"mime_type": "image/jpeg"})
+    both = [Received(library, inbox.service) for _ in range(2)]
+    found = await asyncio.gather(*(one.fetch(media) for one in both), return_exceptions=True)
+    # A bucket takes no second content of the same name: who comes second finds the first one's.
+    assert {type(each) for each in found} <= {Media, MediaAway}
+    assert {(await one.fetch(media)).id for one in both} == {media.id}
+    stored = await library.find(media.id)
+    assert stored is not None
+    assert b"".join([chunk async for chunk in library.content(stored)]) == CONTENT
+    assert await library.rows.total() == len(CONTENT)
+
+
+async def due(library: Library, days: float = 0.0) -> None:
+    """As if so much time had passed."""
+    await library.rows._fetch(
+        "update media_wanted set due_at = now(), since = since - $1 * interval '1 day'", days
+    )
 
 
 @pytest.mark.parametrize("mime", ["image/jpeg\r\nSet-Cookie: a=b", "é", "", None, 5, {}])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warouter.api.messages.validate import parse_message
-from warouter.media.inbound import Stored, completed, described, wanted
+from warouter.media.inbound import Stored, completed, described, unasked
 from warouter.media.references import Reference, find
 
 ALL = ("image", "video", "voice", "sticker", "audio", "document")
@@ -119,9 +119,9 @@ def test_messages_without_media(message: dict[str, Any]) -> None:
 
 
 def test_what_is_wanted() -> None:
-    assert wanted(["image", "referral"], ALL, False) == ["image", "referral"]
-    assert wanted(["image", "referral"], ["video"], True) == []
-    assert wanted(["voice"], ["voice"], True) == ["voice"]
+    assert unasked(["image", "referral"], ALL, False) == ["image", "referral"]
+    assert unasked(["image", "referral"], ["video"], True) == []
+    assert unasked(["voice"], ["voice"], True) == ["voice"]
 
 
 def inbound(**more: Any) -> bytes:

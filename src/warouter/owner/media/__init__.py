@@ -9,5 +9,6 @@ without media of another recipient.
     uploads       media to the upstream: fetched or read, uploaded once, known by its handle
     links         links of outgoing messages, fetched in fair turns
     downloads     media of inbound messages
+    late          what of it could not be had at once
     failures      the last that could not be had, for the report
 """

@@ -2,8 +2,11 @@
 
 An event without media passes at once, unless one of its sender still waits. Nothing is acknowledged
 before it is stored, so a slot that is lost costs a second download at most: a handle that was
-stored is found again. Whatever goes wrong, an event waits a minute at most and then goes on with
-its media undownloaded.
+stored is found again.
+
+Whatever goes wrong, an event waits a minute at most. What the upstream refuses is an error in it;
+what may pass costs nothing but time: the media has its id, its handle is kept, and it is fetched
+later (``late``), or when a client asks for it.
 """
 
 from __future__ import annotations
@@ -19,25 +22,22 @@ from uuid import UUID
 import msgspec
 
 from warouter.app_settings import ApplicationSettings
-from warouter.errors import MediaRefused
-from warouter.media import types
-from warouter.media.inbound import Stored, completed, described, wanted
-from warouter.media.library import Library
+from warouter.media.inbound import Stored, completed, described, unasked
+from warouter.media.received import REFUSED, Received, wanted
 from warouter.owner.listener import SlotListener
 from warouter.owner.media.failures import Failures
 from warouter.owner.receipts import Receipts
 from warouter.owner.slot import OwnedSlot
 from warouter.owner.tasks import SlotTasks
-from warouter.store.media import RECEIVED, Media
-from warouter.upstream.media import MediaService, ServiceRefused
+from warouter.store.media import Media, Wanted
 from warouter.upstream.protocol import Event
 
 log = logging.getLogger(__name__)
 
-MOST_AT_ONCE = 8
 MOST_HELD = 32 * 1024 * 1024  # bytes of events that wait: then no more are read
 MOST_SECONDS = 60.0  # from its arrival to its going on, whatever became of its media
 PAUSES = (0.3, 1.0, 3.0)  # seconds between the tries
+KEEP_PAUSES = (0.3, 1.0, 3.0, 10.0, 30.0)  # likewise, to keep what is to be fetched later
 
 
 class Downloads(SlotListener):
@@ -45,8 +45,7 @@ class Downloads(SlotListener):
 
     def __init__(
         self,
-        library: Library,
-        service: MediaService,
+        received: Received,
         settings: Callable[[], ApplicationSettings],
         public_url: str,
         receipts: Receipts,
@@ -54,15 +53,14 @@ class Downloads(SlotListener):
         most_seconds: float = MOST_SECONDS,
         failures: Failures | None = None,
     ) -> None:
-        self._library = library
-        self._service = service
+        self._received = received
+        self._library = received.library
         self._settings = settings
         self._public_url = public_url.rstrip("/")
         self._receipts = receipts
         self._tasks = tasks
         self._most_seconds = most_seconds
         self._failures = failures or Failures()
-        self._places = asyncio.Semaphore(MOST_AT_ONCE)
         self._lanes: dict[OwnedSlot, dict[str, deque[_Waiting]]] = {}
         self._held = 0
 
@@ -103,23 +101,23 @@ class Downloads(SlotListener):
             return []
         settings = self._settings()
         auto: tuple[str, ...] = settings.media.auto_download
-        return wanted(event.media, auto, settings.skip_referral_media_download)
+        return unasked(event.media, auto, settings.skip_referral_media_download)
 
     async def _complete(self, slot: OwnedSlot, waiting: _Waiting, places: list[str]) -> None:
         event = waiting.event
         stored: dict[str, Stored] = {}
         failed: dict[str, str] = {}
+        until = asyncio.get_running_loop().time() + self._most_seconds
         try:
             message: dict[str, Any] = msgspec.json.decode(event.payload)
-            async with asyncio.timeout(self._most_seconds):
-                for place in places:
-                    failed[place] = "the media could not be downloaded in time"
-                    try:
-                        media = await self._download(event.media[place], described(message, place))
-                        stored[place] = self._where(media)
-                        del failed[place]
-                    except (MediaRefused, ServiceRefused, ValueError) as error:
-                        failed[place] = str(error)
+            for place in places:
+                failed[place] = "the media could not be downloaded"
+                try:
+                    media = wanted(event.media[place], described(message, place))
+                    stored[place] = await self._stored(slot, media, until)
+                    del failed[place]
+                except REFUSED as error:
+                    failed[place] = str(error)
         except Exception as error:
             log.warning("inbound media download failed", extra={"error": repr(error)[:200]})
         for place, why in failed.items():
@@ -140,42 +138,44 @@ class Downloads(SlotListener):
         if not lane:
             lanes.pop(sender, None)
 
-    async def _download(self, handle: str, media: dict[str, Any] | None) -> Media:
-        """The media of a handle, from what is stored or from the upstream, after some tries.
+    async def _stored(self, slot: OwnedSlot, media: Wanted, until: float) -> Stored:
+        """Where the media is, or will be; one of REFUSED if the upstream refuses it."""
+        try:
+            async with asyncio.timeout_at(until):
+                return self._where(await self._fetched(media))
+        except REFUSED:
+            raise
+        except Exception as error:
+            await self._keep(slot, media)
+            told = {"media": str(media.id), "error": str(error)[:200] or type(error).__name__}
+            log.warning("inbound media postponed", extra=told)
+            return Stored(str(media.id), "", self._link(media.id))
 
-        ServiceRefused, MediaRefused, ValueError: it cannot be had.
-        """
-        if media is None:
-            raise ValueError("the message has no object for its media")
-        for pause in (*PAUSES, None):
+    async def _fetched(self, media: Wanted) -> Media:
+        """The media, after some tries."""
+        for pause in PAUSES:
             try:
-                async with self._places:
-                    return await self._once(handle, media)
-            except (ServiceRefused, MediaRefused, ValueError):
+                return await self._received.fetch(media)
+            except REFUSED:
                 raise
             except Exception:
-                if pause is None:
-                    raise
                 await asyncio.sleep(pause)
-        raise AssertionError
+        return await self._received.fetch(media)
 
-    async def _once(self, handle: str, media: dict[str, Any]) -> Media:
-        found = await self._library.rows.find_handle(handle)
-        if found is not None:
-            return found
-        mime = types.safe(str(media.get("mime_type") or ""))
-        digest = bytes.fromhex(str(media.get("sha256", ""))) or None
-        async with self._service.download(handle) as chunks:
-            return await self._library.receive(
-                chunks, mime, kind=RECEIVED, handle=handle, sha256=digest
-            )
+    async def _keep(self, slot: OwnedSlot, media: Wanted) -> None:
+        """Note that it is to be fetched later, after some tries."""
+        for pause in KEEP_PAUSES:
+            try:
+                return await self._library.rows.want(media, slot.slot)
+            except Exception:
+                await asyncio.sleep(pause)
+        return await self._library.rows.want(media, slot.slot)
 
     def _where(self, media: Media) -> Stored:
-        link = f"{self._public_url}/v1/media/{media.id}" if self._public_url else ""
-        return Stored(str(media.id), self._file(media.id), link)
+        return Stored(str(media.id), self._library.storage.where(media.id), self._link(media.id))
 
-    def _file(self, media_id: UUID) -> str:
-        return self._library.storage.where(media_id)
+    def _link(self, media_id: UUID) -> str:
+        return f"{self._public_url}/v1/media/{media_id}" if self._public_url else ""
 
 
 class _Waiting:

@@ -13,9 +13,11 @@ from warouter.media import cleaning
 from warouter.media.choice import storage_of, try_out
 from warouter.media.fetch import Fetcher
 from warouter.media.library import Library
+from warouter.media.received import Received
 from warouter.owner.media.attachments import Attachments
 from warouter.owner.media.downloads import Downloads
 from warouter.owner.media.failures import Failures
+from warouter.owner.media.late import Late
 from warouter.owner.media.uploads import Uploads
 from warouter.owner.ownership import Ownership
 from warouter.owner.receipts import Receipts
@@ -55,19 +57,23 @@ class MediaWork:
         rows, self._session = through_session(settings, application)
         self._storage = storage_of(settings)
         self._library = Library(rows, self._storage, settings.media_quota)
+        received = Received(self._library, service)
         self._uploads = Uploads(self._library, service, link_fetcher(settings))
         self.failures = Failures()
         self._collect = asyncio.Event()
         self.attachments = Attachments(self._uploads, ownership.tasks, self.failures)
         self.downloads = Downloads(
-            self._library,
-            service,
+            received,
             app_settings,
             settings.public_url,
             receipts,
             ownership.tasks,
             failures=self.failures,
         )
+        self.late = Late(received, self._slots, self.failures)
+
+    def _slots(self) -> list[int]:
+        return [slot.slot for slot in self._ownership.slots.values() if slot.open]
 
     async def try_out(self) -> None:
         """ConfigError if the storage of media cannot be used as it is set."""

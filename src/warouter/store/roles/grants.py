@@ -64,12 +64,13 @@ _AUDIT = "audit audit_pending audit_chain"
 
 SELECT: Mapping[str, str] = {
     "webapp": f"{_COMMON} {_SHARED} {_SHOWN} node user_account token attempt setting account"
-    " registration contact profile_photo sticker_pack sticker media media_total cloud_switch"
+    " registration contact profile_photo sticker_pack sticker media media_total media_wanted"
+    " cloud_switch"
     " cloud_unreachable contact_identity contact_key",
     "coreapp": f"{_COMMON} slot shard_map node change setting message event parked_message"
     " parked_event dead_letter send_cursor event_cursor send_issue upstream_id cloud_inbox"
     " cloud_unheard cloud_unreachable cloud_path cloud_number cloud_pause cloud_held"
-    " contact_identity contact_key media media_total callback_request",
+    " contact_identity contact_key media media_total media_wanted callback_request",
     "master": f"{_COMMON} {_SHARED}",
     "console": f"{_COMMON} {_SHARED} {_SHOWN} {_AUDIT} dead_letter attempt report",
     "reader": f"{_COMMON} {_SHARED} {_SHOWN} {_AUDIT}",
@@ -78,20 +79,20 @@ SELECT: Mapping[str, str] = {
 INSERT: Mapping[str, str] = {
     "webapp": "user_account token attempt setting account registration contact profile_photo"
     " sticker_pack sticker shard_request cloud_switch cloud_notice",
-    "coreapp": "cloud_unreachable cloud_held cloud_number",
+    "coreapp": "cloud_unreachable cloud_held cloud_number media_wanted",
     "console": "user_account",
     "web_console": "user_account attempt",
 }
 UPDATE: Mapping[str, str] = {
     "webapp": "user_account attempt setting account registration contact profile_photo sticker_pack"
     " sticker cloud_switch cloud_notice",
-    "coreapp": "cloud_unreachable cloud_held cloud_number",
+    "coreapp": "cloud_unreachable cloud_held cloud_number media_wanted",
     "web_console": "attempt",
 }
 DELETE: Mapping[str, str] = {
     "webapp": "user_account token attempt setting account registration profile_photo sticker_pack"
-    " sticker media report cloud_path",
-    "coreapp": "cloud_pause media report",
+    " sticker media media_wanted report cloud_path",
+    "coreapp": "cloud_pause media media_wanted report",
     "master": "report",
     "console": "user_account token attempt account registration",
     "web_console": "user_account token attempt",

@@ -1,6 +1,6 @@
 -- Registers a file of the media directory and returns the id under which it is known: p_id, or the
 -- id of the file that is already known under the same handle. Null when the file does not fit into
--- the quota (bytes; 0 means no quota).
+-- the quota (bytes; 0 means no quota). What has its file is not wanted any more.
 --
 -- The update of media_total comes first and locks its row, so that two uploads at once cannot both
 -- take the last of the quota.
@@ -17,6 +17,7 @@ begin
     if not found then
         return null;
     end if;
+    delete from media_wanted where handle = p_handle;
     insert into media (id, kind, mime, size, sha256, handle)
     values (p_id, p_kind, p_mime, p_size, p_sha256, p_handle)
     on conflict (handle) where handle is not null do nothing;

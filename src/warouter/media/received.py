@@ -1,0 +1,79 @@
+"""Media of customers by the upstream's handle: an id at once, and content when that can be had.
+
+The id is made of the handle, so whoever fetches it, owner or webapp, stores it under the same one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID, uuid5
+
+from warouter.errors import MediaAway, MediaRefused
+from warouter.media import types
+from warouter.media.library import Library
+from warouter.store.media import RECEIVED, Media, Wanted
+from warouter.upstream.media import MediaService, ServiceRefused
+
+# Of the ids that are made of handles; frozen, as they are in callbacks.
+NAMESPACE = UUID("5b7c1d1e-6e0a-5d0b-9a55-2f0d4f6a7c31")
+REFUSED = (MediaRefused, ServiceRefused, ValueError)  # it cannot be had, now or later
+MOST_AT_ONCE = 8
+LATE_SECONDS = 60.0  # a client waits for it
+
+
+def wanted(handle: str, media: Mapping[str, Any] | None) -> Wanted:
+    """What an inbound message says of its media; ValueError if that is nothing, or no digest."""
+    if media is None:
+        raise ValueError("the message has no object for its media")
+    return Wanted(
+        uuid5(NAMESPACE, handle),
+        handle,
+        types.safe(str(media.get("mime_type") or "")),
+        bytes.fromhex(str(media.get("sha256", ""))) or None,
+    )
+
+
+class Received:
+    """Fetches from ``service`` into the ``library``, some at once; the others wait for a place."""
+
+    def __init__(self, library: Library, service: MediaService) -> None:
+        self.library = library
+        self._service = service
+        self._places = asyncio.Semaphore(MOST_AT_ONCE)
+
+    async def fetch(self, wanted: Wanted) -> Media:
+        """The media, from what is stored or from the upstream.
+
+        One of REFUSED if it cannot be had; any other error may pass.
+        """
+        async with self._places:
+            found = await self.library.rows.find_handle(wanted.handle)
+            if found is not None:
+                return found
+            async with self._service.download(wanted.handle) as chunks:
+                return await self.library.receive(
+                    chunks,
+                    wanted.mime,
+                    kind=RECEIVED,
+                    handle=wanted.handle,
+                    sha256=wanted.sha256,
+                    media_id=wanted.id,
+                )
+
+    async def late(self, media_id: UUID) -> Media | None:
+        """The media of this id, if it was to be fetched later, by now; None if there is none, or
+        the upstream refuses it. MediaAway if it cannot be had yet.
+        """
+        wanted = await self.library.rows.find_wanted(media_id)
+        if wanted is None:
+            return None
+        try:
+            async with asyncio.timeout(LATE_SECONDS):
+                return await self.fetch(wanted)
+        except REFUSED:
+            return None
+        except Exception as error:
+            why = str(error) or type(error).__name__
+            raise MediaAway(f"the customer's media could not be fetched yet: {why}") from error
