@@ -106,7 +106,7 @@ test-console: setup ## the console in a real browser (CONSOLE="-k keyboard", SCR
 		--durations=5 --durations-min=5 tests/console $(CONSOLE); fi
 
 test-trust: setup $(VENV)-test/installed ## trust: what is longer than `make test` bears (TRUST="-k rotat")
-	$(VENV)-test/bin/python -m pytest --numprocesses=$$(nproc) --dist=loadgroup \
+	$(VENV)-test/bin/python -m pytest -p $(WHOLE) --numprocesses=$$(nproc) --dist=loadgroup \
 		--durations=5 --durations-min=5 tests/trust $(TRUST)
 
 test-package: ## install what `make packages` makes where there is no compiler, and run the demo
@@ -223,7 +223,7 @@ bench-peers: setup $(PEERS)/installed ## time accepting beside PgQueuer, procras
 	$(BIN)/python -m bench.peers
 
 upgrade: setup $(VENV)-test/installed ## upgrade a cluster of the last build before the Cloud API, under load, and back
-	$(VENV)-test/bin/python -m pytest -s tests/cluster/upgrade_former.py
+	$(VENV)-test/bin/python -m pytest -s -p $(WHOLE) tests/cluster/upgrade_former.py
 
 chaos-short: setup ## hurt clusters of real processes for some minutes, 80 faults over both doors
 	$(BIN)/python -m tests.campaigns.chaos $(CHAOS)
@@ -294,6 +294,7 @@ $(FORMER)/made: | setup $(VENV)-tools/installed
 # on (GO_ON=1), and says so at its end. What of a suite did not run: tests/deploy/conftest.py.
 absent = { echo "$(1): not run ($(2))"; test -n "$(GO_ON)"; }
 comma := ,
+WHOLE := tests.deploy.conftest
 
 # Runs a suite of tests/deploy ($1) where its networks, mounts and processes end with it; before, it
 # makes the Debians ($2) and the targets ($3) that the suite wants.

@@ -1,4 +1,7 @@
-"""A suite that ran in part only fails, and says in one line what it lacks."""
+"""A suite that ran in part only fails, and says in one line what it lacks.
+
+Suites elsewhere load it by name (WHOLE in the Makefile).
+"""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Former(NamedTuple):
         asked = ("git", "-C", str(ROOT), "cat-file", "-e", f"{self.commit}^{{commit}}")
         if shutil.which("git") and subprocess.run(asked, check=False).returncode == 0:
             return ""
-        return f"not run: this clone has no commit {self.commit[:7]}"
+        return f"not run (git fetch --unshallow: this clone has no commit {self.commit[:7]})"
 
     def sources(self) -> Path:
         """The folder of its package, ready to run: PYTHONPATH of its processes."""

@@ -46,6 +46,20 @@ def test_make_says_so_too(go_on: dict[str, str], code: int) -> None:
     assert done.stdout == said
 
 
+def test_a_suite_elsewhere_loads_it_by_name(tmp_path: Path) -> None:
+    """As `make upgrade` does, which needs the history."""
+    test = tmp_path / "test_part.py"
+    test.write_text(
+        "import pytest\n\ndef test_a(): pytest.skip('not run (git fetch: no commit)')\n"
+    )
+    done = run(sys.executable, "-m", "pytest", "-q", "-p", "tests.deploy.conftest", str(test))
+    assert (done.returncode, "Not all of it ran: git fetch: no commit\n" in done.stdout) == (
+        1,
+        True,
+    )
+    assert MAKEFILE.count("-p $(WHOLE) ") == 2
+
+
 def test_one_line_says_all_that_is_to_be_installed() -> None:
     skipped = [
         "Skipped: not run (apt-get install podman buildah)",
