@@ -233,6 +233,17 @@ async def test_s5_a_token_is_in_use_by_the_messages_of_the_fast_path(
     assert await api.context.accounts.auth_version() == version  # nobody need read tokens anew
 
 
+async def test_s5_a_use_waits_for_nobody(api: Api, pool: asyncpg.Pool) -> None:
+    """Webapps that note uses of the same tokens, or one and who ends them, wait in no circle."""
+    await pool.execute("update token set used_at = now() - interval '1 hour'")
+    assert await lives(api, [api.user, api.admin]) == [True, True]
+    async with pool.acquire() as other, other.transaction():
+        await other.execute("select from token where hash = $1 for update", hash_of(api.user))
+        await api.context.tokens.write_uses()
+        fresh = "select hash from token where used_at > now() - interval '1 minute'"
+        assert [row["hash"] for row in await pool.fetch(fresh)] == [hash_of(api.admin)]
+
+
 async def add(api: Api) -> str:
     """A new token of the user, as a log-in makes it."""
     token = new_token()

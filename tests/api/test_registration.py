@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import aiohttp
 import asyncpg
+import msgspec
 import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -237,6 +238,16 @@ async def test_a_pin_set_while_another_is_set_is_to_be_repeated(
     monkeypatch.undo()
     assert (await reg.two_step(PIN)).status == 200
     assert (await reg.set_shards(pin=PIN)).status == 201
+
+
+async def test_a_certificate_of_a_number_that_was_replaced_meanwhile_is_not_kept(
+    reg: Registering,
+) -> None:
+    await reg.register()
+    account = await reg.account()
+    gone = msgspec.structs.replace(account, phone_number="301234568")
+    assert not await reg.api.context.accounts.set_certificate("another", gone)
+    assert (await reg.account()).cert == account.cert
 
 
 async def test_a_pin_without_two_step_is_not_kept(reg: Registering) -> None:

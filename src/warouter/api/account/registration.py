@@ -180,7 +180,8 @@ async def _renew_certificate(context: Context, account: Account, cert: str) -> N
     if cert == account.cert or account.authority_key is None:
         return
     checked_certificate(cert, account.authority_key, account.cc + account.phone_number)
-    await context.accounts.set_certificate(cert)
+    if not await context.accounts.set_certificate(cert, account):
+        raise NumberTaken("another number has been registered here in the meantime")
 
 
 ROUTES = (

@@ -45,10 +45,14 @@ delete from token where username = $1 and (expires_at <= now() or hash in (
                                  clock_timestamp() - interval '15 minutes') desc,
               used_at desc, created_at desc offset $3))
 returning expires_at > now()"""
-# No trigger tells the others of it.
+# No trigger tells the others of it. Who has locked a row ends it, or notes the same: to wait for
+# several in whatever order could be a deadlock.
 _USED = """
 update token t set used_at = greatest(t.used_at, clock_timestamp() - make_interval(secs => u.ago))
-  from unnest($1::bytea[], $2::float8[]) u (hash, ago) where t.hash = u.hash"""
+  from (select k.hash, g.ago
+          from unnest($1::bytea[], $2::float8[]) g (hash, ago) join token k on k.hash = g.hash
+           for no key update of k skip locked) u
+ where t.hash = u.hash"""
 _REMOVE_TOKEN = "delete from token where hash = $1"
 _HOLDERS = """
 select t.hash, t.username, u.role, u.must_change,
@@ -77,7 +81,8 @@ _SWAP_PIN = """
 update account set pin_hash = $1
  where cert is not distinct from $2 and pin_hash is not distinct from $3
 returning true"""
-_SET_CERTIFICATE = "update account set cert = $1"
+_SET_CERTIFICATE = """
+update account set cert = $1 where cc = $2 and phone_number = $3 returning true"""
 
 
 class User(msgspec.Struct, frozen=True):
@@ -299,7 +304,10 @@ class Accounts(Bounded):
             done = await connection.fetchval(_SWAP_PIN, pin_hash, seen.cert, seen.pin_hash)
         return done is not None
 
-    async def set_certificate(self, cert: str) -> None:
-        """Store a newer certificate of the registered number."""
+    async def set_certificate(self, cert: str, seen: Account) -> bool:
+        """Store a newer certificate; False if its number, ``seen``, is not the registered one any
+        more.
+        """
         async with self._connection() as connection:
-            await connection.execute(_SET_CERTIFICATE, cert)
+            done = await connection.fetchval(_SET_CERTIFICATE, cert, seen.cc, seen.phone_number)
+        return done is not None
