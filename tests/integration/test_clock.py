@@ -11,8 +11,11 @@ import asyncpg
 import pytest
 
 from tests.harness.clock import step
-from tests.harness.journals import OWNED, row
+from tests.harness.journals import OWNED, event, row
+from warouter.store import history
 from warouter.store.account.logins import Limits, Logins
+from warouter.store.bounded import fetcher
+from warouter.store.history import prune_cloud, prune_history, prune_letters
 from warouter.store.journal import KNOWN, Journal
 from warouter.store.journal import slots as journals
 from warouter.store.journal.progress import Wire
@@ -22,14 +25,9 @@ HOUR = 3600.0
 ADDRESS = "203.0.113.9"
 
 
-class Behind:
+def behind(seconds: float) -> Callable[[], float]:
     """The clock of a node, so many seconds behind the database's."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-
-    def time(self) -> float:
-        return time.time() - self._seconds
+    return lambda: time.time() - seconds
 
 
 def without_nodes_clock(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,10 +51,35 @@ async def test_an_id_is_recognised_after_the_clock_went_forward(
     await journal.append(OWNED, [row(1)])
     await journal.write(OWNED, Wire({3: (1, [])}, {}, {}))
     await step(pool, HOUR)
-    monkeypatch.setattr(journals, "time", Behind(HOUR))
-    assert await journal.prune(OWNED, 0.0, 9) == (mutant is not None)
+    monkeypatch.setattr(history, "wall", behind(HOUR))
+    assert await journal.prune(OWNED, 0.0, 9) == (1 if mutant else None)
     again = await journal.append(OWNED, [row(2, number=1)])
     assert again == ({} if mutant else {0: KNOWN})
+
+
+async def test_nothing_is_deleted_by_a_clock_that_went_forward_alone(
+    journal: Journal, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor what is known of webhooks that come again, and of requests, for a number of days."""
+    await pool.execute("update format set upstream = 'cloud:1'")
+    await journal.append_events(OWNED, [event(1, "a")])
+    await pool.execute("update event_cursor set mark = 1 where slot = 3")
+    await pool.execute("insert into request_key (key, id, slot, request) values ('', '', 3, '')")
+    await pool.execute("insert into cloud_unmatched (wamid, key, payload) values ('w', 'k', '')")
+    await step(pool, 400 * 24 * HOUR)
+    fetch = fetcher(pool)
+
+    async def gone() -> list[int | None]:
+        return [
+            await journal.prune(OWNED, 0.0, 9),
+            await journal.prune_keys([3], 9),
+            *[await prune(fetch, 1.0, 9) for prune in (prune_cloud, prune_history, prune_letters)],
+        ]
+
+    monkeypatch.setattr(history, "wall", behind(400 * 24 * HOUR))
+    assert await gone() == [None] * 5
+    monkeypatch.setattr(history, "wall", behind(0.0))
+    assert await gone() == [1, 1, 1, 0, 0]
 
 
 async def test_what_is_old_by_both_clocks_goes(
@@ -65,7 +88,7 @@ async def test_what_is_old_by_both_clocks_goes(
     await journal.append(OWNED, [row(1), row(2)])
     await journal.write(OWNED, Wire({3: (2, [])}, {}, {}))
     await pool.execute("update message set accepted_at = now() - interval '11 minutes'")
-    monkeypatch.setattr(journals, "time", Behind(-HOUR))  # the database's is behind: that counts
+    monkeypatch.setattr(history, "wall", behind(-HOUR))  # the database's is behind: that counts
     assert await journal.prune(OWNED, 0.0, 9) == 2
 
 

@@ -107,7 +107,8 @@ class Issues(dict[bytes, Issue]):
     def __init__(self) -> None:
         super().__init__()
         self.proven: dict[bytes, None] = {}  # ended by evidence; their rows may just be being read
-        self.failed: set[bytes] = set()  # said to have failed in this epoch, if not on disk yet
+        self._failing: set[bytes] = set()  # said to have failed in this epoch, and not on disk yet
+        self._failed: dict[bytes, None] = {}  # the same on disk; their rows may just be being read
         self.unbegun: dict[bytes, int] = {}  # attempts that may have a row, and have not begun
         self.paid: set[bytes] = set()  # they have a place in the rate, and their request not begun
         self._unknown: dict[tuple[bytes, int], float] = {}
@@ -118,6 +119,22 @@ class Issues(dict[bytes, Issue]):
         if len(self.proven) >= MOST_PROVEN:
             self.proven.pop(next(iter(self.proven)))
         self.proven[message_id] = None
+
+    def fail(self, message_id: bytes) -> None:
+        """It is said to have failed, and that is not on disk yet."""
+        self._failing.add(message_id)
+
+    def fail_stored(self, message_id: bytes) -> None:
+        """That is on disk: who has read its row before does not say anything else."""
+        if message_id in self._failing:
+            self._failing.discard(message_id)
+            if len(self._failed) >= MOST_PROVEN:
+                self._failed.pop(next(iter(self._failed)))
+            self._failed[message_id] = None
+
+    def fails(self, message_id: bytes) -> bool:
+        """True if it is said to have failed, and a row that was read before may not know it."""
+        return message_id in self._failing or message_id in self._failed
 
     def leave(self, message_id: bytes, attempt: int, until: float, now: float) -> None:
         """Another attempt has ended the message; whether this one was taken may be heard

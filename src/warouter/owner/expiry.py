@@ -53,6 +53,7 @@ class Ending(NamedTuple):
     entry: Entry
 
     def stored(self, slot: OwnedSlot) -> None:
+        slot.issues.fail_stored(self.entry.id)
         self.settling.ended(slot, self.entry)
 
 
@@ -138,7 +139,7 @@ class Expiry:
                 settling.ended(slot, entry)
                 continue
             if entry.id in slot.issues:
-                slot.issues.failed.add(entry.id)
+                slot.issues.fail(entry.id)
             answer = Answer(slot.slot, name, *self._why(slot, entry))
             self.fail(slot, entry, answer, settling)
 

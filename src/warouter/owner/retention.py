@@ -46,6 +46,7 @@ class Retention:
         self._days = days
         self._letters_days = letters_days
         self._collect = asyncio.Event()
+        self._put_off = False  # as was said in this round
 
     def collect(self) -> None:
         """Prune now, and all that may go: somebody asked for it."""
@@ -57,6 +58,7 @@ class Retention:
             await wait_for(self._collect, PRUNE_SECONDS)
             asked = self._collect.is_set()
             self._collect.clear()
+            self._put_off = False
             await self._prune_keys()
             if 0 in self._ownership.slots:
                 await self._prune_history()
@@ -72,11 +74,18 @@ class Retention:
         gone = PRUNE_ROWS
         while slot.accepts and gone >= PRUNE_ROWS:
             try:
-                gone = await self._journal.prune(slot.current(), days, PRUNE_ROWS)
+                gone = self._gone(await self._journal.prune(slot.current(), days, PRUNE_ROWS))
             except (OutcomeUnknown, asyncpg.PostgresError) as error:
                 log.warning("pruning failed", extra={"slot": slot.slot, "error": str(error)})
                 return
             await asyncio.sleep(PRUNE_PAUSE)
+
+    def _gone(self, rows: int | None) -> int:
+        """How many went; none where the database's clock was too far ahead of this node's."""
+        if rows is None and not self._put_off:
+            self._put_off = True
+            log.warning("pruning put off")
+        return rows or 0
 
     async def _prune_keys(self) -> None:
         await self._in_steps(
@@ -94,12 +103,12 @@ class Retention:
         ):
             log.warning("dead letters removed", extra={"older_than_days": letters})
 
-    async def _in_steps(self, what: str, step: Callable[[], Awaitable[int]]) -> int:
+    async def _in_steps(self, what: str, step: Callable[[], Awaitable[int | None]]) -> int:
         """Few rows at a time, until there are no more; how many went."""
         total, gone = 0, PRUNE_ROWS
         while gone >= PRUNE_ROWS and self._ownership.slots:
             try:
-                gone = await step()
+                gone = self._gone(await step())
             except (OutcomeUnknown, asyncpg.PostgresError) as error:
                 log.warning("pruning failed", extra={"rows": what, "error": str(error)})
                 break

@@ -474,8 +474,8 @@ _STATEMENTS = {
         ("take_up_letters(", _shared, _call("take_up_letters", timed=True)),
         ("open_slots(", _shared, _call("open_slots")),
         ("note_opened(", _nothing, lambda s, c, a: [{"note_opened": None}]),  # nothing reads it
-        ("select prune_keys(", _nothing, lambda s, c, a: [{"gone": 0}]),
-        ("select prune(", _shared, _call("prune", timed=True)),
+        ("then prune_keys(", _nothing, lambda s, c, a: [{"gone": 0}]),
+        ("then prune(", _shared, _call("prune", timed=True)),
         ("quiet_slots(", _shared, _call("quiet_slots", tells="map")),
         ("hand_over(", _exclusive, _call("hand_over", tells="map")),
         ("release_slots(", _exclusive, _call("release_slots", tells="map")),
@@ -570,9 +570,9 @@ _STATEMENTS = {
             None,
             lambda s, c, a: [{"unheard": s.tables.issues.is_unheard(s.now(), a[0])}],
         ),
-        ("select prune_cloud(", None, lambda s, c, a: [{"gone": 0}]),
-        ("select prune_history(", None, lambda s, c, a: [{"gone": 0}]),
-        ("select prune_letters(", None, lambda s, c, a: [{"gone": 0}]),
+        ("then prune_cloud(", None, lambda s, c, a: [{"gone": 0}]),
+        ("then prune_history(", None, lambda s, c, a: [{"gone": 0}]),
+        ("then prune_letters(", None, lambda s, c, a: [{"gone": 0}]),
         ("from setting where", None, _settings),
         ("current_setting(name, true)", None, _settings_found),
     )

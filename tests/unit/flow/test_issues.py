@@ -50,3 +50,16 @@ def test_what_was_proven_is_remembered_for_as_many_as_are_read_at_a_time() -> No
         issues.prove(n.to_bytes(20))
     assert len(issues.proven) == MOST_PROVEN
     assert (0).to_bytes(20) not in issues.proven
+
+
+def test_what_was_said_to_have_failed_is_remembered_while_rows_of_it_may_be_being_read() -> None:
+    """And not for ever: an epoch lasts for months."""
+    issues = Issues()
+    ids = [n.to_bytes(20, "big") for n in range(3 * MOST_PROVEN)]
+    for message_id in ids:
+        issues.fail(message_id)
+    assert all(issues.fails(message_id) for message_id in ids)
+    for message_id in ids:
+        issues.fail_stored(message_id)
+    assert [issues.fails(message_id) for message_id in ids].count(True) == MOST_PROVEN
+    assert issues.fails(ids[-1])

@@ -146,7 +146,7 @@ def test_nothing_is_shown_behind_a_failure_that_is_being_written() -> None:
 
     async def scene(*stored: str) -> tuple[list[str], bool]:
         draining = Draining()
-        draining.slot.issues.failed.add(ID)
+        draining.slot.issues.fail(ID)
         await draining.read(row(1, "sent", *stored))
         await draining.drain._delete()
         return draining.shown, 1 in draining.journal.deleted

@@ -54,7 +54,7 @@ def test_one_that_was_issued_counts_as_failed_while_that_is_being_written() -> N
     issues[LATE.id] = Issue(LATE.seq, LATE.id, LATE.recipient)
     said, settled = _ended(issues)
     assert (len(said), settled) == (1, [])
-    assert LATE.id in issues.failed
+    assert issues.fails(LATE.id)
 
 
 @pytest.mark.parametrize(

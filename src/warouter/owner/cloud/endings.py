@@ -218,7 +218,7 @@ class Endings:
     def fail(self, slot: OwnedSlot, issue: Issue, why: Why, by: str) -> None:
         self.count(slot, issue, by)
         issue.saying = True
-        slot.issues.failed.add(issue.id)
+        slot.issues.fail(issue.id)
         slot.leave_unheard(issue, issue.doubts)
         entry = Entry(issue.seq, issue.id, issue.recipient, 0, b"")
         answer = Answer(slot.slot, text_of(issue.id), *why)

@@ -131,7 +131,7 @@ class Rows:
         if row.id is None or row.sent_to is None:
             self.counts["foreign"] += 1  # of a restored copy, or of another cluster
             return None
-        if row.id in slot.issues.failed and FAILED not in (row.stored or ()):
+        if slot.issues.fails(row.id) and FAILED not in (row.stored or ()):
             raise NotYet  # it may never be on disk: what is left out would be lost with it
         attempt = row.attempt or 1
         if row.attempt is not None:
@@ -173,7 +173,7 @@ class Rows:
     def _known(self, slot: OwnedSlot, row: Row) -> Seen:
         assert row.id is not None
         before = self._seen.get(row.id, _NOTHING)
-        rank, over = before.rank, before.over or row.id in slot.issues.failed
+        rank, over = before.rank, before.over or slot.issues.fails(row.id)
         for name in row.stored or ():
             rank, over = max(rank, RANKS.get(name, 0)), over or name == FAILED
         if rank == before.rank and over == before.over:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 
+from warouter.store import history
+from warouter.store.history import counted, unless_ahead
 from warouter.store.journal.rows import Opened
 from warouter.store.journal.sessions import Sessions
 
 # How far the database's clock is ahead of this node's makes everything younger.
-_PRUNE = """
-select prune($1, $2, $3,
+_PRUNE = unless_ahead(
+    """prune($1, $2, $3,
              greatest($4 * interval '1 day', interval '10 minutes')
-             + greatest(clock_timestamp() - to_timestamp($6), interval '0'), $5) as gone"""
+             + greatest(clock_timestamp() - to_timestamp($6), interval '0'), $5)""",
+    "$6",
+)
+_PRUNE_KEYS = unless_ahead("prune_keys($1,$2)", "$3")
 
 
 class Epochs(Sessions):
@@ -49,17 +53,20 @@ class Epochs(Sessions):
         rows = await self._write("select release_slots($1,$2,$3) as gone", owned)
         return set(rows[0]["gone"])
 
-    async def prune(self, owned: Mapping[int, int], days: float, limit: int) -> int:
+    async def prune(self, owned: Mapping[int, int], days: float, limit: int) -> int | None:
         """Delete up to ``limit`` settled rows, for each slot and
         journal, that are older than ``days``.
 
         By the database's clock and by this node's: one that was set forward takes nothing away, or
-        an id that is offered again would not be recognised.
+        an id that is offered again would not be recognised, nor a webhook that comes again. None:
+        it is too far ahead, and nothing was deleted.
         """
-        rows = await self._write(_PRUNE, owned, days, limit, time.time())
-        return int(rows[0]["gone"])
+        rows = await self._write(_PRUNE, owned, days, limit, history.wall())
+        return counted(rows[0]["gone"])
 
-    async def prune_keys(self, slots: Sequence[int], limit: int) -> int:
-        """Delete up to ``limit`` request keys of these slots that are older than 24 hours."""
-        rows = await self._read("select prune_keys($1,$2) as gone", list(slots), limit)
-        return int(rows[0]["gone"])
+    async def prune_keys(self, slots: Sequence[int], limit: int) -> int | None:
+        """Delete up to ``limit`` request keys of these slots that are older than 24 hours; None as
+        for ``prune``.
+        """
+        rows = await self._read(_PRUNE_KEYS, list(slots), limit, history.wall())
+        return counted(rows[0]["gone"])
