@@ -106,3 +106,11 @@ def test_one_that_cannot_go_after_all_keeps_the_others_for_a_minute_at_most() ->
     brake.resends(b"parked", 0.0)
     assert not brake.may_resend(59.0)
     assert brake.may_resend(60.0)
+
+
+def test_who_has_nothing_to_send_is_not_said_to_be_braked_for_ever() -> None:
+    brake = braked()
+    assert brake.felt(60.0)
+    assert not brake.felt(62.0)
+    probe(brake, 100.0)
+    assert brake.felt(1e6)

@@ -20,6 +20,7 @@ VAIN = 5
 UNCLEAR_SECONDS = (1.0, 60.0)  # the first wait, and the longest
 LIMIT_SECONDS = (1.0, 300.0)
 AGAIN_SECONDS = 60.0  # by then a message that was to go again has gone, or cannot for now
+IDLE_SECONDS = 60.0  # after it might have been tried: there is nothing to send
 
 Key = tuple[bytes, int]  # a request: the message's id, and the number of the attempt
 
@@ -45,6 +46,12 @@ class Brake:
     def wait(self, now: float) -> float:
         """Seconds until the next one may begin, once that which is out has ended."""
         return max(0.0, self._due - now) if self.on else 0.0
+
+    def felt(self, now: float) -> bool:
+        """True while it keeps messages waiting: where there are none, nobody finds out that all is
+        well again.
+        """
+        return self.on and (self._probe is not None or now < self._due + IDLE_SECONDS)
 
     def begins(self, request: Key, now: float) -> bool:
         """True if it may begin; it may ask more than once."""

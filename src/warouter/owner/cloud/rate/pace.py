@@ -86,8 +86,8 @@ class Pace:
 
     @property
     def braked(self) -> bool:
-        """True while requests go one at a time."""
-        return self.brake.on
+        """True while messages wait, as requests go one at a time."""
+        return self.brake.felt(self._clock())
 
     def grant(self, quota: float) -> None:
         """The share of this owner changed."""
