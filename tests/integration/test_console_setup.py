@@ -153,6 +153,20 @@ async def test_what_was_sent_within_the_last_minute(
     assert 15 <= float(found[1]) <= 21  # the last place may not be full yet
 
 
+async def test_what_meta_took_twice_is_shown(pages: Pages, pool: asyncpg.Pool) -> None:
+    await pool.execute("update format set upstream = $1", f"cloud:{NUMBER}")
+    assert "Taken more than once" not in await pages.get("numbers")
+    for attempt in (1, 2):
+        await pool.execute(
+            "insert into upstream_id (wamid, slot, id, attempt, twice) values ($1, 3, $2, $3, $4)",
+            *(f"wamid.{attempt}", mint(3, 1, bytes(12)), attempt),
+            uuid4() if attempt == 2 else None,
+        )
+    page = await pages.get("numbers")
+    assert "Taken more than once, and charged so where they were delivered</caption>" in page
+    assert page.count('<tr id="twice-') == 1
+
+
 async def test_what_is_streamed_stays_the_same_while_nothing_happens(
     pages: Pages, context: Context, pool: asyncpg.Pool
 ) -> None:
