@@ -16,6 +16,7 @@ from tests.harness.pages import Pages, pages
 from warouter._hash import slot_of
 from warouter.config import Settings
 from warouter.message_id import mint, text_of
+from warouter.store.views.messages.short import short_id
 
 TO = "4915112345678"
 MASKED = "491…78"
@@ -210,7 +211,11 @@ async def test_an_inbound_one_with_any_id(console: Pages, pool: asyncpg.Pool) ->
     await event(pool, 1, 1, INBOUND, b"the secret")
     answer = await console.get(f"/console/messages/{quote(INBOUND, safe='')}")
     assert answer.status == 200
-    assert INBOUND in answer.seen
+    assert INBOUND not in answer.text
+    short = short_id(INBOUND, slot_of(TO), 1)
+    assert short in answer.seen
+    assert f"warouter trace {short}" in answer.seen
+    assert short in (await console.get(f"/console/messages/{short}")).seen
     assert "From" in answer.seen
     assert "secret" not in answer.text
 
@@ -258,13 +263,14 @@ async def test_a_text_is_shown_after_a_click_and_audited(
         assert (
             "the secret" in (await console.get((await console.post(f"{ONE}/text")).location)).seen
         )
-        path = f"/console/messages/{quote(INBOUND, safe='')}"
+        short = short_id(INBOUND, slot_of(TO), 1)
+        path = f"/console/messages/{short}"
         shown = await console.get((await console.post(f"{path}/text")).location)
         assert "onerror=alert(1)" in shown.seen
         assert "<img src=x" not in shown.text
         audit = await audited(pool)
         assert ("read message text", ID, "done") in audit
-        assert ("read message text", INBOUND, "done") in audit
+        assert ("read message text", short, "done") in audit
         answer = await console.post("/console/messages/a%00b/text")
         assert answer.status == 303
         assert (await audited(pool))[-1][:2] == ("reveal text", "ab")

@@ -105,7 +105,7 @@ async def describe(connection: asyncpg.Connection) -> dict[str, str]:
     found = {row["name"]: row["text"] for row in rows}
     assert len(found) == len(rows)
     for row in await connection.fetch(_COLUMNS):
-        columns = ", ".join(row["columns"])
+        columns = ", ".join(name for name in row["columns"] if name != "shown_key")  # is drawn
         sql = f"select row({columns})::text from {row['table']} order by 1"
         found[f"rows of {row['table']}"] = "\n".join(r[0] for r in await connection.fetch(sql))
     return found

@@ -9,7 +9,15 @@ import sys
 
 import pytest
 
-from warouter.log import ERROR_CHARS, FIELD_CHARS, JsonLines, Outage, shown
+from warouter.log import (
+    ERROR_CHARS,
+    FIELD_CHARS,
+    JsonLines,
+    Outage,
+    shown,
+    use_key,
+    without_numbers,
+)
 
 NASTY = "a\r\nb\x1b[31mred\x1b[0m\u2028c\u2029d\x00e\x85f\x0bg\ud800h"
 
@@ -57,6 +65,21 @@ def test_length_is_bounded() -> None:
     assert len(shown("x" * 10_000)) == FIELD_CHARS + 3
     assert shown("x" * FIELD_CHARS) == "x" * FIELD_CHARS
     assert len(shown("x" * 100_000, ERROR_CHARS)) == ERROR_CHARS + 3
+
+
+def test_an_id_that_holds_a_number_is_letters_that_stand_for_it() -> None:
+    wamid = "wamid.HBgLMTU1NTAwMDExMTEVAgARGBI5QTNEQTA2RjdGMEY4RTRGAA=="
+    text = f"{wamid} and w1.revealed.999123456789012.15550001111, of {wamid}"
+    line = line_of(id=wamid, why=text, rows=[wamid], error={"key": f"{wamid}:read:5"})
+    assert "wamid." not in line
+    assert "15550001111" not in line
+    found = json.loads(line)
+    assert found["id"] == found["rows"][0] == without_numbers(wamid)
+    assert found["error"]["key"] == f"{found['id']}:read:5"
+    assert found["why"].count(found["id"]) == 2
+    use_key(b"another")
+    assert json.loads(line_of(id=wamid))["id"] != found["id"]
+    assert without_numbers("AQcAAQIDBAUGBwgJCgsMDQ4PEBES") == "AQcAAQIDBAUGBwgJCgsMDQ4PEBES"
 
 
 def test_numbers_and_flags_stay_what_they_are() -> None:

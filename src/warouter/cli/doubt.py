@@ -25,7 +25,8 @@ from warouter.store.database import Connection
 from warouter.store.doubts import Word
 from warouter.store.views.doubts import Doubtful, Shown, Spans, find, find_one, held, read_spans
 from warouter.store.views.messages.asked import search_of
-from warouter.store.views.trace import Trace, read_trace
+from warouter.store.views.messages.shown import read_shown
+from warouter.store.views.trace import Trace
 from warouter.store.views.twice import Twice, read_twice
 
 APPLICATION = "warouter doubt"
@@ -153,7 +154,7 @@ async def _find_one(settings: Settings, message_id: bytes) -> tuple[Shown, Trace
         shown = await find_one(connection, message_id, await read_spans(connection, settings))
         if shown is None:
             raise CommandError(_unknown(message_id))
-        return shown, await read_trace(connection, text_of(message_id))
+        return shown, await read_shown(connection, text_of(message_id))
 
 
 def _say(

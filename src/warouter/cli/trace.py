@@ -13,8 +13,9 @@ from warouter.cli.nodes import data_dir_option
 from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.store.views.attempts import Attempts
+from warouter.store.views.messages.shown import read_shown
 from warouter.store.views.status import numbered
-from warouter.store.views.trace import Callback, Step, Trace, read_trace
+from warouter.store.views.trace import Callback, Step, Trace
 
 APPLICATION = "warouter trace"
 
@@ -39,7 +40,7 @@ def trace(data_dir: Path | None, as_json: bool, message_id: str) -> None:
 
 async def _find(settings: Settings, message_id: str) -> Trace:
     async with connected(settings, APPLICATION) as connection:
-        found = await read_trace(connection, message_id)
+        found = await read_shown(connection, message_id)
     if found is None:
         raise CommandError(
             f"There is no message {message_id[:64]!r}, or it is no longer kept:"

@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from warouter.kinds import EVENT_NAMES
+from warouter.log import without_numbers
 from warouter.store import locks
 from warouter.store.database import Source
+from warouter.store.views.messages.short import short_id
 
 LETTERS = "letters"  # the payload of NOTIFY: some were asked for
 
@@ -88,8 +90,8 @@ class Selection(NamedTuple):
 class Cover(msgspec.Struct, frozen=True):
     """One dead letter without what somebody wrote.
 
-    ``key`` is message id, status and timestamp, or the inbound message's id. ``asked``: its replay
-    was asked for and has not begun.
+    ``key`` is message id, status and timestamp, or the inbound message's id as people see it.
+    ``asked``: its replay was asked for and has not begun.
     """
 
     id: str
@@ -153,9 +155,12 @@ def _letter(row: Any) -> Letter:
 
 def _cover(row: Any) -> dict[str, Any]:
     kind = row["kind"]
-    same = ("slot", "seq", "key", "recipient", "attempts", "died_at", "reason", "asked")
+    same = ("slot", "seq", "recipient", "attempts", "died_at", "reason", "asked")
+    key = row["key"]
+    inbound = EVENT_NAMES[kind] == "inbound"
     return {
         "id": Place(kind, row["slot"], row["seq"]).text,
         "kind": EVENT_NAMES[kind],
+        "key": short_id(key, row["slot"], row["seq"]) if inbound else without_numbers(key),
         **{name: row[name] for name in same},
     }

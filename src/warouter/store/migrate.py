@@ -34,6 +34,7 @@ import msgspec
 from warouter._hash import HASH_NAME, HASH_VERSION
 from warouter.config import Settings
 from warouter.errors import CommandError, lacking
+from warouter.log import use_key
 from warouter.store import locks
 from warouter.store.database import Connection, connect
 from warouter.store.roles import catalogue
@@ -215,13 +216,15 @@ async def check(connection: Connection) -> None:
             f"The database's schema is older than this build ({missing[0]} is not applied):"
             " run `warouter migrate`."
         )
-    stored = await connection.fetchrow("select hash_name, hash_version from format")
-    if stored is None or tuple(stored) != (HASH_NAME, HASH_VERSION):
+    found = await connection.fetchrow("select hash_name, hash_version, shown_key from format")
+    stored = None if found is None else found[:2]
+    if found is None or stored != (HASH_NAME, HASH_VERSION):
         raise CommandError(
-            f"The database was written with the hash {stored and tuple(stored)}, this build"
+            f"The database was written with the hash {stored}, this build"
             f" has {(HASH_NAME, HASH_VERSION)}: messages would change their slot."
             " Use the build that wrote it."
         )
+    use_key(found["shown_key"])
 
 
 async def _ensure_database(settings: Settings) -> None:

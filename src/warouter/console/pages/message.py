@@ -16,6 +16,7 @@ from warouter.console.render import mask
 from warouter.console.spared import Shown
 from warouter.console.timeline import timeline
 from warouter.console.visit import Asked, Done, Refusal, Visitor
+from warouter.log import without_numbers
 from warouter.message_id import parse
 from warouter.store import dead_letters, doubts
 from warouter.store.account.webhook import ask_retry
@@ -23,8 +24,9 @@ from warouter.store.dead_letters import Selection
 from warouter.store.doubts import Word
 from warouter.store.views.doubts import Shown as Doubt
 from warouter.store.views.doubts import find_one, read_spans
+from warouter.store.views.messages.shown import read_shown
 from warouter.store.views.status import numbered
-from warouter.store.views.trace import Step, Trace, read_trace
+from warouter.store.views.trace import Step, Trace
 
 ONE = PATH + "/{id}"
 NUMBER, TEXT = "number", "text"
@@ -40,7 +42,7 @@ async def read(context: Context, asked: Asked) -> dict[str, Any]:
     trace, doubt = _masked(*await _read(context, message_id))
     entries = timeline(trace, time.time())
     name = asked.query.get("shown", "")
-    revealed = context.revealed.get(name, message_id) if asked.admin else None
+    revealed = context.revealed.get(name, trace.id) if asked.admin else None
     letters, parked = _letters(trace), "parked" in _callback_states(trace)
     return {
         "trace": trace,
@@ -55,16 +57,16 @@ async def read(context: Context, asked: Asked) -> dict[str, Any]:
         "held_s": context.settings.pending_seconds,
         "revealed": revealed,
         "bodies": context.settings.console_bodies,
-        "href": href_of(message_id),
+        "href": href_of(trace.id),
         "errors": f"{context.api.url}/v1/errors",
         "json": _json(trace),
-        "command": _command(message_id, letters, parked, doubt),
+        "command": _command(trace.id, letters, parked, doubt),
     }
 
 
 async def _read(context: Context, message_id: str) -> tuple[Trace, Doubt | None]:
     async with context.reading() as connection:
-        trace = await read_trace(connection, message_id)
+        trace = await read_shown(connection, message_id)
         if trace is None:
             raise Refusal(_UNKNOWN, 404)
         if trace.cloud is None or trace.direction != "outgoing":
@@ -148,11 +150,13 @@ def _command(message_id: str, letters: list[str], parked: bool, doubt: Doubt | N
 
 async def _redeliver(context: Context, _visitor: Visitor, form: Form) -> Done:
     """Ask for the replay of its dead letters."""
-    message_id = form.subject = form.path["id"]
+    message_id = form.path["id"]
+    form.subject = without_numbers(message_id)
     async with context.reading() as connection:
-        trace = await read_trace(connection, message_id)
+        trace = await read_shown(connection, message_id)
         if trace is None:
             raise Refusal(_UNKNOWN, 404)
+        message_id = form.subject = trace.id
         letters = _letters(trace)
         if not letters:
             raise Refusal(_why_not(trace), 409)
@@ -163,11 +167,13 @@ async def _redeliver(context: Context, _visitor: Visitor, form: Form) -> Done:
 
 async def _retry(context: Context, visitor: Visitor, form: Form) -> Done:
     """Try at once what waits for the webhook, callbacks of this message among it."""
-    message_id = form.subject = form.path["id"]
+    message_id = form.path["id"]
+    form.subject = without_numbers(message_id)
     async with context.reading() as connection:
-        trace = await read_trace(connection, message_id)
+        trace = await read_shown(connection, message_id)
         if trace is None:
             raise Refusal(_UNKNOWN, 404)
+        message_id = form.subject = trace.id
         if "parked" not in _callback_states(trace):
             raise Refusal(_why_not(trace), 409)
         await ask_retry(connection, visitor.username, visitor.source)
@@ -175,20 +181,28 @@ async def _retry(context: Context, visitor: Visitor, form: Form) -> Done:
 
 
 async def _reveal_number(context: Context, _visitor: Visitor, form: Form) -> Done:
-    message_id = form.subject = form.path["id"]
+    message_id = form.path["id"]
+    form.subject = without_numbers(message_id)
     async with context.reading() as connection:
-        trace = await read_trace(connection, message_id)
+        trace = await read_shown(connection, message_id)
     if trace is None or trace.recipient is None:
         raise Refusal(_UNKNOWN, 404)
-    return _shown(context, message_id, NUMBER, trace.recipient)
+    form.subject = trace.id
+    return _shown(context, trace.id, NUMBER, trace.recipient)
 
 
 async def _reveal_text(context: Context, visitor: Visitor, form: Form) -> Done:
-    message_id = form.subject = form.path["id"]
+    message_id = form.path["id"]
+    form.subject = without_numbers(message_id)
     if not context.settings.console_bodies:
         raise Refusal("What people wrote is not shown: WAROUTER_CONSOLE_BODIES is off.", 403)
     if "\0" in message_id:  # which PostgreSQL takes in no text
         raise Refusal(_UNKNOWN, 404)
+    async with context.reading() as connection:
+        trace = await read_shown(connection, message_id)
+    if trace is None:
+        raise Refusal(_UNKNOWN, 404)
+    message_id = form.subject = trace.id  # by which the audit log names it, too
     try:
         body = await context.sessions.reveal(visitor.session, message_id, visitor.source)
     except PermissionError as error:
@@ -213,7 +227,8 @@ async def _fail(context: Context, _visitor: Visitor, form: Form) -> Done:
 
 async def _say(context: Context, form: Form, word: Word) -> Done:
     """Say what shall become of a held message; Refusal if it is not held."""
-    message_id = form.subject = form.path["id"]
+    message_id = form.path["id"]
+    form.subject = without_numbers(message_id)
     try:
         raw = parse(message_id)
     except ValueError as error:

@@ -7,7 +7,9 @@ create table format (
     one          boolean primary key default true check (one),
     hash_name    text not null,
     hash_version integer not null,
-    upstream     text not null default 'simulator'   -- or `cloud:` and the id of the phone number
+    upstream     text not null default 'simulator',  -- or `cloud:` and the id of the phone number
+    shown_key    bytea not null default sha256(convert_to(gen_random_uuid()::text, 'UTF8'))
+                                                     -- of the hash that stands for Meta's ids
 );
 insert into format (hash_name, hash_version) values ('xxh64', 1);
 

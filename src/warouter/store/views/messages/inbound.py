@@ -14,6 +14,7 @@ from typing import Any
 from warouter.kinds import INBOUND as INBOUND_KIND
 from warouter.store.views.messages.found import RECEIVED, Message, Piece, Search, iso
 from warouter.store.views.messages.newest import INBOUND, MOST_MS, Lane, Place, before_ms
+from warouter.store.views.messages.short import short_id
 from warouter.store.views.trace import Source
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -107,7 +108,7 @@ class Inbound:
 
     def _message(self, lane: Lane, row: Any) -> Message:
         return Message(
-            id=row["key"],
+            id=short_id(row["key"], lane.slot, row["seq"]),
             direction="incoming",
             kind="message",
             state=RECEIVED,

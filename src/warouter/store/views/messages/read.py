@@ -30,7 +30,8 @@ from warouter.store.views.messages.newest import (
 )
 from warouter.store.views.messages.outgoing import Outgoing
 from warouter.store.views.messages.rate import read_rate
-from warouter.store.views.trace import Source, Trace, read_trace
+from warouter.store.views.messages.shown import read_shown
+from warouter.store.views.trace import Source, Trace
 
 # The plans of these statements go by the primary keys and the index of ids, whatever the server
 # has counted; they are too short to be compiled.
@@ -152,7 +153,7 @@ def _slots(search: Search) -> list[int]:
 
 async def _by_id(connection: Source, search: Search) -> Listed:
     """The one message with the id; other fields of the search do not matter."""
-    trace = await read_trace(connection, search.message_id)
+    trace = await read_shown(connection, search.message_id)
     return Listed(messages=[] if trace is None else [_of_trace(trace)], looked_at=int(bool(trace)))
 
 
