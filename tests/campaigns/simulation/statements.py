@@ -563,6 +563,7 @@ _STATEMENTS = {
             None,
             lambda s, c, a: [{"identities": 0, "aliases": 0}],
         ),
+        ("update media_wanted", _nothing, lambda s, c, a: []),  # customers write texts here
         ("insert into cloud_held", _nothing, _cloud("number", "hold_back")),
         ("delete from cloud_held", None, lambda s, c, a: []),
         (

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -19,7 +19,7 @@ from tests.deploy.patroni.faults import FAULTS
 from tests.deploy.patroni.member import Member
 from tests.deploy.patroni.trio import Trio
 from tests.harness import prepared
-from tests.harness.business import Business
+from tests.harness.business import RECIPIENTS, Business
 from tests.harness.facts import Facts
 from tests.harness.rights import nothing_refused
 from tests.harness.wait import soon
@@ -79,11 +79,11 @@ class Watched:
         self.rows: list[Row] = []
         self._first_change = 0
 
-    async def begin(self) -> None:
+    async def begin(self, recipients: int) -> None:
         """Traffic, and from here on no change of owner is needed."""
         async with Facts(self.cluster) as facts:
             self._first_change = len(await facts.owner_log())
-        self.business.start()
+        self.business.start(recipients)
         await self.business.more(FLOWS)
 
     async def round(self, name: str, *, label: str = "") -> Row:
@@ -215,10 +215,15 @@ async def _no_fence() -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def watched(
-    trio: Trio, database: str, environment: Mapping[str, str] = {}
+    trio: Trio,
+    database: str,
+    environment: Mapping[str, str] = {},
+    *,
+    recipients: int = RECIPIENTS,
+    **more: Any,
 ) -> AsyncIterator[Watched]:
-    """Two masters, three coreapps, two webapps and the simulator, with a business above, in a
-    database of their own.
+    """Two masters, three coreapps, two webapps and the simulator, with a business above that writes
+    to so many, in a database of their own. ``more`` are Options.
     """
     await trio.create(database)
     folder = prepared.reachable_folder()
@@ -229,13 +234,14 @@ async def watched(
         coreapps=3,
         webapps=2,
         environment=trio.environment(database) | dict(environment),
+        **more,
     )
     cluster = Cluster(options)
     try:
         await cluster.start()
         async with Business(cluster, cluster.webapp_urls, rate=RATE) as business:
             run = Watched(trio, cluster, business)
-            await run.begin()
+            await run.begin(recipients)
             yield run
             await cluster.stop()  # before the receiver that it calls
     finally:
