@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest_asyncio
 
 from tests.cluster.conftest import ONE, running
 from tests.harness.business import Business
-from tests.harness.canaries import CANARIES
+from tests.harness.canaries import CANARIES, found_in
 from tests.harness.facts import Facts
 from warouter.local.cluster import Cluster
 from warouter.local.options import EMULATOR
@@ -143,3 +144,20 @@ async def test_who_only_reads_does_nothing_of_it(scene: Scene) -> None:
 
 def _secrets(cluster: Cluster, name: str) -> list[str]:
     return Path(cluster.folder / f"emulator-{name}").read_text().split("\n")
+
+
+async def test_no_page_shows_a_number_within_an_id_to_who_only_reads(scene: Scene) -> None:
+    """Meta's ids of messages have the customer's number in base64, whole."""
+    sender = CANARIES["sender"]
+    (inbound,) = await scene.business.come({"from": sender, "body": "hello"})
+    await scene.business.receiver.until(lambda: inbound in scene.business.receiver.messages)
+    secrets = [("sender", sender.encode())]
+    assert found_in({"the callback": inbound.encode()}, secrets)  # there the id is Meta's own
+    async with aiohttp.ClientSession() as http:
+        visit = Visit(scene.cluster, http)
+        await visit.log_in(**READER)
+        names = ("messages", "webhook", "", "failovers", "numbers", "access", "settings", "charts")
+        pages = {name: (await visit.get(name)).encode() for name in names}
+        (link,) = set(re.findall(rb'href="(/console/messages/[^"]+)"', pages["messages"]))
+        pages["message"] = (await visit.get(link.decode().removeprefix("/console/"))).encode()
+    assert found_in(pages, secrets) == set()

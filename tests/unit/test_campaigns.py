@@ -17,7 +17,8 @@ MAKEFILE = (ROOT / "Makefile").read_text()
 
 
 def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    given = {name: text for name, text in os.environ.items() if name != "GO_ON"}
+    of_the_caller = ("GO_ON", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+    given = {name: text for name, text in os.environ.items() if name not in of_the_caller}
     return subprocess.run(
         command, cwd=ROOT, env=given | environment, capture_output=True, text=True, check=False
     )
