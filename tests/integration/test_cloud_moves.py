@@ -210,15 +210,17 @@ async def test_every_process_publishes_its_upstream(
 async def test_one_with_another_upstream_is_no_heir_of_who_leaves(
     cloud: Settings, settings: Settings
 ) -> None:
-    leaving, other = session_of(cloud, "coreapp", OWNER), session_of(settings, "coreapp", HEIR)
-    await leaving.beat(True, 5.0)
+    former, other = session_of(cloud, "coreapp", OWNER), session_of(settings, "coreapp", HEIR)
+    leaving = Journal(cloud, OWNER, "leaving")
+    await former.beat(True, 5.0)
     await other.beat(True, 5.0)
     assert not await leaving.say_leaving()
     heir = session_of(cloud, "coreapp", uuid4())
     await heir.beat(True, 5.0)
     assert await leaving.say_leaving()
-    for session in (leaving, other, heir):
+    for session in (former, other, heir):
         session.terminate()
+    await leaving.close()
 
 
 # Requests for shards
@@ -436,7 +438,7 @@ async def test_the_successor_of_a_slot_is_named_when_its_owner_says_that_it_is_q
     scene: Scene,
 ) -> None:
     epochs = await scene.epochs(OWNER)
-    assert await scene.sessions[OWNER].say_leaving()
+    assert await scene.journals[OWNER].say_leaving()
     await scene.all("moving = 1 and successor is null")
     some = {n: epochs[n] for n in range(8)}
     assert await scene.journals[OWNER].quiet(some) == {*some}
@@ -451,7 +453,7 @@ async def test_an_owner_that_does_not_become_quiet_has_its_time(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(quiesce, "QUIET_SECONDS", 0.3)
-    await scene.sessions[OWNER].say_leaving()
+    await scene.journals[OWNER].say_leaving()
     await scene.all(f"moving = 1 and successor = '{HEIR}'")
 
 

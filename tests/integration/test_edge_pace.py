@@ -18,6 +18,7 @@ from tests.harness.wait import PATIENCE, soon
 from warouter.http.connection import OWED_LOOKS
 from warouter.http.edge import Edge
 from warouter.http.pace import Limits
+from warouter.net.sockets import heard
 
 QUICK = Limits(head_seconds=1.0, body_grace_seconds=1.0, stall_seconds=1.0, idle_seconds=3.0)
 LARGE = 64 << 20
@@ -121,7 +122,7 @@ def test_a_tls_handshake_does_not_hold_up_a_stop(
         if late:  # as if it had ended its handshake in the turn in which it was closed
             (connection,) = edge._connections._open
             connection._sock = None
-            edge._connections.close_idle()
+            edge._connections.close_idle(0.0)
             with contextlib.suppress(ConnectionError, ssl.SSLError):
                 await writer.start_tls(CLIENT, server_hostname="localhost")
         held: list[bool] = []
@@ -130,6 +131,47 @@ def test_a_tls_handshake_does_not_hold_up_a_stop(
         writer.close()
 
     on_uvloop(mute, Limits())
+
+
+def test_a_stop_closes_nobody_who_is_about_to_ask() -> None:
+    """In TLS 1.3 a request leaves with the client's last word of its handshake."""
+
+    async def client(edge: Edge, connect: Connect) -> None:
+        reader, writer = await connect(mute=True)
+        await soon(lambda: len(edge._connections) == 1)
+        (connection,) = edge._connections._open
+        accepted = connection._idle_since
+        came, goes = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = CLIENT.wrap_bio(came, goes, server_hostname="localhost")
+        with contextlib.suppress(ssl.SSLWantReadError):
+            tls.do_handshake()
+        writer.write(goes.read())
+        await soon(lambda: connection._sock is not None and heard(connection._sock))
+        edge._connections.close_idle(0.0)
+        shaken = False
+        while not shaken:
+            came.write(await reader.read(1 << 16))
+            with contextlib.suppress(ssl.SSLWantReadError):
+                tls.do_handshake()
+                shaken = True
+        tls.write(b"GET / HT")
+        writer.write(goes.read())
+        await soon(lambda: connection.state == "read")
+        assert connection._idle_since > accepted
+        edge._connections.close_idle(0.0)
+        edge._connections.leave()
+        tls.write(b"TP/1.1\r\nHost: x\r\n\r\n")
+        writer.write(goes.read())
+        said = b""
+        while not said:
+            came.write(await reader.read(1 << 16))
+            with contextlib.suppress(ssl.SSLWantReadError):
+                said = tls.read(1 << 16)
+        assert said.startswith(b"HTTP/1.1 200 ")
+        assert b"Connection: close" in said
+        writer.close()
+
+    on_uvloop(client, Limits())
 
 
 @pytest.mark.parametrize("together", [False, True], ids=["later", "at once"])

@@ -353,7 +353,8 @@ async def test_a_spare_that_stops_is_no_heir_and_no_crash(
     settings: Settings, leader: LeaderSession
 ) -> None:
     """It says so, although it owns nothing."""
-    slots, session = Slots(settings), session_of(settings, "coreapp", NODE)
+    slots = Slots(settings, journal=Journal(settings, NODE, "spare"))
+    session = session_of(settings, "coreapp", NODE)
     await session.beat(True, 5.0)
     owner = (slots.ownership, slots.moves, slots.upstream, Writable(slots.journal))
     await Beats(session, *owner, Timing(), slots.now).leave()
@@ -369,31 +370,38 @@ async def test_nobody_who_is_leaving_is_named_or_given_a_slot(
     term, spare = await leader.win(), session_of(settings, "coreapp", HEIR)
     await leader.take_over(term, [takeover(3, 0)], [0])
     epoch = (await read_map(pool)).slots[3].epoch
+    journal = Journal(settings, HEIR, "spare")
     await spare.beat(True, 5.0)
-    await spare.say_leaving()
-    assert not await spare.expects_slots()
+    await journal.say_leaving()
+    assert not await journal.expects_slots()
     await leader.name_successors(term, [Succession(3, epoch, HEIR, "handover")])
     await leader.take_over(term, [Takeover(4, 0, HEIR, None, "unowned")], [0])
     slots = (await read_map(pool)).slots
     assert (slots[3].successor, slots[4].owner) == (None, None)
     spare.terminate()
+    await journal.close()
 
 
 async def test_who_says_good_bye_beats_on_while_its_word_waits(
-    settings: Settings, leader: LeaderSession, pool: asyncpg.Pool
+    settings: Settings, pool: asyncpg.Pool
 ) -> None:
     """A leader's lock, or a disk, may hold it up for longer than a lease."""
-    spare = session_of(settings, "coreapp", HEIR)
-    await spare.beat(True, 5.0)
+    slots = Slots(settings, journal=Journal(settings, NODE, "spare"))
+    spare = session_of(settings, "coreapp", NODE)
+    parts = slots.ownership, slots.moves, slots.upstream, Writable(slots.journal)
+    beats = Beats(spare, *parts, Timing(), slots.now)
+    works = asyncio.create_task(beats.run())
+    await spare.registered.wait()
     async with pool.acquire() as connection, connection.transaction():
-        await connection.execute("select from node where incarnation = $1 for share", HEIR)
-        leaves = asyncio.create_task(spare.say_leaving())
+        await connection.execute("select from node where incarnation = $1 for share", NODE)
+        leaves = asyncio.create_task(beats.leave())
         await until(pool, BLOCKED)
-        before = (await leader.look()).nodes[HEIR].counter
-        await spare.beat(True, 1.0)
-        assert (await leader.look()).nodes[HEIR].counter == (before or 0) + 1
+        counter = await pool.fetchval("select counter from beat where incarnation = $1", NODE)
+        await until(pool, f"select counter > {counter + 1} from beat where incarnation = '{NODE}'")
     await leaves
+    await ended([works])
     spare.terminate()
+    await slots.journal.close()
 
 
 @pytest.mark.parametrize("taken", [False, True], ids=["named", "given"])
@@ -404,6 +412,7 @@ async def test_who_leaves_while_it_is_named_learns_of_it(
     term, spare = await leader.win(), session_of(settings, "coreapp", HEIR)
     await leader.take_over(term, [takeover(3, 0)], [0])
     epoch = (await read_map(pool)).slots[3].epoch
+    journal = Journal(settings, HEIR, "spare")
     await spare.beat(True, 5.0)
     call = (
         ("select take_over($1,$2,$3,$4,$5,$6,$7)", [4], [0], [HEIR], ["unowned"], [0])
@@ -413,11 +422,12 @@ async def test_who_leaves_while_it_is_named_learns_of_it(
     async with pool.acquire() as connection:
         async with connection.transaction():
             await connection.execute(call[0], term, ME, *call[1:])
-            leaves = asyncio.create_task(spare.say_leaving())
+            leaves = asyncio.create_task(journal.say_leaving())
             await until(pool, BLOCKED)
         await leaves
-    assert await spare.expects_slots()
+    assert await journal.expects_slots()
     spare.terminate()
+    await journal.close()
 
 
 async def test_who_is_named_stays_until_it_has_handed_on_what_comes(

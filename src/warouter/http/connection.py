@@ -33,7 +33,7 @@ from warouter.http.framing import (
 )
 from warouter.http.pace import HEAD_BYTES, HEAD_FIELDS, TARGET_BYTES, Limits, Pace
 from warouter.http.plain import Client, Reader
-from warouter.net.sockets import unheard
+from warouter.net.sockets import heard, unheard
 
 log = logging.getLogger(__name__)
 
@@ -119,6 +119,12 @@ class Connection(web.RequestHandler):
         """True if every request that came has been answered."""
         return self._turn is _HEAD
 
+    def idle_for(self, now: float) -> float:
+        """Seconds for which nothing has come that is not answered, nor of a handshake's words."""
+        if self.state != "idle" or (self._sock is not None and heard(self._sock)):
+            return 0.0
+        return now - self._idle_since
+
     @property
     def idle_since(self) -> float | None:
         """Since when it has asked nothing, once it has asked; None as long as it may be owed an
@@ -145,6 +151,7 @@ class Connection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._sock, self._wire = None, cast("asyncio.Transport", transport)
+        self._idle_since = self._now()
         super().connection_made(transport)
         if self._turn is _ENDED:
             self.force_close()  # it was ended while it shook hands

@@ -150,9 +150,13 @@ class Connections:
                 self.lost(connection)  # its place is free from here on
                 return
 
-    def close_idle(self) -> None:
+    def close_idle(self, seconds: float) -> None:
+        """Close what has asked nothing for longer. Not who is about to: its handshake goes on, or
+        has just ended, and in TLS 1.3 its request leaves with its last word of that.
+        """
+        now = asyncio.get_running_loop().time()
         for connection in list(self._open):
-            if connection.idle:
+            if connection.idle_for(now) > seconds:
                 connection.force_close()
 
     async def ended(self, within: float) -> bool:

@@ -28,6 +28,7 @@ from warouter.net.sockets import accept_queue
 log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 1.0  # a request may be on its way on a connection that is kept alive
+LOOK_SECONDS = 0.1  # for those that come to be idle later
 DRAIN_SECONDS = 2.5  # with the seconds before; what is held for its shard is answered then
 
 
@@ -90,13 +91,15 @@ class Edge:
         """Shut down: accept no more, answer the requests that came;
         ``end_waiting`` fails those that are still held.
         """
-        began = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        until, look = loop.time() + DRAIN_SECONDS, IDLE_SECONDS
+        connections = self._connections
         self.close()
-        if not await self._connections.ended(IDLE_SECONDS):
-            self._connections.close_idle()
-        waited = asyncio.get_running_loop().time() - began
-        if not await self._connections.ended(DRAIN_SECONDS - waited):
-            log.info(
-                "shutdown: failing held requests", extra={"connections": len(self._connections)}
-            )
-            end_waiting()
+        while not await connections.ended(min(look, until - loop.time())):
+            if loop.time() >= until:
+                extra = {"connections": len(connections)}
+                log.info("shutdown: failing held requests", extra=extra)
+                end_waiting()
+                return
+            connections.close_idle(IDLE_SECONDS)
+            look = LOOK_SECONDS

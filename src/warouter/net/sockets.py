@@ -83,18 +83,30 @@ def accept_queue(listener: socket.socket) -> tuple[int, int]:
     return waiting, size
 
 
+def heard(sock: socket.socket) -> int:
+    """Bytes that the peer has sent so far, read or not; 0 if it is closed or no TCP."""
+    info = _tcp_info(sock)
+    return int(struct.unpack_from("=Q", info, 128)[0]) if info else 0  # tcpi_bytes_received
+
+
 def unheard(sock: socket.socket) -> tuple[int, int]:
     """Bytes that the peer has taken so far, and bytes that it has not taken yet.
 
     What lies in TLS or in the kernel counts, as a transport's own buffer does not tell of either.
     """
-    try:
-        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 148)
-    except OSError:
-        return 0, 0  # closed, or not TCP
-    if len(info) < 148:
+    info = _tcp_info(sock)
+    if not info:
         return 0, 0
     (packets,) = struct.unpack_from("=I", info, 24)  # tcpi_unacked
     (acked,) = struct.unpack_from("=Q", info, 120)  # tcpi_bytes_acked
     (unsent,) = struct.unpack_from("=I", info, 144)  # tcpi_notsent_bytes
     return acked, packets + unsent
+
+
+def _tcp_info(sock: socket.socket) -> bytes:
+    """The kernel's ``struct tcp_info``; empty if it is closed or no TCP."""
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 148)
+    except OSError:
+        return b""
+    return info if len(info) == 148 else b""

@@ -80,40 +80,20 @@ class Beats:
             async with asyncio.timeout(LEAVE_SECONDS if quiesce is None else QUIET_LEAVE_SECONDS):
                 if quiesce is not None:
                     quiesce.leave()
-                await self._succeeded()
+                # A spare says it too: it must not be named as a successor, and its end is no crash.
+                # Named already, it takes what comes and hands it on: its predecessor may be about
+                # to stop as well, as when their machine goes.
+                await self._until(self._moves.succeeded)
                 if quiesce is not None:
                     await quiesce.quieted(began + QUIET_SECONDS - self._clock())
         except Exception as error:
             log.warning("shutdown handover failed", extra={"error": repr(error)})
         try:
             async with asyncio.timeout(RELEASE_SECONDS):
-                await self._released()
+                # One whose handover failed is handed over again, by what the next beat says of it.
+                await self._until(self._moves.released)
         except Exception as error:
             log.warning("shutdown release failed", extra={"error": repr(error)})
-
-    async def _succeeded(self) -> None:
-        """Until others have all slots, or nobody is there who could.
-
-        A spare says that it is leaving, too: it must not be named as a successor, and its end is no
-        crash. Named already, it takes what comes and hands it on: its predecessor may be about to
-        stop as well, as when their machine goes.
-        """
-
-        async def done() -> bool:
-            return not (await self._session.say_leaving() and await self._expects_slots())
-
-        await self._until(done)
-
-    async def _released(self) -> None:
-        """Until this process owns nothing. A slot whose handover failed is handed over again, by
-        what the next beat says of it.
-        """
-
-        async def done() -> bool:
-            await self._moves.release_all()
-            return not await self._session.expects_slots()
-
-        await self._until(done)
 
     async def _until(self, done: Callable[[], Awaitable[bool]]) -> None:
         """Try until it is done. What fails is tried again: an owner that gave up on leaving would
@@ -130,9 +110,6 @@ class Beats:
                     log.warning("shutdown handover failed", extra={"error": str(error)})
             emptied.clear()
             await wait_for(emptied, self._timing.beat)
-
-    async def _expects_slots(self) -> bool:
-        return bool(self._ownership.slots) or await self._session.expects_slots()
 
     async def _beat_loop(self) -> None:
         missing = Outage()

@@ -99,7 +99,19 @@ class Moves:
         if epochs:
             await self.open(epochs)
 
-    async def release_all(self) -> None:
+    async def succeeded(self) -> bool:
+        """Say that this process stops; whether others have its slots, or nobody could have them."""
+        return not (await self._journal.say_leaving() and await self._expects_slots())
+
+    async def released(self) -> bool:
+        """Leave what is left without an owner; whether nothing of it is ours now."""
+        await self._release_all()
+        return not await self._expects_slots()
+
+    async def _expects_slots(self) -> bool:
+        return bool(self._ownership.slots) or await self._journal.expects_slots()
+
+    async def _release_all(self) -> None:
         """Leave every slot without an owner, as this process stops, once no task has one: what is
         being handed over then has gone.
         """

@@ -16,9 +16,7 @@ from warouter.config import Settings
 from warouter.errors import OutcomeUnknown
 from warouter.store import locks
 from warouter.store.database import (
-    WRITE_SECONDS,
     Connection,
-    Session,
     application_name,
     connect,
     listen,
@@ -29,9 +27,6 @@ _SHOW = "select pg_try_advisory_lock($1, hashtext($2))"
 _REGISTER = "select register_node($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)"
 _BEAT = "select * from beat($1, $2, $3, $4, $5)"
 _BEAT_WITH_MOVES = "select * from beat_with_moves($1, $2, $3, $4, $5)"
-_LEAVE = "select say_leaving($1, $2, $3) as heirs"
-_EXPECTED = "select exists (select from slot where owner = $1 or successor = $1) as expected"
-_FAREWELL = {"lock_timeout": "1500ms", "statement_timeout": "3s"}
 LOST = "lost"  # the hint that the session itself has ended, and others were missed
 BETWEEN_SECONDS = 0.5  # a beat waits so long for another statement, and a lease for several beats
 
@@ -76,8 +71,7 @@ class NodeSession:
     Dedicated; remade when lost. A beat that finds no row registers again: it never means fenced.
     Between two beats it also takes a statement that waits for nothing, such as a report's: a
     session for that alone, opened and closed each time, costs more than the beats. What may wait,
-    for a leader's lock or a slow disk, has a session of its own: a process that says good-bye and
-    cannot beat meanwhile is taken for dead.
+    for a leader's lock or a slow disk, goes elsewhere: who cannot beat meanwhile is taken for dead.
     """
 
     def __init__(
@@ -87,7 +81,6 @@ class NodeSession:
         self._registration = registration
         self._wake = wake
         self._connection: Connection | None = None
-        self._farewell = Session(settings, registration.application, **_FAREWELL)
         self._lock = asyncio.Lock()  # one task at a time on a connection
         self.registered = asyncio.Event()  # there is a connection, and it is ready
         self._shown = False  # this connection has the lock of the living
@@ -184,30 +177,12 @@ class NodeSession:
                 self.terminate()
                 raise OutcomeUnknown(f"between two beats: {error!r}") from error
 
-    async def say_leaving(self) -> bool:
-        """Ask the leader for successors, because this process will stop. False if nobody can be
-        one. Raises what ``Session.fetch`` raises.
-        """
-        r = self._registration
-        said = (r.incarnation, r.role, self._settings.upstream_name)
-        [row] = await self._farewell.fetch(_LEAVE, *said, within=WRITE_SECONDS)
-        return bool(row["heirs"])
-
-    async def expects_slots(self) -> bool:
-        """Whether it owns slots, or is named as a successor. Once it has said that it is leaving,
-        no leader names it any more: after a no it may end. Raises what ``Session.fetch`` raises.
-        """
-        inc = self._registration.incarnation
-        [row] = await self._farewell.fetch(_EXPECTED, inc, within=WRITE_SECONDS)
-        return bool(row["expected"])
-
     def terminate(self) -> None:
         self.alive = False
         self.registered.clear()
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.terminate()
-        self._farewell.terminate()
 
     async def _connected(self) -> Connection:
         if not self.connected:

@@ -12,6 +12,7 @@ from tests.campaigns.simulation.server import DOUBTS, Trouble
 from tests.campaigns.simulation.upstream import WAITS
 from warouter.store.journal import sessions
 
+UNIT_STOP_SECONDS = 40.0  # TimeoutStopSec= of a coreapp
 FIRST, LAST, HEALED = 2.0, 16.0, 20.0  # true seconds: of beginnings, and of the last end
 SHARDS = (1, 2, 4, 8, 16, 32)
 Kind = Callable[["Faults", Random], bool]  # whether there was something to hit
@@ -80,9 +81,17 @@ class Faults:
         hit = any(self._lives(name) for name in names)
         for name in names:
             world.tell_to_stop(name)
-            self.ends(random.uniform(5.0, 8.0), world.start, name)
+            self._start_once_off(name, world.clock.now + UNIT_STOP_SECONDS)
         self.ends(random.random() * 0.3, self._kill, random.choice(world.masters), random)
         return hit
+
+    def _start_once_off(self, name: str, until: float) -> None:
+        """Look twice a second if it has stopped; what takes longer than ``until`` is killed."""
+        clock = self.world.clock
+        if self._lives(name) and clock.now < until:
+            clock.at(clock.now + 0.5, self._start_once_off, name, until)
+        else:
+            self.world.start(name)
 
     def _lives(self, name: str) -> bool:
         process = self.world.processes.get(name)

@@ -110,13 +110,13 @@ def _beat(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
 
 
 def _leave(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
-    inc, role, upstream = a
+    inc, upstream = a
     if inc in s.tables.nodes:
         s.tables.nodes[inc]["leaving"] = True
     s.notify("nodes")
     alive = s.incarnations()
     heirs = any(
-        n["role"] == role
+        n["role"] == "coreapp"
         and i != inc
         and not n["leaving"]
         and i in alive

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any
 
 import pytest
 
 from tests.campaigns.simulation.faults import Faults, Kind, Plan
+from tests.campaigns.simulation.server import Trouble
 from tests.campaigns.simulation.world import run
 from tests.harness.patch import patched
 from warouter.cluster import plan as planning
-from warouter.store.beats import NodeSession
+from warouter.owner.beats import Beats
 
 SEEDS = 6
 OFF = 5.0
@@ -39,6 +41,15 @@ def cut_short(faults: Faults, _random: Random) -> bool:
     return True
 
 
+def held_up(faults: Faults, _random: Random) -> bool:
+    """The first word of each coreapp that it leaves waits: a leader has its node's row."""
+    world = faults.world
+    for name in world.coreapps:
+        trouble = world.server.troubles.setdefault(name, Trouble())
+        trouble.only, trouble.late = "say_leaving", [1.8]
+    return True
+
+
 def _end_beats(world: Any, name: str) -> None:
     for session in [s for s in world.server.sessions if s.process == name and s.beats]:
         session.kill()
@@ -55,7 +66,7 @@ def reasons(*before: Kind) -> Counter[str]:
     return found
 
 
-@pytest.mark.parametrize("before", [(), (slow(0.5, 0.9),), (cut_short,)], ids=["", "slow", "cut"])
+@pytest.mark.parametrize("before", [(), (slow(0.5, 0.9),), (cut_short,), (held_up,)])
 def test_nothing_is_taken_by_force(before: tuple[Kind, ...]) -> None:
     found = reasons(*before)
     assert found["handover"]
@@ -63,14 +74,17 @@ def test_nothing_is_taken_by_force(before: tuple[Kind, ...]) -> None:
 
 
 def test_who_says_good_bye_between_its_beats_is_taken_for_dead() -> None:
-    say = NodeSession.say_leaving
+    until = Beats._until
 
-    async def between(self: NodeSession) -> bool:
-        async with self._lock:
-            return await say(self)
+    async def between(self: Beats, done: Callable[[], Awaitable[bool]]) -> None:
+        async def locked() -> bool:
+            async with self._session._lock:
+                return await done()
 
-    with patched([(NodeSession, "say_leaving", between)]):
-        assert FORCED & reasons(slow(1.6, 1.8)).keys()
+        await until(self, locked)
+
+    with patched([(Beats, "_until", between)]):
+        assert FORCED & reasons(held_up).keys()
 
 
 def test_with_one_lease_to_hand_over_a_slow_disk_is_overdue() -> None:

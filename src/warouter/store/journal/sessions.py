@@ -33,6 +33,7 @@ class Sessions:
 
     def __init__(self, settings: Settings, incarnation: UUID, application: str) -> None:
         self._incarnation = incarnation
+        self._upstream = settings.upstream_name
         self._appends = Session(settings, application, **_LIMITS)
         self._records = Session(settings, application, **_LIMITS)
         self._issues = Session(settings, application, **_LIMITS)

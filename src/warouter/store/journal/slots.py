@@ -9,6 +9,8 @@ from warouter.store.history import counted, unless_ahead
 from warouter.store.journal.rows import Opened
 from warouter.store.journal.sessions import Sessions
 
+_LEAVE = "select say_leaving($1, 'coreapp', $2) as heirs"
+_EXPECTED = "select exists (select from slot where owner = $1 or successor = $1) as expected"
 # How far the database's clock is ahead of this node's makes everything younger.
 _PRUNE = unless_ahead(
     """prune($1, $2, $3,
@@ -52,6 +54,21 @@ class Epochs(Sessions):
         """Leave slots without an owner, because this process stops and nobody can succeed it."""
         rows = await self._write("select release_slots($1,$2,$3) as gone", owned)
         return set(rows[0]["gone"])
+
+    async def say_leaving(self) -> bool:
+        """Ask the leader for successors, because this process will stop; False if nobody can be
+        one. Here and not on the session of the beats: a leader's lock on the node's row, or a
+        commit before it, would silence those, and who stops would be taken for dead.
+        """
+        rows = await self._read(_LEAVE, self._incarnation, self._upstream)
+        return bool(rows[0]["heirs"])
+
+    async def expects_slots(self) -> bool:
+        """Whether it owns slots, or is named as a successor. Once it has said that it is leaving,
+        no leader names it any more: after a no it may end.
+        """
+        rows = await self._read(_EXPECTED, self._incarnation)
+        return bool(rows[0]["expected"])
 
     async def prune(self, owned: Mapping[int, int], days: float, limit: int) -> int | None:
         """Delete up to ``limit`` settled rows, for each slot and
