@@ -99,6 +99,7 @@ _HOUR = 3600
 # and could be news once its row has gone.
 OLDEST_SECONDS = 8 * 86_400
 _OLD = "an element is older than 8 days by this machine's clock"
+_KEPT = (STANDBY, ECHOES, HANDOVERS)  # whole, unless it is passed on
 _LONGEST_ACCOUNT = 64  # characters of its id
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}").fullmatch
 
@@ -167,13 +168,8 @@ class _Reading:
             self._leave("unreadable", "a change has no field, or its value is not an object")
         elif field == "messages":
             self._messages(value, time)
-        elif field == STANDBY:
-            self._standby(raw, value, time)
-        elif field == ECHOES:
-            self._echoes(raw, value, field)
-        elif field == HANDOVERS:
-            if self._is_ours(value, 1):
-                self._keep(raw, field)
+        elif field in _KEPT:
+            self._of_others(field, raw, value, time)
         elif field == "user_id_update":
             renames = self._items(value, field)
             if self._is_ours(value, len(renames)):
@@ -182,6 +178,17 @@ class _Reading:
             self._notice(Notice(field, bytes(raw), NOTICES[field], account), time)
         else:
             self._leave_out(field)
+
+    def _of_others(self, field: str, raw: Raw, value: dict[str, Raw], time: int) -> None:
+        """What Meta's agent, or the business elsewhere, has a part in."""
+        if self._is_old(time):
+            self._leave("old", _OLD)
+        elif field == STANDBY:
+            self._standby(raw, value, time)
+        elif field == ECHOES:
+            self._echoes(raw, value, field)
+        elif self._is_ours(value, 1):
+            self._keep(raw, field)
 
     def _notice(self, notice: Notice, time: int) -> None:
         if self._is_old(time):

@@ -692,3 +692,12 @@ def test_what_is_older_than_eight_days_is_left_out() -> None:
     old = read(body, NUMBER, at + 9 * 86_400)
     assert (old.elements, old.notices, old.counted) == ([], [], Counter({"old": 4}))
     assert "8 days" in old.reason
+
+
+@pytest.mark.parametrize("field", ["standby", "smb_message_echoes", "messaging_handovers"])
+def test_what_is_kept_whole_is_left_out_once_it_is_old(field: str) -> None:
+    at = 1764000000
+    body = envelope(entry(change(field, messages=[VOICE], message_echoes=[VOICE]), time=at))
+    assert read(body, NUMBER, at + 7 * 86_400).kept
+    old = read(body, NUMBER, at + 9 * 86_400)
+    assert (old.kept, old.elements, old.counted) == ([], [], Counter({"old": 1}))
