@@ -262,23 +262,22 @@ async def test_who_comes_when_all_places_are_taken_gets_that_of_the_longest_idle
             assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
         return reader, writer
 
-    busy = await asked("/held", answered=False)
-    first, second = [await asked() for _ in range(2)]
-    third = await asked()
-    assert await first[0].read() == b""
-    second[1].write(
-        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-    )  # so that it is the third that rests longest
-    assert b" 200 " in await second[0].readuntil(b"\r\n\r\n")
-    others = [await asked("/held", answered=False)]
-    assert await third[0].read() == b""
-    others.append(await asked("/held", answered=False))
-    assert await second[0].read() == b""
     async with asyncio.timeout(PATIENCE):
+        busy = await asked("/held", answered=False)
+        first, second = [await asked() for _ in range(2)]
+        third = await asked()
+        assert await first[0].read() == b""
+        # So that it is the third that rests longest.
+        second[1].write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b" 200 " in await second[0].readuntil(b"\r\n\r\n")
+        others = [await asked("/held", answered=False)]
+        assert await third[0].read() == b""
+        others.append(await asked("/held", answered=False))
+        assert await second[0].read() == b""
         reader, writer = await asyncio.open_connection(*sock.getsockname())
         assert (await reader.read()).startswith(b"HTTP/1.1 503 ")  # nobody is idle
-    held.set()
-    assert b" 200 " in await busy[0].readuntil(b"\r\n\r\n")
+        held.set()
+        assert b" 200 " in await busy[0].readuntil(b"\r\n\r\n")
     for _, each in (busy, second, third, first, *others, (reader, writer)):
         each.close()
     await edge.leave(lambda: None)

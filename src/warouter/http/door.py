@@ -19,7 +19,7 @@ from warouter.http.plain import Reader
 from warouter.http.verified import ends_answers_as_verified
 
 SWEEP_SECONDS = 1.0
-LOOK_SECONDS = 0.1  # between two looks at all connections for idle ones
+LOOK_SECONDS = 0.1  # until all connections are looked at again when none was idle
 
 
 class Connections:
@@ -48,7 +48,7 @@ class Connections:
         self._refusal = self.words.alone(Overloaded("there are too many connections; retry later"))
         self._leaving = False
         self._spare: list[tuple[float, Connection]] = []  # those that were idle, the longest last
-        self._looked = float("-inf")
+        self._looked = float("-inf")  # in vain
         self.accepted = 0
         self.refused = 0
         self.dropped: Counter[str] = Counter()
@@ -134,21 +134,33 @@ class Connections:
             connection.refuse(RequestTooSlow("the request arrived too slowly"))
 
     def _end_idle(self) -> None:
-        """End the connection that has been idle for longest, and for a while."""
-        now = asyncio.get_running_loop().time()
-        if not self._spare and now - self._looked >= LOOK_SECONDS:
-            self._looked = now
-            until = now - self.limits.spare_seconds
-            self._spare = sorted(
-                ((since, c) for c in self._open if (since := c.idle_since or now) <= until),
-                key=lambda one: -one[0],
-            )
+        """End the connection that has been idle for longest, and for a while, if one is."""
+        connection = self._next_idle()
+        if connection is None:
+            self._look_for_idle()
+            connection = self._next_idle()
+        if connection is not None:
+            connection.force_close()
+            self.lost(connection)  # its place is free from here on
+
+    def _next_idle(self) -> Connection | None:
+        """Of those that were idle at the last look, the next one that has asked nothing since."""
         while self._spare:
             since, connection = self._spare.pop()
             if connection in self._open and connection.idle_since == since:
-                connection.force_close()
-                self.lost(connection)  # its place is free from here on
-                return
+                return connection
+        return None
+
+    def _look_for_idle(self) -> None:
+        """Look at all connections, unless none was idle a moment ago."""
+        now = asyncio.get_running_loop().time()
+        if now - self._looked < LOOK_SECONDS:
+            return
+        until = now - self.limits.spare_seconds
+        idle = [(since, c) for c in self._open if (since := c.idle_since) is not None]
+        self._spare = sorted([one for one in idle if one[0] <= until], key=lambda one: -one[0])
+        if not self._spare:
+            self._looked = now
 
     def close_idle(self, seconds: float) -> None:
         """Close what has asked nothing for longer. Not who is about to: its handshake goes on, or
