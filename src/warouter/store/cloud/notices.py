@@ -14,7 +14,7 @@ import msgspec
 from warouter.store.bounded import Fetch
 from warouter.store.database import Source
 from warouter.upstream.cloud.batch import Action, Notice
-from warouter.upstream.cloud.elements import ECHOES, HANDOVERS, STANDBY, UNREADABLE
+from warouter.upstream.cloud.elements import ECHOES, HANDOVERS, OLD, STANDBY, UNREADABLE
 
 MOST_CHARS = 400  # of what is said
 # Whoever reads the number's level by its age does so at once.
@@ -37,6 +37,7 @@ _INSTEAD = {
     ECHOES: "kept, WAROUTER_CLOUD_ECHOES decides",
     HANDOVERS: "kept: Meta's agent took a conversation, or gave it back",
     UNREADABLE: "kept",
+    OLD: "kept: more than 8 days old by the clock of the webapp's machine, or captured by somebody",
 }
 
 

@@ -90,8 +90,8 @@ LEFT_OUT = {
 # customers and it say, and for who has the word.
 STANDBY, ECHOES, HANDOVERS = "standby", "smb_message_echoes", "messaging_handovers"
 # What may carry a customer's words and calls nobody back, by its name in counts.
-GROUPS, UNREADABLE = "group messages", "unreadable"
-WORDS = (STANDBY, ECHOES, HANDOVERS, "history", GROUPS, UNREADABLE)
+GROUPS, UNREADABLE, OLD = "group messages", "unreadable", "old"
+WORDS = (STANDBY, ECHOES, HANDOVERS, "history", GROUPS, UNREADABLE, OLD)
 
 _OBJECT = "whatsapp_business_account"
 _HOUR = 3600
@@ -296,7 +296,9 @@ class _Reading:
                     self._keep(raw, UNREADABLE, 0)  # counted already
                 continue
             if self._is_old(element.timestamp or time):
-                self._leave("old", _OLD)
+                self._leave(OLD, _OLD)
+                if words:  # or this machine's clock is wrong
+                    self._keep(raw, OLD)
                 continue
             if self._elements.setdefault(element.key, element) is not element:
                 self.batch.counted["repeated"] += 1

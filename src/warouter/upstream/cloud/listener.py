@@ -17,7 +17,7 @@ from urllib.parse import parse_qs
 
 from warouter.cloud_settings import WEBHOOK_PATH
 from warouter.upstream.cloud.batch import KEEPS, Action, Batch, Modes, Notice, Unreadable
-from warouter.upstream.cloud.elements import NOTICES, WORDS, read
+from warouter.upstream.cloud.elements import NOTICES, UNREADABLE, WORDS, read
 from warouter.upstream.cloud.signature import FIELD, is_formed, is_signed
 
 log = logging.getLogger(__name__)
@@ -165,6 +165,8 @@ class Listener:
         log.error("webhook quarantined", extra={"reason": reason, "bytes": len(body)})
         if not await self._inbox.keep(reason, body):
             return self.unavailable()
+        await self._inbox.take(Batch(left_out=Counter({UNREADABLE: 1})))
+        self._left_out(UNREADABLE, 1)
         return self._counted("unreadable", TAKEN)
 
     def _say_unreadable(self, batch: Batch) -> None:

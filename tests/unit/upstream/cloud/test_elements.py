@@ -691,6 +691,8 @@ def test_what_is_older_than_eight_days_is_left_out() -> None:
     assert (len(young.elements), len(young.notices)) == (3, 1)
     old = read(body, NUMBER, at + 9 * 86_400)
     assert (old.elements, old.notices, old.counted) == ([], [], Counter({"old": 4}))
+    assert old.left_out == {"old": len(old.kept)}  # what a customer wrote
+    assert old.kept
     assert "8 days" in old.reason
 
 

@@ -9,7 +9,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.unit.upstream.cloud.samples import (
@@ -27,12 +27,14 @@ from warouter.kinds import EVENT_NAMES
 from warouter.message_id import text_of
 from warouter.upstream.checks import problem
 from warouter.upstream.cloud import inbound, statuses
+from warouter.upstream.cloud.batch import MODES
 from warouter.upstream.cloud.elements import (
     ERROR,
     LONGEST_KEY,
     STATUS,
     Batch,
     Element,
+    Modes,
     Unreadable,
     read,
 )
@@ -212,3 +214,27 @@ def test_any_field_of_a_message_may_be_anything(fields: dict[str, Any]) -> None:
     batch = read(envelope(entry(change(messages=[TEXT | fields | kept]))), NUMBER)
     look_at(batch)
     assert len(good(batch)) == 1
+
+
+FIELDS = st.sampled_from(
+    ["messages", "standby", "smb_message_echoes", "messaging_handovers", "history", "of_2027", ""]
+)
+
+
+@given(field=FIELDS, message=JSON, standby=st.sampled_from(MODES), echoes=st.sampled_from(MODES))
+@example("messages", [TEXT | {"group_id": "g"}], "off", "off")
+@example("standby", [TEXT], "off", "off")
+@example("standby", [TEXT], "mark", "off")
+@example("smb_message_echoes", [TEXT | {"to": "15550001111"}], "off", "pass")
+def test_nothing_that_a_customer_may_have_said_is_dropped_in_silence(
+    field: str, message: Any, standby: str, echoes: str
+) -> None:
+    """It becomes an event, or is counted by a name that the alert knows."""
+    name = "message_echoes" if field == "smb_message_echoes" else "messages"
+    body = envelope(entry(change(field, **{name: message})))
+    batch = read(body, NUMBER, modes=Modes(standby, echoes))
+    said = message if isinstance(message, list) else [message] if message else []
+    repeated = batch.counted["repeated"]
+    assert len(batch.elements) + sum(batch.left_out.values()) + repeated >= bool(said)
+    if field == "messages" and isinstance(message, list):
+        assert len(batch.elements) + sum(batch.left_out.values()) + repeated >= len(said)
