@@ -17,6 +17,7 @@ from aiohttp import ThreadedResolver
 from warouter.cli import main
 from warouter.cluster import plan
 from warouter.cluster.lease import Lease
+from warouter.cluster.patience import Patience
 from warouter.cluster.role import Happened
 from warouter.flow import doubt
 from warouter.flow.lanes import Entry, Lanes
@@ -144,9 +145,16 @@ MUTANTS = {
     "who_cannot_write_keeps_its_slots": Mutant(
         [(Writable, "ok", lambda self: True)], ("I1", "I5", "I15"), plan="REFUSED_PLAN"
     ),
-    # What commits more slowly than a second counts as unknown, and nobody can lead.
+    # What commits more slowly than a second counts as unknown, ever again, and nobody can lead.
     "a_leader_waits_for_a_second": Mutant(
-        [(election, "WRITE_SECONDS", 1.0)], ("I5", "I12", "I15"), first=1, plan="SLOW_PLAN"
+        [(election, "WRITE_SECONDS", 1.0), (Patience, "ran_out", lambda self: None)],
+        ("I5", "I12", "I15"),
+        first=9,
+        plan="SLOW_PLAN",
+    ),
+    # Whoever holds the lock is taken for the dead leader, also who is about to succeed it.
+    "masters_depose_each_other": Mutant(
+        [(Master, "_rivals", lambda self: set())], ("I15",), first=5, plan="SLOW_RESTARTED_PLAN"
     ),
     # A message in doubt is sent again at once: evidence is on its way.
     "cloud_waits_for_no_evidence": Mutant([(doubt, "_window_over", lambda *_: True)], ("I6",)),

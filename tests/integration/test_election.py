@@ -59,7 +59,9 @@ async def test_one_holds_the_lock_until_its_session_ends(
     assert await leader.try_lock()
     assert not await rival.try_lock()
     if frozen:
-        await rival.depose_holder()
+        await rival.depose_holder([ME])  # it lives, and may be about to win
+        assert not await rival.try_lock()
+        await rival.depose_holder([RIVAL])
     else:
         leader.terminate()
     while not await rival.try_lock():

@@ -57,7 +57,7 @@ class Follower:
 
     async def beat(self, *_: object) -> None: ...
 
-    async def depose_holder(self) -> None:
+    async def depose_holder(self, _spared: object) -> None:
         self.deposed = self.now
         raise Ended
 

@@ -10,6 +10,7 @@ starts here:
     quiesce      marked slots         -> which move may go on
     plan         view                 -> the next shard map, or None
     term         attempts             -> how long a leader may believe in itself
+    patience     commits              -> how long a leader waits for the next one
     lease        beats                -> how long an owner may act for a slot
     role         events               -> what an owner of a slot does next
     preview      map, coreapps        -> what another number of shards would move

@@ -76,6 +76,7 @@ class Master:
         self._dead_since: dict[UUID, float] = {}
         self._timeline: int | None = None
         self._outage = Outage()
+        self._locked = Outage()
         self._next_beat = 0.0
         self._spoken = 0.0  # when the last beat was through the node's own connection
 
@@ -115,10 +116,16 @@ class Master:
         picture = await self._session.look(self._beat_due(started))
         self._observe(picture, started, self._clock())
         await self._beat(started, picture.beaten)
-        if self._still_leads(picture, started):
-            await self._lead(picture, started)
-        else:
+        if not self._still_leads(picture, started):
             self._resign("the term is another's, or was not confirmed in time")
+            return
+        try:
+            await self._lead(picture, started)
+            self._locked.ends()
+        except asyncpg.LockNotAvailableError as error:
+            # It was not written, and no reason to lead no longer: the next round tries again.
+            if self._locked.begins():
+                log.warning("leader write postponed", extra={"reason": str(error)})
 
     async def _follow(self, started: float) -> None:
         picture, locked = await self._session.contend(self._beat_due(started))
@@ -126,11 +133,17 @@ class Master:
         await self._beat(started, picture.beaten)
         leader = self._members.get(picture.leader) if picture.leader else None
         if not locked and leader is not None and leader.verdict is Verdict.DEAD:
-            await self._session.depose_holder()
+            await self._session.depose_holder(self._rivals())
             locked = await self._session.try_lock()
         if locked:
             await self._campaign(picture)
             self._wake.set()  # look at all of it, and lead
+
+    def _rivals(self) -> set[UUID]:
+        """The other masters that live: one of them may hold the lock and be about to win."""
+        masters = {i: m for i, m in self._members.items() if m.node.role == "master"}
+        living = {i for i, m in masters.items() if m.verdict is not Verdict.DEAD}
+        return living - {self._incarnation}
 
     def _observe(self, picture: Picture, began: float, now: float) -> None:
         """Observe the cluster. Followers do so too, so that a new leader starts warm."""
@@ -184,8 +197,9 @@ class Master:
         term = self._term.number
         timeline = picture.server[1]
         if self._timeline != timeline:
-            await self._beating(self._session.raise_epochs(term))
-            self._timeline = timeline
+            owned = [s.slot for s in picture.map.slots if s.owner is not None]
+            if await self._locking(owned, self._session.raise_epochs(term)):
+                self._timeline = timeline
             self._wake.set()
             return  # the picture's epochs may be old now
         current = picture.map
@@ -262,18 +276,26 @@ class Master:
         dead = {t.old for t in takeovers if t.old is not None and t.reason == "dead"}
         if dead:
             await self._session.end_sessions(sorted(dead))
-        try:
-            ages = [self._age_ms(t) for t in takeovers]
-            await self._beating(self._session.take_over(term, takeovers, ages))
-        except asyncpg.LockNotAvailableError:
-            # A statement that hangs holds a slot: end its session and take over in the next round.
-            await self._session.end_lock_holders([t.slot for t in takeovers])
+        ages, slots = [self._age_ms(t) for t in takeovers], [t.slot for t in takeovers]
+        if not await self._locking(slots, self._session.take_over(term, takeovers, ages)):
             self._wake.set()
             return
         log.warning(
             "slots taken over",
             extra={"slots": {t.slot: t.reason for t in takeovers}, "term": term},
         )
+
+    async def _locking(self, slots: list[int], write: Coroutine[Any, Any, None]) -> bool:
+        """Write under the locks of these slots. False, and nothing is written, if one cannot be
+        had: a statement that hangs, or whose commit is slow, holds it. The sessions of such are
+        ended, so that the next round can write.
+        """
+        try:
+            await self._beating(write)
+        except asyncpg.LockNotAvailableError:
+            await self._session.end_lock_holders(slots)
+            return False
+        return True
 
     def _age_ms(self, takeover: Takeover) -> int:
         member = self._members.get(takeover.old) if takeover.old is not None else None

@@ -7,7 +7,8 @@ lock is free and this master cannot write any more.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -16,15 +17,17 @@ import asyncpg
 import msgspec
 
 from warouter.cluster.membership import Node
+from warouter.cluster.patience import Patience
 from warouter.cluster.plan import Mark, Succession, Takeover
 from warouter.cluster.shardmap import ShardMap
 from warouter.config import Settings
-from warouter.errors import FencedError
+from warouter.errors import FencedError, OutcomeUnknown
 from warouter.store import locks
 from warouter.store.database import WRITE_SECONDS, Session
 from warouter.store.nodes import SLOTS_SQL, ShardRequest, map_of
 
 STALE_TERM = "WA002"
+MOST_WRITE_SECONDS = 8.0  # however slow commits are
 LOOK_SECONDS = 1.0  # what commits nothing is answered at once, or not at all
 # One statement a poll, since in a quiet cluster masters cost more than what they watch: it beats as
 # well where a beat is due. PostgreSQL tells of sessions at some cost, so who does not lead looks at
@@ -54,7 +57,7 @@ select {_JUDGED}, BEATEN as beaten, pg_try_advisory_lock({locks.LEADER}, 0) as l
   from shard_map m, term t"""
 _BEATEN = "exists (select from beat($1, true, '{}', true, false))"
 _MOVED = "select moved_lately() as moved"
-_END_LEADER = "select end_leader()"
+_END_LEADER = "select end_leader($1)"
 _END_SLOT_HOLDERS = "select end_slot_holders($1)"
 _END_DEAD = "select end_incarnations($1)"
 
@@ -78,6 +81,7 @@ class LeaderSession:
     def __init__(self, settings: Settings, incarnation: UUID, application: str) -> None:
         self._incarnation = incarnation
         self._session = Session(settings, application, lock_timeout="500ms")
+        self._patience = Patience(WRITE_SECONDS, MOST_WRITE_SECONDS)
         self._map: ShardMap | None = None  # the last one that was read
         self._map_found: tuple[int, int, object] | None = None  # version, shards, server
 
@@ -119,21 +123,20 @@ class LeaderSession:
         """Raise the term, after which no other leader's write passes. After OutcomeUnknown
         the term row, read once the lock is held again, says if it was raised.
         """
-        rows = await self._session.fetch(
-            "select win_term($1) as term", self._incarnation, within=WRITE_SECONDS
-        )
+        rows = await self._commit("select win_term($1) as term", self._incarnation)
         return int(rows[0]["term"])
 
-    async def depose_holder(self) -> None:
-        """End the session that holds the lock: a frozen process would keep it."""
-        await self._session.fetch(_END_LEADER, within=LOOK_SECONDS)
+    async def depose_holder(self, spared: Iterable[UUID]) -> None:
+        """End the session that holds the lock: a frozen process would keep it. Not of these: each
+        may be about to win.
+        """
+        await self._session.fetch(_END_LEADER, _names(spared), within=LOOK_SECONDS)
 
     async def end_sessions(self, dead: Sequence[UUID]) -> None:
         """End the remaining sessions of dead incarnations, so that
         their locks delay no takeover.
         """
-        names = [f"wa:{inc.hex}" for inc in dead]
-        await self._session.fetch(_END_DEAD, names, within=LOOK_SECONDS)
+        await self._session.fetch(_END_DEAD, _names(dead), within=LOOK_SECONDS)
 
     async def end_lock_holders(self, slots: Sequence[int]) -> None:
         """End the sessions that hold these slots' locks, such as one with a hung statement."""
@@ -238,13 +241,23 @@ class LeaderSession:
 
     async def _write(self, sql: str, term: int, *rest: Any) -> list[Any]:
         try:
-            return await self._session.fetch(
-                sql, term, self._incarnation, *rest, within=WRITE_SECONDS
-            )
+            return await self._commit(sql, term, self._incarnation, *rest)
         except asyncpg.PostgresError as error:
             if error.sqlstate == STALE_TERM:
                 raise FencedError(str(error)) from error
             raise
+
+    async def _commit(self, sql: str, *arguments: Any) -> list[Any]:
+        clock, within = asyncio.get_running_loop().time, self._patience.seconds
+        began = clock()
+        try:
+            rows = await self._session.fetch(sql, *arguments, within=within)
+        except OutcomeUnknown:
+            if clock() - began >= within:
+                self._patience.ran_out()
+            raise
+        self._patience.answered(clock() - began)
+        return rows
 
 
 def _columns(moves: Sequence[Succession]) -> tuple[list[Any], ...]:
@@ -254,6 +267,11 @@ def _columns(moves: Sequence[Succession]) -> tuple[list[Any], ...]:
         [m.to for m in moves],
         [m.reason for m in moves],
     )
+
+
+def _names(incarnations: Iterable[UUID]) -> list[str]:
+    """What the names of their sessions begin with."""
+    return [f"wa:{inc.hex}" for inc in incarnations]
 
 
 def _incarnations(names: Sequence[str]) -> frozenset[UUID]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from tests.campaigns.simulation.faults import Faults, Kind, Plan
+from tests.campaigns.simulation.faults import Faults, Kind, Plan, start_server
 from tests.campaigns.simulation.server import FAILURES, NO_ENTRY, NO_RIGHT, Failing
 
 HOUR = 3600.0
@@ -138,6 +138,23 @@ def slow_for_good(faults: Faults, random: Random) -> bool:
     return True
 
 
+def promote(faults: Faults, random: Random) -> bool:
+    """A standby that lacks nothing takes the place of the primary."""
+    server, clock = faults.world.server, faults.world.clock
+    server.stop()
+    clock.at(clock.now + random.uniform(0.1, 0.8), start_server, server, True)
+    return True
+
+
+def restart_masters(faults: Faults, random: Random) -> bool:
+    """All of them at once, as when their machine does: several contend for a dead leader's seat."""
+    world = faults.world
+    for name in world.masters:
+        world.kill(name)
+        world.clock.at(world.clock.now + random.uniform(0.1, 0.6), world.start, name)
+    return True
+
+
 def _step(world: Any, seconds: float) -> None:
     world.history.note("step", seconds)
     world.history.stepped += max(0.0, seconds)
@@ -146,6 +163,12 @@ def _step(world: Any, seconds: float) -> None:
 
 # With the product's own limits, a killed owner is succeeded and a killed leader too.
 SLOW_PLAN: Plan = ((2.0, slow_for_good), (5.0, Faults.kill_coreapp), (8.0, Faults.kill_master))
+# Beside them epochs are raised, each under its slot's lock, which slow commits hold.
+SLOW_PROMOTED_PLAN: Plan = ((2.0, slow_for_good), (4.0, promote), (5.5, Faults.kill_coreapp))
+# Two contend, and each wins by a commit that takes longer than the other's look.
+SLOW_RESTARTED_PLAN: Plan = (
+    *((2.0, slow_for_good), (5.0, Faults.kill_coreapp), (5.5, restart_masters)),
+)
 SLOW_SECONDS = 60.0  # of a run, until the last of its commits is through
 REFUSED_PLAN: Plan = ((4.0, refused_for_good),)
 WITHOUT_RIGHT_PLAN: Plan = ((4.0, without_right_for_good),)

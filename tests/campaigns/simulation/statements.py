@@ -204,8 +204,9 @@ def _win(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
 
 
 def _end_holder(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
-    if s.leader_lock is not None and s.leader_lock is not c:
-        s.leader_lock.kill()
+    held = s.leader_lock
+    if held is not None and held is not c and f"wa:{held.incarnation.hex}" not in a[0]:
+        held.kill()
     return []
 
 

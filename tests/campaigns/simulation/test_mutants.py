@@ -38,7 +38,7 @@ def violations(name: str, seed: int) -> list[tuple[float, str, str]]:
     """Of one seed of the product without a mechanism."""
     mutant = MUTANTS[name]
     plan = getattr(nemeses, mutant.plan) if mutant.plan else ()
-    seconds = nemeses.SLOW_SECONDS if mutant.plan == "SLOW_PLAN" else 30.0
+    seconds = nemeses.SLOW_SECONDS if mutant.plan.startswith("SLOW_") else 30.0
     kinds = [BY_NAME[threat] for threat in mutant.threats]
     with patched(mutant.changes):
         result = run(seed, seconds, lose=mutant.flag, kinds=kinds, plan=plan, small=not plan)
