@@ -7,7 +7,7 @@
 -- its role and upstream has a session, and so can be one. Its commit is not waited for: the process
 -- says it again until it has ended, and a slow disk must not keep it from being heard.
 --
--- Called by: store/beats.py
+-- Called by: store/journal/slots.py
 create or replace function say_leaving(p_incarnation uuid, p_role text, p_upstream text) returns boolean
 language plpgsql volatile
 security definer set search_path from current as $$
