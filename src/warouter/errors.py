@@ -174,7 +174,9 @@ class MediaFull(ApiError):
 
 
 class MediaAway(ApiError):
-    """The storage of media cannot be read or written; the code is the product's."""
+    """The storage of media cannot be read or written, or media of a customer cannot be fetched yet;
+    the code is the product's.
+    """
 
     status, code, title = 503, 1005, "Access denied"
     retry_after = 10
