@@ -82,6 +82,20 @@ class TestInbound:
         path = f"/v1/media/{message[kind]['id']}"
         assert await scene.business.try_call("GET", path) == (200, CONTENT)
 
+    async def test_trouble_costs_no_media(self, scene: Scene) -> None:
+        """Guards ``Received.late``: the callback has the id, and who asks gets it later."""
+        (sender,) = scene.recipients(1)
+        await scene.business.faults(media_status=503)
+        data = b64encode(CONTENT).decode()
+        ids = await scene.business.come({"from": sender, "type": "image", "data": data})
+        (message,) = await heard(scene, *ids)
+        assert (message["image"]["status"], "errors" in message) == ("undownloaded", False)
+        path = f"/v1/media/{message['image']['id']}"
+        status, _ = await scene.business.try_call("GET", path)
+        assert status == 503
+        await scene.business.faults(media_status=0)
+        assert await scene.business.try_call("GET", path) == (200, CONTENT)
+
     async def test_ids_of_ours_come_back_as_ours(self, scene: Scene) -> None:
         """Guards ``Drain._our_ids``: users quote and react by Meta's id."""
         (to,) = scene.recipients(1)
