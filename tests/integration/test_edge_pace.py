@@ -281,3 +281,20 @@ async def test_who_comes_when_all_places_are_taken_gets_that_of_the_longest_idle
     for _, each in (busy, second, third, first, *others, (reader, writer)):
         each.close()
     await edge.leave(lambda: None)
+
+
+async def test_who_has_as_many_as_one_may_have_ends_nobody_elses() -> None:
+    sock = socket.create_server(("127.0.0.1", 0))
+    limits = Limits(connections=1, connections_per_address=1, spare_seconds=0.0, exempt=())
+    edge = Edge(web.Server(answer), [sock], None, limits)
+    edge.open()
+    reader, writer = await asyncio.open_connection(*sock.getsockname())
+    async with asyncio.timeout(PATIENCE):
+        for _ in range(2):
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+            refused = await asyncio.open_connection(*sock.getsockname())
+            assert (await refused[0].read()).startswith(b"HTTP/1.1 503 ")
+            refused[1].close()
+    writer.close()
+    await edge.leave(lambda: None)

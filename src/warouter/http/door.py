@@ -75,7 +75,7 @@ class Connections:
         If there is no room at all, the one that has been idle for longest gives its place: else a
         proxy with many idle ones, which has no limit of its own, would keep everybody out.
         """
-        if self._gate.full:
+        if self._gate.full and self._gate.takes(address):
             self._end_idle()
         if not self._gate.enter(address):
             return None

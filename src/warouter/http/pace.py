@@ -117,15 +117,16 @@ class Gate:
 
     def enter(self, address: str) -> bool:
         """True, and counted, if there is room for one more connection; each needs a ``leave``."""
-        limits = self._limits
-        if self._all >= limits.connections:
-            return False
-        full = self._by_address[address] >= limits.connections_per_address
-        if full and not self._is_exempt(address):
+        if self.full or not self.takes(address):
             return False
         self._by_address[address] += 1
         self._all += 1
         return True
+
+    def takes(self, address: str) -> bool:
+        """True if this address has not as many as one may have."""
+        most = self._limits.connections_per_address
+        return self._by_address[address] < most or self._is_exempt(address)
 
     @property
     def full(self) -> bool:
