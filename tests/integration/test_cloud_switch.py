@@ -32,6 +32,7 @@ VARIABLES = {
 TO_CLOUD = ("cloud", "switch", "--to", "cloud")
 BACK = ("cloud", "switch", "--to", "simulator")
 NEWEST = migrate.migrations()[-1]
+OLDEST = max(file.runs_with for file in migrate.migrations())  # build that runs on this schema
 
 
 async def message(pool: asyncpg.Pool, slot: int, seq: int, issue: int = 0, doubts: int = 0) -> None:
@@ -233,11 +234,11 @@ async def test_builds_without_the_cloud_api_start_until_the_switch_and_after_the
     assert await starts(settings, monkeypatch, before)
     await printed(settings, *TO_CLOUD, **VARIABLES)
     assert not await starts(settings, monkeypatch, before)
-    assert not await starts(settings, monkeypatch, 20)
+    assert not await starts(settings, monkeypatch, OLDEST)
     assert await starts(settings, monkeypatch, NEWEST.version)
     assert await migrate.migrate(settings) == []
     await printed(settings, *BACK)
-    assert await starts(settings, monkeypatch, 20)
+    assert await starts(settings, monkeypatch, OLDEST)
     rows = await pool.fetch("select version, runs_with from schema_migration")
     assert {tuple(row) for row in rows} == {(m.version, m.runs_with) for m in migrate.migrations()}
 
@@ -251,14 +252,14 @@ async def test_nor_do_they_start_while_messages_are_left_that_they_would_treat_w
     await message(pool, 3, 1, issue=2 if what == "held" else 0, doubts=1)
     await pool.execute("update message set kind = 10 where $1", what == "options")
     assert "Older builds may not run yet" in await printed(settings, *BACK, "--force")
-    assert not await starts(settings, monkeypatch, 20)
+    assert not await starts(settings, monkeypatch, OLDEST)
     said = await printed(settings, *BACK)
     assert "already" in said
     assert "Older builds may not run yet" in said
     await pool.execute("delete from send_issue")
     await settled(pool, 3, 1)
     assert await printed(settings, *BACK) == "The upstream is simulator already.\n"
-    assert await starts(settings, monkeypatch, 20)
+    assert await starts(settings, monkeypatch, OLDEST)
 
 
 async def test_a_later_migration_does_not_let_them_in_again(

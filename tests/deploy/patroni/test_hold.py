@@ -97,7 +97,7 @@ async def _found(run: Watched, promotions: int) -> dict[str, Any]:
 
 def _logged(run: Watched, *words: str) -> int:
     """How many lines of the logs have all of these."""
-    logs = (path.read_text(errors="replace") for path in run.cluster.folder.glob("*.log"))
+    logs = (path.read_text(errors="replace") for path in run.cluster.folder.glob("log/*.log"))
     return sum(all(word in line for word in words) for log in logs for line in log.splitlines())
 
 

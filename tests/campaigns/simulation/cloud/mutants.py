@@ -296,6 +296,7 @@ MUTANTS = {
         [],
         ("I22",),
         (kinds.collect_garbage, kinds.drop_taken, *_KILLS),
+        first=2,
         spoil=without.unspared,
     ),
     "a slot that was renewed across a timeline is sure": Mutant(
@@ -312,7 +313,7 @@ MUTANTS = {
         ("I6",),
         (kinds.promote_unseen, Faults.throttle, kinds.drop_taken),
         policy="hold",
-        first=10,
+        first=13,
         spoil=without.sure_of_rows,
     ),
     "a stored end is not asked for": Mutant(
@@ -320,6 +321,7 @@ MUTANTS = {
         [(Doubts, "_found", without.unasked), (Expiry, "prove_ended", without.nothing_issued)],
         ("I21",),
         (kinds.refuse_messages, *_KILLS),
+        first=10,
     ),
     "one number for the mark": Mutant(
         "D20", [], ("I16",), (Faults.throttle, *_KILLS), spoil=numbered, first=2
