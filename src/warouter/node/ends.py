@@ -177,6 +177,7 @@ class CloudEnd:
 
     def _heard(self, message_id: bytes, attempt: int, status: str) -> None:
         self.aftermath.heard(message_id, attempt, status, self._common.clock())
+        self.pace.proven((message_id, attempt))
 
     def sender(self, receipts: Receipts, attachments: Attachments, claims: Claims) -> Sender:
         common = self._common

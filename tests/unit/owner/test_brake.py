@@ -15,7 +15,7 @@ def request() -> Key:
 
 def braked(now: float = 0.0) -> Brake:
     brake = Brake()
-    said = [brake.in_vain(now, probe=brake.ended(request())) for _ in range(VAIN)]
+    said = [brake.in_vain(request(), now, probe=False) for _ in range(VAIN)]
     assert said == [False] * (VAIN - 1) + [True]
     return brake
 
@@ -29,6 +29,10 @@ def probe(brake: Brake, now: float) -> Key:
     return found
 
 
+def failed(brake: Brake, key: Key, now: float) -> None:
+    brake.in_vain(key, now, probe=brake.ended(key))
+
+
 def test_unclear_answers_set_it_and_its_probes_wait_ever_longer() -> None:
     brake, now, waits = braked(), 0.0, []
     for _ in range(9):
@@ -36,7 +40,7 @@ def test_unclear_answers_set_it_and_its_probes_wait_ever_longer() -> None:
         assert brake.shut(now + wait * 0.99)
         waits.append(wait)
         now += wait
-        brake.in_vain(now, probe=brake.ended(probe(brake, now)))
+        failed(brake, probe(brake, now), now)
     assert waits == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
     assert waits[-1] == UNCLEAR_SECONDS[1]
 
@@ -46,14 +50,34 @@ def test_one_that_is_taken_releases_it() -> None:
     brake.ended(probe(brake, 1.0))
     assert brake.took()
     assert all(brake.begins(request(), 1.0) for _ in range(100))
-    assert [brake.in_vain(2.0, probe=False) for _ in range(VAIN - 1)] == [False] * (VAIN - 1)
+    assert [brake.in_vain(request(), 2.0, probe=False) for _ in range(VAIN - 1)] == [False] * (
+        VAIN - 1
+    )
     assert not brake.took()
+
+
+def test_a_status_of_what_was_in_vain_releases_it() -> None:
+    brake, asked = Brake(), [request() for _ in range(VAIN)]
+    for key in asked:
+        failed(brake, key, 0.0)
+    assert brake.on
+    assert not brake.proven(request()), "of another time"
+    assert brake.proven(asked[2])
+    assert not brake.on
+    assert not brake.proven(asked[3]), "it is told once"
+
+
+def test_so_does_one_that_comes_before_the_probe_s_answer() -> None:
+    brake = braked()
+    key = probe(brake, 1.0)
+    assert brake.proven(key)
+    assert not brake.on
 
 
 def test_answers_to_what_was_out_before_make_no_wait_longer() -> None:
     brake = braked()
     for _ in range(60):
-        brake.in_vain(0.5, probe=brake.ended(request()))
+        brake.in_vain(request(), 0.5, probe=False)
     assert brake.wait(0.5) == 0.5
 
 
@@ -61,7 +85,7 @@ def test_now_and_then_an_unclear_answer_sets_nothing() -> None:
     brake = Brake()
     for n in range(1_000):
         if n % VAIN:
-            brake.in_vain(0.0, probe=False)
+            brake.in_vain(request(), 0.0, probe=False)
         else:
             brake.took()
     assert not brake.on

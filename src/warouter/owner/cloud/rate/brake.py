@@ -5,6 +5,7 @@ that may have been taken and that nobody will ever know of. So the brake is set,
 at a time, each after a longer wait, until one is taken. Rules of this file:
   * unclear answers set the brake once there were ``VAIN`` of them and no message was taken between;
     a limit of calls sets it at once;
+  * a request whose answer was unclear and of which a status comes was taken, and counts as such;
   * of several answers at once only the first one, and then only the probe's, makes the wait longer;
   * a request that is refused for what it is says nothing of the others: the next one may try;
   * a message in doubt is sent again only where the last answer that counts took one; else one such
@@ -32,7 +33,7 @@ class Brake:
         self.on = False
         self.taken = False
         self.times = 0  # it was set
-        self._vain = 0  # answers in a row
+        self._vain: set[Key] = set()  # without a clear answer, since one was taken
         self._tries = 0
         self._due = -math.inf
         self._probe: Key | None = None
@@ -82,17 +83,22 @@ class Brake:
     def took(self) -> bool:
         """A message was taken; True if that releases the brake."""
         was, self.on, self.taken = self.on, False, True
-        self._vain = self._tries = 0
+        self._vain.clear()
+        self._tries = 0
         return was
 
-    def in_vain(self, now: float, *, probe: bool) -> bool:
+    def proven(self, request: Key) -> bool:
+        """A status shows that this one was taken; True if that releases the brake."""
+        return (request in self._vain or request == self._probe) and self.took()
+
+    def in_vain(self, request: Key, now: float, *, probe: bool) -> bool:
         """Nobody can say, or nothing is taken for now; True if that sets the brake."""
         self.taken = False
-        self._vain += 1
+        self._vain.add(request)
         if self.on:
             self._longer(now, UNCLEAR_SECONDS, 0.0, probe=probe)
             return False
-        return self._vain >= VAIN and self._set(now, UNCLEAR_SECONDS, 0.0)
+        return len(self._vain) >= VAIN and self._set(now, UNCLEAR_SECONDS, 0.0)
 
     def limited(self, now: float, asked: float, *, probe: bool) -> bool:
         """There are no more calls for ``asked`` seconds at least; True if that sets the brake."""

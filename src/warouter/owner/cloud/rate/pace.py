@@ -126,8 +126,11 @@ class Pace:
         elif judged.slower:
             self.throttled += 1
             self.budget.throttled(now)
-        if request[1] or judged.limited:
-            self._braked(judged, now, probe=probe)
+        taken = (
+            judged.cls is Class.DOUBT and recipient is None
+        )  # its message has ended: by a status
+        if (request[1] and not taken) or judged.limited:
+            self._braked(judged, request, now, probe=probe)
         if judged.cls is not Class.NOT_TAKEN or judged.code:
             self._unreached = 0
         elif judged.wait_ms and now >= self._paused_until:  # of several at once the first
@@ -136,17 +139,25 @@ class Pace:
             self._unreached = min(self._unreached + 1, 10)
         return judged
 
-    def _braked(self, judged: Judged, now: float, *, probe: bool) -> None:
+    def proven(self, request: Key) -> None:
+        """A status of this request has come."""
+        if self.brake.proven(request):
+            self._released()
+
+    def _released(self) -> None:
+        log.info("brake released")
+        self.call_in(LEAST_WAIT)
+
+    def _braked(self, judged: Judged, request: Key, now: float, *, probe: bool) -> None:
         brake, said = self.brake, {"code": judged.meta_code, "details": judged.details}
         if judged.cls is Class.TAKEN:
             if brake.took():
-                log.info("brake released")
-                self.call_in(LEAST_WAIT)
+                self._released()
             return
         if judged.limited:
             begins = brake.limited(now, judged.wait_ms / 1000, probe=probe)
         elif judged.cls in _VAIN and (judged.code or judged.cls is Class.DOUBT):
-            begins = not judged.slower and brake.in_vain(now, probe=probe)
+            begins = not judged.slower and brake.in_vain(request, now, probe=probe)
         else:
             begins = False
         if begins:
