@@ -54,6 +54,9 @@ def give_two_tokens(faults: Faults, random: Random) -> bool:
     """
     old, name = faults.world.upstream.old, random.choice(faults.world.coreapps)
     old.add(name)
+    if (process := faults.world.processes.get(name)) is not None:
+        # A refusal of before was of a token that has been good again since.
+        faults.world.history.heard[process.incarnation].refused = 0.0
     faults.ends(random.uniform(1.0, 6.0), old.discard, name)
     return True
 
