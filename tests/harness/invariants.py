@@ -284,6 +284,7 @@ INVARIANTS = (
     Invariant("I20", "every change of owner is a row that explains itself", (_chain,)),
     Invariant("I21", "a message told failed is never sent after", ()),
     Invariant("I22", "nothing is pruned that something still points to", ()),
+    Invariant("I24", "no word of a customer is dropped in silence", ()),
     Invariant("I25", "a change of timeline makes each slot unsure, whoever changes its owner", ()),
 )
 NUMBERS = frozenset(invariant.number for invariant in INVARIANTS)
