@@ -19,10 +19,11 @@ import pytest
 from tests.harness import prepared
 from tests.harness.blocks import script, section
 from tests.harness.wait import soon
-from warouter.local.ports import free_port
+from warouter.local.ports import free_port, release
 
 COMMANDS = script(section("cloud.md", "Set-up with a real number from zero"), "stand-in")
-PORTS = ("9090", "9095", "6270", "6261")
+API = "9090"  # of `warouter up`, which claims it itself
+PORTS = (API, "9095", "6270", "6261")
 
 
 @pytest.fixture
@@ -48,9 +49,11 @@ def test_the_commands_are_those_of_a_reader_without_a_number() -> None:
 
 async def test_set_up_from_zero(folder: Path) -> None:
     commands = COMMANDS
-    for port in PORTS:
-        commands = commands.replace(port, str(free_port()))
+    given = {port: free_port() for port in PORTS}
+    for port, free in given.items():
+        commands = commands.replace(port, str(free))
     await asyncio.to_thread(prepared.copy_to, folder / "cloud-data" / "postgres")
+    release([given[API]])
     shell = await begun(folder, commands)
     try:
         told = (await shell.communicate())[0].decode()
@@ -63,6 +66,7 @@ async def test_set_up_from_zero(folder: Path) -> None:
             await soon(partial(is_read, folder, message))
     finally:
         await ended(shell.pid)
+        release(given.values())
 
 
 async def begun(folder: Path, commands: str) -> Process:

@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.conftest import Start, lived_through, unharmed
+from tests.cluster.conftest import Start, lived_through
 from tests.cluster.test_rolling import stopped
 from tests.cluster.test_unreachable import between, recipient_of
 from tests.cluster.test_upgrade import carrying
 from tests.harness.address import own_address
 from tests.harness.facts import Facts
-from tests.harness.former import BEFORE_LOGINS
 from tests.harness.frozen import frozen
 from tests.harness.wait import PATIENCE, soon
 from warouter.cloud_settings import is_loopback
@@ -125,42 +124,3 @@ async def test_an_owner_cut_from_the_webapp_is_relayed_to(start: Start) -> None:
         owners = {row["epoch"]: row["to_incarnation"] for row in log if row["slot"] == 0}
         assert owners[epoch] == old.owner
         assert refused(facts) == []
-
-
-@pytest.mark.skipif(bool(BEFORE_LOGINS.lacking), reason=BEFORE_LOGINS.lacking)
-async def test_a_webapp_of_a_former_build_gets_in_until_none_is_left(start: Start) -> None:
-    old = str(BEFORE_LOGINS.sources())
-
-    def place(name: str, role: str) -> Placement:
-        if name == "webapp-2":  # under the one login that it had
-            return Placement(environment={"PYTHONPATH": old, "WA_DB_USERNAME": "postgres"})
-        return off_host(name, role)
-
-    cluster, business = await start(place=place, webapps=2)
-    async with Facts(cluster) as facts:
-        business.start()
-        await business.through_each_webapp()
-        await business.more(200)
-        shown = [row["certificate"] for row in await rows(facts, "webapp")]
-        assert shown[0]
-        assert shown[1] is None
-        for row in await rows(facts, "coreapp"):
-            assert len(await heard(row["host"], row["port"], bare())) == HELLO
-        assert refused(facts) == []
-        webapp = cluster.processes["webapp-2"]
-        await stopped(webapp)
-        webapp.environment["PYTHONPATH"] = ""
-        await cluster.again(webapp)
-        await carrying(facts, business, webapp)
-        # As the leader does, a minute after its end.
-        await facts.connection.execute(
-            "delete from node where role = 'webapp' and certificate is null"
-        )
-        for row in await rows(facts, "coreapp"):
-            await soon(lambda r=row: _silent(r))
-        await business.through_each_webapp()
-    await unharmed(business)
-
-
-async def _silent(row: Any) -> bool:
-    return await heard(row["host"], row["port"], bare()) == b""
