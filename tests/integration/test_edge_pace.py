@@ -133,45 +133,88 @@ def test_a_tls_handshake_does_not_hold_up_a_stop(
     on_uvloop(mute, Limits())
 
 
-def test_a_stop_closes_nobody_who_is_about_to_ask() -> None:
-    """In TLS 1.3 a request leaves with the client's last word of its handshake."""
+class Slow:
+    """A TLS client that says each of its words when it is told to."""
 
-    async def client(edge: Edge, connect: Connect) -> None:
-        reader, writer = await connect(mute=True)
+    def __init__(self, streams: Streams) -> None:
+        self._reader, self._writer = streams
+        self._came, self._goes = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = CLIENT.wrap_bio(self._came, self._goes, server_hostname="localhost")
+        with contextlib.suppress(ssl.SSLWantReadError):
+            self._tls.do_handshake()
+        self._writer.write(self._goes.read())
+
+    async def shake_and_say(self, text: bytes) -> None:
+        """In TLS 1.3 that is one word."""
+        shaken = False
+        while not shaken:
+            await self._hear()
+            with contextlib.suppress(ssl.SSLWantReadError):
+                self._tls.do_handshake()
+                shaken = True
+        self.say(text)
+
+    def say(self, text: bytes) -> None:
+        self._tls.write(text)
+        self._writer.write(self._goes.read())
+
+    async def answer(self) -> bytes:
+        while True:
+            await self._hear()
+            with contextlib.suppress(ssl.SSLWantReadError):
+                return self._tls.read(1 << 16)
+
+    def close(self) -> None:
+        self._writer.close()
+
+    async def _hear(self) -> None:
+        data = await self._reader.read(1 << 16)
+        assert data, "cut off"
+        self._came.write(data)
+
+
+def test_a_stop_closes_nobody_who_is_about_to_ask() -> None:
+    async def about(edge: Edge, connect: Connect) -> None:
+        client = Slow(await connect(mute=True))
         await soon(lambda: len(edge._connections) == 1)
         (connection,) = edge._connections._open
         accepted = connection._idle_since
-        came, goes = ssl.MemoryBIO(), ssl.MemoryBIO()
-        tls = CLIENT.wrap_bio(came, goes, server_hostname="localhost")
-        with contextlib.suppress(ssl.SSLWantReadError):
-            tls.do_handshake()
-        writer.write(goes.read())
         await soon(lambda: connection._sock is not None and heard(connection._sock))
         edge._connections.close_idle(0.0)
-        shaken = False
-        while not shaken:
-            came.write(await reader.read(1 << 16))
-            with contextlib.suppress(ssl.SSLWantReadError):
-                tls.do_handshake()
-                shaken = True
-        tls.write(b"GET / HT")
-        writer.write(goes.read())
+        await client.shake_and_say(b"GET / HT")
         await soon(lambda: connection.state == "read")
         assert connection._idle_since > accepted
         edge._connections.close_idle(0.0)
         edge._connections.leave()
-        tls.write(b"TP/1.1\r\nHost: x\r\n\r\n")
-        writer.write(goes.read())
-        said = b""
-        while not said:
-            came.write(await reader.read(1 << 16))
-            with contextlib.suppress(ssl.SSLWantReadError):
-                said = tls.read(1 << 16)
+        client.say(b"TP/1.1\r\nHost: x\r\n\r\n")
+        said = await client.answer()
         assert said.startswith(b"HTTP/1.1 200 ")
         assert b"Connection: close" in said
-        writer.close()
+        client.close()
 
-    on_uvloop(client, Limits())
+    on_uvloop(about, Limits())
+
+
+def test_who_shakes_hands_for_long_is_answered_after_what_was_held(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a busy machine a hundred handshakes take longer than a stop does else."""
+    monkeypatch.setattr("warouter.http.edge.DRAIN_SECONDS", 0.1)
+    monkeypatch.setattr("warouter.http.edge.MOST_SECONDS", PATIENCE)
+
+    async def late(edge: Edge, connect: Connect) -> None:
+        client, failed = Slow(await connect(mute=True)), asyncio.Event()
+        await soon(lambda: len(edge._connections) == 1)
+        (connection,) = edge._connections._open
+        await soon(lambda: connection._sock is not None and heard(connection._sock))
+        leaving = asyncio.create_task(edge.leave(failed.set))
+        await failed.wait()
+        await client.shake_and_say(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await client.answer()).startswith(b"HTTP/1.1 200 ")
+        client.close()
+        await leaving
+
+    on_uvloop(late, Limits())
 
 
 @pytest.mark.parametrize("together", [False, True], ids=["later", "at once"])
