@@ -195,6 +195,24 @@ def test_a_stop_closes_nobody_who_is_about_to_ask() -> None:
     on_uvloop(about, Limits())
 
 
+def test_who_has_asked_nothing_yet_has_twice_the_time_at_a_stop() -> None:
+    async def made(edge: Edge, connect: Connect) -> None:
+        reader, writer = await connect()
+        await soon(lambda: edge._connections.states()["idle"] == 1)
+        (connection,) = edge._connections._open
+        await soon(lambda: connection._sock is None)
+        later = connection._idle_since + 1.0
+        assert connection.idle_for(later) == pytest.approx(0.5)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        await soon(lambda: connection.state == "idle")
+        later = connection._idle_since + 1.0
+        assert connection.idle_for(later) == pytest.approx(1.0)
+        writer.close()
+
+    on_uvloop(made, Limits())
+
+
 def test_who_shakes_hands_for_long_is_answered_after_what_was_held(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

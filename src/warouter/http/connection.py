@@ -120,10 +120,14 @@ class Connection(web.RequestHandler):
         return self._turn is _HEAD
 
     def idle_for(self, now: float) -> float:
-        """Seconds for which nothing has come that is not answered, nor of a handshake's words."""
+        """Seconds for which nothing has come that is not answered, nor of a handshake's words.
+
+        They count half until its first request: it was made for one, by a client that may be slow.
+        """
         if self.state != "idle" or (self._sock is not None and heard(self._sock)):
             return 0.0
-        return now - self._idle_since
+        about_to_ask = self._sock is None and not self.pace.rests
+        return (now - self._idle_since) * (0.5 if about_to_ask else 1.0)
 
     @property
     def idle_since(self) -> float | None:
