@@ -22,7 +22,7 @@ DEBIAN := haproxy nginx prometheus systemd util-linux iproute2 faketime fuse3 \
 FOR_CAMPAIGNS := systemd-container podman buildah crun netavark aardvark-dns nftables
 # The package of the build before, and its commit: what an upgrade begins with.
 FORMER := build/former-package
-FORMER_COMMIT := c97ac18
+FORMER_COMMIT := 6692e68d
 RESULTS := bench/results
 STARTED := $(shell date +%s.%N)
 SOURCES := src tests bench deploy setup.py
@@ -222,7 +222,7 @@ bench-docs: setup $(PEERS)/installed ## all of docs/benchmarks.md anew, in 90 mi
 bench-peers: setup $(PEERS)/installed ## time accepting beside PgQueuer, procrastinate, NATS, RabbitMQ, Redis
 	$(BIN)/python -m bench.peers
 
-upgrade: setup $(VENV)-test/installed ## upgrade a cluster of the last build before the Cloud API, under load, and back
+upgrade: setup $(VENV)-test/installed ## upgrade a cluster of the build before, under load, and back
 	$(VENV)-test/bin/python -m pytest -s -p $(WHOLE) tests/cluster/upgrade_former.py
 
 chaos-short: setup ## hurt clusters of real processes for some minutes, 80 faults over both doors
@@ -282,11 +282,13 @@ PACKAGED := pyproject.toml setup.py README.md CHANGELOG.md $(shell find src depl
 dist/made: $(PACKAGED) | setup $(VENV)-tools/installed
 	$(MAKE) --no-print-directory packages
 
-# A shallow clone has none.
+# A shallow clone has none. Its version is made a lower one, by which a test tells it from today's.
 $(FORMER)/made: | setup $(VENV)-tools/installed
 	rm -rf $(FORMER) && mkdir -p $(FORMER)/source
 	if git cat-file -e $(FORMER_COMMIT)^{commit} 2>/dev/null; then \
 		git archive $(FORMER_COMMIT) | tar -x -C $(FORMER)/source && \
+		sed -i 's/^__version__ = "[^"]*"/__version__ = "0.1.9"/' \
+			$(FORMER)/source/src/warouter/__init__.py && \
 		$(MAKE) --no-print-directory packages SOURCE=$(FORMER)/source DIST=$(FORMER); fi
 	@touch $@
 

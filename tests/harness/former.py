@@ -48,8 +48,8 @@ class Former(NamedTuple):
         return place / "src"
 
 
-BEFORE_CLOUD = Former("687eb24f8c2f04be6e7d3d0150e636179fa8e812", newest=20)
-"""The last build without the Cloud API."""
+BEFORE = Former("6692e68dea5c2e5a7e1ca80c87754f700a2e07c9", newest=39)
+"""The build before: the oldest that the schema allows."""
 BEFORE_LOGINS = Former("3cac5aee7505b8bae70fb834cce25484fa5b6261", newest=29)
 """The last build with one login for all processes, and without TLS unless it was asked for."""
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.needs import PACKAGES, said_of
+from tests.harness.former import BEFORE
+from warouter.store import migrate
 
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -59,6 +61,13 @@ def test_a_suite_elsewhere_loads_it_by_name(tmp_path: Path) -> None:
         True,
     )
     assert MAKEFILE.count("-p $(WHOLE) ") == 2
+
+
+def test_an_upgrade_begins_with_a_build_that_may_run_on_the_schema() -> None:
+    """Of a cluster and of machines: the same one."""
+    assert max(file.runs_with for file in migrate.migrations()) <= BEFORE.newest
+    (commit,) = re.findall(r"(?m)^FORMER_COMMIT := (\w+)$", MAKEFILE)
+    assert BEFORE.commit.startswith(commit)
 
 
 def test_one_line_says_all_that_is_to_be_installed() -> None:
