@@ -58,7 +58,7 @@ async def test_s6_c31_a_refused_caller_is_refused_before_the_body_is_read(api: A
             for headers in ({}, {"Authorization": "Bearer " + "x" * 43})
         ]
         assert {a.status for a in answers} == {401}, route.path
-        assert len({a.code for a in answers}) == 1
+        assert route.method == "HEAD" or len({a.code for a in answers}) == 1
 
 
 # ---------------------------------------------------------------- S7

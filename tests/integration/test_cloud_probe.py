@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -214,7 +215,7 @@ async def test_what_is_for_the_webapps_is_left_to_them(probe: Probing) -> None:
     [
         b'{"entry": [',
         b'{"entry": [{"changes": [{"field": "messages", "value": {"metadata": {"phone_number_id":'
-        b' "NUMBER"}, "statuses": [{"id": "wamid.x", "status": "sent", "timestamp": "1",'
+        b' "NUMBER"}, "statuses": [{"id": "wamid.x", "status": "sent", "timestamp": "NOW",'
         b' "recipient_id": "1", "biz_opaque_callback_data": "\xff"}]}}]}]}',
     ],
     ids=["broken", "no UTF-8"],
@@ -223,6 +224,7 @@ async def test_what_cannot_be_read_is_left_to_the_webapps(
     probe: Probing, body: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     body = body.replace(b"NUMBER", probe.cloud.phone_number_id.encode())
+    body = body.replace(b"NOW", str(int(time.time())).encode())
     running = asyncio.create_task(probe.run("Q6"))
     await soon(lambda: probe.lab and len(probe.lab.observed.trials) == 5)
     signed = {"X-Hub-Signature-256": sign(body, SECRET)}

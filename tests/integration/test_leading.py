@@ -13,9 +13,10 @@ import pytest_asyncio
 from tests.harness.owned import session_of
 from tests.harness.postgres import until
 from tests.harness.wait import PATIENCE
+from warouter.cluster.patience import Patience
 from warouter.config import Settings
 from warouter.node.master import Master
-from warouter.store import database, election, locks
+from warouter.store import database, locks
 from warouter.store.election import LeaderSession
 from warouter.store.nodes import ask_for_shards
 from warouter.systemd import Notifier
@@ -143,7 +144,7 @@ async def test_a_leader_that_waits_for_its_commit_goes_on_beating(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the next one would take it for dead, and end its commit."""
-    monkeypatch.setattr(election, "WRITE_SECONDS", 60.0)
+    monkeypatch.setattr(scene.master._session, "_patience", Patience(60.0, 60.0))
     await scene.operator.execute(SLOW % GATE)
     await scene.may_lead()
     await scene.operator.execute("select pg_advisory_lock(99, 9)")

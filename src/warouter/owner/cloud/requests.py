@@ -171,8 +171,12 @@ class Requests(Answers, Issued):
 
     def on_judged(self, post: Post, judged: Judged, token_hash: bytes) -> None:
         """A request has ended; its slot may be ours under a later epoch, or another's."""
-        recipient = self._recipient(post)
-        judged = self._pace.heard(judged, recipient, self._clock(), post.request)
+        slot = self._ownership.slots.get(post.slot)
+        issue = slot.issues.get(post.id) if slot is not None else None
+        recipient = issue.recipient if issue is not None else None
+        proven = slot is not None and slot.epoch == post.epoch and issue is None
+        now = self._clock()
+        judged = self._pace.heard(judged, recipient, now, post.request, proven=proven)
         if post.attempt:  # a read mark brings no webhook
             self.answers[judged.cls.name.lower()] += 1
         self._learned.note(judged, recipient)
@@ -181,7 +185,6 @@ class Requests(Answers, Issued):
         if judged.alarm:
             extra = {"code": judged.meta_code, "details": judged.details}
             log.error("message refused: the account needs attention", extra=extra)
-        slot = self._ownership.slots.get(post.slot)
         if post.attempt == 0:
             if slot is not None and slot.epoch == post.epoch:
                 self._sender.on_answer(slot, post.id, _of_mark(slot, post, judged))
@@ -196,11 +199,6 @@ class Requests(Answers, Issued):
 
     def on_server_time(self, unix_seconds: int) -> None:
         self._proving.server_said(unix_seconds)
-
-    def _recipient(self, post: Post) -> str | None:
-        slot = self._ownership.slots.get(post.slot)
-        issue = slot.issues.get(post.id) if slot is not None else None
-        return issue.recipient if issue is not None else None
 
     def _ended(self, slot: OwnedSlot, post: Post, judged: Judged) -> None:
         issue = slot.issues.get(post.id)

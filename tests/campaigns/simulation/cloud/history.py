@@ -38,13 +38,21 @@ class Accepted(NamedTuple):
 class Heard:
     """What one process has heard of its requests.
 
-    ``vain`` answers in a row say nothing, the last that counts ``since``; ``probes`` have begun
-    after that. ``refused`` is when its token was, 0 if it was not.
+    The answers to those ``in_vain`` in a row say nothing, the last that counts ``since``;
+    ``probes`` have begun after that, and a status came of those ``proven`` before their answer.
+    ``refused`` is when its token was, 0 if it was not.
     """
 
     def __init__(self) -> None:
-        self.vain, self.since, self.refused = 0, 0.0, 0.0
+        self.since, self.refused = 0.0, 0.0
+        self.in_vain: set[Reference] = set()
         self.probes: set[Reference] = set()
+        self.proven: set[Reference] = set()
+
+    def took(self) -> None:
+        """One was taken."""
+        self.in_vain.clear()
+        self.probes.clear()
 
 
 class History(history.History):
@@ -110,7 +118,7 @@ class History(history.History):
     def _alone(self, process: Any, request: Reference) -> None:
         """While nothing is taken one request at a time begins, and none with a dead token."""
         heard, name = self.heard[process.incarnation], f"{request[0][-6:].hex()}.{request[1]}"
-        if heard.vain >= VAIN and self.now() > heard.since + MOMENT:
+        if len(heard.in_vain) >= VAIN and self.now() > heard.since + MOMENT:
             if heard.probes:
                 self.broken("I16", f"{name} began beside another one, while none is taken")
             heard.probes.add(request)
@@ -127,11 +135,17 @@ class History(history.History):
         heard.refused = self.now() if exchanged.status == 401 else 0.0
         unclear = exchanged.outcome is Outcome.UNKNOWN or exchanged.status >= 500
         if b'"messages":[{"id":"' in exchanged.body:
-            heard.vain = 0
-            heard.probes.clear()
-        elif unclear or exchanged.status == 200:
-            heard.vain += 1
-            heard.since = self.now() if heard.vain == VAIN else heard.since
+            heard.took()
+        elif (unclear or exchanged.status == 200) and request not in heard.proven:
+            heard.in_vain.add(request)
+            heard.since = self.now() if len(heard.in_vain) == VAIN else heard.since
+
+    def learns(self, process: Any, request: Reference) -> None:
+        """A process reads a status of what Meta took."""
+        heard = self.heard[process.incarnation]
+        if request in heard.in_vain or request in heard.probes:
+            heard.took()
+        heard.proven.add(request)
 
     def ended(self, body: bytes) -> None:
         """For its client."""

@@ -56,7 +56,17 @@ class Spans(NamedTuple):
 def _token_of_its_process(_secrets: Secrets) -> bytes:
     """By its hash; not all processes have the same."""
     process: Any = asyncio.get_running_loop()
-    return graph.Graph.meta.token_of(process.process)  # type: ignore[no-any-return]
+    found: bytes = graph.Graph.meta.token_of(process.process)
+    return found
+
+
+_proven = pace.Pace.proven
+
+
+def _proven_in_its_process(self: pace.Pace, request: tuple[bytes, int]) -> None:
+    process: Any = asyncio.get_running_loop()
+    graph.Graph.meta.history.learns(process.process, request)
+    _proven(self, request)
 
 
 @contextmanager
@@ -89,6 +99,7 @@ def drawn(random: Random, spans: Spans, *, small: bool, held: float) -> Iterator
         (proving, "wall", loop.wall),
         (pace, "random", waits),
         (brake, "UNCLEAR_SECONDS", (0.2, 0.5)),
+        (pace.Pace, "proven", _proven_in_its_process),
         (Secrets, "token_hash", property(_token_of_its_process)),
         (ends, "Graph", graph.Graph),
         (ends, "GraphNumber", graph.Number),

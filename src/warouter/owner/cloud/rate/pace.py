@@ -110,10 +110,19 @@ class Pace:
             self._timer.cancel()
         self._timer = loop.call_later(after, self._has_room)
 
-    def heard(self, judged: Judged, recipient: str | None, now: float, request: Key) -> Judged:
+    def heard(
+        self,
+        judged: Judged,
+        recipient: str | None,
+        now: float,
+        request: Key,
+        *,
+        proven: bool = False,
+    ) -> Judged:
         """What the answer to a request says of the rate; what it means after those before it.
 
-        That to a read mark, with attempt 0, says nothing of whether messages are taken.
+        That to a read mark, with attempt 0, says nothing of whether messages are taken; nor does
+        an unclear one to what is ``proven`` to be taken: a status of it came first.
         """
         probe = self.brake.ended(request)
         judged = self._strange.judged(judged) if request[1] else judged
