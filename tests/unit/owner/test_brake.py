@@ -125,11 +125,20 @@ def test_while_none_is_taken_one_message_in_doubt_at_a_time_goes_again() -> None
     assert not braked().may_resend(0.5), "before the probe is due"
 
 
-def test_one_that_cannot_go_after_all_keeps_the_others_for_a_minute_at_most() -> None:
+def test_one_that_cannot_go_after_all_keeps_the_others_for_a_moment() -> None:
     brake = Brake()
-    brake.resends(b"parked", 0.0)
-    assert not brake.may_resend(59.0)
-    assert brake.may_resend(60.0)
+    brake.resends(b"behind another", 0.0)
+    assert not brake.may_resend(1.9)
+    assert brake.may_resend(2.0)
+
+
+def test_one_that_goes_keeps_the_others_until_its_end() -> None:
+    brake, (first, attempt) = Brake(), request()
+    brake.resends(first, 0.0)
+    assert brake.begins((first, attempt), 1.0)
+    assert not brake.may_resend(60.9)
+    brake.ended((first, attempt))
+    assert brake.may_resend(2.0)
 
 
 def test_who_has_nothing_to_send_is_not_said_to_be_braked_for_ever() -> None:

@@ -44,6 +44,8 @@ def linger(faults: Faults, random: Random) -> bool:
 def kill_a_token(faults: Faults, random: Random) -> bool:
     """Every request is refused, until somebody has given the token its rights again."""
     faults.world.upstream.dead_token = True
+    for heard in faults.world.history.heard.values():
+        heard.refused = 0.0  # before: the token has been good since, or was another one
     faults.ends(random.uniform(0.5, 4.0), setattr, faults.world.upstream, "dead_token", False)
     return True
 

@@ -20,7 +20,8 @@ import math
 VAIN = 5
 UNCLEAR_SECONDS = (1.0, 60.0)  # the first wait, and the longest
 LIMIT_SECONDS = (1.0, 300.0)
-AGAIN_SECONDS = 60.0  # by then a message that was to go again has gone, or cannot for now
+BEGIN_SECONDS = 2.0  # a message that was to go again and did not begin cannot: its lane is shut
+AGAIN_SECONDS = 60.0  # by then its request has ended
 IDLE_SECONDS = 60.0  # after it might have been tried: there is nothing to send
 
 Key = tuple[bytes, int]  # a request: the message's id, and the number of the attempt
@@ -38,7 +39,7 @@ class Brake:
         self._due = -math.inf
         self._probe: Key | None = None
         self._again: bytes | None = None  # the message that goes again
-        self._again_at = -math.inf
+        self._again_until = -math.inf
 
     def shut(self, now: float) -> bool:
         """True while no request may begin."""
@@ -58,18 +59,21 @@ class Brake:
         """True if it may begin; it may ask more than once."""
         if self.on and self._probe is None and now >= self._due:
             self._probe = request
-        return not self.on or self._probe == request
+        may = not self.on or self._probe == request
+        if may and request[0] == self._again:
+            self._again_until = now + AGAIN_SECONDS
+        return may
 
     def may_resend(self, now: float) -> bool:
         """True if a message in doubt may go once more."""
         if self.taken:
             return True
-        alone = self._again is None or now - self._again_at >= AGAIN_SECONDS
+        alone = self._again is None or now >= self._again_until
         return alone and not self.shut(now)
 
     def resends(self, message_id: bytes, now: float) -> None:
         """This one goes."""
-        self._again, self._again_at = message_id, now
+        self._again, self._again_until = message_id, now + BEGIN_SECONDS
 
     # what came of a request
 
