@@ -125,7 +125,7 @@ MUTANTS = {
     ),
     # Who is parked and not in memory is sent to as if nothing of it waited.
     "parked_beyond_the_page_are_free": Mutant(
-        [(ParkedRows, "parked_among", _nobody)], ("I7",), _PARKED, 14
+        [(ParkedRows, "parked_among", _nobody)], ("I7",), _PARKED, 31
     ),
     # Dead letters are moved to the parked ones, and nobody looks there.
     "letters_in_the_dark": Mutant(
@@ -136,7 +136,7 @@ MUTANTS = {
         [(Master, "_still_leads", lambda self, picture, started: True)],
         ("I13",),
         _TERM,
-        6,
+        14,
         "termed",
     ),
     # A leader begins the change of shards that it saw, whoever has given it up since.
@@ -149,7 +149,7 @@ MUTANTS = {
     "a_leader_waits_for_a_second": Mutant(
         [(election, "WRITE_SECONDS", 1.0), (Patience, "ran_out", lambda self: None)],
         ("I5", "I12", "I15"),
-        first=9,
+        first=17,
         plan="SLOW_PLAN",
     ),
     # Whoever holds the lock is taken for the dead leader, also who is about to succeed it.
@@ -198,13 +198,13 @@ def _instead(
     return enter
 
 
-@_instead((Beats, "_confirm"), _DEADLINE, ("busy_cut", "slow_link"), 31)
+@_instead((Beats, "_confirm"), _DEADLINE, ("busy_cut", "slow_link"), 111)
 def deadline_from_the_answer(self: Beats, confirm: Any, _sent: float, beat: Any) -> None:
     """A lease runs from when the beat came back."""
     confirm(self, self._clock(), beat)
 
 
-@_instead((Ownership, "close"), ("I1", "I5"), ("late_statement",), 34)
+@_instead((Ownership, "close"), ("I1", "I5"), ("late_statement",), 43)
 def same_epoch_again(self: Ownership, close: Any, slot: OwnedSlot, why: Happened) -> None:
     """After an unknown commit the owner goes on under the epoch it had."""
     close(self, slot, why)

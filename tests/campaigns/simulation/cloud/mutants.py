@@ -150,9 +150,10 @@ MUTANTS = {
     "failures without a reference are nobody's": Mutant(
         "D5",
         [(Unmatched, "look", without.nothing_issued)],
-        ("I8",),
+        ("I6",),
         (kinds.drop_taken,),
         way=Way(mean=0.05, failed=1.0, bare=1.0),
+        once=True,
     ),
     "statuses go by their number": Mutant(
         "D6",
@@ -170,7 +171,7 @@ MUTANTS = {
         first=3,
     ),
     "no watchdog": Mutant(
-        "D8", [], ("I6", "I7"), (threats.stand_still_long,), spoil=without.unwatched, first=1
+        "D8", [], ("I6", "I7"), (threats.stand_still_long,), spoil=without.unwatched, first=8
     ),
     "nothing is quiet first": Mutant(
         "D9",
@@ -185,7 +186,7 @@ MUTANTS = {
         first=1,
     ),
     "marks are not taken back": Mutant(
-        "D9", [(Requests, "_unmark", without.still_marked)], ("I12",), _MOVES, moves=True, first=25
+        "D9", [(Requests, "_unmark", without.still_marked)], ("I12",), _MOVES, moves=True, first=6
     ),
     "who was refused is quiet": Mutant(
         "D9",
@@ -235,7 +236,7 @@ MUTANTS = {
         [(Endings, "shut_until_fence", without.opened_with_the_end)],
         ("I7",),
         (threats.drop_and_linger,),
-        first=89,
+        first=7,
     ),
     "what was issued expires plainly": Mutant(
         "D15",
