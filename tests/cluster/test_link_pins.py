@@ -15,6 +15,7 @@ from tests.cluster.test_rolling import stopped
 from tests.cluster.test_unreachable import between, recipient_of
 from tests.cluster.test_upgrade import carrying
 from tests.harness.address import own_address
+from tests.harness.business import Business
 from tests.harness.facts import Facts
 from tests.harness.frozen import frozen
 from tests.harness.wait import PATIENCE, soon
@@ -99,6 +100,11 @@ async def test_messages_flow_and_strangers_hear_nothing(start: Start) -> None:
             assert await heard(row["host"], row["port"], bare()) == b""
 
 
+async def arrived(business: Business, message_id: str) -> bool:
+    """It is at the upstream."""
+    return any(of == message_id for _, _, of, _ in (await business.record())["arrivals"])
+
+
 async def test_an_owner_cut_from_the_webapp_is_relayed_to(start: Start) -> None:
     """The relaying coreapp shows its certificate as a webapp does."""
     async with (
@@ -113,10 +119,11 @@ async def test_an_owner_cut_from_the_webapp_is_relayed_to(start: Start) -> None:
         with frozen([leader.pid]):  # else it may move the slot before anything is relayed
             proxy.cut()
             await business.send(recipient_of(0))
+            (sent,) = business.history.acked[recipient_of(0)]
+            await soon(lambda: arrived(business, sent))
         await facts.until(lambda m: m.slots[0].owner != old.owner)
         await business.more(400)
         arrivals = (await business.record())["arrivals"]
-        (sent,) = business.history.acked[recipient_of(0)]
         (epoch,) = {epoch for _, _, message_id, epoch in arrivals if message_id == sent}
         # The owner that was cut off has sent it itself, under the epoch that it had by then: on a
         # busy machine it may have renewed one.

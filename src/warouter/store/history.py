@@ -24,7 +24,7 @@ def unless_ahead(call: str, now: str) -> str:
     minutes ahead of ``now``: a parameter with this node's clock in unix seconds.
     """
     ahead = f"clock_timestamp() - to_timestamp({now})"
-    return f"select case when {ahead} < interval '10 minutes' then {call} end as gone"
+    return f"select case when {ahead} < '10 minutes' then {call} end as gone"
 
 
 def counted(gone: Any) -> int | None:
