@@ -5,6 +5,7 @@ What is wrong at once is said at once, the rest by ``judge``.
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from warouter.upstream.cloud.reference import parse_reference
 Reference = tuple[bytes, int]
 VAIN = 5  # answers in a row that say nothing
 MOMENT = 0.1  # seconds, in which what begins already begins
+RAISED = 100  # by a change of timeline: doubt_heads
 SLACK = 0.96  # of a window: clocks differ by 2 % each
 WAITS = {"promo": Wait.HELD, "code": Wait.AUTHENTICATION}
 
@@ -253,8 +255,10 @@ class History(history.History):
         lane = self.windows.of(WAITS.get(self.kinds.get(other.id, ""), Wait.ORDINARY)).lane
         if self.window_of(other.id) <= lane:
             return False
-        since = self.doubts.get((other.id, other.attempt))
-        gone = since is not None and self.now() - since >= lane * SLACK
+        # What had stepped aside before a promotion stays there: its attempt is RAISED then.
+        attempts = other.attempt, other.attempt - RAISED
+        since = min(self.doubts.get((other.id, each), math.inf) for each in attempts)
+        gone = self.now() - since >= lane * SLACK
         if gone:
             self.aside.add(other.id)
         return gone
