@@ -135,10 +135,8 @@ class Pace:
         elif judged.slower:
             self.throttled += 1
             self.budget.throttled(now)
-        taken = (
-            judged.cls is Class.DOUBT and recipient is None
-        )  # its message has ended: by a status
-        if (request[1] and not taken) or judged.limited:
+        says_nothing = proven and judged.cls is Class.DOUBT
+        if (request[1] and not says_nothing) or judged.limited:
             self._braked(judged, request, now, probe=probe)
         if judged.cls is not Class.NOT_TAKEN or judged.code:
             self._unreached = 0
