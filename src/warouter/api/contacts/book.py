@@ -72,7 +72,7 @@ class ContactBook:
             return await self._look_up(wa_ids)
         if not self.required:
             return dict.fromkeys(wa_ids, "valid")
-        known = {} if force else await self._store.known(wa_ids)
+        known = {} if force else await self._known(wa_ids)
         outcomes = self._ask([number for number in wa_ids if number not in known])
         if wait and outcomes:
             await asyncio.wait(outcomes.values(), timeout=WAIT_SECONDS)
@@ -113,6 +113,14 @@ class ContactBook:
             await self._store.save(valid)  # for those who send
             self._remember(valid)
         return {number: "valid" if number in found else "invalid" for number in wa_ids}
+
+    async def _known(self, wa_ids: Collection[str]) -> dict[str, bool]:
+        """The answers in the store, and those that came while it was read: they are asked for no
+        more, and not in what was read.
+        """
+        from_now = self._clock() + CACHED_SECONDS
+        known = await self._store.known(wa_ids)
+        return known | {n: True for n in wa_ids if self._valid.get(n, 0.0) >= from_now}
 
     def _ask(self, numbers: Collection[str]) -> dict[str, Outcome]:
         """A future outcome for each number; concurrent callers share the check of a number."""
