@@ -22,6 +22,7 @@ from warouter.app_settings import ApplicationSettings, StatusSwitches, Webhooks
 from warouter.cluster.role import Happened
 from warouter.config import Timing
 from warouter.kinds import STATUS
+from warouter.lab.simulator.statuses import ALL, payload
 from warouter.message_id import mint, text_of
 from warouter.owner.callbacks.feed import CallbackFeed
 from warouter.owner.claims import Claims
@@ -30,7 +31,6 @@ from warouter.owner.ownership import Ownership
 from warouter.owner.receipts import Receipts
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import Claiming, OwnedSlot
-from warouter.simulator.statuses import ALL, payload
 from warouter.upstream.client import SimulatorUpstream
 from warouter.upstream.protocol import Event, encode
 from warouter.webhook.post import SUCCESS, Ended

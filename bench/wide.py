@@ -32,7 +32,7 @@ from bench.e2e.site import ON, say
 from bench.order import RECIPIENTS, Command, Load
 from warouter._hash import slot_of
 from warouter.cluster.shardmap import ShardMap
-from warouter.demo.gaps import Arrival, failover
+from warouter.lab.demo.gaps import Arrival, failover
 from warouter.local.cluster import Cluster
 from warouter.local.options import Options
 from warouter.local.process import Process

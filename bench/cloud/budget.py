@@ -14,7 +14,7 @@ from bench.cloud.extent import Extent
 from bench.cloud.site import LOAD_CONNECTIONS, below, cloud_site, now, warm
 from bench.e2e.site import Found, Site, say
 from warouter.flow.share import USED
-from warouter.simulator.cloud.graph.errors import RATE
+from warouter.lab.simulator.cloud.graph.errors import RATE
 
 OWNERS = 8
 LEVELS = (80, 1000)

@@ -17,10 +17,10 @@ import msgspec
 import uvloop
 
 from tests.harness.webhooks import Line, post
-from warouter.simulator.cloud.faults import CloudFaults
-from warouter.simulator.cloud.people import People, contact
-from warouter.simulator.cloud.statuses import Due, Taken, payload
-from warouter.simulator.cloud.webhooks.envelope import Element, Sender, body
+from warouter.lab.simulator.cloud.faults import CloudFaults
+from warouter.lab.simulator.cloud.people import People, contact
+from warouter.lab.simulator.cloud.statuses import Due, Taken, payload
+from warouter.lab.simulator.cloud.webhooks.envelope import Element, Sender, body
 
 CONNECTIONS = 16
 LARGEST = 100  # elements of a POST: 1 to so many, evenly

@@ -32,9 +32,9 @@ from warouter.errors import ApiError
 from warouter.http.door import Connections
 from warouter.http.edge import Edge
 from warouter.http.pace import Limits
+from warouter.lab.simulator.server import Simulator
 from warouter.link.wire import Outgoing
 from warouter.local.postgres import Postgres
-from warouter.simulator.server import Simulator
 from warouter.store import bounded, server_settings
 from warouter.store.account.accounts import ADMIN, USER, Accounts
 from warouter.store.database import create_pool

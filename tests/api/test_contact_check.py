@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from tests.harness.api import Answer, Api, Webapp
 from tests.harness.wait import Awake
-from warouter.simulator.server import Simulator
+from warouter.lab.simulator.server import Simulator
 
 TO, STRANGER = "250788123123", "250788999999"
 

@@ -14,8 +14,8 @@ import pytest_asyncio
 from tests.harness.api import Answer, Api, Webapp
 from warouter.api.contacts.cloud import IDENTITY_CHECK, CloudDirectory, IdentityCheck
 from warouter.config import load
-from warouter.simulator.cloud.facts import Facts
-from warouter.simulator.cloud.server import CloudSimulator
+from warouter.lab.simulator.cloud.facts import Facts
+from warouter.lab.simulator.cloud.server import CloudSimulator
 from warouter.store.cloud.contacts import AT_ONCE, CloudContacts
 from warouter.upstream.cloud.graph.calls import Calls, failure
 from warouter.upstream.cloud.graph.number import Switches

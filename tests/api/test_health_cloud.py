@@ -17,12 +17,12 @@ import pytest_asyncio
 
 from tests.harness.api import Answer, Api, Webapp
 from warouter.config import Settings, Timing, load
+from warouter.lab.simulator.cloud.facts import Facts
+from warouter.lab.simulator.cloud.faults import CloudFaults
+from warouter.lab.simulator.cloud.graph.health import BUSINESS
+from warouter.lab.simulator.cloud.server import CloudSimulator
 from warouter.node.mapview import MapView
 from warouter.owner.cloud.facts.described import TOKEN_SECONDS, Described
-from warouter.simulator.cloud.facts import Facts
-from warouter.simulator.cloud.faults import CloudFaults
-from warouter.simulator.cloud.graph.health import BUSINESS
-from warouter.simulator.cloud.server import CloudSimulator
 from warouter.store.journal.names import USERS_SQL, Users
 from warouter.store.views.number import NumberFacts, read_number
 from warouter.upstream.cloud.graph.app import App

@@ -8,8 +8,8 @@ import pytest
 import pytest_asyncio
 
 from tests.harness.api import Api, Webapp
-from warouter.simulator.inbound import build
-from warouter.simulator.server import Simulator
+from warouter.lab.simulator.inbound import build
+from warouter.lab.simulator.server import Simulator
 
 TO = "250788123123"
 PATH = f"/v1/contacts/{TO}/identity"

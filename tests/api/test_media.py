@@ -17,10 +17,10 @@ from aiohttp import ClientPayloadError
 from tests.harness.api import MEDIA_DIR, Api, Webapp
 from tests.harness.wait import soon
 from warouter.kinds import MEDIA
+from warouter.lab.simulator.server import Simulator
 from warouter.media import directory
 from warouter.media.received import wanted
 from warouter.media.types import LIMITS, STILL_STICKER
-from warouter.simulator.server import Simulator
 
 MIB = 1 << 20
 JPEG = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 40

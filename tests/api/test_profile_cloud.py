@@ -14,11 +14,11 @@ from tests.harness.api import Answer, Api, Webapp
 from tests.harness.cloud import client_settings
 from warouter.api.profile.cloud import CloudProfile
 from warouter.http.pace import LOOPBACK
+from warouter.lab.simulator.cloud.facts import Facts
+from warouter.lab.simulator.cloud.faults import CloudFaults
+from warouter.lab.simulator.cloud.graph.profile import Picture
+from warouter.lab.simulator.cloud.server import CloudSimulator
 from warouter.media.fetch import Fetcher
-from warouter.simulator.cloud.facts import Facts
-from warouter.simulator.cloud.faults import CloudFaults
-from warouter.simulator.cloud.graph.profile import Picture
-from warouter.simulator.cloud.server import CloudSimulator
 from warouter.store.audit import DONE
 from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.profile import Profile

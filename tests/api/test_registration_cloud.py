@@ -16,11 +16,11 @@ import pytest_asyncio
 from tests.harness.api import Answer, Api, Webapp
 from tests.harness.cloud import client_settings
 from warouter.api.account.cloud import PIN, CloudRegistrar
-from warouter.simulator.cloud.facts import Facts
-from warouter.simulator.cloud.faults import CloudFaults
-from warouter.simulator.cloud.graph.errors import GraphError
-from warouter.simulator.cloud.server import CloudSimulator
-from warouter.simulator.numbers import CODE_TRIES, CODES
+from warouter.lab.simulator.cloud.facts import Facts
+from warouter.lab.simulator.cloud.faults import CloudFaults
+from warouter.lab.simulator.cloud.graph.errors import GraphError
+from warouter.lab.simulator.cloud.server import CloudSimulator
+from warouter.lab.simulator.numbers import CODE_TRIES, CODES
 from warouter.store.account.accounts import Account, Accounts
 from warouter.store.account.registration import unregister
 from warouter.upstream.cloud.graph.calls import Calls

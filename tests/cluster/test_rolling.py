@@ -19,7 +19,7 @@ from tests.harness import mutants
 from tests.harness.business import Business
 from tests.harness.facts import Facts
 from tests.harness.frozen import frozen
-from warouter.demo.gaps import Arrival, longest_gap
+from warouter.lab.demo.gaps import Arrival, longest_gap
 from warouter.local.options import Placement, here
 from warouter.local.process import Process
 

@@ -20,10 +20,10 @@ from tests.harness.wait import Watch, soon
 from warouter._hash import slot_of
 from warouter.cloud_settings import CloudSettings
 from warouter.config import load
+from warouter.lab.simulator.cloud.facts import Facts
+from warouter.lab.simulator.cloud.faults import CloudFaults
+from warouter.lab.simulator.cloud.server import CloudAddresses, CloudSimulator
 from warouter.message_id import mint
-from warouter.simulator.cloud.facts import Facts
-from warouter.simulator.cloud.faults import CloudFaults
-from warouter.simulator.cloud.server import CloudAddresses, CloudSimulator
 from warouter.upstream.cloud.reference import reference
 
 TO, OTHER = "491511234567", "491511234568"

@@ -9,13 +9,13 @@ from typing import Any
 
 from tests.harness.cloud import SECRET, TO, TOKEN, Door, door
 from warouter.cloud_settings import CloudSettings
+from warouter.lab.probe.lab import Lab
+from warouter.lab.probe.observed import Observed
+from warouter.lab.probe.plan import Times
+from warouter.lab.probe.questions import Asked
+from warouter.lab.probe.run import run
+from warouter.lab.probe.verdicts import rows
 from warouter.local.ports import free_port
-from warouter.probe.lab import Lab
-from warouter.probe.observed import Observed
-from warouter.probe.plan import Times
-from warouter.probe.questions import Asked
-from warouter.probe.run import run
-from warouter.probe.verdicts import rows
 from warouter.variables import Source
 
 # What must come is waited for as long as it takes; what must not come, so long.

@@ -13,8 +13,8 @@ import msgspec
 
 from tests.harness.wait import PATIENCE
 from warouter._hash import slot_of
-from warouter.simulator.control import Addresses
-from warouter.simulator.server import Simulator
+from warouter.lab.simulator.control import Addresses
+from warouter.lab.simulator.server import Simulator
 from warouter.upstream.broken import Broken
 from warouter.upstream.client import SimulatorUpstream
 from warouter.upstream.protocol import Answer, Claim, Claimed, Event, Heard, Listener, Send

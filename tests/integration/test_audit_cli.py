@@ -10,7 +10,7 @@ import pytest
 
 from tests.harness.shell import printed, refused
 from warouter.config import Settings
-from warouter.simulator.server import Simulator
+from warouter.lab.simulator.server import Simulator
 from warouter.store.audit import Audit
 from warouter.store.refusals import Note
 

@@ -17,9 +17,9 @@ from tests.harness.shell import command
 from tests.harness.webhooks import VERIFY, Webhook
 from warouter.config import Settings
 from warouter.errors import ConfigError
-from warouter.simulator.cloud.facts import Facts
-from warouter.simulator.cloud.faults import CloudFaults
-from warouter.simulator.cloud.server import CloudSimulator
+from warouter.lab.simulator.cloud.facts import Facts
+from warouter.lab.simulator.cloud.faults import CloudFaults
+from warouter.lab.simulator.cloud.server import CloudSimulator
 
 TOKEN, SECRET = "EAAtoken-of-the-test", "app-secret-1"
 PATH = "/cloud/webhook"

@@ -14,9 +14,9 @@ import pytest_asyncio
 
 from tests.harness.shell import command, printed, refused
 from warouter.config import Settings
-from warouter.simulator.cloud.facts import Facts
-from warouter.simulator.cloud.faults import CloudFaults
-from warouter.simulator.cloud.server import CloudSimulator
+from warouter.lab.simulator.cloud.facts import Facts
+from warouter.lab.simulator.cloud.faults import CloudFaults
+from warouter.lab.simulator.cloud.server import CloudSimulator
 from warouter.store.account.registration import read_standing
 from warouter.store.upstream import set_upstream
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.harness.cloud import Door, door
-from warouter.simulator.cloud.graph.health import BUSINESS
+from warouter.lab.simulator.cloud.graph.health import BUSINESS
 
 FIELDS = "status,quality_rating,name_status,health_status"
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.harness.cloud import OTHER, Door, door
 from tests.harness.wait import soon
-from warouter.simulator.cloud.graph import history
+from warouter.lab.simulator.cloud.graph import history
 
 
 async def listed(found: Door, **query: str) -> Any:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.harness.cloud import TO, Business, Door, door
 from tests.harness.wait import soon
-from warouter.simulator.cloud.people import user_id
+from warouter.lab.simulator.cloud.people import user_id
 
 
 @pytest.fixture

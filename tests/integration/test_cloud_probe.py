@@ -24,11 +24,11 @@ from tests.harness.probing import TIMES, Probing, probing
 from tests.harness.shell import command, printed, refused
 from tests.harness.wait import soon
 from warouter.errors import CommandError
-from warouter.probe import cut, verdicts
-from warouter.probe import run as run_module
-from warouter.probe.questions import IDS
-from warouter.probe.refusals import ENDING
-from warouter.probe.verdicts import rows
+from warouter.lab.probe import cut, verdicts
+from warouter.lab.probe import run as run_module
+from warouter.lab.probe.questions import IDS
+from warouter.lab.probe.refusals import ENDING
+from warouter.lab.probe.verdicts import rows
 from warouter.upstream.cloud.signature import sign
 
 NOBODY = "491511234999"

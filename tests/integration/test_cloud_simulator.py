@@ -24,9 +24,9 @@ from tests.harness.cloud import SECRET, TO, TOKEN, Business, Door, door, new_ref
 from tests.harness.shell import printed, refused
 from tests.harness.wait import soon
 from warouter.cli.simulator import tls_context
-from warouter.simulator.cloud.facts import Facts, from_environment
-from warouter.simulator.cloud.faults import CloudFaults, described
-from warouter.simulator.cloud.server import CloudAddresses, CloudSimulator
+from warouter.lab.simulator.cloud.facts import Facts, from_environment
+from warouter.lab.simulator.cloud.faults import CloudFaults, described
+from warouter.lab.simulator.cloud.server import CloudAddresses, CloudSimulator
 
 
 @pytest.fixture

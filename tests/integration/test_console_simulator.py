@@ -11,8 +11,8 @@ from tests.harness.cloud import Door, door, new_reference
 from tests.harness.simulator import TO, World, running
 from warouter.console.simulator import LAST, Simulator
 from warouter.console.visit import Refusal
-from warouter.simulator.cloud import faults as cloud_faults
-from warouter.simulator.faults import described
+from warouter.lab.simulator.cloud import faults as cloud_faults
+from warouter.lab.simulator.faults import described
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from warouter.cloud_settings import CloudSettings
-from warouter.simulator.cloud.facts import Facts
-from warouter.simulator.cloud.faults import CloudFaults
-from warouter.simulator.cloud.server import CloudSimulator
+from warouter.lab.simulator.cloud.facts import Facts
+from warouter.lab.simulator.cloud.faults import CloudFaults
+from warouter.lab.simulator.cloud.server import CloudSimulator
 from warouter.upstream.cloud.answers import Class, Judged, judge
 from warouter.upstream.cloud.graph.app import App
 from warouter.upstream.cloud.graph.calls import Calls

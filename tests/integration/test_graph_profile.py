@@ -11,8 +11,8 @@ import pytest_asyncio
 from aiohttp import web
 
 from warouter.cloud_settings import CloudSettings
-from warouter.simulator.cloud.facts import Facts
-from warouter.simulator.cloud.server import CloudSimulator
+from warouter.lab.simulator.cloud.facts import Facts
+from warouter.lab.simulator.cloud.server import CloudSimulator
 from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.failed import CallAway, CallRefused
 from warouter.upstream.cloud.graph.profile import Profile

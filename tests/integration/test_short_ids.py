@@ -11,8 +11,8 @@ import pytest_asyncio
 from tests.harness.shell import printed
 from warouter._hash import slot_of
 from warouter.config import Settings
+from warouter.lab.simulator.cloud.wamid import Wamids
 from warouter.log import use_key
-from warouter.simulator.cloud.wamid import Wamids
 from warouter.store import dead_letters
 from warouter.store.dead_letters import Selection
 from warouter.store.views.messages.found import Search

@@ -13,9 +13,9 @@ import pytest
 
 from tests.harness.simulator import SLOT, TO, World, running
 from tests.harness.wait import PATIENCE
-from warouter.simulator.control import Addresses
-from warouter.simulator.guard import is_named
-from warouter.simulator.server import Simulator, serve
+from warouter.lab.simulator.control import Addresses
+from warouter.lab.simulator.guard import is_named
+from warouter.lab.simulator.server import Simulator, serve
 from warouter.upstream import authority
 from warouter.upstream.protocol import Answer, Send
 

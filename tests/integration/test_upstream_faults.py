@@ -19,13 +19,13 @@ from tests.harness.coreapps import give, started
 from tests.harness.wait import soon
 from warouter._hash import slot_of
 from warouter.config import Settings
+from warouter.lab.simulator.faults import Faults
+from warouter.lab.simulator.server import Simulator
 from warouter.link.wire import FRAMES, Message
 from warouter.message_id import mint
 from warouter.node.coreapp import Coreapp
 from warouter.owner import sender
 from warouter.owner.slot import Claiming
-from warouter.simulator.faults import Faults
-from warouter.simulator.server import Simulator
 from warouter.upstream.protocol import Event, encode
 
 SLOT = 3

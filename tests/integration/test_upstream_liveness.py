@@ -12,8 +12,8 @@ from msgspec import structs
 from tests.harness.proxy import Proxy
 from tests.harness.simulator import Owner, World, running
 from tests.harness.wait import soon
-from warouter.simulator.control import Addresses
-from warouter.simulator.faults import Faults
+from warouter.lab.simulator.control import Addresses
+from warouter.lab.simulator.faults import Faults
 from warouter.upstream import client
 from warouter.upstream.protocol import Claim
 

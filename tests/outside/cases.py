@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from tests.harness.cloud import TO
-from warouter.simulator.cloud.people import user_id
+from warouter.lab.simulator.cloud.people import user_id
 
 Json = dict[str, Any]
 DATA = b"what a customer sent"

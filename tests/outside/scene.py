@@ -16,15 +16,15 @@ from tests.harness.business import Business
 from tests.harness.patch import patched
 from tests.harness.webhooks import text
 from tests.outside.bodies import ALIAS, OURS, PICTURE, THEIRS, UPLOAD, filled
+from warouter.lab.simulator.cloud.facts import Facts
+from warouter.lab.simulator.cloud.faults import CloudFaults
+from warouter.lab.simulator.cloud.graph import messages
+from warouter.lab.simulator.cloud.message import Asked, read
+from warouter.lab.simulator.cloud.people import user_id
+from warouter.lab.simulator.cloud.server import CloudSimulator
 from warouter.local.cluster import Cluster
 from warouter.local.options import CLOUD
 from warouter.message_id import text_of
-from warouter.simulator.cloud.facts import Facts
-from warouter.simulator.cloud.faults import CloudFaults
-from warouter.simulator.cloud.graph import messages
-from warouter.simulator.cloud.message import Asked, read
-from warouter.simulator.cloud.people import user_id
-from warouter.simulator.cloud.server import CloudSimulator
 from warouter.upstream.cloud.reference import parse_reference
 from warouter.upstream.cloud.signature import sign
 

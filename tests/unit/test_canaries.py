@@ -11,7 +11,7 @@ import pytest
 from tests.harness.canaries import CANARIES, OF_THE_URL, SETTINGS, found_in
 from warouter.access import record
 from warouter.errors import ParameterInvalid
-from warouter.simulator.cloud.wamid import Wamids
+from warouter.lab.simulator.cloud.wamid import Wamids
 
 SENDER = CANARIES["sender"]
 SECRETS = [(name, value.encode()) for name, value in CANARIES.items()]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.harness.history import ALL, Change, History, Lease, Row
 from tests.harness.invariants import INVARIANTS, violations
-from warouter.demo.tally import Evidence, Tally, judge
+from warouter.lab.demo.tally import Evidence, Tally, judge
 
 ARCHITECTURE = Path(__file__).parents[2] / "docs" / "architecture.md"
 _LINE = re.compile(r"^\| (I\d+) \| (.+?) \|", re.MULTILINE)

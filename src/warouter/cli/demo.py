@@ -16,11 +16,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
-from warouter.demo.doubts import POLICIES, Doubted
-from warouter.demo.run import Demo, Plan, Report
-from warouter.demo.scene import Scene, own_cluster, running_cluster, started_ago
-from warouter.demo.tally import STATUSES, Tally
 from warouter.errors import CommandError
+from warouter.lab.demo.doubts import POLICIES, Doubted
+from warouter.lab.demo.run import Demo, Plan, Report
+from warouter.lab.demo.scene import Scene, own_cluster, running_cluster, started_ago
+from warouter.lab.demo.tally import STATUSES, Tally
 from warouter.local.options import EMULATOR, SIMULATOR
 
 SHOW_SECONDS = 0.1

@@ -15,14 +15,14 @@ import click
 
 from warouter.cli import simulator_control, switches
 from warouter.errors import CommandError
+from warouter.lab.simulator.cloud import facts as cloud_facts
+from warouter.lab.simulator.cloud import server as cloud_server
+from warouter.lab.simulator.cloud.faults import CloudFaults
+from warouter.lab.simulator.cloud.server import CloudAddresses
+from warouter.lab.simulator.control import Addresses
+from warouter.lab.simulator.faults import Faults
+from warouter.lab.simulator.server import serve
 from warouter.node.runtime import cancel, run, run_until
-from warouter.simulator.cloud import facts as cloud_facts
-from warouter.simulator.cloud import server as cloud_server
-from warouter.simulator.cloud.faults import CloudFaults
-from warouter.simulator.cloud.server import CloudAddresses
-from warouter.simulator.control import Addresses
-from warouter.simulator.faults import Faults
-from warouter.simulator.server import serve
 from warouter.systemd import Notifier
 
 _PORT, _CLOUD_PORT = 6260, 6270

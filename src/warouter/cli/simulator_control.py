@@ -14,7 +14,7 @@ import click
 
 from warouter.cli import switches
 from warouter.errors import CommandError
-from warouter.simulator.inbound import TYPES
+from warouter.lab.simulator.inbound import TYPES
 
 _TIMEOUT_S = 10.0
 _DATA_DIR = Path("warouter-data")

@@ -7,9 +7,9 @@ import textwrap
 from typing import Any
 
 from warouter.errors import CommandError
-from warouter.simulator import faults
-from warouter.simulator.cloud import faults as cloud_faults
-from warouter.simulator.cloud.faults import LISTS
+from warouter.lab.simulator import faults
+from warouter.lab.simulator.cloud import faults as cloud_faults
+from warouter.lab.simulator.cloud.faults import LISTS
 
 _TEXTS = frozenset(
     name for name, default, _ in cloud_faults.described() if isinstance(default, str)

@@ -14,9 +14,9 @@ from tests.campaigns.simulation.loop import Clock
 from tests.campaigns.simulation.network import Link, Pipe, Transport
 from warouter import _batch
 from warouter._hash import SLOTS
+from warouter.lab.simulator.events import EventQueue
+from warouter.lab.simulator.fence import Fence, Standing, Verdict
 from warouter.message_id import parse
-from warouter.simulator.events import EventQueue
-from warouter.simulator.fence import Fence, Standing, Verdict
 from warouter.upstream.protocol import (
     Answer,
     Claim,

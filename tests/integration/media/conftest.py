@@ -12,11 +12,11 @@ import pytest_asyncio
 
 from tests.harness.bucket import BucketServer
 from tests.integration.media.shelves import BucketShelf, DirectoryShelf, Shelf, storage
+from warouter.lab.simulator.server import Simulator
 from warouter.media.fetch import Fetcher
 from warouter.media.library import Library
 from warouter.owner.media.uploads import Uploads
 from warouter.owner.tasks import SlotTasks
-from warouter.simulator.server import Simulator
 from warouter.store.media import through_pool
 from warouter.upstream.media import MediaService
 

@@ -19,6 +19,7 @@ from tests.integration.media.conftest import CONTENT, TASKS, chunks
 from warouter.app_settings import ApplicationSettings
 from warouter.cluster.role import Happened
 from warouter.errors import MediaAway
+from warouter.lab.simulator.server import Simulator
 from warouter.media.library import Library
 from warouter.media.received import Received, wanted
 from warouter.owner.media import downloads
@@ -27,7 +28,6 @@ from warouter.owner.media.failures import Failures
 from warouter.owner.media.late import Late
 from warouter.owner.media.uploads import MOST_AT_ONCE
 from warouter.owner.slot import OwnedSlot
-from warouter.simulator.server import Simulator
 from warouter.store.media import Media
 from warouter.upstream.media import MediaService, ServiceAway
 from warouter.upstream.protocol import Event

@@ -13,12 +13,12 @@ from aiohttp import web
 from tests.integration.media.conftest import CONTENT, USER, chunks
 from tests.integration.media.shelves import Shelf
 from warouter.errors import MediaRefused
+from warouter.lab.simulator.server import Simulator
 from warouter.media.fetch import Fetcher
 from warouter.media.library import Library
 from warouter.media.references import Reference
 from warouter.owner.media import uploads as uploads_file
 from warouter.owner.media.uploads import MOST_AT_ONCE, Uploads
-from warouter.simulator.server import Simulator
 from warouter.store.media import Media
 from warouter.upstream.media import MediaService
 

@@ -18,7 +18,7 @@ import pytest
 from warouter._hash import SLOTS, slot_of
 from warouter.flow.budget import Budget
 from warouter.flow.share import Demand, outgoing, share
-from warouter.simulator.cloud.limits import Throughput
+from warouter.lab.simulator.cloud.limits import Throughput
 
 QUIET = 5.0  # seconds in which they know each other, before anything comes
 STEP = 0.001  # a timer is no finer

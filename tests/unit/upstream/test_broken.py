@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warouter.simulator.broken import broken, broken_event, noise
+from warouter.lab.simulator.broken import broken, broken_event, noise
 from warouter.upstream.broken import HEAD, identify
 from warouter.upstream.protocol import (
     MAX_FRAME,

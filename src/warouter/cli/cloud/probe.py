@@ -19,13 +19,13 @@ from warouter.cli.nodes import data_dir_option
 from warouter.cloud_settings import CloudSettings
 from warouter.errors import CommandError
 from warouter.flow.pairs import Pairs
-from warouter.probe.lab import Lab
-from warouter.probe.observed import Observed
-from warouter.probe.plan import Times, dry
-from warouter.probe.questions import IDS, Asked
-from warouter.probe.run import run
-from warouter.probe.table import heading, markdown, raw
-from warouter.probe.verdicts import rows
+from warouter.lab.probe.lab import Lab
+from warouter.lab.probe.observed import Observed
+from warouter.lab.probe.plan import Times, dry
+from warouter.lab.probe.questions import IDS, Asked
+from warouter.lab.probe.run import run
+from warouter.lab.probe.table import heading, markdown, raw
+from warouter.lab.probe.verdicts import rows
 from warouter.recipient import wa_id
 
 _MOST_MESSAGES = 10_000

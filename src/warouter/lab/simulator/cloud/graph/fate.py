@@ -1,0 +1,58 @@
+"""What becomes of one request for a message, drawn before it is looked at. Pure but for that."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import NamedTuple
+
+from warouter.lab.simulator.cloud.faults import CloudFaults
+
+
+class Fate(NamedTuple):
+    """``end``: what happens in place of the answer, "" for nothing; times in seconds. ``abandon``:
+    it is looked at so late, and taken if somebody is there to hear of it.
+
+    Before the message is taken: drop_before, fail_before, bare_throttle; after it: drop_after,
+    fail_after, half.
+    """
+
+    end: str = ""
+    late: float = 0.0
+    latency: float = 0.0
+    abandon: float | None = None
+
+    @property
+    def loses_answer(self) -> bool:
+        """True if the message is taken and its answer never comes."""
+        return self.end in ("drop_after", "fail_after", "half")
+
+    @property
+    def takes_nothing(self) -> bool:
+        """True if the message is not taken."""
+        return self.end in ("drop_before", "fail_before", "bare_throttle")
+
+
+GOOD = Fate()
+_ENDS = ("drop_before", "fail_before", "bare_throttle", "drop_after", "fail_after", "half")
+
+
+def drawn(faults: CloudFaults, random: Random) -> Fate:
+    """The fate of the next request; at most one end, the first that is drawn."""
+    if not faults.troubles:
+        return GOOD
+    end = ""
+    for name in _ENDS:
+        share = getattr(faults, name)
+        if share and random.random() < share:
+            end = name
+            break
+    late = 0.0
+    if faults.late and random.random() < faults.late:
+        late = random.uniform(faults.late_least_ms, faults.late_ms) / 1000
+    abandon = None
+    if faults.abandon and random.random() < faults.abandon:
+        abandon = faults.abandon_ms / 1000
+    latency = random.uniform(faults.latency_ms, faults.latency_most_ms or faults.latency_ms) / 1000
+    if faults.slow and random.random() < faults.slow:
+        latency += faults.slow_ms / 1000
+    return Fate(end, late, latency, abandon)

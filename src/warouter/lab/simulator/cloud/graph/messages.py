@@ -1,0 +1,179 @@
+"""``POST …/messages``: from a whole request to its answer, by its fate."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from functools import partial
+from random import Random
+from typing import NamedTuple
+
+from warouter.lab.simulator.cloud.columns import Outcome
+from warouter.lab.simulator.cloud.faults import CloudFaults
+from warouter.lab.simulator.cloud.graph import errors, fate
+from warouter.lab.simulator.cloud.graph.connection import Connection, Request
+from warouter.lab.simulator.cloud.graph.errors import GraphError
+from warouter.lab.simulator.cloud.graph.fate import Fate
+from warouter.lab.simulator.cloud.graph.line import Line
+from warouter.lab.simulator.cloud.intake import Intake
+from warouter.lab.simulator.cloud.message import Asked, read
+from warouter.lab.simulator.cloud.record import Record
+
+UNAVAILABLE = 131016
+_GRAPH_CODE = 6  # digits
+_ELSEWHERE = "http://127.0.0.1:9/v25.0/1/messages"
+_TROUBLES = {
+    "500": (500, b"", "text/plain"),
+    "502": (502, b"<html><head><title>502 Bad Gateway</title></head></html>", "text/html"),
+    "200": (200, b'{"messaging_product":"wha', "application/json"),
+    "redirect": (307, b"", "text/plain"),
+    "large": (200, b" " * (16 << 20), "application/json"),
+}
+
+
+class _Call(NamedTuple):
+    connection: Connection
+    asked: Asked
+    row: int
+    fate: Fate
+
+
+class Messages:
+    """The edge ``messages`` of the number."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        record: Record,
+        switches: Callable[[], CloudFaults],
+        line: Line[Connection],
+        trace: Callable[[], str],
+        random: Random,
+    ) -> None:
+        self._intake = intake
+        self._record = record
+        self._switches = switches
+        self._line = line
+        self._trace = trace
+        self._random = random
+
+    def handle(self, connection: Connection, request: Request) -> None:
+        """Take one request, which has come as a whole."""
+        faults = self._switches()
+        try:
+            ignores = faults.unknown_keys == "ignore"
+            asked = read(request.body, need_plus=faults.need_plus, ignore_unknown=ignores)
+        except GraphError as error:
+            self._record.counters.unreadable += 1
+            connection.answer(*self._refusal(error))
+            return
+        if asked.read:
+            self._record.marked(asked.read, typing=asked.typing)
+            connection.answer(200, b'{"success":true}')
+            return
+        recipient = asked.number or asked.written
+        row = self._record.begun(asked.reference, recipient, request.begun, request.begun_wall)
+        if asked.identity:
+            self._record.meant(row, asked.identity)
+        call = _Call(connection, asked, row, fate.drawn(faults, self._random))
+        connection.when_gone(lambda: self._ended(row, Outcome.GONE))
+        if connection.requests > 1 and self._random.random() < faults.reset_reused:
+            self._drop(call)
+        elif call.fate.takes_nothing:
+            self._reply(call, partial(self._take_nothing, call))
+        elif call.fate.abandon is not None:
+            _after(call.fate.abandon, partial(self._take_if_heard, call))
+        else:
+            _after(call.fate.late, partial(self._take, call))
+
+    def _take_if_heard(self, call: _Call) -> None:
+        """Take the message unless its caller has gone."""
+        if call.connection.is_open:
+            self._take(call)
+
+    def _take(self, call: _Call) -> None:
+        """Take the message, whether or not its caller is still there."""
+        held = self._switches().hold_dropped_s if call.fate.loses_answer else 0.0
+        try:
+            accepted = self._intake.take(call.asked, call.row, time.monotonic(), time.time(), held)
+        except GraphError as error:
+            self._reply(call, partial(self._refuse, call, error))
+        else:
+            self._reply(call, partial(self._answer, call, accepted.body))
+
+    def _reply(self, call: _Call, reply: Callable[[], None]) -> None:
+        """Reply when its time has come, if there is somebody to hear it then."""
+
+        def heard() -> None:
+            if call.connection.is_open:
+                reply()
+
+        _after(call.fate.latency, partial(self._line.when_open, heard))
+
+    def _answer(self, call: _Call, body: bytes) -> None:
+        match call.fate.end:
+            case "drop_after":
+                self._drop(call)
+            case "half":
+                self._ended(call.row, Outcome.DROPPED)
+                call.connection.half(200, body)
+            case "fail_after":
+                self._fail(call, self._switches().fail_after_as)
+            case _:
+                self._ended(call.row, Outcome.ANSWERED)
+                call.connection.answer(200, body)
+
+    def _refuse(self, call: _Call, error: GraphError) -> None:
+        self._ended(call.row, Outcome.ANSWERED, error.code)
+        status, body = self._refusal(error)
+        faults = self._switches()
+        if faults.code_http and error.code == faults.code:
+            status = faults.code_http
+        call.connection.answer(status, body)
+
+    def _take_nothing(self, call: _Call) -> None:
+        match call.fate.end:
+            case "drop_before":
+                self._drop(call)
+            case "bare_throttle":
+                self._ended(call.row, Outcome.ANSWERED, 429)
+                call.connection.answer(429, b"", "text/plain")
+            case _:
+                self._fail(call, self._switches().fail_before_as)
+
+    def _fail(self, call: _Call, kind: str) -> None:
+        """Answer with trouble that may, or may not, mean that the message was not taken."""
+        if kind.isdigit() and len(kind) == _GRAPH_CODE:
+            code = int(kind)
+            clear = code == UNAVAILABLE and call.fate.takes_nothing
+            self._ended(call.row, Outcome.ANSWERED if clear else Outcome.FAILED, code)
+            call.connection.answer(*self._refusal(GraphError(code)))
+            return
+        status, body, form = _TROUBLES.get(kind, (200, b"", ""))
+        self._ended(call.row, Outcome.FAILED, status)
+        if kind == "endless":
+            call.connection.endless()
+        else:
+            call.connection.answer(status, body, form, _ELSEWHERE if kind == "redirect" else "")
+
+    def _drop(self, call: _Call) -> None:
+        """End the connection without an answer: with a reset, or politely."""
+        self._ended(call.row, Outcome.DROPPED)
+        if self._random.random() < 0.5:
+            call.connection.reset()
+        else:
+            call.connection.close()
+
+    def _ended(self, row: int, outcome: Outcome, code: int = 0) -> None:
+        self._record.ended(row, outcome, code, time.monotonic())
+
+    def _refusal(self, error: GraphError) -> tuple[int, bytes]:
+        return errors.status_of(error.code), errors.answer(error.code, error.details, self._trace())
+
+
+def _after(seconds: float, then: Callable[[], None]) -> None:
+    if seconds:
+        asyncio.get_running_loop().call_later(seconds, then)
+    else:
+        then()
