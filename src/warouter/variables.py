@@ -1,8 +1,8 @@
 """The environment variables, by what one looks for: name, type, default, unit and one sentence.
 
 They are described here and nowhere else: ``config.Settings`` adds what is computed from them, and
-`make docs` writes the tables of docs/operations.md from the groups here. Those of the Cloud API are
-in ``cloud_variables``.
+`make docs` writes the tables of docs/configuration.md from the groups here. Those of the Cloud API
+are in ``cloud_variables``.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class Variables(msgspec.Struct, frozen=True, kw_only=True):
         "verify",
         "`verify` requires TLS to hosts beyond loopback, with a certificate for the name in"
         " `WA_DB_HOSTNAME`; `off` accepts any server, with TLS or without (see"
-        " [TLS to PostgreSQL](#tls-to-postgresql)).",
+        " [TLS to PostgreSQL](postgresql.md#tls-to-postgresql)).",
     )
     db_ssl_cert: str = DATABASE.variable(
         "WA_DB_SSL_CERT",

@@ -1,4 +1,4 @@
-"""Machines as docs/operations.md has them, in one cloud-init file: the package, logins by kind of
+"""Machines as docs/installation.md has them, in one cloud-init file: the package, logins by kind of
 process, secrets as systemd's credentials, the shipped units.
 """
 

@@ -1,4 +1,4 @@
-"""The table of `warouter check` in docs/operations.md, made from ``warouter.check.rules``.
+"""The table of `warouter check` in docs/monitoring.md, made from ``warouter.check.rules``.
 
 `make docs` runs this as a program, which writes it into the page.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 from warouter.check.finding import Level
 from warouter.check.rules import RULES, UNREACHABLE
 
-PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
+PAGE = Path(__file__).parents[2] / "docs" / "monitoring.md"
 BEGIN = "<!-- made by `make docs` from src/warouter/check -->"
 END = "<!-- end of what is made from src/warouter/check -->"
 _UNREACHABLE = (

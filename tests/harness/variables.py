@@ -1,4 +1,4 @@
-"""The tables of variables in docs/operations.md, made from ``warouter.variables``.
+"""The tables of variables in docs/configuration.md, made from ``warouter.variables``.
 
 `make docs` runs this as a program, which writes them into the page.
 """
@@ -12,7 +12,7 @@ import msgspec
 from warouter.config import UNUSED, Settings
 from warouter.variables import GROUPS, SUPERVISED, Group
 
-PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
+PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 BEGIN = "<!-- made by `make docs` from src/warouter/variables.py -->"
 END = "<!-- end of what `make docs` makes -->"
 

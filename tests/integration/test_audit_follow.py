@@ -28,7 +28,7 @@ from warouter.store.database import create_pool
 from warouter.store.views.audit import read_ends
 from warouter.store.views.chain import Chain, ChainBroken, Row
 
-OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+MONITORING = Path(__file__).parents[2] / "docs" / "monitoring.md"
 HERE = "203.0.113.9"
 
 
@@ -193,8 +193,8 @@ async def test_rows_that_retention_took_are_named(
 
 
 async def documented(lines: list[bytes]) -> tuple[int | None, str]:
-    """What the program of docs/operations.md makes of kept lines."""
-    text = OPERATIONS.read_text("utf-8").partition("## The audit log")[2]
+    """What the program of docs/monitoring.md makes of kept lines."""
+    text = MONITORING.read_text("utf-8").partition("## The audit log")[2]
     program = text.partition("```python\n")[2].partition("```")[0]
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", program),

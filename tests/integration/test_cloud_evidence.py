@@ -312,7 +312,7 @@ async def test_a_template_that_meta_holds_back_waits_long_for_the_next_owner_too
 async def test_what_a_restored_backup_has_as_unsent_is_held_by_the_documented_statement(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
-    page = (ROOT / "docs" / "operations.md").read_text()
+    page = (ROOT / "docs" / "backup.md").read_text()
     [statement] = [part for part in page.split("```sql\n") if "'restored'" in part]
     async with owning_cloud(settings, pool) as me:
         sent = me.message()

@@ -10,12 +10,12 @@ import asyncpg
 from warouter.store.bounded import fetcher
 from warouter.store.history import prune_cloud, prune_history, prune_letters
 
-OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+PAGE = Path(__file__).parents[2] / "docs" / "postgresql.md"
 AGED = "now() - $1::float8 * interval '1 day'"
 
 
 async def test_every_table_has_something_that_bounds_it(pool: asyncpg.Pool) -> None:
-    text = OPERATIONS.read_text("utf-8")
+    text = PAGE.read_text("utf-8")
     section = text.partition("## What grows, and what takes it away")[2].partition("\n## ")[0]
     first = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
     described = [name for cell in first for name in re.findall(r"`(\w+)`", cell)]

@@ -1,5 +1,5 @@
 """An installation of the build before logins and verified TLS is upgraded and moved to both, under
-traffic: what docs/compatibility.md and docs/operations.md tell an operator to do, in their order.
+traffic: what docs/compatibility.md and docs/postgresql.md tell an operator to do, in their order.
 
 It has one login for everything, which owns the schema, and reaches PostgreSQL on another host
 without TLS.

@@ -2,7 +2,7 @@
 
 Messages go out through the Cloud door over the API's TLS, callbacks to a receiver that asks for a
 certificate, somebody watches with the API key, and PostgreSQL wants a password. Each secret goes
-the way that docs/operations.md tells: the new one beside the old one, then alone.
+the way that docs/configuration.md tells: the new one beside the old one, then alone.
 """
 
 from __future__ import annotations

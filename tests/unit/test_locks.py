@@ -59,7 +59,7 @@ def test_where_private_names_are_used_no_newer_minor_is_taken(name: str) -> None
 
 
 def test_the_documented_installation_uses_the_lock() -> None:
-    text = read("docs/operations.md")
+    text = read("docs/installation.md")
     for command in INSTALL:
         assert text.count(command) == 2, command
     assert "pip install ." not in text

@@ -1,4 +1,4 @@
-"""docs/operations.md has a table of all log events of src/ with their levels, and of no other."""
+"""docs/monitoring.md has a table of all log events of src/ with their levels, and of no other."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "operations.md"
+PAGE = ROOT / "docs" / "monitoring.md"
 LEVELS = {name: name for name in ("debug", "info", "warning", "error", "critical")}
 LOGGERS = ("log", "logger")
 METHODS = LEVELS | {"exception": "error", "log": ""}

@@ -2,7 +2,7 @@
 
 Facts in, findings out: ``gather`` asks the host and PostgreSQL, and each rule is a pure function of
 what was found. A rule has a name that never changes, since monitoring goes by it;
-docs/operations.md has a table of them.
+docs/monitoring.md has a table of them.
 
     finding            a finding, its level, the exit code of several
     facts              what was found out

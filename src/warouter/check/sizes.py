@@ -167,7 +167,7 @@ RULES = (
         "database-small",
         Level.NOTE,
         "settings of PostgreSQL that are small for a busy cluster",
-        "Raise it where thousands of messages a second go, see docs/operations.md.",
+        "Raise it where thousands of messages a second go, see docs/postgresql.md.",
         _slow,
         database=True,
     ),

@@ -36,7 +36,7 @@ def check(data_dir: Path | None, as_json: bool, verbose: bool) -> None:
     Looks at the database that WA_DB_* names, or that of a local cluster, and at this host: its
     files and the variables of this command's environment. So run it on each host, with the
     environment of its processes and as root or their account. Nothing is changed. Each name and
-    what to do is in docs/operations.md.
+    what to do is in docs/monitoring.md.
 
     Exit code: 0 fine or notes only, 1 a warning, 2 critical, 3 not everything could be found out.
     """

@@ -44,7 +44,7 @@ data_dir_option = click.option(
 @click.command()
 @data_dir_option
 def webapp(data_dir: Path | None) -> None:
-    """Serve the v1 API. Configured by WA_DB_*, WEBAPP_*, WAROUTER_* (docs/operations.md)."""
+    """Serve the v1 API. Configured by WA_DB_*, WEBAPP_*, WAROUTER_* (docs/configuration.md)."""
     _run("webapp", data_dir)
 
 

@@ -85,7 +85,7 @@ def up(
     """Run PostgreSQL, masters, coreapps, webapps, a console and the simulator until Ctrl-C.
 
     PostgreSQL is the embedded one unless WA_DB_HOSTNAME names another. Other WA_* and WAROUTER_*
-    variables hold for all processes (docs/operations.md).
+    variables hold for all processes (docs/configuration.md).
 
     With --upstream cloud no simulator runs. Meta has to reach the webapps' listeners of webhooks,
     which are on loopback: WAROUTER_CLOUD_LISTEN sets the port of the first webapp, and the others

@@ -1,9 +1,9 @@
 """The listening sockets of a webapp or a console, and a shutdown that resets no client connection.
 
 Linux resets what waits in the accept queue of a listening socket that is closed, also when another
-process listens on the same port (unless net.ipv4.tcp_migrate_req is 1: see docs/operations.md). So
-what has been queued is accepted first. Then each connection ends with its next answer, which says
-`Connection: close`; one that asks nothing is closed after a moment.
+process listens on the same port (unless net.ipv4.tcp_migrate_req is 1: see docs/compatibility.md).
+So what has been queued is accepted first. Then each connection ends with its next answer, which
+says `Connection: close`; one that asks nothing is closed after a moment.
 """
 
 from __future__ import annotations

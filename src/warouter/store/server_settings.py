@@ -2,7 +2,7 @@
 
 A session asks for the values of ``PINNED`` as it starts, which beats postgresql.conf, ALTER
 DATABASE and ALTER ROLE. Right after that it looks at what it got: a pooler in between drops what it
-does not know, and a few settings no session may choose for itself. docs/operations.md lists them.
+does not know, and a few settings no session may choose for itself. docs/postgresql.md lists them.
 Pure: ``store.database`` asks the server.
 """
 

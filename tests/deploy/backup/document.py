@@ -1,20 +1,18 @@
-"""Section "Backups" of docs/operations.md: what an operator is told to type is what tests run."""
+"""The commands of docs/backup.md, which tests run as an operator is told to type them."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-PAGE = Path(__file__).parents[3] / "docs" / "operations.md"
+PAGE = Path(__file__).parents[3] / "docs" / "backup.md"
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PATH = re.compile(r"# (/\S+)\n")
 _TARGET = re.compile(r'(--target=)"[^"]+"')
 
 
 def _blocks(language: str) -> list[str]:
-    page = PAGE.read_text("utf-8")
-    section = page.partition("\n## Backups\n")[2].partition("\n## ")[0]
-    return [text for found, text in _BLOCK.findall(section) if found == language]
+    return [text for found, text in _BLOCK.findall(PAGE.read_text("utf-8")) if found == language]
 
 
 def files() -> dict[str, str]:

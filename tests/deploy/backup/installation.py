@@ -1,5 +1,5 @@
 """A cluster in the suite's network whose database is on the machine, with a login for each kind of
-process, and an operator who types what docs/operations.md says.
+process, and an operator who types what docs/backup.md says.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The database is lost under traffic and restored to a point in time, as docs/operations.md says.
+"""The database is lost under traffic and restored to a point in time, as docs/backup.md says.
 
 What was accepted before that time is sent, or has a status; what was accepted after it is gone, and
 counted; nothing is repeated but what the documents say.

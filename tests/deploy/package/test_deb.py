@@ -42,7 +42,7 @@ def test_it_brings_the_program_units_account_and_documents(installed: Root) -> N
     assert (env.st_mode & 0o777, env.st_uid) == (0o600, 0)
     secrets = installed.file("/etc/warouter/secrets").stat()
     assert (secrets.st_mode & 0o777, secrets.st_uid, secrets.st_gid) == (0o750, 0, 990)
-    assert installed.file("/usr/share/doc/warouter/operations.md").exists()
+    assert installed.file("/usr/share/doc/warouter/installation.md").exists()
     assert installed.file("/usr/share/warouter/monitoring/warouter.rules.yml").exists()
     assert installed.file("/usr/share/warouter/credentials/coreapp.conf").exists()
 

@@ -1,4 +1,4 @@
-"""What settings of Patroni and WAROUTER_HOLD do to a failover: the rows of docs/operations.md."""
+"""What settings of Patroni and WAROUTER_HOLD do to a failover: the rows of docs/postgresql.md."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Group(NamedTuple):
     loses: bool = False
 
 
-# The test itself measures each fault as docs/operations.md configures it.
+# The test itself measures each fault as docs/postgresql.md configures it.
 GROUPS = (
     Group("HOLD=28", ("postgres", "kill", "plug", "partition"), hold="28"),
     Group("start 0", ("postgres", "crash"), {"primary_start_timeout": 0}),

@@ -18,7 +18,7 @@ from tests.harness import prepared
 from tests.harness.certificates import text_of
 
 NUMBERS = (2, 3, 4)
-# docs/operations.md has the same.
+# docs/postgresql.md has the same.
 DCS: dict[str, Any] = {
     "ttl": 20,
     "loop_wait": 5,

@@ -104,7 +104,7 @@ def test_slots_are_told_as_a_range_if_they_are_one() -> None:
 
 
 def test_every_reason_that_is_documented_has_its_words() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "monitoring.md").read_text()
     entry = page.partition("- `warouter status --history`: ")[2].partition("\n- ")[0]
     listed = re.findall(r"`([a-z-]+)`", entry.partition("reason:")[2].partition(". ")[0])
     assert sorted(REASONS) == sorted(listed)
