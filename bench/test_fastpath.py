@@ -26,7 +26,7 @@ from warouter.api.messages.fastpath import FastPath
 from warouter.api.messages.validate import parse_message
 from warouter.cluster.shardmap import ShardMap, SlotOwner
 from warouter.http.connection import Connection
-from warouter.http.door import Connections
+from warouter.http.door import FrontDoor
 from warouter.http.meter import Meter
 from warouter.link import wire
 from warouter.link.client import Links
@@ -92,7 +92,7 @@ class Scene:
         self.connections: list[Connection] = []
 
     async def open(self) -> None:
-        connections = Connections(web.Server(log_in), None, self.path)  # type: ignore[arg-type]
+        connections = FrontDoor(web.Server(log_in), None, self.path)  # type: ignore[arg-type]
         for sock in self.sockets:
             connection = connections.enter("")
             assert connection is not None

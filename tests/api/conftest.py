@@ -29,9 +29,9 @@ from warouter.api.app import build_app
 from warouter.api.messages.fastpath import FastPath
 from warouter.config import Settings
 from warouter.errors import ApiError
-from warouter.http.door import Connections
+from warouter.http.door import FrontDoor
 from warouter.http.edge import Edge
-from warouter.http.pace import Limits
+from warouter.http.pace import ConnectionLimits
 from warouter.lab.simulator.server import Simulator
 from warouter.link.wire import Outgoing
 from warouter.local.postgres import Postgres
@@ -178,7 +178,7 @@ async def make(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Make]
         await runner.setup()
         runners.append(runner)
         assert runner.server is not None
-        made.connections = Connections(runner.server, None, fast)
+        made.connections = FrontDoor(runner.server, None, fast)
         return made
 
     async def begin(*, options: bool = False, **changes: Any) -> Both:
@@ -205,7 +205,7 @@ async def front(api: Api) -> AsyncIterator[Open]:
     await api.context.tokens.caller(api.user)  # in memory from here on
     async with AsyncExitStack() as stack:
 
-        async def begin(limits: Limits | None = None) -> Front:
+        async def begin(limits: ConnectionLimits | None = None) -> Front:
             app = build_app(api.context)
             runner = web.AppRunner(app, shutdown_timeout=0.1)
             await runner.setup()

@@ -14,7 +14,7 @@ from tests.harness.twice import GOOD, Wire, settled
 from warouter import SERVER
 from warouter.api.app import build_app
 from warouter.api.messages.fastpath import FastPath
-from warouter.http.door import Connections
+from warouter.http.door import FrontDoor
 from warouter.http.envelope import Envelopes, common_fields
 
 
@@ -57,7 +57,7 @@ async def test_the_version_is_in_the_answers_unless_it_is_switched_off(
         said = [login.headers["Server"]]
         fast = FastPath(context, owned(lambda m, done: done(m.id)), Number())
         words = Envelopes(common_fields(server_version=shown))
-        connections = Connections(runner.server, None, fast, words=words)
+        connections = FrontDoor(runner.server, None, fast, words=words)
         said.extend([server_of(await answered(connections, r)) for r in (message, NOT_HTTP)])
         said.append(server_of(connections.refuse()))
     finally:
@@ -66,7 +66,7 @@ async def test_the_version_is_in_the_answers_unless_it_is_switched_off(
     assert said == [SERVER if shown else "warouter"] * 4
 
 
-async def answered(connections: Connections, request: bytes) -> bytes:
+async def answered(connections: FrontDoor, request: bytes) -> bytes:
     connection, wire = connections.enter(""), Wire()
     assert connection is not None
     connection.connection_made(wire)

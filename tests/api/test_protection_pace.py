@@ -14,9 +14,9 @@ from tests.harness.edge import Front, Open, heard
 from tests.harness.twice import GOOD
 from tests.harness.wait import PATIENCE, Awake, soon
 from warouter.http.connection import Connection
-from warouter.http.pace import Limits
+from warouter.http.pace import ConnectionLimits
 
-QUICK = Limits(
+QUICK = ConnectionLimits(
     head_seconds=1.0, body_grace_seconds=1.0, idle_seconds=2.0, stall_seconds=1.0, exempt=()
 )
 
@@ -142,7 +142,7 @@ async def test_kept_alive_for_a_while(front: Open) -> None:
     assert time.monotonic() - began > 3.0
 
 
-IDLE = Limits(head_seconds=1.0, body_grace_seconds=9.0, idle_seconds=30.0, exempt=())
+IDLE = ConnectionLimits(head_seconds=1.0, body_grace_seconds=9.0, idle_seconds=30.0, exempt=())
 
 
 @pytest.mark.parametrize("apart", [False, True], ids=["in one read", "behind the answer"])
@@ -160,7 +160,7 @@ async def test_a_head_behind_another_request_has_its_deadline_too(front: Open, a
 
 async def test_a_body_that_is_still_coming_is_not_idle(front: Open) -> None:
     """Not even on a connection that was used before, whose time to be idle has begun."""
-    f = await front(Limits(body_grace_seconds=60.0, idle_seconds=1.0, exempt=()))
+    f = await front(ConnectionLimits(body_grace_seconds=60.0, idle_seconds=1.0, exempt=()))
     reader, writer = await f.connect()
     length = b"Content-Length: %d" % len(GOOD)
     for _ in range(2):
@@ -207,7 +207,7 @@ async def test_another_expectation_is_417_on_whatever_path(
 
 
 async def test_too_many_connections_of_one_address(front: Open) -> None:
-    f = await front(Limits(connections_per_address=3, exempt=()))
+    f = await front(ConnectionLimits(connections_per_address=3, exempt=()))
     held = [await f.connect() for _ in range(3)]
     for reader, writer in held:  # they are served
         writer.write(f.get())
@@ -232,7 +232,7 @@ async def test_too_many_connections_of_one_address(front: Open) -> None:
 async def test_1500_slow_clients_are_dropped_in_time(front: Open) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 20_000), hard))
-    f = await front(Limits(connections=10_000))
+    f = await front(ConnectionLimits(connections=10_000))
     firsts = {
         "silent": b"",
         "head": b"GET / HTTP/1.1\r\nX: ",

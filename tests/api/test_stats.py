@@ -11,7 +11,7 @@ import pytest
 
 from tests.harness import exposition
 from tests.harness.api import API_KEY, USER_PASSWORD, Api, Webapp, basic
-from warouter.http.rates import Rate, Rates, parse_rates
+from warouter.http.rates import RateLimit, Rates, parse_rates
 from warouter.metrics import Sample
 from warouter.store.bounded import fetcher
 from warouter.store.reports import FRESH_SECONDS, Body, ReportWriter
@@ -260,7 +260,7 @@ async def test_c37_the_product_s_rate_limits(api: Api) -> None:
 
 async def test_strangers_take_nothing_from_what_users_may_do(api: Api) -> None:
     """As many log-ins as the bucket has drained it for everybody."""
-    api.context.operations.rates = Rates(Rate(0.001, 20), Rate(0.001, 20))
+    api.context.operations.rates = Rates(RateLimit(0.001, 20), RateLimit(0.001, 20))
     strangers = [await api.login("nobody", "wrong") for _ in range(25)]
     assert {a.status for a in strangers} == {401, 429}
     right = {"Authorization": basic("worker", USER_PASSWORD)}
@@ -271,7 +271,7 @@ async def test_strangers_take_nothing_from_what_users_may_do(api: Api) -> None:
 
 
 async def test_what_one_user_does_takes_nothing_from_another(api: Api) -> None:
-    api.context.operations.rates = Rates(Rate(0.001, 3), Rate(0.001, 3))
+    api.context.operations.rates = Rates(RateLimit(0.001, 3), RateLimit(0.001, 3))
     packs, sent = "/v1/stickerpacks", ("POST", "/v1/messages", MESSAGE)
     assert [(await api.send(MESSAGE)).status for _ in range(4)] == [201] * 3 + [429]
     assert [(await api.call("GET", packs, token=api.user)).status for _ in range(4)][-1] == 429
@@ -280,7 +280,7 @@ async def test_what_one_user_does_takes_nothing_from_another(api: Api) -> None:
 
 
 async def test_retry_after_says_when_a_token_is_there(api: Api) -> None:
-    api.context.operations.rates = Rates(Rate(0.25, 1), Rate(100, 100))
+    api.context.operations.rates = Rates(RateLimit(0.25, 1), RateLimit(100, 100))
     assert (await api.send(MESSAGE)).status == 201
     refused = await api.send(MESSAGE)
     assert (refused.status, refused.headers["Retry-After"]) == (429, "4")

@@ -22,7 +22,7 @@ from warouter.cluster.role import Happened
 from warouter.flow import doubt
 from warouter.flow.lanes import Entry, Lanes
 from warouter.flow.log import SlotLog
-from warouter.http.door import Connections
+from warouter.http.door import FrontDoor
 from warouter.link import wire
 from warouter.net.acceptor import Acceptor
 from warouter.net.names import Names
@@ -173,7 +173,7 @@ MUTANTS = {
     # A listening socket is closed over the connections that wait in it.
     "queue_is_reset": Mutant([(Acceptor, "_take_queued", lambda self: None)], ("I19",)),
     # Connections are closed without a word, whoever is about to ask something.
-    "leave_at_once": Mutant([(Connections, "ended", _yes)], ("I19",)),
+    "leave_at_once": Mutant([(FrontDoor, "ended", _yes)], ("I19",)),
     # Names that clients chose are looked up where the loop looks up its database.
     "one_resolver": Mutant([(Names, "of", lambda self, asker: ThreadedResolver())], ("I15",)),
 }

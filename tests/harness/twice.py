@@ -17,7 +17,7 @@ import msgspec
 from tests.harness.api import Api
 from warouter.errors import ApiError, Overloaded
 from warouter.http.connection import Connection
-from warouter.http.door import Connections
+from warouter.http.door import FrontDoor
 from warouter.link.wire import Outgoing
 
 GOOD = b'{"to":"4915112345678","type":"text","text":{"body":"hello"}}'
@@ -60,7 +60,7 @@ class Wire(asyncio.Transport):
 class Side:
     """One application, with or without the fast path, and what reached the owners of its slots."""
 
-    connections: Connections
+    connections: FrontDoor
     api: Api
     taken: list[Outgoing]
     waiting: list[tuple[Outgoing, Callable[[bytes | ApiError], None]]]

@@ -13,7 +13,7 @@ import asyncpg
 
 from warouter.background import begin
 from warouter.config import Settings
-from warouter.http.intake import Intake
+from warouter.http.intake import WebhookIntake
 from warouter.store.cloud.posts import Posts
 from warouter.store.cloud.receive import Inbox
 from warouter.upstream.cloud.listener import Listener
@@ -108,7 +108,7 @@ class Webhook:
         self.listener = Listener(
             NUMBER, lambda: self.secrets, lambda: VERIFY, self.posts, clock=lambda: self.now
         )
-        self.intake = Intake(self.listener, **limits)
+        self.intake = WebhookIntake(self.listener, **limits)
         self._lines: list[Line] = []
 
     async def open(self, tls: Any = None) -> None:

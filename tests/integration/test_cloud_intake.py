@@ -19,7 +19,7 @@ from tests.harness.webhooks import NUMBER, SECRET, VERIFY, Line, post, text, web
 from warouter.errors import CommandError
 from warouter.http import intake
 from warouter.http import post as post_module
-from warouter.http.intake import Intake
+from warouter.http.intake import WebhookIntake
 from warouter.tls import mutual
 from warouter.upstream.cloud.batch import Batch
 from warouter.upstream.cloud.listener import Listener
@@ -63,7 +63,7 @@ class Door:
         self._lines: list[Line] = []
 
     async def serve(self, tls: ssl.SSLContext | None = None, **limits: object) -> None:
-        self.intake = Intake(self.listener, **limits)
+        self.intake = WebhookIntake(self.listener, **limits)
         self.port = await self.intake.open("127.0.0.1", 0, tls)
         self.sweeping = asyncio.create_task(self.intake.sweep())
 
@@ -284,7 +284,7 @@ async def test_what_came_is_answered_before_the_end(door: Door) -> None:
     door.inbox.open.clear()
     busy.say(SIGNED)
     await soon(lambda: not door.inbox.open.is_set() and door.listener.counts["taken"] == 2)
-    await soon(lambda: any(c.turn is post_module.Turn.ANSWER for c in door.intake._known))
+    await soon(lambda: any(c.turn is post_module.PostState.ANSWER for c in door.intake._known))
     leaving = asyncio.create_task(door.intake.leave())
     assert await idle.ended()
     door.inbox.open.set()

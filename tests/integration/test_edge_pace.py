@@ -17,10 +17,12 @@ from tests.harness.certificates import contexts
 from tests.harness.wait import PATIENCE, soon
 from warouter.http.connection import OWED_LOOKS
 from warouter.http.edge import Edge
-from warouter.http.pace import Limits
+from warouter.http.pace import ConnectionLimits
 from warouter.net.sockets import heard
 
-QUICK = Limits(head_seconds=1.0, body_grace_seconds=1.0, stall_seconds=1.0, idle_seconds=3.0)
+QUICK = ConnectionLimits(
+    head_seconds=1.0, body_grace_seconds=1.0, stall_seconds=1.0, idle_seconds=3.0
+)
 LARGE = 64 << 20
 SERVER, CLIENT = contexts("localhost")
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -34,7 +36,7 @@ Connect = Callable[..., Awaitable[Streams]]
 Clients = Callable[[Edge, Connect], Awaitable[None]]
 
 
-async def with_edge(clients: Clients, limits: Limits, secure: bool) -> None:
+async def with_edge(clients: Clients, limits: ConnectionLimits, secure: bool) -> None:
     assert type(asyncio.get_running_loop()) is uvloop.Loop
     sock = socket.create_server(("127.0.0.1", 0))
     edge = Edge(web.Server(answer), [sock], SERVER if secure else None, limits)
@@ -57,7 +59,7 @@ async def with_edge(clients: Clients, limits: Limits, secure: bool) -> None:
         await asyncio.sleep(0.2)  # uvloop closes what was aborted
 
 
-def on_uvloop(clients: Clients, limits: Limits = QUICK, *, secure: bool = True) -> None:
+def on_uvloop(clients: Clients, limits: ConnectionLimits = QUICK, *, secure: bool = True) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(with_edge(clients, limits, secure))
 
@@ -130,7 +132,7 @@ def test_a_tls_handshake_does_not_hold_up_a_stop(
         assert (held, len(edge._connections)) == ([], 0)
         writer.close()
 
-    on_uvloop(mute, Limits())
+    on_uvloop(mute, ConnectionLimits())
 
 
 class Slow:
@@ -192,7 +194,7 @@ def test_a_stop_closes_nobody_who_is_about_to_ask() -> None:
         assert b"Connection: close" in said
         client.close()
 
-    on_uvloop(about, Limits())
+    on_uvloop(about, ConnectionLimits())
 
 
 def test_who_has_asked_nothing_yet_has_twice_the_time_at_a_stop() -> None:
@@ -210,7 +212,7 @@ def test_who_has_asked_nothing_yet_has_twice_the_time_at_a_stop() -> None:
         assert connection.idle_for(later) == pytest.approx(1.0)
         writer.close()
 
-    on_uvloop(made, Limits())
+    on_uvloop(made, ConnectionLimits())
 
 
 def test_who_shakes_hands_for_long_is_answered_after_what_was_held(
@@ -232,7 +234,7 @@ def test_who_shakes_hands_for_long_is_answered_after_what_was_held(
         client.close()
         await leaving
 
-    on_uvloop(late, Limits())
+    on_uvloop(late, ConnectionLimits())
 
 
 @pytest.mark.parametrize("together", [False, True], ids=["later", "at once"])
@@ -248,10 +250,10 @@ def test_a_client_that_sends_no_more_on_uvloop(together: bool) -> None:
         await soon(lambda: not len(edge._connections))
         writer.close()
 
-    on_uvloop(half, Limits(), secure=False)
+    on_uvloop(half, ConnectionLimits(), secure=False)
 
 
-FEW = Limits(connections=6, connections_per_address=4, exempt=())
+FEW = ConnectionLimits(connections=6, connections_per_address=4, exempt=())
 
 
 def test_silent_tls_handshakes_count_for_the_limits_of_an_address_and_of_all(
@@ -313,7 +315,9 @@ async def test_who_comes_when_all_places_are_taken_gets_that_of_the_longest_idle
         return web.Response()
 
     sock = socket.create_server(("127.0.0.1", 0))
-    edge = Edge(web.Server(handle), [sock], None, Limits(connections=3, spare_seconds=0.0))
+    edge = Edge(
+        web.Server(handle), [sock], None, ConnectionLimits(connections=3, spare_seconds=0.0)
+    )
     edge.open()
 
     async def asked(path: str = "/", *, answered: bool = True) -> Streams:
@@ -346,7 +350,9 @@ async def test_who_comes_when_all_places_are_taken_gets_that_of_the_longest_idle
 
 async def test_who_has_as_many_as_one_may_have_ends_nobody_elses() -> None:
     sock = socket.create_server(("127.0.0.1", 0))
-    limits = Limits(connections=1, connections_per_address=1, spare_seconds=0.0, exempt=())
+    limits = ConnectionLimits(
+        connections=1, connections_per_address=1, spare_seconds=0.0, exempt=()
+    )
     edge = Edge(web.Server(answer), [sock], None, limits)
     edge.open()
     reader, writer = await asyncio.open_connection(*sock.getsockname())

@@ -15,9 +15,9 @@ import pytest
 from tests.harness.front import LINE, Front, Request, any_request, judge, other, plain, sized, trap
 from tests.harness.twice import Wire
 from warouter.http.connection import Connection
-from warouter.http.door import Connections
+from warouter.http.door import FrontDoor
 
-Make = Callable[[Connections], Connection]
+Make = Callable[[FrontDoor], Connection]
 
 
 async def turns(many: int = 12) -> None:
@@ -32,7 +32,7 @@ async def played(
     sometimes comes at once, and sometimes nothing is answered before it.
     """
     front = Front()
-    connections = Connections(front.server, None, front.fast)
+    connections = FrontDoor(front.server, None, front.fast)
     connection, wire = make(connections), Wire()
     connection.connection_made(wire)
     await turns()
@@ -60,13 +60,13 @@ async def played(
     return judge(sent, front.runs, front.marks(wire.written))
 
 
-def real(connections: Connections) -> Connection:
+def real(connections: FrontDoor) -> Connection:
     made = connections.enter("")
     assert made is not None
     return made
 
 
-def forgetful(connections: Connections) -> Connection:
+def forgetful(connections: FrontDoor) -> Connection:
     """A mutant: the fast path begins although half of another request's head is here."""
     made = real(connections)
     client = made._client
@@ -146,7 +146,7 @@ class Crowd:
     def __init__(self, behind: bytes = b"") -> None:
         self.front = Front()
         self.front.gate.clear()
-        self._connections = Connections(self.front.server, None, self.front.fast)
+        self._connections = FrontDoor(self.front.server, None, self.front.fast)
         self.clients: list[tuple[Connection, Wire]] = []
         self._behind = behind  # what the first one sends ahead of its answer
 

@@ -9,13 +9,13 @@ from aiohttp import web
 
 from warouter.console import guard
 from warouter.errors import ApiError
-from warouter.http.envelope import Words, whole
+from warouter.http.envelope import ErrorResponses, whole
 
 FIELDS = {**guard.HEADERS, "Cache-Control": "no-store"}
 _TYPE = "text/plain; charset=utf-8"
 
 
-class Lines(Words):
+class Lines(ErrorResponses):
     """Lines of text."""
 
     def alone(self, error: ApiError) -> bytes:

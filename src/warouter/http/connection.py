@@ -20,10 +20,10 @@ from typing import Any, Protocol, cast
 from aiohttp import web
 
 from warouter.errors import ApiError, HeadTooLarge
-from warouter.http.envelope import Words
+from warouter.http.envelope import ErrorResponses
 from warouter.http.framing import (
     END,
-    Body,
+    BodyFraming,
     Head,
     NotHttp,
     Sized,
@@ -31,7 +31,13 @@ from warouter.http.framing import (
     read_head,
     without_blank_lines,
 )
-from warouter.http.pace import HEAD_BYTES, HEAD_FIELDS, TARGET_BYTES, Limits, Pace
+from warouter.http.pace import (
+    HEAD_BYTES,
+    HEAD_FIELDS,
+    TARGET_BYTES,
+    ConnectionLimits,
+    ConnectionProgress,
+)
 from warouter.http.plain import Client, Reader
 from warouter.net.sockets import heard, unheard
 
@@ -42,7 +48,7 @@ OWED_LOOKS = 3  # aiohttp begins what it is given within three turns of the loop
 _NEVER_SECONDS = 365 * 86_400.0  # aiohttp ends no connection for being idle: sweep() does
 
 
-class Turn(Enum):
+class ConnectionState(Enum):
     """State of a connection. At most one request is under way."""
 
     HEAD = 0  # the next request is waited for, or the rest of its head
@@ -54,15 +60,15 @@ class Turn(Enum):
     ENDED = 6  # nothing more is read
 
 
-# Python 3.11 makes a search of each Turn.X: too slow for what is asked ten times a request.
-_HEAD, _HOLD, _FEED, _ANSWER, _DRAIN, _NEXT, _ENDED = Turn
+# Python 3.11 makes a search of each ConnectionState.X: too slow for what is asked ten times a request.
+_HEAD, _HOLD, _FEED, _ANSWER, _DRAIN, _NEXT, _ENDED = ConnectionState
 
 
 class Door(Protocol):
     """The parts of the server that a connection uses."""
 
     fast: Reader | None
-    words: Words
+    words: ErrorResponses
     dropped: Counter[str]  # connections that were ended, by the reason
 
     @property
@@ -97,7 +103,7 @@ class Connection(web.RequestHandler):
             # The loop calls it for each read, and what it does not take comes to the method.
             vars(self)["data_received"] = self._client.data_received
         self._now, self._soon = loop.time, loop.call_soon
-        self.pace = Pace(loop.time())
+        self.pace = ConnectionProgress(loop.time())
         self._is_new = True  # the fast path has taken nothing of it
         self._sock = sock  # until it has shaken hands
         self._wire: asyncio.Transport | None = None  # until it is lost: aiohttp's goes with close()
@@ -105,7 +111,7 @@ class Connection(web.RequestHandler):
         self._came = b""  # of the next request; in HOLD, of the present one
         self._head: Head | None = None  # of the request under way, or of the last one
         self._written = b""  # that head as it came
-        self._body: Body = Sized(0)
+        self._body: BodyFraming = Sized(0)
         self._full = False  # aiohttp takes no more of the body for now
         self._owed_looks: int | None = None  # since aiohttp got a request that it has not begun
         self._answering = False  # aiohttp's answer has begun
@@ -446,7 +452,7 @@ class Connection(web.RequestHandler):
 
     # How slow it is
 
-    def look(self, limits: Limits, now: float) -> str:
+    def look(self, limits: ConnectionLimits, now: float) -> str:
         """The reason to end a connection that is too slow, ``idle``
         if it has asked nothing for long, else "".
         """

@@ -13,8 +13,8 @@ from aiohttp import web
 
 from warouter.errors import Overloaded, RequestTooSlow
 from warouter.http.connection import Connection
-from warouter.http.envelope import Envelopes, Words, common_fields
-from warouter.http.pace import Gate, Limits
+from warouter.http.envelope import Envelopes, ErrorResponses, common_fields
+from warouter.http.pace import ConnectionLimits, Gate
 from warouter.http.plain import Reader
 from warouter.http.verified import ends_answers_as_verified
 
@@ -22,7 +22,7 @@ SWEEP_SECONDS = 1.0
 LOOK_SECONDS = 0.1  # until all connections are looked at again when none was idle
 
 
-class Connections:
+class FrontDoor:
     """Creates the connection of each client that is admitted, and keeps the open ones.
 
     ``server`` is a runner's.
@@ -32,16 +32,16 @@ class Connections:
     def __init__(
         self,
         server: web.Server,
-        limits: Limits | None = None,
+        limits: ConnectionLimits | None = None,
         fast: Reader | None = None,
         *,
-        words: Words | None = None,
+        words: ErrorResponses | None = None,
     ) -> None:
         self._server = server
         server.request_factory = _telling(server.request_factory)
-        self.words: Words = words or Envelopes(common_fields(server_version=True))
+        self.words: ErrorResponses = words or Envelopes(common_fields(server_version=True))
         self.fast = fast if fast is not None and ends_answers_as_verified() else None
-        self.limits = limits or Limits()
+        self.limits = limits or ConnectionLimits()
         self._gate = Gate(self.limits)
         self._open: dict[Connection, str] = {}  # with the address that it counts for
         self._none = asyncio.Event()

@@ -17,9 +17,9 @@ from collections.abc import Callable, Sequence
 from aiohttp import web
 
 from warouter.http.connection import Connection
-from warouter.http.door import Connections
-from warouter.http.envelope import Words
-from warouter.http.pace import Limits
+from warouter.http.door import FrontDoor
+from warouter.http.envelope import ErrorResponses
+from warouter.http.pace import ConnectionLimits
 from warouter.http.plain import Reader
 from warouter.metrics import Sample
 from warouter.net.acceptor import Acceptor
@@ -41,12 +41,12 @@ class Edge:
         server: web.Server,
         sockets: Sequence[socket.socket],
         tls: ssl.SSLContext | None,
-        limits: Limits | None = None,
+        limits: ConnectionLimits | None = None,
         fast: Reader | None = None,
         *,
-        words: Words | None = None,
+        words: ErrorResponses | None = None,
     ) -> None:
-        self._connections = Connections(server, limits, fast, words=words)
+        self._connections = FrontDoor(server, limits, fast, words=words)
         self.sweep = self._connections.sweep
         self._most_queued = 0
         self._sockets = sockets

@@ -19,7 +19,7 @@ _DETAILS_CHARS = 400  # a client's own words may be quoted in them
 _JSON = "application/json"
 
 
-class Words(Protocol):
+class ErrorResponses(Protocol):
     """How a server says what no handler of it answers."""
 
     def alone(self, error: ApiError) -> bytes:
@@ -35,7 +35,7 @@ class Words(Protocol):
         ...
 
 
-class Envelopes(Words):
+class Envelopes(ErrorResponses):
     """The product's envelope, with these fields of every response."""
 
     def __init__(self, common: Mapping[str, str]) -> None:

@@ -55,12 +55,12 @@ class Head(NamedTuple):
     twice: bool
     length: int
 
-    def body(self) -> Body:
-        """A new ``Body`` that separates the bytes of this body from those behind it."""
+    def body(self) -> BodyFraming:
+        """A new ``BodyFraming`` that separates the bytes of this body from those behind it."""
         return Chunks() if self.length == CHUNKED else Sized(self.length)
 
 
-class Body(Protocol):
+class BodyFraming(Protocol):
     """The rest of a request whose head is known."""
 
     @property

@@ -16,7 +16,7 @@ import ssl
 from collections import Counter
 from contextlib import suppress
 
-from warouter.http.post import Caller, Turn
+from warouter.http.post import PostConnection, PostState
 from warouter.net.acceptor import Acceptor, listen
 from warouter.tls.mutual import is_named
 from warouter.upstream.cloud.listener import Listener
@@ -31,7 +31,7 @@ DRAIN_SECONDS = 2.0
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
-class Intake:
+class WebhookIntake:
     """The connections to one listener: an ``acceptor.Doorkeeper``.
 
     With a ``client_name`` only who shows a certificate for it is served. ``dropped`` has the
@@ -52,11 +52,11 @@ class Intake:
         self._client_name = client_name
         self._connections = connections
         self._most_bytes = most_bytes
-        self._strangers: dict[Caller, None] = {}  # the oldest first
-        self._known: dict[Caller, None] = {}
-        self._ending: dict[Caller, None] = {}  # they are answered, and still send
+        self._strangers: dict[PostConnection, None] = {}  # the oldest first
+        self._known: dict[PostConnection, None] = {}
+        self._ending: dict[PostConnection, None] = {}  # they are answered, and still send
         self._fewer = asyncio.Event()
-        self._acceptors: list[Acceptor[Caller]] = []
+        self._acceptors: list[Acceptor[PostConnection]] = []
         self._bytes = 0
 
     def __len__(self) -> int:
@@ -95,10 +95,10 @@ class Intake:
 
     # acceptor.Doorkeeper
 
-    def enter(self, address: str, sock: socket.socket) -> Caller | None:
+    def enter(self, address: str, sock: socket.socket) -> PostConnection | None:
         if len(self) >= self._connections and not self._make_room():
             return None
-        caller = Caller(self, sock)
+        caller = PostConnection(self, sock)
         self._strangers[caller] = None
         return caller
 
@@ -107,7 +107,7 @@ class Intake:
         self.listener.unavailable()
         return _FULL
 
-    def failed(self, caller: Caller, _error: BaseException) -> None:
+    def failed(self, caller: PostConnection, _error: BaseException) -> None:
         self.dropped["handshake"] += 1
         self.lost(caller)
 
@@ -121,7 +121,7 @@ class Intake:
         self.dropped["client_name"] += not named
         return named
 
-    def holds(self, caller: Caller, size: int) -> bool:
+    def holds(self, caller: PostConnection, size: int) -> bool:
         """``size`` more bytes of a body are held, or fewer; False if there is no room for them."""
         self._bytes += size
         while size > 0 and self._bytes > self._most_bytes:
@@ -131,19 +131,19 @@ class Intake:
             self._push_out(other)
         return True
 
-    def delivered(self, caller: Caller) -> None:
+    def delivered(self, caller: PostConnection) -> None:
         """A whole body has come: whoever sent it is no stranger, or its answer is the last."""
         if self._strangers.pop(caller, self) is None:
             self._known[caller] = None
 
-    def lingers(self, caller: Caller) -> None:
+    def lingers(self, caller: PostConnection) -> None:
         """The caller is answered, and is heard out for a moment, beside those who have places."""
         self.lost(caller)
         self._ending[caller] = None
         if len(self._ending) > MOST_ENDING:
             self._drop(next(iter(self._ending)))
 
-    def lost(self, caller: Caller) -> None:
+    def lost(self, caller: PostConnection) -> None:
         for kept in (self._strangers, self._known, self._ending):
             kept.pop(caller, None)
         self._fewer.set()
@@ -154,26 +154,26 @@ class Intake:
             self._push_out(oldest)
         return oldest is not None
 
-    def _push_out(self, caller: Caller) -> None:
+    def _push_out(self, caller: PostConnection) -> None:
         self.dropped["pushed_out"] += 1
         self._cut_off(caller)
 
-    def _cut_off(self, caller: Caller) -> None:
+    def _cut_off(self, caller: PostConnection) -> None:
         """End a connection before its answer: half a body of Meta's comes again, and later."""
-        if caller.turn is Turn.BODY:
+        if caller.turn is PostState.BODY:
             if caller in self._known:
                 self.listener.unavailable()
             else:
                 self.listener.in_vain()
         self._drop(caller)
 
-    def _drop(self, caller: Caller) -> None:
+    def _drop(self, caller: PostConnection) -> None:
         """Its place is free at once: the loop tells of its end only later."""
         self.lost(caller)
         caller.drop()
 
-    def _is_late(self, caller: Caller, now: float) -> bool:
-        if caller.turn is Turn.ANSWER:
+    def _is_late(self, caller: PostConnection, now: float) -> bool:
+        if caller.turn is PostState.ANSWER:
             return False
-        waits = caller.turn is Turn.HEAD and caller in self._known
+        waits = caller.turn is PostState.HEAD and caller in self._known
         return now - caller.since > (IDLE_SECONDS if waits else REQUEST_SECONDS)

@@ -14,7 +14,7 @@ from warouter.metrics import Sample
 _OTHER = "other"  # a path that is none of ours: anybody could make up any number of names
 
 
-class Taken(Protocol):
+class FastPathCounts(Protocol):
     """The fast path's own counts: requests that it took, and those of them without an answer."""
 
     @property
@@ -32,7 +32,7 @@ class Meter:
         self._by_result: dict[tuple[str, int], list[float]] = {}  # [requests, seconds]
         self._under_way = 0
         self.limited = 0
-        self.fast_path: Taken | None = None
+        self.fast_path: FastPathCounts | None = None
         self._names, self._numbers = os.urandom(4).hex().encode() + b"-%x", itertools.count(1)
 
     @property

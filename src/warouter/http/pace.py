@@ -22,7 +22,7 @@ LOOPBACK: tuple[Network, ...] = (
 )
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Connection limits of one webapp. ``exempt`` networks (proxies, and this
     host) have no limit per address, but count among all ``connections``.
     """
@@ -38,7 +38,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     exempt: tuple[Network, ...] = LOOPBACK
 
 
-class Pace:
+class ConnectionProgress:
     """Progress of one connection: its state, since when, and how many bytes have come."""
 
     __slots__ = (
@@ -92,7 +92,7 @@ class Pace:
         elif self._left_since is None or taken != self._taken:
             self._taken, self._left_since = taken, now
 
-    def fault(self, limits: Limits, now: float, *, reading: bool) -> str:
+    def fault(self, limits: ConnectionLimits, now: float, *, reading: bool) -> str:
         """Why the connection is too slow (``head``, ``body`` or ``stall``),
         else "". ``reading`` means that the body of a request has not ended.
         """
@@ -110,7 +110,7 @@ class Pace:
 class Gate:
     """Counts open connections, in all and per address, and limits them."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: ConnectionLimits) -> None:
         self._limits = limits
         self._by_address: Counter[str] = Counter()
         self._all = 0

@@ -20,7 +20,7 @@ from warouter.errors import ApiError
 from warouter.http.framing import (
     CHUNKED,
     END,
-    Body,
+    BodyFraming,
     Head,
     Sized,
     check_begun,
@@ -36,7 +36,7 @@ LINGER_SECONDS = 0.5  # until who still sends is cut off, so that the answer is 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Turn(Enum):
+class PostState(Enum):
     """State of a connection."""
 
     HEAD = 0  # a request is waited for
@@ -53,16 +53,16 @@ class Keeper(Protocol):
 
     def admits(self, transport: asyncio.Transport) -> bool: ...
 
-    def holds(self, caller: Caller, size: int) -> bool: ...
+    def holds(self, caller: PostConnection, size: int) -> bool: ...
 
-    def delivered(self, caller: Caller) -> None: ...
+    def delivered(self, caller: PostConnection) -> None: ...
 
-    def lingers(self, caller: Caller) -> None: ...
+    def lingers(self, caller: PostConnection) -> None: ...
 
-    def lost(self, caller: Caller) -> None: ...
+    def lost(self, caller: PostConnection) -> None: ...
 
 
-class Caller(asyncio.Protocol):
+class PostConnection(asyncio.Protocol):
     """One connection. ``turn`` has its state and ``since`` when that began, in the loop's time;
     ``hung_up``: the other side has ended it, or its half of it.
     """
@@ -74,11 +74,11 @@ class Caller(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._came = b""  # of the next request
         self._head: Head | None = None
-        self._framing: Body = Sized(0)
+        self._framing: BodyFraming = Sized(0)
         self._body = bytearray()
         self._last = False
         self.hung_up = False
-        self.turn = Turn.HEAD
+        self.turn = PostState.HEAD
         self.since = self._loop.time()
 
     @property
@@ -90,16 +90,16 @@ class Caller(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._sock, self._transport = None, cast("asyncio.Transport", transport)
-        if self.turn is Turn.ENDED or not self._keeper.admits(self._transport):
+        if self.turn is PostState.ENDED or not self._keeper.admits(self._transport):
             self.drop()
 
     def data_received(self, data: bytes) -> None:
         try:
-            if self.turn is Turn.HEAD:
+            if self.turn is PostState.HEAD:
                 self._begin(self._came + data)
-            elif self.turn is Turn.BODY:
+            elif self.turn is PostState.BODY:
                 self._feed(data)
-            elif self.turn is Turn.ANSWER:
+            elif self.turn is PostState.ANSWER:
                 self._came += data
                 self._pause()
         except ApiError as error:  # what is no HTTP
@@ -108,7 +108,9 @@ class Caller(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Who sends no more still gets the answer, except over TLS."""
         transport = self._transport
-        waits = self.turn is Turn.ANSWER and transport is not None and transport.can_write_eof()
+        waits = (
+            self.turn is PostState.ANSWER and transport is not None and transport.can_write_eof()
+        )
         self._last = self.hung_up = True
         return waits
 
@@ -122,7 +124,7 @@ class Caller(asyncio.Protocol):
     def leave(self) -> None:
         """The next answer is the last one, and there is none if nothing was asked."""
         self._last = True
-        if self.turn is Turn.HEAD and not self._came:
+        if self.turn is PostState.HEAD and not self._came:
             self.drop()
 
     def drop(self) -> None:
@@ -156,7 +158,7 @@ class Caller(asyncio.Protocol):
         self._last = closes or version == b"HTTP/1.0"
         if not rest and head.fields.get(b"expect", b"").lower() == b"100-continue":
             self._write(_CONTINUE)
-        self._framing, self.turn, self.since = head.body(), Turn.BODY, self._loop.time()
+        self._framing, self.turn, self.since = head.body(), PostState.BODY, self._loop.time()
         self._feed(rest)
 
     def _feed(self, data: bytes) -> None:
@@ -174,20 +176,20 @@ class Caller(asyncio.Protocol):
         assert self._head is not None
         body = _unchunked(self._body) if self._head.length == CHUNKED else bytes(self._body)
         self._let_go()
-        self.turn, self.since = Turn.ANSWER, self._loop.time()
+        self.turn, self.since = PostState.ANSWER, self._loop.time()
         self._keeper.delivered(self)
         begin(self._answer(body, self._head.fields[FIELD]), self._broke)
 
     async def _answer(self, body: bytes, signature: bytes) -> None:
         answer = await self._keeper.listener.posted(body, signature)
         transport = self._transport
-        if self.turn is Turn.ENDED or transport is None:
+        if self.turn is PostState.ENDED or transport is None:
             return  # who asked has gone, and asks again
         if self._last or self._keeper.leaving or answer.status == HTTPStatus.UNAUTHORIZED:
             self._end(answer, unread=False)
             return
         self._write(_bytes_of(answer, last=False))
-        self.turn, self.since = Turn.HEAD, self._loop.time()
+        self.turn, self.since = PostState.HEAD, self._loop.time()
         if self._came:
             came, self._came = self._came, b""
             transport.resume_reading()
@@ -214,7 +216,7 @@ class Caller(asyncio.Protocol):
         self.drop()
 
     def _forget(self) -> None:
-        self.turn = Turn.ENDED
+        self.turn = PostState.ENDED
         self._came = b""
         self._let_go()
 

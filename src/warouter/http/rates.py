@@ -19,7 +19,7 @@ _SENTENCE = (
 )
 
 
-class Rate(msgspec.Struct, frozen=True):
+class RateLimit(msgspec.Struct, frozen=True):
     """``rate`` requests a second on average, ``burst`` at once after a pause."""
 
     rate: float
@@ -29,16 +29,16 @@ class Rate(msgspec.Struct, frozen=True):
 class Rates(msgspec.Struct, frozen=True):
     """The rates of POST /v1/messages and of all other requests."""
 
-    messages: Rate
-    others: Rate
+    messages: RateLimit
+    others: RateLimit
 
 
-class Bucket:
+class TokenBucket:
     """A token bucket: fills by ``rate`` tokens a second up to ``burst``; each request takes one."""
 
     __slots__ = ("_at", "_rate", "_tokens")
 
-    def __init__(self, rate: Rate, now: float) -> None:
+    def __init__(self, rate: RateLimit, now: float) -> None:
         self._rate = rate
         self._tokens = float(rate.burst)
         self._at = now
@@ -65,19 +65,19 @@ class Buckets:
 
     def __init__(self, rates: Rates) -> None:
         self._rates = rates
-        self._of: dict[tuple[str, bool], Bucket] = {}
+        self._of: dict[tuple[str, bool], TokenBucket] = {}
 
     def __len__(self) -> int:
         return len(self._of)
 
     def take(self, user: str, now: float, *, sends: bool) -> float:
-        """As ``Bucket.take``, for this user; ``sends`` means POST /v1/messages."""
+        """As ``TokenBucket.take``, for this user; ``sends`` means POST /v1/messages."""
         bucket = self._of.get((user, sends))
         if bucket is None:
             if len(self._of) >= MOST_BUCKETS:
                 self._of = {key: kept for key, kept in self._of.items() if not kept.full(now)}
             rate = self._rates.messages if sends else self._rates.others
-            bucket = self._of[user, sends] = Bucket(rate, now)
+            bucket = self._of[user, sends] = TokenBucket(rate, now)
         return bucket.take(now)
 
 
@@ -93,9 +93,9 @@ def parse_rates(text: str) -> Rates | None:
     return Rates(messages, others)
 
 
-def _rate(part: str) -> Rate:
+def _rate(part: str) -> RateLimit:
     rate, _, burst = part.partition("/")
-    parsed = Rate(float(rate), int(burst))
+    parsed = RateLimit(float(rate), int(burst))
     if not (0 < parsed.rate <= 1e6 and 1 <= parsed.burst <= 1_000_000):
         raise ValueError(part)
     return parsed

@@ -28,7 +28,7 @@ from warouter.errors import CommandError, OutcomeUnknown
 from warouter.http.edge import Edge
 from warouter.http.envelope import Envelopes, common_fields
 from warouter.http.meter import Meter
-from warouter.http.pace import LOOPBACK, Limits
+from warouter.http.pace import LOOPBACK, ConnectionLimits
 from warouter.http.rates import Rates, parse_rates
 from warouter.link.client import Links
 from warouter.link.credential import Credential
@@ -126,7 +126,7 @@ class Webapp:
         pool: asyncpg.Pool,
         sockets: Sequence[socket.socket],
         rates: Rates | None,
-        bounds: Limits,
+        bounds: ConnectionLimits,
     ) -> None:
         self._settings = settings
         self._pool = pool

@@ -11,7 +11,7 @@ from typing import Any
 from warouter.cloud_settings import CloudSettings
 from warouter.config import Settings
 from warouter.errors import CommandError
-from warouter.http.intake import CONNECTIONS, Intake
+from warouter.http.intake import CONNECTIONS, WebhookIntake
 from warouter.metrics import Sample
 from warouter.net.sockets import not_taken
 from warouter.node.runtime import Identity
@@ -45,7 +45,7 @@ class Webhooks:
             self._posts,
             Modes(cloud.standby, cloud.echoes),
         )
-        self._intake = Intake(
+        self._intake = WebhookIntake(
             self._listener, client_name=cloud.mtls_name, connections=_connections()
         )
         self._tls = tls_of(cloud)

@@ -14,7 +14,7 @@ from tests.harness.twice import Wire
 from warouter.access.token import hash_of
 from warouter.api.messages.fastpath import FastPath
 from warouter.http.connection import Connection
-from warouter.http.door import Connections
+from warouter.http.door import FrontDoor
 from warouter.link import pending, wire
 from warouter.link.pending import LEAST_WEIGHT
 
@@ -31,7 +31,7 @@ class Scene:
         self.front = Front()
         self.owner = self.front.owner
         self.links = self.owner.links
-        self.connections = Connections(self.front.server, None, self.front.fast)
+        self.connections = FrontDoor(self.front.server, None, self.front.fast)
 
     async def client(self, *reads: bytes) -> tuple[Connection, Wire]:
         connection, transport = self.connections.enter(""), Wire()

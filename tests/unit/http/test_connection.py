@@ -10,7 +10,7 @@ from aiohttp import web
 
 from tests.harness.wait import soon
 from warouter.http import connection
-from warouter.http.door import Connections
+from warouter.http.door import FrontDoor
 from warouter.http.framing import read_head
 
 REQUEST = b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b"
@@ -51,7 +51,7 @@ async def echo(request: web.BaseRequest) -> web.Response:
 
 async def asked(*requests: bytes) -> Wire:
     """Each is sent as soon as the one before is answered."""
-    wire, door = Wire(), Connections(web.Server(echo))
+    wire, door = Wire(), FrontDoor(web.Server(echo))
     client = door.enter("")
     assert client is not None
     client.connection_made(wire)

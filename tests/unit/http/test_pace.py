@@ -6,13 +6,13 @@ import ipaddress
 
 import pytest
 
-from warouter.http.pace import Gate, Limits, Pace
+from warouter.http.pace import ConnectionLimits, ConnectionProgress, Gate
 
-LIMITS = Limits()
+LIMITS = ConnectionLimits()
 
 
 def test_a_head_has_ten_seconds_in_all() -> None:
-    pace = Pace(0.0)  # a connection that says nothing
+    pace = ConnectionProgress(0.0)  # a connection that says nothing
     assert pace.fault(LIMITS, 9.99, reading=False) == ""
     assert pace.fault(LIMITS, 10.0, reading=False) == "head"
     pace.came(1, 5.0, waiting=True)
@@ -22,7 +22,7 @@ def test_a_head_has_ten_seconds_in_all() -> None:
 
 
 def test_after_a_request_a_connection_may_idle() -> None:
-    pace = Pace(0.0)
+    pace = ConnectionProgress(0.0)
     pace.came(100, 1.0, waiting=True)
     pace.asked(1.0)
     assert pace.fault(LIMITS, 500.0, reading=False) == ""
@@ -42,7 +42,7 @@ def test_after_a_request_a_connection_may_idle() -> None:
     ],
 )
 def test_a_body_comes_at_1_kib_a_second_after_5_s(came: int, at: float, fault: str) -> None:
-    pace = Pace(0.0)
+    pace = ConnectionProgress(0.0)
     pace.asked(0.0)
     pace.came(came, 0.1, waiting=False)
     assert pace.fault(LIMITS, at, reading=True) == fault
@@ -50,14 +50,14 @@ def test_a_body_comes_at_1_kib_a_second_after_5_s(came: int, at: float, fault: s
 
 
 def test_what_we_do_not_read_is_not_the_client_s_fault() -> None:
-    pace = Pace(0.0)
+    pace = ConnectionProgress(0.0)
     pace.asked(0.0)
     pace.held_back(60.0)
     assert pace.fault(LIMITS, 64.0, reading=True) == ""
 
 
 def test_an_answer_that_does_not_leave_is_ended_after_30_s() -> None:
-    pace = Pace(0.0)
+    pace = ConnectionProgress(0.0)
     pace.asked(0.0)
     pace.left(1000, 500, 0.0)
     pace.left(1000, 500, 29.9)
@@ -70,7 +70,7 @@ def test_an_answer_that_does_not_leave_is_ended_after_30_s() -> None:
 
 
 def test_connections_in_all_and_per_address() -> None:
-    gate = Gate(Limits(connections=5, connections_per_address=2))
+    gate = Gate(ConnectionLimits(connections=5, connections_per_address=2))
     assert [gate.enter("192.0.2.1") for _ in range(3)] == [True, True, False]
     assert [gate.enter("127.0.0.1") for _ in range(4)] == [True, True, True, False]
     gate.leave("127.0.0.1")
@@ -81,7 +81,7 @@ def test_connections_in_all_and_per_address() -> None:
 
 def test_trusted_proxies_may_open_many() -> None:
     proxies = (ipaddress.ip_network("10.0.0.0/24"),)
-    gate = Gate(Limits(connections_per_address=1, exempt=proxies))
+    gate = Gate(ConnectionLimits(connections_per_address=1, exempt=proxies))
     assert all(gate.enter("10.0.0.7") for _ in range(50))
     assert [gate.enter("10.0.1.7") for _ in range(2)] == [True, False]
     assert [gate.enter("::1") for _ in range(2)] == [True, False]

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from warouter.config import load
 from warouter.errors import ApiError, ConfigError
 from warouter.http.envelope import failure
-from warouter.http.rates import MOST_BUCKETS, Bucket, Buckets, Rate, Rates, parse_rates
+from warouter.http.rates import MOST_BUCKETS, Buckets, RateLimit, Rates, TokenBucket, parse_rates
 from warouter.node.limits import limits
 
 
 def test_a_burst_then_the_rate() -> None:
-    bucket = Bucket(Rate(50, 150), now=100.0)
+    bucket = TokenBucket(RateLimit(50, 150), now=100.0)
     assert [bucket.take(100.0) for _ in range(150)] == [0.0] * 150
     assert bucket.take(100.0) == pytest.approx(0.02)
     assert bucket.take(100.01) == pytest.approx(0.01)  # a refusal takes nothing
@@ -29,7 +29,7 @@ def test_a_burst_then_the_rate() -> None:
     st.lists(st.floats(0, 2), min_size=1, max_size=300),
 )
 def test_never_more_than_burst_and_rate_allow(rate: float, burst: int, pauses: list[float]) -> None:
-    bucket, now, taken = Bucket(Rate(rate, burst), now=0.0), 0.0, 0
+    bucket, now, taken = TokenBucket(RateLimit(rate, burst), now=0.0), 0.0, 0
     for pause in pauses:
         now += pause
         wait = bucket.take(now)
@@ -40,14 +40,14 @@ def test_never_more_than_burst_and_rate_allow(rate: float, burst: int, pauses: l
 
 
 def test_each_user_has_buckets_of_their_own() -> None:
-    buckets = Buckets(Rates(Rate(1, 2), Rate(1, 3)))
+    buckets = Buckets(Rates(RateLimit(1, 2), RateLimit(1, 3)))
     assert [buckets.take("a", 0.0, sends=True) for _ in range(3)] == [0.0, 0.0, 1.0]
     assert [buckets.take("a", 0.0, sends=False) for _ in range(4)] == [0.0, 0.0, 0.0, 1.0]
     assert buckets.take("b", 0.0, sends=True) == 0.0
 
 
 def test_buckets_that_are_full_again_are_not_kept() -> None:
-    buckets = Buckets(Rates(Rate(1, 10), Rate(1, 10)))
+    buckets = Buckets(Rates(RateLimit(1, 10), RateLimit(1, 10)))
     for n in range(MOST_BUCKETS - 1):
         buckets.take(f"user{n}", 0.0, sends=True)
     for _ in range(10):
@@ -61,8 +61,8 @@ def test_buckets_that_are_full_again_are_not_kept() -> None:
 def test_settings() -> None:
     assert parse_rates("off") is None
     assert parse_rates(" OFF ") is None
-    assert parse_rates("product") == Rates(Rate(50, 150), Rate(20, 60))
-    assert parse_rates("0.5/1, 1000/2000") == Rates(Rate(0.5, 1), Rate(1000, 2000))
+    assert parse_rates("product") == Rates(RateLimit(50, 150), RateLimit(20, 60))
+    assert parse_rates("0.5/1, 1000/2000") == Rates(RateLimit(0.5, 1), RateLimit(1000, 2000))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from warouter.http import verified
 from warouter.http.connection import Connection
-from warouter.http.door import Connections
+from warouter.http.door import FrontDoor
 
 
 class Eager(web.RequestHandler):
@@ -53,7 +53,7 @@ async def test_a_door_goes_without_the_fast_path(
     verified.ends_answers_as_verified.cache_clear()
     try:
         fast: Any = object()
-        door = Connections(web.Server(handle), None, fast)
+        door = FrontDoor(web.Server(handle), None, fast)
         assert door.fast is (fast if known else None)
     finally:
         verified.ends_answers_as_verified.cache_clear()

@@ -17,8 +17,8 @@ from typing import Any
 from warouter.background import begin
 from warouter.cloud_settings import CloudSettings
 from warouter.errors import CommandError
-from warouter.http.intake import Intake
-from warouter.http.post import Caller
+from warouter.http.intake import WebhookIntake
+from warouter.http.post import PostConnection
 from warouter.lab.probe.arrivals import Arrivals, decoded, opaque
 from warouter.lab.probe.observed import Trial
 from warouter.node.webhooks import tls_of
@@ -29,7 +29,7 @@ from warouter.upstream.cloud.secrets import Secrets
 
 _LOOK_SECONDS = 0.02  # between two looks whether who waits for an answer is still there
 # Whose body is being answered: a task that answers begins with the context of its connection.
-_caller: ContextVar[Caller] = ContextVar("caller")
+_caller: ContextVar[PostConnection] = ContextVar("caller")
 
 
 class Trials:
@@ -90,8 +90,8 @@ class _Listener(Listener):
         return UNAVAILABLE
 
 
-class _Intake(Intake):
-    def delivered(self, caller: Caller) -> None:
+class _Intake(WebhookIntake):
+    def delivered(self, caller: PostConnection) -> None:
         super().delivered(caller)
         _caller.set(caller)
 

@@ -24,7 +24,7 @@ from warouter.lab.simulator.cloud.graph.app import AppNode
 from warouter.lab.simulator.cloud.graph.callbacks import CallbackEdge
 from warouter.lab.simulator.cloud.graph.callers import Callers
 from warouter.lab.simulator.cloud.graph.compliance import ComplianceEdge
-from warouter.lab.simulator.cloud.graph.connection import Connection
+from warouter.lab.simulator.cloud.graph.connection import GraphConnection
 from warouter.lab.simulator.cloud.graph.history import History
 from warouter.lab.simulator.cloud.graph.line import Line
 from warouter.lab.simulator.cloud.graph.media import MediaEdge
@@ -114,7 +114,7 @@ class CloudSimulator:
         self._random = random or Random()
         self._tls, self._client_tls = tls, client_tls
         self.world = World(self.facts, self._random)
-        self.line: Line[Connection] = Line()
+        self.line: Line[GraphConnection] = Line()
         self.numbers = Numbers()
         self.media = MediaEdge(self.world.record, self._switches)
         self.world.is_media = self.media.is_known
@@ -243,8 +243,8 @@ class CloudSimulator:
         callers = Callers(self.facts, self.world.record.counters, tokens, app, self._switches)
         return Graph(self.facts, self.line, self._switches, callers, messages, nodes, trace)
 
-    def _connection(self) -> Connection:
-        return Connection(self._graph.handle, self.line, self._meta_clock, self._admits)
+    def _connection(self) -> GraphConnection:
+        return GraphConnection(self._graph.handle, self.line, self._meta_clock, self._admits)
 
     def _admits(self) -> bool:
         return not self.faults.refuse

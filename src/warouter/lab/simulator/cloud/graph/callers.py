@@ -8,7 +8,7 @@ from warouter.lab.simulator.cloud.counters import Counters
 from warouter.lab.simulator.cloud.facts import Facts
 from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.graph.app import DEBUG, MANAGEMENT, MESSAGING, AppNode
-from warouter.lab.simulator.cloud.graph.connection import Request
+from warouter.lab.simulator.cloud.graph.connection import GraphRequest
 from warouter.lab.simulator.cloud.graph.errors import PARAMETER, TOKEN, GraphError
 from warouter.lab.simulator.cloud.graph.tokens import Tokens
 from warouter.lab.simulator.cloud.graph.uploads import PREFIX, SCHEME
@@ -33,7 +33,7 @@ class Callers:
         self._app = app
         self._switches = switches
 
-    def is_app(self, request: Request) -> bool:
+    def is_app(self, request: GraphRequest) -> bool:
         """True for a call with the app's own token, False for one with a user's; GraphError for
         any other.
         """
@@ -68,6 +68,6 @@ class Callers:
             raise GraphError(_NOT_GRANTED, f"The permission {needed} is required.")
 
 
-def _is_upload(request: Request) -> bool:
+def _is_upload(request: GraphRequest) -> bool:
     """It is about a session of an upload."""
     return f"/{PREFIX}" in request.target.split("?", 1)[0]

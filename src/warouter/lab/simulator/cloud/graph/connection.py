@@ -18,7 +18,7 @@ from http import HTTPStatus
 from typing import NamedTuple, cast
 
 from warouter.errors import WarouterError
-from warouter.http.framing import CHUNKED, END, Body, Head, read_head
+from warouter.http.framing import CHUNKED, END, BodyFraming, Head, read_head
 from warouter.lab.simulator.cloud.graph.line import Line
 
 LARGEST = 130 << 20
@@ -28,7 +28,7 @@ _RESET = struct.pack("ii", 1, 0)  # linger 0: close with a reset
 JSON = "application/json; charset=UTF-8"
 
 
-class Request(NamedTuple):
+class GraphRequest(NamedTuple):
     """A whole request; ``begun`` is when its first byte was read, monotonic and unix seconds."""
 
     method: str
@@ -39,10 +39,10 @@ class Request(NamedTuple):
     begun_wall: float
 
 
-Handle = Callable[["Connection", Request], None]
+Handle = Callable[["GraphConnection", GraphRequest], None]
 
 
-class Connection(asyncio.Protocol):
+class GraphConnection(asyncio.Protocol):
     """A connection; ``handle`` gets each request and must answer, reset or close once.
 
     ``clock`` is the unix time that the answers show; ``admits`` says if it may begin at all.
@@ -51,7 +51,7 @@ class Connection(asyncio.Protocol):
     def __init__(
         self,
         handle: Handle,
-        line: Line[Connection],
+        line: Line[GraphConnection],
         clock: Callable[[], float],
         admits: Callable[[], bool],
     ) -> None:
@@ -62,7 +62,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._came = bytearray()
         self._head: Head | None = None
-        self._body: Body | None = None
+        self._body: BodyFraming | None = None
         self._content = bytearray()
         self._begun = (0.0, 0.0)
         self._busy = False
@@ -206,7 +206,7 @@ class Connection(asyncio.Protocol):
             self._body = self._head.body()
             if self._head.fields.get(b"expect", b"").lower() == b"100-continue":
                 self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        body = cast("Body", self._body)
+        body = cast("BodyFraming", self._body)
         taken = body.take(bytes(self._came))
         self._content += self._came[:taken]
         del self._came[:taken]
@@ -214,11 +214,11 @@ class Connection(asyncio.Protocol):
             raise ValueError("the body is too large")
         return body.ended
 
-    def _request(self, head: Head) -> Request:
+    def _request(self, head: Head) -> GraphRequest:
         content = bytes(self._content)
         body = _unchunked(content) if head.length == CHUNKED else content
         method, target, _ = head.line.split(b" ", 2)
-        request = Request(method.decode(), target.decode(), head.fields, body, *self._begun)
+        request = GraphRequest(method.decode(), target.decode(), head.fields, body, *self._begun)
         self._is_last = head.fields.get(b"connection", b"").lower() == b"close"
         self._head, self._body, self._content = None, None, bytearray()
         if self._came:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from warouter.lab.simulator.cloud.columns import Outcome
 from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.graph import errors, fate
-from warouter.lab.simulator.cloud.graph.connection import Connection, Request
+from warouter.lab.simulator.cloud.graph.connection import GraphConnection, GraphRequest
 from warouter.lab.simulator.cloud.graph.errors import GraphError
 from warouter.lab.simulator.cloud.graph.fate import Fate
 from warouter.lab.simulator.cloud.graph.line import Line
@@ -33,7 +33,7 @@ _TROUBLES = {
 
 
 class _Call(NamedTuple):
-    connection: Connection
+    connection: GraphConnection
     asked: Asked
     row: int
     fate: Fate
@@ -47,7 +47,7 @@ class Messages:
         intake: Intake,
         record: Record,
         switches: Callable[[], CloudFaults],
-        line: Line[Connection],
+        line: Line[GraphConnection],
         trace: Callable[[], str],
         random: Random,
     ) -> None:
@@ -58,7 +58,7 @@ class Messages:
         self._trace = trace
         self._random = random
 
-    def handle(self, connection: Connection, request: Request) -> None:
+    def handle(self, connection: GraphConnection, request: GraphRequest) -> None:
         """Take one request, which has come as a whole."""
         faults = self._switches()
         try:

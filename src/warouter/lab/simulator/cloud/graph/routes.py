@@ -40,7 +40,7 @@ from warouter.lab.simulator.cloud.graph.app import AppNode
 from warouter.lab.simulator.cloud.graph.callbacks import CallbackEdge
 from warouter.lab.simulator.cloud.graph.callers import Callers
 from warouter.lab.simulator.cloud.graph.compliance import ComplianceEdge
-from warouter.lab.simulator.cloud.graph.connection import JSON, Connection, Request
+from warouter.lab.simulator.cloud.graph.connection import JSON, GraphConnection, GraphRequest
 from warouter.lab.simulator.cloud.graph.errors import PARAMETER, GraphError
 from warouter.lab.simulator.cloud.graph.history import History
 from warouter.lab.simulator.cloud.graph.line import Line
@@ -111,7 +111,7 @@ class Graph:
     def __init__(
         self,
         facts: Facts,
-        line: Line[Connection],
+        line: Line[GraphConnection],
         switches: Callable[[], CloudFaults],
         callers: Callers,
         messages: Messages,
@@ -129,7 +129,7 @@ class Graph:
         self._tasks: set[asyncio.Task[None]] = set()
         self._handlers = nodes.handlers(facts)
 
-    def handle(self, connection: Connection, request: Request) -> None:
+    def handle(self, connection: GraphConnection, request: GraphRequest) -> None:
         """Answer one request, now or later."""
         try:
             path = request.target.split("?", 1)[0]
@@ -154,7 +154,9 @@ class Graph:
         for task in tuple(self._tasks):
             task.cancel()
 
-    async def _call(self, connection: Connection, request: Request, node: str, edge: str) -> None:
+    async def _call(
+        self, connection: GraphConnection, request: GraphRequest, node: str, edge: str
+    ) -> None:
         try:
             answer = await self._answer(request, node, edge)
             if isinstance(answer, Content):
@@ -171,7 +173,9 @@ class Graph:
         except MediaTrouble as trouble:
             self._line.when_open(partial(_say, connection, trouble.status, b"", "text/plain"))
 
-    async def _answer(self, request: Request, node: str, edge: str) -> Given | Content | Picture:
+    async def _answer(
+        self, request: GraphRequest, node: str, edge: str
+    ) -> Given | Content | Picture:
         url = urlsplit(request.target)
         query = parse_qs(url.query)
         kind = request.fields.get(b"content-type", b"")
@@ -196,7 +200,7 @@ class Graph:
                 return events
         return await self._of_media(request.method, node, edge)
 
-    def _upload(self, request: Request, id: str, query: dict[str, list[str]]) -> Given:
+    def _upload(self, request: GraphRequest, id: str, query: dict[str, list[str]]) -> Given:
         given = {name: values[-1] for name, values in query.items()}
         if request.method == "GET":
             return self._nodes.uploads.progress(id, given)
@@ -226,7 +230,7 @@ class Graph:
         if not self._nodes.number.registered:
             raise GraphError(133010)
 
-    def _refuse(self, connection: Connection, error: GraphError) -> None:
+    def _refuse(self, connection: GraphConnection, error: GraphError) -> None:
         body = errors.answer(error.code, error.details, self._trace())
         _say(connection, errors.status_of(error.code), body, JSON)
 
@@ -249,11 +253,11 @@ def _split(path: str) -> tuple[str, str, str]:
     return parts[0], parts[1], parts[2] if len(parts) == 3 else ""
 
 
-def _say(connection: Connection, status: int, body: bytes, kind: str) -> None:
+def _say(connection: GraphConnection, status: int, body: bytes, kind: str) -> None:
     if connection.is_open:
         connection.answer(status, body, kind)
 
 
-def _failed(connection: Connection, error: Exception) -> None:
+def _failed(connection: GraphConnection, error: Exception) -> None:
     log.error("Graph call failed", exc_info=error)
     connection.reset()
