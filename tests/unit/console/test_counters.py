@@ -5,20 +5,20 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warouter.console.verdict.counters import KEPT_SECONDS, MOST_SERIES, Counters
+from warouter.console.verdict.counters import KEPT_SECONDS, MOST_SERIES, CounterHistory
 from warouter.metrics import Sample
 
 NAME = "callback_requests"
 
 
-def looked(*values: float, every: float = 5.0) -> Counters:
-    counters = Counters({NAME})
+def looked(*values: float, every: float = 5.0) -> CounterHistory:
+    counters = CounterHistory({NAME})
     for n, value in enumerate(values):
         counters.look(n * every, [Sample(NAME, value, {"node": "a"})])
     return counters
 
 
-def grown(counters: Counters, since: float) -> float:
+def grown(counters: CounterHistory, since: float) -> float:
     return sum(n for _, n in counters.increases(NAME, since))
 
 
@@ -62,7 +62,7 @@ def test_an_hour_is_kept_and_no_more_than_so_many_series() -> None:
 
 
 def test_labels_are_matched_as_a_whole() -> None:
-    counters = Counters({NAME})
+    counters = CounterHistory({NAME})
     for value in (0, 1):
         counters.look(value, [Sample(NAME, value, {"result": r}) for r in ("0", "50", "500")])
     found = counters.increases(NAME, -1, result="0|5..")

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from warouter.console.verdict.counters import Counters
+from warouter.console.verdict.counters import CounterHistory
 from warouter.console.verdict.judge import (
     CRITICAL,
     WARNING,
     Alert,
-    Rule,
-    Seen,
-    Watch,
+    AlertRule,
+    AlertWatch,
+    ClusterSnapshot,
     about,
     verdict,
 )
 
 
-def seen(now: float) -> Seen:
-    return Seen(now, {}, Counters(set()), [])
+def seen(now: float) -> ClusterSnapshot:
+    return ClusterSnapshot(now, {}, CounterHistory(set()), [])
 
 
 def test_an_alert_is_pending_until_it_has_held() -> None:
     on = [True]
-    rule = Rule("R", WARNING, lambda _seen, _rule: "It is on." if on[0] else None, hold=30)
-    watch = Watch([rule])
+    rule = AlertRule("R", WARNING, lambda _seen, _rule: "It is on." if on[0] else None, hold=30)
+    watch = AlertWatch([rule])
     [first] = watch.judge(seen(100))
     assert (first.since, first.pending) == (100, True)
     [later] = watch.judge(seen(130))
@@ -35,11 +35,11 @@ def test_an_alert_is_pending_until_it_has_held() -> None:
 
 def test_the_sentence_names_the_worst_that_fires() -> None:
     rules = [
-        Rule("W", WARNING, lambda *_: "A warning."),
-        Rule("P", CRITICAL, lambda *_: "Not for long yet.", hold=60),
-        Rule("C", CRITICAL, lambda *_: "A critical one."),
+        AlertRule("W", WARNING, lambda *_: "A warning."),
+        AlertRule("P", CRITICAL, lambda *_: "Not for long yet.", hold=60),
+        AlertRule("C", CRITICAL, lambda *_: "A critical one."),
     ]
-    alerts = Watch(rules).judge(seen(0))
+    alerts = AlertWatch(rules).judge(seen(0))
     assert [alert.name for alert in alerts] == ["C", "W", "P"]
     found = verdict(alerts, "nobody asks.")
     assert (found.level, found.sentence) == ("bad", "Not well. A critical one. 1 more alert is on.")

@@ -11,8 +11,8 @@ import yaml
 
 from tests.harness.monitoring import FOLDER
 from warouter.cluster.moves import OwnerChange
-from warouter.console.verdict.counters import Counters
-from warouter.console.verdict.judge import Seen, Watch
+from warouter.console.verdict.counters import CounterHistory
+from warouter.console.verdict.judge import AlertWatch, ClusterSnapshot
 from warouter.console.verdict.rules import COUNTERS, RULES
 from warouter.metrics import Sample
 
@@ -79,7 +79,7 @@ class Played:
 
     def firing(self) -> Iterator[tuple[float, set[str]]]:
         """The names of the alerts that fire, at each step."""
-        counters, watch = Counters(COUNTERS), Watch(RULES)
+        counters, watch = CounterHistory(COUNTERS), AlertWatch(RULES)
         changed: list[tuple[float, str]] = []
         for index in range(max(map(len, self.series.values()))):
             now = index * self.step
@@ -93,7 +93,7 @@ class Played:
             counters.look(now, [s for group in samples.values() for s in group])
             silent = [s.labels["job"] for s in samples.get("up", ()) if not s.value]
             changes = [change(now - at, reason) for at, reason in changed if now - at < 900]
-            seen = Seen(now, samples, counters, changes, silent)
+            seen = ClusterSnapshot(now, samples, counters, changes, silent)
             yield now, {alert.name for alert in watch.judge(seen) if not alert.pending}
 
 

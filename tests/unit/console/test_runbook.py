@@ -11,12 +11,12 @@ from warouter.console.pages import PAGES
 from warouter.console.pages.runbook import pages_of
 from warouter.console.verdict import runbook
 from warouter.console.verdict.rules import RULES
-from warouter.console.verdict.runbook import Section, anchor_of, sections_of
+from warouter.console.verdict.runbook import RunbookSection, anchor_of, sections_of
 
 SECTIONS = sections_of(PAGE.read_text())
 
 
-def words(section: Section) -> str:
+def words(section: RunbookSection) -> str:
     """All text of a section, without marks and spaces."""
     texts = [section.title]
     for block in section.blocks:
@@ -30,7 +30,7 @@ def test_the_page_that_is_shipped_is_the_page() -> None:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
-def test_every_alert_has_its_section(rule: runbook.Section) -> None:
+def test_every_alert_has_its_section(rule: runbook.RunbookSection) -> None:
     found = runbook.find(rule.name)  # type: ignore[attr-defined]
     assert found is not None
     assert found.blocks

@@ -31,7 +31,7 @@ async def read(_context: Context, asked: Asked) -> dict[str, Any]:
     return {"section": section, "others": others, "path": runbook.PATH, "pages": pages_of(section)}
 
 
-def pages_of(section: runbook.Section) -> list[tuple[str, str]]:
+def pages_of(section: runbook.RunbookSection) -> list[tuple[str, str]]:
     """The pages that show what the commands of a section do: title and path."""
     said = [block.text for block in section.blocks]
     said += [

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from warouter.console.latest import Latest
-from warouter.console.verdict.counters import Counters
-from warouter.console.verdict.judge import Seen, Verdict, Watch, verdict
+from warouter.console.verdict.counters import CounterHistory
+from warouter.console.verdict.judge import AlertWatch, ClusterSnapshot, HealthVerdict, verdict
 from warouter.console.verdict.rules import COUNTERS, RULES
 from warouter.kinds import EVENT_TYPES
 from warouter.log import Outage
@@ -29,15 +29,15 @@ class Alerts:
     def __init__(self, latest: Latest, clock: Callable[[], float] = time.time) -> None:
         self._latest = latest
         self._clock = clock
-        self._counters = Counters(COUNTERS)
-        self._watch = Watch(RULES)
+        self._counters = CounterHistory(COUNTERS)
+        self._watch = AlertWatch(RULES)
 
     @property
     def began(self) -> float | None:
         """Since when counters are watched, as a unix time."""
         return self._counters.began
 
-    async def verdict(self) -> Verdict:
+    async def verdict(self) -> HealthVerdict:
         """Is all well now? Raises what the store raises."""
         status, reports = await self._latest.status(), await self._latest.reports()
         now = self._clock()
@@ -46,7 +46,9 @@ class Alerts:
         by_name: dict[str, list[Sample]] = {}
         for sample in samples:
             by_name.setdefault(sample.name, []).append(sample)
-        seen = Seen(now, by_name, self._counters, status.history, silent(status, reports))
+        seen = ClusterSnapshot(
+            now, by_name, self._counters, status.history, silent(status, reports)
+        )
         return verdict(self._watch.judge(seen), well(status))
 
     async def run(self) -> None:

@@ -46,7 +46,7 @@ class _Series:
         return self.total - (self.points[known - 1][1] if known else self.points[0][1])
 
 
-class Counters:
+class CounterHistory:
     """Remembers the counters of these ``names`` for an hour. Times are seconds of one clock."""
 
     def __init__(self, names: Set[str]) -> None:

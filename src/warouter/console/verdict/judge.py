@@ -12,20 +12,20 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from warouter.cluster.moves import OwnerChange
-from warouter.console.verdict.counters import Counters
+from warouter.console.verdict.counters import CounterHistory
 from warouter.metrics import Sample
 
 CRITICAL, WARNING = "critical", "warning"
 
 
-class Seen(NamedTuple):
+class ClusterSnapshot(NamedTuple):
     """What is known at ``now`` (unix time): the newest samples by name, counters, the latest
     changes of owners, and the names of live processes that report nothing.
     """
 
     now: float
     samples: Mapping[str, Sequence[Sample]]
-    counters: Counters
+    counters: CounterHistory
     changes: Sequence[OwnerChange]
     silent: Sequence[str] = ()
 
@@ -57,10 +57,10 @@ class Seen(NamedTuple):
         return found
 
 
-Judge = Callable[[Seen, "Rule"], str | None]
+Judge = Callable[[ClusterSnapshot, "AlertRule"], str | None]
 
 
-class Rule(NamedTuple):
+class AlertRule(NamedTuple):
     """One alert. ``judge`` gives a sentence with numbers if it is on, else None.
 
     ``bounds`` and ``windows`` (seconds) are the numbers of its expression, in their order;
@@ -85,7 +85,7 @@ class Alert(NamedTuple):
     pending: bool
 
 
-class Verdict(NamedTuple):
+class HealthVerdict(NamedTuple):
     """``level``: good, warn, bad; ``sentence`` says why; ``alerts`` are the worst first."""
 
     level: str
@@ -93,14 +93,14 @@ class Verdict(NamedTuple):
     alerts: list[Alert]
 
 
-class Watch:
+class AlertWatch:
     """Remembers since when each rule is on: it is asked again and again."""
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
+    def __init__(self, rules: Sequence[AlertRule]) -> None:
         self._rules = rules
         self._since: dict[str, float] = {}
 
-    def judge(self, seen: Seen) -> list[Alert]:
+    def judge(self, seen: ClusterSnapshot) -> list[Alert]:
         """The alerts that are on, the worst first."""
         found: list[Alert] = []
         for rule in self._rules:
@@ -115,22 +115,22 @@ class Watch:
         return found
 
 
-def verdict(alerts: Sequence[Alert], well: str) -> Verdict:
+def verdict(alerts: Sequence[Alert], well: str) -> HealthVerdict:
     """The first sentence of the first page; ``well`` is what it says when no alert is on."""
     on = [alert for alert in alerts if not alert.pending]
     if not alerts:
-        return Verdict("good", f"All is well: {well}", [])
+        return HealthVerdict("good", f"All is well: {well}", [])
     if not on:
         first = alerts[0].sentence
         more = f" (and {len(alerts) - 1} more)" if len(alerts) > 1 else ""
         said = f"No alert fires, but one will if this lasts: {first}{more}"
-        return Verdict("warn", said, list(alerts))
+        return HealthVerdict("warn", said, list(alerts))
     worst = on[0]
     others = len(on) - 1
     more = f" {others} more {'alert is' if others == 1 else 'alerts are'} on." if others else ""
     level = "bad" if worst.severity == CRITICAL else "warn"
     begins = "Not well" if level == "bad" else "Needs attention"
-    return Verdict(level, f"{begins}. {worst.sentence}{more}", list(alerts))
+    return HealthVerdict(level, f"{begins}. {worst.sentence}{more}", list(alerts))
 
 
 def about(seconds: float) -> str:

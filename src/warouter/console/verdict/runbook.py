@@ -19,7 +19,7 @@ _SPAN = re.compile(r"`([^`]+)`|\[([^]]+)\]\(([^)]+)\)|\*\*([^*]+)\*\*")
 _ITEM = re.compile(r"- ")
 
 
-class Span(NamedTuple):
+class TextSpan(NamedTuple):
     """``kind``: text, code, bold, link (to ``to``), else (a link that leads out of this page)."""
 
     kind: str
@@ -33,11 +33,11 @@ class Block(NamedTuple):
     """
 
     kind: str
-    rows: list[list[list[Span]]]
+    rows: list[list[list[TextSpan]]]
     text: str = ""
 
 
-class Section(NamedTuple):
+class RunbookSection(NamedTuple):
     anchor: str
     title: str
     blocks: list[Block]
@@ -48,17 +48,17 @@ def anchor_of(title: str) -> str:
     return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 
-def sections_of(page: str) -> dict[str, Section]:
+def sections_of(page: str) -> dict[str, RunbookSection]:
     """The sections of the page by anchor, the one before the first heading left out."""
-    found: dict[str, Section] = {}
+    found: dict[str, RunbookSection] = {}
     for part in re.split(r"^## ", page, flags=re.MULTILINE)[1:]:
         title, _, body = part.partition("\n")
         anchor = anchor_of(title)
-        found[anchor] = Section(anchor, title, list(_blocks(body.split("\n"))))
+        found[anchor] = RunbookSection(anchor, title, list(_blocks(body.split("\n"))))
     return found
 
 
-def runbooks_of(sections: dict[str, Section]) -> dict[str, str]:
+def runbooks_of(sections: dict[str, RunbookSection]) -> dict[str, str]:
     """The anchor of the section that each alert leads to."""
     [table] = [block for block in sections[_ALERTS].blocks if block.kind == "table"]
     return {
@@ -70,12 +70,12 @@ def runbooks_of(sections: dict[str, Section]) -> dict[str, str]:
 
 
 @cache
-def sections() -> dict[str, Section]:
+def sections() -> dict[str, RunbookSection]:
     """The sections of the shipped page."""
     return sections_of(resources.files("warouter.static").joinpath("3am.md").read_text("utf-8"))
 
 
-def find(name: str) -> Section | None:
+def find(name: str) -> RunbookSection | None:
     """The section of an alert, or with this anchor."""
     return sections().get(runbooks_of(sections()).get(name, name))
 
@@ -118,22 +118,22 @@ def _block(lines: list[str]) -> Block:
     return Block("p", [[_spans(" ".join(lines))]])
 
 
-def _spans(text: str) -> list[Span]:
-    found: list[Span] = []
+def _spans(text: str) -> list[TextSpan]:
+    found: list[TextSpan] = []
     at = 0
     for match in _SPAN.finditer(text):
         if match.start() > at:
-            found.append(Span("text", text[at : match.start()]))
+            found.append(TextSpan("text", text[at : match.start()]))
         code, label, target, bold = match.groups()
         if code is not None:
-            found.append(Span("code", code))
+            found.append(TextSpan("code", code))
         elif bold is not None:
-            found.append(Span("bold", bold))
+            found.append(TextSpan("bold", bold))
         elif target.startswith("#"):
-            found.append(Span("link", label, PATH + target[1:]))
+            found.append(TextSpan("link", label, PATH + target[1:]))
         else:
-            found.append(Span("else", label, target))
+            found.append(TextSpan("else", label, target))
         at = match.end()
     if at < len(text):
-        found.append(Span("text", text[at:]))
+        found.append(TextSpan("text", text[at:]))
     return found
