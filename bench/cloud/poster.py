@@ -19,8 +19,8 @@ import uvloop
 from tests.harness.webhooks import Line, post
 from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.people import People, contact
-from warouter.lab.simulator.cloud.statuses import Due, Taken, payload
-from warouter.lab.simulator.cloud.webhooks.envelope import Element, Sender, body
+from warouter.lab.simulator.cloud.statuses import AcceptedMessage, Due, payload
+from warouter.lab.simulator.cloud.webhooks.envelope import WebhookElement, WebhookSubject, body
 
 CONNECTIONS = 16
 LARGEST = 100  # elements of a POST: 1 to so many, evenly
@@ -75,7 +75,7 @@ async def run(order: Order) -> Posted:
 
 def requests(order: Order, random: Random) -> Iterator[tuple[int, bytes]]:
     """Of each POST the number of its elements, and its bytes."""
-    sender = Sender(order.waba_id, order.phone_number_id, order.number)
+    sender = WebhookSubject(order.waba_id, order.phone_number_id, order.number)
     elements = list(_elements(order.messages))
     start = 0
     while start < len(elements):
@@ -84,7 +84,7 @@ def requests(order: Order, random: Random) -> Iterator[tuple[int, bytes]]:
         yield len(some), post(body(some, sender, 1, 1, int(time.time())), secret=order.secret)
 
 
-def _elements(messages: list[Sent]) -> Iterator[Element]:
+def _elements(messages: list[Sent]) -> Iterator[WebhookElement]:
     """Every status: of a message one after the other, with those of many others in between."""
     faults, people, wall = CloudFaults(), People(), time.time()
     names = ("sent", "delivered", "read")
@@ -93,10 +93,12 @@ def _elements(messages: list[Sent]) -> Iterator[Element]:
             at = n - BEHIND * later
             if 0 <= at < len(messages):
                 one = messages[at]
-                taken = Taken(one.wamid, one.recipient, "", one.reference, "service", 0.0, wall)
+                taken = AcceptedMessage(
+                    one.wamid, one.recipient, "", one.reference, "service", 0.0, wall
+                )
                 who = people.shown(one.recipient)
                 status = payload(Due(name, 0.1 * later, taken), who, faults)
-                yield Element("statuses", status, contact(who, one.recipient))
+                yield WebhookElement("statuses", status, contact(who, one.recipient))
 
 
 async def _post(

@@ -14,7 +14,7 @@ import pytest_asyncio
 from tests.harness.api import Answer, Api, Webapp
 from warouter.api.contacts.cloud import IDENTITY_CHECK, CloudDirectory, IdentityCheck
 from warouter.config import load
-from warouter.lab.simulator.cloud.facts import Facts
+from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.server import CloudSimulator
 from warouter.store.cloud.contacts import AT_ONCE, CloudContacts
 from warouter.upstream.cloud.graph.calls import Calls, failure
@@ -22,7 +22,7 @@ from warouter.upstream.cloud.graph.number import Switches
 from warouter.upstream.cloud.secrets import Secrets
 
 TO, STRANGER = "250788123123", "250788999999"
-FACTS = Facts(number="49301234567", name="Bakery", token="token-1")
+FACTS = CloudFacts(number="49301234567", name="Bakery", token="token-1")
 SETTINGS = "/v1/settings/application"
 SHOW = "show_security_notifications"
 PASSWORD = "A g00d long password!"

@@ -17,7 +17,7 @@ import pytest_asyncio
 
 from tests.harness.api import Answer, Api, Webapp
 from warouter.config import Settings, Timing, load
-from warouter.lab.simulator.cloud.facts import Facts
+from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.graph.health import BUSINESS
 from warouter.lab.simulator.cloud.server import CloudSimulator
@@ -31,7 +31,7 @@ from warouter.upstream.cloud.graph.failed import CallAway
 from warouter.upstream.cloud.graph.number import Number
 from warouter.upstream.cloud.secrets import Secrets
 
-FACTS = Facts(token="token-1")
+FACTS = CloudFacts(token="token-1")
 IDS = {
     "PHONE_NUMBER": FACTS.phone_number_id,
     "WABA": FACTS.waba_id,

@@ -14,9 +14,9 @@ from tests.harness.api import Answer, Api, Webapp
 from tests.harness.cloud import client_settings
 from warouter.api.profile.cloud import CloudProfile
 from warouter.http.pace import LOOPBACK
-from warouter.lab.simulator.cloud.facts import Facts
+from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
-from warouter.lab.simulator.cloud.graph.profile import Picture
+from warouter.lab.simulator.cloud.graph.profile import ProfilePhoto
 from warouter.lab.simulator.cloud.server import CloudSimulator
 from warouter.media.fetch import Fetcher
 from warouter.store.audit import DONE
@@ -28,7 +28,7 @@ PROFILE = "/v1/settings/business/profile"
 COMPLIANCE = "/v1/settings/business/compliance_info"
 ABOUT = "/v1/settings/profile/about"
 PHOTO = "/v1/settings/profile/photo"
-FACTS = Facts(token="token-1")
+FACTS = CloudFacts(token="token-1")
 JPEG = b"\xff\xd8\xff\xe0" + bytes(range(256))
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 WHOLE = {
@@ -237,13 +237,13 @@ async def test_a_photo_that_meta_shows_is_bounded_and_an_image(cloud: Shown) -> 
     (await cloud.call("POST", PHOTO, data=JPEG)).done()
     key, _ = cloud.simulator.profile._picture or ("", None)
     for picture, words in (
-        (Picture("image/jpeg", bytes((5 << 20) + 1)), "it is larger than"),
-        (Picture("text/html", b"<html>"), "it is neither JPEG, PNG nor WebP"),
-        (Picture("image/svg+xml", b"<svg/>"), "it is neither JPEG, PNG nor WebP"),
+        (ProfilePhoto("image/jpeg", bytes((5 << 20) + 1)), "it is larger than"),
+        (ProfilePhoto("text/html", b"<html>"), "it is neither JPEG, PNG nor WebP"),
+        (ProfilePhoto("image/svg+xml", b"<svg/>"), "it is neither JPEG, PNG nor WebP"),
     ):
         cloud.simulator.profile._picture = key, picture
         (await cloud.call("GET", PHOTO)).refused(503, 1011, words)
-    cloud.simulator.profile._picture = key, Picture("image/jpeg", b"RIFF\0\0\0\0WEBPVP8 ")
+    cloud.simulator.profile._picture = key, ProfilePhoto("image/jpeg", b"RIFF\0\0\0\0WEBPVP8 ")
     answer = await cloud.call("GET", PHOTO)
     assert (answer.status, answer.headers["Content-Type"]) == (200, "image/webp")
 

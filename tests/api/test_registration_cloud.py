@@ -16,7 +16,7 @@ import pytest_asyncio
 from tests.harness.api import Answer, Api, Webapp
 from tests.harness.cloud import client_settings
 from warouter.api.account.cloud import PIN, CloudRegistrar
-from warouter.lab.simulator.cloud.facts import Facts
+from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.graph.errors import GraphError
 from warouter.lab.simulator.cloud.server import CloudSimulator
@@ -29,7 +29,7 @@ from warouter.upstream.cloud.secrets import Secrets
 
 CERT = b64encode(b"any certificate").decode()
 WISH = {"cc": "49", "phone_number": "301234567", "method": "sms", "cert": CERT}
-FACTS = Facts(number="49301234567", name="Bakery", token="token-1")
+FACTS = CloudFacts(number="49301234567", name="Bakery", token="token-1")
 GIVEN = "908172"
 TWO_STEP = "/v1/settings/account/two-step"
 

@@ -16,14 +16,14 @@ import pytest
 from tests.cluster.conftest import ONE, Start
 from tests.harness.business import Business
 from tests.harness.wait import soon
-from warouter.lab.simulator.cloud.facts import Facts
+from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.server import CloudSimulator
 from warouter.local.cluster import Cluster
 from warouter.local.options import CLOUD, EMULATOR
 from warouter.local.process import Process
 
 TO = "491511234567"
-FACTS = Facts(token="EAAtokenofthetest", app_secret="secretofthetest", number="15557770000")
+FACTS = CloudFacts(token="EAAtokenofthetest", app_secret="secretofthetest", number="15557770000")
 
 
 async def test_a_cluster_on_the_emulator(start: Start) -> None:

@@ -20,7 +20,7 @@ from tests.harness.wait import Watch, soon
 from warouter._hash import slot_of
 from warouter.cloud_settings import CloudSettings
 from warouter.config import load
-from warouter.lab.simulator.cloud.facts import Facts
+from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.server import CloudAddresses, CloudSimulator
 from warouter.message_id import mint
@@ -158,7 +158,7 @@ def text(to: str = TO, ref: str = "") -> dict[str, Any]:
     }
 
 
-def client_settings(facts: Facts, graph_url: str) -> CloudSettings:
+def client_settings(facts: CloudFacts, graph_url: str) -> CloudSettings:
     """The settings of a process whose Graph API is a Cloud door with these facts."""
     return load(
         {
@@ -191,7 +191,7 @@ async def door(
     seed: int = 1, tls: ssl.SSLContext | None = None, **switches: Any
 ) -> AsyncIterator[Door]:
     """A Cloud door without limits of rate, whose business is subscribed."""
-    facts = Facts(token=TOKEN, app_secret=SECRET)
+    facts = CloudFacts(token=TOKEN, app_secret=SECRET)
     simulator = CloudSimulator(facts, random=Random(seed), tls=tls)
     found = Door(simulator, await simulator.start())
     await found.business.start()

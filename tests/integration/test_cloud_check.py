@@ -17,7 +17,7 @@ from tests.harness.shell import command
 from tests.harness.webhooks import VERIFY, Webhook
 from warouter.config import Settings
 from warouter.errors import ConfigError
-from warouter.lab.simulator.cloud.facts import Facts
+from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.server import CloudSimulator
 
@@ -62,7 +62,7 @@ class World:
 
 @pytest_asyncio.fixture
 async def world(settings: Settings) -> AsyncIterator[World]:
-    simulator = CloudSimulator(Facts(token=TOKEN, app_secret=SECRET))
+    simulator = CloudSimulator(CloudFacts(token=TOKEN, app_secret=SECRET))
     addresses = await simulator.start()
     hook = Webhook(settings)
     await hook.open()
@@ -153,7 +153,11 @@ async def test_what_meta_says_is_wrong(
         ({"APP_SECRET": "another-secret"}, "app secret", "It is not the secret of app"),
         ({"PHONE_NUMBER_ID": "4711"}, "phone number", "is shown no number with the id 4711: "),
         ({"PHONE_NUMBER_ID": "4711"}, "account", "have the number 4711: it has one other."),
-        ({"PHONE_NUMBER_ID": Facts().waba_id}, "phone number", "is no phone number's id. Check"),
+        (
+            {"PHONE_NUMBER_ID": CloudFacts().waba_id},
+            "phone number",
+            "is no phone number's id. Check",
+        ),
         ({"WABA_ID": "4711"}, "account", "is shown no account 4711: "),
         ({"VERIFY_TOKEN": "another-verify"}, "callback", "has another verify token. Give the"),
         ({"BASE_URL": "http://127.0.0.1:1"}, "Graph API", "cannot be connected to (Connection"),

@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from tests.harness.shell import command, printed, refused
 from warouter.config import Settings
-from warouter.lab.simulator.cloud.facts import Facts
+from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.server import CloudSimulator
 from warouter.store.account.registration import read_standing
@@ -41,7 +41,7 @@ class World:
 
 @pytest_asyncio.fixture
 async def world(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[World]:
-    simulator = CloudSimulator(Facts(token=TOKEN))
+    simulator = CloudSimulator(CloudFacts(token=TOKEN))
     addresses = await simulator.start()
     world = World(settings, simulator)
     world.variables = {

@@ -24,7 +24,7 @@ from tests.harness.cloud import SECRET, TO, TOKEN, Business, Door, door, new_ref
 from tests.harness.shell import printed, refused
 from tests.harness.wait import soon
 from warouter.cli.simulator import tls_context
-from warouter.lab.simulator.cloud.facts import Facts, from_environment
+from warouter.lab.simulator.cloud.facts import CloudFacts, from_environment
 from warouter.lab.simulator.cloud.faults import CloudFaults, described
 from warouter.lab.simulator.cloud.server import CloudAddresses, CloudSimulator
 
@@ -281,7 +281,7 @@ async def test_the_date_is_of_metas_clock(world: Door) -> None:
 async def test_a_renewed_token_in_its_file(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("first\n")
-    simulator = CloudSimulator(Facts(token_file=file))
+    simulator = CloudSimulator(CloudFacts(token_file=file))
     addresses = await simulator.start()
     url = f"{addresses.graph_url}/v25.0/{simulator.facts.phone_number_id}"
     try:
@@ -390,7 +390,7 @@ async def test_over_tls_and_with_a_certificate_to_show(
     business = Business()
     await business.start(asks)
     serves = tls_context(ssl.PROTOCOL_TLS_SERVER, (pem[0], pem[1]))
-    facts = Facts(token=TOKEN, app_secret=SECRET)
+    facts = CloudFacts(token=TOKEN, app_secret=SECRET)
     simulator = CloudSimulator(facts, tls=serves, client_tls=shows, webhook_urls=[business.url])
     addresses = await simulator.start()
     found = Door(simulator, addresses)

@@ -18,7 +18,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from warouter.cloud_settings import CloudSettings
-from warouter.lab.simulator.cloud.facts import Facts
+from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.server import CloudSimulator
 from warouter.upstream.cloud.answers import Class, Judged, judge
@@ -66,7 +66,7 @@ class Client:
 
 @pytest_asyncio.fixture
 async def simulator() -> AsyncIterator[CloudSimulator]:
-    simulator = CloudSimulator(Facts(token=TOKEN))
+    simulator = CloudSimulator(CloudFacts(token=TOKEN))
     addresses = await simulator.start()
     simulator.url = addresses.graph_url  # type: ignore[attr-defined]
     yield simulator

@@ -11,7 +11,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from warouter.cloud_settings import CloudSettings
-from warouter.lab.simulator.cloud.facts import Facts
+from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.server import CloudSimulator
 from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.failed import CallAway, CallRefused
@@ -127,7 +127,7 @@ async def test_an_upload_reads_a_refused_token_again(tmp_path: Path) -> None:
     """The content goes a second time, and with the scheme that an upload needs."""
     file = tmp_path / "token"
     file.write_text("old")
-    simulator = CloudSimulator(Facts(token="new"))
+    simulator = CloudSimulator(CloudFacts(token="new"))
     cloud = settings((await simulator.start()).graph_url, Source(path=str(file)))
     calls = Calls(cloud, Secrets(cloud))
     try:

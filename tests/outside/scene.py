@@ -16,10 +16,10 @@ from tests.harness.business import Business
 from tests.harness.patch import patched
 from tests.harness.webhooks import text
 from tests.outside.bodies import ALIAS, OURS, PICTURE, THEIRS, UPLOAD, filled
-from warouter.lab.simulator.cloud.facts import Facts
+from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.graph import messages
-from warouter.lab.simulator.cloud.message import Asked, read
+from warouter.lab.simulator.cloud.message import AskedMessage, read
 from warouter.lab.simulator.cloud.people import user_id
 from warouter.lab.simulator.cloud.server import CloudSimulator
 from warouter.local.cluster import Cluster
@@ -28,7 +28,7 @@ from warouter.message_id import text_of
 from warouter.upstream.cloud.reference import parse_reference
 from warouter.upstream.cloud.signature import sign
 
-FACTS = Facts(token="token-1", number="15557770000")
+FACTS = CloudFacts(token="token-1", number="15557770000")
 Json = dict[str, Any]
 
 
@@ -150,8 +150,8 @@ def envelope(entries: list[Json]) -> bytes:
     return json.dumps({"object": "whatsapp_business_account", "entry": entries}).encode()
 
 
-def _keeping(bodies: list[bytes]) -> Callable[..., Asked]:
-    def keeping(body: bytes, **options: Any) -> Asked:
+def _keeping(bodies: list[bytes]) -> Callable[..., AskedMessage]:
+    def keeping(body: bytes, **options: Any) -> AskedMessage:
         bodies.append(bytes(body))
         return read(body, **options)
 

@@ -29,7 +29,7 @@ from aiohttp import web
 
 from warouter.lab.simulator.cloud.faults import CloudFaults, described
 from warouter.lab.simulator.cloud.graph.media import MediaEdge
-from warouter.lab.simulator.cloud.inbound import Kept
+from warouter.lab.simulator.cloud.inbound import GraphMedia
 from warouter.lab.simulator.cloud.world import World
 from warouter.lab.simulator.control import (
     LARGEST_BODY,
@@ -49,7 +49,7 @@ from warouter.lab.simulator.numbers import Numbers
 _ROWS = 500
 
 
-class Switches(Protocol):
+class FaultSwitches(Protocol):
     """The door, as far as its switches go."""
 
     def use(self, faults: CloudFaults) -> None: ...
@@ -61,7 +61,7 @@ def application(
     world: World,
     media: MediaEdge,
     numbers: Numbers,
-    switches: Switches,
+    switches: FaultSwitches,
     *,
     state: Callable[[], dict[str, Any]],
     names: Collection[str],
@@ -70,7 +70,7 @@ def application(
     app = web.Application(
         middlewares=[no_pages, only_as(names), errors], client_max_size=LARGEST_BODY
     )
-    control = _Control(world, media, numbers, switches, state)
+    control = _CloudControl(world, media, numbers, switches, state)
     app.router.add_get("/", control.index)
     app.router.add_get("/record", control.record)
     app.router.add_delete("/record", control.forget)
@@ -83,13 +83,13 @@ def application(
     return app
 
 
-class _Control:
+class _CloudControl:
     def __init__(
         self,
         world: World,
         media: MediaEdge,
         numbers: Numbers,
-        switches: Switches,
+        switches: FaultSwitches,
         state: Callable[[], dict[str, Any]],
     ) -> None:
         self._world = world
@@ -156,7 +156,7 @@ class _Control:
         media = {}
         for place, content in built.contents.items():
             id, sha256 = await self._media.keep(content, _mime(built, place))
-            media[place] = Kept(id, sha256, self._media.url(id))
+            media[place] = GraphMedia(id, sha256, self._media.url(id))
         self._world.inject(built, media, time.monotonic(), time.time())
         return built.id
 

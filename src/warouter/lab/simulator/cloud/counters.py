@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 
-class Counters(msgspec.Struct, kw_only=True):
+class CloudCounters(msgspec.Struct, kw_only=True):
     """Numbers since the last ``forget``."""
 
     received: int = 0
@@ -44,7 +44,7 @@ class Counters(msgspec.Struct, kw_only=True):
     """Messages that were refused since nobody had uploaded what they name."""
 
 
-class Webhooks(msgspec.Struct, kw_only=True):
+class WebhookCounters(msgspec.Struct, kw_only=True):
     """POSTs since the last ``forget``."""
 
     sent: int = 0

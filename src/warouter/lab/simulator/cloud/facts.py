@@ -23,7 +23,7 @@ _VARIABLES = (
 )
 
 
-class Facts(msgspec.Struct, frozen=True, kw_only=True):
+class CloudFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The number's ids, and the secrets as they were given: in text, or as a file's path.
 
     With several lines the first app secret signs, and every token is taken. Without a token every
@@ -59,7 +59,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         return next(iter(_lines(self.verify_token, self.verify_token_file)), "")
 
 
-def from_environment(environment: Mapping[str, str], number: str = "") -> Facts:
+def from_environment(environment: Mapping[str, str], number: str = "") -> CloudFacts:
     """The facts by the variables ``WAROUTER_CLOUD_*``, with the business's ``number`` (digits) if
     it is given; ValueError if one is malformed.
     """
@@ -71,7 +71,7 @@ def from_environment(environment: Mapping[str, str], number: str = "") -> Facts:
         text = str(given.get(name, "0"))
         if not (text.isascii() and text.isdigit()):
             raise ValueError(f"{_PREFIX}{name.upper()} must be digits, not {text!r}")
-    facts = Facts(**given)  # type: ignore[arg-type]
+    facts = CloudFacts(**given)  # type: ignore[arg-type]
     if facts.app_secret_file is not None and not facts.secret():
         raise ValueError(f"{facts.app_secret_file} holds no app secret")
     return facts

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from warouter.lab.simulator.cloud import people
-from warouter.lab.simulator.cloud.people import People, Shown
-from warouter.lab.simulator.cloud.webhooks.envelope import MESSAGES, Element
+from warouter.lab.simulator.cloud.people import People, ShownCustomer
+from warouter.lab.simulator.cloud.webhooks.envelope import MESSAGES, WebhookElement
 from warouter.lab.simulator.identity import Identity
 from warouter.lab.simulator.inbound import TYPES, Inbound
 from warouter.recipient import wa_id
@@ -28,7 +28,7 @@ _NOT_MESSAGES = ("from", "type", "errors", "identity")
 _NOT_CLOUDS = ("status", "file", "link", "sha256")
 
 
-class Kept(NamedTuple):
+class GraphMedia(NamedTuple):
     """Media at the Graph side: ``sha256`` in base64, ``url`` for five minutes."""
 
     id: str
@@ -40,7 +40,7 @@ class CloudRequest(NamedTuple):
     """What is asked at the control port in a form of the Cloud API's own."""
 
     number: str
-    element: Element
+    element: WebhookElement
     id: str
 
 
@@ -58,10 +58,10 @@ def cloud_only(
         return None
     field, array = str(asked.get("field", MESSAGES)), str(asked.get("kind", MESSAGES))
     if VALUE in asked:
-        return CloudRequest("", Element("", _object(asked, VALUE), b"", field), "")
+        return CloudRequest("", WebhookElement("", _object(asked, VALUE), b"", field), "")
     if RAW in asked:
         contact = _object(asked, "contact") if asked.get("contact") else b""
-        element = Element(array, _object(asked, RAW), contact, field)
+        element = WebhookElement(array, _object(asked, RAW), contact, field)
         return CloudRequest("", element, str(asked[RAW].get("id", "")))
     kind = asked.get("type")
     if kind not in CLOUD_TYPES or kind in TYPES:
@@ -71,18 +71,18 @@ def cloud_only(
 
 def element(
     message: Inbound,
-    media: Mapping[str, Kept],
-    shown: Shown,
+    media: Mapping[str, GraphMedia],
+    shown: ShownCustomer,
     identity: Identity | None,
     our_wamid: Callable[[str], str | None],
     hash: str = "",
-) -> Element:
+) -> WebhookElement:
     """The webhook element of a message that was built in the v1 form. ``identity`` is a new one
     that it tells of; ``hash`` stands in the contact.
     """
     said: dict[str, Any] = msgspec.json.decode(message.payload)
     if not message.wa_id:
-        return Element("errors", msgspec.json.encode(_error(said)))
+        return WebhookElement("errors", msgspec.json.encode(_error(said)))
     kind = said["type"]
     found = _from(shown) | {k: v for k, v in said.items() if k not in _NOT_MESSAGES}
     found["type"] = kind
@@ -95,7 +95,7 @@ def element(
     if "referral" in found:
         found["referral"] = _referral(found["referral"], media.get("referral"))
     if kind == "system":
-        return Element(MESSAGES, msgspec.json.encode(_system(found, identity)))
+        return WebhookElement(MESSAGES, msgspec.json.encode(_system(found, identity)))
     if kind == "unknown":
         found |= {
             "type": "unsupported",
@@ -103,7 +103,7 @@ def element(
             "unsupported": {"type": "unknown"},
         }
     name = msgspec.json.decode(message.contact)["profile"]["name"]
-    return Element(MESSAGES, msgspec.json.encode(found), people.contact(shown, name, hash))
+    return WebhookElement(MESSAGES, msgspec.json.encode(found), people.contact(shown, name, hash))
 
 
 def with_wamids(raw: dict[str, Any], our_wamid: Callable[[str], str | None]) -> dict[str, Any]:
@@ -128,15 +128,15 @@ def _message(
     if isinstance(asked.get("context"), dict):
         found["context"] = asked["context"]
     contact = people.contact(shown, str(asked.get("name") or number))
-    return CloudRequest(number, Element(MESSAGES, msgspec.json.encode(found), contact), id)
+    return CloudRequest(number, WebhookElement(MESSAGES, msgspec.json.encode(found), contact), id)
 
 
-def _from(shown: Shown) -> dict[str, Any]:
+def _from(shown: ShownCustomer) -> dict[str, Any]:
     number = {"from": shown.wa_id} if shown.wa_id else {}
     return number | {"from_user_id": shown.user_id}
 
 
-def _media(kind: str, media: dict[str, Any], kept: Kept | None) -> tuple[str, dict[str, Any]]:
+def _media(kind: str, media: dict[str, Any], kept: GraphMedia | None) -> tuple[str, dict[str, Any]]:
     content = {k: v for k, v in media.items() if k not in _NOT_CLOUDS}
     if kept is not None:
         content |= {"id": kept.id, "sha256": kept.sha256, "url": kept.url}
@@ -145,7 +145,7 @@ def _media(kind: str, media: dict[str, Any], kept: Kept | None) -> tuple[str, di
     return ("audio" if kind == "voice" else kind), content
 
 
-def _referral(given: dict[str, Any], kept: Kept | None) -> dict[str, Any]:
+def _referral(given: dict[str, Any], kept: GraphMedia | None) -> dict[str, Any]:
     referral = {k: v for k, v in given.items() if k not in ("image", "video")}
     for kind in ("image", "video"):
         if kind in given:

@@ -23,11 +23,11 @@ from warouter.lab.simulator.cloud.graph.errors import (
     GraphError,
     from_v1,
 )
-from warouter.lab.simulator.cloud.limits import Pairs, Throughput
-from warouter.lab.simulator.cloud.message import Asked
+from warouter.lab.simulator.cloud.limits import PairLimit, Throughput
+from warouter.lab.simulator.cloud.message import AskedMessage
 from warouter.lab.simulator.cloud.people import People
-from warouter.lab.simulator.cloud.record import Record
-from warouter.lab.simulator.cloud.statuses import Taken, Timetable, planned
+from warouter.lab.simulator.cloud.record import CloudRecord
+from warouter.lab.simulator.cloud.statuses import AcceptedMessage, CloudTimetable, planned
 from warouter.lab.simulator.cloud.templates import HELD, Templates
 from warouter.lab.simulator.identity import Identities
 from warouter.lab.simulator.refusals import Refusals
@@ -45,15 +45,15 @@ class Accepted(NamedTuple):
     body: bytes
 
 
-class Intake:
+class CloudIntake:
     """Takes messages. ``is_media`` tells if a media id was ever given; ``accepted`` is called with
     the wamid and the unix time of each.
     """
 
     def __init__(
         self,
-        record: Record,
-        timetable: Timetable,
+        record: CloudRecord,
+        timetable: CloudTimetable,
         templates: Templates,
         is_media: Callable[[str], bool],
         random: Random,
@@ -68,7 +68,7 @@ class Intake:
         self.accepted: Callable[[str, int], None] = _unheard
         self.refusals = Refusals(self.identities, random)
         self.throughput = Throughput(0)
-        self._pairs = Pairs(0, 1)
+        self._pairs = PairLimit(0, 1)
         self._upgrade = 0.0
         self.use(CloudFaults(), 0.0)
 
@@ -91,7 +91,9 @@ class Intake:
         self.identities.meet(number, wall)
         self.refusals.wrote(number, now)
 
-    def take(self, asked: Asked, row: int, now: float, wall: float, held: float = 0.0) -> Accepted:
+    def take(
+        self, asked: AskedMessage, row: int, now: float, wall: float, held: float = 0.0
+    ) -> Accepted:
         """Take a message or raise GraphError. ``row`` is its request's in the record; ``held``
         seconds later than usual its statuses are told.
         """
@@ -107,12 +109,14 @@ class Intake:
             self.identities.meet(asked.number, wall)
         user = asked.written if asked.by_user else ""
         category = self._category(asked)
-        taken = Taken(wamid, asked.number, user, asked.reference, category, now, wall, row=row)
+        taken = AcceptedMessage(
+            wamid, asked.number, user, asked.reference, category, now, wall, row=row
+        )
         is_held = asked.template in self._faults.held_templates and asked.template is not None
         self._plan(taken, asked, failure, held, is_held=is_held)
         return Accepted(wamid, self._answer(asked, wamid, is_held=is_held))
 
-    def _check_limits(self, asked: Asked, now: float) -> None:
+    def _check_limits(self, asked: AskedMessage, now: float) -> None:
         faults = self._faults
         if now < self._upgrade:
             raise GraphError(UPGRADE)
@@ -125,7 +129,7 @@ class Intake:
         if not self._pairs.may_take(asked.number or asked.written, now):
             raise GraphError(PAIR)
 
-    def _failure(self, asked: Asked, now: float) -> int:
+    def _failure(self, asked: AskedMessage, now: float) -> int:
         """The code of the `failed` status that the message will get, 0 for none; raises GraphError
         for what is refused in the answer.
         """
@@ -143,7 +147,7 @@ class Intake:
             raise GraphError(code)
         return code
 
-    def _check_identity(self, asked: Asked) -> None:
+    def _check_identity(self, asked: AskedMessage) -> None:
         if not asked.identity:
             return
         identity = self.identities.of(asked.number)
@@ -155,7 +159,13 @@ class Intake:
             raise GraphError(IDENTITY)
 
     def _plan(
-        self, taken: Taken, asked: Asked, failure: int, held: float, *, is_held: bool
+        self,
+        taken: AcceptedMessage,
+        asked: AskedMessage,
+        failure: int,
+        held: float,
+        *,
+        is_held: bool,
     ) -> None:
         faults, random = self._faults, self._random
         if is_held and random.random() < faults.held_drop:
@@ -172,7 +182,7 @@ class Intake:
         taken.priced = next((n for n in ("delivered", "read") if n in names), "")
         self._timetable.add(taken, statuses, held)
 
-    def _category(self, asked: Asked) -> str:
+    def _category(self, asked: AskedMessage) -> str:
         if asked.template is None:
             return "service"
         return self._templates.category(asked.template, self._faults.categories) or "utility"
@@ -180,7 +190,7 @@ class Intake:
     def _defined(self, template: str) -> bool:
         return self._templates.category(template, self._faults.categories) is not None
 
-    def _answer(self, asked: Asked, wamid: str, *, is_held: bool) -> bytes:
+    def _answer(self, asked: AskedMessage, wamid: str, *, is_held: bool) -> bytes:
         contact: dict[str, str] = {"input": asked.written}
         if asked.number:
             shown = self.people.shown(asked.number)

@@ -47,7 +47,7 @@ class Throughput:
         self._at = now
 
 
-class Pairs:
+class PairLimit:
     """A bucket for each customer: one message each ``seconds``, ``depth`` of them at once."""
 
     def __init__(self, seconds: float, depth: int) -> None:

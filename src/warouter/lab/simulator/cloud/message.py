@@ -25,12 +25,12 @@ Text1024 = Annotated[str, Meta(max_length=1024)]
 Degrees = float | str
 
 
-class _Text(msgspec.Struct):
+class _TextObject(msgspec.Struct):
     body: Text4096
     preview_url: bool = False
 
 
-class _Media(msgspec.Struct):
+class _MediaObject(msgspec.Struct):
     id: str = ""
     link: str = ""
     caption: Text1024 | None = None
@@ -38,25 +38,25 @@ class _Media(msgspec.Struct):
     voice: bool = False
 
 
-class _Location(msgspec.Struct):
+class _LocationObject(msgspec.Struct):
     latitude: Degrees
     longitude: Degrees
 
 
-class _Name(msgspec.Struct):
+class _ContactName(msgspec.Struct):
     formatted_name: str
 
 
-class _Card(msgspec.Struct):
-    name: _Name
+class _ContactObject(msgspec.Struct):
+    name: _ContactName
 
 
-class _Reaction(msgspec.Struct):
+class _ReactionObject(msgspec.Struct):
     message_id: str
     emoji: str
 
 
-class _Interactive(msgspec.Struct):
+class _InteractiveObject(msgspec.Struct):
     type: str
     action: dict[str, Any]
     body: dict[str, Any] | None = None
@@ -67,14 +67,14 @@ class _Section(msgspec.Struct):
     rows: list[dict[str, Any]] = []
 
 
-class _Language(msgspec.Struct):
+class _LanguageObject(msgspec.Struct):
     code: str
     policy: str = "deterministic"
 
 
-class _Template(msgspec.Struct):
+class _TemplateObject(msgspec.Struct):
     name: Annotated[str, Meta(min_length=1, max_length=512)]
-    language: _Language
+    language: _LanguageObject
     components: list[dict[str, Any]] = []
 
 
@@ -86,7 +86,7 @@ class _Typing(msgspec.Struct):
     type: str
 
 
-class _Body(msgspec.Struct, forbid_unknown_fields=True):
+class _MessageBody(msgspec.Struct, forbid_unknown_fields=True):
     messaging_product: str = ""
     recipient_type: str = "individual"
     to: str = ""
@@ -99,24 +99,24 @@ class _Body(msgspec.Struct, forbid_unknown_fields=True):
     status: str = ""
     message_id: str = ""
     typing_indicator: _Typing | None = None
-    text: _Text | None = None
-    image: _Media | None = None
-    video: _Media | None = None
-    audio: _Media | None = None
-    document: _Media | None = None
-    sticker: _Media | None = None
-    location: _Location | None = None
-    contacts: Annotated[list[_Card], Meta(min_length=1, max_length=257)] | None = None
-    reaction: _Reaction | None = None
-    interactive: _Interactive | None = None
-    template: _Template | None = None
+    text: _TextObject | None = None
+    image: _MediaObject | None = None
+    video: _MediaObject | None = None
+    audio: _MediaObject | None = None
+    document: _MediaObject | None = None
+    sticker: _MediaObject | None = None
+    location: _LocationObject | None = None
+    contacts: Annotated[list[_ContactObject], Meta(min_length=1, max_length=257)] | None = None
+    reaction: _ReactionObject | None = None
+    interactive: _InteractiveObject | None = None
+    template: _TemplateObject | None = None
 
 
-class _Lenient(_Body, forbid_unknown_fields=False):
+class _Lenient(_MessageBody, forbid_unknown_fields=False):
     """The same with unknown keys, which are ignored."""
 
 
-class Asked(NamedTuple):
+class AskedMessage(NamedTuple):
     """What a request asks for.
 
     ``number``: digits, "" for a user id that no number belongs to. ``written``: as it was sent.
@@ -136,14 +136,14 @@ class Asked(NamedTuple):
     typing: bool = False
 
 
-_decode = msgspec.json.Decoder(_Body).decode
+_decode = msgspec.json.Decoder(_MessageBody).decode
 _decode_lenient = msgspec.json.Decoder(_Lenient).decode
 _MEDIA = frozenset({"image", "video", "audio", "document", "sticker"})
 _TYPES = (*_MEDIA, "text", "location", "contacts", "reaction", "interactive", "template")
 _GRAPH_TYPES = "{" + ", ".join(sorted(kind.upper() for kind in _TYPES)) + "}"
 
 
-def read(body: bytes, *, need_plus: bool = False, ignore_unknown: bool = False) -> Asked:
+def read(body: bytes, *, need_plus: bool = False, ignore_unknown: bool = False) -> AskedMessage:
     """What the body asks for; raises GraphError."""
     try:
         asked = _decode_lenient(body) if ignore_unknown else _decode(body)
@@ -157,15 +157,15 @@ def read(body: bytes, *, need_plus: bool = False, ignore_unknown: bool = False) 
     return _mark(asked) if asked.status else _message(asked, need_plus)
 
 
-def _mark(asked: _Body) -> Asked:
+def _mark(asked: _MessageBody) -> AskedMessage:
     if asked.status != "read":
         raise GraphError(PARAMETER, "Param status must be one of {READ}")
     if not asked.message_id:
         raise GraphError(PARAMETER, "The parameter message_id is required.")
-    return Asked(read=asked.message_id, typing=asked.typing_indicator is not None)
+    return AskedMessage(read=asked.message_id, typing=asked.typing_indicator is not None)
 
 
-def _message(asked: _Body, need_plus: bool) -> Asked:
+def _message(asked: _MessageBody, need_plus: bool) -> AskedMessage:
     kind = asked.type
     if kind not in _TYPES:
         raise GraphError(PARAMETER, f"Param type must be one of {_GRAPH_TYPES}")
@@ -176,7 +176,7 @@ def _message(asked: _Body, need_plus: bool) -> Asked:
         check(given)
     number, written = _recipient(asked, need_plus)
     template = asked.template
-    return Asked(
+    return AskedMessage(
         number=number,
         written=written,
         by_user=not asked.to,
@@ -189,7 +189,7 @@ def _message(asked: _Body, need_plus: bool) -> Asked:
     )
 
 
-def _recipient(asked: _Body, need_plus: bool) -> tuple[str, str]:
+def _recipient(asked: _MessageBody, need_plus: bool) -> tuple[str, str]:
     """The number and what was written. If both are given `to` wins."""
     if asked.recipient_type != "individual":
         raise GraphError(PARAMETER, "Param recipient_type must be one of {INDIVIDUAL}")
@@ -229,14 +229,14 @@ def _ids_in(value: Any) -> Iterator[str]:
             yield from _ids_in(inner)
 
 
-def _check_media(media: _Media) -> None:
+def _check_media(media: _MediaObject) -> None:
     if bool(media.id) == bool(media.link):
         raise GraphError(PARAMETER, "A media object needs either an id or a link.")
     if media.link and not media.link.startswith(("http://", "https://")):
         raise GraphError(VALUE, "The link of a media object must be a URL.")
 
 
-def _check_location(location: _Location) -> None:
+def _check_location(location: _LocationObject) -> None:
     try:
         within = abs(float(location.latitude)) <= 90 and abs(float(location.longitude)) <= 180
     except ValueError:
@@ -245,7 +245,7 @@ def _check_location(location: _Location) -> None:
         raise GraphError(VALUE, "latitude or longitude is not valid.")
 
 
-def _check_interactive(interactive: _Interactive) -> None:
+def _check_interactive(interactive: _InteractiveObject) -> None:
     action = interactive.action
     if interactive.type == "button":
         buttons = action.get("buttons")
@@ -269,7 +269,7 @@ def _rows(sections: list[Any]) -> int:
         return 0
 
 
-def _check_template(template: _Template) -> None:
+def _check_template(template: _TemplateObject) -> None:
     if template.language.policy != "deterministic":
         raise GraphError(PARAMETER, "Param policy must be one of {DETERMINISTIC}")
     if any(not isinstance(component.get("type"), str) for component in template.components):

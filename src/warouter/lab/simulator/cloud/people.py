@@ -37,7 +37,7 @@ _USER_ID = re.compile(r"[A-Z]{2}\.([0-9]{2})([0-9]{16})")
 _BSUID = re.compile(r"[A-Z]{2}\.(?:ENT\.)?[A-Za-z0-9]{1,128}")
 
 
-class Shown(NamedTuple):
+class ShownCustomer(NamedTuple):
     """A customer as webhooks show them; ``wa_id`` is "" if the number is withheld."""
 
     wa_id: str
@@ -55,12 +55,12 @@ class People:
         self._share = round(withhold * 1000)
         self._respell = respell
 
-    def shown(self, number: str) -> Shown:
+    def shown(self, number: str) -> ShownCustomer:
         """The customer with this number."""
         user = user_id(number)
         if number in self._withheld or zlib.crc32(number.encode()) % 1000 < self._share:
-            return Shown("", user, f"user.{user[3:13].lower()}")
-        return Shown(respelled(number) if self._respell else number, user, "")
+            return ShownCustomer("", user, f"user.{user[3:13].lower()}")
+        return ShownCustomer(respelled(number) if self._respell else number, user, "")
 
 
 @lru_cache(1 << 16)
@@ -96,7 +96,7 @@ def respelled(number: str) -> str:
     return f"521{number[2:]}" if number.startswith("52") and len(number) == 12 else number
 
 
-def contact(shown: Shown, name: str, identity: str = "") -> bytes:
+def contact(shown: ShownCustomer, name: str, identity: str = "") -> bytes:
     """The element of ``contacts[]``, with the hash of an identity if it is asked for."""
     profile = {"name": name, "username": shown.username} if shown.username else {"name": name}
     found: dict[str, object] = {"profile": profile}

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from warouter.lab.simulator.cloud.columns import NEVER, NONE, Columns, Outcome
-from warouter.lab.simulator.cloud.counters import Counters, Webhooks
+from warouter.lab.simulator.cloud.counters import CloudCounters, WebhookCounters
 from warouter.lab.simulator.cloud.wamid import Wamids
 from warouter.lab.simulator.record import Upload
 from warouter.message_id import text_of
@@ -25,7 +25,7 @@ from warouter.upstream.cloud.reference import PREFIX, parse_reference
 _MOST_LISTED = 1000
 
 
-class Record:
+class CloudRecord:
     """What reached this side. Half a kilobyte a message at most, usually 300 bytes."""
 
     def __init__(self, wamids: Wamids) -> None:
@@ -38,8 +38,8 @@ class Record:
 
     def forget(self) -> None:
         """Start a new record. Media are kept, and what was taken stays taken."""
-        self.counters = Counters()
-        self.webhooks = Webhooks()
+        self.counters = CloudCounters()
+        self.webhooks = WebhookCounters()
         self.refused: Counter[int] = Counter()
         self.statuses: Counter[str] = Counter()
         self._first += len(self._columns)

@@ -17,25 +17,25 @@ import msgspec
 from aiohttp import web
 
 from warouter.lab.simulator.cloud.control import application
-from warouter.lab.simulator.cloud.facts import Facts
+from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.graph.account import AccountNode
 from warouter.lab.simulator.cloud.graph.app import AppNode
 from warouter.lab.simulator.cloud.graph.callbacks import CallbackEdge
-from warouter.lab.simulator.cloud.graph.callers import Callers
+from warouter.lab.simulator.cloud.graph.callers import CallJudge
 from warouter.lab.simulator.cloud.graph.compliance import ComplianceEdge
 from warouter.lab.simulator.cloud.graph.connection import GraphConnection
 from warouter.lab.simulator.cloud.graph.history import History
-from warouter.lab.simulator.cloud.graph.line import Line
+from warouter.lab.simulator.cloud.graph.line import GraphLine
 from warouter.lab.simulator.cloud.graph.media import MediaEdge
-from warouter.lab.simulator.cloud.graph.messages import Messages
+from warouter.lab.simulator.cloud.graph.messages import MessagesEdge
 from warouter.lab.simulator.cloud.graph.number import NumberNode
 from warouter.lab.simulator.cloud.graph.profile import ProfileEdge
-from warouter.lab.simulator.cloud.graph.routes import Graph, Nodes, tracer
-from warouter.lab.simulator.cloud.graph.tokens import Tokens
-from warouter.lab.simulator.cloud.graph.uploads import Uploads
-from warouter.lab.simulator.cloud.record import Record
-from warouter.lab.simulator.cloud.webhooks.sender import Sender
+from warouter.lab.simulator.cloud.graph.routes import GraphRouter, Nodes, tracer
+from warouter.lab.simulator.cloud.graph.tokens import BearerTokens
+from warouter.lab.simulator.cloud.graph.uploads import UploadSessions
+from warouter.lab.simulator.cloud.record import CloudRecord
+from warouter.lab.simulator.cloud.webhooks.sender import WebhookSender
 from warouter.lab.simulator.cloud.world import World
 from warouter.lab.simulator.numbers import Numbers
 
@@ -56,7 +56,7 @@ async def serve(
     port: int,
     control_port: int,
     webhook_urls: Sequence[str],
-    facts: Facts,
+    facts: CloudFacts,
     faults: CloudFaults,
     *,
     ready: Callable[[CloudAddresses], None] | None = None,
@@ -96,7 +96,7 @@ class CloudSimulator:
 
     def __init__(
         self,
-        facts: Facts | None = None,
+        facts: CloudFacts | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
         control_port: int = 0,
@@ -107,14 +107,14 @@ class CloudSimulator:
         tls: ssl.SSLContext | None = None,
         client_tls: ssl.SSLContext | None = None,
     ) -> None:
-        self.facts = facts or Facts()
+        self.facts = facts or CloudFacts()
         self._host, self._port, self._control_port = host, port, control_port
         self._webhook_urls = tuple(webhook_urls)
         self._control_names = frozenset(control_names)
         self._random = random or Random()
         self._tls, self._client_tls = tls, client_tls
         self.world = World(self.facts, self._random)
-        self.line: Line[GraphConnection] = Line()
+        self.line: GraphLine[GraphConnection] = GraphLine()
         self.numbers = Numbers()
         self.media = MediaEdge(self.world.record, self._switches)
         self.world.is_media = self.media.is_known
@@ -122,10 +122,10 @@ class CloudSimulator:
         self.world.happened = self.history.told
         self.number = NumberNode(self.facts, self.numbers, self._switches)
         self.account = AccountNode(self.facts, self.number, self.world.templates, self._switches)
-        self.uploads = Uploads()
+        self.uploads = UploadSessions()
         self.profile = ProfileEdge(self.uploads)
         self.compliance = ComplianceEdge()
-        self.sender = Sender(
+        self.sender = WebhookSender(
             self.world.outbox,
             self.world.record,
             self.facts.secret,
@@ -140,7 +140,7 @@ class CloudSimulator:
         self._swept = 0.0
 
     @property
-    def record(self) -> Record:
+    def record(self) -> CloudRecord:
         """What reached this side."""
         return self.world.record
 
@@ -222,12 +222,12 @@ class CloudSimulator:
             await self._server.wait_closed()
         self.media.store.close()
 
-    def _made_graph(self) -> Graph:
+    def _made_graph(self) -> GraphRouter:
         trace = tracer(self._random)
-        messages = Messages(
+        messages = MessagesEdge(
             self.world.intake, self.world.record, self._switches, self.line, trace, self._random
         )
-        tokens = Tokens(self.facts, self._switches)
+        tokens = BearerTokens(self.facts, self._switches)
         app = AppNode(self.facts, tokens, self.number.callbacks, self._switches)
         nodes = Nodes(
             self.number,
@@ -240,8 +240,8 @@ class CloudSimulator:
             self.media,
             self.history,
         )
-        callers = Callers(self.facts, self.world.record.counters, tokens, app, self._switches)
-        return Graph(self.facts, self.line, self._switches, callers, messages, nodes, trace)
+        callers = CallJudge(self.facts, self.world.record.counters, tokens, app, self._switches)
+        return GraphRouter(self.facts, self.line, self._switches, callers, messages, nodes, trace)
 
     def _connection(self) -> GraphConnection:
         return GraphConnection(self._graph.handle, self.line, self._meta_clock, self._admits)

@@ -16,13 +16,13 @@ import msgspec
 from warouter.lab.simulator.cloud.columns import NONE
 from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.graph import errors
-from warouter.lab.simulator.cloud.people import Shown
+from warouter.lab.simulator.cloud.people import ShownCustomer
 
 _LAST_WITH_CONVERSATION = 23
 _WINDOW_S = 24 * 3600
 
 
-class Taken(msgspec.Struct, gc=False):
+class AcceptedMessage(msgspec.Struct, gc=False):
     """A message that was taken; ``at`` is monotonic seconds, ``wall`` unix seconds.
 
     ``category`` is that of a template in small letters, or `service`. ``code`` is that of a
@@ -48,10 +48,10 @@ class Due(msgspec.Struct, gc=False):
 
     status: str
     after: float
-    taken: Taken
+    taken: AcceptedMessage
 
 
-class Timetable:
+class CloudTimetable:
     """Statuses in the order in which they are due."""
 
     def __init__(self) -> None:
@@ -61,7 +61,9 @@ class Timetable:
     def __len__(self) -> int:
         return len(self._heap)
 
-    def add(self, taken: Taken, statuses: Sequence[tuple[str, float]], held: float = 0.0) -> None:
+    def add(
+        self, taken: AcceptedMessage, statuses: Sequence[tuple[str, float]], held: float = 0.0
+    ) -> None:
         """Add the statuses of a message, each with the delay at which it happens; all are told
         ``held`` s later.
         """
@@ -85,7 +87,7 @@ def planned(names: Sequence[str], faults: CloudFaults, *, voice: bool) -> list[t
     return found
 
 
-def payload(due: Due, shown: Shown, faults: CloudFaults, identity: str = "") -> bytes:
+def payload(due: Due, shown: ShownCustomer, faults: CloudFaults, identity: str = "") -> bytes:
     """The element of ``statuses[]``, with the hash of an identity if it is asked for."""
     taken, status = due.taken, due.status
     timestamp = int(taken.wall + due.after + faults.clock_s)
@@ -116,7 +118,7 @@ def _echoes(status: str, faults: CloudFaults) -> bool:
     return faults.opaque == "always" or (faults.opaque == "not_failed" and status != "failed")
 
 
-def _price(taken: Taken, timestamp: int, faults: CloudFaults) -> bytes:
+def _price(taken: AcceptedMessage, timestamp: int, faults: CloudFaults) -> bytes:
     service = taken.category == "service"
     price = b',"pricing":{"billable":%b,"pricing_model":"PMP","type":"%b","category":"%b"}' % (
         b"false" if service else b"true",

@@ -13,7 +13,7 @@ import msgspec
 HELD = "held_for_quality_assessment"
 
 
-class Template(msgspec.Struct, frozen=True):
+class MessageTemplate(msgspec.Struct, frozen=True):
     """One template; ``category`` is AUTHENTICATION, MARKETING or UTILITY."""
 
     name: str
@@ -35,15 +35,15 @@ class Templates:
     """Those that a call made, under those that the switch `categories` defines."""
 
     def __init__(self) -> None:
-        self._made: dict[tuple[str, str], Template] = {}
+        self._made: dict[tuple[str, str], MessageTemplate] = {}
 
-    def make(self, template: Template) -> None:
+    def make(self, template: MessageTemplate) -> None:
         """Add or change a template."""
         self._made[template.name, template.language] = template
 
-    def all(self, categories: Mapping[str, str]) -> list[Template]:
+    def all(self, categories: Mapping[str, str]) -> list[MessageTemplate]:
         """All templates, by name."""
-        switched = [Template(name, category) for name, category in categories.items()]
+        switched = [MessageTemplate(name, category) for name, category in categories.items()]
         made = [t for t in self._made.values() if t.name not in categories]
         return sorted(switched + made, key=lambda t: (t.name, t.language))
 

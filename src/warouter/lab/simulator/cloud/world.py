@@ -13,15 +13,15 @@ from typing import Any
 import msgspec
 
 from warouter.lab.simulator.cloud import people
-from warouter.lab.simulator.cloud.facts import Facts
+from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import TIMED, CloudFaults
-from warouter.lab.simulator.cloud.inbound import Kept, cloud_only, element, with_wamids
-from warouter.lab.simulator.cloud.intake import Intake
-from warouter.lab.simulator.cloud.record import Record
-from warouter.lab.simulator.cloud.statuses import Due, Timetable, payload
+from warouter.lab.simulator.cloud.inbound import GraphMedia, cloud_only, element, with_wamids
+from warouter.lab.simulator.cloud.intake import CloudIntake
+from warouter.lab.simulator.cloud.record import CloudRecord
+from warouter.lab.simulator.cloud.statuses import CloudTimetable, Due, payload
 from warouter.lab.simulator.cloud.templates import Templates
 from warouter.lab.simulator.cloud.wamid import Wamids
-from warouter.lab.simulator.cloud.webhooks.envelope import Element, Sender, body
+from warouter.lab.simulator.cloud.webhooks.envelope import WebhookElement, WebhookSubject, body
 from warouter.lab.simulator.cloud.webhooks.outbox import Outbox
 from warouter.lab.simulator.inbound import Inbound
 from warouter.message_id import parse
@@ -36,27 +36,27 @@ class World:
     ``happened`` is called with the wamid, the event and its unix time, whoever hears of it.
     """
 
-    def __init__(self, facts: Facts, random: Random) -> None:
+    def __init__(self, facts: CloudFacts, random: Random) -> None:
         self.facts = facts
         self.faults = CloudFaults()
         self.heard = False
         self.is_media: Callable[[str], bool] = _never
         self.happened: Callable[[str, str, int], None] = _unheard
         self._wamids = Wamids(random.getrandbits(32))
-        self._sender = Sender(facts.waba_id, facts.phone_number_id, facts.number)
+        self._sender = WebhookSubject(facts.waba_id, facts.phone_number_id, facts.number)
         self._wall = 0.0
         self._received = 0
         self._upgrade = 0.0
-        self.record = Record(self._wamids)
+        self.record = CloudRecord(self._wamids)
         self.templates = Templates()
-        self.timetable = Timetable()
+        self.timetable = CloudTimetable()
         self.outbox = Outbox(
             self._packed,
             lambda: self.record.webhooks,
             random,
             lambda *told: self.record.told(*told),
         )
-        self.intake = Intake(
+        self.intake = CloudIntake(
             self.record, self.timetable, self.templates, lambda id: self.is_media(id), random
         )
         self.intake.accepted = lambda wamid, wall: self.happened(wamid, "accepted", wall)
@@ -98,7 +98,7 @@ class World:
             if self.heard:
                 self.outbox.add(self._status(due), now)
 
-    def tell(self, element: Element, now: float) -> None:
+    def tell(self, element: WebhookElement, now: float) -> None:
         """Something to tell, if anybody listens."""
         if self.heard:
             self.outbox.add(element, now)
@@ -108,12 +108,14 @@ class World:
         self._received += 1
         return self._wamids.incoming(customer, self._received)
 
-    def inject(self, message: Inbound, media: dict[str, Kept], now: float, wall: float) -> None:
+    def inject(
+        self, message: Inbound, media: dict[str, GraphMedia], now: float, wall: float
+    ) -> None:
         """A customer wrote; ``media`` by their place in the message."""
         number = message.wa_id
         self.record.counters.inbound += 1
         identity = None
-        shown = people.Shown("", "", "")
+        shown = people.ShownCustomer("", "", "")
         if number:
             self.intake.wrote(number, now, wall)
             shown = self.intake.people.shown(number)
@@ -141,16 +143,16 @@ class World:
             self.tell(found.element, now)
         return found.id
 
-    def _status(self, due: Due) -> Element:
+    def _status(self, due: Due) -> WebhookElement:
         taken, faults = due.taken, self.faults
         if taken.number:
             shown = self.intake.people.shown(taken.number)
         else:
-            shown = people.Shown("", taken.user, "")
+            shown = people.ShownCustomer("", taken.user, "")
         contact, hash = b"", self._identity(taken.number)
         if faults.contacts and due.status in _WITH_CONTACT:
             contact = people.contact(shown, shown.username or taken.number, hash)
-        return Element("statuses", payload(due, shown, faults, hash), contact, row=taken.row)
+        return WebhookElement("statuses", payload(due, shown, faults, hash), contact, row=taken.row)
 
     def _identity(self, number: str) -> str:
         """The hash of a customer's identity, if the number asks for it."""
@@ -159,19 +161,19 @@ class World:
         identity = self.intake.identities.of(number)
         return identity.hash if identity is not None else ""
 
-    def _packed(self, elements: Sequence[Element]) -> bytes:
+    def _packed(self, elements: Sequence[WebhookElement]) -> bytes:
         faults = self.faults
         now = int(self._wall + faults.clock_s)
         return body(elements, self._sender, faults.entries, faults.changes, now)
 
-    def _upgraded(self) -> Element:
+    def _upgraded(self) -> WebhookElement:
         value = {
             "display_phone_number": self.facts.number,
             "event": "THROUGHPUT_UPGRADE",
             "current_limit": "TIER_UNLIMITED",
             "max_daily_conversations_per_business": "TIER_UNLIMITED",
         }
-        return Element("", msgspec.json.encode(value), b"", "phone_number_quality_update")
+        return WebhookElement("", msgspec.json.encode(value), b"", "phone_number_quality_update")
 
     def _our_wamid(self, id: str) -> str | None:
         try:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from warouter.lab.simulator.cloud.columns import Outcome
-from warouter.lab.simulator.cloud.facts import Facts
+from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.graph.errors import GraphError
 from warouter.lab.simulator.cloud.message import read
@@ -23,7 +23,7 @@ class Meta:
     """A world that is heard, and what it told."""
 
     def __init__(self, seed: int = 1, **switches: Any) -> None:
-        self.world = World(Facts(), Random(seed))
+        self.world = World(CloudFacts(), Random(seed))
         self.world.heard = True
         self.now = 100.0
         self.use(**switches)

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.lab.simulator.cloud.cloud_world import TO, WALL, Meta, template
 from warouter.api.description.examples import BODIES
 from warouter.lab.simulator.cloud.graph import errors
-from warouter.lab.simulator.cloud.inbound import Kept
+from warouter.lab.simulator.cloud.inbound import GraphMedia
 from warouter.lab.simulator.cloud.message import read
 from warouter.lab.simulator.inbound import build
 from warouter.message_id import text_of
@@ -120,7 +120,7 @@ def test_inbound_messages_are_in_the_v1_form_what_the_native_door_says(kind: str
     asked = {"from": TO, "type": kind, "name": "Ann", "timestamp": 5} | KINDS[kind]
     native = build(asked, "wamid.1", 5)
     meta = Meta()
-    kept = {place: Kept("77", "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=", "https://m")
+    kept = {place: GraphMedia("77", "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=", "https://m")
             for place in native.contents}  # fmt: skip
     meta.world.inject(native, kept, meta.now, WALL)
     (one,) = heard(meta).elements

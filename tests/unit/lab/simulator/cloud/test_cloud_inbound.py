@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.unit.lab.simulator.cloud.cloud_world import TO, WALL, Meta
-from warouter.lab.simulator.cloud.inbound import CLOUD_TYPES, Kept
+from warouter.lab.simulator.cloud.inbound import CLOUD_TYPES, GraphMedia
 from warouter.lab.simulator.cloud.people import user_id
 from warouter.lab.simulator.inbound import TYPES, build
 from warouter.message_id import text_of
@@ -42,7 +42,7 @@ def test_a_text_with_its_contact() -> None:
 def test_media_have_ids_hashes_in_base64_and_urls(kind: str) -> None:
     meta = Meta()
     message = build({"from": TO, "type": kind, "data": "YWJj", "body": "c"}, "wamid.1", 5)
-    kept = {kind: Kept("77", "base64=", "https://media")}
+    kept = {kind: GraphMedia("77", "base64=", "https://media")}
     meta.world.inject(message, kept, meta.now, WALL)
     (found,) = meta.messages()
     cloud_kind = "audio" if kind == "voice" else kind
@@ -106,7 +106,7 @@ def test_an_ad_has_the_url_of_its_image() -> None:
     meta = Meta()
     referral = {"source_url": "https://ad", "image": {"data": "YWJj"}}
     message = build({"from": TO, "body": "x", "referral": referral}, "wamid.1", 5)
-    kept = {"referral": Kept("7", "b64", "https://media")}
+    kept = {"referral": GraphMedia("7", "b64", "https://media")}
     meta.world.inject(message, kept, meta.now, WALL)
     assert meta.messages()[0]["referral"] == {
         "source_url": "https://ad",

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.lab.simulator.cloud.cloud_world import TO, Meta, template
 from warouter.lab.simulator.cloud.graph.errors import CODES_OF_V1, GraphError
 from warouter.lab.simulator.cloud.people import user_id
-from warouter.lab.simulator.cloud.templates import HELD, Template
+from warouter.lab.simulator.cloud.templates import HELD, MessageTemplate
 
 OTHER = "+491511234568"
 REFUSALS: list[tuple[dict[str, Any], dict[str, Any], int]] = [
@@ -122,7 +122,7 @@ def test_only_defined_templates_if_told() -> None:
     meta = Meta(defined_only=True, categories={"code": "AUTHENTICATION"})
     assert meta.code(**template("other")) == 132001
     assert meta.code(**template("code")) == 0
-    meta.world.templates.make(Template("other", "MARKETING"))
+    meta.world.templates.make(MessageTemplate("other", "MARKETING"))
     assert meta.code(**template("other")) == 0
     categories = [s["pricing"]["category"] for s in meta.statuses(0.03) if "pricing" in s]
     assert categories == ["authentication", "marketing"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from warouter.lab.simulator.cloud.columns import Outcome
-from warouter.lab.simulator.cloud.record import Record
+from warouter.lab.simulator.cloud.record import CloudRecord
 from warouter.lab.simulator.cloud.wamid import Wamids
 from warouter.lab.simulator.record import Upload
 from warouter.message_id import text_of
@@ -20,7 +20,7 @@ def id_at(ms: int, last: int = 0) -> bytes:
 
 class Judge:
     def __init__(self) -> None:
-        self.record = Record(Wamids(1))
+        self.record = CloudRecord(Wamids(1))
         self.now = 1.0
 
     def begin(self, id: bytes, attempt: int = 1, to: str = TO) -> int:
@@ -148,7 +148,7 @@ def test_a_request_for_an_identity_is_listed_with_it() -> None:
 
 
 def test_foreign_references_are_known_by_their_text_and_none_by_the_wamid() -> None:
-    record = Record(Wamids(1))
+    record = CloudRecord(Wamids(1))
     for text in ("x", "x", "", ""):
         record.accepted(record.begun(text, TO, 1.0, 1.0), TO, 1.0)
     found = record.summary()

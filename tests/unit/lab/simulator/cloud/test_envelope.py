@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warouter.lab.simulator.cloud.webhooks.envelope import (
-    Element,
-    Sender,
+    WebhookElement,
+    WebhookSubject,
     ascii_only,
     body,
     signature,
 )
 
-SENDER = Sender("1", "2", "15557770000")
+SENDER = WebhookSubject("1", "2", "15557770000")
 VECTOR = (
     b'{"object":"whatsapp_business_account","entry":[{"id":"0","changes":[]}],'
     rb'"note":"\u00e4\ud83d\udc4d \/ <"}'
@@ -47,10 +47,10 @@ def test_escaping_changes_no_value(value: object) -> None:
 @pytest.mark.parametrize(("entries", "changes"), [(1, 1), (3, 1), (1, 4), (2, 3), (50, 50)])
 def test_elements_are_dealt_and_none_is_lost(entries: int, changes: int) -> None:
     elements = [
-        Element("statuses" if n % 3 else "messages", b'{"n":%d}' % n, b'{"c":%d}' % n)
+        WebhookElement("statuses" if n % 3 else "messages", b'{"n":%d}' % n, b'{"c":%d}' % n)
         for n in range(20)
     ]
-    elements.append(Element("", b'{"event":"X"}', b"", "account_update"))
+    elements.append(WebhookElement("", b'{"event":"X"}', b"", "account_update"))
     made = msgspec.json.decode(body(elements, SENDER, entries, changes, 9))
     assert made["object"] == "whatsapp_business_account"
     assert len(made["entry"]) == min(entries, 21)
@@ -70,6 +70,6 @@ def test_elements_are_dealt_and_none_is_lost(entries: int, changes: int) -> None
 
 
 def test_elements_of_a_change_keep_their_order() -> None:
-    elements = [Element("statuses", b"%d" % n) for n in range(9)]
+    elements = [WebhookElement("statuses", b"%d" % n) for n in range(9)]
     made = msgspec.json.decode(body(elements, SENDER, 1, 1, 9))
     assert made["entry"][0]["changes"][0]["value"]["statuses"] == list(range(9))

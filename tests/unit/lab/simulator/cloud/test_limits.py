@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warouter.lab.simulator.cloud.limits import Pairs, Throughput
+from warouter.lab.simulator.cloud.limits import PairLimit, Throughput
 
 
 def taken(bucket: Throughput, times: list[float]) -> int:
@@ -50,7 +50,7 @@ def test_never_more_than_depth_and_rate(waits: list[float]) -> None:
 
 
 def test_pairs_have_a_depth_and_then_one_each_six_seconds() -> None:
-    pairs = Pairs(6.0, 45)
+    pairs = PairLimit(6.0, 45)
 
     def offered(customer: str, now: float, times: int) -> int:
         count = 0
@@ -68,7 +68,7 @@ def test_pairs_have_a_depth_and_then_one_each_six_seconds() -> None:
 
 
 def test_pairs_without_a_limit_and_their_memory() -> None:
-    pairs = Pairs(0, 1)
+    pairs = PairLimit(0, 1)
     assert all(pairs.may_take("a", 1.0) for _ in range(3))
     pairs.set(6.0, 1)
     for n in range(50_000):

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from warouter.lab.simulator.cloud.graph.errors import GraphError
-from warouter.lab.simulator.cloud.message import Asked, read
+from warouter.lab.simulator.cloud.message import AskedMessage, read
 from warouter.lab.simulator.cloud.people import user_id
 
 HEAD = {"messaging_product": "whatsapp", "recipient_type": "individual", "to": "+491511234567"}
@@ -14,7 +14,7 @@ BUTTONS = [{"type": "reply", "reply": {"id": str(n), "title": "x"}} for n in ran
 ROWS = [{"id": str(n), "title": "x"} for n in range(11)]
 
 
-def asked(body: dict[str, Any], **options: Any) -> Asked:
+def asked(body: dict[str, Any], **options: Any) -> AskedMessage:
     return read(msgspec.json.encode(body), **options)
 
 

@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
-from warouter.lab.simulator.cloud.counters import Webhooks
+from warouter.lab.simulator.cloud.counters import WebhookCounters
 from warouter.lab.simulator.cloud.faults import CloudFaults
-from warouter.lab.simulator.cloud.webhooks.envelope import Element
-from warouter.lab.simulator.cloud.webhooks.outbox import Outbox, Post
+from warouter.lab.simulator.cloud.webhooks.envelope import WebhookElement
+from warouter.lab.simulator.cloud.webhooks.outbox import Outbox, WebhookPost
 
 
-def pack(elements: Sequence[Element]) -> bytes:
+def pack(elements: Sequence[WebhookElement]) -> bytes:
     return b",".join(element.raw for element in elements)
 
 
 class Box:
     def __init__(self, **switches: Any) -> None:
-        self.counters = Webhooks()
+        self.counters = WebhookCounters()
         self.told: list[tuple[list[int], float]] = []
         self.box = Outbox(
             pack,
@@ -30,7 +30,7 @@ class Box:
 
     def add(self, *names: str, now: float = 0.0) -> None:
         for name in names:
-            self.box.add(Element("statuses", name.encode()), now)
+            self.box.add(WebhookElement("statuses", name.encode()), now)
 
     def leaving(self, now: float) -> list[str]:
         """What leaves and is answered at once."""
@@ -42,7 +42,7 @@ class Box:
             self.box.done(post, answered=False, now=now)
         return [post.body.decode() for post in posts]
 
-    def _answered(self, post: Post, now: float) -> str:
+    def _answered(self, post: WebhookPost, now: float) -> str:
         self.box.done(post, answered=True, now=now)
         return post.body.decode()
 
@@ -157,8 +157,8 @@ def test_stragglers_come_after_newer_ones() -> None:
 
 def test_the_business_has_heard_of_what_it_acknowledged() -> None:
     box = Box(retry_ms=1000)
-    box.box.add(Element("statuses", b"a", row=3), 0.0)
-    box.box.add(Element("messages", b"b"), 0.0)
+    box.box.add(WebhookElement("statuses", b"a", row=3), 0.0)
+    box.box.add(WebhookElement("messages", b"b"), 0.0)
     box.failing(0.0)
     assert box.told == []
     box.leaving(2.0)

@@ -7,19 +7,19 @@ from typing import Any
 import pytest
 
 from warouter.lab.simulator.cloud.graph.errors import PARAMETER, GraphError
-from warouter.lab.simulator.cloud.graph.uploads import Uploads
+from warouter.lab.simulator.cloud.graph.uploads import UploadSessions
 
 GOOD = {"file_length": "4", "file_type": "image/png", "file_name": "a.png"}
 
 
-def begun(uploads: Uploads, **given: Any) -> tuple[str, dict[str, Any]]:
+def begun(uploads: UploadSessions, **given: Any) -> tuple[str, dict[str, Any]]:
     """The id of a session, and the query that its URL has."""
     id, _, signature = str(uploads.begin(GOOD | given)["id"]).partition("?sig=")
     return id, {"sig": signature}
 
 
 def test_content_becomes_a_handle() -> None:
-    uploads = Uploads()
+    uploads = UploadSessions()
     id, query = begun(uploads)
     assert id.startswith("upload:")
     assert uploads.progress(id, query) == {"id": id, "file_offset": 0}
@@ -41,7 +41,7 @@ def test_content_becomes_a_handle() -> None:
 )
 def test_a_session_that_is_refused(given: dict[str, str], words: str) -> None:
     with pytest.raises(GraphError, match=words) as refused:
-        Uploads().begin(GOOD | given)
+        UploadSessions().begin(GOOD | given)
     assert refused.value.code == PARAMETER
 
 
@@ -57,7 +57,7 @@ def test_a_session_that_is_refused(given: dict[str, str], words: str) -> None:
 def test_content_that_is_refused_leaves_the_session_as_it_was(
     offset: str, body: bytes, words: str
 ) -> None:
-    uploads = Uploads()
+    uploads = UploadSessions()
     id, query = begun(uploads)
     with pytest.raises(GraphError, match=words):
         uploads.take(id, query, offset, body)
@@ -65,14 +65,14 @@ def test_content_that_is_refused_leaves_the_session_as_it_was(
 
 
 def test_a_session_needs_its_signature() -> None:
-    uploads = Uploads()
+    uploads = UploadSessions()
     id, _ = begun(uploads)
     with pytest.raises(GraphError, match="does not exist"):
         uploads.take(id, {"sig": "other"}, "0", b"data")
 
 
 def test_the_oldest_are_forgotten() -> None:
-    uploads = Uploads()
+    uploads = UploadSessions()
     first, query = begun(uploads)
     for _ in range(100):
         begun(uploads)

@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
-from warouter.lab.simulator.cloud.facts import Facts
+from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.graph.errors import PARAMETER, GraphError
 from warouter.lab.simulator.cloud.graph.number import SUCCESS, Given, NumberNode
-from warouter.lab.simulator.cloud.templates import Template, Templates
+from warouter.lab.simulator.cloud.templates import MessageTemplate, Templates
 
 _PAGE = 25
 _MOST = 6000  # templates of a verified business
@@ -27,7 +27,7 @@ class AccountNode:
 
     def __init__(
         self,
-        facts: Facts,
+        facts: CloudFacts,
         number: NumberNode,
         templates: Templates,
         switches: Callable[[], CloudFaults],
@@ -89,7 +89,7 @@ class AccountNode:
         name, category = given.get("name"), given.get("category")
         if not isinstance(name, str) or not name or category not in _CATEGORIES:
             raise GraphError(PARAMETER, "A template needs a name and a category.")
-        template = Template(name, str(category), str(given.get("language", "en_US")))
+        template = MessageTemplate(name, str(category), str(given.get("language", "en_US")))
         self._templates.make(template)
         return {"id": template.id, "status": template.status, "category": category}
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from warouter.lab.simulator.cloud.facts import Facts
+from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.graph.errors import PARAMETER, TOKEN, GraphError
-from warouter.lab.simulator.cloud.graph.number import Callbacks, Given
-from warouter.lab.simulator.cloud.graph.tokens import Tokens
+from warouter.lab.simulator.cloud.graph.number import CallbackUrls, Given
+from warouter.lab.simulator.cloud.graph.tokens import BearerTokens
 
 DEBUG, APP = "debug_token", "app"
 MESSAGING, MANAGEMENT = "whatsapp_business_messaging", "whatsapp_business_management"
@@ -33,9 +33,9 @@ class AppNode:
 
     def __init__(
         self,
-        facts: Facts,
-        tokens: Tokens,
-        callbacks: Callbacks,
+        facts: CloudFacts,
+        tokens: BearerTokens,
+        callbacks: CallbackUrls,
         switches: Callable[[], CloudFaults],
     ) -> None:
         self._facts = facts

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from warouter.lab.simulator.cloud.counters import Counters
-from warouter.lab.simulator.cloud.facts import Facts
+from warouter.lab.simulator.cloud.counters import CloudCounters
+from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.graph.app import DEBUG, MANAGEMENT, MESSAGING, AppNode
 from warouter.lab.simulator.cloud.graph.connection import GraphRequest
 from warouter.lab.simulator.cloud.graph.errors import PARAMETER, TOKEN, GraphError
-from warouter.lab.simulator.cloud.graph.tokens import Tokens
+from warouter.lab.simulator.cloud.graph.tokens import BearerTokens
 from warouter.lab.simulator.cloud.graph.uploads import PREFIX, SCHEME
 
 _NOT_GRANTED, _APP_ONLY = 200, 15
 
 
-class Callers:
+class CallJudge:
     """Judges a call before its node is asked."""
 
     def __init__(
         self,
-        facts: Facts,
-        counters: Counters,
-        tokens: Tokens,
+        facts: CloudFacts,
+        counters: CloudCounters,
+        tokens: BearerTokens,
         app: AppNode,
         switches: Callable[[], CloudFaults],
     ) -> None:

@@ -2,7 +2,7 @@
 
 An own reader of HTTP/1.1, since a server that behaves cannot drop a connection at the right byte.
 One request at a time; what comes behind it waits. While the line is silent nobody may call
-``answer``, ``half``, ``close`` or ``reset``: see ``Line.when_open``.
+``answer``, ``half``, ``close`` or ``reset``: see ``GraphLine.when_open``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import NamedTuple, cast
 
 from warouter.errors import WarouterError
 from warouter.http.framing import CHUNKED, END, BodyFraming, Head, read_head
-from warouter.lab.simulator.cloud.graph.line import Line
+from warouter.lab.simulator.cloud.graph.line import GraphLine
 
 LARGEST = 130 << 20
 _GO_ON_S = 0.1
@@ -51,7 +51,7 @@ class GraphConnection(asyncio.Protocol):
     def __init__(
         self,
         handle: Handle,
-        line: Line[GraphConnection],
+        line: GraphLine[GraphConnection],
         clock: Callable[[], float],
         admits: Callable[[], bool],
     ) -> None:

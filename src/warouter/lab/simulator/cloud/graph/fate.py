@@ -8,7 +8,7 @@ from typing import NamedTuple
 from warouter.lab.simulator.cloud.faults import CloudFaults
 
 
-class Fate(NamedTuple):
+class RequestFate(NamedTuple):
     """``end``: what happens in place of the answer, "" for nothing; times in seconds. ``abandon``:
     it is looked at so late, and taken if somebody is there to hear of it.
 
@@ -32,11 +32,11 @@ class Fate(NamedTuple):
         return self.end in ("drop_before", "fail_before", "bare_throttle")
 
 
-GOOD = Fate()
+GOOD = RequestFate()
 _ENDS = ("drop_before", "fail_before", "bare_throttle", "drop_after", "fail_after", "half")
 
 
-def drawn(faults: CloudFaults, random: Random) -> Fate:
+def drawn(faults: CloudFaults, random: Random) -> RequestFate:
     """The fate of the next request; at most one end, the first that is drawn."""
     if not faults.troubles:
         return GOOD
@@ -55,4 +55,4 @@ def drawn(faults: CloudFaults, random: Random) -> Fate:
     latency = random.uniform(faults.latency_ms, faults.latency_most_ms or faults.latency_ms) / 1000
     if faults.slow and random.random() < faults.slow:
         latency += faults.slow_ms / 1000
-    return Fate(end, late, latency, abandon)
+    return RequestFate(end, late, latency, abandon)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from warouter.lab.simulator.cloud.facts import Facts
+from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.graph_faults import Entity, Limit
 
 BUSINESS = "2729063490586005"
@@ -37,7 +37,7 @@ _UNAPPROVED = "The display name is not approved yet; the messaging limit stays l
 
 
 def health_status(
-    facts: Facts, states: Mapping[Entity, Limit], *, registered: bool, named: bool
+    facts: CloudFacts, states: Mapping[Entity, Limit], *, registered: bool, named: bool
 ) -> dict[str, Any]:
     """The four parts, and the worst of them; ``states`` of those that are not AVAILABLE.
 

@@ -22,7 +22,7 @@ _ATTACH, _DETACH = 26, 27  # SO_ATTACH_FILTER, SO_DETACH_FILTER of Linux
 _RETURN_0 = struct.pack("HBBI", 0x06, 0, 0, 0)  # BPF: accept no byte of the segment
 
 
-class Caller(Protocol):
+class LineCaller(Protocol):
     """A connection as the line sees it."""
 
     def socket(self) -> socket.socket | None: ...
@@ -36,10 +36,10 @@ class Caller(Protocol):
         ...
 
 
-C = TypeVar("C", bound=Caller)
+C = TypeVar("C", bound=LineCaller)
 
 
-class Line(Generic[C]):
+class GraphLine(Generic[C]):
     """The state of the line; times are monotonic seconds."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.graph.errors import PARAMETER, GraphError
 from warouter.lab.simulator.cloud.graph.number import SUCCESS, Given
-from warouter.lab.simulator.cloud.record import Record
+from warouter.lab.simulator.cloud.record import CloudRecord
 from warouter.lab.simulator.services.media import MediaStore
 
 CONTENT = "/whatsapp_business/attachments/"
@@ -46,7 +46,7 @@ class _Known(NamedTuple):
 class MediaEdge:
     """Media ids of the number; ``base`` is where URLs of content begin."""
 
-    def __init__(self, record: Record, switches: Callable[[], CloudFaults]) -> None:
+    def __init__(self, record: CloudRecord, switches: Callable[[], CloudFaults]) -> None:
         self._record = record
         self._switches = switches
         self._known: dict[str, _Known] = {}

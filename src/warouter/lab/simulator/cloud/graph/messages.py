@@ -14,11 +14,11 @@ from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.graph import errors, fate
 from warouter.lab.simulator.cloud.graph.connection import GraphConnection, GraphRequest
 from warouter.lab.simulator.cloud.graph.errors import GraphError
-from warouter.lab.simulator.cloud.graph.fate import Fate
-from warouter.lab.simulator.cloud.graph.line import Line
-from warouter.lab.simulator.cloud.intake import Intake
-from warouter.lab.simulator.cloud.message import Asked, read
-from warouter.lab.simulator.cloud.record import Record
+from warouter.lab.simulator.cloud.graph.fate import RequestFate
+from warouter.lab.simulator.cloud.graph.line import GraphLine
+from warouter.lab.simulator.cloud.intake import CloudIntake
+from warouter.lab.simulator.cloud.message import AskedMessage, read
+from warouter.lab.simulator.cloud.record import CloudRecord
 
 UNAVAILABLE = 131016
 _GRAPH_CODE = 6  # digits
@@ -34,20 +34,20 @@ _TROUBLES = {
 
 class _Call(NamedTuple):
     connection: GraphConnection
-    asked: Asked
+    asked: AskedMessage
     row: int
-    fate: Fate
+    fate: RequestFate
 
 
-class Messages:
+class MessagesEdge:
     """The edge ``messages`` of the number."""
 
     def __init__(
         self,
-        intake: Intake,
-        record: Record,
+        intake: CloudIntake,
+        record: CloudRecord,
         switches: Callable[[], CloudFaults],
-        line: Line[GraphConnection],
+        line: GraphLine[GraphConnection],
         trace: Callable[[], str],
         random: Random,
     ) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from warouter.lab.simulator.cloud.facts import Facts
+from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.graph.errors import PARAMETER, GraphError
 from warouter.lab.simulator.cloud.graph.health import health_status
@@ -49,7 +49,7 @@ _NAMED = ("APPROVED", "AVAILABLE_WITHOUT_REVIEW")
 _USUAL = ("verified_name", "display_phone_number", "quality_rating", "id")
 
 
-class Callbacks(msgspec.Struct):
+class CallbackUrls(msgspec.Struct):
     """The URLs that webhooks of messages go to, each "" if it is not set."""
 
     number: str = ""
@@ -74,7 +74,9 @@ class Callbacks(msgspec.Struct):
 class NumberNode:
     """The number's state; it begins registered and connected."""
 
-    def __init__(self, facts: Facts, numbers: Numbers, switches: Callable[[], CloudFaults]) -> None:
+    def __init__(
+        self, facts: CloudFacts, numbers: Numbers, switches: Callable[[], CloudFaults]
+    ) -> None:
         self._facts = facts
         self._numbers = numbers
         self._switches = switches
@@ -84,7 +86,7 @@ class NumberNode:
         self.settings: Given = {}
         self.registered = True
         self.verified = True
-        self.callbacks = Callbacks()
+        self.callbacks = CallbackUrls()
 
     @property
     def checks_identity(self) -> bool:

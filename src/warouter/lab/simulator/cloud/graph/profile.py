@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from warouter.lab.simulator.cloud.graph.errors import PARAMETER, GraphError
 from warouter.lab.simulator.cloud.graph.number import SUCCESS, Given
-from warouter.lab.simulator.cloud.graph.uploads import Uploads
+from warouter.lab.simulator.cloud.graph.uploads import UploadSessions
 
 PICTURE = "/v/profile_picture"
 _PICTURE_BYTES = 5 << 20
@@ -27,7 +27,7 @@ _VERTICALS = (
 _WEBSITES, _WEBSITE_CHARS = 2, 256
 
 
-class Picture(NamedTuple):
+class ProfilePhoto(NamedTuple):
     """An answer that is the photo."""
 
     mime: str
@@ -37,10 +37,10 @@ class Picture(NamedTuple):
 class ProfileEdge:
     """The edge ``whatsapp_business_profile``; ``base`` is where the photo's URL begins."""
 
-    def __init__(self, uploads: Uploads) -> None:
+    def __init__(self, uploads: UploadSessions) -> None:
         self._uploads = uploads
         self._fields: Given = {"vertical": "UNDEFINED"}
-        self._picture: tuple[str, Picture] | None = None
+        self._picture: tuple[str, ProfilePhoto] | None = None
         self.base = ""
 
     def fields(self, given: Given) -> Given:
@@ -70,19 +70,19 @@ class ProfileEdge:
         self._fields["vertical"] = self._fields["vertical"] or "UNDEFINED"
         return SUCCESS
 
-    def picture(self, key: str) -> Picture:
+    def picture(self, key: str) -> ProfilePhoto:
         """The photo by its URL; FileNotFoundError if there is another one by now."""
         if self._picture is None or self._picture[0] != key:
             raise FileNotFoundError
         return self._picture[1]
 
-    def _uploaded(self, handle: str) -> Picture:
+    def _uploaded(self, handle: str) -> ProfilePhoto:
         found = self._uploads.find(handle)
         if found is None:
             raise GraphError(PARAMETER, "Param profile_picture_handle is not a valid handle.")
         if not found.mime.startswith("image/") or len(found.content) > _PICTURE_BYTES:
             raise GraphError(PARAMETER, "The profile picture must be an image of at most 5 MB.")
-        return Picture(*found)
+        return ProfilePhoto(*found)
 
 
 def _problem(name: str, value: Any) -> str:

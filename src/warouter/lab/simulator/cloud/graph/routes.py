@@ -32,23 +32,23 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from warouter import background
-from warouter.lab.simulator.cloud.facts import Facts
+from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.graph import errors
 from warouter.lab.simulator.cloud.graph.account import AccountNode, parameters
 from warouter.lab.simulator.cloud.graph.app import AppNode
 from warouter.lab.simulator.cloud.graph.callbacks import CallbackEdge
-from warouter.lab.simulator.cloud.graph.callers import Callers
+from warouter.lab.simulator.cloud.graph.callers import CallJudge
 from warouter.lab.simulator.cloud.graph.compliance import ComplianceEdge
 from warouter.lab.simulator.cloud.graph.connection import JSON, GraphConnection, GraphRequest
 from warouter.lab.simulator.cloud.graph.errors import PARAMETER, GraphError
 from warouter.lab.simulator.cloud.graph.history import History
-from warouter.lab.simulator.cloud.graph.line import Line
+from warouter.lab.simulator.cloud.graph.line import GraphLine
 from warouter.lab.simulator.cloud.graph.media import CONTENT, Content, MediaEdge, MediaTrouble
-from warouter.lab.simulator.cloud.graph.messages import Messages
+from warouter.lab.simulator.cloud.graph.messages import MessagesEdge
 from warouter.lab.simulator.cloud.graph.number import Given, NumberNode
-from warouter.lab.simulator.cloud.graph.profile import PICTURE, Picture, ProfileEdge
-from warouter.lab.simulator.cloud.graph.uploads import PREFIX, Uploads
+from warouter.lab.simulator.cloud.graph.profile import PICTURE, ProfileEdge, ProfilePhoto
+from warouter.lab.simulator.cloud.graph.uploads import PREFIX, UploadSessions
 
 log = logging.getLogger(__name__)
 
@@ -65,11 +65,11 @@ class Nodes(NamedTuple):
     callbacks: CallbackEdge
     profile: ProfileEdge
     compliance: ComplianceEdge
-    uploads: Uploads
+    uploads: UploadSessions
     media: MediaEdge
     history: History
 
-    def handlers(self, facts: Facts) -> dict[tuple[str, str, str], Handler]:
+    def handlers(self, facts: CloudFacts) -> dict[tuple[str, str, str], Handler]:
         """By method, node and edge."""
         number, account, app = self.number, self.account, self.app
         node, waba = facts.phone_number_id, facts.waba_id
@@ -105,16 +105,16 @@ class Nodes(NamedTuple):
 _EDGES = ("messages", "marketing_messages")
 
 
-class Graph:
+class GraphRouter:
     """Takes every request of every connection."""
 
     def __init__(
         self,
-        facts: Facts,
-        line: Line[GraphConnection],
+        facts: CloudFacts,
+        line: GraphLine[GraphConnection],
         switches: Callable[[], CloudFaults],
-        callers: Callers,
-        messages: Messages,
+        callers: CallJudge,
+        messages: MessagesEdge,
         nodes: Nodes,
         trace: Callable[[], str],
     ) -> None:
@@ -161,7 +161,7 @@ class Graph:
             answer = await self._answer(request, node, edge)
             if isinstance(answer, Content):
                 body, kind = await asyncio.to_thread(answer.path.read_bytes), answer.mime
-            elif isinstance(answer, Picture):
+            elif isinstance(answer, ProfilePhoto):
                 body, kind = answer.content, answer.mime
             else:
                 body, kind = msgspec.json.encode(answer), JSON
@@ -175,7 +175,7 @@ class Graph:
 
     async def _answer(
         self, request: GraphRequest, node: str, edge: str
-    ) -> Given | Content | Picture:
+    ) -> Given | Content | ProfilePhoto:
         url = urlsplit(request.target)
         query = parse_qs(url.query)
         kind = request.fields.get(b"content-type", b"")

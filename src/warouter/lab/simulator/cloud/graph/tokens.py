@@ -5,16 +5,16 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable
 
-from warouter.lab.simulator.cloud.facts import Facts
+from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
 
 _APART = "|"  # between the app's id and its secret, in the app's own token
 
 
-class Tokens:
+class BearerTokens:
     """Judges tokens; those of a file are read anew, as they may be renewed."""
 
-    def __init__(self, facts: Facts, switches: Callable[[], CloudFaults]) -> None:
+    def __init__(self, facts: CloudFacts, switches: Callable[[], CloudFaults]) -> None:
         self._facts = facts
         self._switches = switches
         self._known: frozenset[str] = frozenset(facts.tokens())

@@ -19,26 +19,26 @@ T = TypeVar("T")
 _MOST = 100  # sessions and handles that are remembered
 
 
-class Uploaded(NamedTuple):
+class UploadedContent(NamedTuple):
     """The content of a handle."""
 
     mime: str
     content: bytes
 
 
-class _Session(NamedTuple):
+class _UploadSession(NamedTuple):
     mime: str
     size: int
     name: str
     signature: str
 
 
-class Uploads:
+class UploadSessions:
     """The sessions of the app, and what was uploaded; both are forgotten, the oldest first."""
 
     def __init__(self) -> None:
-        self._sessions: dict[str, _Session] = {}
-        self._handles: dict[str, Uploaded] = {}
+        self._sessions: dict[str, _UploadSession] = {}
+        self._handles: dict[str, UploadedContent] = {}
 
     def begin(self, given: Given) -> Given:
         """POST of the app's edge ``uploads``: length, type and name of the content."""
@@ -54,7 +54,7 @@ class Uploads:
         if not name:
             raise GraphError(PARAMETER, "The parameter file_name is required.")
         id = PREFIX + base64.urlsafe_b64encode(b"1:attachment:" + secrets.token_bytes(24)).decode()
-        session = _Session(mime, size, name, secrets.token_urlsafe(16))
+        session = _UploadSession(mime, size, name, secrets.token_urlsafe(16))
         _keep(self._sessions, id, session)
         return {"id": f"{id}?sig={session.signature}"}
 
@@ -75,14 +75,14 @@ class Uploads:
         del self._sessions[id]
         name = base64.b64encode(session.name.encode()).decode()
         handle = f"4:{name}:{session.mime}:{secrets.token_urlsafe(24)}:e:1"
-        _keep(self._handles, handle, Uploaded(session.mime, body))
+        _keep(self._handles, handle, UploadedContent(session.mime, body))
         return {"h": handle}
 
-    def find(self, handle: str) -> Uploaded | None:
+    def find(self, handle: str) -> UploadedContent | None:
         """What was uploaded for this handle."""
         return self._handles.get(handle)
 
-    def _session(self, id: str, given: Given) -> _Session:
+    def _session(self, id: str, given: Given) -> _UploadSession:
         session = self._sessions.get(id)
         if session is None or given.get("sig") != session.signature:
             raise GraphError(PARAMETER, "The upload session does not exist, or has ended.")

@@ -19,7 +19,7 @@ MESSAGES = "messages"
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
-class Element(msgspec.Struct, frozen=True, gc=False):
+class WebhookElement(msgspec.Struct, frozen=True, gc=False):
     """One thing to tell. ``kind`` is the array of ``value`` it belongs to (statuses, messages,
     errors); "" means that ``raw`` is the whole value of a change. ``contact`` may be b"". ``row``
     is that of the request it is about in the record.
@@ -32,7 +32,7 @@ class Element(msgspec.Struct, frozen=True, gc=False):
     row: int = NONE
 
 
-class Sender(msgspec.Struct, frozen=True):
+class WebhookSubject(msgspec.Struct, frozen=True):
     """The account and the number that webhooks are about; ``number`` is digits."""
 
     waba_id: str
@@ -41,7 +41,7 @@ class Sender(msgspec.Struct, frozen=True):
 
 
 def body(
-    elements: Sequence[Element], sender: Sender, entries: int, changes: int, now: int
+    elements: Sequence[WebhookElement], sender: WebhookSubject, entries: int, changes: int, now: int
 ) -> bytes:
     """The body of one POST, in ASCII; elements keep their order within a change."""
     hands = [elements[n::entries] for n in range(entries)]
@@ -69,7 +69,7 @@ def _escaped(found: re.Match[str]) -> str:
     return "".join(f"\\u{units[n : n + 4]}" for n in range(0, len(units), 4))
 
 
-def _changes(hand: Sequence[Element], sender: Sender, changes: int) -> list[bytes]:
+def _changes(hand: Sequence[WebhookElement], sender: WebhookSubject, changes: int) -> list[bytes]:
     found = []
     for deal in (hand[n::changes] for n in range(changes)):
         for (field, kind), group in groupby(deal, key=lambda e: (e.field, e.kind)):
@@ -79,7 +79,7 @@ def _changes(hand: Sequence[Element], sender: Sender, changes: int) -> list[byte
     return found
 
 
-def _value(kind: str, group: list[Element], sender: Sender) -> bytes:
+def _value(kind: str, group: list[WebhookElement], sender: WebhookSubject) -> bytes:
     contacts = list(dict.fromkeys(e.contact for e in group if e.contact))
     middle = b'"contacts":[%b],' % b",".join(contacts) if contacts else b""
     return (

@@ -16,14 +16,14 @@ from random import Random
 import msgspec
 
 from warouter.lab.simulator.cloud.columns import NONE
-from warouter.lab.simulator.cloud.counters import Webhooks
+from warouter.lab.simulator.cloud.counters import WebhookCounters
 from warouter.lab.simulator.cloud.faults import CloudFaults
-from warouter.lab.simulator.cloud.webhooks.envelope import MESSAGES, Element
+from warouter.lab.simulator.cloud.webhooks.envelope import MESSAGES, WebhookElement
 
 # Meta's POSTs have at most 3 MB, and an escaped character up to three times as many bytes.
 _MOST_BYTES = 900_000
 
-Pack = Callable[[Sequence[Element]], bytes]
+Pack = Callable[[Sequence[WebhookElement]], bytes]
 Told = Callable[[Sequence[int], float], None]
 
 
@@ -31,7 +31,7 @@ def _nobody(_rows: Sequence[int], _at: float) -> None:
     """Nobody asks."""
 
 
-class Post(msgspec.Struct, eq=False):
+class WebhookPost(msgspec.Struct, eq=False):
     """One POST; ``first_failed`` is monotonic seconds, None while it has not failed.
 
     ``rows`` are those of the requests in the record of which it tells. ``of_messages``: all of it
@@ -50,7 +50,11 @@ class Outbox:
     """Elements and POSTs on their way. Times are monotonic seconds."""
 
     def __init__(
-        self, pack: Pack, counters: Callable[[], Webhooks], random: Random, told: Told = _nobody
+        self,
+        pack: Pack,
+        counters: Callable[[], WebhookCounters],
+        random: Random,
+        told: Told = _nobody,
     ) -> None:
         """``told`` is called with the requests of which a POST that was answered has told."""
         self._pack = pack
@@ -58,9 +62,9 @@ class Outbox:
         self._random = random
         self._told = told
         self._faults = CloudFaults()
-        self._waiting: deque[tuple[float, Element]] = deque()
-        self._late: list[tuple[float, int, Element]] = []
-        self._again: list[tuple[float, int, Post]] = []
+        self._waiting: deque[tuple[float, WebhookElement]] = deque()
+        self._late: list[tuple[float, int, WebhookElement]] = []
+        self._again: list[tuple[float, int, WebhookPost]] = []
         self._numbers = count()
         self._flying = 0
         self.outage_ends = 0.0
@@ -78,7 +82,7 @@ class Outbox:
         """POSTs fail before they reach anybody, until then; 0 ends it."""
         self.outage_ends = until
 
-    def add(self, element: Element, now: float) -> None:
+    def add(self, element: WebhookElement, now: float) -> None:
         """Something to tell."""
         faults, random = self._faults, self._random
         if faults.straggle and random.random() < faults.straggle:
@@ -88,18 +92,18 @@ class Outbox:
         if faults.repeat and random.random() < faults.repeat:
             self._later(element, now + faults.repeat_ms / 1000)
 
-    def leaving(self, now: float) -> list[Post]:
+    def leaving(self, now: float) -> list[WebhookPost]:
         """The POSTs that leave now. Each must be reported to ``done``."""
         while self._late and self._late[0][0] <= now:
             self._waiting.append((now, heappop(self._late)[2]))
-        found: list[Post] = []
+        found: list[WebhookPost] = []
         while self._again and self._again[0][0] <= now and self._flying < self._faults.posts:
             self._leave(heappop(self._again)[2], found, now)
         while self._may_pack(now) and self._flying < self._faults.posts:
             self._leave(self._packed(), found, now)
         return found
 
-    def done(self, post: Post, *, answered: bool, now: float) -> None:
+    def done(self, post: WebhookPost, *, answered: bool, now: float) -> None:
         """A POST was answered 200, or was not."""
         self._flying -= 1
         counters = self._counters()
@@ -111,12 +115,12 @@ class Outbox:
         counters.failed += 1
         self._repeat(post, now)
 
-    def drop(self, post: Post) -> None:
+    def drop(self, post: WebhookPost) -> None:
         """A POST has nowhere to go."""
         self._flying -= 1
         self._counters().dead += 1
 
-    def _leave(self, post: Post, found: list[Post], now: float) -> None:
+    def _leave(self, post: WebhookPost, found: list[WebhookPost], now: float) -> None:
         counters = self._counters()
         counters.retried += post.tries > 0
         counters.sent += not post.tries
@@ -136,7 +140,7 @@ class Outbox:
         self._drawn += 1
         return self._drawn % self._faults.outage_every == 0
 
-    def _repeat(self, post: Post, now: float) -> None:
+    def _repeat(self, post: WebhookPost, now: float) -> None:
         faults = self._faults
         if post.first_failed is None:
             post.first_failed = now
@@ -155,8 +159,8 @@ class Outbox:
             now - waiting[0][0] >= self._faults.gather_ms / 1000
         )
 
-    def _packed(self) -> Post:
-        elements: list[Element] = []
+    def _packed(self) -> WebhookPost:
+        elements: list[WebhookElement] = []
         size = 0
         of_messages = self._waiting[0][1].field == MESSAGES
         while self._waiting and len(elements) < self._faults.batch:
@@ -167,7 +171,7 @@ class Outbox:
             elements.append(element)
             self._waiting.popleft()
         rows = tuple(e.row for e in elements if e.row != NONE)
-        return Post(self._pack(elements), len(elements), rows, of_messages)
+        return WebhookPost(self._pack(elements), len(elements), rows, of_messages)
 
-    def _later(self, element: Element, at: float) -> None:
+    def _later(self, element: WebhookElement, at: float) -> None:
         heappush(self._late, (at, next(self._numbers), element))

@@ -19,9 +19,9 @@ import aiohttp
 
 from warouter import background
 from warouter.lab.simulator.cloud.faults import CloudFaults
-from warouter.lab.simulator.cloud.record import Record
+from warouter.lab.simulator.cloud.record import CloudRecord
 from warouter.lab.simulator.cloud.webhooks.envelope import signature
-from warouter.lab.simulator.cloud.webhooks.outbox import Outbox, Post
+from warouter.lab.simulator.cloud.webhooks.outbox import Outbox, WebhookPost
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ _HANDSHAKE_S = 10.0
 _PAUSE_S, _LONGEST_PAUSE_S = 0.1, 3.0
 
 
-class Sender:
+class WebhookSender:
     """POSTs to the URLs in turn. ``app_secret`` signs; ``verify_token`` is asked in the handshake.
 
     ``start`` and ``stop`` it on the running loop.
@@ -38,7 +38,7 @@ class Sender:
     def __init__(
         self,
         outbox: Outbox,
-        record: Record,
+        record: CloudRecord,
         app_secret: Callable[[], str],
         verify_token: Callable[[], str],
         switches: Callable[[], CloudFaults],
@@ -129,7 +129,7 @@ class Sender:
         log.info("webhook URL verified", extra={"url": url})
         self._urls.append(url)
 
-    async def _post(self, post: Post, url: str) -> None:
+    async def _post(self, post: WebhookPost, url: str) -> None:
         answered = False
         try:
             answered = await self._asked(post, url) == 200
@@ -138,7 +138,7 @@ class Sender:
         finally:
             self._outbox.done(post, answered=answered, now=time.monotonic())
 
-    async def _asked(self, post: Post, url: str) -> int:
+    async def _asked(self, post: WebhookPost, url: str) -> int:
         assert self._session is not None
         headers = {
             "Content-Type": "application/json",
