@@ -60,7 +60,7 @@ class ConnectionState(Enum):
     ENDED = 6  # nothing more is read
 
 
-# Python 3.11 makes a search of each ConnectionState.X: too slow for what is asked ten times a request.
+# Python 3.11 makes a search of each member: too slow for what is asked ten times a request.
 _HEAD, _HOLD, _FEED, _ANSWER, _DRAIN, _NEXT, _ENDED = ConnectionState
 
 
