@@ -16,7 +16,7 @@ from warouter.api.profile.cloud import CloudProfile
 from warouter.http.pace import LOOPBACK
 from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
-from warouter.lab.simulator.cloud.graph.profile import ProfilePhoto
+from warouter.lab.simulator.cloud.graph.profile_edge import ProfilePhoto
 from warouter.lab.simulator.cloud.server import CloudSimulator
 from warouter.media.fetch import Fetcher
 from warouter.store.audit import DONE

@@ -18,7 +18,7 @@ from tests.harness.webhooks import text
 from tests.outside.bodies import ALIAS, OURS, PICTURE, THEIRS, UPLOAD, filled
 from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
-from warouter.lab.simulator.cloud.graph import messages
+from warouter.lab.simulator.cloud.graph import messages_edge
 from warouter.lab.simulator.cloud.message import AskedMessage, read
 from warouter.lab.simulator.cloud.people import user_id
 from warouter.lab.simulator.cloud.server import CloudSimulator
@@ -100,7 +100,7 @@ async def scene() -> AsyncIterator[Scene]:
     """A cluster of one coreapp; its business has uploaded a picture, sent and got a message."""
     bodies: list[bytes] = []
     async with AsyncExitStack() as stack:
-        stack.enter_context(patched([(messages, "read", _keeping(bodies))]))
+        stack.enter_context(patched([(messages_edge, "read", _keeping(bodies))]))
         graph = CloudSimulator(FACTS)
         address = await graph.start()
         stack.push_async_callback(graph.stop)

@@ -6,7 +6,7 @@ drops a repeat: two requests are two messages. It can go wrong in every way that
 and it records what a judge needs.
 
 A request is read by ``graph.connection``, let in by ``graph.routes`` and, if it is a message, goes
-its way by ``graph.messages``: ``message`` reads it, ``graph.fate`` draws what becomes of it,
+its way by ``graph.messages_edge``: ``message`` reads it, ``graph.fate`` draws what becomes of it,
 ``intake`` takes it under ``limits``, ``statuses`` knows what follows. What is to be told goes
 through ``world`` to ``webhooks``.
 

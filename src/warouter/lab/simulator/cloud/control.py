@@ -28,7 +28,7 @@ import msgspec
 from aiohttp import web
 
 from warouter.lab.simulator.cloud.faults import CloudFaults, described
-from warouter.lab.simulator.cloud.graph.media import MediaEdge
+from warouter.lab.simulator.cloud.graph.media_edge import MediaEdge
 from warouter.lab.simulator.cloud.inbound import GraphMedia
 from warouter.lab.simulator.cloud.world import World
 from warouter.lab.simulator.control import (

@@ -19,18 +19,18 @@ from aiohttp import web
 from warouter.lab.simulator.cloud.control import application
 from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
-from warouter.lab.simulator.cloud.graph.account import AccountNode
-from warouter.lab.simulator.cloud.graph.app import AppNode
+from warouter.lab.simulator.cloud.graph.account_node import AccountNode
+from warouter.lab.simulator.cloud.graph.app_node import AppNode
 from warouter.lab.simulator.cloud.graph.callbacks import CallbackEdge
 from warouter.lab.simulator.cloud.graph.callers import CallJudge
-from warouter.lab.simulator.cloud.graph.compliance import ComplianceEdge
+from warouter.lab.simulator.cloud.graph.compliance_edge import ComplianceEdge
 from warouter.lab.simulator.cloud.graph.connection import GraphConnection
 from warouter.lab.simulator.cloud.graph.history import History
 from warouter.lab.simulator.cloud.graph.line import GraphLine
-from warouter.lab.simulator.cloud.graph.media import MediaEdge
-from warouter.lab.simulator.cloud.graph.messages import MessagesEdge
-from warouter.lab.simulator.cloud.graph.number import NumberNode
-from warouter.lab.simulator.cloud.graph.profile import ProfileEdge
+from warouter.lab.simulator.cloud.graph.media_edge import MediaEdge
+from warouter.lab.simulator.cloud.graph.messages_edge import MessagesEdge
+from warouter.lab.simulator.cloud.graph.number_node import NumberNode
+from warouter.lab.simulator.cloud.graph.profile_edge import ProfileEdge
 from warouter.lab.simulator.cloud.graph.routes import GraphRouter, Nodes, tracer
 from warouter.lab.simulator.cloud.graph.tokens import BearerTokens
 from warouter.lab.simulator.cloud.graph.uploads import UploadSessions

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from warouter.lab.simulator.cloud.graph.account import AccountNode
+from warouter.lab.simulator.cloud.graph.account_node import AccountNode
 from warouter.lab.simulator.cloud.graph.errors import PARAMETER, GraphError
-from warouter.lab.simulator.cloud.graph.number import SUCCESS, Given, NumberNode
+from warouter.lab.simulator.cloud.graph.number_node import SUCCESS, Given, NumberNode
 
 _FAILED = 2200
 _LONGEST_URL = 200

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from warouter.lab.simulator.cloud.counters import CloudCounters
 from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
-from warouter.lab.simulator.cloud.graph.app import DEBUG, MANAGEMENT, MESSAGING, AppNode
+from warouter.lab.simulator.cloud.graph.app_node import DEBUG, MANAGEMENT, MESSAGING, AppNode
 from warouter.lab.simulator.cloud.graph.connection import GraphRequest
 from warouter.lab.simulator.cloud.graph.errors import PARAMETER, TOKEN, GraphError
 from warouter.lab.simulator.cloud.graph.tokens import BearerTokens

@@ -15,7 +15,7 @@ import msgspec
 
 from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.graph.errors import PARAMETER, GraphError
-from warouter.lab.simulator.cloud.graph.number import Given
+from warouter.lab.simulator.cloud.graph.number_node import Given
 
 MOST = 10_000  # entries; the oldest is forgotten first
 _PAGE, _LARGEST_PAGE = 25, 100

@@ -1,18 +1,18 @@
 """The Graph side: which node and edge a call means.
 
-    POST   /{version}/{number}/messages          messages and read marks (``messages``)
+    POST   /{version}/{number}/messages          messages and read marks (``messages_edge``)
     POST   /{version}/{number}/marketing_messages the same, for accounts that are onboarded
-    POST   /{version}/{number}/media             upload (``media``)
+    POST   /{version}/{number}/media             upload (``media_edge``)
     GET    /{version}/{media}                    look up; DELETE
-    GET    /{version}/{number}?fields=…          POST: pin, callback of the number (``number``)
+    GET    /{version}/{number}?fields=…          POST: pin, callback of the number (``number_node``)
     POST   /{version}/{number}/request_code, verify_code, register, deregister
-    GET    /{version}/{number}/settings, whatsapp_business_profile (``profile``),
-           business_compliance_info (``compliance``); POST changes them
+    GET    /{version}/{number}/settings, whatsapp_business_profile (``profile_edge``),
+           business_compliance_info (``compliance_edge``); POST changes them
     GET    /{version}/{number}/message_history, /{version}/{entry}/events (``history``)
-    GET    /{version}/{account}/message_templates, subscribed_apps, phone_numbers (``account``)
+    GET    /{version}/{account}/message_templates, subscribed_apps, phone_numbers (``account_node``)
     POST   /{version}/{app}/uploads              a session (``uploads``), then its content:
     POST   /{version}/upload:…                   GET: how much of it has come
-    GET    /{version}/debug_token?input_token=…  app, {app}, {app}/subscriptions (``app``)
+    GET    /{version}/debug_token?input_token=…  app, {app}, {app}/subscriptions (``app_node``)
 
 Every call needs ``Authorization: Bearer``, but for those of a session, which need ``OAuth``, and
 the photo's URL, which needs none; errors have Graph's form.
@@ -35,19 +35,19 @@ from warouter import background
 from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.graph import errors
-from warouter.lab.simulator.cloud.graph.account import AccountNode, parameters
-from warouter.lab.simulator.cloud.graph.app import AppNode
+from warouter.lab.simulator.cloud.graph.account_node import AccountNode, parameters
+from warouter.lab.simulator.cloud.graph.app_node import AppNode
 from warouter.lab.simulator.cloud.graph.callbacks import CallbackEdge
 from warouter.lab.simulator.cloud.graph.callers import CallJudge
-from warouter.lab.simulator.cloud.graph.compliance import ComplianceEdge
+from warouter.lab.simulator.cloud.graph.compliance_edge import ComplianceEdge
 from warouter.lab.simulator.cloud.graph.connection import JSON, GraphConnection, GraphRequest
 from warouter.lab.simulator.cloud.graph.errors import PARAMETER, GraphError
 from warouter.lab.simulator.cloud.graph.history import History
 from warouter.lab.simulator.cloud.graph.line import GraphLine
-from warouter.lab.simulator.cloud.graph.media import CONTENT, Content, MediaEdge, MediaTrouble
-from warouter.lab.simulator.cloud.graph.messages import MessagesEdge
-from warouter.lab.simulator.cloud.graph.number import Given, NumberNode
-from warouter.lab.simulator.cloud.graph.profile import PICTURE, ProfileEdge, ProfilePhoto
+from warouter.lab.simulator.cloud.graph.media_edge import CONTENT, Content, MediaEdge, MediaTrouble
+from warouter.lab.simulator.cloud.graph.messages_edge import MessagesEdge
+from warouter.lab.simulator.cloud.graph.number_node import Given, NumberNode
+from warouter.lab.simulator.cloud.graph.profile_edge import PICTURE, ProfileEdge, ProfilePhoto
 from warouter.lab.simulator.cloud.graph.uploads import PREFIX, UploadSessions
 
 log = logging.getLogger(__name__)

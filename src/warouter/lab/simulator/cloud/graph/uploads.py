@@ -10,7 +10,7 @@ import secrets
 from typing import NamedTuple, TypeVar
 
 from warouter.lab.simulator.cloud.graph.errors import PARAMETER, GraphError
-from warouter.lab.simulator.cloud.graph.number import Given
+from warouter.lab.simulator.cloud.graph.number_node import Given
 
 PREFIX = "upload:"
 SCHEME = "oauth"  # of the token, at a session

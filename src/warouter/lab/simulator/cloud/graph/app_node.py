@@ -1,7 +1,7 @@
 """The node of the app, and what there is to know of a token.
 
-Handlers as in ``number``. The app's own token, ``{app-id}|{app-secret}``, is taken here and nowhere
-else.
+Handlers as in ``number_node``. The app's own token, ``{app-id}|{app-secret}``, is taken here and
+nowhere else.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.graph.errors import PARAMETER, TOKEN, GraphError
-from warouter.lab.simulator.cloud.graph.number import CallbackUrls, Given
+from warouter.lab.simulator.cloud.graph.number_node import CallbackUrls, Given
 from warouter.lab.simulator.cloud.graph.tokens import BearerTokens
 
 DEBUG, APP = "debug_token", "app"

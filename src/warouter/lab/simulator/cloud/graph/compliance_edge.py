@@ -1,7 +1,7 @@
 """The compliance information of a number, which India requires of businesses.
 
-Handlers as in ``number``. The rules are those of ``BusinessComplianceInfoUpdateRequest`` in Meta's
-OpenAPI document (v23.0), and of Meta's page on the edge.
+Handlers as in ``number_node``. The rules are those of ``BusinessComplianceInfoUpdateRequest`` in
+Meta's OpenAPI document (v23.0), and of Meta's page on the edge.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from warouter.lab.simulator.cloud.graph.errors import PARAMETER, GraphError
-from warouter.lab.simulator.cloud.graph.number import SUCCESS, Given
+from warouter.lab.simulator.cloud.graph.number_node import SUCCESS, Given
 
 _TYPES = (
     *("LIMITED_LIABILITY_PARTNERSHIP", "SOLE_PROPRIETORSHIP", "PARTNERSHIP"),

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.graph.errors import PARAMETER, GraphError
-from warouter.lab.simulator.cloud.graph.number import SUCCESS, Given
+from warouter.lab.simulator.cloud.graph.number_node import SUCCESS, Given
 from warouter.lab.simulator.cloud.record import CloudRecord
 from warouter.lab.simulator.services.media import MediaStore
 

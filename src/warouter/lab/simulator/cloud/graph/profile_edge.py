@@ -1,6 +1,6 @@
 """The profile of the number, and its photo, which a URL shows to everybody.
 
-Handlers as in ``number``. Limits and lines of business are those of Meta's pages and of Meta's
+Handlers as in ``number_node``. Limits and lines of business are those of Meta's pages and of Meta's
 OpenAPI document.
 """
 
@@ -10,7 +10,7 @@ import secrets
 from typing import Any, NamedTuple
 
 from warouter.lab.simulator.cloud.graph.errors import PARAMETER, GraphError
-from warouter.lab.simulator.cloud.graph.number import SUCCESS, Given
+from warouter.lab.simulator.cloud.graph.number_node import SUCCESS, Given
 from warouter.lab.simulator.cloud.graph.uploads import UploadSessions
 
 PICTURE = "/v/profile_picture"

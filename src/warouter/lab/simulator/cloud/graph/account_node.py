@@ -1,6 +1,6 @@
 """The node of the account (WABA): its number, its templates, who is told.
 
-Handlers as in ``number``.
+Handlers as in ``number_node``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.graph.errors import PARAMETER, GraphError
-from warouter.lab.simulator.cloud.graph.number import SUCCESS, Given, NumberNode
+from warouter.lab.simulator.cloud.graph.number_node import SUCCESS, Given, NumberNode
 from warouter.lab.simulator.cloud.templates import MessageTemplate, Templates
 
 _PAGE = 25
