@@ -1,6 +1,6 @@
 """``python -m bench.report`` writes the tables and plots of docs/benchmarks.md from bench/results.
 
-What was not run keeps its place, empty. It prints what warouter.sizing.costs would be by them.
+What was not run keeps its place, empty. It prints what the costs of warouter.sizing would be.
 """
 
 from __future__ import annotations

@@ -22,8 +22,7 @@ from bench.report.sizing import costs
 from tests.campaigns.chaos.doors.requests import Request
 from tests.harness.receiver import Post
 from warouter._hash import slot_of
-from warouter.sizing.costs import Cpu
-from warouter.sizing.plan import busy
+from warouter.sizing import Cpu, busy
 
 
 def test_the_tables_of_the_page_are_those_of_the_results() -> None:

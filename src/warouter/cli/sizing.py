@@ -11,9 +11,17 @@ import click
 import msgspec
 
 from warouter._hash import SHARD_COUNTS
-from warouter.sizing.costs import COSTS, Costs
-from warouter.sizing.original import NOT_ALIKE, Original, original_for
-from warouter.sizing.plan import LOAD, Plan, Upstream, plan
+from warouter.sizing import (
+    COSTS,
+    LOAD,
+    NOT_ALIKE,
+    Costs,
+    Original,
+    Plan,
+    Upstream,
+    original_for,
+    plan,
+)
 
 _WIDTH = 32
 _LIMITS = {
