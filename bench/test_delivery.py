@@ -4,8 +4,7 @@ import pytest
 
 from warouter.flow.event import EventRow
 from warouter.kinds import INBOUND, STATUS
-from warouter.webhook.body import body
-from warouter.webhook.queue import Delivery
+from warouter.webhook.queue import Delivery, body
 
 BATCH = 50
 BYTES = 256 * 1024

@@ -42,11 +42,6 @@ class Cursor:
         return self._to[-1] if self._to else self.mark
 
     @property
-    def first_open(self) -> int:
-        """The lowest position that is not settled."""
-        return self.mark + 1
-
-    @property
     def first_range(self) -> int | None:
         """The begin of the first settled range beyond the mark."""
         return self._from[0] if self._from else None

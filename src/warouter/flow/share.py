@@ -19,7 +19,6 @@ USED = 0.95  # of the level
 LEAST = 0.3  # of the level, however much comes in
 FLOOR = 1.0  # messages a second that every owner may send
 FRESH_SECONDS = 3.0  # a row that is older counts for nothing, nor does a split with it
-INBOUND_SECONDS = 10.0
 
 
 class Demand(NamedTuple):
@@ -45,22 +44,6 @@ def share(own: UUID, rows: Sequence[Demand], rate: float, slots: int) -> float:
         if row.incarnation == own:
             return max(FLOOR, _part(row.demand, [each.demand for each in fresh], rate))
     return max(FLOOR, rate * slots / SLOTS)
-
-
-class Inbound:
-    """Messages that come in, a second, as a mean in which older ones fade over 10 s."""
-
-    def __init__(self, now: float) -> None:
-        self._rate = 0.0
-        self._at = now
-
-    def add(self, count: int, now: float) -> None:
-        self._rate = self.rate(now) + count / INBOUND_SECONDS
-        self._at = max(self._at, now)
-
-    def rate(self, now: float) -> float:
-        """Messages a second as of now."""
-        return self._rate * math.exp(-max(0.0, now - self._at) / INBOUND_SECONDS)
 
 
 def _part(demand: float, demands: Sequence[float], rate: float) -> float:

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 RANKS = {"sent": 1, "delivered": 2, "read": 3}
 FAILED = "failed"
-VOID = "void"  # no status: an attempt turned out to be surely not taken
 
 
 class Seen(NamedTuple):

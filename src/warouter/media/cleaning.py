@@ -7,11 +7,8 @@ be done twice. Old media goes only with ``garbagecollector_enable.media``, as in
 from __future__ import annotations
 
 import asyncio
-import logging
 
 from warouter.media.library import Library
-
-log = logging.getLogger(__name__)
 
 STEP = 200  # rows or files at a time
 PAUSE_SECONDS = 0.05

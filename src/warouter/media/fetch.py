@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import ipaddress
-import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Hashable, Sequence
@@ -29,8 +28,6 @@ from warouter.errors import MediaRefused, WarouterError
 from warouter.media.providers import Credentials, origin_of
 from warouter.net.egress import socket_factory
 from warouter.net.names import Names
-
-log = logging.getLogger(__name__)
 
 # What WAROUTER_MEDIA_ALLOW_PRIVATE lists may be asked on any port.
 PORTS = frozenset({80, 443, 8080, 8443})

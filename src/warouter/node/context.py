@@ -28,9 +28,9 @@ from warouter.store.account.backup import Backups
 from warouter.store.account.contacts import ContactStore
 from warouter.store.account.logins import Logins
 from warouter.store.account.registration import Registrations
-from warouter.store.account.services import ask_for_collection
 from warouter.store.account.stickers import Stickers
 from warouter.store.audit import Audit
+from warouter.store.history import ask_for_collection
 from warouter.store.reports import read_reports
 from warouter.store.views.facts import read_facts
 from warouter.store.views.stats import Statistics

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import resource
 import time
 from collections.abc import Coroutine
@@ -21,8 +20,6 @@ from warouter.tls.server import ServerTls, follow
 from warouter.upstream.cloud.batch import Modes
 from warouter.upstream.cloud.listener import Listener
 from warouter.upstream.cloud.secrets import Secrets
-
-log = logging.getLogger(__name__)
 
 _LISTENS = ("WAROUTER_CLOUD_LISTEN", "WAROUTER_CLOUD_LISTEN")
 _NEVER = {"taken": 0, "wrong_signature": 0}  # a rate needs a zero first

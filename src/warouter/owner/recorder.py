@@ -9,15 +9,12 @@ message that holds back others.
 from __future__ import annotations
 
 import asyncio
-import logging
 
 from warouter.background import wait_for
 from warouter.cluster.role import Happened
 from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal, SlotProgress
-
-log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 0.1
 FEW_SECONDS = 0.5  # as long as fewer than MANY rows were settled

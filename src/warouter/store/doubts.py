@@ -14,8 +14,6 @@ from warouter.store.database import Source
 
 Word = Literal["resend", "fail"]
 
-ASKED = 4  # the kind of such a row
-
 _SAY = "select id from say_word($1, $2, $3) as id"
 
 

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from warouter.store.bounded import Fetch
+import asyncpg
+
+from warouter.store.bounded import Fetch, connection
 
 # As prune_cloud has it: Meta repeats a webhook for 7 days.
 UNMATCHED_DAYS = 8.0
@@ -44,6 +46,12 @@ async def note_opened(
     """Note (slot, epoch, milliseconds ago) of slots that act for ``incarnation`` since then."""
     slots, epochs, ages = (list(each) for each in zip(*opened, strict=True))
     await fetch(_OPENED, incarnation, slots, epochs, ages)
+
+
+async def ask_for_collection(pool: asyncpg.Pool) -> None:
+    """Ask every owner, through its next beat, to prune what is settled and old enough."""
+    async with connection(pool) as taken:
+        await taken.execute("select ask_for_gc()")
 
 
 async def prune_cloud(fetch: Fetch, days: float, rows: int) -> int | None:

@@ -1,17 +1,14 @@
-"""The classes of advisory locks (the first key of the two-key form).
+"""The classes of advisory locks (the first key of the two-key form), and the channels of NOTIFY.
 
-The space is shared by a whole database, so two installations take two databases.
+The space is shared by a whole database, so two installations take two databases. SQL functions
+alone take 7702 (the term), 7703 (a slot), 7706 (the audit log) and 7707 (identities).
 """
 
 from __future__ import annotations
 
 LEADER = 7701
-TERM = 7702
-SLOT = 7703
 ALIVE = 7704
 MIGRATE = 7705
-AUDIT = 7706  # in functions audit_add and prune_audit
-IDENTITY = 7707  # in function learn_identities
 
 CHANNEL = "warouter"  # NOTIFY: a hint that something named in the payload changed
 AUDIT_CHANNEL = "warouter_audit"  # the same for the audit log, by audit_append

@@ -13,8 +13,7 @@ breaker: some receivers refuse every status.
     exchange    a request and its answer on a connection of aiohttp's
     record      counters, the last failures, the last hour
     trial       a test callback
-    body        the JSON of several events
-    queue       what goes into a POST, and what its failure means for the events
+    queue       what goes into a POST, its JSON, and what its failure means for the events
     turns       which lanes are drawn from next
     lane        the events of one recipient, and the lanes of all slots
     breaker     whether the receiver is worth a POST, and how long an event is tried

@@ -33,12 +33,11 @@ from warouter.kinds import EVENT_KINDS, EVENT_TYPES
 from warouter.log import Outage
 from warouter.net.egress import ClientCertificate
 from warouter.signature import signed
-from warouter.webhook.body import body
 from warouter.webhook.breaker import Breaker, given_up, patience, retry_delay_ms
 from warouter.webhook.owner import Owner
 from warouter.webhook.places import Places
 from warouter.webhook.post import HUNG, SUCCESS, TIMEOUT, Receiver
-from warouter.webhook.queue import Delivery
+from warouter.webhook.queue import Delivery, body
 from warouter.webhook.record import Record
 
 log = logging.getLogger(__name__)

@@ -23,6 +23,7 @@ from itertools import takewhile
 from msgspec.structs import replace
 
 from warouter.flow.event import EventRow
+from warouter.kinds import STATUS
 from warouter.webhook.breaker import GIVE_UP, given_up
 from warouter.webhook.lane import IDLE, Lane, Lanes, halves
 from warouter.webhook.turns import Turns
@@ -255,3 +256,16 @@ class Delivery:
 
 def _tried(item: EventRow, now: float) -> EventRow:
     return replace(item, first_at=now) if item.first_at is None else item
+
+
+def body(items: list[EventRow]) -> bytes:
+    """The v1 webhook body for events of one kind; their JSON is inserted unchanged."""
+    if items[0].kind == STATUS:
+        return b'{"statuses":[' + b",".join([item.payload for item in items]) + b"]}"
+    arrays = {
+        b"contacts": dict.fromkeys(item.contact for item in items if item.contact),
+        b"messages": [item.payload for item in items if item.recipient],
+        b"errors": [item.payload for item in items if not item.recipient],
+    }
+    fields = (b'"%b":[%b]' % (name, b",".join(of)) for name, of in arrays.items() if of)
+    return b"{" + b",".join(fields) + b"}"

@@ -16,7 +16,7 @@ def test_it_is_the_set_of_what_was_settled(mark: int, ranges: list[tuple[int, in
         cursor.settle_range(low, low + length)
         settled.update(range(low, low + length + 1))
     assert {n for n in range(100) if cursor.settled(n)} == settled
-    assert not cursor.settled(cursor.first_open)
+    assert not cursor.settled(cursor.mark + 1)
     assert cursor.highest == max(settled)
     again = Cursor(cursor.mark, cursor.flat)
     assert (again.mark, again.flat) == (cursor.mark, cursor.flat)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warouter.flow.share import FLOOR, FRESH_SECONDS, Demand, Inbound, outgoing, share
+from warouter.flow.share import FLOOR, FRESH_SECONDS, Demand, outgoing, share
 
 DEMANDS = st.lists(st.floats(0.0, 1e5), min_size=1, max_size=40)
 RATES = st.floats(0.5, 1000.0)
@@ -88,12 +88,3 @@ def test_a_quota_ends_after_three_seconds() -> None:
 def test_without_a_row_an_owner_goes_by_its_slots() -> None:
     assert share(UUID(int=9), rows([5000.0]), 76.0, 16) == pytest.approx(38.0)
     assert share(UUID(int=9), [], 19.0, 1) == FLOOR
-
-
-def test_inbound_is_a_mean_that_fades() -> None:
-    inbound = Inbound(0.0)
-    for tenth in range(1000):
-        inbound.add(2, tenth / 10)
-    assert inbound.rate(100.0) == pytest.approx(20.0, rel=0.02)
-    assert inbound.rate(110.0) == pytest.approx(20.0 / 2.718, rel=0.02)
-    assert inbound.rate(200.0) < 0.01

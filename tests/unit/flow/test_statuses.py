@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from warouter.flow.statuses import RANKS, VOID, Seen, show
+from warouter.flow.statuses import RANKS, Seen, show
 
 ONE, BOTH = frozenset({1}), frozenset({1, 2})
 
@@ -43,7 +43,7 @@ def test_a_failure_waits_for_the_other_attempt() -> None:
     assert heard([(1, "failed"), (2, "sent")], BOTH) == ["sent"]
     assert heard([(1, "failed"), (2, "failed")], BOTH) == ["failed"]
     seen, _ = show(Seen(), BOTH, 1, "failed")
-    assert show(seen, ONE, 2, VOID)[1] == "failed"  # the other was surely not taken
+    assert show(seen, ONE, 2, "void")[1] == "failed"  # the other was surely not taken
 
 
 def test_contradictions_are_counted_and_not_shown() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from warouter.flow.event import EventRow
 from warouter.kinds import INBOUND, STATUS
-from warouter.webhook.body import body
+from warouter.webhook.queue import body
 
 
 def message(seq: int, payload: bytes, contact: bytes | None = None) -> EventRow:

@@ -11,7 +11,7 @@ from warouter.upstream.cloud.meanings import TABLE
 
 IN_A_ROW = 3
 # Meta's codes that end it at once, beside those of Class.OPERATOR.
-_ENDING = {
+ENDING = {
     130497: "the business may not write to this country: leave its numbers out",
     131042: "the account's payment is not in order: see to it in the billing of Meta's business"
     " settings",
@@ -21,7 +21,6 @@ _ENDING = {
     " Manager",
     134011: "the terms of payments are not accepted: accept them in WhatsApp Manager",
 }
-ENDING = frozenset(_ENDING)
 _OFTEN = {
     Class.LANE: "too many for one phone, and perhaps not the probe's alone: stop whatever else"
     " writes to it, or give more phones as --to",
@@ -44,7 +43,7 @@ class Refusals:
         self._last = judged.cls
         if judged.cls is Class.OPERATOR:
             return f"Meta refuses the token or the number ({words}): see `warouter cloud check`."
-        if judged.meta_code in _ENDING:
+        if judged.meta_code in ENDING:
             return _sentence(judged.meta_code, words)
         if judged.cls in _OFTEN and self._count >= IN_A_ROW:
             code = f"{judged.meta_code}, " if judged.meta_code >= 0 else ""
@@ -54,7 +53,7 @@ class Refusals:
 
 def failed(code: int) -> str:
     """The same for the code of a ``failed`` status."""
-    if code in _ENDING:
+    if code in ENDING:
         return _sentence(code, "in a status")
     if code in TABLE and TABLE[code].cls is Class.OPERATOR:
         return f"Meta refuses the number ({code}, in a status): see `warouter cloud check`."
@@ -62,4 +61,4 @@ def failed(code: int) -> str:
 
 
 def _sentence(code: int, words: str) -> str:
-    return f"Meta refuses what the number sends ({code}, {words}): {_ENDING[code]}."
+    return f"Meta refuses what the number sends ({code}, {words}): {ENDING[code]}."

@@ -25,8 +25,7 @@ from warouter.upstream.cloud.batch import ERROR, INBOUND, STATUS, WORD
 from warouter.upstream.cloud.readers import timestamp_of
 from warouter.upstream.protocol import Answer, Event
 
-ASKED = 4  # the kind of an operator's word
-
+ASKED = 4  # the kind of an operator's word, written by say_word
 
 LATE = ("delivered", "read")
 LAST = 99  # sorts behind every status

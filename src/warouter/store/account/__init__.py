@@ -10,6 +10,5 @@ backup         everything that a backup holds, in one transaction each way
 contacts       what the upstream said of a number, and when
 photo          the profile's photo
 stickers       sticker packs
-services       what the API asks of all owners
 webhook        what operators ask of the callbacks: a test, a try of what waits
 """

@@ -11,8 +11,6 @@ from warouter._hash import SLOTS
 from warouter.cluster.moves import OwnerChange, moment, owners_at
 from warouter.store.database import Taken
 
-MOST_CHANGES = 10_000
-
 _COLUMNS = """
 to_char(l.at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as at,
        extract(epoch from clock_timestamp() - l.at)::float8 as age_s,

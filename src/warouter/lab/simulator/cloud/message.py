@@ -17,7 +17,7 @@ from warouter.lab.simulator.cloud import people
 from warouter.lab.simulator.cloud.graph.errors import PARAMETER, GraphError
 from warouter.recipient import wa_id
 
-MISSING, VALUE, TYPE = 131008, 131009, 131051
+MISSING, VALUE = 131008, 131009
 _MOST_BUTTONS, _MOST_ROWS = 3, 10
 
 Text4096 = Annotated[str, Meta(min_length=1, max_length=4096)]

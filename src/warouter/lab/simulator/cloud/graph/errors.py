@@ -16,7 +16,6 @@ RATE = 130429
 PAIR = 131056
 UNDELIVERABLE = 131026
 HELD_BACK = 132015
-UNKNOWN = 131000
 
 # code -> HTTP status, title, details.
 _TABLE = {
