@@ -101,15 +101,13 @@ class Slots(Coreapp):
 
     frames = FRAMES[2]
 
-    def __init__(
-        self, settings: Settings, upstream: Any = None, journal: Any = None, *, left: bool = False
-    ) -> None:
+    def __init__(self, settings: Settings, upstream: Any = None, journal: Any = None) -> None:
         parts = [
             (end_simulator, "SimulatorUpstream", lambda *_: upstream or FakeUpstream()),
             (coreapp, "Journal", lambda *_: journal or Journal(settings, ME, "test")),
         ]
         with patched(parts):
-            super().__init__(settings, Me(), Notifier(""), self.now, left=left)
+            super().__init__(settings, Me(), Notifier(""), self.now)
         self.upstream.listener = self.hearing
         self.moves = self.beats._moves
         self.outcomes: list[Outcome] = []

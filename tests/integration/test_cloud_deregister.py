@@ -18,7 +18,7 @@ from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.server import CloudSimulator
 from warouter.store.account.registration import read_standing
-from warouter.store.upstream import set_upstream
+from warouter.store.upstream import choose_upstream
 
 TOKEN = "EAAtoken-of-the-test"
 ASKED = ("cloud", "deregister", "--yes")
@@ -53,7 +53,7 @@ async def world(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[World]:
         "WAROUTER_CLOUD_BASE_URL": addresses.graph_url,
     }
     async with pool.acquire() as connection:
-        await set_upstream(connection, f"cloud:{simulator.facts.phone_number_id}")
+        await choose_upstream(connection, f"cloud:{simulator.facts.phone_number_id}")
     await pool.execute(
         "insert into account (one, cc, phone_number, cert) values (true, '1', '5557770000', 'c')"
     )
@@ -101,7 +101,7 @@ async def test_a_database_of_another_upstream_stays_as_it_is(
     world: World, pool: asyncpg.Pool
 ) -> None:
     async with pool.acquire() as connection:
-        await set_upstream(connection, "cloud:4711")
+        await choose_upstream(connection, "cloud:4711")
     said = await world.said(*ASKED)
     assert said[2:] == ["The database has the upstream cloud:4711, and stays as it is."]
     assert (await read_standing(pool)).registered

@@ -190,26 +190,6 @@ async def test_a_message_in_doubt_keeps_its_place_as_long_as_webhooks_do_not_pro
         assert slots.graph.refs() == [(first, 1), (first, 2), (second, 1)]
 
 
-async def test_what_another_upstream_left_in_doubt_is_held_and_not_sent(
-    settings: Settings, pool: asyncpg.Pool
-) -> None:
-    """`warouter cloud switch --force` says that it is held; but its message went."""
-    async with owning_cloud(settings, pool, silent) as slots:
-        message_id = slots.message()
-        await slots.begun(1)
-    await pool.execute("update send_issue set state = $1", KEPT)
-    async with owning_cloud(settings, pool) as slots:
-        other = slots.message("4915112345679")
-        await slots.begun(1)
-        await soon(lambda: pool.fetchval("select mark = 2 from send_cursor where slot = $1", SLOT))
-        assert slots.graph.refs() == [(other, 1)]
-        assert await issues(pool) == [(message_id, 1, 0, KEPT)]
-        await ask(slots, message_id)
-        await slots.begun(2)
-        await settled(pool)
-        assert slots.graph.refs(message_id) == [(message_id, 2)]
-
-
 @pytest.mark.parametrize("policy", ["hold", "resend"])
 async def test_what_is_held_goes_again_once_it_was_surely_not_taken(
     settings: Settings, pool: asyncpg.Pool, policy: str

@@ -37,7 +37,7 @@ from warouter.store.nodes import (
     shard_request_state,
     withdraw_shard_request,
 )
-from warouter.store.upstream import set_upstream
+from warouter.store.upstream import choose_upstream
 from warouter.systemd import Notifier
 from warouter.upstream.protocol import Answer
 
@@ -51,7 +51,7 @@ MOVING = "select moving from slot where slot = 3"
 async def cloud(settings: Settings) -> Settings:
     """Of a process that is set to the Cloud API, on a database that has it."""
     connection = await connect(settings, "test")
-    await set_upstream(connection, CLOUD)
+    await choose_upstream(connection, CLOUD)
     await connection.close()
     return replace(settings, upstream="cloud", cloud_phone_number_id=NUMBER)
 

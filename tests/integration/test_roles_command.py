@@ -354,7 +354,6 @@ async def test_what_an_operator_does(made: Settings, pool: asyncpg.Pool) -> None
     await printed(console, "callbacks", "show", "status-1-1")
     await printed(console, "callbacks", "replay", "status-1-1")
     assert await pool.fetchval("select asked_at is not null from dead_letter")
-    await printed(console, "cloud", "switch", "--to", "simulator", "--force")
     own = await database.create_pool(console, "test", 1)
     accounts = Accounts(own)
     assert await accounts.create_user("someone", "hash", ADMIN)

@@ -19,9 +19,10 @@ from warouter.cli.nodes import ADMINISTRATOR, data_dir_option, settings_for
 from warouter.config import Settings
 from warouter.errors import CommandError, UnfitDatabase, UntrustedDatabase
 from warouter.store import audit
-from warouter.store.migrate import administering
+from warouter.store.migrate import act_as_owner, administering
 from warouter.store.migrate import migrate as apply
 from warouter.store.roles import create, grants, revoke
+from warouter.store.upstream import choose_upstream, read_upstream
 
 AGAIN_SECONDS = 0.5
 _AWAY = (OSError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError)
@@ -60,6 +61,8 @@ def migrate(
 ) -> None:
     """Create or upgrade the schema. Safe to repeat, and to run from several places at once.
 
+    A database that no coreapp has used yet belongs to the upstream that WAROUTER_UPSTREAM names.
+
     WA_DB_USERNAME is an administrator: a superuser, or whoever owns the database. With --roles it
     needs CREATEROLE.
     """
@@ -75,11 +78,8 @@ def migrate(
         for sentence in _ran(settings, _revoke(settings, revoke_role)):
             click.echo(sentence)
         return
-    applied = _applied(settings, wait)
-    for name in applied:
-        click.echo(f"applied {name}")
-    if not applied:
-        click.echo("up to date")
+    for sentence in [*_applied(settings, wait), *_ran(settings, _choose(settings))]:
+        click.echo(sentence)
     if roles:
         for sentence in _ran(settings, _create(settings, role_prefix, password_dir)):
             click.echo(sentence)
@@ -89,7 +89,7 @@ def _applied(settings: Settings, seconds: float) -> list[str]:
     until = time.monotonic() + seconds
     while True:
         try:
-            return _ran(settings, apply(settings))
+            return [f"applied {name}" for name in _ran(settings, apply(settings))] or ["up to date"]
         except CommandError as error:
             if not _away(error.__cause__) or time.monotonic() > until:
                 raise
@@ -113,6 +113,16 @@ def _ran(settings: Settings, work: Coroutine[Any, Any, list[str]]) -> list[str]:
             f"PostgreSQL at {settings.db_where} failed to run the migrations"
             f" ({first or type(error).__name__}): check WA_DB_*."
         ) from error
+
+
+async def _choose(settings: Settings) -> list[str]:
+    wanted = settings.upstream_name
+    async with administering(settings) as connection:
+        await act_as_owner(connection)
+        before = await read_upstream(connection)
+        if not await choose_upstream(connection, wanted):
+            return [f"The upstream stays {before}: the database was used with it, so not {wanted}."]
+    return [f"The upstream is {wanted} now."] if wanted != before else []
 
 
 async def _create(settings: Settings, prefix: str | None, passwords: Path | None) -> list[str]:

@@ -27,7 +27,6 @@ REASONS: Mapping[str, str] = {
     "renew": "the owner did not know the outcome of a commit, and goes on under a new epoch",
     "handover": "planned: a shard change, a restart, or a coreapp that joined",
     "released": "the owner stopped in order, and nobody had succeeded it",
-    "switch": "the upstream was switched",
 }
 # What nobody planned: the alert ManyFailovers counts all but "journal" and "unowned" of these.
 FAILOVERS = frozenset({"dead", "overdue", "successor-died", "unreachable", "upstream", "journal"})

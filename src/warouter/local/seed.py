@@ -16,7 +16,7 @@ from warouter.store.database import close_politely, connect, create_pool, listen
 from warouter.store.nodes import read_map
 from warouter.store.roles.catalogue import recorded
 from warouter.store.roles.create import create
-from warouter.store.upstream import read_upstream, set_upstream
+from warouter.store.upstream import choose_upstream, read_upstream
 
 LOOK_SECONDS = 0.1  # hints may be lost
 SERVER_VERSION = "show server_version"
@@ -67,16 +67,11 @@ async def use_upstream(settings: Settings) -> None:
     """Give a fresh database the upstream of these settings; CommandError if it has another one."""
     connection = await connect(settings, "seed")
     try:
-        has = await read_upstream(connection)
-        fresh = not await connection.fetchval("select exists (select from node)")
-        if has == settings.upstream_name:
-            return
-        if not fresh:
+        if not await choose_upstream(connection, settings.upstream_name):
             raise CommandError(
-                f"This database belongs to the upstream {has}: start with that one, or change it"
-                " with `warouter cloud switch`."
+                f"This database belongs to the upstream {await read_upstream(connection)} for ever:"
+                " start with that one, or on a new database."
             )
-        await set_upstream(connection, settings.upstream_name)
     finally:
         await close_politely(connection)
 

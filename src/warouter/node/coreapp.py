@@ -69,10 +69,7 @@ _LISTENS = ("COREAPP_EXTERNAL_PORTS", "COREAPP_HOSTNAME")
 
 
 class Coreapp:
-    """One coreapp process: its parts, and the calls between them.
-
-    ``left``: something of the Cloud API is in the database, whatever the upstream is now.
-    """
+    """One coreapp process: its parts, and the calls between them."""
 
     callers: Callers | None = None  # those on other hosts, if it listens for them
 
@@ -82,20 +79,19 @@ class Coreapp:
         identity: Identity,
         notifier: Notifier,
         clock: Callable[[], float] = boottime,
-        left: bool = False,
     ) -> None:
         self._settings, self._identity, self._clock = settings, identity, clock
         self._notifier, self._link_key = notifier, token_bytes(LINK_KEY_BYTES)
         self._aside = Aside(settings, "aside", identity.name)
         self.in_force = InForce()
         self.journal = journal = Journal(settings, identity.incarnation, identity.application)
-        self.writable = Writable(journal, requests=left or settings.upstream_name != SIMULATOR)
+        self.writable = Writable(journal, requests=settings.upstream_name != SIMULATOR)
         self.session = NodeSession(settings, identity.registration("", 0), self._on_hint)
         self.ownership = owned = Ownership(self.session, settings.timing, clock)
         self.recorder = recorder = Recorder(owned, journal)
         now = self.in_force.now
         common = Common(settings, identity, journal, owned, recorder, self.session, clock, now)
-        self.end = end = end_of(common, left=left)
+        self.end = end = end_of(common)
         self.upstream = end.upstream
 
         # Incoming, from its end: webhook <- feed <- receipts <- downloads.
@@ -267,8 +263,8 @@ class Signs:
 async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> None:
     """Run a coreapp until ``stop``, then drain and hand over."""
     identity = Identity(settings, "coreapp")
-    left = await check_database(settings, identity)
-    coreapp = Coreapp(settings, identity, notifier, left=left)
+    await check_database(settings, identity)
+    coreapp = Coreapp(settings, identity, notifier)
     await coreapp.media.try_out()
     await coreapp.start()
     figures = CoreappFigures(coreapp)

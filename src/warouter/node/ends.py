@@ -19,7 +19,7 @@ from warouter.flow.share import outgoing
 from warouter.flow.windows import Windows
 from warouter.metrics import Sample
 from warouter.node.end import Common, End
-from warouter.node.end_simulator import SimulatorEnd, SwitchedEnd
+from warouter.node.end_simulator import SimulatorEnd
 from warouter.node.figures.cloud import cloud_samples, number_samples
 from warouter.owner.claims import Claims
 from warouter.owner.cloud.doubts import Doubts
@@ -57,11 +57,9 @@ _TELL = "select pg_notify($1, $2)"
 NOTICES = "cloud "  # what webapps say of Meta's notices begins so
 
 
-def end_of(common: Common, *, left: bool) -> End:
-    """The end that the settings name; ``left``: something of the Cloud API is in the database."""
-    if common.settings.upstream == "cloud":
-        return CloudEnd(common)
-    return SwitchedEnd(common) if left else SimulatorEnd(common)
+def end_of(common: Common) -> End:
+    """The end that the settings name."""
+    return CloudEnd(common) if common.settings.upstream == "cloud" else SimulatorEnd(common)
 
 
 class CloudEnd:

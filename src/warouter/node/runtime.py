@@ -28,7 +28,7 @@ from warouter.secret import world_readable
 from warouter.store import database, migrate, server_settings
 from warouter.store.beats import NodeSession, Registration
 from warouter.store.roles import catalogue, grants
-from warouter.store.upstream import heard_of_the_cloud, read_upstream
+from warouter.store.upstream import read_upstream
 from warouter.systemd import SIGN_SECONDS, Notifier
 from warouter.tls.link import Certificate
 
@@ -112,9 +112,9 @@ def health_of(
     return answering(identity.role, identity.incarnation.hex, say)
 
 
-async def check_database(settings: Settings, identity: Identity) -> bool:
+async def check_database(settings: Settings, identity: Identity) -> None:
     """Refuse to start on a database that is unreachable, too old or too new, of another hash, or,
-    as a coreapp, of another upstream. Returns whether something of the Cloud API is left in it.
+    as a coreapp, of another upstream.
     """
     connection = await database.first_connection(settings, identity.application)
     try:
@@ -132,7 +132,6 @@ async def check_database(settings: Settings, identity: Identity) -> bool:
         found = await database.settings_found(connection, list(server_settings.WARNED))
         for sentence in server_settings.dangers(found):
             logger.warning("unsafe database setting found", extra={"reason": sentence})
-        return await heard_of_the_cloud(connection)
     except asyncpg.InsufficientPrivilegeError as error:
         raise CommandError(lacking(f"login {settings.db_username}: {error}")) from error
     finally:
@@ -155,11 +154,11 @@ async def _check_login(connection: database.Connection, role: str) -> None:
 
 
 def _check_upstream(mine: str, stored: str) -> None:
-    """What two upstreams have sent, each of them knows alone: one at a time."""
+    """A database belongs to one upstream: what it has sent, that one alone knows."""
     if mine != stored:
         raise CommandError(
             f"The database's upstream is {stored}, and this coreapp is set to {mine}: set"
-            " WAROUTER_UPSTREAM as the other coreapps have it, or run `warouter cloud switch`."
+            " WAROUTER_UPSTREAM as the other coreapps have it, or give it a new database."
         )
 
 

@@ -38,7 +38,6 @@ Messages:
     appender    messages from the link into the journal, acks to webapps
     backlog     messages into the lanes: from memory, the journal, the parked table
     sender      lanes to the upstream, and what becomes of each message by its answer
-    doubting    the sender, as far as messages may be in doubt; with the simulator after a switch
     expiry      messages that end unsent
     media/      attachments of messages, downloads of inbound media
 

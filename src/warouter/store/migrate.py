@@ -171,7 +171,7 @@ async def migrate(settings: Settings) -> list[str]:
                 " (WAROUTER_DB_NAME)."
             )
         names = await catalogue.recorded(connection)
-        await _act_as(connection, await catalogue.owner(connection))
+        await act_as_owner(connection)
         if await connection.fetchval(_NO_SCHEMA, settings.db_schema):
             await connection.execute(f'create schema if not exists "{settings.db_schema}"')
         await connection.execute(_TABLE)
@@ -261,8 +261,9 @@ def _compare(applied: dict[int, Applied]) -> None:
             )
 
 
-async def _act_as(connection: Connection, owner: str | None) -> None:
-    """What is made from here on belongs to the owner, who has no login."""
+async def act_as_owner(connection: Connection) -> None:
+    """What is made from here on belongs to the owner of the schema, who has no login."""
+    owner = await catalogue.owner(connection)
     if owner is None:
         return
     try:

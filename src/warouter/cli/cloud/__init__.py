@@ -1,6 +1,5 @@
 """``warouter cloud``: the Cloud API for operators.
 
-switch      which upstream the database has
 check       whether everything is right, step by step; the number's callback URL
 deregister  takes the number off
 settings    what those have in common that talk to Meta
@@ -14,7 +13,6 @@ import click
 from warouter.cli import Commands
 
 COMMANDS = {
-    "switch": "warouter.cli.cloud.switch:command",
     "check": "warouter.cli.cloud.check:command",
     "deregister": "warouter.cli.cloud.deregister:command",
     "probe": "warouter.cli.cloud.probe:command",

@@ -49,16 +49,6 @@ class Upstream(Protocol):
         ...
 
 
-class NothingOut:
-    """Of an owner whose upstream is another one."""
-
-    def attempts_out(self, _message_id: bytes) -> frozenset[int]:
-        return frozenset()
-
-    def attempts_taken(self, _message_id: bytes) -> frozenset[int]:
-        return frozenset()
-
-
 class Rows:
     """Reads rows of an open slot. ``counts`` has what was left out, by kind."""
 

@@ -18,19 +18,18 @@ from warouter.link.wire import Message
 from warouter.message_id import text_of
 from warouter.owner.claims import Claims
 from warouter.owner.cloud.ahead import Ahead
-from warouter.owner.cloud.doubts import Readings
-from warouter.owner.cloud.endings import Rules
+from warouter.owner.cloud.doubts import Doubts, Readings
+from warouter.owner.cloud.endings import Endings, Rules
 from warouter.owner.cloud.leaving import leaving
 from warouter.owner.cloud.lookups import Lookups, written
 from warouter.owner.cloud.proving import Proving
 from warouter.owner.cloud.rate.pace import Pace
 from warouter.owner.cloud.requests import Answered, Requests
-from warouter.owner.doubting import DoubtingSender
 from warouter.owner.media.attachments import Attachments
 from warouter.owner.ownership import Ownership
 from warouter.owner.receipts import Receipts
 from warouter.owner.recorder import Recorder
-from warouter.owner.sender import PARK_AFTER_MS, has_more
+from warouter.owner.sender import PARK_AFTER_MS, Sender, has_more
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
 from warouter.upstream.cloud.graph.client import CloudUpstream
@@ -38,7 +37,7 @@ from warouter.upstream.cloud.outgoing import Refused, read_mark
 from warouter.upstream.protocol import Answer
 
 
-class CloudSender(DoubtingSender, Answered):
+class CloudSender(Sender, Answered):
     """The messages of every open slot, from the commit to the end of their last request."""
 
     def __init__(
@@ -61,20 +60,10 @@ class CloudSender(DoubtingSender, Answered):
         checks_identity: Callable[[], bool],
     ) -> None:
         super().__init__(
-            ownership,
-            journal,
-            recorder,
-            receipts,
-            attachments,
-            claims,
-            upstream,
-            clock,
-            pending,
-            rules=rules,
-            readings=readings,
-            proving=proving,
-            going=pace.brake,
+            ownership, journal, recorder, receipts, attachments, claims, upstream, clock, pending
         )
+        endings = Endings(self._backlog, self._expiry, recorder, rules, clock)
+        self.doubts = Doubts(self._backlog, endings, rules, readings, proving, pace.brake, clock)
         self._pace = pace
         self._cloud = upstream
         self._backlog.urgent = rules.urgent
@@ -88,8 +77,10 @@ class CloudSender(DoubtingSender, Answered):
 
     # the life of a slot
 
-    def handed(self, slot: OwnedSlot) -> None:
+    def opened(self, slot: OwnedSlot) -> None:
+        self.doubts.opened(slot)
         self._requests.handed.opened(slot)
+        super().opened(slot)
 
     def closed(self, slot: OwnedSlot) -> None:
         super().closed(slot)
@@ -98,6 +89,10 @@ class CloudSender(DoubtingSender, Answered):
 
     def idle(self, slot: OwnedSlot) -> bool:
         return not self._requests.out(slot)
+
+    def unknown(self, slot: OwnedSlot, entry: Entry) -> bool:
+        issue = slot.issues.get(entry.id)
+        return issue is not None and issue.doubts > 0
 
     def take_back(self, slot: OwnedSlot) -> None:
         self._requests.take_back(slot)
