@@ -158,7 +158,6 @@ UPDATE_COLUMNS: Mapping[str, _Columns] = {
         "user_account": "password_hash role must_change",
         "dead_letter": "asked_at",
         "change": "version",
-        "schema_migration": "runs_with",
     },
     "web_console": {
         "user_account": "password_hash must_change",
@@ -182,7 +181,7 @@ EXECUTE: Mapping[str, str] = {
     "master": f"{_ALIVE} next_number moved_lately win_term take_over mark_slots name_successors"
     " begin_shard_request end_shard_request raise_epochs forget_nodes end_leader end_incarnations"
     " end_slot_holders",
-    "console": f"{_SAID} say_word switch_upstream console_end_all webhook_shown ask_callbacks",
+    "console": f"{_SAID} say_word console_end_all webhook_shown ask_callbacks",
     "reader": _SAID,
     "web_console": f"{_SAID} audit_add prune_audit attempt_failed attempt_spread console_begin"
     " console_visitor console_end console_end_all console_token console_forget reveal_message"
