@@ -1,4 +1,4 @@
-"""What came of requests that were answered with an error of Meta's own.
+"""Counts the statuses of requests that Meta had answered with an error of its own.
 
 Of some errors nobody says whether the message was taken all the same. So an owner remembers the
 references of requests that were answered so, and counts the statuses that carry them: one that was

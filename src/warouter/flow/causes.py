@@ -29,7 +29,7 @@ _MOST_CHARS = 200
 
 
 def unclear(details: str) -> str:
-    """What is said of a request whose answer tells neither "taken" nor "not taken"."""
+    """The cause of a doubt whose answer says neither "taken" nor "not taken"."""
     return f"{ANSWER}: {details[:_MOST_CHARS]}"
 
 

@@ -1,4 +1,4 @@
-"""What becomes of a message whose request may have been taken by the Cloud API. Pure.
+"""Decides about a message whose request the Cloud API may have taken. Pure.
 
 Nobody can ask the Cloud API for a request, and two equal ones are two messages. So a request whose
 end is not known is *in doubt*: it waits for evidence, and only when the time has passed in which it
@@ -79,7 +79,7 @@ def step(state: State, happened: Happened) -> State:
 
 
 class Policy(StrEnum):
-    """What to do with a message of which nobody will ever know whether it was taken."""
+    """The business's choice for a message that stays in doubt to the end of its window."""
 
     RESEND = "resend"
     FAIL = "fail"
@@ -118,7 +118,7 @@ class Doubt(NamedTuple):
 
 
 class Verdict(StrEnum):
-    """What to do now. DRAIN: read what has come in, and ask again."""
+    """The next step for a message in doubt. DRAIN: read what has come in, and ask again."""
 
     WAIT = "wait"
     DRAIN = "drain"
@@ -130,8 +130,9 @@ class Verdict(StrEnum):
 
 
 def verdict(doubt: Doubt, rule: Rule, fence: float) -> Verdict:
-    """What becomes of the message now. ``fence`` in seconds; FAIL means that its outcome is
-    unknown.
+    """Decide the next step for a message in doubt.
+
+    ``fence`` in seconds. FAIL means that its outcome stays unknown.
     """
     if doubt.taken:
         return Verdict.TAKEN

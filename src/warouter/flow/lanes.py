@@ -194,12 +194,15 @@ class Lanes:
         return self._lanes[recipient][0]
 
     def go(self, entry: Entry) -> None:
-        """What ``peek`` returned counts as out from here on."""
+        """Count the entry that ``peek`` returned as out from here on."""
         self._pop(entry)
         self._go(entry.recipient)
 
     def put_off(self, entry: Entry, due: float) -> None:
-        """What ``peek`` returned, and its lane, wait until ``due``; it takes no place meanwhile."""
+        """Let the entry that ``peek`` returned, and its lane, wait until ``due``.
+
+        It takes no place meanwhile.
+        """
         self._pop(entry)
         heapq.heappush(self._later, (due, entry.seq, entry.recipient))
 
@@ -220,7 +223,7 @@ class Lanes:
         return self.answered(message_id)
 
     def withdraw(self, recipient: str, message_id: bytes) -> Entry | None:
-        """As ``failed``, for one that is out or waits in its lane; None if it is not there."""
+        """Take out one that is out or waits, as ``failed`` does; None if it is not there."""
         lane = self._lanes.get(recipient, [])
         place = next((n for n, entry in enumerate(lane) if entry.id == message_id), None)
         if place is None:

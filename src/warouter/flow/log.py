@@ -139,7 +139,7 @@ class SlotLog:
         self.dirty = True
 
     def settle_all(self, seqs: list[int]) -> None:
-        """As ``settle``, for rows in any order."""
+        """Settle rows in any order."""
         if seqs:
             self.cursor.settle_all(seqs)
             self.unrecorded += seqs

@@ -1,4 +1,4 @@
-"""What came of a coreapp's POSTs to the webhook: the last failures, and the last hour. Pure.
+"""The outcome of a coreapp's POSTs to the webhook: the last failures, and the last hour. Pure.
 
 A coreapp keeps both in memory and writes them with its report: the failures where only those look
 who may see what a receiver has answered, the figures beside its metrics. Both are bounded, whatever
@@ -61,7 +61,7 @@ class Tried(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Sheet(msgspec.Struct, frozen=True):
-    """What a coreapp writes beside its report; ``failures`` oldest first."""
+    """The webhook's figures that a coreapp writes beside its report; ``failures`` oldest first."""
 
     failures: list[Failure] = []
     tried: Tried | None = None
@@ -166,7 +166,7 @@ def text_of(answer: bytes) -> str:
 
 
 def line_of(text: str) -> str:
-    """What somebody else has written as one line that can be printed, and stored in a jsonb.
+    """Foreign text as one line that can be printed, and stored in a jsonb.
 
     Control characters and what is no text are question marks, and of what looks like a phone number
     only the ends are left, as in the log.

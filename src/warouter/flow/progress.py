@@ -49,7 +49,7 @@ class Took(NamedTuple):
 
 
 class Stated(NamedTuple):
-    """What became of a request: the ``state`` of its issue row, see table ``send_issue``."""
+    """The new ``state`` of the issue row of a request, see table ``send_issue``."""
 
     seq: int
     attempt: int

@@ -1,4 +1,4 @@
-"""Whether webhooks provably reach us, so that silence about a message says something.
+"""Proves that webhooks reach us, so that silence about a message says something.
 
 A message in doubt is sent again when its window has passed without a status. That is only right if
 a status would have come: if listeners were away, or Meta's side is late, the status is still on its
@@ -48,7 +48,7 @@ _Span = tuple[float, float]  # seconds since the doubt began, negative before
 
 
 class Way(Enum):
-    """What is known of the way of webhooks, for one doubt."""
+    """The proof that webhooks reach us, for one doubt, or what it lacks."""
 
     PROVEN = "proven"
     GAP = "gap"  # a listener of ours was away, not long enough ago
@@ -91,8 +91,8 @@ def way(
     windows: Windows,
     spread: float,
 ) -> Way:
-    """What is known for doubts that began ``age`` seconds ago, by the database's clock, or up to
-    ``spread`` later: proven is what is proven for the first and for the last of them.
+    """Judge doubts that began ``age`` seconds ago, by the database's clock, or up to ``spread``
+    later: PROVEN must hold for the first and for the last of them.
 
     ``offset`` is by how many seconds Meta's clock is ahead of the database's; None: unknown.
     """

@@ -22,7 +22,7 @@ FRESH_SECONDS = 3.0  # a row that is older counts for nothing, nor does a split 
 
 
 class Demand(NamedTuple):
-    """What an owner with slots wrote: messages queued, and sent in the last second."""
+    """The demand that an owner with slots wrote: messages queued, and sent in the last second."""
 
     incarnation: UUID
     demand: float

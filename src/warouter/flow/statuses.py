@@ -15,7 +15,7 @@ FAILED = "failed"
 
 
 class Seen(NamedTuple):
-    """What is known of the statuses of one message."""
+    """The statuses of one message that are known."""
 
     rank: int = 0  # the greatest that was shown
     failed: frozenset[int] = frozenset()  # attempts of which a failure is known

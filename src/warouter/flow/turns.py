@@ -1,4 +1,4 @@
-"""Whose head goes next, where an owner sends by a budget: its slots take turns, a head a token.
+"""Chooses the next head where an owner sends by a budget: its slots take turns, a head a token.
 
 A slot is here while one of its heads may go: among those with priority, among the others, or both.
 Heads with priority are asked for first and have half of the tokens while others wait; so no token

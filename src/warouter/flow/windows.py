@@ -23,7 +23,7 @@ BLIND_MOST_SECONDS = 2 * 3600.0
 
 
 class Wait(Enum):
-    """What kind of message it is, as far as its wait goes."""
+    """The kinds of messages whose waits in doubt differ."""
 
     ORDINARY = "ordinary"
     AUTHENTICATION = "authentication"  # a template of that category

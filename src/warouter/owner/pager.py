@@ -72,7 +72,7 @@ class Pager(Generic[RowT]):
             self._tasks.begin(slot, self._read(slot, log))
 
     def read_on_if_empty(self, slot: OwnedSlot) -> None:
-        """The same once there is room for a page worth reading."""
+        """Read on once there is room for a page worth reading."""
         log = self._source.log(slot)
         if not log.caught_up and log.half_empty:
             self.read_on(slot)

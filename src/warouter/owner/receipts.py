@@ -83,7 +83,7 @@ class Receipts(GroupCommit[Placed]):
 
     @property
     def full(self) -> bool:
-        """So much waits for the disk that the upstream is not listened to."""
+        """True while so much waits for the disk that the upstream is not listened to."""
         return self._queued_bytes > MAX_QUEUED
 
     def on_events(self, heard: Iterable[tuple[OwnedSlot, Event]]) -> None:

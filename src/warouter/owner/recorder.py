@@ -36,7 +36,7 @@ class Recorder:
         self.commits = 0
 
     def touch(self, slot: OwnedSlot, rows: int = 1) -> None:
-        """So many rows of the slot moved; record it soon, or now when its window is full."""
+        """Note that so many rows moved; record soon, or now when the slot's window is full."""
         self._rows += rows
         self._dirty.set()
         if self._rows >= MANY:

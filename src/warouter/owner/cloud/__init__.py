@@ -1,4 +1,4 @@
-"""What an owner does only with the Cloud API, which cannot tell a repeated request from a new one.
+"""The part of an owner for the Cloud API, which cannot tell a repeated request from a new one.
 
 A request has an issue row on disk before it begins, and what its answer leaves open is a doubt that
 evidence ends, or the policy after its window. What is decided is decided in ``flow``.

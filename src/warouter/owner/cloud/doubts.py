@@ -46,7 +46,7 @@ class Readings(Protocol):
 
 
 class Proving(Protocol):
-    """Whether webhooks come in."""
+    """Proves that webhooks come in."""
 
     def proven(self, since: float) -> bool:
         """True if a status of a request that ended at ``since`` would have come in by now."""
@@ -54,7 +54,7 @@ class Proving(Protocol):
 
 
 class Going(Protocol):
-    """Whether messages are taken at all."""
+    """Knows whether Meta takes messages at all."""
 
     def may_resend(self, now: float) -> bool:
         """True if a message in doubt may go once more."""

@@ -35,7 +35,7 @@ EXPIRED: Why = (410, "Message expired", "outcome unknown: the ttl passed before 
 
 
 def about(slot: OwnedSlot, issue: Issue, **more: object) -> dict[str, object]:
-    """What a line of the log says of an issue."""
+    """The fields of a log line about an issue."""
     return {"slot": slot.slot, "id": text_of(issue.id), "attempt": issue.attempt, **more}
 
 
@@ -113,7 +113,7 @@ class Endings:
         self._recorder.touch(slot)
 
     def proven(self, slot: OwnedSlot, message_id: bytes) -> None:
-        """The same, where the evidence is on disk already."""
+        """End the issue; its evidence is stored already."""
         issue = slot.issues.pop(message_id, None)
         if issue is not None:
             slot.messages.note(Unissued(issue.seq))

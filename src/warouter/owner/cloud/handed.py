@@ -1,4 +1,4 @@
-"""What this process knows of the requests of an epoch that has ended, for its next one of the slot.
+"""Hands the requests of an ended epoch to the next epoch of the same slot in this process.
 
 An epoch ends with each commit of unknown outcome, and the next one begins at once. What was issued
 is in doubt then; but what this process has heard, or knows that it never began, is as true as it
@@ -33,7 +33,7 @@ class Handed:
         self._left[slot.slot] = slot.epoch, slot.issues.unbegun
 
     def opened(self, slot: OwnedSlot) -> None:
-        """What was found in doubt may be known."""
+        """End doubts of the new epoch whose outcome this process knows from the former one."""
         epoch, unbegun = self._left.pop(slot.slot, (-1, {}))
         if epoch + 1 != slot.epoch:
             unbegun = {}  # an owner in between may have begun the same

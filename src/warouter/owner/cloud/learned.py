@@ -1,4 +1,4 @@
-"""What answers and statuses of the Cloud API show of customers: ids, and who cannot be reached.
+"""Learns customers' ids, and who cannot be reached, from answers and statuses of the Cloud API.
 
 Webhooks show the ids of users, too, and are read by webapps; whoever is only written to is known
 from here. Nothing waits for these writes: they go every few seconds, all that came meanwhile at

@@ -1,4 +1,4 @@
-"""What a message needs to know before it is written for the Cloud API: ids, users, identities.
+"""Looks up the ids, users and identities that a message for the Cloud API names.
 
 A message that quotes or reacts to one of ours names our id, and a recipient without a number is
 known by an alias. Such a message is withheld until it is looked up; all others pass at once, unless
@@ -31,7 +31,7 @@ UNKNOWN_ALIAS, NO_ATTEMPT, UNREADABLE = 1013, 1014, 500
 
 
 class Waiting(Protocol):
-    """Whose entries are looked up: the sender."""
+    """The sender whose entries are looked up."""
 
     def pump(self, slot: OwnedSlot) -> None: ...
 
@@ -86,7 +86,7 @@ class Lookups:
         self._ready: OrderedDict[bytes, Found] = OrderedDict()
 
     def found(self, slot: OwnedSlot, entry: Entry, sender: Waiting) -> Found | None:
-        """What ``entry`` needs; None: it is withheld, and comes again with the next pump."""
+        """The ids and users for ``entry``; None: it is withheld, and comes again with a pump."""
         alias = len(entry.recipient) == ALIAS_DIGITS and entry.recipient.startswith(PREFIX)
         named = mentions(entry.body)
         if not alias and not named and not self._checks():
@@ -117,7 +117,7 @@ class Lookups:
             del self._waiting[slot]
 
     async def _found(self, some: Sequence[_Asked]) -> dict[bytes, Found]:
-        """What these need, with a statement for each kind of need."""
+        """Look up all of these, with a statement for each kind of need."""
         journal = self._journal
         ids = {parse(name): name for asked in some for name in asked.named}
         aliases = list(dict.fromkeys(asked.entry.recipient for asked in some if asked.alias))

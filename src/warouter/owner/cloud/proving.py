@@ -1,4 +1,4 @@
-"""Whether webhooks provably come in, asked at most once a second while something is in doubt."""
+"""Asks at most once a second, while something is in doubt, for the proof that webhooks come in."""
 
 from __future__ import annotations
 

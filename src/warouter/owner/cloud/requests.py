@@ -120,7 +120,7 @@ class Requests(Answers, Issued):
         return self.issuer.marking(slot) or any(i.state in found_in_doubt for i in issues)
 
     def take_back(self, slot: OwnedSlot) -> None:
-        """What is issued and not begun is issued no more, with the next record."""
+        """Take back issue rows whose request has not begun, with the next record."""
         for issue in [i for i in slot.issues.values() if i.marked]:
             self._unmark(slot, issue)
 
@@ -259,13 +259,13 @@ def _took(post: Post, judged: Judged) -> Took:
 
 
 def _answer(slot: OwnedSlot, message_id: bytes, judged: Judged) -> Answer:
-    """The same in the native protocol's form; a code for what is to be tried again, too."""
+    """The judged answer in the native protocol's form, with a code also for what is tried again."""
     code = judged.code or (0 if judged.cls is Class.TAKEN else AGAIN)
     return Answer(slot.slot, text_of(message_id), code, judged.title, judged.details)
 
 
 def _of_mark(slot: OwnedSlot, post: Post, judged: Judged) -> Answer:
-    """The same of a read mark, which is free to repeat."""
+    """The judged answer to a read mark, which is free to repeat."""
     answer = _answer(slot, post.id, judged)
     if judged.cls in (Class.TAKEN, Class.FINAL):
         return answer

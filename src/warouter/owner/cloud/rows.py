@@ -45,7 +45,7 @@ class Upstream(Protocol):
     def attempts_out(self, message_id: bytes) -> frozenset[int]: ...
 
     def attempts_taken(self, message_id: bytes) -> frozenset[int]:
-        """As answers said lately; the others are on disk."""
+        """The attempts that answers said lately to be taken; the others are on disk."""
         ...
 
 
@@ -73,7 +73,7 @@ class Rows:
         self.billed: Counter[tuple[str, str]] = Counter()  # messages, by category and type
 
     def tell(self, doubts: Doubts) -> None:
-        """What rows prove goes to ``doubts``."""
+        """Pass what rows prove on to ``doubts``."""
         self._doubts = doubts
 
     def forget(self, row: Row) -> None:
@@ -86,7 +86,7 @@ class Rows:
             del self._flying[row.id], self._seen[row.id]
 
     def closed(self, slot: int) -> None:
-        """What was shown under this epoch may not be stored, and is read once more."""
+        """Forget what was shown under this epoch: it may not be stored, and is read once more."""
         for message_id in [each for each in self._seen if slot_of_id(each) == slot]:
             del self._flying[message_id], self._seen[message_id]
 
@@ -185,7 +185,7 @@ class Rows:
         return (taken | unknown) - failed
 
     def _word(self, slot: OwnedSlot, row: Row) -> None:
-        """What a former owner heard of one attempt."""
+        """Take in what a former owner heard of one attempt."""
         assert row.id is not None
         assert row.attempt is not None
         word = decode_word(row.payload)
@@ -213,7 +213,7 @@ def order_of(row: Row) -> tuple[bytes, int, int, int]:
 
 
 def status_of(row: Row) -> str:
-    """What a status says, by its key."""
+    """The status that the key of its row names."""
     parts = row.key.rsplit(":", 2)
     return parts[1] if len(parts) == 3 else ""
 

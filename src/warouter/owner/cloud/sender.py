@@ -159,8 +159,10 @@ class CloudSender(Sender, Answered):
 
     @property
     def _places(self) -> int:
-        """So many requests may be issued and would not only wait for connections: a crash would
-        leave those in doubt, and whoever has priority would go after them.
+        """The number of requests that may be issued now.
+
+        More would only wait for connections: a crash would leave them in doubt, and whoever has
+        priority would go after them.
         """
         return self._pace.places(self._cloud.room, self._requests.issuer.waiting)
 

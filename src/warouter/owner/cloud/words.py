@@ -1,4 +1,4 @@
-"""What a process heard of its requests when their slot was no longer its own.
+"""Leaves answers that come after the slot was lost in the inbox, for its new owner.
 
 True whoever says it, so no fence guards it: it goes to the inbox, and the owner takes it up.
 """
@@ -23,7 +23,7 @@ Say = Callable[[int, int, str, bytes, int, str | None, bytes], Awaitable[None]]
 
 
 class Word(msgspec.Struct, frozen=True):
-    """What became of one attempt: ``taken``, ``not taken`` or ``refused``; as ``Judged`` has it."""
+    """The outcome of one attempt: ``taken``, ``not taken`` or ``refused``; as ``Judged`` has it."""
 
     word: str
     code: int = 0

@@ -39,7 +39,7 @@ TROUBLE = 1014
 
 
 class Waiting(Protocol):
-    """Whose entries are prepared: the sender."""
+    """The sender whose entries are prepared."""
 
     def pump(self, slot: OwnedSlot) -> None:
         """Something of the slot is ready."""

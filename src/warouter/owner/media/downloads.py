@@ -66,7 +66,7 @@ class Downloads(SlotListener):
 
     @property
     def full(self) -> bool:
-        """So much waits for media that the upstream is not listened to."""
+        """True while so much waits for media that the upstream is not listened to."""
         return self._held > MOST_HELD
 
     def on_inbound(self, slot: OwnedSlot, event: Event) -> None:

@@ -38,7 +38,7 @@ FILE_PAUSES = (0.2, 1.0)  # a file that another host has just written may show u
 
 
 class Busy(WarouterError):
-    """So much is being prepared that this has to come again."""
+    """Too much is being prepared: this has to come again."""
 
 
 class _Outcome(NamedTuple):
@@ -155,7 +155,10 @@ class Uploads:
         return await self._linked(reference, user)
 
     async def _stored(self, reference: Reference) -> str:
-        """As long as the row is there its file may come: NotFound is final, MediaAway is not."""
+        """Upload the file of stored media.
+
+        As long as its row is there the file may come: NotFound is final, MediaAway is not.
+        """
         for pause in (*FILE_PAUSES, None):
             media = await self._library.find(UUID(reference.id))
             if media is None:

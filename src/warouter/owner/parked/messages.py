@@ -23,7 +23,7 @@ TOLD = "told, and not answered"
 
 
 class Messages(Settling, Protocol):
-    """Whose messages they are: the backlog."""
+    """The backlog, whose messages are parked."""
 
     def settled(self, slot: OwnedSlot, entry: Entry) -> None: ...
 

@@ -1,4 +1,4 @@
-"""What Meta says of the number, and until when the token lives: asked by one owner for all.
+"""Reads the number's state and the token's end from Meta: one owner asks for all.
 
 It is kept in ``cloud_number``, where webapps and operators read it. What cannot be asked now stays
 as it was known last, with its age.
@@ -26,13 +26,13 @@ UNKNOWN: dict[str, Any] = {"token_expires_at": None, "token_valid": None}
 
 
 class Graph(Protocol):
-    """Who knows the number."""
+    """The call to Meta that reads the number's state."""
 
     async def facts(self) -> Facts: ...
 
 
 class Known(NamedTuple):
-    """What was said last. ``token_expires_at`` in unix s, 0 for never, None if it is not known."""
+    """The last answers. ``token_expires_at`` in unix s, 0 for never, None if it is not known."""
 
     facts: Facts
     token_expires_at: int | None

@@ -1,4 +1,4 @@
-"""What concerns the whole number: its rate among the owners, its stop, and what Meta says of it.
+"""The whole number: its rate among the owners, its stop, and what Meta says of it.
 
 Each owner says once a second what it wants to send, and computes its share from what all said. The
 owner of slot 0 also asks Meta for the level. Whether a stopped number is well each owner asks with
@@ -129,7 +129,7 @@ class Number(SlotListener):
         background.begin(self._write_stop(why), self._failed)
 
     def _held_back(self, template: str) -> None:
-        """So a successor, which sees no answer of before, waits long enough as well."""
+        """Record that the template is held back, so that a successor waits long enough as well."""
         background.begin(store.hold_back(self._fetch, template), self._failed)
 
     def _busy(self) -> bool:

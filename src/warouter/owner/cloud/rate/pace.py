@@ -119,7 +119,7 @@ class Pace:
         *,
         proven: bool = False,
     ) -> Judged:
-        """What the answer to a request says of the rate; what it means after those before it.
+        """Heed what an answer says of the rate; return what it means after those before it.
 
         That to a read mark, with attempt 0, says nothing of whether messages are taken; nor does
         an unclear one to what is ``proven`` to be taken: a status of it came first.

@@ -23,7 +23,7 @@ class Strange:
         self._in_a_row = 0
 
     def judged(self, judged: Judged) -> Judged:
-        """What the answer to a message means after those before it."""
+        """Judge an answer by those before it, too: many unknown codes stop the number."""
         if judged.cls is Class.TAKEN:
             self._in_a_row = 0
         if not judged.strange:
