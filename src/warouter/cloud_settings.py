@@ -49,7 +49,7 @@ _CHOICES = {
 
 
 class CloudSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``WAROUTER_CLOUD_*`` says. Times are seconds."""
+    """The settings of ``WAROUTER_CLOUD_*``. Times are seconds."""
 
     phone_number_id: str
     waba_id: str
@@ -81,7 +81,7 @@ class CloudSettings(msgspec.Struct, frozen=True, kw_only=True):
         return self.doubt_seconds * SHORTEST_WINDOW / DEFAULT_WINDOW
 
     def warnings(self, today: date | None = None) -> list[str]:
-        """What is accepted and dangerous, one sentence each."""
+        """A sentence for each setting that is accepted and dangerous."""
         found = [_ending(self.version, today or date.today())]
         if self.shortest_window <= self.fence:
             found.append(

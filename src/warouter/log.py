@@ -39,7 +39,7 @@ def use_key(key: bytes) -> None:
 
 
 def is_telling(message_id: str) -> bool:
-    """Whether an id holds somebody's number."""
+    """True if an id holds somebody's number."""
     return _TELLING.match(message_id) is not None
 
 

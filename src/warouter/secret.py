@@ -98,7 +98,7 @@ def lines_of(text: str) -> tuple[str, ...]:
 
 
 def api_keys(source: Source) -> Callable[[], Sequence[str]]:
-    """What gives the API keys of the moment, none if there is no source. ConfigError at first."""
+    """A source of the API keys of the moment, none if there is none. ConfigError at first."""
     if not source.value and not source.path:
         return tuple
     return Followed("WA_API_KEY", source, api_keys_of).now
@@ -113,7 +113,7 @@ def text_of(path: str) -> str:
 
 
 def look(path: str) -> tuple[int, ...]:
-    """What differs once a file was written, replaced or had its mode changed. OSError."""
+    """Marks that differ once a file was written, replaced or had its mode changed. OSError."""
     found = os.stat(path)
     return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
 

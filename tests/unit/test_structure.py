@@ -24,6 +24,8 @@ SMALL = {
     "warouter.retry": "the back-off of five floors",
     "warouter.store.locks": "numbers that Python, SQL and operators share",
 }
+# A docstring that begins so is understood only beside its neighbours.
+LEANING = re.compile(r"(?:What|Who|Whose|Whether|The same|As|So)\b")
 MOST_LINES = 60
 MOST_CLASS_LINES = 200
 
@@ -162,3 +164,16 @@ def test_functions_are_short() -> None:
 def test_classes_of_the_owner_are_small() -> None:
     long = dict(spans((ast.ClassDef,), MOST_CLASS_LINES))
     assert [name for name in long if name.startswith("warouter.owner.")] == []
+
+
+def first_lines() -> Iterator[tuple[str, str]]:
+    """The first line of each docstring, with its module."""
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for name in MODULES:
+        for node in ast.walk(tree(name)):
+            if isinstance(node, kinds) and (text := ast.get_docstring(node)):
+                yield name, text.partition("\n")[0]
+
+
+def test_no_first_line_of_a_docstring_leans_on_its_neighbours() -> None:
+    assert [found for found in first_lines() if LEANING.match(found[1])] == []

@@ -1,4 +1,4 @@
-"""Who is let in with a name and a password: one way for the API and the console.
+"""Lets in by a name and a password: one way for the API and the console.
 
 Every attempt at a secret counts in the database for all processes together
 (``store.account.logins``) and costs CPU only when its turn has come.

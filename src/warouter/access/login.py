@@ -29,7 +29,7 @@ END_TOKEN = "end the least used token"
 
 
 class Given(NamedTuple):
-    """What somebody gave to be let in. ``here``: they are on this host, without a doubt."""
+    """The values of a log-in. ``here``: it comes from this host, without a doubt."""
 
     username: str
     password: str

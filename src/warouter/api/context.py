@@ -47,8 +47,9 @@ class NodeState(msgspec.Struct, frozen=True):
 
 
 class Health(NamedTuple):
-    """What /v1/health shows: the nodes, and sentences for people; with the Cloud API what Meta says
-    of the number, once it was asked.
+    """The contents of /v1/health: the nodes, and sentences for people.
+
+    With the Cloud API also what Meta says of the number, once it was asked.
     """
 
     nodes: list[NodeState]

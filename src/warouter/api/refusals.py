@@ -1,4 +1,4 @@
-"""What a client of v1 hears of a call of the Graph API that came to nothing."""
+"""Turns a call of the Graph API that failed into the error that a client of v1 gets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether this installation can be trusted: what is open, unverified, readable, old or too small.
+"""Checks an installation for what is open, unverified, readable, old or too small.
 
 Facts in, findings out: ``gather`` asks the host and PostgreSQL, and each rule is a pure function of
 what was found. A rule has a name that never changes, since monitoring goes by it;

@@ -1,4 +1,4 @@
-"""What `warouter check` found out about this host and its PostgreSQL. Pure."""
+"""The facts about this host and its PostgreSQL, for `warouter check`. Pure."""
 
 from __future__ import annotations
 

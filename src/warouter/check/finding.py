@@ -46,7 +46,7 @@ class Rule(NamedTuple):
 
 
 def findings(rule: Rule, facts: Facts) -> Iterator[Finding]:
-    """What the rule finds, or that all is well."""
+    """The findings of the rule, or one that all is well."""
     sentences = list(rule.judge(facts))
     for sentence in sentences:
         yield Finding(rule.name, rule.level, sentence, rule.todo)
@@ -58,6 +58,6 @@ _CODES = ((Level.CRITICAL, 2), (Level.UNKNOWN, 3), (Level.WARNING, 1))
 
 
 def exit_code(found: Iterable[Finding]) -> int:
-    """As monitoring plug-ins have it: 0 fine, 1 warning, 2 critical, 3 unknown."""
+    """The exit code of a monitoring plug-in: 0 fine, 1 warning, 2 critical, 3 unknown."""
     levels = {finding.level for finding in found}
     return next((code for level, code in _CODES if level in levels), 0)

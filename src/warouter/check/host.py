@@ -70,7 +70,7 @@ def _api_keys(settings: Settings) -> Iterator[int]:
 
 
 def place(path: str, name: str) -> Place:
-    """What other accounts may do with a file or a folder: its mode, and who gets to it."""
+    """The rights of other accounts to a file or a folder: by its mode, and by who gets to it."""
     try:
         Path(path).stat()
     except OSError as error:

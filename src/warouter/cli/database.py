@@ -71,12 +71,12 @@ async def audited(connection: Connection, action: str, subject: str) -> None:
 
 
 def operator() -> tuple[str, str]:
-    """Who runs this command and on which host, as the audit log names them."""
+    """The person who runs this command, and the host, as the audit log names them."""
     return _user(), socket.gethostname()
 
 
 def _user() -> str:
-    """Who runs this command, as the audit log names them."""
+    """The person who runs this command, as the audit log names them."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a user id without a name

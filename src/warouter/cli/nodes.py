@@ -100,7 +100,7 @@ def _name(role: str) -> dict[str, str]:
 
 
 def placed(settings: Settings, role: str) -> Settings:
-    """The same with the address that `auto` stands for, where the ``role`` has one."""
+    """The settings with the address that `auto` stands for, where the ``role`` has one."""
     field = f"{role}_hostname"
     if getattr(settings, field, "") != AUTO:
         return settings

@@ -53,7 +53,7 @@ class Moment(click.DateTime):
 
 
 class Question(NamedTuple):
-    """What of the owner log is asked for besides the present state."""
+    """The part of the owner log that is asked for besides the present state."""
 
     history: int
     wanted: Wanted

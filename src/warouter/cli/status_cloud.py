@@ -1,4 +1,4 @@
-"""What ``warouter status`` says of the Cloud API: doubts, the number, its limits and ends."""
+"""The lines of ``warouter status`` about the Cloud API: doubts, the number, limits, ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``warouter status`` says of logins and encryption; ``warouter check`` says all of it."""
+"""The line of ``warouter status`` about logins and encryption; ``warouter check`` has them all."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ _password_file = click.option(
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What ``list`` shows."""
+    """The users, sessions and tokens that ``list`` shows."""
 
     users: list[Listed]
     sessions: list[Open]

@@ -106,7 +106,7 @@ def moves_of(history: Sequence[OwnerChange]) -> list[Move]:
 
 
 def owners_at(changes: Iterable[OwnerChange], at: str) -> dict[int, str | None]:
-    """Who owned each slot at ``at``; a slot of which the changes say nothing is left out.
+    """The owner of each slot at ``at``; a slot of which the changes say nothing is left out.
 
     The changes come the latest first. It is enough to have of each slot the last one that was not
     after ``at``, or, if there is none any more, the first one after it.

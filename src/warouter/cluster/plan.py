@@ -141,7 +141,7 @@ class Planner:
         self._nothing: object = None
 
     def plan(self, view: View) -> ShardMap | None:
-        """As ``plan``, for a view in which nobody asked for shards and no slot rests."""
+        """Plan if the view has changed; for one without a wish for shards or a resting slot."""
         seen = view.map, [_decisive(member) for member in view.members.values()]
         moving = view.successor_age or view.marked_age
         if not moving and seen == self._nothing:

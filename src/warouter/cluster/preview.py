@@ -1,5 +1,6 @@
-"""What another number of shards would move, before anybody asks for it: the leader's own plan,
-played to its end. Pure.
+"""Previews what another number of shards would move, before anybody asks for it. Pure.
+
+It is the leader's own plan, played to its end.
 
 What a leader remembers and nobody else can know is left out: a coreapp whose name has died several
 times lately is passed over.
@@ -46,7 +47,7 @@ class Preview(NamedTuple):
 
 
 def preview(current: ShardMap, coreapps: Sequence[Seen], shards: int) -> Preview:
-    """What setting ``shards`` now comes to."""
+    """Play a change to ``shards`` to its end."""
     members = members_of(coreapps)
     target = msgspec.structs.replace(current, shards=shards)
     for _ in range(_STEPS):

@@ -39,7 +39,7 @@ class Trouble:
         return self._ailing.keys()
 
     def excuse(self) -> None:
-        """What all coreapps share was away: they may not have it back in the same instant."""
+        """Excuse an outage that all coreapps shared: they may not end it in the same instant."""
         self._shared_for = self._rest
 
     def observe(self, gap: float, living: Set[UUID], ailing: Set[UUID]) -> None:

@@ -56,7 +56,7 @@ class Said(NamedTuple):
 
 
 class Chrome(NamedTuple):
-    """What is around a page: ``stream`` is "" for a page that is not kept up to date."""
+    """The frame around a page: ``stream`` is "" for a page that is not kept up to date."""
 
     title: str
     pages: list[Link]
@@ -180,7 +180,7 @@ class Console:
     # what they share
 
     async def _visitor(self, request: web.Request) -> Visitor:
-        """Who asks; whoever is not logged in is sent to log in."""
+        """The visitor who asks; whoever is not logged in is sent to log in."""
         visitor = await self._cookies.visitor(self._context, request)
         if visitor is None:
             if request.method != "GET" or request.path == STREAM:
@@ -189,7 +189,7 @@ class Console:
         return visitor
 
     async def _said(self, request: web.Request, visitor: Visitor) -> Said | None:
-        """What the visitor's own act came to; what others did is nothing that a link may claim."""
+        """The outcome of the visitor's own act; a link may claim nothing about acts of others."""
         number = request.query.get(_SAID, "")
         if not number.isascii() or not number.isdigit() or len(number) > 18:
             return None

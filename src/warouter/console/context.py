@@ -1,4 +1,4 @@
-"""What pages and acts need from their process."""
+"""The parts of the process that pages and acts use."""
 
 from __future__ import annotations
 

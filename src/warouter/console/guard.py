@@ -1,4 +1,4 @@
-"""Who may ask, and what a browser may do with the answer. Pure.
+"""Guards the console: who may ask, and what a browser may do with the answer. Pure.
 
 A page of another site can make a visitor's browser send forms here, with the cookie unless that is
 SameSite, and a name that is made to resolve to loopback lets it read what comes back. So each

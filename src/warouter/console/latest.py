@@ -1,4 +1,4 @@
-"""What several pages read: once a second at most, and once for all who ask meanwhile."""
+"""Reads what several pages show once a second at most, once for all who ask meanwhile."""
 
 from __future__ import annotations
 

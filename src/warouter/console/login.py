@@ -32,7 +32,7 @@ _BY_PROXY = "the proxy names a user whom warouter does not have"
 
 
 class Wish(NamedTuple):
-    """What is shown with the form: a refusal, the name that was typed, and where to go then."""
+    """The contents of the form: a refusal, the name that was typed, and where to go then."""
 
     error: str = ""
     username: str = ""
@@ -96,8 +96,10 @@ class Entry:
     # their parts
 
     async def _given(self, request: web.Request, form: Form) -> Given:
-        """What the form says; raises LoginRefused for what can be nobody's name, and
-        ParameterInvalid for a new password that the rule refuses.
+        """Read the form.
+
+        Raises LoginRefused for what can be nobody's name, and ParameterInvalid for a new password
+        that the rule refuses.
         """
         username = form.text("username", required=False)
         password = form.secret("password", MOST_PASSWORD)
@@ -191,7 +193,7 @@ def place(wanted: str) -> str:
 
 
 def _sentence(error: ApiError) -> str:
-    """What the page says of a refusal."""
+    """The page's sentence about a refusal."""
     if isinstance(error, PasswordChangeRequired):
         return "The password that warouter comes with must be replaced first: choose another one."
     said = error.details[:1].upper() + error.details[1:]

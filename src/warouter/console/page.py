@@ -1,4 +1,4 @@
-"""What a page and an act are: each module of ``pages`` lists its own."""
+"""Pages and acts of the console: each module of ``pages`` lists its own."""
 
 from __future__ import annotations
 

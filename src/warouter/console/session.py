@@ -44,8 +44,10 @@ class Cookies:
     async def visitor(
         self, context: Context, request: web.Request, *, seen: bool = True
     ) -> Visitor | None:
-        """Who stands behind the cookie; None if the session has ended. With ``seen`` it goes on,
-        as by everything that a person does, and by no page that keeps itself up to date.
+        """The visitor behind the cookie; None if the session has ended.
+
+        With ``seen`` the session goes on, as by everything that a person does, and by no page that
+        keeps itself up to date.
         """
         session = self.hash_of(request)
         who = await context.sessions.visitor(session, seen=seen) if session else None

@@ -35,7 +35,7 @@ class Arrived(msgspec.Struct, frozen=True):
 
 
 class Seen(NamedTuple):
-    """What a simulator says of itself; ``counters`` are those of its record that are numbers.
+    """A simulator's word on itself; ``counters`` are those of its record that are numbers.
 
     ``connections`` are the names of coreapps at the native door: the other one does not know them.
     """

@@ -25,7 +25,7 @@ class Spared(Generic[T]):
         self._kept: dict[Hashable, tuple[float, T]] = {}
 
     async def get(self, key: Hashable, read: Callable[[], Awaitable[T]]) -> T:
-        """What ``read`` gives, or gave; raises what it raises."""
+        """The result of ``read``, or its last one; raises what it raises."""
         began = self._clock()
         until, kept = self._kept.get(key, (began, None))
         if kept is not None and until > began:
@@ -39,7 +39,7 @@ class Spared(Generic[T]):
 
 
 class Shown(NamedTuple):
-    """What was shown, and of which message."""
+    """A text that was shown, and its message."""
 
     message_id: str
     what: str
@@ -47,8 +47,9 @@ class Shown(NamedTuple):
 
 
 class Revealed:
-    """What administrators were shown after a click, by a text that cannot be guessed: so an answer
-    leads to a page with it, and its address says nothing to anybody a minute later.
+    """Keeps for a minute what administrators were shown after a click, under a secret name.
+
+    So an answer leads to a page with it, and its address says nothing to anybody a minute later.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -31,7 +31,7 @@ _MEDIA = (
 
 
 class Explained(NamedTuple):
-    """What an error code means: ``meta`` are the codes of Meta's that end in it."""
+    """An error code explained: ``meta`` are the codes of Meta's that end in it."""
 
     code: int
     title: str
@@ -72,7 +72,7 @@ def timeline(trace: Trace, now: float) -> list[Entry]:
 
 
 def explain(code: int) -> Explained | None:
-    """What a code means in a status; None for one that v1 does not have."""
+    """Explain a code in a status; None for one that v1 does not have."""
     found = next((known for known in known_codes() if known.code == code), None)
     if found is None:
         return None

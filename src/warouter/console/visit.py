@@ -1,4 +1,4 @@
-"""What comes with a request to a page or an act, and what they answer."""
+"""The values of a request to a page or an act, and of their answers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from warouter.errors import WarouterError
 
 
 class Visitor(NamedTuple):
-    """Who is logged in. ``session`` is the SHA-256 of the session's id, ``source`` the address that
-    this request came from.
+    """The user who is logged in.
+
+    ``session`` is the SHA-256 of the session's id, ``source`` the address that this request came
+    from.
     """
 
     username: str
@@ -57,7 +59,7 @@ class Download(NamedTuple):
 
 
 class Done(NamedTuple):
-    """What an act did. ``subject`` stands in the audit log and on the page, and so holds no secret.
+    """The outcome of an act. ``subject`` stands in the audit log and on the page: no secret.
 
     ``query`` and ``back`` choose the page that is shown next; without ``back`` that of the act.
     With ``file`` the answer is that file, and no page.

@@ -1,4 +1,4 @@
-"""What is answered where the application gives no answer: what is no HTTP, or comes too slowly.
+"""Answers where the application gives none: to what is no HTTP, or comes too slowly.
 
 A line of text with the header fields of all other answers. It quotes nothing of the request.
 """

@@ -114,7 +114,7 @@ class WebhookIntake:
     # post.Keeper
 
     def admits(self, transport: asyncio.Transport) -> bool:
-        """Whether the client may ask at all."""
+        """True if the client may ask at all."""
         if not self._client_name:
             return True
         named = is_named(transport.get_extra_info("peercert"), self._client_name)

@@ -46,7 +46,7 @@ class PostState(Enum):
 
 
 class Keeper(Protocol):
-    """Who keeps the connections: see ``intake``."""
+    """The keeper of the connections: see ``intake``."""
 
     listener: Listener
     leaving: bool
@@ -106,7 +106,7 @@ class PostConnection(asyncio.Protocol):
             self._end(Answer(error.status, error.details), unread=True)
 
     def eof_received(self) -> bool:
-        """Who sends no more still gets the answer, except over TLS."""
+        """Let a client that sends no more still get the answer, except over TLS."""
         transport = self._transport
         waits = (
             self.turn is PostState.ANSWER and transport is not None and transport.can_write_eof()
@@ -248,7 +248,7 @@ def _bytes_of(answer: Answer, *, last: bool) -> bytes:
 
 
 def _unchunked(framed: bytearray) -> bytes:
-    """What stands in chunks whose framing has been found to be right."""
+    """The body in chunks whose framing has been found to be right."""
     body, at = bytearray(), 0
     while size := int(framed[at : (begins := framed.index(b"\r\n", at) + 2) - 2], 16):
         body += framed[begins : begins + size]

@@ -71,7 +71,7 @@ class Buckets:
         return len(self._of)
 
     def take(self, user: str, now: float, *, sends: bool) -> float:
-        """As ``TokenBucket.take``, for this user; ``sends`` means POST /v1/messages."""
+        """Take a token of this user; ``sends`` means POST /v1/messages."""
         bucket = self._of.get((user, sends))
         if bucket is None:
             if len(self._of) >= MOST_BUCKETS:

@@ -265,7 +265,7 @@ class Links(Offering, Submitting, Listener):
             self._on_doubt()
 
     def _on_already(self, frame: wire.Outcome) -> None:
-        """The same request came before, perhaps to another webapp: answer with its message."""
+        """Answer with the message of an earlier, equal request, perhaps to another webapp."""
         for offered, first in wire.pairs(frame.ids):
             entry = self.held.get(offered)
             if entry is not None:

@@ -35,7 +35,7 @@ class Credential:
 
     @property
     def certificate(self) -> tls.Certificate:
-        """The same one as long as the process lives, made when it is first asked for."""
+        """The certificate, made when it is first asked for and then kept."""
         if self._certificate is None:
             self._certificate = tls.fresh(self._name)
         return self._certificate

@@ -165,7 +165,7 @@ class LinkServer:
             connection.close()
 
     def lets_in(self, connection: WebappConnection, tls_object: ssl.SSLObject | None) -> bool:
-        """Whether a caller may prove that it knows the key, by the certificate that it showed."""
+        """True if a caller may prove that it knows the key, by the certificate that it showed."""
         why = self._callers.objection(tls_object) if self._callers is not None else ""
         if why:
             self._refused(connection, why)

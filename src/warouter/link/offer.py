@@ -25,7 +25,7 @@ class Offering(Protocol):
         ...
 
     def offer(self, message: Outgoing, done: Done) -> None:
-        """As ``submit``, without a wait: ``done`` is called once. Raises Overloaded at once."""
+        """Submit without a wait: ``done`` is called once. Raises Overloaded at once."""
 
     def check(self, slot: int, size: int) -> None:
         """Overloaded if there is no room for another message of the slot, of ``size`` bytes."""

@@ -261,7 +261,7 @@ class Cluster:
             self._logins = await own_logins(self.settings)
 
     async def _start_upstream(self, old: dict[str, Any]) -> None:
-        """What stands in for WhatsApp, and the number with it."""
+        """Start what stands in for WhatsApp, and register the number with it."""
         if self.options.upstream == SIMULATOR:
             await use_upstream(self.settings)
             key = await self._start_simulator(old)
@@ -380,7 +380,7 @@ class Cluster:
         self._add("console", 1, environment)
 
     def _console_address(self) -> tuple[str, int]:
-        """As it is set; else the usual port, or a free one where another cluster has that."""
+        """The console's address as it is set; else the usual port, or a free one if it is taken."""
         host, port = self.settings.console_host_port
         if "WAROUTER_CONSOLE_LISTEN" in self._environment and port:
             return host, self._take_port(port, host, _OTHER_PORT)

@@ -1,4 +1,4 @@
-"""What is different where ``warouter up`` is the program of a container."""
+"""The differences where ``warouter up`` is the program of a container."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def listen_address(told: str) -> str:
 
 
 class Orphans:
-    """What process 1 inherits: somebody must take their exit codes, or they stay as zombies."""
+    """Orphans that process 1 inherits: without a wait for their exit codes they stay zombies."""
 
     def __init__(self) -> None:
         self._seen: int | None = None

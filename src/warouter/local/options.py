@@ -1,4 +1,4 @@
-"""What ``warouter up`` may be told, and how tests place its processes elsewhere."""
+"""The options of ``warouter up``, and the placement of its processes elsewhere by tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a cluster of containers begins with that sends to the simulator: `compose.yaml`.
+"""Prepares a cluster of containers that sends to the simulator: `compose.yaml`.
 
 ``python -m warouter.local.staging draw FOLDER`` writes the secrets of all services, those that are
 not there yet, into a folder for each of them; each container sees its own folder only.

@@ -88,7 +88,7 @@ class Bucket:
         return 0
 
     async def check(self) -> None:
-        """What it writes has another name, and is no media for the clean-up."""
+        """Try the bucket out under a name that the clean-up does not take for media."""
         word = uuid4().hex
         name = f"{PROBE}/{word}"
         try:

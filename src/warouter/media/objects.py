@@ -164,7 +164,7 @@ class Objects:
             raise self._error(refusal) from None  # its text may be of many lines
 
     def unlike_s3(self) -> MediaAway:
-        """What to raise if the server does not give back what was put."""
+        """The error if the server does not give back what was put."""
         return self._error(NOT_KEPT)
 
     def _error(self, refusal: Refusal) -> MediaAway:
@@ -254,7 +254,7 @@ def _endpoint(settings: Settings) -> str:
 
 
 def _key_of(settings: Settings) -> Callable[[], S3Credential] | None:
-    """What gives the key of our own variables; None where the credentials are those of AWS."""
+    """A source of the key in our own variables; None where the credentials are those of AWS."""
     source = settings.media_s3_secret_source
     if not settings.media_s3_access_key:
         return None

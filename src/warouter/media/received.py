@@ -24,7 +24,7 @@ LATE_SECONDS = 60.0  # a client waits for it
 
 
 def wanted(handle: str, media: Mapping[str, Any] | None) -> Wanted:
-    """What an inbound message says of its media; ValueError if that is nothing, or no digest."""
+    """Read an inbound message's words on its media; ValueError without any, or without a digest."""
     if media is None:
         raise ValueError("the message has no object for its media")
     return Wanted(

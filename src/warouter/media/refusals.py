@@ -1,4 +1,4 @@
-"""What an S3 server said, as a sentence for operators. Pure.
+"""Turns refusals of an S3 server into sentences for operators. Pure.
 
 ``lasting``: it stays so until somebody changes a setting or a right.
 """

@@ -1,4 +1,4 @@
-"""What media is kept in, as the rest of the program sees it: a directory or a bucket.
+"""The storage of media, as the rest of the program sees it: a directory or a bucket.
 
 Both promise the same: content is visible as a whole or not at all, never changes, and is checked
 against its row whenever it is read. What fails for a while is MediaAway, what is full MediaFull.

@@ -1,4 +1,4 @@
-"""Whether the media directory can be written, looked at as a process starts: nothing is made there.
+"""Checks as a process starts that the media directory can be written, and makes nothing there.
 
 What goes wrong later is said to whoever uploads, see ``directory``.
 """

@@ -1,4 +1,4 @@
-"""What a process of this host says about its health, at a Unix socket; asked by ``healthcheck``.
+"""Asks a process of this host about its health, at a Unix socket, for ``healthcheck``.
 
 Each process listens at an abstract name, ``@warouter/ROLE/INCARNATION``: it needs no directory,
 ends with its process, and is found in /proc/net/unix. Whoever connects gets one JSON object and the
@@ -36,9 +36,10 @@ _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 
 @dataclass(frozen=True)
 class Health:
-    """What a process says. ``beat_s`` is the age in seconds of the last beat that the database
-    answered, None before the first; ``listens`` is where a webapp or a console serves: host, port,
-    with TLS.
+    """The health of a process, in its own words.
+
+    ``beat_s`` is the age in seconds of the last beat that the database answered, None before the
+    first; ``listens`` is where a webapp or a console serves: host, port, with TLS.
     """
 
     role: str
@@ -149,7 +150,7 @@ def _read(sock: socket.socket) -> bytes:
 
 
 def _decoded(said: bytes) -> Health | None:
-    """What another build may have said: fields that are not known here are left out."""
+    """Decode the words of this or another build: fields that are not known here are left out."""
     try:
         told = json.loads(said)
         known = {field.name: told[field.name] for field in fields(Health) if field.name in told}

@@ -123,7 +123,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
 
 
 def context_of(settings: Settings, pool: asyncpg.Pool) -> Context:
-    """What the pages of this console need; ``pool`` has its login."""
+    """Make what the pages of this console need; ``pool`` has its login."""
     accounts, audit, sessions = Accounts(pool), Audit(pool, settings.audit_days), Sessions(pool)
     trusted = tuple(networks(settings.trusted_proxies, "WAROUTER_TRUSTED_PROXIES"))
     passwords = Passwords()

@@ -25,7 +25,7 @@ from warouter.upstream.protocol import Acks, Upstream
 
 
 class Common(NamedTuple):
-    """What both ends are made of."""
+    """The parts that both ends are made of."""
 
     settings: Settings
     identity: Identity
@@ -50,7 +50,7 @@ class End(Protocol):
 
     @property
     def acks(self) -> Acks:
-        """Who keeps events until they are on disk."""
+        """The keeper of events until they are on disk."""
         ...
 
     @property
@@ -74,11 +74,11 @@ class End(Protocol):
         """Events go to ``hearing``."""
 
     def work(self) -> dict[str, Coroutine[Any, Any, None]]:
-        """What runs as long as the process does."""
+        """The tasks that run as long as the process does."""
         ...
 
     def hint(self, what: str) -> None:
-        """What another process has said to all."""
+        """Hear what another process has said to all."""
 
     def samples(self) -> list[Sample]: ...
 

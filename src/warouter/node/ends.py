@@ -135,7 +135,7 @@ class CloudEnd:
 
     @property
     def described(self) -> Known | None:
-        """What this owner asked for all; None if another one asks, or before the first answer."""
+        """The facts that this owner asked for; None if another asks, or before the first answer."""
         return self._described.known if 0 in self._common.ownership.slots else None
 
     def _made_described(self, graph_number: GraphNumber) -> Described:

@@ -57,7 +57,7 @@ _OURS = ("WA_", "WAROUTER_", "COREAPP_", "WEBAPP_", "WACORE_")
 
 
 class Aside(Protocol):
-    """What is said beside the reports, and only when it has changed: ``webhook.record``."""
+    """The sheet beside the reports, written only when it has changed: ``webhook.record``."""
 
     version: int
 

@@ -293,7 +293,7 @@ class Webapp:
         )
 
     def _heard(self, beat: Beat) -> None:
-        """What others have changed is read as soon as a beat says so, and not asked for."""
+        """Read what others have changed as soon as a beat says so."""
         self._follower.saw(beat.settings_version)
         self._view.saw(beat.map_version)
         self._context.tokens.saw(beat.auth_version)

@@ -58,7 +58,7 @@ class Webhooks:
             raise CommandError(not_taken(error, port, host, _LISTENS)) from error
 
     def work(self) -> dict[str, Coroutine[Any, Any, None]]:
-        """What runs as long as the process does, by its name."""
+        """The tasks that run as long as the process does, by name."""
         return {
             "webhook commits": self._posts.run(),
             "webhook connections": self._intake.sweep(),

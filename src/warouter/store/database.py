@@ -228,7 +228,7 @@ async def close_politely(connection: Connection) -> None:
 
 
 async def first_connection(settings: Settings, application: str) -> Connection:
-    """As ``connect``, but a failure raises a sentence for the command line."""
+    """Connect; a failure raises a sentence for the command line."""
     where = settings.db_where
     try:
         return await connect(settings, application)

@@ -119,7 +119,7 @@ async def find(connection: Source, which: Selection, limit: int) -> list[Letter]
 
 
 async def covers(connection: Source, which: Selection, limit: int) -> list[Cover]:
-    """The same without their events: for who has no right to these."""
+    """List letters without their events, for logins that may not read these."""
     rows = await connection.fetch(_LIST, *which.arguments, limit)
     return [Cover(**_cover(row)) for row in rows]
 

@@ -270,7 +270,7 @@ def _columns(moves: Sequence[Succession]) -> tuple[list[Any], ...]:
 
 
 def _names(incarnations: Iterable[UUID]) -> list[str]:
-    """What the names of their sessions begin with."""
+    """The beginnings of the names of their sessions."""
     return [f"wa:{inc.hex}" for inc in incarnations]
 
 

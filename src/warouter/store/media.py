@@ -98,8 +98,9 @@ class MediaRows:
         return Wanted(*rows[0]) if rows else None
 
     async def take_wanted(self, slots: Sequence[int], limit: int) -> list[tuple[Wanted, bool]]:
-        """What of these slots is due, which is not due again for a while; True with what the
-        upstream has kept for as long as it does.
+        """Take the wanted media of these slots that are due; they are not due again for a while.
+
+        True with those that the upstream has kept for as long as it does.
         """
         rows = await self._fetch(_TAKE_WANTED, list(slots), limit, WANTED_DAYS)
         return [(Wanted(*tuple(row)[:4]), row["over"]) for row in rows]

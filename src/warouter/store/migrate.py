@@ -262,7 +262,7 @@ def _compare(applied: dict[int, Applied]) -> None:
 
 
 async def act_as_owner(connection: Connection) -> None:
-    """What is made from here on belongs to the owner of the schema, who has no login."""
+    """Let all that is made from here on belong to the owner of the schema, who has no login."""
     owner = await catalogue.owner(connection)
     if owner is None:
         return

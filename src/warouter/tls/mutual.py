@@ -14,7 +14,7 @@ from warouter.errors import CommandError
 
 
 def authorities(ca_file: str) -> bytes:
-    """What is in the file, b"" without one. CommandError if it cannot be read."""
+    """The contents of the file, b"" without one. CommandError if it cannot be read."""
     try:
         return Path(ca_file).read_bytes() if ca_file else b""
     except OSError as error:
@@ -35,8 +35,9 @@ def ask(context: ssl.SSLContext, ca_file: str) -> None:
 
 
 def is_named(certificate: Mapping[str, Any] | None, name: str) -> bool:
-    """Whether a certificate, as ``getpeercert`` shows it, is for ``name``: by one of its DNS names,
-    or by its common name.
+    """True if a certificate, as ``getpeercert`` shows it, is for ``name``.
+
+    That is by one of its DNS names, or by its common name.
     """
     if not certificate:
         return False

@@ -219,7 +219,7 @@ class SimulatorUpstream(asyncio.Protocol, Upstream):
             self._transport.pause_reading()
 
     def _heard(self, frames: Iterable[memoryview]) -> Iterator[Heard]:
-        """What the frames of a read say, one after the other."""
+        """Decode the frames of a read, one after the other."""
         for frame in frames:
             if self._transport is None:
                 return  # the listener aborted in the middle of a read

@@ -56,7 +56,7 @@ _IDENTITY = msgspec.json.Decoder(Identity)
 
 
 class Directory(Protocol):
-    """What the upstream knows of numbers. Each call raises UpstreamAway.
+    """The upstream's knowledge of numbers. Each call raises UpstreamAway.
 
     ``local``: it is asked without leaving the cluster, so its answers need not be kept.
     """

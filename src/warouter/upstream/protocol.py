@@ -144,7 +144,7 @@ class EventAck(msgspec.Struct, tag="event_ack", array_like=True, frozen=True):
 
 
 class EventAcks(msgspec.Struct, tag="event_acks", array_like=True, frozen=True):
-    """As an EventAck for each of ``numbers``; only for a side whose Claimed said ``many``."""
+    """An EventAck for each of ``numbers``; only for a side whose Claimed said ``many``."""
 
     slot: int
     epoch: int

@@ -42,7 +42,7 @@ class Registered(NamedTuple):
 
 
 class Registrar(Protocol):
-    """Who registers a number. Every call raises an ApiError."""
+    """The authority that registers a number. Every call raises an ApiError."""
 
     async def send_code(
         self, number: str, cert: str, method: str, pin: str | None

@@ -159,7 +159,7 @@ class Callbacks:
         self._wake.set()
 
     def trust(self, ca: str) -> None:
-        """As ``Receiver.trust``."""
+        """Verify receivers with these certificates (PEM) alone, as ``Receiver.trust``."""
         self.receiver.trust(ca)
 
     async def run(self) -> None:

@@ -53,8 +53,9 @@ class Target:
 
 
 class Heard:
-    """What a receiver has answered so far: its status, 0 until then; of a refusal, or of
-    ``any_answer``, also the beginning of its body, at most ``most`` bytes.
+    """A receiver's answer so far: its status, 0 until then.
+
+    Of a refusal, or of ``any_answer``, also the beginning of its body, at most ``most`` bytes.
     """
 
     __slots__ = ("any_answer", "most", "status", "text")

@@ -144,7 +144,7 @@ class Receiver:
         return Ended(result, cause)
 
     def _aim(self) -> Target:
-        """What is the same of each POST to the URL in force."""
+        """The target of each POST to the URL in force, made anew if it or a certificate changed."""
         if self._client is not None and (found := _look(self._client)) != self._shown:
             self._shown = found
             self._renew(self._client)
@@ -165,7 +165,7 @@ class Receiver:
 
 
 def _look(client: ClientCertificate | None) -> list[tuple[int, ...]]:
-    """What differs once one of the files was renewed; nothing for one that is away."""
+    """Marks that differ once one of the files was renewed; an empty one for a file that is away."""
     found = []
     for path in client or ():
         try:

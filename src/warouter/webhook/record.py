@@ -1,4 +1,4 @@
-"""What is known of the POSTs of one coreapp: counters, the last failures, the last hour.
+"""Records the POSTs of one coreapp: counters, the last failures, the last hour.
 
 A success costs its counters and no more; only a failure is described.
 """
@@ -74,7 +74,7 @@ class Record:
         )
 
     def sheet(self) -> Sheet:
-        """What people are shown beside the figures."""
+        """The sheet that people are shown beside the figures."""
         return Sheet(self._failures.last(), self._tried)
 
     def _failed(self, kind: int, batch: list[EventRow], ended: Ended, took_ms: int) -> None:

@@ -154,7 +154,7 @@ def _check_is_metas(asked: str, shown: str) -> None:
 
 
 def _refused(error: CallFailed, what: str) -> ApiError:
-    """What the client hears of a call that came to nothing."""
+    """The error that the client gets for a call that failed."""
     judged = error.judged
     if judged is not None:
         words = judged.details or judged.title

@@ -79,6 +79,6 @@ def _identity(key: KnownKey | None) -> Identity | None:
 
 
 def _refused(error: CallFailed) -> ApiError:
-    """What the client hears of a switch that Meta has not set."""
+    """The error that the client gets for a switch that Meta has not set."""
     made = refusal if isinstance(error, CallRefused) else unanswered
     return made(error, "show_security_notifications")

@@ -161,7 +161,7 @@ class EntityHealth(Answer):
 
 
 class NumberHealth(Answer):
-    """What Meta says of the number, in its words; "" for what it left out.
+    """The number in Meta's words; "" for what it left out.
 
     It was asked at `read_at` (UTC), at most a minute ago while the Cloud API answers; null if it
     is about to be asked.

@@ -18,7 +18,7 @@ PRIORITIES = ("high", "normal")
 
 
 class Options(NamedTuple):
-    """What the sender asked for: ``policy`` is a number of ``kinds``."""
+    """The options that the sender asked for: ``policy`` is a number of ``kinds``."""
 
     policy: int
     priority: bool

@@ -42,7 +42,7 @@ async def health(context: Context, _request: web.Request, _caller: Caller) -> we
 
 
 def _of_number(number: NumberFacts) -> dict[str, Any]:
-    """What Meta says of the number, and when it was asked."""
+    """The number in Meta's words, and when it was asked."""
     return {
         "status": number.status,
         "quality": number.quality,

@@ -168,7 +168,7 @@ async def _whole(fetched: Fetched) -> bytes:
 
 
 def _shown_type(data: bytes) -> str | None:
-    """As the bytes say: whatever a header calls them, nothing else leaves from our own address."""
+    """The type of a picture by its bytes, so that nothing else leaves from our own address."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "image/webp"
     return image_type(data)

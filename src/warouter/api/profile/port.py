@@ -9,7 +9,7 @@ from warouter.store.account.photo import Photo
 
 
 class ProfileStore(Protocol):
-    """What is given has passed v1's limits. Fields are v1's, those that are absent are not set.
+    """The place of the profile. Values have passed v1's limits; absent fields of v1 are not set.
 
     Every call raises an ApiError, or the store's errors.
     """

@@ -95,7 +95,7 @@ async def _read(settings: Settings, limit: int) -> Webhook:
 
 
 async def _try_out(settings: Settings) -> tuple[list[Trial], int]:
-    """What the coreapps said of one test, and how many there are."""
+    """Ask for one test: the words of the coreapps, and how many there are."""
     async with connected(settings, APPLICATION) as connection:
         if not (await read_webhook(connection, 0)).coreapps:
             raise CommandError("No coreapp runs: only these send callbacks.")
@@ -110,7 +110,7 @@ async def _try_out(settings: Settings) -> tuple[list[Trial], int]:
 
 
 async def _retry(settings: Settings) -> Webhook:
-    """What waited when the coreapps were asked."""
+    """Ask for a retry, and return what waited then."""
     async with connected(settings, APPLICATION) as connection:
         found = await read_webhook(connection, 0)
         if found.why_no_retry:

@@ -19,7 +19,7 @@ from warouter.upstream.cloud.secrets import Secrets
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What ``--json`` prints."""
+    """The object that ``--json`` prints."""
 
     ok: bool
     steps: list[Step]

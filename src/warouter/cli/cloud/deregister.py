@@ -94,7 +94,7 @@ async def _deregister(cloud: CloudSettings, secrets: Secrets) -> None:
 
 
 async def _unregister(settings: Settings) -> str:
-    """The same in the database, if that is this number's; a sentence about it."""
+    """Unregister the number in the database, if that is its own; a sentence about it."""
     if not settings.db_hostname:
         return f"No database is named. {_TOLD}"
     try:

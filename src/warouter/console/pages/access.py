@@ -1,4 +1,4 @@
-"""Who may do what, who is logged in, and who did what: users, sessions, tokens, the audit log."""
+"""The page Access: users, sessions and tokens, and the audit log."""
 
 from __future__ import annotations
 

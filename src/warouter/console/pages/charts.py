@@ -218,7 +218,7 @@ def shown(chart: Chart, series: Series, span: Span, offset: float) -> Shown:
 
 
 def _sentence(chart: Chart, lines: list[Points], span: Span) -> str:
-    """What a chart shows, for who cannot see it."""
+    """A chart in one sentence, for people who cannot see it."""
     told = []
     for line, points in zip(chart.lines, lines, strict=True):
         known = [value for value in points if value is not None]
@@ -231,7 +231,7 @@ def _sentence(chart: Chart, lines: list[Points], span: Span) -> str:
 
 
 def _short(value: float | None) -> float | None:
-    """As exact as a chart is: whole numbers, or four digits."""
+    """Round a value to what a chart shows: a whole number, or four digits."""
     if value is None:
         return None
     found = float(f"{value:.{_DIGITS}g}") if abs(value) < 10**_DIGITS else round(value)

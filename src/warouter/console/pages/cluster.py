@@ -50,7 +50,7 @@ class Moving(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """What the form says before it acts."""
+    """The preview of the form, before it acts."""
 
     shards: int
     version: int
@@ -118,7 +118,7 @@ async def set_shards(context: Context, visitor: Visitor, form: Form) -> Done:
 
 
 def planned_of(status: Status, shards: int) -> Preview:
-    """What setting so many shards would move, by what the database says of the coreapps."""
+    """Preview what so many shards would move, by the database's word on the coreapps."""
     coreapps = [n for n in status.nodes if n.role.endswith("coreapp")]
     upstreams = {n.upstream for n in coreapps if n.shards} or {n.upstream for n in coreapps}
     slots = tuple(_slot(s) for s in status.slots)

@@ -127,7 +127,7 @@ def _why_not(trace: Trace) -> str:
 
 
 def _json(trace: Trace) -> str:
-    """As `warouter trace --json`, but for the number."""
+    """The JSON of `warouter trace --json`, but for the number."""
     shown = msgspec.structs.replace(trace, recipient=mask(trace.recipient))
     return msgspec.json.format(msgspec.json.encode(shown), indent=2).decode()
 

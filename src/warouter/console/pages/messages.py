@@ -83,7 +83,7 @@ def href_of(message_id: str) -> str:
 
 
 def anchor_of(message_id: str) -> str:
-    """The same for the same message, and fit for an id in a page whatever the upstream chose."""
+    """An id for a message in a page: always the same, and fit whatever the upstream chose."""
     if _PLAIN.fullmatch(message_id):
         return f"message-{message_id}"
     hashed = blake2b(message_id.encode(errors="replace"), digest_size=16).hexdigest()

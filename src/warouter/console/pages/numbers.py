@@ -123,7 +123,7 @@ def certificate_of(ends: int | None, now: datetime) -> Told | None:
 
 
 def token_of(facts: NumberFacts | None, cloud: CloudStatus | None, now: datetime) -> Told:
-    """What is known of the token's end; a stop by it goes before what was known earlier."""
+    """Say when the token ends; a stop by it goes before what was known earlier."""
     stopped = cloud.stopped if cloud is not None else None
     if stopped is not None and stopped.code in REFUSED_TOKEN:
         return Told(f"refused by Meta (code {stopped.code})", "bad")
@@ -161,7 +161,7 @@ def cloud_settings(settings: Settings) -> CloudSettings:
 
 
 def _check(context: Context) -> Mapping[str, Any]:
-    """Whether this console can check, and its last result."""
+    """The last result of the check, or why this console cannot check."""
     lacks = ""
     try:
         cloud_settings(context.settings)

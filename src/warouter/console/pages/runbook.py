@@ -1,4 +1,4 @@
-"""What to do about an alert: a section of docs/3am.md."""
+"""The page about an alert: a section of docs/3am.md."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def plain(markdown: str) -> str:
 
 
 def own(context: Context) -> Process:
-    """What this console was given of its own group, where that is not the default."""
+    """The variables of this console's own group that are not at their default."""
     names = {variable.name for variable in GROUP.variables}
     given = {
         field.encode_name: _given(getattr(context.settings, field.name))
@@ -80,7 +80,7 @@ def own(context: Context) -> Process:
 def grouped(
     environment: EnvironmentStatus, q: str, group: str, only: str
 ) -> list[tuple[str, list[Variable]]]:
-    """What the filters leave, by group in their order; groups without any are left out."""
+    """The variables that the filters leave, by group in their order; empty groups are left out."""
     found: dict[str, list[Variable]] = {}
     for each in environment.variables:
         fits = q.casefold() in each.name.casefold() and group in ("", each.group)
@@ -136,7 +136,7 @@ async def change(context: Context, visitor: Visitor, form: Form) -> Done:
 
 
 async def bundle(context: Context, visitor: Visitor, _form: Form) -> Done:
-    """What GET /v1/support gives, as a file."""
+    """The answer of GET /v1/support, as a file."""
     found = await context.api.call(visitor, "GET", "/v1/support")
     at = datetime.now(UTC)
     body = msgspec.json.format(msgspec.json.encode(found), indent=2)

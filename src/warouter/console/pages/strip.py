@@ -34,13 +34,13 @@ class Cell(NamedTuple):
 
     @property
     def text(self) -> str:
-        """What stands in the cell: ``A``, ``A→B``, or a dash."""
+        """The text of the cell: ``A``, ``A→B``, or a dash."""
         letter = self.owner.letter if self.owner else NOBODY
         return f"{letter}→{self.successor.letter}" if self.successor else letter
 
     @property
     def words(self) -> str:
-        """The same for people who hear it."""
+        """The cell in words, for people who hear it."""
         said = f"Slot {self.slot}: {self.owner.name if self.owner else 'nobody'}"
         if self.successor:
             said += f", on its way to {self.successor.name}"

@@ -27,7 +27,7 @@ _MOST_CHARS = 100
 
 
 class Verdict(NamedTuple):
-    """Whether the webhook takes what it is sent, in one sentence; ``level`` as of ``ui.state``."""
+    """The state of the webhook in one sentence; ``level`` as of ``ui.state``."""
 
     level: str
     word: str

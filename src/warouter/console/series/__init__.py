@@ -1,4 +1,4 @@
-"""What the console remembers of the metrics, for its charts.
+"""The metrics that the console remembers, for its charts.
 
 memory    the series: what was read, as increases and gauges, for an hour and for six
 track     their lines at one resolution

@@ -78,7 +78,7 @@ SPANS: Mapping[str, Span] = {
 
 
 class Reading(NamedTuple):
-    """What one source says: a process in its report, or the database under the name "".
+    """The samples of one source: a process in its report, or the database under the name "".
 
     ``incarnation`` differs after a restart; ``at`` is when the values were true.
     """
@@ -193,7 +193,7 @@ class Series:
 
 
 def _told(reading: Reading) -> dict[Key, float]:
-    """What a reading says of the metrics that are kept."""
+    """The values of the kept metrics in a reading."""
     found: dict[Key, float] = {}
     for sample in reading.samples:
         kept = KEPT.get(sample.name)

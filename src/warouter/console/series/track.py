@@ -14,7 +14,7 @@ Key = tuple[str, tuple[str, ...]]  # a metric and the values of the labels that 
 
 
 class Fold(enum.Enum):
-    """What several values of a metric become, those of other processes and of other labels."""
+    """The way in which several values of a metric, of other processes or labels, become one."""
 
     RATE = "increases of counters, added up"
     SUM = "gauges, added up"
@@ -66,7 +66,7 @@ class Track:
             line[place] = Fold.MOST.of(_known(line[place]), value)
 
     def last(self, line: array[float], seconds: float) -> Iterator[float]:
-        """What is known of the places of the last seconds."""
+        """The known values of the last seconds."""
         count = min(POINTS, math.ceil(seconds / self.step))
         found = (line[place % POINTS] for place in range(self._head - count + 1, self._head + 1))
         return (value for value in found if not math.isnan(value))

@@ -65,7 +65,7 @@ class Alerts:
 
 
 def figures(status: Status) -> list[Sample]:
-    """What the rules ask of the database, under the names of its metrics."""
+    """The figures that the rules ask of the database, under the names of its metrics."""
     database = status.database
     waiting = zip(EVENT_TYPES, ("statuses", "inbound"), strict=True)
     alive: dict[tuple[str, str], bool] = {}
@@ -109,7 +109,7 @@ def silent(status: Status, reports: Sequence[Report]) -> list[str]:
 
 
 def well(status: Status) -> str:
-    """What the first sentence says when all is well."""
+    """The first sentence when all is well."""
     owners = sorted({owner for shard in status.shards for owner in shard.owners})
     who = owners[0] if len(owners) == 1 else f"{len(owners)} coreapps"
     verb = "owns" if len(owners) == 1 else "own"

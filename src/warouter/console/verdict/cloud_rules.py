@@ -102,7 +102,7 @@ def _throttled(seen: ClusterSnapshot, rule: AlertRule) -> str | None:
 
 
 def _entities(seen: ClusterSnapshot, wanted: float) -> str:
-    """What makes Meta let the number send just so much: each entity by its worst word."""
+    """The entities for which Meta lets the number send just so much: each by its worst word."""
     found = seen.by("entity", "warouter_cloud_can_send")
     return ", ".join(sorted(entity for entity, values in found.items() if min(values) == wanted))
 

@@ -19,8 +19,10 @@ CRITICAL, WARNING = "critical", "warning"
 
 
 class ClusterSnapshot(NamedTuple):
-    """What is known at ``now`` (unix time): the newest samples by name, counters, the latest
-    changes of owners, and the names of live processes that report nothing.
+    """The cluster as known at ``now`` (unix time).
+
+    That is the newest samples by name, counters, the latest changes of owners, and the names of
+    live processes that report nothing.
     """
 
     now: float
@@ -49,7 +51,7 @@ class ClusterSnapshot(NamedTuple):
         return sum(n for _, n in self.counters.increases(name, self.now - seconds, **matching))
 
     def grown_by(self, label: str, name: str, seconds: float, **matching: str) -> dict[str, float]:
-        """The same by a label."""
+        """The increases of a counter by a label."""
         found: dict[str, float] = {}
         for labels, n in self.counters.increases(name, self.now - seconds, **matching):
             key = labels.get(label, "")

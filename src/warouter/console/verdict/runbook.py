@@ -44,7 +44,7 @@ class RunbookSection(NamedTuple):
 
 
 def anchor_of(title: str) -> str:
-    """As GitHub makes it of a heading."""
+    """The anchor that GitHub makes of a heading."""
     return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 

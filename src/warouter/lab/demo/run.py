@@ -288,7 +288,7 @@ class Demo:
         )
 
     async def _seen(self) -> Seen:
-        """What the simulator has on record since the beginning."""
+        """The simulator's record since the beginning."""
         query = f"/record?ids=1&since={self._began_at!r}"
         async with self._simulator.get(query) as answer:
             record = msgspec.json.decode(await answer.read())

@@ -1,4 +1,4 @@
-"""What the simulator's record says of a run, whichever door the messages came through. Pure.
+"""Reads the simulator's record of a run, whichever door the messages came through. Pure.
 
 The native door names the epoch of each arrival. The Cloud door knows none, as Meta knows none:
 there an arrival has the epoch of the owner that the database names for the time when its request

@@ -43,7 +43,7 @@ class DoubtWatch:
         await asyncio.wait([self._looking])
 
     async def counted(self, seconds: float) -> Doubted:
-        """What was in doubt, once nothing is any more, or after so many seconds."""
+        """Count the doubts once none is left, or after so many seconds."""
         opened = await self._opened(time.monotonic() + seconds)
         reports = await self._fresh_reports(time.monotonic() + REPORT_SECONDS)
         return Doubted(ended_between(self._before, _counts(reports)), opened)

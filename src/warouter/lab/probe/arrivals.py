@@ -120,7 +120,7 @@ def decoded(element: Element) -> dict[str, Any]:
 
 
 def opaque(status: dict[str, Any]) -> str:
-    """What a status echoes: ``Element.reference`` has warouter's own references only."""
+    """The text that a status echoes: ``Element.reference`` has warouter's own references only."""
     found = status.get("biz_opaque_callback_data")
     return found if isinstance(found, str) else ""
 

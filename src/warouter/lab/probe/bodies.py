@@ -34,7 +34,7 @@ def body(to: str, reference: str, kind: str, content: Any, **more: Any) -> bytes
 
 
 def content(kind: str, words: str) -> Any:
-    """What a message of this kind holds; ``words`` tells its reader what it is for."""
+    """The content of a message of this kind; ``words`` tells its reader what it is for."""
     match kind:
         case "location":
             return {"latitude": 0, "longitude": 0, "name": words}

@@ -1,4 +1,4 @@
-"""What every measurement works with: the number, its recipients, the clock, and what comes back.
+"""The tools of every measurement: the number, its recipients, the clock, and what comes back.
 
 Requests go by the product's own sockets, so a request that is cut here ends as one does that is cut
 by the end of a lease or of a process: nothing of it is left behind that could go out later.
@@ -98,7 +98,7 @@ class Lab:
         return made
 
     def again(self, message: Message) -> Message:
-        """The same message once more: equal in every byte."""
+        """The message once more, equal in every byte."""
         made = Message(
             question=message.question,
             kind=message.kind,

@@ -136,7 +136,7 @@ class Listening:
 
     @property
     def refused(self) -> str:
-        """What came and was not used, "" if nothing did: a hint when no webhook comes."""
+        """Requests that came and were not used, "" without any: a hint when no webhook comes."""
         names = ("wrong_signature", "unsigned", "not_found", "handshake_refused", "unreadable")
         counts = self.listener.counts
         return ", ".join(f"{counts[name]} {name}" for name in names if counts[name])

@@ -1,4 +1,4 @@
-"""What was observed: requests, their statuses, webhooks that came again, listings. Pure.
+"""The observations: requests, their statuses, webhooks that came again, listings. Pure.
 
 Times are seconds since the run began, but for ``meta``, which is unix seconds by Meta's clock. What
 is secret, or names a person, stands in fields that ``exported`` leaves out.

@@ -1,4 +1,4 @@
-"""What a run would do, before anything is sent: the text of the dry run, and its bounds. Pure."""
+"""The text of the dry run, and the bounds of a run, before anything is sent. Pure."""
 
 from __future__ import annotations
 

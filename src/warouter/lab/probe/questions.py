@@ -1,4 +1,4 @@
-"""What the probe can be asked, as docs/cloud.md numbers it, and what each question costs. Pure."""
+"""The questions to the probe, as docs/cloud.md numbers them, and what each costs. Pure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ORDER = ("Q11", "Q12", "Q1", "Q7", "Q2", "Q3", "Q15", "Q6")
 
 
 class Asked(NamedTuple):
-    """What is to be measured. ``recipients`` are digits, as is ``unreachable``, or ""."""
+    """The run that is asked for. ``recipients`` are digits, as is ``unreachable``, or ""."""
 
     questions: tuple[str, ...]
     recipients: tuple[str, ...]

@@ -52,7 +52,7 @@ class Refusals:
 
 
 def failed(code: int) -> str:
-    """The same for the code of a ``failed`` status."""
+    """The sentence with which the code of a ``failed`` status ends a run, "" if it does not."""
     if code in ENDING:
         return _sentence(code, "in a status")
     if code in TABLE and TABLE[code].cls is Class.OPERATOR:

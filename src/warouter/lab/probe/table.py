@@ -12,8 +12,9 @@ from warouter.lab.probe.verdicts import Row
 
 
 def heading(observed: Observed, warouter: str, version: str) -> str:
-    """What was measured with, in one line; ``warouter`` and ``version`` are versions, of this
-    program and of the Graph API.
+    """The conditions of a measurement, in one line.
+
+    ``warouter`` and ``version`` are versions, of this program and of the Graph API.
     """
     date = datetime.fromtimestamp(observed.began, UTC).date().isoformat()
     level = f"{observed.level:g}/s" if observed.level else "unknown"

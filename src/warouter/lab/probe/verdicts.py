@@ -1,4 +1,4 @@
-"""What the observations say to each question. Pure."""
+"""Answers each question from the observations. Pure."""
 
 from __future__ import annotations
 

@@ -21,8 +21,9 @@ def broken(frame: bytes, random: Random) -> bytes:
 
 
 def broken_event(frame: bytes, random: Random) -> bytes:
-    """As ``broken``, or an event with valid form and invalid
-    content. Its slot and number can be read.
+    """Break an event's frame as ``broken`` does, or make its content invalid in a valid form.
+
+    Its slot and number can be read.
     """
     ways: tuple[Callable[[bytes], bytes], ...]
     ways = (_of_another_type, _cut, _too_large, _of_another_kind, _of_garbage, _of_no_message)

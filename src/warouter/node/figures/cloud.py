@@ -34,7 +34,7 @@ ANSWERS = tuple(each.name.lower() for each in Class)
 
 
 class Doubts(Protocol):
-    """What was in doubt, since the process was started."""
+    """The doubts since the process was started."""
 
     begun: Counter[str]  # by what was said of the request
     blind: int
@@ -46,7 +46,7 @@ class Doubts(Protocol):
 
 
 class Drain(Protocol):
-    """What the inbox has shown."""
+    """The figures that the inbox has shown."""
 
     duplicates: int
 

@@ -1,4 +1,4 @@
-"""Who changes accounts, looked at once more in the transaction that does it.
+"""Checks once more who changes an account, in the transaction that changes it.
 
 Between the check of a token and the change lie a body and a hash of a password, so seconds: whoever
 has a stolen token must not undo, by a request that was under way, what has ended it.

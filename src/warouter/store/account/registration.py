@@ -42,7 +42,10 @@ class Pending(msgspec.Struct, frozen=True):
 
 
 class Standing(NamedTuple):
-    """Whether a number may serve. ``stopped``: Meta's code for which an operator must act."""
+    """The state in which a number may serve or not.
+
+    ``stopped``: Meta's code for which an operator must act.
+    """
 
     registered: bool
     stopped: int | None

@@ -1,4 +1,4 @@
-"""What operators ask of the coreapps' callbacks: a test, or a try of what waits, at once.
+"""Requests of operators to the coreapps' callbacks: a test, or a try of what waits, at once.
 
 Coreapps have the webhook's secrets and its way through the network, so nobody else needs them. They
 read the rows of function ``ask_callbacks``, which few logins may call and which leaves a row in the
@@ -21,7 +21,7 @@ select id, what from callback_request where id > $1 and at > now() - interval '1
 
 
 class Wish(StrEnum):
-    """What a row of ``callback_request`` asks for."""
+    """The kind of a row of ``callback_request``."""
 
     TEST = "test"
     RETRY = "retry"

@@ -1,4 +1,4 @@
-"""What the Cloud API needs on disk.
+"""The tables of the Cloud API: its inbox, identities, rates and notices.
 
 receive   what webhooks brought, into the inbox: users, elements, the listener's state
 keys      identities of customers that webhooks show

@@ -1,4 +1,4 @@
-"""What is known of contacts with the Cloud API, and which switches of the number were set at Meta.
+"""Contacts as the Cloud API has shown them, and the switches of the number that were set at Meta.
 
 Who cannot be reached is written by owners (``journal.names``), identities by the webapps that get
 the webhooks (``keys``).
@@ -61,8 +61,9 @@ class CloudContacts(Bounded):
         return await self._one(_ACKNOWLEDGE, wa_id, hash) or await self.key(wa_id)
 
     async def told(self, name: str) -> bool | None:
-        """What a switch of the number was set to at Meta; off if it never was, None if Meta did not
-        answer.
+        """The value to which a switch of the number was set at Meta.
+
+        Off if it never was set, None if Meta did not answer.
         """
         async with self._connection() as connection:
             row = await connection.fetchrow(_TOLD, name)

@@ -34,7 +34,7 @@ def keeping(arguments: int) -> str:
 
 
 class SeenKeys:
-    """What this webapp has written of late, by the customer."""
+    """The identities that this webapp has written lately, by customer."""
 
     def __init__(self) -> None:
         self._seen: OrderedDict[str, str] = OrderedDict()

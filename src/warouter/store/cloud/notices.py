@@ -1,4 +1,4 @@
-"""What Meta's webhooks say of the account and the number, passed on to whom it concerns.
+"""Passes on what Meta's webhooks say of the account and the number.
 
 What calls nobody back although a customer may have said it is shown beside it.
 
@@ -70,6 +70,6 @@ async def pass_on(fetch: Fetch, notice: Notice, account: str = "") -> None:
 
 
 async def read_notices(source: Source) -> list[Said]:
-    """What was said of the account within a week, the newest first, and what was left out."""
+    """Read the notices about the account of a week, the newest first, and what was left out."""
     left_out = [_left_out(*row) for row in await source.fetch(_READ_LEFT_OUT)]
     return [*left_out, *(Said(*row) for row in await source.fetch(_READ))]

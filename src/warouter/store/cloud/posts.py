@@ -220,7 +220,7 @@ class Posts(listener.Inbox):
         self._is_said(said)
 
     def _said(self) -> Said | None:
-        """What is to be said of the listener by now; None if that was a moment ago."""
+        """The listener's next word about itself; None if the last one was a moment ago."""
         took = self._clock() - self._touched
         if took < 0.9 * TOUCH_SECONDS and self._breaks == self._told:
             return None

@@ -1,5 +1,6 @@
-"""What webhooks brought, into the inbox, in one commit: users, elements, identities, and the
-listener's state.
+"""Writes what webhooks brought into the inbox, in one commit.
+
+That is users, elements, identities, and the listener's state.
 """
 
 from __future__ import annotations
@@ -58,8 +59,9 @@ _SALTS = 5  # the first is nearly always free
 
 
 class Said(NamedTuple):
-    """What a listener says of itself; ``newest`` in unix s, 0 without an event, ``inbound`` in
-    messages a second.
+    """A listener's word about itself.
+
+    ``newest`` in unix s, 0 without an event; ``inbound`` in messages a second.
     """
 
     broken: bool = False  # something was answered otherwise than with 200 since it said so last
@@ -68,7 +70,7 @@ class Said(NamedTuple):
 
 
 class Written(NamedTuple):
-    """What became of the elements of a commit: how many of them are new."""
+    """The outcome of a commit of elements: how many of them are new."""
 
     inserted: int
     unmatched: int

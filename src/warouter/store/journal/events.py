@@ -21,13 +21,13 @@ class Events(Sessions):
     """The journals of events, one a kind."""
 
     async def append_events(self, owned: Mapping[int, int], rows: Sequence[EventRow]) -> Exceptions:
-        """As ``append``; KNOWN are repeats by key."""
+        """Append events as ``append`` does messages; KNOWN are repeats by key."""
         return await in_halves(self._append_events_once, owned, rows)
 
     async def event_page(
         self, slot: int, kind: int, after: int, upto: int, limit: int, most_bytes: int
     ) -> list[EventRow]:
-        """As ``page``, for events of one kind."""
+        """Read a page of events of one kind."""
         rows = await self._read(_EVENT_PAGE, slot, kind, after, upto, limit, most_bytes)
         return [EventRow(slot, *row) for row in rows]
 

@@ -1,4 +1,4 @@
-"""Whether this process can do the work of an owner, whether it is one or a spare."""
+"""Finds out if this process can do the work of an owner, be it one or a spare."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ class Inbox(Sessions):
     """The inbox of this incarnation's slots."""
 
     async def inbox(self, slots: Sequence[int], known: Sequence[int], limit: int) -> list[Row]:
-        """What is there for these slots, but for the rows with the ``known`` numbers."""
+        """Read the inbox of these slots, but for the rows with the ``known`` numbers."""
         rows = await self._cloud_read(_READ, list(slots), list(known), limit)
         return [Row(*row) for row in rows]
 

@@ -77,6 +77,6 @@ class Issues(Sessions):
         return {row["ordinal"]: _OUTCOMES[row["outcome"]] for row in answer}
 
     async def open_issues(self, owned: Mapping[int, int]) -> list[OpenIssue]:
-        """What an owner before this one may have begun; from now on that is in doubt."""
+        """Read the requests that a former owner may have begun; from now on they are in doubt."""
         rows = await self._issue_rows(_OPEN, owned)
         return [OpenIssue(*row) for row in rows]

@@ -55,7 +55,7 @@ class Messages(Sessions):
     async def append_issued(
         self, owned: Mapping[int, int], rows: Sequence[Message], issued: Sequence[Message]
     ) -> tuple[Exceptions, bool]:
-        """As ``append``, with the issue rows of those of the messages that may leave right after.
+        """Append messages with the issue rows of those that may leave right after.
 
         True: all of ``issued`` have their row. Else none has.
         """

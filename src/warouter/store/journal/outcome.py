@@ -12,7 +12,7 @@ _DATA_ERRORS = ("22", "23", "54")  # classes of SQLSTATE: the row is wrong, not 
 
 
 class Fate(Enum):
-    """As the functions of the database number them."""
+    """The outcomes of a row, as the functions of the database number them."""
 
     APPENDED = 0
     KNOWN = 1  # the row is there already, under this id or key
@@ -30,7 +30,7 @@ ALREADY = 4
 
 
 class Already(NamedTuple):
-    """The same request came before, with the same Idempotency-Key, as the message of this id."""
+    """An earlier request with the same Idempotency-Key, which is the message of this id."""
 
     id: bytes
 

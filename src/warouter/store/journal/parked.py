@@ -102,14 +102,14 @@ class ParkedRows(Sessions):
         return await self._read(_PARKED_OF, slot, list(recipients), limit)
 
     async def parked_events(self, lanes: Sequence[tuple[int, int]], rows: int) -> list[Any]:
-        """As ``parked``, for pairs of slot and kind; ends_in is None."""
+        """Read parked events as ``parked`` does messages, by slot and kind; ends_in is None."""
         slots, kinds = zip(*lanes, strict=True) if lanes else ((), ())
         return await self._read(_PARKED_EVENTS, slots, kinds, rows)
 
     async def parked_events_among(
         self, slot: int, kind: int, recipients: Collection[str]
     ) -> list[Any]:
-        """As ``parked_among``."""
+        """Read the parked events of these recipients."""
         return await self._read(_PARKED_EVENTS_AMONG, slot, kind, list(recipients))
 
     async def parked_events_of(self, slot: int, recipient: str, kind: int, limit: int) -> list[Any]:

@@ -34,7 +34,7 @@ class SlotProgress(NamedTuple):
 
 
 class Wire(NamedTuple):
-    """The same as `record_progress` takes it: cursors by slot, or by slot and kind; changes."""
+    """Progress as `record_progress` takes it: cursors by slot, or by slot and kind; changes."""
 
     send: dict[int, tuple[int, list[int]]]
     events: dict[tuple[int, int], tuple[int, list[int]]]

@@ -1,4 +1,4 @@
-"""What is on disk about the way of webhooks: of which messages they told, and who listened."""
+"""Reads proofs about the way of webhooks: of which messages they told, and who listened."""
 
 from __future__ import annotations
 

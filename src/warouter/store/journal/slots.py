@@ -64,8 +64,9 @@ class Epochs(Sessions):
         return bool(rows[0]["heirs"])
 
     async def expects_slots(self) -> bool:
-        """Whether it owns slots, or is named as a successor. Once it has said that it is leaving,
-        no leader names it any more: after a no it may end.
+        """True if it owns slots, or is named as a successor.
+
+        Once it has said that it is leaving, no leader names it any more: after a no it may end.
         """
         rows = await self._read(_EXPECTED, self._incarnation)
         return bool(rows[0]["expected"])

@@ -1,4 +1,4 @@
-"""What PostgreSQL's catalogue says of the schema: who owns what, and who may do what."""
+"""Reads PostgreSQL's catalogue of the schema: who owns what, and who may do what."""
 
 from __future__ import annotations
 
@@ -108,10 +108,10 @@ async def owner(connection: Connection) -> str | None:
 
 
 async def grantors(connection: Connection, group: str, role: str) -> list[str]:
-    """Who made the role a member of the group."""
+    """The roles that made the role a member of the group."""
     return [row[0] for row in await connection.fetch(_GRANTORS, group, role)]
 
 
 async def members(connection: Connection, owner: str) -> list[str]:
-    """Who may do what the owner may."""
+    """The roles that may do what the owner may."""
     return [row[0] for row in await connection.fetch(_MEMBERS, owner)]

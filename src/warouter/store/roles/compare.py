@@ -77,7 +77,7 @@ def missing(names: Mapping[str, str], found: Catalogue) -> list[Difference]:
 
 
 def public(found: Catalogue) -> list[Difference]:
-    """What everybody may do with tables and functions."""
+    """The rights of everybody to tables and functions, each of which is too much."""
     surplus = [r for r in found.rights if r.grantee == PUBLIC and r.kind in OBJECTS]
     return list(_surplus(surplus, found))
 
@@ -104,8 +104,9 @@ def _surplus(rights: list[Right] | set[Right], found: Catalogue) -> Iterator[Dif
 
 
 def _others(names: Mapping[str, str], found: Catalogue) -> Iterator[Difference]:
-    """Who was given more than to read, and is none of the logins. It is not taken from them here:
-    processes may run under a login that was made by hand.
+    """Name roles that may do more than read, and are none of the logins.
+
+    Nothing is taken from them here: processes may run under a login that was made by hand.
     """
     known = {PUBLIC, *names.values()}
     counts = Counter(

@@ -202,8 +202,9 @@ async def settle(connection: Connection, names: Mapping[str, str]) -> int:
 
 
 async def settle_new(connection: Connection, names: Mapping[str, str]) -> None:
-    """As after a migration: give what is missing, and take what everybody may do. A right that is
-    too much stays, since another build may run that needs it.
+    """Give the logins what a migration left missing, and take what everybody may do.
+
+    A right that is too much stays, since another build may run that needs it.
     """
     found = await catalogue.read(connection, names)
     await _mend(connection, [*(missing(names, found) if names else ()), *public(found)])

@@ -22,7 +22,7 @@ PASSWORD_BYTES = 32
 
 
 def verifier(password: str, salt: bytes) -> str:
-    """What PostgreSQL keeps of an ASCII password."""
+    """The SCRAM verifier that PostgreSQL keeps of an ASCII password."""
     salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, ITERATIONS)
     client = hmac.digest(salted, b"Client Key", "sha256")
     stored = hashlib.sha256(client).digest()

@@ -1,4 +1,4 @@
-"""What the login of the time before roles could do, taken from it."""
+"""Takes the rights from the login of the time before roles."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def _give(connection: Connection, database: str, role: str, owner: str) ->
 
 
 async def _left(connection: Connection, role: str) -> list[str]:
-    """What the login may do still that is not of this schema."""
+    """Sentences about what the login may still do outside of this schema."""
     said = []
     if await connection.fetchval(_MAKES_ROLES, role):
         said.append(

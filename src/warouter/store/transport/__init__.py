@@ -1,4 +1,4 @@
-"""What a connection to PostgreSQL is trusted with: TLS by host, and the password.
+"""The trust in a connection to PostgreSQL: TLS by host, and the password.
 
 modes       for each host of WA_DB_HOSTNAME, whether TLS is required and verified
 contexts    TLS contexts from files, made anew when a file was renewed

@@ -65,14 +65,14 @@ def context(settings: Settings, *, verified: bool) -> ssl.SSLContext:
 
 
 def has_verified(tls: ssl.SSLObject | None) -> bool:
-    """Whether a connection has proved by TLS whose it is."""
+    """True if the server has proved by TLS who it is."""
     if tls is None:
         return False
     return tls.context.verify_mode is ssl.CERT_REQUIRED and tls.context.check_hostname
 
 
 def _present(ca: str, certificate: str, key: str, verified: bool) -> _Made:
-    """What the files have now."""
+    """The TLS context of the files as they are now."""
     authorities = _version(ca, _AUTHORITIES) if ca else _system_version()
     return _made(
         ca, authorities, _version(certificate, _CERTIFICATE), _version(key, _KEY), verified

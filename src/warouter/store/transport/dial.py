@@ -16,7 +16,7 @@ _OUR_OWN = {"direct_tls": False, "krbsrvname": "postgres", "gsslib": "gssapi"}
 
 
 async def dial(settings: Settings, host: str, port: int, **arguments: Any) -> asyncpg.Connection:
-    """As ``asyncpg.connect``; UntrustedDatabase if the server cannot be trusted as it must."""
+    """Connect to one server; UntrustedDatabase if it cannot be trusted as it must."""
     given: dict[str, Any] = _OUR_OWN | arguments | {"host": host, "port": port}
     mode = ssl_mode(settings, host)
     match mode:

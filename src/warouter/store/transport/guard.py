@@ -48,8 +48,9 @@ class Sealed(str):
 
 
 async def connect(password: str, **arguments: Any) -> asyncpg.Connection:
-    """As ``asyncpg.connect`` with this password, guarded; UntrustedDatabase if the server asks for
-    it in a way that gives it away.
+    """Connect with this password, guarded.
+
+    UntrustedDatabase if the server asks for it in a way that gives it away.
     """
     sealed = Sealed(password)
     try:

@@ -1,4 +1,4 @@
-"""Whether TLS to a server of WA_DB_HOSTNAME is required and verified. Pure."""
+"""Decides if TLS to a server of WA_DB_HOSTNAME is required and verified. Pure."""
 
 from __future__ import annotations
 

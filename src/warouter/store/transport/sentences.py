@@ -46,7 +46,7 @@ def lacks_tls(error: OSError) -> bool:
 
 
 def _reason(ca: str, error: OSError) -> tuple[str, str] | None:
-    """What is wrong, and what to do about it."""
+    """The reason why a server is not trusted, and what to do about it."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return _of_certificate(ca, error)
     if isinstance(error, ssl.SSLError):

@@ -159,7 +159,7 @@ async def read_rows(connection: Any, after: int, upto: int) -> list[Row]:
 
 
 async def read_before(connection: Any, ends: Ends) -> Before:
-    """What there is of the rows up to the anchor."""
+    """Read what is left of the rows up to the anchor."""
     return Before(*await connection.fetchrow(_BEFORE, ends.tail_id))
 
 

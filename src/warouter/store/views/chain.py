@@ -52,7 +52,7 @@ class Before(msgspec.Struct, frozen=True):
 
 
 class Ends(msgspec.Struct, frozen=True):
-    """What the database says of the chain: the anchor and the newest row, by number and hash.
+    """The ends of the chain in the database: the anchor and the newest row, by number and hash.
 
     The anchor is the last row that retention deleted. Rows up to ``began_after`` are from before
     the chain. ``newest`` is the highest number in the table.

@@ -97,8 +97,10 @@ class Stopped(msgspec.Struct, frozen=True):
 
 
 class CloudStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What waits for certainty or for an operator, counted up to a limit, what Meta said of the
-    account, and how the number fares.
+    """The state of the Cloud API as upstream.
+
+    Messages in doubt or held, counted up to a limit, what Meta said of the account, and how the
+    number fares.
     """
 
     in_doubt: int
@@ -122,7 +124,7 @@ async def read_spans(connection: Source, settings: Settings) -> Spans:
 
 
 async def find(connection: Source, spans: Spans, most: int | None = None) -> list[Shown]:
-    """What is in doubt or held, the longest first; at most so many."""
+    """Find messages in doubt or held, the longest first; at most so many."""
     return [_shown(row, spans) for row in await connection.fetch(LIST_SQL, most)]
 
 

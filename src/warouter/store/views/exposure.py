@@ -1,4 +1,4 @@
-"""What `warouter check` asks of PostgreSQL besides its sessions: versions, sizes, passwords.
+"""Reads for `warouter check` what is not of sessions: versions, sizes, passwords.
 
 What this login may not read is named in ``unseen`` and None.
 """

@@ -47,7 +47,7 @@ _SUMMED = ("budget", "rate", "throttled_total", "pair_waits_total")
 
 
 class NumberFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What Meta says of the number; "" for what it left out.
+    """The number as Meta describes it; "" for what it left out.
 
     ``name`` is what customers see. ``level`` in messages a second, ``throughput`` is its name.
     ``storage`` is the status of its storage configuration. ``can_send``: AVAILABLE, LIMITED or
@@ -102,7 +102,7 @@ class NumberStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def read_number(source: Source) -> NumberFacts | None:
-    """What Meta says; None if it was never asked, or the upstream is the simulator."""
+    """Read Meta's facts; None if it was never asked, or the upstream is the simulator."""
     row = await source.fetchrow(_FACTS)
     return None if row is None else _facts(row)
 
@@ -137,7 +137,7 @@ async def read_number_status(source: Source) -> NumberStatus | None:
 
 
 def _facts(row: Any) -> NumberFacts | None:
-    """What is stored; an older build stored less, a newer one may have stored it otherwise."""
+    """The stored facts; an older build stored less, a newer one may have stored it otherwise."""
     if row["facts"] is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""What a PostgreSQL says of itself, and the API's users in it. Pure."""
+"""The facts of a PostgreSQL, and the API's users in it. Pure."""
 
 from __future__ import annotations
 

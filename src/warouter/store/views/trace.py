@@ -127,7 +127,7 @@ class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Error(msgspec.Struct):
-    """What the upstream said of a message that failed."""
+    """The upstream's words about a message that failed."""
 
     code: int = 0
     title: str = ""

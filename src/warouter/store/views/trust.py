@@ -1,4 +1,4 @@
-"""Who is connected with PostgreSQL, under which login, and whether in TLS.
+"""Reads the sessions of PostgreSQL: of whom, under which login, and if in TLS.
 
 Reads what any login may read, and says what it was not shown.
 """

@@ -155,7 +155,7 @@ async def read_webhook(connection: Source, failures: int = MOST_FAILURES) -> Web
 
 
 async def _waiting(fetch: Fetch) -> dict[str, dict[int, Any]]:
-    """What waits, by kind."""
+    """Count the events that wait, by kind."""
 
     async def summed(sql: str) -> dict[int, int]:
         counts = dict.fromkeys(EVENT_KINDS, 0)

@@ -1,4 +1,4 @@
-"""What a complete answer to ``POST …/messages`` says of the message. Pure.
+"""Judges a complete answer to ``POST …/messages``. Pure.
 
 Meta's ``code`` decides where there is one, as titles and HTTP statuses of errors change. An answer
 that is none of the Graph API, a proxy's page or half a body, proves nothing: the message may have
@@ -93,7 +93,7 @@ def judge(status: int, body: bytes, retry_after: str = "") -> Judged:
 
 
 def judge_mark(status: int, body: bytes, retry_after: str = "") -> Judged:
-    """The same for a read mark: its answer names no message, and any success will do."""
+    """Judge the answer to a read mark: it names no message, and any success will do."""
     if 200 <= status < 300:
         return Judged(Class.TAKEN)
     return judge(status, body, retry_after)
@@ -117,7 +117,7 @@ def _wait_ms(meaning: Meaning, retry_after: str) -> int:
 
 
 def _asked_ms(retry_after: str) -> int:
-    """What the field ``Retry-After`` asks for, 0 if it is none or a date."""
+    """The wait that the field ``Retry-After`` asks for, 0 if it is none or a date."""
     given = retry_after.strip()
     asked = int(given) * 1000 if given.isascii() and given.isdigit() and len(given) < 9 else 0
     return min(asked, MOST_WAIT_MS)

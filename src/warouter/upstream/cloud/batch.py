@@ -1,4 +1,4 @@
-"""What a webhook of Meta holds: elements, notices, and counts of what was left out. Pure."""
+"""The contents of a webhook of Meta: elements, notices, counts of what was left out. Pure."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ KEEPS = Modes()
 
 
 class Kept(NamedTuple):
-    """What calls nobody back and may still be wanted, as it came. ``key`` is unique."""
+    """An element that calls nobody back and may still be wanted, as it came. ``key`` is unique."""
 
     key: str
     field: str
@@ -77,7 +77,7 @@ class Element(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Action(Enum):
-    """What a notice asks for."""
+    """The action that a notice asks for."""
 
     LOG = "log"
     ACCOUNT = "account"  # something is said about the account: log, count, show in the health
@@ -86,8 +86,9 @@ class Action(Enum):
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """What Meta says about the account. ``raw`` is the JSON of the change's value, ``account`` the
-    id of its entry, "" without one.
+    """A notice of Meta's about the account.
+
+    ``raw`` is the JSON of the change's value, ``account`` the id of its entry, "" without one.
     """
 
     field: str
@@ -102,7 +103,7 @@ class Notice(msgspec.Struct, frozen=True):
 
 
 class Batch(msgspec.Struct):
-    """What one webhook holds, in its order, each key once.
+    """The contents of one webhook, in its order, each key once.
 
     ``counted`` counts what was left out by its kind: unreadable, old, foreign_number,
     unknown_object, unknown_field, repeated, group, history, call, flow. ``left_out`` counts what

@@ -180,7 +180,7 @@ class _Reading:
             self._leave_out(field)
 
     def _of_others(self, field: str, raw: Raw, value: dict[str, Raw], time: int) -> None:
-        """What Meta's agent, or the business elsewhere, has a part in."""
+        """Take a field in which Meta's agent, or the business elsewhere, has a part."""
         if self._is_old(time):
             self._leave("old", _OLD)
         elif field == STANDBY:
@@ -197,7 +197,7 @@ class _Reading:
             self.batch.notices.append(notice)
 
     def _is_old(self, time: int) -> bool:
-        """What says no time is as old as its POST."""
+        """True if it is too old to be news; an element without a time is as old as its POST."""
         return 0 < time < self._oldest
 
     def _leave_out(self, field: str) -> None:
@@ -209,7 +209,7 @@ class _Reading:
             self.batch.left_out[field if _NAME(field) else "without a name"] += 1
 
     def _standby(self, raw: Raw, value: dict[str, Raw], time: int) -> None:
-        """What came while Meta's agent answers. Statuses are evidence whoever answers."""
+        """Take what came while Meta's agent answers. Statuses are evidence whoever answers."""
         messages = self._items(value, "messages")
         others = [name for name in ("statuses", "errors", "message_echoes") if name in value]
         keeps = self._modes.standby == OFF if messages else not others
@@ -221,7 +221,7 @@ class _Reading:
             self._echoes(raw, value, STANDBY)
 
     def _echoes(self, raw: Raw, value: dict[str, Raw], field: str) -> None:
-        """What the business, or its agent, said elsewhere."""
+        """Take the messages that the business, or its agent, sent elsewhere."""
         echoes = self._items(value, "message_echoes")
         if not self._is_ours(value, len(echoes)):
             return

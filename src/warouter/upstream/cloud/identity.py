@@ -1,4 +1,4 @@
-"""Who a user of WhatsApp is for v1, which knows digits only. Pure.
+"""Names users of WhatsApp for v1, which knows digits only. Pure.
 
 A user whose number is not shown has an alias: 999, the country code of no country, and 12 digits.
 The alias stays for ever, so a business finds its customer under it again. Once a number is known,
@@ -68,8 +68,9 @@ class Directory:
         self.revealed: list[Element] = []
 
     def shown(self, element: Element) -> str:
-        """What v1 calls the other side of an element: a number, an alias, with RAW the user's id;
-        "" if it has no name that may be shown.
+        """The name that v1 has for the other side of an element.
+
+        A number, an alias, with RAW the user's id; "" if it has no name that may be shown.
         """
         if element.previous_user_id or element.changed_to:
             return self._moved(element)

@@ -52,7 +52,7 @@ def items(data: bytes | Raw | None) -> list[Raw] | None:
 
 
 def value(data: Raw | None) -> Any:
-    """What a JSON value is; None if there is none, or none that can be read."""
+    """Decode a JSON value; None if there is none, or none that can be read."""
     try:
         return _any(data) if data else None
     except (ValueError, RecursionError):
@@ -83,7 +83,7 @@ def content(data: bytes | Raw) -> dict[str, Any]:
 
 
 def mended(data: bytes) -> bytes:
-    """The same JSON without what an ordinary parser refuses in it; broken structure stays broken.
+    """Mend what an ordinary parser refuses in JSON; broken structure stays broken.
 
     What is nested deeper than ``DEEPEST`` becomes null, as does a number that no double holds.
     Takes time linear in the text, whatever it is.

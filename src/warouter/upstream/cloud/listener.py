@@ -1,4 +1,4 @@
-"""What Meta's webhooks are answered, from the handshake to the commit.
+"""Answers Meta's webhooks, from the handshake to the commit.
 
 ``http.intake`` carries it. Meta takes nothing but 200 for an answer, and repeats whatever had
 another one for days; so what is signed and can never be used is answered 200 as well, and counted.

@@ -1,4 +1,4 @@
-"""What Meta's error codes mean for the message, for the number and in v1. Pure.
+"""The meaning of Meta's error codes for the message, for the number and in v1. Pure.
 
 One table for both ways in which an error comes: as the answer to a request, and in a ``failed``
 status afterwards. Where v1 has no equal meaning its code is our choice.
@@ -14,7 +14,7 @@ WAIT_MS, MAINTENANCE_MS = 1_000, 5_000
 
 
 class Class(Enum):
-    """What becomes of the message and of its number."""
+    """The consequence of an answer for the message and its number."""
 
     TAKEN = "taken"
     NOT_TAKEN = "not taken"  # may be sent again under the same attempt, after the wait
@@ -26,7 +26,7 @@ class Class(Enum):
 
 
 class Meaning(NamedTuple):
-    """What an error means; the wait is the least, the rest as in ``Judged``."""
+    """The meaning of an error; the wait is the least, the rest as in ``Judged``."""
 
     cls: Class
     code: int  # of v1

@@ -76,7 +76,7 @@ class _Mark(msgspec.Struct):
 
 
 class _Given(msgspec.Struct, frozen=True):
-    """What a message is made of, beside its one object."""
+    """The parts that a message is made of, beside its one object."""
 
     message: _Message
     ids: Iterator[str]

@@ -1,4 +1,4 @@
-"""What the text of a secret may be, whether it came from a variable or from a file. Pure.
+"""Checks the text of a secret, whether it came from a variable or from a file. Pure.
 
 Everything raises ValueError with a sentence that does not show the text.
 """

@@ -20,12 +20,12 @@ def sign(body: bytes, secret: str) -> str:
 
 
 def is_formed(said: bytes) -> bool:
-    """Whether ``said`` may be a signature at all: who sends anything else is not Meta."""
+    """True if ``said`` has the form of a signature: who sends anything else is not Meta."""
     return _FORM.fullmatch(said) is not None
 
 
 def is_signed(body: bytes, said: bytes, secrets: Sequence[str]) -> bool:
-    """Whether ``said``, the field's value, is the signature of the body under one of the secrets.
+    """True if ``said``, the field's value, is the signature of the body under one of the secrets.
 
     Takes as long for a wrong signature as for a right one, whichever secret it is of.
     """

@@ -48,7 +48,7 @@ class _To(msgspec.Struct, gc=False):
 
 
 class _Shown(msgspec.Struct, gc=False):
-    """The same in its v1 form."""
+    """A status in its v1 form."""
 
     id: str
     recipient_id: str

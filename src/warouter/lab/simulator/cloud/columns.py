@@ -15,7 +15,7 @@ _ID = 20
 
 
 class Outcome(IntEnum):
-    """What the other side saw of its request."""
+    """The end of a request as the other side saw it."""
 
     OPEN = 0
     """No answer yet."""

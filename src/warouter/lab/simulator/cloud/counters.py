@@ -1,4 +1,4 @@
-"""What the record of the Cloud door counts. Pure."""
+"""The counters in the record of the Cloud door. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the emulator is configured as: its account, its number, its secrets."""
+"""The configuration of the emulator: its account, its number, its secrets."""
 
 from __future__ import annotations
 

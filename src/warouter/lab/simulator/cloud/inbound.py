@@ -37,7 +37,7 @@ class GraphMedia(NamedTuple):
 
 
 class CloudRequest(NamedTuple):
-    """What is asked at the control port in a form of the Cloud API's own."""
+    """A webhook that the control port is asked for in a form of the Cloud API's own."""
 
     number: str
     element: WebhookElement

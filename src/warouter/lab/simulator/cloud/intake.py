@@ -1,4 +1,4 @@
-"""Whether the Cloud API takes a message, and which statuses follow. Pure but for drawn numbers.
+"""Decides if the Cloud API takes a message, and what follows. Pure but for drawn numbers.
 
 Every request that is judged is judged alone: the Cloud API has no fence and knows no repeats. Who
 is refused for what is decided below the doors (``simulator.refusals``); the limits of rate are of

@@ -113,11 +113,11 @@ class _MessageBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Lenient(_MessageBody, forbid_unknown_fields=False):
-    """The same with unknown keys, which are ignored."""
+    """A message's body with unknown keys, which are ignored."""
 
 
 class AskedMessage(NamedTuple):
-    """What a request asks for.
+    """The contents of a request.
 
     ``number``: digits, "" for a user id that no number belongs to. ``written``: as it was sent.
     ``read``: the id of the inbound message that a read mark names; the rest is empty then.
@@ -144,7 +144,7 @@ _GRAPH_TYPES = "{" + ", ".join(sorted(kind.upper() for kind in _TYPES)) + "}"
 
 
 def read(body: bytes, *, need_plus: bool = False, ignore_unknown: bool = False) -> AskedMessage:
-    """What the body asks for; raises GraphError."""
+    """Read the body; raises GraphError."""
     try:
         asked = _decode_lenient(body) if ignore_unknown else _decode(body)
     except msgspec.ValidationError as error:

@@ -26,7 +26,7 @@ _MOST_LISTED = 1000
 
 
 class CloudRecord:
-    """What reached this side. Half a kilobyte a message at most, usually 300 bytes."""
+    """The record of what arrived. Half a kilobyte a message at most, usually 300 bytes."""
 
     def __init__(self, wamids: Wamids) -> None:
         self._wamids = wamids

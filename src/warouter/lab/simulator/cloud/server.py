@@ -141,7 +141,7 @@ class CloudSimulator:
 
     @property
     def record(self) -> CloudRecord:
-        """What reached this side."""
+        """The record of what arrived."""
         return self.world.record
 
     @property

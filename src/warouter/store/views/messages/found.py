@@ -1,4 +1,4 @@
-"""What is looked for among the messages, and what is found."""
+"""A search among the messages, and its results."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DIRECTIONS = ("out", "in")
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True):
-    """What every row must match; a field that is None or empty matches all.
+    """The conditions that every row must match; a field that is None or empty matches all.
 
     ``number`` is a wa_id. Times are milliseconds since 1970: of an outgoing message when its id was
     made, of an inbound one when it was recorded. ``until`` itself is left out. ``code`` is that of
@@ -105,7 +105,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Piece(msgspec.Struct, frozen=True):
-    """What reading a piece of a lane gave: ``down_to`` None at the lane's end."""
+    """The rows that reading a piece of a lane gave: ``down_to`` None at the lane's end."""
 
     lane: Lane
     rows: list[tuple[Place, Message | None]]  # None: an outgoing one, to be read by its id

@@ -47,7 +47,7 @@ class Place(NamedTuple):
 
     @property
     def text(self) -> str:
-        """As a URL has it."""
+        """The place as a URL has it."""
         if isinstance(self.rest, bytes):
             return text_of(self.rest)
         return f"{self.ms}.{self.slot}.{self.rest}"

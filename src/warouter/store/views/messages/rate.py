@@ -21,7 +21,7 @@ _INCOMING = f"select coalesce(sum(s.after - s.first), 0)::bigint from ({SEEK}) s
 
 
 async def read_rate(connection: Source) -> Rate:
-    """What was accepted, and what came in, during the last seconds by the database's clock.
+    """Read how much was accepted, and came in, during the last seconds by the database's clock.
 
     An id is made by another clock; one that is wrong by seconds spoils the figure, and no more.
     """

@@ -16,14 +16,14 @@ _SHORT = re.compile(r"in-(\d{1,2})-(\d{1,18})-([a-z2-7]{13})", re.ASCII)
 
 
 class ShortId(NamedTuple):
-    """What a short id says: a place, and the letters of the id of the message there."""
+    """The parts of a short id: a place, and the letters of the id of the message there."""
 
     slot: int
     seq: int
     letters: str
 
     def stands_for(self, key: str) -> bool:
-        """Whether the message of this id is the one that was meant."""
+        """True if the message of this id is the one that was meant."""
         return key_of_id(key) == self.letters
 
 

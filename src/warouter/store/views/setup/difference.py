@@ -67,7 +67,7 @@ def fields_to_change(fields: Iterable[Field]) -> list[ToChange]:
 
 
 def differences(fields: Iterable[Field], wished: Mapping[str, str]) -> list[Difference]:
-    """What of ``wished`` is not set so; ValueError with a sentence for what cannot be."""
+    """Find what of ``wished`` is not set so; ValueError with a sentence for what cannot be."""
     fields = list(fields)
     now = {each.name: each.value for each in fields}
     found = []

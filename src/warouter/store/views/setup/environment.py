@@ -112,7 +112,7 @@ async def read_environment(source: Source) -> EnvironmentStatus:
 
 
 def compared(processes: Sequence[Process]) -> EnvironmentStatus:
-    """The same of these processes."""
+    """Compare the variables of these processes."""
     defaults = {field.encode_name: field.default for field in msgspec.structs.fields(Settings)}
     secrets = {name for group in groups.GROUPS for name in group.secrets}
     found = []

@@ -1,4 +1,4 @@
-"""Whether everything is right for the Cloud API, step by step, for a person who sets it up.
+"""Checks the set-up of the Cloud API step by step, for the person who makes it.
 
 ``walk`` asks, and each step has a module that judges what was found: pure, with what is wrong and
 what to do as sentences. No step changes anything but ``subscribe``, which has to be asked for.

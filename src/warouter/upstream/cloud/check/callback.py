@@ -44,7 +44,7 @@ def unasked() -> Step:
 
 
 def hint(found: Handshake) -> str:
-    """What is probably wrong when Meta's own handshake failed."""
+    """The probable reason why Meta's own handshake failed."""
     if found.right:
         return (
             "It answers from here, so Meta does not get there, or meets something else: check the"

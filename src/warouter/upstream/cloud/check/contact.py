@@ -1,4 +1,4 @@
-"""What a request met on its way to a server, and what the server said. Pure."""
+"""The outcome of a request: trouble on its way to a server, or what the server said. Pure."""
 
 from __future__ import annotations
 
@@ -43,5 +43,5 @@ _REMEDIES = {
 
 
 def remedy(trouble: Trouble) -> str:
-    """What to do about it."""
+    """The advice against this trouble."""
     return _REMEDIES[trouble]

@@ -22,7 +22,7 @@ _CLOUD = frozenset({"", "CLOUD_API"})
 
 
 def judge(found: Details, id: str) -> Step:
-    """Whether it may send now."""
+    """Judge if the number may send now."""
     who = f"{found.number} ({found.name})" if found.name else found.number
     if not found.number and not found.status:
         return failed(NAME, f"{id} is no phone number's id.", _WHICH)
@@ -56,7 +56,7 @@ def judge_refusal(error: CallFailed, id: str) -> Step:
 
 
 def judge_throughput(level: str, rate: float | None) -> Step:
-    """What the level means; ``rate`` is what WAROUTER_CLOUD_RATE says, None for `auto`."""
+    """Judge the number's level; ``rate`` is that of WAROUTER_CLOUD_RATE, None for `auto`."""
     most = LEVELS.get(level, STANDARD)
     if level not in LEVELS:
         return warning(
@@ -102,7 +102,7 @@ def _doubts(found: Details) -> list[str]:
 
 
 def _why(found: Details) -> str:
-    """What Meta says is wrong, by node."""
+    """Meta's words about what is wrong, by node."""
     said = []
     for one in found.entities:
         if one.can_send in ("BLOCKED", "LIMITED"):
@@ -112,6 +112,6 @@ def _why(found: Details) -> str:
 
 
 def _remedies(found: Details) -> str:
-    """What Meta advises."""
+    """Meta's advice."""
     said = [error.solution for one in found.entities for error in one.errors if error.solution]
     return " ".join(dict.fromkeys(said)) or _MANAGER

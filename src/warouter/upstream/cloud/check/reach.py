@@ -17,7 +17,7 @@ _HALF = 0.5  # the field Date has whole seconds
 
 
 def judge(base_url: str, contact: Contact) -> Step:
-    """Whether there is an answer of the Graph API: JSON, also if it refuses."""
+    """Judge if there is an answer of the Graph API: JSON, also if it refuses."""
     if contact.trouble is not None:
         words = f" ({contact.words})" if contact.words else ""
         return failed(NAME, f"{base_url} {contact.trouble.value}{words}.", remedy(contact.trouble))

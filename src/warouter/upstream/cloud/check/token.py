@@ -19,7 +19,7 @@ _KINDS = {"SYSTEM_USER": "a system user", "USER": "a person", "PAGE": "a page", 
 
 
 def judge(token: TokenFacts, now: float) -> Step:
-    """Whether it is valid, and for how long; ``now`` in unix seconds, by Meta's clock."""
+    """Judge if the token is valid, and for how long; ``now`` in unix seconds, by Meta's clock."""
     if not token.valid:
         return failed(NAME, "Meta says that it is not valid: it ended or was revoked.", _RENEW)
     ends = [at for at in (token.expires_at, token.data_access_ends_at) if at]

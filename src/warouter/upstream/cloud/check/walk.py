@@ -108,7 +108,7 @@ class _Walk:
             return ""
 
     async def _token_by_app(self, app: str, app_secret: str) -> TokenFacts | None:
-        """What the app may know of the token, which may not ask of itself."""
+        """Ask about the token in the app's name, as it may not ask about itself."""
         with contextlib.suppress(CallFailed):
             return await self._app.token(f"{app}|{app_secret}")
         return None

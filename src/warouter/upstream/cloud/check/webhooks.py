@@ -79,8 +79,9 @@ def is_ours(url: str) -> bool:
 
 
 def fault(url: str, base_url: str) -> str:
-    """What Meta could not call in this URL, "" if it can be called. Plain http is for the
-    simulator alone, on loopback.
+    """The reason why Meta could not call this URL, "" if it can.
+
+    Plain http is for the simulator alone, on loopback.
     """
     try:
         parts = urlsplit(url)

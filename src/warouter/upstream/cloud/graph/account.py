@@ -19,7 +19,7 @@ class Account:
         self._calls = calls
 
     async def name(self) -> str:
-        """What the business calls it."""
+        """The name that the business gave the account."""
         return text(await self._calls.get(self._account, {"fields": "id,name"}), "name")
 
     async def numbers(self) -> frozenset[str]:

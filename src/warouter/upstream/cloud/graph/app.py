@@ -1,4 +1,4 @@
-"""What the Graph API says of the token, and of the app that it was made for."""
+"""Calls of the Graph API about the token, and the app that it was made for."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ class App:
         self._secrets = secrets
 
     async def token(self, asker: str = "") -> TokenFacts:
-        """What the present token may do, and until when; ``asker`` is the token that asks, and
-        the present one without it.
+        """Read what the present token may do, and until when.
+
+        ``asker`` is the token that asks, the present one by default.
         """
         query = {"input_token": self._secrets.token}
         if asker:

@@ -74,7 +74,7 @@ class Calls:
     async def get_as(
         self, token: str, path: str, query: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
-        """The same with another token, and once."""
+        """GET with another token, and once."""
         return result(*await self._exchange("GET", path, {"params": query}, token))
 
     async def post(
@@ -193,7 +193,7 @@ def result(status: int, body: bytes, retry_after: str = "") -> dict[str, Any]:
 
 
 def failure(status: int, body: bytes, retry_after: str = "") -> CallFailed:
-    """What an answer other than 200 says of the call."""
+    """The error that an answer other than 200 stands for."""
     if status < 400:
         return CallRefused(f"the Graph API answered HTTP {status}")
     judged = judge(status, body, retry_after)

@@ -62,7 +62,7 @@ class Answers(Protocol):
 
 
 class Fate(Enum):
-    """What this process knows of a request."""
+    """The state of a request, as far as this process knows it."""
 
     UNKNOWN = "unknown"  # it was another's
     WAITING = "waiting"  # it has not begun
@@ -116,8 +116,10 @@ class CloudUpstream(Upstream):
 
     @property
     def room(self) -> int:
-        """So many more requests are worth a post: as many as there are connections may wait for
-        one, so that none is idle. What waits beyond that cannot be overtaken any more.
+        """The number of further requests that are worth a post.
+
+        As many as there are connections may wait for one, so that none is idle. What waits beyond
+        that cannot be overtaken any more.
         """
         return 2 * self._graph.connections.limit - len(self._out)
 
@@ -145,7 +147,7 @@ class CloudUpstream(Upstream):
             exchange.add_done_callback(partial(self._exchanged, post, edge))
 
     def fate(self, message_id: bytes, attempt: int) -> Fate:
-        """What this process knows of a request that its predecessor, or itself, has issued."""
+        """The state of a request that this process, or a predecessor, has issued."""
         if (message_id, attempt) not in self._out:
             return Fate.UNKNOWN
         begun = attempt in self._begun.get(message_id, _NONE)

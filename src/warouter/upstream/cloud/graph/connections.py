@@ -49,7 +49,7 @@ class Origin(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """As the header field ``Host`` has it."""
+        """The origin as the header field ``Host`` has it."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         usual = self.port == (443 if self.secure else 80)
         return host if usual else f"{host}:{self.port}"

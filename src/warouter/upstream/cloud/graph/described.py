@@ -1,4 +1,4 @@
-"""What Meta says of the token, the number and its webhooks, read as far as it goes. Pure."""
+"""Reads Meta's answers about the token, the number and its webhooks, as far as they go. Pure."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def retry_seconds(storage: str) -> int:
 
 
 class TokenFacts(NamedTuple):
-    """What ``debug_token`` says; times are unix seconds, 0 for never.
+    """The facts of ``debug_token``; times are unix seconds, 0 for never.
 
     ``kind`` is SYSTEM_USER, USER, …. ``granted`` has the ids of the accounts to which a permission
     is limited; one that is not among its keys is limited to none.
@@ -82,7 +82,7 @@ class Callbacks(NamedTuple):
 
 
 def token_facts(data: dict[str, Any]) -> TokenFacts:
-    """What the object ``data`` of the answer holds."""
+    """Read the object ``data`` of the answer."""
     scopes = data.get("scopes")
     return TokenFacts(
         app_id=digits(data.get("app_id")),
@@ -114,7 +114,7 @@ def _time(found: object) -> int | None:
 
 
 def details(found: dict[str, Any]) -> Details:
-    """What the node of the number holds."""
+    """Read the node of the number."""
     health = nested(found, "health_status")
     return Details(
         number=text(found, "display_phone_number"),

@@ -38,7 +38,7 @@ HELD_BACK = "refused"  # the cause of a request that ``may_begin`` refused
 
 
 class Outcome(enum.Enum):
-    """What is known of a request."""
+    """The outcome of a request, as far as it is known."""
 
     ANSWERED = enum.auto()  # a complete answer came
     UNBEGUN = enum.auto()  # surely no byte of it was written

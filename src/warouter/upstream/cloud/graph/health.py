@@ -1,4 +1,4 @@
-"""Whether the number may send, as Meta says of each thing that a message passes. Pure.
+"""Reads if the number may send, as Meta says of each thing that a message passes. Pure.
 
 ``health_status`` of a phone number has four parts: the number itself, its account (WABA), the
 business and the app. Each is AVAILABLE, LIMITED or BLOCKED, and says why in errors, or in sentences

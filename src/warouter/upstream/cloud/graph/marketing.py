@@ -51,8 +51,10 @@ class Marketing:
         return MARKETING if self._templates and _template(body) in self._templates else MESSAGES
 
     def judged(self, body: bytes, edge: str, judged: Judged) -> Judged:
-        """What the answer of an edge means: refused for the edge's sake, it goes to the other one
-        at once, under the same attempt.
+        """Judge the answer of an edge.
+
+        A message that is refused for the edge's sake goes to the other one at once, under the same
+        attempt.
         """
         if edge != MARKETING or judged.meta_code not in _NOT_HERE:
             return judged

@@ -116,9 +116,10 @@ class CloudMedia(MediaService):
         return url
 
     async def _described(self, node: str) -> dict[str, Any]:
-        """What the node of a media says; CallAway or CallRefused. The parameter that names our
-        number is for Meta's comfort: if it is refused, as for nine hours in January 2026, it is
-        left out once.
+        """Read the node of a media; CallAway or CallRefused.
+
+        The parameter that names our number is for Meta's comfort: if it is refused, as for nine
+        hours in January 2026, it is left out once.
         """
         try:
             return await self._calls.get(node, {"phone_number_id": self._number})

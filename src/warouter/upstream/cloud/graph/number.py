@@ -1,4 +1,4 @@
-"""What the Graph API says of the number, and of the account's templates."""
+"""Calls of the Graph API about the number, and the account's templates."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class Number:
         return found
 
     async def _onboarded(self) -> bool:
-        """Whether the account may use ``marketing_messages``."""
+        """True if the account may use ``marketing_messages``."""
         try:
             found = await self._calls.get(self._account, {"fields": _ONBOARDING})
         except CallRefused:

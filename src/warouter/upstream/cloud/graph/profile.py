@@ -1,4 +1,4 @@
-"""What customers see of the business: profile, compliance information, photo.
+"""The business as customers see it: profile, compliance information, photo.
 
 The photo goes by the Resumable Upload API, which belongs to the app, and not to the number.
 """

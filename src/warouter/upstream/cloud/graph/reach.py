@@ -1,4 +1,4 @@
-"""What one coreapp has heard of the Graph API: answers in its form, or nothing but failures."""
+"""Notes if one coreapp hears answers of the Graph API, or nothing but failures."""
 
 from __future__ import annotations
 

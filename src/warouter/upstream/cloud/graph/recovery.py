@@ -1,4 +1,4 @@
-"""Whether the Graph API is there, asked by coreapps whose own requests do not tell.
+"""Asks if the Graph API is there, for coreapps whose own requests do not tell.
 
 One that heard nothing but failures has lost its slots to others: without a question it would be
 taken for cut off for ever. And one that has nothing to send would be taken for well while the Graph

@@ -32,7 +32,7 @@ Told = Callable[[Response | None], None]
 
 
 class Begun(enum.Enum):
-    """What became of the attempt to write a request."""
+    """The outcome of an attempt to write a request."""
 
     BEGUN = enum.auto()
     REFUSED = enum.auto()  # by may_begin; no byte was written

@@ -95,7 +95,7 @@ class AccountNode:
 
 
 def _summary(given: Given, **counts: int) -> Given:
-    """What a list is asked to count, if it is."""
+    """The counts that a list is asked for, if any."""
     asked = [name for name in str(given.get("summary", "")).split(",") if name]
     known = {**counts, "message_template_limit": _MOST, "are_translations_complete": True}
     if unknown := [name for name in asked if name not in known]:

@@ -65,7 +65,7 @@ class AppNode:
         return {"data": [webhooks] if fields else []}
 
     def debug_token(self, given: Given) -> Given:
-        """What the token ``input_token`` may do, and until when."""
+        """Say what the token ``input_token`` may do, and until when."""
         token = str(given.get("input_token", ""))
         if not token:
             raise GraphError(PARAMETER, "The parameter input_token is required.")

@@ -1,4 +1,4 @@
-"""Who calls: with which token, and what that one may ask for."""
+"""Judges callers: with which token they call, and what that one may ask for."""
 
 from __future__ import annotations
 

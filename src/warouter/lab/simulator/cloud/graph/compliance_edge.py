@@ -35,7 +35,7 @@ class ComplianceEdge:
         self._info: Given = {}
 
     def fields(self, given: Given) -> Given:
-        """What is not set is null."""
+        """The fields that are asked for; one that is not set is null."""
         asked = [name for name in str(given.get("fields", "")).split(",") if name]
         if unknown := [name for name in asked if name not in _FIELDS]:
             raise GraphError(PARAMETER, f"Tried accessing nonexisting field ({unknown[0]})")

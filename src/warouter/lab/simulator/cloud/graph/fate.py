@@ -1,4 +1,4 @@
-"""What becomes of one request for a message, drawn before it is looked at. Pure but for that."""
+"""Draws the fate of one request for a message before it is read. Pure but for that."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ class MediaEdge:
         return f"{self.base}{CONTENT}?mid={id}&source=getMedia&hash={key}"
 
     def content(self, key: str) -> Content | None:
-        """What a URL gives; None once it has ended."""
+        """The content behind a URL; None once it has ended."""
         id, ends = self._urls.get(key, ("", 0.0))
         found = self.store.find(id) if time.monotonic() < ends else None
         if found is None:

@@ -62,7 +62,7 @@ class CallbackUrls(msgspec.Struct):
         return self.number or self.account
 
     def shown(self) -> Given:
-        """As ``webhook_configuration``: Meta leaves out what is not set."""
+        """The URLs as ``webhook_configuration`` has them: Meta leaves out what is not set."""
         named = {
             "phone_number": self.number,
             "whatsapp_business_account": self.account,

@@ -44,7 +44,7 @@ class ProfileEdge:
         self.base = ""
 
     def fields(self, given: Given) -> Given:
-        """What is not set is left out, and so is all but the product if no field is asked for."""
+        """The fields that are asked for and set; without a question the product alone."""
         asked = [name for name in str(given.get("fields", "")).split(",") if name]
         if unknown := [name for name in asked if name not in _FIELDS]:
             raise GraphError(PARAMETER, f"Tried accessing nonexisting field ({unknown[0]})")

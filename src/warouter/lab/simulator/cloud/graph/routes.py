@@ -57,7 +57,7 @@ Handler = Callable[[Given], Given | Awaitable[Given]]
 
 
 class Nodes(NamedTuple):
-    """What can be asked, apart from messages."""
+    """The nodes that can be asked, apart from messages."""
 
     number: NumberNode
     account: AccountNode

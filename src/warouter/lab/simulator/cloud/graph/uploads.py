@@ -79,7 +79,7 @@ class UploadSessions:
         return {"h": handle}
 
     def find(self, handle: str) -> UploadedContent | None:
-        """What was uploaded for this handle."""
+        """The upload of this handle."""
         return self._handles.get(handle)
 
     def _session(self, id: str, given: Given) -> _UploadSession:
