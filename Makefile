@@ -161,6 +161,7 @@ lint-code:
 		warouter.api.messages._scan warouter.api.messages._plain
 	@$(call check,cython-lint) $(PYX) $(PXD)
 	@$(call check,lint-imports)
+	@$(BIN)/python -m tests.harness.commits
 
 lint-deploy:
 	@echo cfn-lint; $(VENV)-tools/bin/cfn-lint deploy/aws/*.yml
