@@ -161,7 +161,7 @@ async def test_what_alerts_ask_for_is_what_the_database_holds(
     assert said["NoLeadingMaster"].startswith("No master leads")
     assert said["MessagesLate"] == "A message has been waiting for 2 h."
     # The coreapp has just been started.
-    assert said["NoStats"].startswith("h:webapp-1 lives and reports no figures")
+    assert said["NoStats"] == "h:webapp-1 gives no figures (webstats)."
     assert said["UpstreamLost"] == "h:coreapp-1 has no connection to the upstream."
     assert all(alert.pending for alert, _ in values["alerts"])
     assert "the oldest for 2 h" in shown("cluster", values)

@@ -1,4 +1,4 @@
-"""The verdict's rules are the shipped alerts: the same names, numbers and judgement."""
+"""The console judges the shipped alerts as Prometheus does."""
 
 from __future__ import annotations
 
@@ -9,51 +9,26 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.harness.alerts import SHIPPED, made, seconds, shipped
 from tests.harness.monitoring import FOLDER
 from warouter.cluster.moves import OwnerChange
 from warouter.console.verdict.counters import CounterHistory
-from warouter.console.verdict.judge import AlertWatch, ClusterSnapshot
+from warouter.console.verdict.judge import AlertWatch
 from warouter.console.verdict.rules import COUNTERS, RULES
-from warouter.metrics import Sample
+from warouter.console.verdict.snapshot import OWNER_CHANGES, ClusterSnapshot
+from warouter.metrics import CATALOGUE, Sample
 
-SHIPPED = {
-    rule["alert"]: rule
-    for group in yaml.safe_load((FOLDER / "warouter.rules.yml").read_text())["groups"]
-    for rule in group["rules"]
-}
 CASES = yaml.safe_load((FOLDER / "warouter.rules.test.yml").read_text())["tests"]
-NAMED = {rule.name: rule for rule in RULES}
-CHANGES = "warouter_owner_changes_total"
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-def seconds(text: str) -> float:
-    return sum(int(n) * UNITS[unit] for n, unit in re.findall(r"(\d+)([smhd])", text))
-
-
-def test_each_alert_is_a_rule_of_the_same_severity_in_the_same_order() -> None:
-    assert [(r.name, r.severity) for r in RULES] == [
-        (name, rule["labels"]["severity"]) for name, rule in SHIPPED.items()
-    ]
-
-
-@pytest.mark.parametrize("name", SHIPPED)
-def test_the_numbers_of_a_rule_are_those_of_its_alert(name: str) -> None:
-    shipped, rule = SHIPPED[name], NAMED[name]
-    bare = re.sub(r"\{[^}]*\}|\[[^]]*\]", "", shipped["expr"])
-    compared = re.findall(r"(?:[<>]=?|==) ([\d.]+)(?: \* (\d+))?", bare)
-    assert rule.bounds == tuple(float(n) * float(times or 1) for n, times in compared)
-    assert rule.windows == tuple(map(seconds, re.findall(r"\[(\w+)\]", shipped["expr"])))
-    assert rule.hold == seconds(shipped.get("for", "0s"))
+def test_the_alerts_in_the_package_are_those_of_the_file() -> None:
+    assert SHIPPED.read_text() == made(), "run `make docs`"
 
 
 def test_the_counters_that_are_watched_are_those_that_alerts_look_back_at() -> None:
-    asked = {
-        name
-        for rule in SHIPPED.values()
-        for name in re.findall(r"(?:rate|increase)\((\w+)", rule["expr"])
-    }
-    assert asked - {CHANGES} == COUNTERS
+    asked = {name for r in shipped() for name in re.findall(r"(?:rate|increase)\((\w+)", r["expr"])}
+    assert asked == COUNTERS
+    assert {CATALOGUE[name].type for name in asked} == {"counter"}
 
 
 def values(text: str) -> list[float]:
@@ -83,18 +58,17 @@ class Played:
         changed: list[tuple[float, str]] = []
         for index in range(max(map(len, self.series.values()))):
             now = index * self.step
-            samples: dict[str, list[Sample]] = {}
+            samples: list[Sample] = []
             for (name, labels), found in self.series.items():
                 if index < len(found):
-                    samples.setdefault(name, []).append(Sample(name, found[index], dict(labels)))
-                    if name == CHANGES and index:
+                    samples.append(Sample(name, found[index], dict(labels)))
+                    if name == OWNER_CHANGES and index:
                         more = int(found[index] - found[index - 1])
                         changed += [(now, dict(labels)["reason"])] * more
-            counters.look(now, [s for group in samples.values() for s in group])
-            silent = [s.labels["job"] for s in samples.get("up", ()) if not s.value]
+            counters.look(now, samples)
             changes = [change(now - at, reason) for at, reason in changed if now - at < 900]
-            seen = ClusterSnapshot(now, samples, counters, changes, silent)
-            yield now, {alert.name for alert in watch.judge(seen) if not alert.pending}
+            snapshot = ClusterSnapshot(now, samples, counters, changes)
+            yield now, {alert.name for alert in watch.judge(snapshot) if not alert.pending}
 
 
 def change(age: float, reason: str) -> OwnerChange:

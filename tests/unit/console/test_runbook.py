@@ -2,69 +2,70 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import pytest
 
-from tests.harness.runbook import PAGE, SHIPPED
+from tests.harness import runbook as page
 from warouter.console.pages import PAGES
 from warouter.console.pages.runbook import pages_of
-from warouter.console.verdict import runbook
-from warouter.console.verdict.rules import RULES
-from warouter.console.verdict.runbook import RunbookSection, anchor_of, sections_of
-
-SECTIONS = sections_of(PAGE.read_text())
+from warouter.console.verdict.judge import AlertRule
+from warouter.console.verdict.rules import RULES, RUNBOOKS
+from warouter.console.verdict.runbook import PATH, sections
 
 
-def words(section: RunbookSection) -> str:
+def words(text: str) -> str:
     """All text of a section, without marks and spaces."""
-    texts = [section.title]
-    for block in section.blocks:
-        texts.append(block.text)
-        texts += [span.text for row in block.rows for cell in row for span in cell]
-    return re.sub(r"[\s|]", "", "".join(texts))
+    return re.sub(r"[\s|`\[\]*]", "", text)
 
 
-def test_the_page_that_is_shipped_is_the_page() -> None:
-    assert SHIPPED.read_text() == PAGE.read_text(), "run `make docs`"
+def test_the_page_that_is_shipped_is_made_of_the_page() -> None:
+    assert page.SHIPPED.read_text() == page.made(), "run `make docs`"
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
-def test_every_alert_has_its_section(rule: runbook.RunbookSection) -> None:
-    found = runbook.find(rule.name)  # type: ignore[attr-defined]
-    assert found is not None
-    assert found.blocks
+def test_every_alert_has_its_section(rule: AlertRule) -> None:
+    assert sections()[RUNBOOKS[rule.name]].body
 
 
 def test_no_row_is_of_an_alert_that_is_not() -> None:
-    assert set(runbook.runbooks_of(SECTIONS)) == {rule.name for rule in RULES}
+    assert page.runbooks() == RUNBOOKS
 
 
 def test_nothing_of_the_page_is_lost() -> None:
-    for part in re.split(r"^## ", PAGE.read_text(), flags=re.MULTILINE)[1:]:
-        section = SECTIONS[anchor_of(part.partition("\n")[0])]
-        text = re.sub(r"\]\([^)]*\)", "", part)  # the targets of links
+    assert list(sections()) == list(page.sections())
+    for anchor, section in sections().items():
+        source = page.sections()[anchor]
+        assert section.title == source.title
+        text = re.sub(r"\]\(#[^)]*\)", "", source.text)  # the targets of links within the page
         text = re.sub(r"^(```.*|- |\|-.*)", "", text, flags=re.MULTILINE)
-        plain = re.sub(r"[\s|`\[\]*]", "", text)
-        assert re.sub(r"[`\[\]*]", "", words(section)) == plain, section.anchor
+        body = re.sub(r"<caption>.*?</caption>|<[^>]+>", "", section.body)
+        assert words(html.unescape(body)) == words(text), anchor
 
 
 def test_links_of_a_section_lead_to_sections() -> None:
-    for section in SECTIONS.values():
-        for block in section.blocks:
-            for span in (span for row in block.rows for cell in row for span in cell):
-                if span.kind == "link":
-                    assert span.to.removeprefix(runbook.PATH) in SECTIONS, span
+    for section in sections().values():
+        for target in re.findall(r'href="([^"]*)"', section.body):
+            assert target.removeprefix(PATH) in sections(), target
+
+
+def test_the_rendering_is_what_readers_of_screens_and_the_policy_want() -> None:
+    text = "Why *so*?\n\n| see | do |\n|---|---|\n| `a<b` | [it](x.md) |\n\n```\n$ a & b\n```\n"
+    assert page.rendered(page.Section("It <is>", text)).split("\n") == [
+        *("<p>Why <em>so</em>?</p>", '<div class="table" tabindex="0"><table>'),
+        *("<caption>It &lt;is&gt;</caption>", "<thead>", "<tr>", '<th scope="col">see</th>'),
+        *('<th scope="col">do</th>', "</tr>", "</thead>", "<tbody>", "<tr>"),
+        '<th scope="row"><code>a&lt;b</code></th>',
+        '<td>it <span class="muted">(x.md)</span></td>',
+        *("</tr>", "</tbody>", "</table></div>", '<pre class="card">$ a &amp; b</pre>', ""),
+    ]
+    assert "<script" not in page.rendered(page.Section("", "<script>alert(1)</script>"))
 
 
 def test_a_section_leads_to_the_pages_that_do_what_its_commands_do() -> None:
-    assert pages_of(SECTIONS["dead-letters"]) == [("Webhook", "/console/webhook")]
-    assert pages_of(SECTIONS["webhooks-do-not-come"])[0] == ("Number", "/console/numbers")
+    assert pages_of(sections()["dead-letters"]) == [("Webhook", "/console/webhook")]
+    assert pages_of(sections()["webhooks-do-not-come"])[0] == ("Number", "/console/numbers")
     known = {(page.title, page.path) for page in PAGES}
-    for section in SECTIONS.values():
+    for section in sections().values():
         assert set(pages_of(section)) <= known
-
-
-def test_nobody_is_led_to_a_section_that_is_not_there() -> None:
-    assert runbook.find("first-look") is not None
-    assert runbook.find("../etc/passwd") is None

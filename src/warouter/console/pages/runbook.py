@@ -6,7 +6,8 @@ from typing import Any
 
 from warouter.console.context import Context
 from warouter.console.page import Act, Export, Page
-from warouter.console.verdict import runbook
+from warouter.console.verdict.rules import RUNBOOKS
+from warouter.console.verdict.runbook import PATH, RunbookSection, sections
 from warouter.console.visit import Asked, Refusal
 
 # A section that names such a command has its acts, or more to see, on this page.
@@ -24,23 +25,21 @@ _PAGES = (
 
 async def read(_context: Context, asked: Asked) -> dict[str, Any]:
     """The values of the page: the section of an alert, or with this anchor."""
-    section = runbook.find(asked.path["name"])
+    name = asked.path["name"]
+    section = sections().get(RUNBOOKS.get(name, name))
     if section is None:
         raise Refusal("There is no such section.", 404)
-    others = [(s.anchor, s.title) for s in runbook.sections().values()]
-    return {"section": section, "others": others, "path": runbook.PATH, "pages": pages_of(section)}
+    others = [(s.anchor, s.title) for s in sections().values()]
+    return {"section": section, "others": others, "path": PATH, "pages": pages_of(section)}
 
 
-def pages_of(section: runbook.RunbookSection) -> list[tuple[str, str]]:
+def pages_of(section: RunbookSection) -> list[tuple[str, str]]:
     """The pages that show what the commands of a section do: title and path."""
-    said = [block.text for block in section.blocks]
-    said += [
-        span.text for block in section.blocks for row in block.rows for cell in row for span in cell
-    ]
-    text = "\n".join(said)
-    return list(dict.fromkeys((title, path) for name, title, path in _PAGES if name in text))
+    return list(
+        dict.fromkeys((title, path) for name, title, path in _PAGES if name in section.body)
+    )
 
 
-PAGES = (Page(f"{runbook.PATH}{{name}}", "runbook", "At 3 a.m.", read, listed=False, live=False),)
+PAGES = (Page(f"{PATH}{{name}}", "runbook", "At 3 a.m.", read, listed=False, live=False),)
 ACTS: tuple[Act, ...] = ()
 EXPORTS: tuple[Export, ...] = ()

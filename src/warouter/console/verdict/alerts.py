@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 
 from warouter.console.latest import Latest
 from warouter.console.verdict.counters import CounterHistory
-from warouter.console.verdict.judge import AlertWatch, ClusterSnapshot, HealthVerdict, verdict
+from warouter.console.verdict.judge import AlertWatch, HealthVerdict, verdict
 from warouter.console.verdict.rules import COUNTERS, RULES
+from warouter.console.verdict.snapshot import ClusterSnapshot
 from warouter.kinds import EVENT_TYPES
 from warouter.log import Outage
 from warouter.metrics import NODE, Sample, labelled
@@ -41,15 +42,10 @@ class Alerts:
         """Is all well now? Raises what the store raises."""
         status, reports = await self._latest.status(), await self._latest.reports()
         now = self._clock()
-        samples = [*figures(status), *reported(reports)]
+        samples = [*figures(status), *reported(reports), *silent(status, reports)]
         self._counters.look(now, samples)
-        by_name: dict[str, list[Sample]] = {}
-        for sample in samples:
-            by_name.setdefault(sample.name, []).append(sample)
-        seen = ClusterSnapshot(
-            now, by_name, self._counters, status.history, silent(status, reports)
-        )
-        return verdict(self._watch.judge(seen), well(status))
+        snapshot = ClusterSnapshot(now, samples, self._counters, status.history)
+        return verdict(self._watch.judge(snapshot), well(status))
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -81,7 +77,8 @@ def figures(status: Status) -> list[Sample]:
             Sample("warouter_node_alive", int(lives), {NODE: name, "role": role})
             for (name, role), lives in alive.items()
         ),
-        Sample("warouter_dead_letters", status.dead_letters),
+        # The status does not tell their types apart.
+        Sample("warouter_dead_letters", status.dead_letters, {"type": " or ".join(EVENT_TYPES)}),
         Sample("warouter_messages_oldest_seconds", status.oldest_message_s),
         *(
             Sample(
@@ -101,11 +98,18 @@ def reported(reports: Sequence[Report]) -> list[Sample]:
     return [s for report in reports for s in labelled(report.body.samples, node=report.node)]
 
 
-def silent(status: Status, reports: Sequence[Report]) -> list[str]:
-    """The live processes without a fresh report, but for those that have just been started."""
+def silent(status: Status, reports: Sequence[Report]) -> list[Sample]:
+    """The live processes without a fresh report, but for those that have just been started: each
+    as a page of statistics that Prometheus cannot read.
+    """
     told = {report.node for report in reports}
-    alive = {n.name for n in status.nodes if n.state == ALIVE and n.age_s > FRESH_SECONDS}
-    return sorted(alive - told)
+    return [
+        Sample(
+            "up", 0, {"job": "webstats" if n.role == "webapp" else "appstats", "instance": n.name}
+        )
+        for n in status.nodes
+        if n.state == ALIVE and n.age_s > FRESH_SECONDS and n.name not in told
+    ]
 
 
 def well(status: Status) -> str:

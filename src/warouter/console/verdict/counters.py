@@ -6,7 +6,6 @@ first look at a series says nothing of what came before it: as with Prometheus.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Set
 
@@ -71,19 +70,8 @@ class CounterHistory:
             elif len(self._series) < MOST_SERIES:
                 self._series[key] = _Series(at, sample)
 
-    def increases(
-        self, name: str, since: float, **matching: str
-    ) -> Iterator[tuple[dict[str, str], float]]:
-        """(labels, growth since then) of each series of this name whose labels match: a pattern
-        each, of the whole value.
-        """
+    def increases(self, name: str, since: float) -> Iterator[tuple[dict[str, str], float]]:
+        """(labels, growth since then) of each series of this name."""
         for (named, _), series in self._series.items():
-            if named == name and _match(series.labels, matching):
+            if named == name:
                 yield series.labels, series.increase(since)
-
-
-def _match(labels: dict[str, str], patterns: dict[str, str]) -> bool:
-    return all(
-        re.fullmatch(pattern, labels.get(label, "")) is not None
-        for label, pattern in patterns.items()
-    )

@@ -1,80 +1,30 @@
-"""Is all well? The shipped alerts, judged here, and one sentence of them. Pure.
-
-``rules`` has an entry for each alert of ``deploy/monitoring/warouter.rules.yml``, with its name,
-its severity, its bounds and how long it must hold: a test compares them. What an alert asks
-Prometheus for is here asked of the last reports, of the state of the database, and of counters as
-far back as this console has watched them.
-"""
+"""Is all well? The shipped alerts, judged here, and one sentence of them. Pure."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from warouter.cluster.moves import OwnerChange
-from warouter.console.verdict.counters import CounterHistory
-from warouter.metrics import Sample
+from warouter.console.verdict.promql import Query
+from warouter.console.verdict.snapshot import ClusterSnapshot, Labels, Vector
 
-CRITICAL, WARNING = "critical", "warning"
+CRITICAL = "critical"  # the other severity is a warning
+MOST_SAID = 3  # series of which the sentence of one alert tells
 
-
-class ClusterSnapshot(NamedTuple):
-    """The cluster as known at ``now`` (unix time).
-
-    That is the newest samples by name, counters, the latest changes of owners, and the names of
-    live processes that report nothing.
-    """
-
-    now: float
-    samples: Mapping[str, Sequence[Sample]]
-    counters: CounterHistory
-    changes: Sequence[OwnerChange]
-    silent: Sequence[str] = ()
-
-    def values(self, name: str, **labels: str) -> list[float]:
-        """The values of a gauge, of those that have these labels."""
-        return [
-            s.value
-            for s in self.samples.get(name, ())
-            if all(s.labels.get(key) == value for key, value in labels.items())
-        ]
-
-    def by(self, label: str, name: str) -> dict[str, list[float]]:
-        """The values of a gauge by a label."""
-        found: dict[str, list[float]] = {}
-        for sample in self.samples.get(name, ()):
-            found.setdefault(sample.labels.get(label, ""), []).append(sample.value)
-        return found
-
-    def grown(self, name: str, seconds: float, **matching: str) -> float:
-        """By how much counters grew within so many seconds, all together."""
-        return sum(n for _, n in self.counters.increases(name, self.now - seconds, **matching))
-
-    def grown_by(self, label: str, name: str, seconds: float, **matching: str) -> dict[str, float]:
-        """The increases of a counter by a label."""
-        found: dict[str, float] = {}
-        for labels, n in self.counters.increases(name, self.now - seconds, **matching):
-            key = labels.get(label, "")
-            found[key] = found.get(key, 0.0) + n
-        return found
-
-
-Judge = Callable[[ClusterSnapshot, "AlertRule"], str | None]
+_PLACE = re.compile(r"\{\{ \$(?:value|labels\.(?P<label>\w+))(?: \| (?P<form>\w+))? \}\}")
 
 
 class AlertRule(NamedTuple):
-    """One alert. ``judge`` gives a sentence with numbers if it is on, else None.
-
-    ``bounds`` and ``windows`` (seconds) are the numbers of its expression, in their order;
-    ``hold`` is for how many seconds it must be on before it fires.
+    """One alert: ``query`` is a vector as long as it is on, and ``hold`` for how many seconds it
+    must be on before it fires. ``summary`` is a template of Prometheus's.
     """
 
     name: str
     severity: str
-    judge: Judge
-    bounds: tuple[float, ...] = ()
-    windows: tuple[float, ...] = ()
-    hold: float = 0.0
+    hold: float
+    query: Query
+    summary: str
 
 
 class Alert(NamedTuple):
@@ -96,25 +46,43 @@ class HealthVerdict(NamedTuple):
 
 
 class AlertWatch:
-    """Remembers since when each rule is on: it is asked again and again."""
+    """Remembers since when each series of a rule is on: it is asked again and again."""
 
     def __init__(self, rules: Sequence[AlertRule]) -> None:
         self._rules = rules
-        self._since: dict[str, float] = {}
+        self._since: dict[tuple[str, Labels], float] = {}
 
-    def judge(self, seen: ClusterSnapshot) -> list[Alert]:
-        """The alerts that are on, the worst first."""
-        found: list[Alert] = []
+    def judge(self, snapshot: ClusterSnapshot) -> list[Alert]:
+        """The alerts that are on, the worst first. As in Prometheus each series must hold."""
+        now, known, found = snapshot.now, self._since, list[Alert]()
+        self._since = {}
         for rule in self._rules:
-            sentence = rule.judge(seen, rule)
-            if sentence is None:
-                self._since.pop(rule.name, None)
-                continue
-            since = self._since.setdefault(rule.name, seen.now)
-            pending = seen.now - since < rule.hold
-            found.append(Alert(rule.name, rule.severity, sentence, since, pending))
+            on = rule.query.vector(snapshot)
+            since = {labels: known.get((rule.name, labels), now) for labels in on}
+            self._since |= {(rule.name, labels): at for labels, at in since.items()}
+            fires = {labels for labels, at in since.items() if now - at >= rule.hold}
+            if shown := {labels: on[labels] for labels in fires or on}:
+                first = min(since[labels] for labels in shown)
+                said = sentence(rule.summary, shown)
+                found.append(Alert(rule.name, rule.severity, said, first, not fires))
         found.sort(key=lambda alert: (alert.pending, alert.severity != CRITICAL))
         return found
+
+
+def sentence(summary: str, found: Vector) -> str:
+    """A summary filled in for each series, in one line."""
+    said = sorted({_filled(summary, labels, value) for labels, value in found.items()})
+    more = [f"And {len(said) - MOST_SAID} more"] if len(said) > MOST_SAID else []
+    return " ".join(f"{each}." for each in [*said[:MOST_SAID], *more])
+
+
+def _filled(summary: str, labels: Labels, value: float) -> str:
+    def place(match: re.Match[str]) -> str:
+        if match["label"]:
+            return dict(labels).get(match["label"], "")
+        return _FORMS[match["form"] or ""](value)
+
+    return _PLACE.sub(place, summary)
 
 
 def verdict(alerts: Sequence[Alert], well: str) -> HealthVerdict:
@@ -145,3 +113,16 @@ def about(seconds: float) -> str:
 
 def percent(share: float) -> str:
     return f"{share * 100:.3g} %"
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+# By the function of Prometheus's templates that a summary names.
+_FORMS: Mapping[str, Callable[[float], str]] = {
+    "": _plain,
+    "humanize": _plain,
+    "humanizeDuration": about,
+    "humanizePercentage": percent,
+}
