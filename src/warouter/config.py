@@ -337,7 +337,7 @@ def _is_api_key(text: str) -> bool:
 
 
 def _check_secrets(given: Mapping[str, str]) -> None:
-    """Each may be given once."""
+    """Refuse a secret that is given by value and by file."""
     for name in SECRETS:
         if name in given and f"{name}_FILE" in given:
             raise ConfigError(f"{name} and {name}_FILE are both set; give one of them.")

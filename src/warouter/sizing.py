@@ -168,7 +168,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     masters: int
     machines: int
     cores: int  # of each machine
-    cpu_cores: float  # that all processes together keep busy
+    cpu_cores: float  # cores that all processes together keep busy
     postgres_cores: int
     connections: dict[str, int]
     memory_mib: int

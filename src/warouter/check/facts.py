@@ -100,12 +100,12 @@ def values_of(settings: Settings) -> dict[str, Any]:
 
 
 def listed(names: tuple[str, ...]) -> str:
-    """``a, b and c``."""
+    """Join texts as ``a, b and c``."""
     *first, last = names
     return f"{', '.join(first)} and {last}" if first else last
 
 
 def several(names: list[str] | tuple[str, ...], most: int = 5) -> str:
-    """``a, b and 3 more``."""
+    """Join the first texts as ``a, b and 3 more``."""
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -108,7 +108,7 @@ async def _ask(connection: Connection) -> tuple[Database, list[Certificate]]:
 
 
 async def _logins(connection: Connection) -> dict[str, tuple[str, ...]]:
-    """Fields of ``Database``."""
+    """Read the logins, as fields of ``Database``."""
     rows = await permitted(connection, _LOGINS, table="database_role", columns="kind name")
     if not rows:  # one login does everything, or this one is not shown which there are
         return {}

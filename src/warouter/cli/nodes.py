@@ -22,7 +22,7 @@ from warouter.net.route import NoRoute, own_address
 logger = logging.getLogger(__name__)
 
 OPERATOR = "console"  # the login of operator's commands
-CONSOLE = "web_console"  # that of the web console
+CONSOLE = "web_console"  # the web console's own kind of login
 ADMINISTRATOR = "administrator"  # has the login under which a local cluster makes all others
 # Of a process that joins a cluster by hand, unless its environment names others.
 _FREE_PORTS: dict[str, dict[str, str]] = {

@@ -17,7 +17,7 @@ class Patience:
         self.seconds = least
 
     def ran_out(self) -> None:
-        """No answer came in time."""
+        """True if no answer came in time."""
         self.seconds = min(2 * self.seconds, self._most)
 
     def answered(self, took: float) -> None:

@@ -107,12 +107,12 @@ class Rule(NamedTuple):
 class Doubt(NamedTuple):
     """The facts about one message in doubt, as its owner has them."""
 
-    attempts: int  # that may have been taken and count, this one included
+    attempts: int  # attempts that may have been taken and count, this one included
     waited: float  # seconds since the request ended, or was found issued
     taken: bool = False  # there is evidence of any attempt
     not_taken: bool = False  # the last request was surely not taken
     proven: bool = False  # the way of webhooks
-    drained: bool = False  # what had come in when the window or the ttl ended is read
+    drained: bool = False  # the inbox was read after the window or the ttl ended
     ttl_over: bool = False
     in_all: int = 0  # attempts that may have been taken
 

@@ -72,27 +72,27 @@ class Issue:
         self.not_taken = False  # its last request, surely, as was heard while it was aside
         self.uploaded_again = False  # its media, since the other side did not know them
         self.probing = False  # its last request began while no message was taken
-        self.spared = 0  # so many of its doubts are of such, and use up no attempt
+        self.spared = 0  # doubts of requests that probed, which use up no attempt
         self.pair_refusals = 0  # how often its recipient had got too many messages
         self.saying = False  # its end is being written as a status
-        self.said = False  # that is on disk; only its lane is still shut
+        self.said = False  # its failure is on disk; only its lane is still shut
         self.drained_after: int | None = (
             None  # the inbox is to be read once more after this reading
         )
 
     def begin(self, now: float, *, probing: bool) -> None:
-        """Its request begins; ``probing``: while no message is taken."""
+        """Note that its request begins; ``probing``: while no message is taken."""
         self.state, self.marked, self.begun, self.probing = State.OUT, False, now, probing
 
     def doubt(self, now: float, cause: str) -> None:
-        """Nobody knows whether that was taken."""
+        """Note a request of which nobody knows whether it was taken."""
         self.state, self.since, self.cause = State.DOUBT, now, cause
         self.doubts += 1
         self.spared += self.probing and self.doubts > 1
 
     @property
     def counted(self) -> int:
-        """Those of its doubts that use up an attempt; the first always does."""
+        """Number of its doubts that use up an attempt; the first always does."""
         return self.doubts - min(self.spared, max(self.doubts - 1, 0))
 
     @property
@@ -115,17 +115,17 @@ class Issues(dict[bytes, Issue]):
         self._unheard: dict[str, int] = {}  # by recipient, the record that takes it to disk
 
     def prove(self, message_id: bytes) -> None:
-        """It has ended by evidence: who has read its row before does not send or end it."""
+        """Note an end by evidence: who has read the row before does not send or end the message."""
         if len(self.proven) >= MOST_PROVEN:
             self.proven.pop(next(iter(self.proven)))
         self.proven[message_id] = None
 
     def fail(self, message_id: bytes) -> None:
-        """It is said to have failed, and that is not on disk yet."""
+        """Note a message that is said to have failed while that is not on disk yet."""
         self._failing.add(message_id)
 
     def fail_stored(self, message_id: bytes) -> None:
-        """That is on disk: who has read its row before does not say anything else."""
+        """Note that its failure is on disk: who has read its row before says nothing else."""
         if message_id in self._failing:
             self._failing.discard(message_id)
             if len(self._failed) >= MOST_PROVEN:
@@ -158,8 +158,9 @@ class Issues(dict[bytes, Issue]):
         return any(self._unheard.get(to, recorded) > recorded for to in recipients)
 
     def ended(self, issue: Issue, attempt: int, now: float) -> int:
-        """This attempt of it was taken; a later one that is in doubt may be heard of yet. Returns
-        how many others there are of which nobody knows what became of them.
+        """End an issue by an attempt that was taken; return the number of its unknown attempts.
+
+        A later attempt that is in doubt may be heard of yet.
         """
         if issue.state is State.DOUBT and issue.attempt > attempt and issue.rule is not None:
             self.leave(issue.id, issue.attempt, issue.since + issue.rule.window, now)
@@ -179,5 +180,5 @@ class Issues(dict[bytes, Issue]):
 
     @property
     def unsettled(self) -> list[Issue]:
-        """Those that time may end: in doubt, held, or taken and waiting for what is said of it."""
+        """Issues that time may end: in doubt, held, or taken and waiting for a status."""
         return [i for i in self.values() if i.state in (State.DOUBT, State.HELD, State.TAKEN)]

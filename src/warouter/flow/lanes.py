@@ -59,8 +59,8 @@ class Lanes:
         self._window = window
         self._lanes: dict[str, list[Entry]] = {}  # short: nearly all have one
         self._ready: list[tuple[int, str]] = []  # heap of lane heads that may go out
-        self._urgent: list[tuple[int, str]] = []  # the same, of those with priority
-        self._again: list[tuple[int, str]] = []  # the same, of heads that went out before
+        self._urgent: list[tuple[int, str]] = []  # heads with priority
+        self._again: list[tuple[int, str]] = []  # heads that went out before
         self._later: list[tuple[float, int, str]] = []  # heap of heads that wait for their time
         self._out: dict[bytes, Entry] = {}
         self._unrecorded: set[int] = set()
@@ -239,7 +239,7 @@ class Lanes:
         return self.failed(message_id)
 
     def end(self, entries: Iterable[Entry]) -> None:
-        """These end as failed: nothing that is behind them goes before that is recorded."""
+        """End messages as failed: nothing behind them goes before that is recorded."""
         for entry in entries:
             self._ending.setdefault(entry.recipient, []).append(entry.seq)
             self._lanes.setdefault(entry.recipient, [])
@@ -362,7 +362,7 @@ class Lanes:
         self._blocked.discard(recipient)
 
     def recorded(self, seqs: Collection[int]) -> None:
-        """These are settled in the database: they leave the window, and hold nothing back."""
+        """Take messages out of the window once they are settled in the database."""
         self._unrecorded.difference_update(seqs)
         if self._ending:
             self._ended(set(seqs))

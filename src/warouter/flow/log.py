@@ -90,7 +90,7 @@ class SlotLog:
 
     @property
     def behind(self) -> bool:
-        """Something on disk has never been in memory."""
+        """True if something on disk has never been in memory."""
         return self.loaded < self.committed
 
     @property
@@ -159,7 +159,7 @@ class SlotLog:
         self.loaded = upto
 
     def note(self, change: Change) -> None:
-        """Something for the next record."""
+        """Keep a change for the next record."""
         self.changes.append(change)
         self.dirty = True
 

@@ -52,7 +52,7 @@ class ParkedLane:
         self.state = LaneState.WAITING
         self.flying = 0  # how many of its rows are out
         self.noted = 0  # the number of the record that has all that is known of it
-        self.shut = 0  # so many of its messages are in doubt
+        self.shut = 0  # number of its messages that are in doubt
 
     @property
     def look(self) -> float:
@@ -65,16 +65,16 @@ class ParkedLane:
 
     @property
     def idle(self) -> bool:
-        """Its rows may be taken up when their time has come."""
+        """True if its rows may be taken up when they are due."""
         return self.state is LaneState.WAITING and not self.shut
 
     @property
     def empty(self) -> bool:
-        """Nothing of it is out, in doubt, or left in the table."""
+        """True if nothing of the lane is out, in doubt, or left in the table."""
         return self.idle and not self.more
 
     def read_begins(self) -> None:
-        """Its first rows are read; what is parked from now on counts as ``more``."""
+        """Note that its first rows are read; rows that are parked from now on count as ``more``."""
         self.state, self.ended, self.more = LaneState.READING, self.ends, False
         self.ends = math.inf
 

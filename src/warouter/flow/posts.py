@@ -109,7 +109,7 @@ class Failures:
         self._last.append(bounded(failure))
 
     def last(self) -> list[Failure]:
-        """Oldest first."""
+        """The failures, oldest first."""
         return list(self._last)
 
 

@@ -40,15 +40,15 @@ class Turns(Generic[Slot]):
         self._others: dict[Slot, None] = {}
 
     def offer(self, turn: Turn[Slot]) -> None:
-        """Something of this kind may go: the slot has its turn after those that wait already."""
+        """Queue a slot that has something of this kind to send, behind those that wait already."""
         self._of(turn).setdefault(turn.slot)
 
     def withdraw(self, turn: Turn[Slot]) -> None:
-        """Nothing of this kind may go; no harm if that was known."""
+        """Take a slot out that has nothing of this kind to send; no harm if it was out."""
         self._of(turn).pop(turn.slot, None)
 
     def leave(self, slot: Slot) -> None:
-        """Nothing of this slot may go any more."""
+        """Take a slot out altogether."""
         for slots in (self._urgent, self._others):
             slots.pop(slot, None)
 

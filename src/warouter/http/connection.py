@@ -110,7 +110,7 @@ class Connection(web.RequestHandler):
         self._turn = _HEAD
         self._came = b""  # of the next request; in HOLD, of the present one
         self._head: Head | None = None  # of the request under way, or of the last one
-        self._written = b""  # that head as it came
+        self._written = b""  # the head as it came
         self._body: BodyFraming = Sized(0)
         self._full = False  # aiohttp takes no more of the body for now
         self._owed_looks: int | None = None  # since aiohttp got a request that it has not begun
@@ -351,7 +351,7 @@ class Connection(web.RequestHandler):
     def pause_writing(self) -> None:
         super().pause_writing()
         if self._client is not None:
-            self._client.waits = False  # who does not take the answers gets no more of them
+            self._client.waits = False  # a client that does not read gets no more answers
 
     # What aiohttp tells
 

@@ -144,7 +144,7 @@ class FrontDoor:
             self.lost(connection)  # its place is free from here on
 
     def _next_idle(self) -> Connection | None:
-        """Of those that were idle at the last look, the next one that has asked nothing since."""
+        """The next connection that was idle at the last look and has asked nothing since."""
         while self._spare:
             since, connection = self._spare.pop()
             if connection in self._open and connection.idle_since == since:

@@ -146,7 +146,7 @@ class Chunks:
     def __init__(self) -> None:
         self._expects = _SIZE
         self._left = 0  # of the present chunk's data
-        self._line = b""  # what has come of the next line
+        self._line = b""  # the part of the next line that has come
         self.ended = False
 
     def take(self, data: bytes) -> int:

@@ -168,7 +168,7 @@ class WebhookIntake:
         self._drop(caller)
 
     def _drop(self, caller: PostConnection) -> None:
-        """Its place is free at once: the loop tells of its end only later."""
+        """Drop a caller and free its place at once: the loop tells of its end only later."""
         self.lost(caller)
         caller.drop()
 

@@ -102,7 +102,7 @@ class PostConnection(asyncio.Protocol):
             elif self.turn is PostState.ANSWER:
                 self._came += data
                 self._pause()
-        except ApiError as error:  # what is no HTTP
+        except ApiError as error:  # bytes that are no HTTP
             self._end(Answer(error.status, error.details), unread=True)
 
     def eof_received(self) -> bool:
@@ -184,7 +184,7 @@ class PostConnection(asyncio.Protocol):
         answer = await self._keeper.listener.posted(body, signature)
         transport = self._transport
         if self.turn is PostState.ENDED or transport is None:
-            return  # who asked has gone, and asks again
+            return  # the caller has gone, and asks again
         if self._last or self._keeper.leaving or answer.status == HTTPStatus.UNAUTHORIZED:
             self._end(answer, unread=False)
             return

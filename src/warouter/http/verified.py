@@ -33,7 +33,7 @@ def ends_answers_as_verified(handler: type[web.RequestHandler] = web.RequestHand
 
 
 def _digest(handler: type[web.RequestHandler]) -> str:
-    """Of the source of the methods; "" if it cannot be read."""
+    """A digest of the methods' source; "" if it cannot be read."""
     try:
         source = "".join(inspect.getsource(getattr(handler, name)) for name in _METHODS)
     except (AttributeError, OSError, TypeError):

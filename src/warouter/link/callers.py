@@ -63,7 +63,7 @@ class Callers:
         return objection(self._pins, tls.shown(tls_object))
 
     def refused(self, version: int, say: Callable[[], None]) -> None:
-        """Somebody who connected at that ``version`` was not let in: ``say`` logs it."""
+        """Note that a caller who connected at ``version`` was not let in: ``say`` logs it."""
         if len(self._refusals) < MAX_REFUSALS:
             self._refusals.append(Refusal(version, say))
         self._wake.set()

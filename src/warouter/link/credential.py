@@ -14,7 +14,7 @@ from warouter.tls import link as tls
 
 
 async def _unpublished(_der: bytes) -> None:
-    """Nobody has to know it."""
+    """Publish nothing: nobody has to know the certificate."""
 
 
 class Credential:

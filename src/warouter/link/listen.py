@@ -205,7 +205,7 @@ class LinkServer:
             self._refused(connection, UNKNOWN)
 
     def lost(self, connection: WebappConnection) -> None:
-        """A connection has ended."""
+        """Note that a connection has ended."""
         self._leave(connection)
         self._connections.pop(connection, None)
 

@@ -43,7 +43,7 @@ class Waiting(Protocol):
 
     @property
     def frame(self) -> bytes:
-        """Of the newest version, under any epoch."""
+        """The frame in the newest version, under any epoch."""
         ...
 
     @property
@@ -98,7 +98,7 @@ def too_late(entry: Waiting) -> NotReady:
 
 
 class Held:
-    """All of them, by id.
+    """All messages that wait for an answer, by id.
 
     From half of what may be held on no shard may have more than its even part: one whose owner is
     away leaves the rest to the others. ``entries`` and ``weights`` are written by the fast path as

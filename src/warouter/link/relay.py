@@ -97,7 +97,7 @@ class Passage:
         self.owner = owner
         self._loop = asyncio.get_running_loop()
         self._asked: dict[tuple[bytes, int], Asked] = {}
-        self._early: list[wire.Message] = []  # what waits for the link
+        self._early: list[wire.Message] = []  # messages that wait for the link
         self._connection: CoreappConnection | None = None
         self._settled = asyncio.Event()  # the link is proved, or was lost
         self._failed = False

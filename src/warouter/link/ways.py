@@ -89,7 +89,7 @@ class Ways:
         return coreapp in self._ready
 
     def up(self, connection: CoreappConnection) -> None:
-        """A link stands."""
+        """Note that a link stands."""
         coreapp = connection.address.incarnation
         self._ready[coreapp] = connection
         self._forget()

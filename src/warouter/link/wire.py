@@ -314,7 +314,7 @@ class Opener:
         self._counter = 0
 
     def open(self, envelope: memoryview) -> memoryview:
-        """Its frames, a view of the received bytes. Raises ProtocolError if the MAC is wrong."""
+        """The frames of an envelope, a view of it. Raises ProtocolError if the MAC is wrong."""
         if len(envelope) < MAC_SIZE:
             raise ProtocolError("envelope without a MAC")
         packed = envelope[MAC_SIZE:]

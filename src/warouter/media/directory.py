@@ -22,7 +22,7 @@ from warouter.media.staging import CHUNK, Intake, Threads, Writing
 from warouter.media.storage import Admit, Damaged
 from warouter.media.usable import trouble
 
-_MODE = 0o750  # what customers send is nobody else's
+_MODE = 0o750  # customers' media is for nobody else
 _CHECK_SECONDS = 5.0
 
 

@@ -33,8 +33,8 @@ from warouter.net.names import Names
 PORTS = frozenset({80, 443, 8080, 8443})
 REDIRECTS = 3
 TOTAL_SECONDS = 60.0  # of one try, redirects included
-# An answer begins within this time, and lags no further behind the least pace: who drips gives his
-# place to the next.
+# An answer begins within this time. Downloads that fall further behind the least pace are aborted
+# to free their place.
 GRACE_SECONDS = 10.0
 LEAST_PACE = 16 * 1024  # bytes/s
 _REDIRECTED = (301, 302, 303, 307, 308)

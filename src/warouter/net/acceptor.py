@@ -152,7 +152,7 @@ class Acceptor(Generic[P]):
             if told and self._tls is None:
                 sock.send(told)
                 sock.shutdown(socket.SHUT_WR)
-                sock.recv(1 << 16)  # what is unread when it is closed would reset what was told
+                sock.recv(1 << 16)  # unread bytes would reset the answer at the close
         sock.close()
 
     def _refuse_with_reserve(self, error: OSError) -> bool:

@@ -236,7 +236,7 @@ class Coreapp:
             self.callers.wake()
         if what == LETTERS:
             self.feed.look_for_letters()
-        elif what != LINK_GONE:  # that one is for masters
+        elif what != LINK_GONE:  # LINK_GONE is for masters
             self.ownership.wake()
 
 

@@ -54,7 +54,7 @@ from warouter.upstream.cloud.secrets import Secrets
 log = logging.getLogger(__name__)
 
 _TELL = "select pg_notify($1, $2)"
-NOTICES = "cloud "  # what webapps say of Meta's notices begins so
+NOTICES = "cloud "  # the prefix of what webapps tell of Meta's notices
 
 
 def end_of(common: Common) -> End:

@@ -37,7 +37,7 @@ from warouter.systemd import Notifier
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-SPEAK_SECONDS = 1.0  # who holds the lock of the living and is silent for three is shown as dead
+SPEAK_SECONDS = 1.0  # a lock holder that is silent for three of them is shown as dead
 SOON = 0.04  # seconds to the next look when somebody seems to be gone: enough to connect anew
 ALERT_LOOKS = 4  # a session that is about to end is seen by the next look, or the one after
 FORGET_SECONDS = 60.0  # a dead incarnation's row is kept so long for whoever looks

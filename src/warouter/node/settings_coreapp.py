@@ -33,7 +33,7 @@ class Collector(Protocol):
     """Whatever removes what is old, now and then."""
 
     def collect(self) -> None:
-        """Do it now."""
+        """Collect now."""
 
 
 class InForce:

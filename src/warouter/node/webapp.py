@@ -153,7 +153,7 @@ class Webapp:
         self._runner = web.AppRunner(build_app(self._context), shutdown_timeout=LAST_SECONDS)
         self._reporter = Reporter(self._session, identity, self._figures.samples)
         self._figures.webhooks = self._webhooks
-        # What follows the settings.
+        # The parts that follow the settings.
         level = LogLevel(settings.log_level)
         self._followed = WebappSettings(self._context.accounts, self._tls, level)
         self._follower = SettingsFollower(self._followed)

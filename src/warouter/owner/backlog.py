@@ -43,7 +43,7 @@ class Sending(Protocol):
     """The sender of what is in the lanes."""
 
     def moved(self, slot: OwnedSlot) -> None:
-        """Something came into the lanes: it goes with the next look at them."""
+        """Send what came into the lanes with the next look at them."""
 
     def pump(self, slot: OwnedSlot) -> None:
         """Send what may go now."""
@@ -75,7 +75,7 @@ class Backlog:
         self.pager = Pager[ReadRow](self, self.parked, ownership, recorder)
 
     def opened(self, slot: OwnedSlot) -> None:
-        """Nothing may overtake what is parked; what is left in the journal is read."""
+        """Block recipients of parked rows, as nothing may overtake these, and read the journal."""
         for recipient in slot.messages.parked:
             slot.lanes.block(recipient)
         self.pager.read_on(slot)
@@ -180,7 +180,7 @@ class Backlog:
         self._recorder.touch(slot)
 
     def look_soon(self) -> None:
-        """Something that is parked may go."""
+        """Look soon for parked rows that may go."""
         self._parked.set()
 
     def make_way(self, slot: OwnedSlot, head: Entry) -> None:
@@ -235,5 +235,5 @@ class Backlog:
         self.pump(slot)
 
     def pump(self, slot: OwnedSlot) -> None:
-        """Something came back into the lanes."""
+        """Send what came back into the lanes."""
         self._sending.pump(slot)

@@ -39,7 +39,7 @@ class Claims(SlotListener):
             self.ask(slot)
 
     def ask_all(self) -> None:
-        """The connection is new."""
+        """Claim all slots anew on a new connection."""
         for slot in self._ownership.slots.values():
             if slot.state is not State.OPENING:
                 self.ask(slot)
@@ -58,7 +58,7 @@ class Claims(SlotListener):
         return True
 
     def refused(self, slot: OwnedSlot, message: Refused) -> None:
-        """Somebody was here under a higher number: ask the database for one above it."""
+        """Ask the database for an epoch above the higher one that the upstream has seen."""
         if message.epoch == slot.epoch:
             standing = self._ownership.standings[slot.slot]
             standing.seen = max(standing.seen, message.seen)

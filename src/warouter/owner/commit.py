@@ -62,7 +62,7 @@ class GroupCommit(ABC, Generic[RowT]):
         self._queued_bytes = 0
         self._committing_bytes = 0  # of these
         self._wake = asyncio.Event()
-        self._enough = asyncio.Event()  # what is queued gathers no longer
+        self._enough = asyncio.Event()  # set once enough is queued to commit at once
         self._ended = float("-inf")  # the last commit
         self._committed = 0  # rows of it
         self.appended = 0

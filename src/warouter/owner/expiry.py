@@ -103,9 +103,10 @@ class Expiry:
         return self._clock() - age + (ttl if timed and ttl else self._pending), timed
 
     async def prove_ended(self, slot: OwnedSlot, rows: Iterable[Waiting]) -> None:
-        """Of rows read back those are not sent that an owner before this one has ended, and could
-        not settle: that were told to have failed; or whose time is over by the database's clock and
-        not by this node's, if they have a status.
+        """Find the rows read back that a former owner has ended and could not settle.
+
+        They are not sent: those that were told to have failed; and those whose time is over by the
+        database's clock and not by this node's, if they have a status.
         """
         rows = list(rows)
         for row in rows:
@@ -124,7 +125,7 @@ class Expiry:
         return end != math.inf and row.age >= most and end > self._clock()
 
     async def end(self, slot: OwnedSlot, late: Sequence[Entry], settling: Settling) -> None:
-        """These end as failed; each is settled once its status is on disk.
+        """End late messages as failed; each is settled once its status is on disk.
 
         Without a status of the upstream, what an owner before this one sent in its last moments may
         be failed here.

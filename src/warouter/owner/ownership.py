@@ -73,7 +73,7 @@ class Ownership:
         return self._session.alive and (deadline is None or self._clock() < deadline)
 
     def idle(self, slot: OwnedSlot) -> bool:
-        """Nothing of the slot is on its way, so that it can be handed over."""
+        """True if nothing of the slot is on its way, so that it can be handed over."""
         return all(listener.idle(slot) for listener in self.listeners)
 
     def quiet(self, slot: OwnedSlot) -> bool:
@@ -81,7 +81,7 @@ class Ownership:
         return all(listener.quiet(slot) for listener in self.listeners)
 
     def take_back(self, slot: OwnedSlot) -> None:
-        """Nothing of the slot begins any more, with the next record not even as issued."""
+        """Begin nothing of the slot any more; the next record takes back what was issued."""
         for listener in self.listeners:
             listener.take_back(slot)
 
@@ -163,7 +163,7 @@ class Ownership:
             standing.confirmed = sent if number in epochs else -math.inf
         before = self._lease.next_deadline()
         self._lease.renewed(sent, [slot.slot for slot in self.still_open(epochs)])
-        if before is None:  # else the deadlines are later now, and looked at when that one is there
+        if before is None:  # else the watcher wakes at the old deadline and reads the later one
             self._lease_changed.set()
 
     async def watch_deadlines(self) -> None:

@@ -107,7 +107,7 @@ class Receipts(GroupCommit[Placed]):
         self.put([row], row.size, urgent=True)
 
     def ack(self, slot: OwnedSlot, numbers: list[int]) -> None:
-        """These events are on disk, or will never be read: the upstream need not keep them."""
+        """Acknowledge events that are on disk, or will never be read."""
         self._acks.ack(slot.slot, slot.epoch, numbers)
 
     async def append(self, owned: Mapping[int, int], rows: Sequence[Placed]) -> Exceptions:

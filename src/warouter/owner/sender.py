@@ -60,7 +60,7 @@ class Sender(SlotListener):
         self._upstream = upstream
         self._clock = clock
         self._moved: dict[OwnedSlot, None] = {}
-        self._soon = False  # what has moved is looked at in this turn of the loop
+        self._soon = False  # moved slots are looked at in this turn of the loop
         self.sent = self.answered = self.asked_again = 0
 
     # the life of a slot
@@ -96,18 +96,18 @@ class Sender(SlotListener):
     # from the appender
 
     def reserve(self, _rows: Sequence[Message]) -> Sequence[Message]:
-        """Those that need an issue row in their commit: none, as the upstream drops repeats."""
+        """Rows that need an issue row in their commit: none, as the upstream drops repeats."""
         return ()
 
     def reserved(self, rows: Sequence[Message]) -> None:
-        """These are on disk with their issue rows."""
+        """Called once these rows are on disk with their issue rows."""
 
     def committed(self, slot: OwnedSlot, rows: Sequence[Message]) -> None:
         """New rows, in seq order: they go from memory, or are read when there is room."""
         self._backlog.add(slot, rows)
 
     def moved(self, slot: OwnedSlot) -> None:
-        """Something came into the lanes: it goes with the next ``pump_moved``."""
+        """Send what came into the lanes with the next ``pump_moved``."""
         self._moved[slot] = None
 
     def pump_moved(self) -> None:
@@ -144,7 +144,7 @@ class Sender(SlotListener):
         self._backlog.pager.read_on_if_empty(slot)
 
     def _heads(self, slot: OwnedSlot, below: int | None) -> list[Entry]:
-        """Those that go now; ``below`` as for ``Lanes.take``."""
+        """The messages that go now; ``below`` as for ``Lanes.take``."""
         return slot.lanes.take(below)
 
     def _send(self, slot: OwnedSlot, entry: Entry, media: tuple[str, ...]) -> None:
@@ -240,7 +240,7 @@ class Sender(SlotListener):
 
 
 def has_more(slot: OwnedSlot) -> bool:
-    """Something waits that an answer or a record may let go, beside what is behind those out."""
+    """True if an answer or a record may let something go, beside what is behind those out."""
     return not slot.lanes.idle or slot.messages.behind
 
 

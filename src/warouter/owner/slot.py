@@ -85,7 +85,7 @@ class OwnedSlot(Gate):
             self.messages.note(Unheard(issue.recipient, HEARD_SECONDS))
 
     def current(self) -> dict[int, int]:
-        """This epoch, keyed by its slot."""
+        """The epoch, keyed by its slot."""
         return {self.slot: self.epoch}
 
     def opened(self, journal: Opened) -> None:
@@ -96,7 +96,7 @@ class OwnedSlot(Gate):
 
     @property
     def dirty(self) -> bool:
-        """Something moved since it was recorded."""
+        """True if something moved since it was recorded."""
         return any(log.dirty for log in self.logs)
 
     @property

@@ -96,7 +96,7 @@ async def connect(settings: Settings, application: str, **server: str) -> Connec
     return connection
 
 
-POOL_IDLE_SECONDS = 5.0  # what a burst of calls has opened is closed again soon
+POOL_IDLE_SECONDS = 5.0  # connections of a burst are closed again soon
 
 
 async def create_pool(settings: Settings, application: str, most: int) -> asyncpg.Pool:
@@ -214,7 +214,7 @@ class Session:
     def _on_notice(self, _connection: object, notice: asyncpg.PostgresLogMessage) -> None:
         self._doubted = self._doubted or doubts_commit(notice)
         kind = notice.sqlstate, notice.server_source_function
-        if kind not in self._warnings:  # the same may come with every write
+        if kind not in self._warnings:  # the same warning may come with every write
             self._warnings.add(kind)
             log.warning("database warned", extra={"warning": notice.message, "sqlstate": kind[0]})
 

@@ -28,7 +28,7 @@ from warouter.store.nodes import SLOTS_SQL, ShardRequest, map_of
 
 STALE_TERM = "WA002"
 MOST_WRITE_SECONDS = 8.0  # however slow commits are
-LOOK_SECONDS = 1.0  # what commits nothing is answered at once, or not at all
+LOOK_SECONDS = 1.0  # a read is answered at once, or not at all
 # One statement a poll, since in a quiet cluster masters cost more than what they watch: it beats as
 # well where a beat is due. PostgreSQL tells of sessions at some cost, so who does not lead looks at
 # none, and who leads only when a node has lost the one that beats: its lock can be had. Their names

@@ -11,4 +11,4 @@ ALIVE = 7704
 MIGRATE = 7705
 
 CHANNEL = "warouter"  # NOTIFY: a hint that something named in the payload changed
-AUDIT_CHANNEL = "warouter_audit"  # the same for the audit log, by audit_append
+AUDIT_CHANNEL = "warouter_audit"  # the channel of the audit log, by audit_append

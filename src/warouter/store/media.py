@@ -19,7 +19,7 @@ from warouter.stored import decoded
 
 UPLOADED, RECEIVED = 0, 1
 SECONDS = 5.0
-WANTED_DAYS = 7.0  # so long Meta keeps what customers send
+WANTED_DAYS = 7.0  # Meta keeps customers' media for so long
 
 _FIND = "select id, kind, mime, size, sha256 from media where id = $1"
 _FIND_HANDLE = "select id, kind, mime, size, sha256 from media where handle = $1"

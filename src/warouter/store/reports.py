@@ -15,7 +15,7 @@ from warouter.store.bounded import Fetch, connection
 
 READ_SECONDS = 2.0
 REMOVE_SECONDS = 0.5
-FRESH_SECONDS = 15.0  # who has said nothing for so long is not shown
+FRESH_SECONDS = 15.0  # a process that has been silent for longer is not shown
 WEBHOOK = "webhook"  # the fact of a coreapp's report that holds an ``Outlook`` for each type
 
 _WRITE = "select write_report($1, $2, $3, $4::jsonb)"

@@ -37,7 +37,7 @@ def fresh(name: str) -> Certificate:
 
 
 def fingerprint(der: bytes) -> str:
-    """SHA-256 in hex."""
+    """The fingerprint of a certificate: its SHA-256 in hex."""
     return hashlib.sha256(der).hexdigest()
 
 
@@ -47,7 +47,7 @@ def server_context(own: Certificate) -> ssl.SSLContext:
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.num_tickets = 0  # who comes back proves itself again
+    context.num_tickets = 0  # whoever comes back proves itself again
     context.verify_flags |= _NO_CHECK_TIME
     context.verify_mode = ssl.CERT_OPTIONAL
     pem.load(context, own.pem)

@@ -78,7 +78,7 @@ class SimulatorUpstream(asyncio.Protocol, Upstream):
         # Seconds without a word, counted in ticks: a moment in which this process itself stood
         # still says nothing of the upstream.
         self._quiet = 0.0  # on this connection
-        self._mute = 0.0  # the same, of words that make sense
+        self._mute = 0.0  # since the last frame that could be decoded
         self._unheard = 0.0  # on any
 
     @property
@@ -132,7 +132,7 @@ class SimulatorUpstream(asyncio.Protocol, Upstream):
             passed, last = min(now - last, 2 * TICK_SECONDS), now
             if not self._reading:
                 self._read_again()
-                continue  # that nothing was heard is our own doing
+                continue  # we paused reading ourselves, so silence says nothing
             was_well = self.well
             self._quiet += passed
             self._mute += passed

@@ -32,8 +32,8 @@ class Breaker:
         self._row = 0  # failures since the last success, retries of parked events included
         self._new = 0  # those of them that open the circuit
         self._waits = 0
-        self._until: float | None = None  # open: when what was tried may be probed
-        self._soon = 0.0  # open: when what was not may be
+        self._until: float | None = None  # while open: earliest probe with an event that was tried
+        self._soon = 0.0  # while open: earliest probe with a fresh one
         self._probing = False
 
     @property

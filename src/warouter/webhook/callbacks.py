@@ -206,7 +206,7 @@ class Callbacks:
         )
 
     def _has_work(self, kind: int, now: float) -> bool:
-        """Something of the kind may go: its receiver is up, or a probe is due."""
+        """True if something of the kind may go: its receiver is up, or a probe is due."""
         queue, breaker = self._queues[kind], self._breakers[kind]
         suspects = queue.ready and (breaker.open or self._may_hang(kind))
         return bool(queue.fresh or suspects) and breaker.permits(now, untried=queue.untried)

@@ -16,7 +16,7 @@ class Owner(Protocol):
         ...
 
     def on_settled(self, items: list[EventRow]) -> None:
-        """These were delivered."""
+        """Called once these events were delivered."""
 
     def on_park(self, items: list[EventRow], delay_ms: int, reason: str) -> None:
         """The first failed alone, and the others wait behind it.
@@ -26,7 +26,7 @@ class Owner(Protocol):
         """
 
     def on_dead(self, items: list[EventRow], reason: str) -> None:
-        """These were tried for seven days, or under ``callback_persist: false`` for a while."""
+        """Called for events tried for seven days, or a while under ``callback_persist: false``."""
 
     def on_broken(self, slots: Collection[int], error: Exception) -> None:
         """An unexpected error, most likely of one of these calls: forget the slots, begin anew."""

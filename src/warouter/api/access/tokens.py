@@ -207,7 +207,7 @@ class TokenCache:
                 self._entries.pop(key, None)
             elif key in self._entries:
                 self._entries[key] = _entry(holder, now)
-        self.generation += 1  # what was told meanwhile was still the old
+        self.generation += 1  # an answer from before this may be wrong now
 
     def _report(self, error: Exception) -> None:
         """Log the beginning of an outage, once."""

@@ -40,7 +40,7 @@ class CloudDirectory(Directory):
         return _identity(await self._contacts.acknowledge(wa_id, hash))
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Close nothing, as nothing is open."""
 
 
 class IdentityCheck:

@@ -73,7 +73,7 @@ def _without_trunk_zero(digits: str) -> str:
     code = next((digits[:n] for n in (1, 2, 3) if digits[:n] in _CODES), "")
     rest = digits[len(code) :]
     if not code or not rest.startswith("0"):
-        return digits  # what nearly every number is; it costs no parsing
+        return digits  # nearly every number is digits already, which costs no parsing
     parsed = _parsed(f"+{digits}", None)
     if parsed is None or not _possible(parsed):
         return digits

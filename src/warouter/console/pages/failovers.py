@@ -21,7 +21,7 @@ from warouter.store.views.owners import Wanted, read_changes
 from warouter.store.views.status import numbered
 
 PATH = "/console/failovers"
-MOST_CHANGES = 2_000  # that one page reads
+MOST_CHANGES = 2_000  # most changes that one page reads
 MOST_ROWS = 200
 MOST_EXPORTED = 10_000
 FILTERS = ("reason", "node", "since", "until")

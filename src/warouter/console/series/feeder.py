@@ -39,7 +39,7 @@ class Feeder:
             await asyncio.sleep(until_next(time.monotonic()))
 
     async def read(self) -> None:
-        """One reading."""
+        """Take one reading."""
         now = time.monotonic()
         stored = await self._statistics.cluster()
         reports = await self._latest.reports()

@@ -29,7 +29,7 @@ from warouter.lab.demo.traffic import Lane, Offered, draw_recipients, even_turns
 from warouter.lab.demo.watch import DoubtWatch
 
 MOVE_SECONDS = 20.0  # a failover or a change of shards that takes longer has failed
-CALLBACK_SECONDS = 20.0  # so long without a single new callback, none is expected any more
+CALLBACK_SECONDS = 20.0  # after so long without a new callback none is expected any more
 LOOK_SECONDS = 0.1
 KILL_AT, GROW_AT, WAIT_AT = 1 / 3, 2 / 3, 0.8
 # After a wait for the new coreapps the slots are seen again before anything moves.

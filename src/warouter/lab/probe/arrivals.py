@@ -79,10 +79,10 @@ class Arrivals:
         return False  # the webapps keep it, once they run again
 
     def broken(self) -> None:
-        """Nobody asks here."""
+        """Count nothing, as nobody asks here."""
 
     def in_vain(self, *, lasts: bool) -> None:
-        """Nobody asks here."""
+        """Count nothing, as nobody asks here."""
 
     def _is_foreign(self, element: Element) -> bool:
         if element.kind != STATUS:

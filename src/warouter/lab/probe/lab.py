@@ -165,7 +165,7 @@ class Lab:
         self.observed.clock = median(self._clocks)
 
     def finish(self) -> Observed:
-        """All that was seen."""
+        """Give each message its statuses, and return all observations."""
         for message in self.observed.messages:
             message.statuses = list(self.arrivals.of(message))
         return self.observed

@@ -41,7 +41,7 @@ class Trials:
         self._running: dict[str, Trial] = {}
 
     def begin(self, trials: Sequence[Trial]) -> None:
-        """From now on these."""
+        """Answer for these trials from now on."""
         self._running = {trial.reference: trial for trial in trials}
 
     def end(self) -> None:
@@ -60,7 +60,7 @@ class Trials:
             return TAKEN
         if found[0].manner == "stall":
             await self._stall(found[0])
-            return UNAVAILABLE  # who still waits for it asks once more
+            return UNAVAILABLE  # Meta repeats it, and a waiting webapp gets it then
         return Answer(int(found[0].manner))
 
     async def _stall(self, trial: Trial) -> None:

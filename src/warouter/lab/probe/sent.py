@@ -18,7 +18,7 @@ _SAY_EVERY = 20
 
 
 async def times_of_sent(lab: Lab) -> None:
-    """Q1."""
+    """Measure for Q1 when ``sent`` comes."""
     asked = lab.asked
     kinds = ["text"] * asked.messages
     kinds += [kind for kind in OTHER_KINDS for _ in range(asked.others)]

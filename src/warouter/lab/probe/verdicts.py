@@ -12,7 +12,7 @@ from warouter.lab.probe.questions import ALL, CUT_MS
 from warouter.lab.probe.statistics import secs, share, spread
 
 NOT_MEASURED = "not measured"
-_FENCE_SECONDS = 20.0  # what a request may take, as the window has it
+_FENCE_SECONDS = 20.0  # the longest time of a request, as the window has it
 _MOST_DELAYS = 5
 
 

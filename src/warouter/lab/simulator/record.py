@@ -96,7 +96,7 @@ class Record:
         self._arrivals.append((now, slot, id, epoch))
 
     def repeated(self) -> None:
-        """A message arrived again."""
+        """Count a message that arrived again."""
         self.counters.received += 1
         self.counters.repeats += 1
 

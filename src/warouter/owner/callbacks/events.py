@@ -68,7 +68,7 @@ class EventFeed:
         self._pager = Pager[EventRow](self, self.parked, ownership, recorder)
 
     def opened(self, slot: OwnedSlot) -> None:
-        """Nothing may overtake what is parked; what is left in the journal is read."""
+        """Block recipients of parked rows, as nothing may overtake these, and read the journal."""
         self.block(slot, list(self.log(slot).parked))
         self.read_on(slot)
 

@@ -20,7 +20,7 @@ MOST = 64  # of a slot at once; each may open a range of the cursor
 
 
 class Ahead:
-    """Takes them."""
+    """Puts urgent messages from beyond memory straight into their lanes."""
 
     def __init__(self, backlog: Backlog, journal: Journal, rules: Rules, tasks: SlotTasks) -> None:
         self._backlog = backlog
@@ -30,7 +30,7 @@ class Ahead:
         self.taken = 0
 
     def offer(self, slot: OwnedSlot, rows: Sequence[Message]) -> None:
-        """These were committed; some may have found no place."""
+        """Take urgent ones of these committed rows that found no place in memory."""
         log = slot.messages
         if log.loaded >= rows[-1].seq or log.cursor.crowded:  # nearly always the first
             return

@@ -61,7 +61,7 @@ class Going(Protocol):
         ...
 
     def resends(self, message_id: bytes, now: float) -> None:
-        """This one goes."""
+        """Note the message that goes once more."""
 
 
 class Doubts:
@@ -105,7 +105,7 @@ class Doubts:
             self._rules.was_held(entry.body)
 
     def begin(self, slot: OwnedSlot, entry: Entry, cause: str) -> None:
-        """Nobody knows whether the request that is out was taken."""
+        """Begin a doubt: nobody knows whether the request that is out was taken."""
         issue = slot.issues[entry.id]
         issue.doubt(self._clock(), cause)
         issue.ends = entry.expires if entry.timed else math.inf
@@ -119,7 +119,7 @@ class Doubts:
         self._said(slot, issue)
 
     def left_unknown(self, slot: OwnedSlot, message_id: bytes, attempt: int) -> None:
-        """Nobody knows of an attempt whose message has ended before."""
+        """Keep an unknown attempt in mind whose message has ended before."""
         now = self._clock()
         slot.issues.leave(message_id, attempt, now + self._rules.usual, now)
 
@@ -161,8 +161,9 @@ class Doubts:
         self._said(slot, issue)
 
     def _said_gone(self, slot: OwnedSlot, issue: Issue) -> None:
-        """Its message is not stored any more, which retention never does. That is no end of it: it
-        is held, where an operator sees it, and what is heard of it still counts.
+        """Hold an issue whose message is not stored any more, which retention never does.
+
+        It has not ended by that: an operator sees it, and what is heard of it still counts.
         """
         issue.gone, issue.cause = True, GONE
         self.begun[GONE] += 1
@@ -238,7 +239,7 @@ class Doubts:
                 issue.drained_after = None  # the end of that wait has a reading of its own
 
     def _end_held(self, slot: OwnedSlot, issue: Issue) -> None:
-        """It has waited for an operator for too long; what has come in meanwhile is read first."""
+        """End a message that waited too long for an operator, once the inbox has been read."""
         if issue.drained_after is None:
             issue.drained_after = self._readings.begun()
         elif self._drained(slot, issue):
@@ -274,7 +275,7 @@ def rule_of(rules: Rules, issue: Issue, kind: int, body: bytes) -> Rule:
 
 
 def _ruled(rules: Rules, issue: Issue) -> Rule:
-    """Its rule, by what is known of its template now."""
+    """The rule of an issue, by what is known of its template now."""
     if issue.ruled is not None:
         return rule_of(rules, issue, *issue.ruled)
     assert issue.rule is not None
@@ -282,7 +283,8 @@ def _ruled(rules: Rules, issue: Issue) -> Rule:
 
 
 def _gave_way(slot: OwnedSlot, row: OpenIssue) -> bool:
-    """Those behind it went on already, perhaps by another rule than that of now: of its template an
-    owner before this one may have known less.
+    """True if those behind it went on already.
+
+    Perhaps by another rule than that of now: a former owner may have known less of its template.
     """
     return slot.messages.cursor.settled(row.seq) and not row.parked

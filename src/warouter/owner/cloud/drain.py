@@ -104,7 +104,7 @@ class Drain(SlotListener, Acks):
         self.rows.closed(number)
 
     def ack(self, slot: int, _epoch: int, numbers: list[int]) -> None:
-        """These rows are in the journal, or will never be."""
+        """Acknowledge rows that are in the journal, or will never be."""
         self._done[slot] += numbers
         self._flush.set()
 
@@ -141,7 +141,7 @@ class Drain(SlotListener, Acks):
     async def _read_once(self, slots: Sequence[OwnedSlot]) -> None:
         self._last = 0
         deleted, self._deleted = self._deleted, []
-        for row in deleted:  # what is read from here on comes with their events
+        for row in deleted:  # pages read from here on hold their events
             self.rows.forget(row)
         self._readings += 1
         reading = self._readings

@@ -89,7 +89,7 @@ class Endings:
         self.counts: Counter[str] = Counter()
 
     def count(self, slot: OwnedSlot, issue: Issue, by: str) -> None:
-        """One more has ended."""
+        """Count one more issue that has ended."""
         self.counts[by] += 1
         log.info("doubt ended", extra=about(slot, issue, by=by))
 
@@ -107,7 +107,7 @@ class Endings:
         return True
 
     def wait_for_sent(self, slot: OwnedSlot, issue: Issue, took: Took) -> None:
-        """It was taken; what is behind it waits for its ``sent``, or for a few seconds."""
+        """Let those behind a taken message wait for its ``sent``, or for a few seconds."""
         issue.state, issue.since = State.TAKEN, self._clock()
         slot.messages.note(took)  # without its seq: the issue row stays until it is settled
         self._recorder.touch(slot)
@@ -176,8 +176,10 @@ class Endings:
         self.fail(slot, issue, (answer.code, answer.title, answer.details), "answer")
 
     def resend(self, slot: OwnedSlot, issue: Issue, by: str = "resend") -> bool:
-        """It goes once more, under the next attempt, when its lane lets it. False: not now, since
-        its place was given away, and a message of its recipient is on its way.
+        """Send it once more, under the next attempt, when its lane lets it.
+
+        False: not now, since its place was given away, and a message of its recipient is on its
+        way.
         """
         if issue.aside or issue.state is State.HELD:
             if not self._may_return(slot, issue):
@@ -192,7 +194,7 @@ class Endings:
         return True
 
     def _may_return(self, slot: OwnedSlot, issue: Issue) -> bool:
-        """Its lane is empty, and that it left its place is on disk: one record cannot say both."""
+        """True if its lane is empty, and that it left is on disk: one record cannot say both."""
         lane = slot.messages.parked.get(issue.recipient)
         idle = slot.lanes.length(issue.recipient) == 0 and (lane is None or lane.waiting)
         return idle and slot.recorded >= issue.left
@@ -211,7 +213,7 @@ class Endings:
         log.warning("message held", extra=about(slot, issue))
 
     def step_aside(self, slot: OwnedSlot, issue: Issue) -> None:
-        """It waits on, and those behind it do not."""
+        """Let those behind it go on, while it waits."""
         issue.aside = True
         self.settle(slot, issue)
 
@@ -225,7 +227,7 @@ class Endings:
         self._expiry.fail(slot, entry, answer, _Failed(self, issue))
 
     def failed(self, slot: OwnedSlot, issue: Issue) -> None:
-        """Its ``failed`` is on disk."""
+        """Go on once its ``failed`` is on disk."""
         issue.said = True
         if issue.state is State.DOUBT:
             self.shut_until_fence(slot, issue, self._clock())
@@ -234,7 +236,7 @@ class Endings:
             self._recorder.touch(slot)
 
     def shut_until_fence(self, slot: OwnedSlot, issue: Issue, now: float) -> None:
-        """Its old request may still be taken: nothing of its recipient goes before that is past."""
+        """Keep its recipient's lane shut until its old request cannot be taken any more."""
         if now - issue.since < self._rules.fence or slot.issues.pop(issue.id, None) is None:
             return
         slot.messages.note(Unissued(issue.seq))
@@ -243,7 +245,7 @@ class Endings:
     # settling
 
     def _end(self, slot: OwnedSlot, issue: Issue) -> None:
-        """Its issue is gone already; now its message, wherever it is."""
+        """End the message, wherever it is; its issue is gone already."""
         entry = slot.lanes.withdraw(issue.recipient, issue.id)
         if entry is not None:
             self._backlog.ended(slot, entry)

@@ -29,7 +29,7 @@ class Handed:
         self._left: dict[int, tuple[int, dict[bytes, int]]] = {}  # epoch, and what never began
 
     def closed(self, slot: OwnedSlot) -> None:
-        """Its epoch has ended."""
+        """Keep what was issued and not begun as the epoch ends."""
         self._left[slot.slot] = slot.epoch, slot.issues.unbegun
 
     def opened(self, slot: OwnedSlot) -> None:

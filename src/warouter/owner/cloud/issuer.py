@@ -43,7 +43,7 @@ class Issued(Protocol):
         """The row of this request is on disk."""
 
     def on_proven(self, slot: OwnedSlot, marking: Marking) -> None:
-        """It must not begin: an earlier attempt was taken."""
+        """Called for a request that must not begin: an earlier attempt was taken."""
 
 
 class Issuer(GroupCommit[Marking]):

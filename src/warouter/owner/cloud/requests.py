@@ -50,7 +50,7 @@ class Answered(Protocol):
         """The message that is out was refused, or is to be tried again."""
 
     def look_again(self, slot: OwnedSlot) -> None:
-        """Something of the slot may go that could not before."""
+        """Look again at a slot of which something may go now."""
 
 
 class Requests(Answers, Issued):
@@ -152,7 +152,7 @@ class Requests(Answers, Issued):
         self._upstream.post(post)
 
     def _unmark(self, slot: OwnedSlot, issue: Issue) -> None:
-        """Its request did not begin, or was refused for the number's sake: the attempt is free."""
+        """Free the attempt of a request that did not begin, or was refused for the number."""
         issue.marked = False
         slot.issues.unbegun[issue.id] = issue.attempt
         if issue.attempt == 1:

@@ -149,7 +149,7 @@ class Rows:
         return Event(row.slot, row.n, "status", key, row.sent_to, told.payload)
 
     def _tell_unreachable(self, row: Row) -> None:
-        """Of a failure that v1 hears."""
+        """Note a recipient who cannot be reached, by a failure that v1 hears."""
         if self._unreachable is None or row.sent_to is None:
             return
         if statuses.shows_unreachable(row.payload):

@@ -101,19 +101,19 @@ class CloudSender(Sender, Answered):
         self._attachments.gone(entry)
 
     def look_again(self, slot: OwnedSlot) -> None:
-        """Something of the slot may go that could not before."""
+        """Look again at a slot of which something may go now."""
         if has_more(slot):
             self.moved(slot)
         self._look_soon()
 
     def _ask_again(self, slot: OwnedSlot) -> None:
-        """Nothing that is out is ever sent again by itself: its end comes, or it is in doubt."""
+        """Send what waits; what is out is never repeated: its end comes, or it is in doubt."""
         self.pump(slot)
 
     # with the append
 
     def reserve(self, rows: Sequence[Message]) -> list[Message]:
-        """Those of the rows that may leave right after their commit, with their issue row in it."""
+        """Rows that may leave right after their commit, with their issue row in it."""
         now = self._clock()
         if self._turns.due(now) is not None:
             return []  # others wait already
@@ -152,7 +152,7 @@ class CloudSender(Sender, Answered):
         while self._places > 0 and (turn := self._turns.next(now)) is not None:
             self._take_turn(turn, now)
         if self._places <= 0:
-            return  # who lets the number go on says that there is room, or the next answer
+            return  # whoever lets the number go on tells of it, or the next answer does
         due = self._turns.due(now)
         if due is not None:
             self._pace.call_in(due)
@@ -227,7 +227,7 @@ class CloudSender(Sender, Answered):
 
 
 def _marked(row: Message) -> Issue:
-    """Of a message whose row is on disk, and whose request may begin."""
+    """The issue of a message whose row is on disk, and whose request may begin."""
     issue = Issue(row.seq, row.id, row.recipient)
     issue.marked = True
     return issue

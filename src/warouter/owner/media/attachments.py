@@ -42,7 +42,7 @@ class Waiting(Protocol):
     """The sender whose entries are prepared."""
 
     def pump(self, slot: OwnedSlot) -> None:
-        """Something of the slot is ready."""
+        """Send what is ready of the slot."""
 
     def on_answer(self, slot: OwnedSlot, message_id: bytes, answer: Answer) -> None:
         """Take the answer for a message that cannot be sent: for good, or for some time."""
@@ -80,7 +80,7 @@ class Attachments(SlotListener):
             self._uploads.drop(reference)
 
     def closed(self, slot: OwnedSlot) -> None:
-        """Nothing of it is prepared or answered any more."""
+        """Stop preparing and answering for the slot."""
         mine = self._slots.pop(slot, None)
         if mine is not None:
             for task in mine.preparing.values():
@@ -135,14 +135,14 @@ class Attachments(SlotListener):
             return []  # the upstream judges it
 
     def _refused(self, slot: OwnedSlot, entry: Entry, error: ApiError) -> Answer:
-        """It cannot be had: the message fails by it."""
+        """The answer for a message whose media cannot be had: it fails."""
         message = text_of(entry.id)
         kinds = ", ".join(reference.type for reference in self._references(entry))
         self._failures.note("outgoing", message, kinds, error.details or error.title)
         return Answer(slot.slot, message, error.code, error.title, error.details)
 
     def _troubled(self, slot: OwnedSlot, entry: Entry, error: Exception) -> Answer:
-        """Nothing that is the message's fault: it waits, longer each time."""
+        """The answer in a trouble that is not the message's fault: it waits, longer each time."""
         log.warning(
             "media preparation failed", extra={"slot": slot.slot, "error": repr(error)[:200]}
         )
@@ -151,7 +151,7 @@ class Attachments(SlotListener):
 
 
 class _Prepared(NamedTuple):
-    """Of one slot, by message id."""
+    """The prepared media of one slot, by message id."""
 
     preparing: dict[bytes, asyncio.Task[None]]
     ready: dict[bytes, tuple[str, ...]]

@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 MOST_HELD = 32 * 1024 * 1024  # bytes of events that wait: then no more are read
 MOST_SECONDS = 60.0  # from its arrival to its going on, whatever became of its media
 PAUSES = (0.3, 1.0, 3.0)  # seconds between the tries
-KEEP_PAUSES = (0.3, 1.0, 3.0, 10.0, 30.0)  # likewise, to keep what is to be fetched later
+KEEP_PAUSES = (0.3, 1.0, 3.0, 10.0, 30.0)  # between the tries to keep what is fetched later
 
 
 class Downloads(SlotListener):

@@ -27,7 +27,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Failures:
-    """The newest ``MOST``."""
+    """Keeps the newest ``MOST`` failures."""
 
     def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._now = now

@@ -114,7 +114,7 @@ class Uploads:
         for wanted, flight in list(self._flights.items()):
             flight.slots.discard(slot)
             if not flight.slots:
-                del self._flights[wanted]  # who comes now gets one of his own
+                del self._flights[wanted]  # whoever asks from now on starts a new upload
                 flight.task.cancel()
 
     def drop(self, reference: Reference) -> None:

@@ -35,7 +35,7 @@ EntryT = TypeVar("EntryT")
 
 
 class Chosen(NamedTuple, Generic[EntryT]):
-    """Of the rows that were read of a recipient those that go out, and when the next one ends."""
+    """The rows of a recipient that go out, and when the next one ends."""
 
     entries: list[EntryT]
     ends: float = math.inf
@@ -110,7 +110,7 @@ class ParkedLog(Generic[EntryT]):
         self._clock = clock
 
     def rests(self, slot: OwnedSlot) -> bool:
-        """Nothing of the slot is parked, so there is nothing to look at."""
+        """True if nothing of the slot is parked."""
         parking = self.source.log(slot).parked
         return not parking and not parking.beyond
 
@@ -181,7 +181,7 @@ class ParkedLog(Generic[EntryT]):
         """
         for lane in lanes.values():
             lane.read_begins()
-        await self._recorder.flush()  # what is noted as parked must be in the table
+        await self._recorder.flush()  # rows that are noted as parked must be in the table
         try:
             read = await self.source.rows(slot, lanes.keys())
         except (OutcomeUnknown, asyncpg.PostgresError) as error:
@@ -209,10 +209,10 @@ class ParkedLog(Generic[EntryT]):
 
 
 class Watcher(Protocol):
-    """Something that is looked at again and again, slot by slot."""
+    """A watcher that looks at slots again and again."""
 
     def rests(self, slot: OwnedSlot) -> bool:
-        """There is nothing to look at: asked for each slot each time, so it must be quick."""
+        """True if there is nothing to look at; asked for each slot each time, so be quick."""
         ...
 
     async def look_at(self, slot: OwnedSlot) -> None: ...

@@ -140,7 +140,7 @@ def is_unavailable(error: BaseException) -> bool:
         # What ends a session, or refuses one, whatever the reason, is no fault of the call.
         return ends_session(error) or (error.sqlstate or "08").startswith(_NOT_SERVED)
     if isinstance(error, asyncpg.InterfaceError):
-        return not isinstance(error, ValueError)  # that is a wrong argument
+        return not isinstance(error, ValueError)  # a ValueError is a wrong argument
     return isinstance(error, OSError | TimeoutError | asyncpg.InternalClientError)
 
 

@@ -62,7 +62,7 @@ class SeenKeys:
         return list(found.values())
 
     def written(self, keys: Iterable[Key]) -> None:
-        """These are on disk."""
+        """Remember identities that are on disk."""
         for key in keys:
             self._seen.pop(key.wa_id, None)
             self._seen[key.wa_id] = key.hash

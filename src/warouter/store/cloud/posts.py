@@ -145,7 +145,7 @@ class Posts(listener.Inbox):
         finally:
             self._bytes -= sum(post.size for post in posts)
         for post in posts:
-            if not post.written.done():  # who asked may have gone
+            if not post.written.done():  # the caller may have gone
                 keys = {element.key for element in post.batch.elements}
                 post.written.set_result(left is not None and left.isdisjoint(keys))
 

@@ -65,7 +65,7 @@ class Names(Sessions):
         return {row["alias"]: row["user_id"] for row in rows}
 
     async def users(self) -> Users:
-        """How many there are."""
+        """Count the users."""
         [row] = await self._cloud_read(USERS_SQL)
         return Users(row["identities"], row["aliases"])
 

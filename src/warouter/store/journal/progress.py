@@ -42,7 +42,7 @@ class Wire(NamedTuple):
 
 
 class Recording(Sessions):
-    """Writes progress."""
+    """Writes progress of slots into the database."""
 
     async def record(self, owned: Mapping[int, int], slots: Sequence[SlotProgress]) -> set[int]:
         """Record progress in one commit; returns the slots that this incarnation still held."""

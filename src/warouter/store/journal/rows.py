@@ -23,7 +23,7 @@ class ReadRow(NamedTuple):
     body: bytes
     ttl: int | None
     age: float
-    failed: bool = False  # so its business was told: only its settlement is not on disk
+    failed: bool = False  # its business was told so; only the settlement is not on disk
 
     @property
     def size(self) -> int:

@@ -48,4 +48,4 @@ class Catalogue(NamedTuple):
     functions: tuple[Function, ...]
     rights: frozenset[Right]
     roles: Mapping[str, Role]
-    stranger: str = ""  # who owns the database and is no member of the owner of the schema
+    stranger: str = ""  # the owner of the database, if it is no member of the owner of the schema

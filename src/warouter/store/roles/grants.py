@@ -31,7 +31,7 @@ _JOURNALS: _Columns = {
     "event": "slot seq kind key recipient recorded_at",
     "parked_event": "slot seq kind key recipient attempts due_at first_at reason parked_at look_at",
     "dead_letter": "slot seq kind key recipient attempts died_at reason asked_at",
-    "cloud_inbox": "slot",  # whether there is anything
+    "cloud_inbox": "slot",  # enough to see whether there is anything
 }
 # Nodes without the keys of their links.
 _NODES: _Columns = {

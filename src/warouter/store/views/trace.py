@@ -272,7 +272,7 @@ def errors_of(status: bytes | None) -> list[Error]:
 
 
 def reason_of(errors: list[Error]) -> str | None:
-    """All of them in one line."""
+    """Join all reasons in one line."""
     return "; ".join(error.text for error in errors) or None
 
 

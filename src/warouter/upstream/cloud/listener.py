@@ -115,7 +115,7 @@ class Listener:
     async def posted(self, body: bytes, signature: bytes) -> Answer:
         """The answer to a body whose head was ``asked`` about."""
         if not is_signed(body, signature, self._secrets()):
-            if self._phone_number_id.encode() in body:  # who does not know it is not Meta
+            if self._phone_number_id.encode() in body:  # Meta always names the number
                 self.in_vain()
             return self._counted("wrong_signature", _WRONG)
         self._rightly_signed()
@@ -143,7 +143,7 @@ class Listener:
         return self._counted("unavailable", UNAVAILABLE)
 
     def in_vain(self) -> None:
-        """Somebody was refused who may be Meta or a stranger: what is rightly signed next tells."""
+        """Note a refusal of Meta or a stranger: the next rightly signed webhook tells which."""
         secrets = set(self._secrets())
         if self._refused_under is None:
             self._refused_under = secrets

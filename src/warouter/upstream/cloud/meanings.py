@@ -18,8 +18,8 @@ class Class(Enum):
 
     TAKEN = "taken"
     NOT_TAKEN = "not taken"  # may be sent again under the same attempt, after the wait
-    LANE = "lane"  # likewise, and only this recipient waits: 4^n seconds
-    PAUSE = "pause"  # likewise, and the whole number waits
+    LANE = "lane"  # may be sent again too, and only this recipient waits: 4^n seconds
+    PAUSE = "pause"  # may be sent again too, and the whole number waits
     OPERATOR = "operator"  # not taken; the number stops until somebody acts, and messages wait
     FINAL = "final"  # not taken, and never will be
     DOUBT = "doubt"  # may have been taken

@@ -129,7 +129,7 @@ class CloudRecord:
             self._marks[id] = None
 
     def uploaded(self, handle: str, upload: Upload) -> None:
-        """Media came by a call."""
+        """Note that media came by a call."""
         self.counters.media_uploads += 1
         self.counters.media_bytes += upload.bytes
         self._uploads[handle] = upload

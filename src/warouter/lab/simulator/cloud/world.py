@@ -75,7 +75,7 @@ class World:
             self.outbox.outage(now + faults.outage_s)
 
     def calm(self) -> None:
-        """End what takes its time."""
+        """End switches that take their time."""
         self._upgrade = 0.0
         self.intake.upgrade(0.0)
         self.outbox.outage(0.0)

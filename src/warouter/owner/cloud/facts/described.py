@@ -62,7 +62,7 @@ class Described:
         self._clock = clock
         self._asked_of: bytes | None = None  # the token that was asked of last
         self._token_due = -math.inf
-        self._token_facts: dict[str, Any] = {}  # what a former owner knew stays until it is asked
+        self._token_facts: dict[str, Any] = {}  # a former owner's facts stay until Meta is asked
         self._refusals = Outage()
         self.known: Known | None = None
 

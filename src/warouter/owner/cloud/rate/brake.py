@@ -72,13 +72,13 @@ class Brake:
         return alone and not self.shut(now)
 
     def resends(self, message_id: bytes, now: float) -> None:
-        """This one goes."""
+        """Note the message that goes once more."""
         self._again, self._again_until = message_id, now + BEGIN_SECONDS
 
     # what came of a request
 
     def ended(self, request: Key) -> bool:
-        """It is out no more; True if it was the probe. Then it is said what came of it."""
+        """Note that a request is out no more; True if it was the probe, whose outcome follows."""
         was, message_id = self._probe == request, request[0]
         self._probe = None if was else self._probe
         self._again = None if self._again == message_id else self._again
@@ -96,7 +96,7 @@ class Brake:
         return (request in self._vain or request == self._probe) and self.took()
 
     def in_vain(self, request: Key, now: float, *, probe: bool) -> bool:
-        """Nobody can say, or nothing is taken for now; True if that sets the brake."""
+        """Count a request that was answered unclearly, or in vain; True if that sets the brake."""
         self.taken = False
         self._vain.add(request)
         if self.on:

@@ -135,7 +135,7 @@ class Number(SlotListener):
     def _busy(self) -> bool:
         slots = self._ownership.slots.values()
         if self._pace.stop is not None or self._pace.begun != self._begun:
-            return True  # what was sent may have ended already
+            return True  # the requests may have ended already
         return any(s.lanes.waiting or s.issues for s in slots)
 
     async def _once(self) -> None:

@@ -30,7 +30,7 @@ def _others(count: int) -> str:
 
 
 def judge_refusal(error: CallFailed, account: str) -> Step:
-    """It cannot be asked for."""
+    """Judge the refusal to tell of the account."""
     if error.passing:
         return failed(NAME, f"Meta cannot be asked about it: {ended(error.words)}", "Try again.")
     return failed(

@@ -33,7 +33,7 @@ def judge(found: Handshake) -> Step:
         return ok(NAME, "It answers the handshake, with this verify token.")
     if found.by_webapp:
         return failed(NAME, f"The webapp at {_host(found)} has another verify token.", _todo(found))
-    if is_loopback(urlsplit(found.url).hostname or ""):  # that is the same address to all of us
+    if is_loopback(urlsplit(found.url).hostname or ""):  # loopback is the same address to all of us
         return failed(NAME, f"{_what(found)}.", _todo(found))
     return warning(NAME, f"{_HERE}: {_what(found)}.", _todo(found))
 

@@ -45,7 +45,7 @@ def judge(found: Details, id: str) -> Step:
 
 
 def judge_refusal(error: CallFailed, id: str) -> Step:
-    """It cannot be asked for."""
+    """Judge the refusal to tell of the number."""
     if error.passing:
         return failed(NAME, f"Meta cannot be asked about it: {ended(error.words)}", "Try again.")
     return failed(

@@ -31,5 +31,5 @@ def judge(app: str, right: Sequence[bool]) -> Step:
 
 
 def unknown(words: str) -> Step:
-    """Nobody says which app it is, or it cannot be asked."""
+    """The step where nobody says which app it is, or Meta cannot be asked."""
     return Step(NAME, Result.SKIPPED, f"Meta does not say whose it is ({words}).")

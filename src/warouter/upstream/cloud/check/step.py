@@ -43,7 +43,7 @@ def failed(step: str, found: str, todo: str) -> Step:
 
 
 def skipped(step: str, ground: str) -> Step:
-    """It needs another step, which failed."""
+    """The step where another one, which it needs, has failed."""
     return Step(step, Result.SKIPPED, f"It needs what failed above: {ground}.")
 
 

@@ -128,7 +128,7 @@ class _Walk:
         return secret.judge(app, right), good
 
     async def _number(self) -> str | None:
-        """Its level, None if there is no such number."""
+        """Look at the number: its level, None if there is no such number."""
         try:
             found = await self._account.number()
         except CallFailed as error:
@@ -179,7 +179,7 @@ class _Walk:
         return step
 
     def _ended(self, ground: str) -> list[Step]:
-        """Nothing behind this can be taken."""
+        """The steps so far, and those behind them, which cannot be taken."""
         taken = {step.step for step in self._steps}
         left = [n for n in _ORDER if n not in taken and (n != subscribe.NAME or self._url)]
         return [*self._steps, *(skipped(name, ground) for name in left)]

@@ -65,7 +65,7 @@ def judge(
 
 
 def judge_refusal(error: CallFailed) -> Step:
-    """Meta does not say."""
+    """The step where Meta does not say where webhooks go."""
     return failed(
         NAME,
         f"Meta does not say where they go: {ended(error.words)}",
@@ -74,7 +74,7 @@ def judge_refusal(error: CallFailed) -> Step:
 
 
 def is_ours(url: str) -> bool:
-    """It looks like a listener of warouter's."""
+    """True if the URL looks like a listener of warouter's."""
     return urlsplit(url).path == WEBHOOK_PATH
 
 

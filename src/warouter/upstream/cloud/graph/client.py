@@ -167,7 +167,7 @@ class CloudUpstream(Upstream):
         return frozenset(a for a, judged in heard.items() if judged.cls is Class.TAKEN)
 
     def forget(self, slot: int) -> None:
-        """Nothing is queued here: a request asks for its epoch itself when it begins."""
+        """Forget nothing: a request asks for its epoch itself when it begins."""
 
     def ack(self, slot: int, epoch: int, numbers: list[int]) -> None:
         """Events come from the inbox, and are acknowledged there."""

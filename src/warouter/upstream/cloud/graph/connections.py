@@ -35,7 +35,7 @@ class Unreachable(WarouterError):
 
 
 class Origin(NamedTuple):
-    """Where a URL goes."""
+    """The scheme, host and port that a URL leads to."""
 
     host: str
     port: int

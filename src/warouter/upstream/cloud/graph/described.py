@@ -27,7 +27,7 @@ _LAST = 253_402_300_800  # the year 10000
 
 
 def is_registered(status: str) -> bool:
-    """It may send, by this status of the number."""
+    """True if a number of this status may send."""
     return status == CONNECTED or status in LIMITED
 
 

@@ -148,7 +148,7 @@ class Graph:
                 return True
             case Begun.REFUSED:
                 exchange.set_result(Exchanged(Outcome.UNBEGUN, cause=HELD_BACK))
-            case Begun.GONE if wire.fresh:  # who ends one may end them all
+            case Begun.GONE if wire.fresh:  # a server that ends a fresh connection may end them all
                 exchange.set_result(Exchanged(Outcome.UNBEGUN, cause=wire.cause))
         self.connections.give(wire)
         return exchange.done()

@@ -22,7 +22,7 @@ class CallFailed(WarouterError):
 
     @property
     def passing(self) -> bool:
-        """Nothing is known to be wrong: it may go well the next time."""
+        """True if nothing is known to be wrong: it may go well the next time."""
         return self.judged is None or self.judged.cls not in (Class.FINAL, Class.OPERATOR)
 
     @property

@@ -35,7 +35,7 @@ class Trouble(msgspec.Struct, frozen=True):
 
     code: int
     description: str
-    solution: str  # what Meta says to do, "" if it does not
+    solution: str  # Meta's advice, "" without one
 
 
 class Entity(msgspec.Struct, frozen=True):

@@ -33,12 +33,12 @@ class Facts(NamedTuple):
     can_send: str = ""
     throughput: str = ""
     entities: tuple[Entity, ...] = ()
-    name: str = ""  # that customers see
+    name: str = ""  # the display name that customers see
     storage: str = ""  # the status of its storage configuration
 
     @property
     def connected(self) -> bool:
-        """It is registered, and may send."""
+        """True if the number is registered, and may send."""
         return is_registered(self.status)
 
 
@@ -48,7 +48,7 @@ class Named(NamedTuple):
     connected: bool
     verified: bool  # a code has shown that it is the business's
     number: str  # as people write it, with its country code
-    name: str  # that customers see
+    name: str  # the display name that customers see
 
 
 class Number:
@@ -87,7 +87,7 @@ class Number:
         return self._stored_as
 
     async def named(self) -> Named:
-        """Which one it is."""
+        """Read which number it is."""
         found = await self._calls.fields(self._number, _NAMED)
         return Named(
             is_registered(text(found, "status")),
@@ -97,7 +97,7 @@ class Number:
         )
 
     async def level(self) -> float:
-        """Messages a second."""
+        """Read the number's level in messages a second."""
         return _level(await self._calls.get(self._number, {"fields": "throughput"}))
 
     async def probe(self) -> None:

@@ -29,7 +29,7 @@ class Profile:
         self._calls = calls
 
     async def fields(self, *names: str) -> dict[str, Any]:
-        """These fields; those that are not set may be absent."""
+        """Read fields of the profile; those that are not set may be absent."""
         found = await self._calls.get(self._profile, {"fields": ",".join(names)})
         return _first(found, "business_profile")
 
@@ -38,7 +38,7 @@ class Profile:
         await self._calls.post(self._profile, {**_PRODUCT, **fields})
 
     async def compliance(self, *names: str) -> dict[str, Any]:
-        """These fields of the compliance information; null or absent if they are not set."""
+        """Read fields of the compliance information; null or absent if they are not set."""
         return _first(await self._calls.get(self._compliance, {"fields": ",".join(names)}))
 
     async def change_compliance(self, fields: Mapping[str, Any]) -> None:

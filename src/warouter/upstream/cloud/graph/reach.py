@@ -41,7 +41,7 @@ class Reach:
         self._judge()
 
     def failed_with_others(self, since: float) -> None:
-        """It fails here as for others, for whom it has since then: it counts at the same time."""
+        """Count as failing since others have, so that all count as cut off at the same time."""
         if self.failing_since is None:
             return
         self.failing_since = min(self.failing_since, since)

@@ -95,7 +95,7 @@ class Recovery:
             reach.failed_with_others(since)
 
     def _fails(self, now: float) -> bool:
-        """It does, for a while and lately, and nobody has said so lately."""
+        """True if it has failed for a while and lately, and nobody has said so lately."""
         lately = now - self._reach.failed_at < TELL_SECONDS
         return (
             lately and self._reach.failing_for >= LOOK_SECONDS and now - self._told >= TELL_SECONDS

@@ -9,7 +9,7 @@ leaves later than its owner decided may leave after its owner's lease. Rules of 
     else: an unfinished request is never taken;
   * however it ends, also by the end of this process, nothing of it is sent any more
     (``net.sockets.end_with_process``);
-  * it is over with the first thing that is not an answer in order.
+  * any byte outside of a valid, expected response closes the connection.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class Wire:
         self.open = True
         self.late = False  # a request began too late
         self.cause = ""  # why it ended
-        self._told: Told | None = None  # who hears the answer of the request that is out
+        self._told: Told | None = None  # called with the answer of the request that is out
         self._response = Response()
         self._until = 0.0  # when that answer is waited for no longer
         self._timer: asyncio.TimerHandle | None = None
@@ -126,7 +126,7 @@ class Wire:
 
     @property
     def busy(self) -> bool:
-        """A request is out."""
+        """True while a request is out."""
         return self._told is not None
 
     @property

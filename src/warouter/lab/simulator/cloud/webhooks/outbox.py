@@ -83,7 +83,7 @@ class Outbox:
         self.outage_ends = until
 
     def add(self, element: WebhookElement, now: float) -> None:
-        """Something to tell."""
+        """Queue something to tell."""
         faults, random = self._faults, self._random
         if faults.straggle and random.random() < faults.straggle:
             self._later(element, now + random.random() * faults.straggle_ms / 1000)
