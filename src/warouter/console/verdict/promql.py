@@ -152,7 +152,7 @@ class _Parser:
         }
 
     def _matchers(self) -> _Select:
-        """What follows a metric's name in braces, if anything does."""
+        """Reads the matchers in braces after a metric's name, if there are any."""
         matchers: list[tuple[str, re.Pattern[str], bool]] = []
         while self.ahead("{", ","):
             self.take()

@@ -1,4 +1,4 @@
-"""What the alerts are judged by: the latest samples, and how much counters grew. Pure."""
+"""The cluster as the alerts see it: the latest samples, and how much counters grew. Pure."""
 
 from __future__ import annotations
 
