@@ -257,7 +257,7 @@ async def test_a_guesser_with_many_names_does_not_fill_the_table(
     assert await pool.fetchval(f"select source from {ALL} where outcome = 'done'") != "*"
 
 
-async def test_nor_does_one_who_has_days(pool: asyncpg.Pool) -> None:
+async def test_a_guesser_of_days_does_not_fill_the_table_either(pool: asyncpg.Pool) -> None:
     add = "select audit_add($1, 'log in', '203.0.113.9', $2, 1, 10, 25)"
     for minute in range(6):
         for n in range(10):

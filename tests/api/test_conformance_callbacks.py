@@ -174,7 +174,7 @@ async def test_c42_c44_what_customers_choose_and_share(site: Integration, what: 
     assert message == common | sent
 
 
-async def test_c44_a_card_of_who_has_no_whatsapp(site: Integration) -> None:
+async def test_c44_a_contact_card_without_whatsapp(site: Integration) -> None:
     """Receivers read the wa_id of each phone unasked, which Meta leaves out then."""
     card = {"name": {"formatted_name": "Kerry Fisher"}, "phones": [{"phone": "none"}]}
     asked: dict[str, Any] = {"from": SENDER, "type": "contacts", "contacts": [card]}

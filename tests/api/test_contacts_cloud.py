@@ -221,7 +221,7 @@ async def test_what_meta_refuses_for_good(cloud: Contacts, monkeypatch: pytest.M
     assert await cloud.told()
 
 
-async def test_who_is_told_and_cannot_keep_it_does_not_know(
+async def test_a_switch_that_meta_took_and_we_could_not_store_is_unknown(
     cloud: Contacts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next wish is told to Meta again, whatever it is: this one was done there."""

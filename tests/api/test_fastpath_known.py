@@ -222,7 +222,9 @@ async def test_heads_that_are_not_kept(both: Both) -> None:
     assert heads(both) == {}
 
 
-async def test_so_many_heads_are_kept(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_more_heads_are_kept_than_the_limit(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("warouter.api.messages.fastpath.MOST_HEADS", 3)
     for n in range(8):
         await both.same(*[post(both.slow.api, GOOD, b"X-Trace: %d" % n)] * 2)

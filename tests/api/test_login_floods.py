@@ -78,7 +78,7 @@ async def test_an_address_without_a_limit_has_a_share_as_others_have(door: Api) 
             assert await log_in(door, "worker", USER_PASSWORD, LOOPBACK) == 200
 
 
-async def test_many_addresses_shut_out_nobody_who_comes_from_where_none_has_failed(
+async def test_failed_log_ins_from_many_addresses_shut_out_no_other_address(
     door: Api,
 ) -> None:
     known, failed = "198.51.100.200", set()

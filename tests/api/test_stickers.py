@@ -81,7 +81,7 @@ async def test_a_pack_is_full_at_thirty_also_when_asked_at_once(api: Api) -> Non
     assert len((await call(api, "GET", stickers)).json["stickers"]) == 30
 
 
-async def test_there_are_none_of_whatsapp(api: Api) -> None:
+async def test_the_namespace_of_whatsapp_has_no_stickers(api: Api) -> None:
     pack = await new_pack(api)
     query = "?namespace=whatsapp"
     assert (await call(api, "GET", query)).json["stickerpacks"] == []

@@ -57,7 +57,7 @@ async def test_the_newest_stays_when_a_third_comes(api: Api) -> None:
     assert (await stored(api))["secrets"] == [NEW, NEWER]
 
 
-async def test_the_same_again_is_the_newest(api: Api) -> None:
+async def test_a_secret_that_is_added_again_becomes_the_newest(api: Api) -> None:
     await patch(api, OLD, NEW)
     assert (await add(api, OLD)).json["secrets_count"] == 2
     assert (await stored(api))["secrets"] == [NEW, OLD]

@@ -27,7 +27,7 @@ class Section(NamedTuple):
 
     @property
     def anchor(self) -> str:
-        """As GitHub makes it of a heading."""
+        """The anchor that GitHub makes of a heading."""
         return re.sub(r"[^\w\- ]", "", self.title.lower()).replace(" ", "-")
 
 

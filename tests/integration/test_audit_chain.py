@@ -129,7 +129,9 @@ async def test_the_owner_of_the_table_is_refused(
     assert await pool.fetch("select * from audit order by id") == before
 
 
-async def test_nobody_chooses_number_time_hash_or_who_it_was_that_ends(pool: asyncpg.Pool) -> None:
+async def test_the_database_chooses_number_time_hash_and_actor_of_an_end(
+    pool: asyncpg.Pool,
+) -> None:
     number = await Audit(pool).begin("admin", "deed", HERE)
     await pool.execute(
         "insert into audit (id, at, actor, action, source, outcome, of, hash)"

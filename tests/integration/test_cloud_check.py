@@ -96,7 +96,7 @@ async def test_everything_is_right(world: World) -> None:
     assert result.exit_code == 0
 
 
-async def test_the_same_as_json(world: World) -> None:
+async def test_check_prints_its_steps_as_json(world: World) -> None:
     found = msgspec.json.decode((await world.run("--json")).stdout)
     assert found["ok"] is True
     assert [step["result"] for step in found["steps"]] == ["ok"] * 11

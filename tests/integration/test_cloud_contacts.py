@@ -78,7 +78,9 @@ class TestUnreachable:
             await written(me)
             assert await unreachable(pool, RECIPIENT, OTHER) == {RECIPIENT}
 
-    async def test_not_by_another_refusal(self, settings: Settings, pool: asyncpg.Pool) -> None:
+    async def test_another_refusal_makes_nobody_unreachable(
+        self, settings: Settings, pool: asyncpg.Pool
+    ) -> None:
         async with owning_cloud(settings, pool, refused(WINDOW_CLOSED)) as me:
             me.message()
             await settled(pool)
@@ -93,7 +95,7 @@ class TestUnreachable:
             await written(me)
             assert await unreachable(pool, RECIPIENT) == {RECIPIENT}
 
-    async def test_not_by_a_status_of_another_cause(
+    async def test_a_status_of_another_cause_makes_nobody_unreachable(
         self, settings: Settings, pool: asyncpg.Pool
     ) -> None:
         async with owning_cloud(settings, pool) as me:

@@ -191,7 +191,7 @@ async def test_taken_late_although_the_caller_reset_the_connection(world: Door) 
     assert len(await world.statuses(3)) == 3
 
 
-async def test_not_taken_once_the_caller_has_reset_the_connection(world: Door) -> None:
+async def test_a_request_is_not_taken_once_its_caller_has_reset_the_connection(world: Door) -> None:
     world.use(abandon=1.0, abandon_ms=500)
     async with connected(world) as raw:
         raw.begin(world, new_reference())

@@ -97,7 +97,7 @@ async def test_the_next_owner_sends_again_what_waited_beside_its_lane(
         assert slots.graph.refs() == [(message_id, 2)]
 
 
-async def test_so_does_one_that_knows_another_category_of_its_template(
+async def test_an_owner_that_knows_another_category_sends_again_what_waited_aside(
     settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the shorter window it had kept its place: it was looked for there, and never sent."""

@@ -106,7 +106,9 @@ async def test_another_status_of_nobody_proves_nothing(
         assert await pool.fetchval("select count(*) from cloud_unmatched") == 1
 
 
-async def test_nor_does_one_that_may_be_of_two(settings: Settings, pool: asyncpg.Pool) -> None:
+async def test_a_failure_that_may_be_of_two_messages_proves_nothing(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
     """One went on before it, in doubt; so two of this recipient may be out."""
     async with owning_cloud(settings, pool, cut, cloud_in_doubt="hold") as me:
         held, doubtful = me.message(), me.message()
@@ -120,7 +122,7 @@ async def test_nor_does_one_that_may_be_of_two(settings: Settings, pool: asyncpg
         assert await pool.fetchval("select count(*) from cloud_unmatched") == 1
 
 
-async def test_nor_does_one_that_may_be_of_a_message_that_ended_with_its_outcome_unknown(
+async def test_a_failure_that_may_be_of_an_ended_unknown_message_proves_nothing(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
     """It was taken for the failure of the next one, which had not failed."""
@@ -133,7 +135,7 @@ async def test_nor_does_one_that_may_be_of_a_message_that_ended_with_its_outcome
 
 
 @pytest.mark.parametrize("left", [False, True])
-async def test_nor_does_one_that_may_be_of_a_message_that_an_earlier_owner_ended_so(
+async def test_a_failure_that_may_be_of_a_former_owners_message_proves_nothing(
     settings: Settings, pool: asyncpg.Pool, *, left: bool
 ) -> None:
     """Seed 69606. A message that was delivered was shown as failed."""

@@ -109,7 +109,7 @@ async def test_the_owner_is_told_and_the_leader_hears_when_no_request_is_out(
     session.terminate()
 
 
-async def test_who_owns_the_slot_no_more_says_nothing_of_it(
+async def test_a_former_owner_cannot_say_that_a_slot_is_quiet(
     leader: LeaderSession, owner: Journal, cloud: Settings
 ) -> None:
     _, epochs = await marked(leader, 3)

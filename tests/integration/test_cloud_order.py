@@ -105,7 +105,9 @@ async def test_what_no_connection_is_free_for_is_not_issued_and_lets_priority_go
         assert me.graph.refs().index((urgent, 1)) <= 2 * few
 
 
-async def test_so_does_an_authentication_template(settings: Settings, pool: asyncpg.Pool) -> None:
+async def test_an_authentication_template_goes_first(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
     async with owning_cloud(settings, pool) as me:
         me.end._rules.use({("code", "en"): "AUTHENTICATION"})
         me.end.pace.stop = 190

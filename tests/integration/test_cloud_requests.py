@@ -33,7 +33,7 @@ from warouter.store.journal.issues import ISSUED, NOT_TAKEN
 OTHER = "4915112345679"
 
 
-async def test_a_record_of_what_did_not_begin_takes_no_row_of_what_is_out(
+async def test_a_late_record_of_a_take_back_spares_the_row_of_a_request_that_is_out(
     settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was taken back, issued again and begun, and then the record of the former came."""
@@ -235,7 +235,7 @@ async def test_a_slot_is_not_idle_while_a_request_is_about_to_begin(
         assert slots.sender.idle(slots.slot)
 
 
-async def test_nor_while_the_end_of_one_that_was_refused_is_not_on_disk(
+async def test_a_slot_is_not_idle_while_a_refusal_is_not_on_disk(
     settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was handed over, and its row said that it was out: a doubt."""

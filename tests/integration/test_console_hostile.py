@@ -130,7 +130,7 @@ async def test_what_the_api_refuses_to_read_as_http_this_does_too(console: Conso
     assert read == {}
 
 
-async def test_there_are_so_many_connections_and_none_that_says_nothing_for_ever(
+async def test_the_consoles_connections_are_limited_and_silent_ones_are_closed(
     settings: Settings, pool: asyncpg.Pool, tmp_path: Path
 ) -> None:
     few = {"WAROUTER_CONNECTIONS": "3"}

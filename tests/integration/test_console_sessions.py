@@ -81,7 +81,7 @@ async def test_a_session_is_its_users_until_it_is_ended(sessions: Sessions) -> N
     assert await sessions.listed() == []
 
 
-async def test_none_begins_unless_the_password_is_that_which_was_checked(
+async def test_a_session_begins_only_with_the_password_that_was_checked(
     sessions: Sessions, pool: asyncpg.Pool
 ) -> None:
     assert await sessions.begin("alice", "other", key("1"), HERE) is None
@@ -103,7 +103,7 @@ async def test_a_session_ends_half_an_hour_unseen(
     assert (await sessions.visitor(key("1")) is not None) is lives
 
 
-async def test_and_after_twelve_hours_however_often_it_is_seen(
+async def test_a_session_ends_after_twelve_hours_however_often_it_is_seen(
     sessions: Sessions, pool: asyncpg.Pool
 ) -> None:
     await sessions.begin("alice", "h", key("1"), HERE)
@@ -264,7 +264,7 @@ async def test_no_token_outlives_a_password_that_changes_meanwhile(
         assert await sessions.visitor(key(str(n))) is None
 
 
-async def test_nor_does_a_session_that_begins_meanwhile(
+async def test_no_session_outlives_a_password_that_changes_as_it_begins(
     sessions: Sessions, pool: asyncpg.Pool
 ) -> None:
     accounts = Accounts(pool)
@@ -302,7 +302,9 @@ async def test_an_administrator_is_shown_a_text_and_the_audit_says_so(
     ]
 
 
-async def test_nobody_else_is(sessions: Sessions, pool: asyncpg.Pool, written: None) -> None:
+async def test_only_a_logged_in_administrator_is_shown_a_text(
+    sessions: Sessions, pool: asyncpg.Pool, written: None
+) -> None:
     await sessions.begin("robert", "h", key("r"), HERE)
     await sessions.begin("alice", "h", key("1"), HERE)
     for session in (key("r"), key("unknown")):

@@ -101,7 +101,7 @@ async def test_who_is_away_is_said_in_a_sentence() -> None:
 
 
 @pytest.mark.parametrize("last", ["-1", "1001", "x", "1e3"])
-async def test_so_many_last_ids_are_a_number(world: World, cloud: Door, last: str) -> None:
+async def test_last_must_be_a_number_within_the_limit(world: World, cloud: Door, last: str) -> None:
     for side in (world, cloud):
         status, answer = await side.ask("GET", f"/record?last={last}")
         assert (status, answer["error"]) == (400, "last must be a number up to 1000")

@@ -151,7 +151,9 @@ CERTIFICATES = {
 
 
 @pytest.mark.parametrize("kind", CERTIFICATES)
-def test_who_cannot_be_verified_is_not_told_who_asks(loop: Loop, tmp_path: Path, kind: str) -> None:
+def test_a_server_that_cannot_be_verified_is_told_no_name(
+    loop: Loop, tmp_path: Path, kind: str
+) -> None:
     """Not even the role's name."""
     pair, sentence = CERTIFICATES[kind]
     (tmp_path / "ca.pem").write_text(certificates.text_of(authority))
@@ -165,7 +167,7 @@ def test_who_cannot_be_verified_is_not_told_who_asks(loop: Loop, tmp_path: Path,
 
 
 @pytest.mark.parametrize("way", [first, by_pool, by_session])
-def test_who_offers_no_tls_is_not_told_who_asks(loop: Loop, way: Any) -> None:
+def test_a_server_without_tls_is_told_no_name(loop: Loop, way: Any) -> None:
     with Impostor(CLEAR_TEXT) as server:
         said = refusal(settings_to(server, OFF_HOST), loop, way)
     assert "it offers no TLS: turn ssl on there and set WA_DB_SSL_CA to its authority" in said
@@ -287,7 +289,7 @@ def test_a_process_says_it_in_one_sentence(role: str) -> None:
     assert not server.learned(USER, PASSWORD)
 
 
-async def test_so_do_commands(loop: Loop) -> None:
+async def test_commands_say_in_one_sentence_that_the_server_asks_for_md5(loop: Loop) -> None:
     with Impostor(MD5) as server:
         for name in ("status", "migrate"):
             assert "as MD5 outside of verified TLS" in await refused(

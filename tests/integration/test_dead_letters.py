@@ -91,7 +91,7 @@ async def test_selections(journal: Journal, operator: asyncpg.Connection) -> Non
     assert len(await dead_letters.find(operator, ALL, 4)) == 4
 
 
-async def test_so_many_at_a_time_and_each_once(
+async def test_letters_are_asked_for_in_batches_and_each_once(
     journal: Journal, operator: asyncpg.Connection
 ) -> None:
     assert await dead_letters.count(operator, ALL, 4) == 4

@@ -215,7 +215,7 @@ def test_who_has_asked_nothing_yet_has_twice_the_time_at_a_stop() -> None:
     on_uvloop(made, ConnectionLimits())
 
 
-def test_who_shakes_hands_for_long_is_answered_after_what_was_held(
+def test_a_slow_handshake_is_answered_after_the_requests_that_were_held(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """On a busy machine a hundred handshakes take longer than a stop does else."""
@@ -305,7 +305,7 @@ async def test_a_request_that_is_being_handled_is_not_forgotten() -> None:
     await edge.leave(lambda: None)
 
 
-async def test_who_comes_when_all_places_are_taken_gets_that_of_the_longest_idle() -> None:
+async def test_a_newcomer_gets_the_place_of_the_longest_idle_connection() -> None:
     """What a proxy keeps open and does not use is in nobody's way; what is in use stays."""
     held = asyncio.Event()
 
@@ -348,7 +348,7 @@ async def test_who_comes_when_all_places_are_taken_gets_that_of_the_longest_idle
     await edge.leave(lambda: None)
 
 
-async def test_who_has_as_many_as_one_may_have_ends_nobody_elses() -> None:
+async def test_an_address_at_its_limit_ends_no_idle_connection() -> None:
     sock = socket.create_server(("127.0.0.1", 0))
     limits = ConnectionLimits(
         connections=1, connections_per_address=1, spare_seconds=0.0, exempt=()

@@ -460,7 +460,7 @@ def test_a_server_that_ends_every_connection_at_once_is_not_stormed(way: Way) ->
     run(way, script, body)
 
 
-def test_nor_is_it_while_connections_are_opened_ahead(way: Way) -> None:
+def test_opening_ahead_does_not_storm_a_server_that_ends_connections(way: Way) -> None:
     """They were opened until there were as many as wanted, however often they ended."""
 
     async def body(graph: Graph, server: Hostile) -> None:

@@ -233,7 +233,7 @@ async def test_a_drained_row_goes_and_what_it_proves_stays(
     assert (twice.id, twice.attempt, twice.wamid) == (an_id(1), 2, "w2")
 
 
-async def test_who_was_told_of_what_was_taken_twice_may_ask_again(
+async def test_an_owner_may_ask_again_what_was_taken_twice(
     journal: Journal, pool: asyncpg.Pool
 ) -> None:
     """The outcome of a commit may be unknown; the next owner is not told of it once more."""

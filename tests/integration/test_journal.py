@@ -28,7 +28,7 @@ async def test_a_page_ends_with_the_row_that_fills_it(journal: Journal) -> None:
     assert [r.seq for r in await journal.page(3, 2, 4, 10, 1 << 20)] == [3, 4]
 
 
-async def test_so_does_a_page_of_events(journal: Journal) -> None:
+async def test_a_page_of_events_ends_with_the_row_that_fills_it(journal: Journal) -> None:
     events = [replace(event(n, f"k{n}"), payload=bytes(n * 100)) for n in range(1, 6)]
     await journal.append_events(OWNED, events)
     for most, seqs in ((1, [1]), (101, [1, 2]), (301, [1, 2, 3]), (1 << 20, [1, 2, 3, 4, 5])):

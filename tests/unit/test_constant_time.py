@@ -177,7 +177,9 @@ def test_only_compare_digest_decides(name: str, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("name", [name for name, (_, many) in CHECKS.items() if many > 1])
-def test_which_secret_fits_is_not_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_does_not_tell_which_secret_fits(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert not obeys(monkeypatch, name, Content())
 
 

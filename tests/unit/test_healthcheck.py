@@ -116,7 +116,7 @@ async def test_another_account_is_neither_believed_nor_waited_for() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="not run (needs root, to be another account)")
-def test_who_finds_nothing_hears_whose_processes_there_are() -> None:
+def test_a_healthcheck_names_the_account_of_processes_that_it_did_not_ask() -> None:
     with stranger(f"warouter/coreapp/{uuid4().hex}"):
         done = CliRunner().invoke(healthcheck, ["--role", "coreapp", "--at-least", "1000"])
     assert done.exit_code == 1

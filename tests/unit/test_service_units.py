@@ -42,7 +42,7 @@ def test_a_coreapp_has_the_time_to_wait_for_what_is_out() -> None:
         ("webapp", "cloud", STOP_SECONDS, 0.0),
     ],
 )
-def test_so_it_has_on_one_machine(
+def test_a_coreapp_on_one_machine_has_the_time_to_wait_too(
     role: str, upstream: str, allowed: float, needed: float, tmp_path: Path
 ) -> None:
     process = Process(role, role, [role], {"WAROUTER_UPSTREAM": upstream}, tmp_path)

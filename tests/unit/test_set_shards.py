@@ -54,7 +54,7 @@ def test_the_template_has_the_function():
         ("Create", 32, None, None, (32, 12, True)),
     ],
 )
-def test_which_of_the_two_acts(kind, new, old, before, after):
+def test_a_shrinking_stack_acts_before_and_a_growing_one_after(kind, new, old, before, after):
     assert _asked(kind, "down", new, old) == before
     assert _asked(kind, "up", new, old) == after
 

@@ -71,7 +71,7 @@ def test_commits_that_take_longer_than_a_leader_waits_are_waited_for_in_the_end(
 
 
 @pytest.mark.parametrize("seed", TWO_WIN)
-def test_who_contends_does_not_end_the_session_of_who_is_about_to_win(seed: int) -> None:
+def test_a_contender_does_not_end_the_session_of_the_coming_leader(seed: int) -> None:
     result = run(seed, nemeses.SLOW_SECONDS, plan=SLOW_RESTARTED_PLAN, small=False)
     assert result.violations == []
 

@@ -328,7 +328,7 @@ async def test_a_read_that_breaks_off_goes_on_where_it_was(
     assert server.faults.cut == 0
 
 
-async def test_what_is_not_what_was_written_is_never_whole(
+async def test_content_that_differs_from_what_was_written_is_never_whole(
     server: BucketServer, bucket: Storage
 ) -> None:
     media_id = await stored(bucket)

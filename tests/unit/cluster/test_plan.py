@@ -270,7 +270,7 @@ drawn_members = st.lists(
 
 
 @given(st.sampled_from((1, 2)), st.lists(drawn_members, min_size=2, max_size=12), st.booleans())
-def test_who_remembers_for_what_there_was_nothing_to_do_plans_the_same(
+def test_a_planner_that_remembers_idle_views_plans_the_same(
     shards: int, seen: list[list[Member]], follows: bool
 ) -> None:
     planner = Planner(LEASE)

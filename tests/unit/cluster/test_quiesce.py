@@ -121,7 +121,7 @@ def test_a_mark_that_nobody_wants_any_more_is_taken_back(moving: int) -> None:
     assert planned_for(planned, A, B, C) is None
 
 
-def test_so_is_that_of_a_slot_that_rests() -> None:
+def test_an_unwanted_mark_of_a_resting_slot_is_taken_back() -> None:
     current = mapped(2, B, B, moving=MARKED)
     view = View(current, members(B, C), moved=frozenset(range(32)))
     assert written(current, plan(view, LEASE))[0] == {Mark(slot, 1, 0) for slot in EVEN}

@@ -11,7 +11,7 @@ from warouter.upstream.cloud.answers import judge
 
 
 @given(st.text())
-def test_whatever_is_said_is_one_of_the_words(said: str) -> None:
+def test_every_cause_maps_to_a_known_word(said: str) -> None:
     assert word_of(said) in CAUSES
 
 

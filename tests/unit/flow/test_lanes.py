@@ -375,7 +375,7 @@ def test_what_is_behind_an_expired_one_waits_until_that_is_recorded() -> None:
     assert seqs(lanes.take()) == [2]
 
 
-def test_so_does_what_comes_later() -> None:
+def test_a_message_that_comes_behind_an_expired_one_waits_for_its_record() -> None:
     lanes = Lanes()
     lanes.push(entry(1, expires=5.0))
     lanes.expire(6.0)

@@ -107,7 +107,7 @@ class TestHour:
         assert len(counted.took) in (0, len(BOUNDS_MS) + 1)
 
     @given(st.lists(st.integers(0, BOUNDS_MS[-1]), min_size=1), st.floats(0.01, 1))
-    def test_so_many_have_ended_within_what_is_said(self, took: list[int], share: float) -> None:
+    def test_a_quantile_covers_its_share_of_the_posts(self, took: list[int], share: float) -> None:
         hour = Hour()
         for ms in took:
             hour.count(0.0, ms, taken=True)

@@ -72,7 +72,7 @@ def test_rows_go_from_memory_while_there_is_room() -> None:
     assert (scene.stands, scene.looked_at) == ((3, 3, 5), 2)
 
 
-def test_of_a_slot_whose_memory_is_full_nothing_can_go_that_could_not_before() -> None:
+def test_new_rows_are_not_looked_at_while_memory_is_full() -> None:
     scene = Scene()
     scene.commit(1, 2, 3)
     scene.commit(4, 5)
@@ -152,7 +152,7 @@ def test_many_behind_what_failed_make_way(monkeypatch: pytest.MonkeyPatch) -> No
     assert RECIPIENT in scene.log.parked
 
 
-def test_what_ends_while_parked_holds_back_what_comes_when_nothing_is_parked_any_more() -> None:
+def test_a_parked_message_that_ends_holds_back_those_behind_until_its_record() -> None:
     scene = Scene()
     lane_of(scene, 1)
     [entry] = scene.slot.lanes.block(RECIPIENT)

@@ -67,7 +67,7 @@ def test_a_status_of_what_was_in_vain_releases_it() -> None:
     assert not brake.proven(asked[3]), "it is told once"
 
 
-def test_so_does_one_that_comes_before_the_probe_s_answer() -> None:
+def test_a_status_that_comes_before_the_probes_answer_releases_it() -> None:
     brake = braked()
     key = probe(brake, 1.0)
     assert brake.proven(key)

@@ -48,7 +48,7 @@ def test_no_message_ends_early_for_the_databases_clock(age: float, ttl: int, by:
 
 
 @given(st.floats(0.001, 5000), st.integers(1, 5000), STEP)
-def test_nor_for_the_clock_of_a_node(age: float, ttl: int, by: float) -> None:
+def test_no_message_ends_early_for_the_clock_of_a_node(age: float, ttl: int, by: float) -> None:
     ends = of(age, ttl, node=by)
     assert ends >= ttl - age - 0.002
     assert ends <= min(ttl, ttl - age + abs(by)) + 0.002

@@ -124,7 +124,7 @@ def test_what_is_read_back_from_the_journal_is_settled_if_it_has_ended_so() -> N
     assert not slot.lanes.waiting
 
 
-def test_and_what_is_taken_up_from_the_parked_ones() -> None:
+def test_a_parked_message_that_has_ended_so_is_settled_as_it_is_taken_up() -> None:
     async def takes_up() -> OwnedSlot:
         owner = Owner()
         source = owner.backlog.parked.source

@@ -197,7 +197,7 @@ class _Shares:
             await self.number._once()
 
 
-def test_who_takes_slots_over_wants_what_their_owner_had_before_it_knows_more() -> None:
+def test_a_new_owner_begins_with_its_predecessors_share_of_the_rate() -> None:
     async def scene() -> None:
         here = _Shares()
         for slot in here.number._ownership.slots.values():
@@ -222,7 +222,7 @@ def test_a_demand_is_of_a_second_however_long_ago_the_last_one_was_said() -> Non
     asyncio.run(scene())
 
 
-def test_who_sent_since_it_shared_does_not_rest_though_all_has_ended() -> None:
+def test_an_owner_that_sent_since_its_last_share_does_not_rest() -> None:
     async def scene() -> None:
         here = _Shares()
         await here.after(1.0, 30)

@@ -86,7 +86,7 @@ async def test_a_cohort_goes_on_after_the_last_doubt_that_shares_the_answer() ->
     assert not proving.proven(doubted)
 
 
-def test_who_sets_this_nodes_clock_does_not_change_what_is_known_of_the_other_ones() -> None:
+def test_setting_this_nodes_clock_does_not_change_metas_time() -> None:
     """Set back by a minute, events of the minute before a doubt would have proven something."""
     now, clocks = 10.0, [NOON]
     with patched([(module, "wall", lambda: clocks[-1])]):

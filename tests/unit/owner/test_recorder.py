@@ -115,7 +115,7 @@ async def test_those_who_ask_while_a_record_is_under_way_share_the_next() -> Non
     assert owner.marks.get_nowait() >= 2  # all that had moved when they asked
 
 
-async def test_one_who_asks_no_more_takes_nobodys_record_along(owner: Owner) -> None:
+async def test_a_cancelled_flush_does_not_cancel_the_record_of_others(owner: Owner) -> None:
     await owner.recorder._lock.acquire()
     owner.settle(1)
     asks, goes = (asyncio.create_task(owner.recorder.flush()) for _ in range(2))

@@ -34,7 +34,7 @@ def test_who_is_leaving_is_called_until_then() -> None:
     assert list(addresses_of(rows)) == [FORMER, OTHER]
 
 
-def test_who_has_not_left_is_called_whoever_says_to_be_there() -> None:
+def test_a_coreapp_that_has_not_left_is_called_beside_its_successor() -> None:
     rows = [row(FORMER, 6250, leaving=False), row(LATER, 6250, leaving=False)]
     assert list(addresses_of(rows)) == [FORMER, LATER]
 

@@ -37,7 +37,7 @@ def test_what_nobody_set_is_at_its_default() -> None:
     assert (value.value, value.source, value.nodes) == ("1.5", "default", ["a", "b"])
 
 
-def test_who_is_given_the_default_does_not_differ_from_who_is_not() -> None:
+def test_a_variable_set_to_its_default_does_not_differ_from_an_unset_one() -> None:
     found = variable("WAROUTER_LEASE", process("a", WAROUTER_LEASE="1.5"), process("b"))
     assert not found.differs
     assert [value.source for value in found.values] == ["environment"]

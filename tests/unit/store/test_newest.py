@@ -79,13 +79,13 @@ def test_some_of_them(text: str) -> None:
 
 
 @given(outgoing, places)
-def test_what_is_below_a_place_is_what_a_lane_reads_from_it(row: Place, place: Place) -> None:
+def test_an_outgoing_row_is_below_a_place_exactly_if_its_id_is(row: Place, place: Place) -> None:
     assert isinstance(row.rest, bytes)
     assert (row.rest < id_below(row.lane, place)) == (row < place)
 
 
 @given(inbound, places)
-def test_the_same_for_inbound_messages(row: Place, place: Place) -> None:
+def test_an_inbound_row_is_below_a_place_exactly_if_its_time_is(row: Place, place: Place) -> None:
     if row.lane != place.lane:
         assert (row.ms < before_ms(row.lane, place)) == (row < place)
 

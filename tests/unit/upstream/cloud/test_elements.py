@@ -378,7 +378,7 @@ def test_echoes_are_kept_unless_configured(field: str) -> None:
         assert (batch.left_out, batch.kept) == ({}, [])
 
 
-def test_who_has_the_word_is_kept_whatever_is_configured() -> None:
+def test_handovers_are_kept_whatever_is_configured() -> None:
     value = change("messaging_handovers", handover={"to": "business"})
     batch = read(webhook(value), NUMBER, modes=Modes("pass", "pass"))
     assert (batch.elements, batch.left_out, len(batch.kept)) == ([], {"messaging_handovers": 1}, 1)

@@ -22,7 +22,7 @@ def test_what_cannot_be_opened_is_no_pin(text: str) -> None:
     assert pin.opened(text, ["secret"]) is None
 
 
-def test_nor_is_what_another_secret_has_sealed() -> None:
+def test_a_pin_that_another_secret_has_sealed_cannot_be_opened() -> None:
     assert pin.opened(pin.sealed("123456", "another"), ["secret"]) is None
 
 

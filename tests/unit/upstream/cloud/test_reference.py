@@ -73,6 +73,6 @@ def test_foreign_strings_are_no_references(text: str) -> None:
         st.text(max_size=3).map(f"w1.{text_of(ID)}.".__add__),
     )
 )
-def test_what_is_read_is_what_would_be_written(text: str) -> None:
+def test_a_reference_that_is_read_is_written_alike(text: str) -> None:
     found = parse_reference(text)
     assert found is None or reference(*found) == text

@@ -135,7 +135,7 @@ def test_metas_clock_may_be_ahead() -> None:
     assert meta.statuses(0.03)[0]["timestamp"] == str(int(WALL + 160))
 
 
-def test_nothing_is_kept_for_nobody() -> None:
+def test_no_webhook_is_kept_while_nobody_is_subscribed() -> None:
     meta = Meta()
     meta.world.heard = False
     meta.answer()
