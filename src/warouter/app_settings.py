@@ -150,7 +150,7 @@ def with_secret(stored: Mapping[str, Any], secret: str, now: str) -> dict[str, A
 
 
 def without_older_secrets(stored: Mapping[str, Any], now: str) -> dict[str, Any]:
-    """Only the newest secret signs from now on."""
+    """The stored settings with the newest secret alone, which signs from now on."""
     return _signed_by(stored, _secrets(stored)[-1:], now)
 
 

@@ -235,7 +235,7 @@ class Settings(CloudVariables, frozen=True, kw_only=True):
 
 
 def _in_english(what: str) -> str:
-    """Of what msgspec says of a value."""
+    """Say in English what msgspec says of a value."""
     kind, _, bound = what.removeprefix("Expected `").partition("`")
     said = {"float": "must be a number", "int": "must be a whole number", "bool": "must be 0 or 1"}
     return said.get(kind, what) + ("" if "got" in bound else bound)

@@ -15,5 +15,5 @@ def new_token() -> str:
 
 
 def hash_of(token: str) -> bytes:
-    """Its hash, which is the only form that is stored."""
+    """The hash of a token, which is the only form that is stored."""
     return sha256(token.encode()).digest()

@@ -88,7 +88,7 @@ def _named(settings: Settings, values: Mapping[str, Any]) -> Iterator[Place]:
 
 
 def _secret(path: str, name: str) -> Place:
-    """Of one that all may read no more is said: no process takes it."""
+    """Look at a secret file; of one that all may read no more is said, as no process takes it."""
     found = place(path, name)
     if found.problem or found.readable:
         return found
@@ -122,7 +122,7 @@ def _environments(etc: Path) -> Iterator[Place]:
 
 
 def _media(settings: Settings) -> Path | None:
-    """Its folder; None as long as nobody has made it, and with a bucket."""
+    """The folder of media; None as long as nobody has made it, and with a bucket."""
     if settings.media_url:
         return None
     path = Path(settings.media_dir)

@@ -34,7 +34,7 @@ class Read(NamedTuple):
 
 
 def of_files(settings: Settings, values: Mapping[str, Any]) -> Read:
-    """Those that variables name and that are in use."""
+    """Read the certificates and keys that variables name and that are in use."""
     read = Read([], [])
     skipped = {
         *(_API if settings.no_tls else ()),

@@ -39,5 +39,5 @@ def unreachable(sentence: str) -> Finding:
 
 
 def worst_first(found: list[Finding]) -> list[Finding]:
-    """In the order of their levels, and of the rules within a level."""
+    """Sort findings by their levels, and by the order of the rules within a level."""
     return sorted(found, key=lambda finding: _WORST_FIRST.index(finding.level))

@@ -187,7 +187,7 @@ async def _ask(
     to: str | None,
     word: Word,
 ) -> int:
-    """All of them hear the word, or none; how many. None are ``named``: those that are held."""
+    """Say the word to all ``named`` messages or to none, without names to those held; how many."""
     async with connected(settings, APPLICATION) as connection, connection.transaction():
         ids = await held(connection, since, to) if named is None else named
         heard = await doubts.say(connection, ids, word)

@@ -29,7 +29,7 @@ def facts_of(cloud: CloudStatus) -> dict[str, str]:
 
 
 def _many(users: int) -> str:
-    """Nobody counts further than MOST_USERS."""
+    """The number of users in words: nobody counts further than MOST_USERS."""
     return f"{users:,} or more" if users >= MOST_USERS else f"{users:,}"
 
 

@@ -203,7 +203,7 @@ def _check_printable(name: str) -> None:
 
 
 def _role_of(name: str) -> str:
-    """There is one administrator, as in the API."""
+    """The role by the name: there is one administrator, as in the API."""
     return ADMIN if name == DEFAULT_USERNAME else USER
 
 

@@ -64,7 +64,7 @@ class Revealed:
         return name
 
     def get(self, name: str, message_id: str) -> Shown | None:
-        """None if the minute is over, or it was of another message."""
+        """Return what is shown under the name; None after a minute, or for another message."""
         until, shown = self._kept.get(name, (0.0, None))
         if shown is None or until <= self._clock() or shown.message_id != message_id:
             return None

@@ -117,7 +117,7 @@ class Cluster:
         return [cloud.webhook_url(host, port, tls=tls) for host, port in self._listening]
 
     def _host(self, here: str) -> str:
-        """Of a URL: ``here`` where webapps listen on loopback as well."""
+        """The host of a URL: ``here`` where webapps listen on loopback as well."""
         return here if self.options.listen in (HERE, EVERYWHERE) else self.options.listen
 
     # life
@@ -151,7 +151,7 @@ class Cluster:
         self.write_description()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until told to stop: restart what dies, and keep cluster.json up to date."""
+        """Restart what dies and keep cluster.json up to date until told to stop."""
         orphans = Orphans()
         asking = background.begin(self._ask_for_number(), self._no_number)
         try:
@@ -287,7 +287,7 @@ class Cluster:
         self.number = SAMPLE
 
     async def _ask_for_number(self) -> None:
-        """Until one is registered: the Graph API may be away, or not be ready for it yet."""
+        """Ask until a number is registered: the Graph API may be away, or not be ready for it."""
         while self.number is None:
             await asyncio.sleep(ASK_SECONDS)
             await self._look_for_number()

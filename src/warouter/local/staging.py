@@ -142,7 +142,7 @@ def _certificate(folder: Path, hosts: tuple[str, ...]) -> None:
 
 
 def _authorities(folder: Path) -> None:
-    """Those of the image and the simulator's own, anew each time: the image may be a newer one."""
+    """Write the authorities of the image and the simulator, anew each time: it may be newer."""
     known = SYSTEM_AUTHORITIES.read_text() if SYSTEM_AUTHORITIES.exists() else ""
     _write(folder / "authorities.crt", known + (folder / "tls.crt").read_text().strip())
 

@@ -84,7 +84,7 @@ class Bucket:
         return sum(file.claimed for file in self._open.copy())
 
     async def leftovers(self, older_than: float) -> int:
-        """None: a nameless file ends with its process."""
+        """Count no leftovers: a nameless file ends with its process."""
         return 0
 
     async def check(self) -> None:

@@ -39,7 +39,7 @@ _KEY_SECONDS = 60  # a key is read again after so long
 
 
 class Unusable(MediaAway):
-    """It cannot be used until somebody changes a setting or a right."""
+    """A bucket that cannot be used until somebody changes a setting or a right."""
 
 
 class Found(NamedTuple):
@@ -272,7 +272,7 @@ def _key_of(settings: Settings) -> Callable[[], S3Credential] | None:
 
 
 def _reason(error: BaseException) -> str:
-    """Without the URL, which carries a signature."""
+    """The reason of an error without the URL, which carries a signature."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLError):
         return "certificate"
     return "timed out" if isinstance(error, TimeoutError) else type(error).__name__

@@ -55,10 +55,10 @@ class SimulatorEnd:
         return {}
 
     def hint(self, what: str) -> None:
-        """Nothing that it hears of concerns it."""
+        """Ignore hints, as none concerns the simulator."""
 
     def samples(self) -> list[Sample]:
         return []
 
     async def close(self) -> None:
-        """Its connection is closed with the upstream."""
+        """Close nothing: its connection is closed with the upstream."""

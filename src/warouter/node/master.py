@@ -346,9 +346,11 @@ class Master:
                 answer.exception()  # retrieved, or asyncio logs it when a beat failed as well
 
     async def _pause(self, started: float) -> None:
-        """Until the next poll. A follower looks with each beat: a hint wakes it earlier when an
-        owner may be dead, and without one only the leader's seat is empty for a moment longer. A
-        beat that is overdue, since the database does not answer, has nobody look more often.
+        """Wait until the next poll.
+
+        A follower looks with each beat: a hint wakes it earlier when an owner may be dead, and
+        without one only the leader's seat is empty for a moment longer. A beat that is overdue,
+        since the database does not answer, has nobody look more often.
         """
         until = started + self._timing.poll
         if self._term is None:

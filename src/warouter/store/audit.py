@@ -68,7 +68,7 @@ class Audit(Bounded):
 
 
 async def keep(connection: Any, days: int) -> bool:
-    """From now on no row goes before it is so old, whoever asks. True if that is news.
+    """Keep each row of the audit log for so many days, whoever asks. True if that is news.
 
     For the owner of the schema: a webapp that was taken over could else have the log emptied.
     """

@@ -105,7 +105,7 @@ class NodeSession:
 
     @property
     def _moves(self) -> bool:
-        """It owns slots that have to be quiet before they move."""
+        """True if its slots have to be quiet before they move."""
         simulator = self._settings.upstream_name == SIMULATOR
         return self._registration.role == "coreapp" and not simulator
 

@@ -265,7 +265,7 @@ def _local(settings: Settings) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    """Without the lines of detail and hint that PostgreSQL may add."""
+    """The first line of an error, without the detail and hint that PostgreSQL may add."""
     return str(error).partition("\n")[0] or type(error).__name__
 
 

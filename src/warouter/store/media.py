@@ -106,7 +106,7 @@ class MediaRows:
         return [(Wanted(*tuple(row)[:4]), row["over"]) for row in rows]
 
     async def forget_wanted(self, handle: str) -> bool:
-        """It is not to be fetched any more; True if it was."""
+        """Forget a media that was to be fetched; True if it was."""
         return bool(await self._fetch(_FORGET_WANTED, handle))
 
     async def add(self, media: Media, handle: str | None, quota: int) -> UUID | None:

@@ -22,7 +22,7 @@ def authorities(ca_file: str) -> bytes:
 
 
 def ask(context: ssl.SSLContext, ca_file: str) -> None:
-    """From now on only clients with a certificate of these authorities get through a handshake.
+    """Admit only clients with a certificate of these authorities.
 
     An intermediate one may stand in the file alone. CommandError if the file cannot be used.
     """

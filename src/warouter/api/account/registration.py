@@ -153,7 +153,7 @@ class OnceRegistered(Submitting):
 
 
 def checked_number(cc: str, phone_number: str) -> tuple[str, str]:
-    """Both parts of a number, digits only; raises ParameterInvalid if they are not a number."""
+    """Check both parts of a number: digits only; raises ParameterInvalid if they are none."""
     cc, phone_number = digits(cc), digits(phone_number)
     for name, part in (("cc", cc), ("phone_number", phone_number)):
         if not (part.isascii() and part.isdigit()):

@@ -33,7 +33,7 @@ class CloudDirectory(Directory):
         return set(numbers) - await self._contacts.unreachable(numbers)
 
     async def identity(self, wa_id: str) -> Identity | None:
-        """None unless a webhook has shown one since identities are checked."""
+        """The identity that a webhook has shown since identities are checked, or None."""
         return _identity(await self._contacts.key(wa_id))
 
     async def acknowledge(self, wa_id: str, hash: str) -> Identity | None:

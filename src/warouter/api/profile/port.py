@@ -37,11 +37,11 @@ class ProfileStore(Protocol):
     async def photo(self) -> Photo | None: ...
 
     async def photo_link(self) -> str | None:
-        """Its URL, "" if that is this API's own, None without a photo."""
+        """The photo's URL, "" if that is this API's own, None without a photo."""
         ...
 
     async def set_photo(self, photo: Photo) -> None: ...
 
     async def delete_photo(self) -> None:
-        """Nothing happens if there is none."""
+        """Delete the photo, if there is one."""
         ...

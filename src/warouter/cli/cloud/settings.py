@@ -14,7 +14,9 @@ from warouter.local.description import NAME
 
 
 def number_settings(data_dir: Path | None) -> Settings:
-    """Those of the cluster of --data-dir, else of the environment if it names a number, else of
+    """The settings of the number that a command is about.
+
+    Those of the cluster of --data-dir, else of the environment if it names a number, else of
     ./warouter-data if it exists. ConfigError if they lack something for the Cloud API;
     ``db_hostname`` is "" where no database is named.
     """

@@ -52,7 +52,7 @@ def level_of(used: int, quota: int) -> str:
 
 
 def chosen(failed: list[Failed], direction: str, node: str) -> list[Failed]:
-    """Those that the filters leave; an empty one leaves all."""
+    """Choose by the filters; an empty one leaves all."""
     return [
         each for each in failed if direction in ("", each.direction) and node in ("", each.node)
     ]

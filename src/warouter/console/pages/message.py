@@ -76,7 +76,7 @@ async def _read(context: Context, message_id: str) -> tuple[Trace, Doubt | None]
 
 
 def _masked(trace: Trace, doubt: Doubt | None) -> tuple[Trace, Doubt | None]:
-    """Without the number where Meta, or a webhook, has quoted it in what it answered."""
+    """Mask the number where Meta, or a webhook, has quoted it in an answer."""
     number = trace.recipient
     if not number:
         return trace, doubt

@@ -111,12 +111,12 @@ def sent_per_second(context: Context) -> float | None:
 
 
 def chosen(doubts: list[Shown], state: str, cause: str) -> list[Shown]:
-    """Those that the filters leave; an empty one leaves all."""
+    """Choose by the filters; an empty one leaves all."""
     return [each for each in doubts if state in ("", each.state) and cause in ("", each.cause)]
 
 
 def certificate_of(ends: int | None, now: datetime) -> Told | None:
-    """Of the number's certificate; None if there is none that can be read."""
+    """Say when the number's certificate ends; None if there is none that can be read."""
     if ends is None or not 0 <= ends < END_OF_TIME:
         return None
     return _ending(datetime.fromtimestamp(ends, UTC), now)
@@ -137,7 +137,7 @@ def token_of(facts: NumberFacts | None, cloud: CloudStatus | None, now: datetime
 
 
 def version_of(number: NumberStatus | None, today: date) -> Told | None:
-    """Of the Graph API's version; None if nobody has asked yet."""
+    """Say when the Graph API's version ends; None if nobody has asked yet."""
     name = number.facts.version if number is not None and number.facts is not None else ""
     if number is None or not name:
         return None
@@ -156,7 +156,7 @@ def _ending(at: datetime, now: datetime) -> Told:
 
 
 def cloud_settings(settings: Settings) -> CloudSettings:
-    """Those of the Cloud API in this process's environment; ConfigError for what it lacks."""
+    """The Cloud API's settings in this process's environment; ConfigError for what it lacks."""
     return msgspec.structs.replace(settings, upstream="cloud").cloud
 
 

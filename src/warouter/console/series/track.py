@@ -21,7 +21,7 @@ class Fold(enum.Enum):
     MOST = "the greatest of the gauges"
 
     def of(self, former: float | None, value: float) -> float:
-        """Both values in one; ``former`` is None before the first."""
+        """Fold two values into one; ``former`` is None before the first."""
         if former is None:
             return value
         return max(former, value) if self is Fold.MOST else former + value

@@ -55,6 +55,6 @@ def _accepted(request: Mapping[str, Any]) -> float:
 
 
 def _epoch(owners: list[Owner], at: float) -> int:
-    """That of the last of these owners, in their order, who began before; 0 before the first."""
+    """The epoch of the last of these owners, in order, who began before; 0 before the first."""
     place = bisect_right(owners, at, key=lambda owner: owner.since)
     return owners[place - 1].epoch if place else 0

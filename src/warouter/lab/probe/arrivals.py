@@ -38,11 +38,11 @@ class Arrivals:
         return self._by_reference.get(message.reference, [])
 
     def sent(self, wamid: str) -> None:
-        """This message is the probe's."""
+        """Note a message as the probe's."""
         self._sent.add(wamid)
 
     def holds_foreign(self, batch: Batch) -> bool:
-        """Something of it is not about a message of the probe: the webapps want it."""
+        """True if something of it is not about a message of the probe: the webapps want it."""
         return bool(batch.notices) or any(self._is_foreign(one) for one in batch.elements)
 
     def has(self, message: Message, *names: str) -> bool:
@@ -61,7 +61,7 @@ class Arrivals:
         return True
 
     def changed(self) -> None:
-        """Something else that is waited for has changed."""
+        """Wake those who wait for something else that has changed."""
         self._changed.set()
 
     # listener.Inbox

@@ -38,7 +38,7 @@ _UNREACHABLE = -1
 
 
 class Person(Protocol):
-    """Somebody at the terminal."""
+    """A person at the terminal."""
 
     async def count(self, question: str, seconds: float) -> int | None:
         """The number that is answered, None if none is in time."""
@@ -46,9 +46,11 @@ class Person(Protocol):
 
 
 class Lab:
-    """Of one run, named ``run``. ``say`` tells people how far it is; without a ``person`` nobody is
-    asked. Without ``pairs`` recipients are written to as fast as one likes. Nothing is sent once
-    Meta has said what ends a run (``refusals``): whoever would send gets a CommandError.
+    """The tools of one run, named ``run``.
+
+    ``say`` tells people how far it is; without a ``person`` nobody is asked. Without ``pairs``
+    recipients are written to as fast as one likes. Nothing is sent once Meta has said what ends a
+    run (``refusals``): whoever would send gets a CommandError.
     """
 
     def __init__(

@@ -45,7 +45,7 @@ class Trials:
         self._running = {trial.reference: trial for trial in trials}
 
     def end(self) -> None:
-        """Nobody waits for an answer any longer, and what comes again gets 200."""
+        """End the trials: webhooks that come again get 200."""
         self._running = {}
 
     async def answer(self, batch: Batch) -> Answer:
@@ -85,7 +85,7 @@ class _Listener(Listener):
         return await self._trials.answer(read(body, self._number, int(time.time())))
 
     async def _unreadable(self, reason: str, body: bytes) -> Answer:
-        """Nothing is kept here: the webapps quarantine it, once they run again."""
+        """Refuse what cannot be read: the webapps quarantine it, once they run again."""
         self.counts["unreadable"] += 1
         return UNAVAILABLE
 

@@ -50,17 +50,17 @@ class Message(msgspec.Struct, kw_only=True, eq=False):
 
     @property
     def taken(self) -> bool:
-        """By its answer, or by a status."""
+        """True if it was taken, by its answer or by a status."""
         return bool(self.wamid or self.statuses)
 
     @property
     def refused(self) -> bool:
-        """Its answer is not that it was taken."""
+        """True if its answer is a refusal."""
         return self.outcome == "answered" and not self.wamid
 
     @property
     def may_be_taken(self) -> bool:
-        """It went out as a whole, and was not refused."""
+        """True if it went out as a whole, and was not refused."""
         return self.written is not None and not self.refused
 
     def first(self, *names: str) -> Heard | None:

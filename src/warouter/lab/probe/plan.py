@@ -59,7 +59,7 @@ def bound(asked: Asked, times: Times) -> float:
 
 
 def ending(number: str) -> str:
-    """All of a number that is ever shown."""
+    """The end of a number, which is all of it that is ever shown."""
     return f"...{number[-2:]}"
 
 

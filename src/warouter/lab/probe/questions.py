@@ -50,7 +50,7 @@ class Asked(NamedTuple):
 
     @property
     def plays(self) -> bool:
-        """Somebody can play a voice note, and there is one."""
+        """True if somebody can play a voice note, and there is one."""
         return self.voice and self.person
 
     @property

@@ -31,7 +31,7 @@ _OFTEN = {
 
 
 class Refusals:
-    """Of one run, in the order of its answers."""
+    """Watches the refusals of one run, in the order of its answers."""
 
     def __init__(self) -> None:
         self._last = Class.TAKEN

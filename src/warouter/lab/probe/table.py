@@ -42,5 +42,5 @@ def raw(heading: str, rows: Sequence[Row], observed: Observed) -> bytes:
 
 
 def _cell(text: str) -> str:
-    """Without ids and without what would end the cell."""
+    """The text of a cell, on one line and without what would end the cell."""
     return " ".join(text.replace("|", "/").split())

@@ -41,7 +41,7 @@ class Doubts(Protocol):
 
     @property
     def ended(self) -> Counter[str]:
-        """By one of ENDS."""
+        """The doubts that ended, by one of ENDS."""
         ...
 
 
@@ -141,7 +141,7 @@ def cloud_samples(parts: CloudParts, issues: Iterable[Issue]) -> list[Sample]:
 
 
 def doubt_samples(doubts: Doubts, issues: Iterable[Issue]) -> list[Sample]:
-    """Those of messages in doubt or held."""
+    """The samples of messages in doubt or held."""
     states = Counter(issue.state for issue in issues)
     return [
         *_counted("warouter_cloud_in_doubt_total", "cause", doubts.begun, CAUSES, word_of),

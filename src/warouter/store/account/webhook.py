@@ -28,7 +28,7 @@ class Wish(StrEnum):
 
 
 class Wishes:
-    """Those that were written since the first look."""
+    """Requests that were written since the first look."""
 
     def __init__(self, fetch: Fetch) -> None:
         self._fetch = fetch

@@ -41,7 +41,7 @@ class CloudContacts(Bounded):
     """
 
     async def unreachable(self, wa_ids: Sequence[str]) -> set[str]:
-        """Those of these numbers to which a message failed with 131026 within the last 24 hours."""
+        """The numbers to which a message failed with 131026 within the last 24 hours."""
         found: set[str] = set()
         async with self._connection() as connection:
             for start in range(0, len(wa_ids), AT_ONCE):

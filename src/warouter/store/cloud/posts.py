@@ -194,7 +194,7 @@ class Posts(listener.Inbox):
         return True
 
     async def _tell_vain(self) -> None:
-        """Only what lasts is told: beside Meta's traffic strangers cost no statement."""
+        """Tell the database of refusals that last: strangers alone cost no statement."""
         since = self._vain
         if since == self._vain_told:
             return

@@ -228,7 +228,7 @@ def _row(element: Element, shown: str) -> Row:
 
 
 def _fields(user: User) -> tuple[str | None, ...]:
-    """In the order of the function's arguments."""
+    """The fields of a user in the order of the function's arguments."""
     return (
         user.user_id,
         user.wa_id or None,

@@ -83,7 +83,7 @@ class Messages(Sessions):
     async def unpreceded(
         self, slot: int, after: int, seqs: Sequence[int], recipients: Sequence[str]
     ) -> set[int]:
-        """Those of the messages before which, from ``after`` on, their recipient has no other."""
+        """The messages before which, from ``after`` on, their recipient has no other."""
         rows = await self._cloud_read(_UNPRECEDED, slot, after, list(seqs), list(recipients))
         return {row["seq"] for row in rows}
 

@@ -92,5 +92,5 @@ class Sessions:
 
 
 def unless_empty(column: Sequence[Any]) -> Sequence[Any] | None:
-    """None for a column of zeros or Nones, the usual case, which then needs no encoding."""
+    """The column, or None if it has zeros or Nones alone, as usual: it then needs no encoding."""
     return column if any(column) else None

@@ -135,7 +135,7 @@ def _version(path: str, name: str) -> _Version:
 
 
 def _system_version() -> _Version:
-    """Of the file with the system's authorities, which a package may bring up to date."""
+    """The version of the file with the system's authorities, which a package may update."""
     path = ssl.get_default_verify_paths().cafile
     return _version(path, "The file of the system's authorities") if path else _UNSET
 

@@ -56,7 +56,7 @@ async def _if_offered(settings: Settings, given: dict[str, Any]) -> asyncpg.Conn
 async def _as_hostnossl(
     given: dict[str, Any], refusal: asyncpg.InvalidAuthorizationSpecificationError
 ) -> asyncpg.Connection:
-    """Without TLS, as lines of pg_hba.conf may demand; else what it said in TLS tells more."""
+    """Connect without TLS, as pg_hba.conf may demand; else raise the refusal in TLS."""
     try:
         return await guard.connect(**given, ssl=False)
     except asyncpg.InvalidPasswordError:

@@ -20,7 +20,7 @@ def unknown(code: int) -> str:
 
 
 def refused(where: str, what: str) -> str:
-    """Of a server that asked for the password in a way that gives it away."""
+    """The sentence about a server that asked for the password in a way that gives it away."""
     if what == NO_POSTGRESQL:
         return f"PostgreSQL at {where} {what}: check WA_DB_HOSTNAME and WA_DB_PORT."
     return (
@@ -31,7 +31,7 @@ def refused(where: str, what: str) -> str:
 
 
 def untrusted(where: str, ca: str, error: OSError) -> str:
-    """Of a server whose TLS could not be had or verified; empty if ``error`` is something else."""
+    """The sentence about a server without verified TLS; "" if ``error`` is something else."""
     found = _reason(ca, error)
     if not found:
         return ""

@@ -17,7 +17,7 @@ select wamid, attempt, at from upstream_id where id = $1 order by attempt, at, w
 
 
 class Doubt(msgspec.Struct, frozen=True):
-    """Nobody knows yet whether the Cloud API took the last request; ``since`` is UTC."""
+    """A doubt whether the Cloud API took the last request; ``since`` is UTC."""
 
     cause: str
     since: str
@@ -46,7 +46,7 @@ class Attempts(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 async def read_attempts(connection: Source, message_id: bytes) -> Attempts | None:
-    """None if no request of this message is on record."""
+    """Read the requests for a message; None if none is on record."""
     issue = await connection.fetchrow(ISSUE_SQL, message_id)
     taken = [
         Evidence(row["wamid"], row["attempt"], iso(row["at"]))

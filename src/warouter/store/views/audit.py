@@ -148,7 +148,7 @@ async def read_entry(connection: Any, number: int) -> Entry | None:
 
 
 async def read_ends(connection: Any) -> Ends | None:
-    """Both ends of the chain, of one moment; None if the database has lost them."""
+    """Read both ends of the chain, of one moment; None if the database has lost them."""
     row = await connection.fetchrow(_ENDS)
     return None if row is None else Ends(*row)
 

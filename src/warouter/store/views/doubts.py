@@ -142,7 +142,7 @@ async def find_one(connection: Source, message_id: bytes, spans: Spans) -> Shown
 
 
 async def read_cloud(connection: Source) -> CloudStatus | None:
-    """None if this cluster's upstream is the simulator, and nothing of the Cloud API is left."""
+    """Read the state of the Cloud API; None if the simulator is upstream and nothing is left."""
     row = await connection.fetchrow(_CLOUD)
     assert row is not None
     if not row["cloud"] and not row["held"]:

@@ -108,7 +108,7 @@ async def read_number(source: Source) -> NumberFacts | None:
 
 
 async def read_number_status(source: Source) -> NumberStatus | None:
-    """None if the upstream is the simulator."""
+    """Read how the number fares; None if the upstream is the simulator."""
     row = await source.fetchrow(_FACTS)
     if row is None:
         return None

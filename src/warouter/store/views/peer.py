@@ -16,7 +16,7 @@ class Peer(NamedTuple):
 
 
 def peer_of(connection: Connection) -> Peer | None:
-    """None without TLS, or if asyncpg has closed the way to its socket one day."""
+    """The other end of a connection in TLS; None without, or where asyncpg hides its socket."""
     transport = getattr(connection, TRANSPORT, None)
     found = None if transport is None else transport.get_extra_info("ssl_object")
     if found is None:

@@ -241,7 +241,7 @@ def _failures(sheets: Iterable[tuple[str, Sheet]]) -> list[FailedPost]:
 
 
 def _outlook_of(text: str | None) -> dict[str, Outlook]:
-    """Nothing of a build that says it otherwise."""
+    """Decode the outlook; nothing of a build that writes it otherwise."""
     try:
         return msgspec.json.decode(text or "{}", type=dict[str, Outlook])
     except msgspec.MsgspecError:

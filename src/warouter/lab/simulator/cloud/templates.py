@@ -32,7 +32,7 @@ class MessageTemplate(msgspec.Struct, frozen=True):
 
 
 class Templates:
-    """Those that a call made, under those that the switch `categories` defines."""
+    """Templates that a call made, under those that the switch `categories` defines."""
 
     def __init__(self) -> None:
         self._made: dict[tuple[str, str], MessageTemplate] = {}

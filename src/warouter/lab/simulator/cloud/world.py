@@ -99,7 +99,7 @@ class World:
                 self.outbox.add(self._status(due), now)
 
     def tell(self, element: WebhookElement, now: float) -> None:
-        """Something to tell, if anybody listens."""
+        """Queue an element for the webhooks, if anybody listens."""
         if self.heard:
             self.outbox.add(element, now)
 
@@ -129,7 +129,7 @@ class World:
         return cloud_only(asked, lambda _: "wamid.", 0, self.intake.people) is not None
 
     def inject_own(self, asked: dict[str, Any], now: float, wall: float) -> str:
-        """Something of the Cloud API's own; returns its id."""
+        """Inject a webhook of the Cloud API's own; returns its id."""
         found = cloud_only(asked, self.new_id, int(wall), self.intake.people)
         if found is None:
             raise ValueError("this is no webhook of the Cloud API's own")

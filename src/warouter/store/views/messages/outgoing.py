@@ -149,7 +149,7 @@ class Outgoing:
         return any(error.code == code for error in errors_of(row["said"]))
 
     async def shown(self, ids: Sequence[bytes], shards: int) -> dict[bytes, Message]:
-        """These messages, by their ids."""
+        """Read messages by their ids."""
         rows = await self._connection.fetch(_SHOWN, list(ids))
         return {row["id"]: _message(row, shards) for row in rows if row["seq"] is not None}
 

@@ -33,6 +33,6 @@ def short_id(key: str, slot: int, seq: int) -> str:
 
 
 def parse_short(text: str) -> ShortId | None:
-    """None for any other id."""
+    """Read a short id; None for any other id."""
     found = _SHORT.fullmatch(text)
     return None if found is None else ShortId(int(found[1]), int(found[2]), found[3])

@@ -139,7 +139,7 @@ def compared(processes: Sequence[Process]) -> EnvironmentStatus:
 
 
 def _values(name: str, default: str, processes: Iterable[Process], *, hidden: bool) -> list[Value]:
-    """By value: the commonest first. Who was given the default has the same as who was not."""
+    """The values of a variable, the commonest first; one set to its default equals an unset one."""
     nodes: dict[str, list[Process]] = {}
     given: set[str] = set()
     for each in processes:

@@ -41,7 +41,7 @@ class CallbackEdge:
         return SUCCESS
 
     async def subscribe(self, given: Given) -> Given:
-        """Without a URL it takes the account's override away."""
+        """Subscribe the app, with the account's override of its URL, or without one."""
         self._number.callbacks.account = await self._verified(given)
         self._account.subscribed = True
         self._changed()

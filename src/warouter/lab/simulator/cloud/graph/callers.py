@@ -69,5 +69,5 @@ class CallJudge:
 
 
 def _is_upload(request: GraphRequest) -> bool:
-    """It is about a session of an upload."""
+    """True if the request is about a session of an upload."""
     return f"/{PREFIX}" in request.target.split("?", 1)[0]

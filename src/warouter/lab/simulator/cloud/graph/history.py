@@ -48,7 +48,7 @@ class History:
         self._count = 0
 
     def told(self, wamid: str, event: str, wall: int) -> None:
-        """Something happened to a message, at this unix time."""
+        """Record an event of a message, at this unix time."""
         if event == "accepted":
             self._add(wamid)
         entry = self._by_wamid.get(wamid)

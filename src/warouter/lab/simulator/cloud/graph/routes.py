@@ -70,7 +70,7 @@ class Nodes(NamedTuple):
     history: History
 
     def handlers(self, facts: CloudFacts) -> dict[tuple[str, str, str], Handler]:
-        """By method, node and edge."""
+        """The handlers by method, node and edge."""
         number, account, app = self.number, self.account, self.app
         node, waba = facts.phone_number_id, facts.waba_id
         return {
