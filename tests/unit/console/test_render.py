@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -53,6 +55,17 @@ def test_a_masked_number_does_not_tell_the_number(number: str) -> None:
     shown = render.mask(number)
     assert sum(each.isdigit() for each in shown) <= 5
     assert len(number) < 3 or number not in shown
+
+
+def test_without_the_extra_it_says_how_to_install_it() -> None:
+    program = (
+        "import sys; sys.modules['jinja2'] = sys.modules['markupsafe'] = None\n"
+        "import asyncio; from warouter.node import console\n"
+        "try: asyncio.run(console.main(None, None, None))\n"
+        "except console.CommandError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.endswith("run `pip install 'warouter[console]'`.\n"), done.stderr
 
 
 def test_times_are_utc() -> None:

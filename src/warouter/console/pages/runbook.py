@@ -6,6 +6,7 @@ from typing import Any
 
 from warouter.console.context import Context
 from warouter.console.page import Act, Export, Page
+from warouter.console.render import as_html
 from warouter.console.verdict.rules import RUNBOOKS
 from warouter.console.verdict.runbook import PATH, RunbookSection, sections
 from warouter.console.visit import Asked, Refusal
@@ -30,7 +31,13 @@ async def read(_context: Context, asked: Asked) -> dict[str, Any]:
     if section is None:
         raise Refusal("There is no such section.", 404)
     others = [(s.anchor, s.title) for s in sections().values()]
-    return {"section": section, "others": others, "path": PATH, "pages": pages_of(section)}
+    return {
+        "section": section,
+        "body": as_html(section.body),
+        "others": others,
+        "path": PATH,
+        "pages": pages_of(section),
+    }
 
 
 def pages_of(section: RunbookSection) -> list[tuple[str, str]]:

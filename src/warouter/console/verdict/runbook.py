@@ -8,8 +8,6 @@ from functools import cache
 from importlib import resources
 from typing import NamedTuple
 
-from markupsafe import Markup
-
 PATH = "/console/runbook/"
 
 _SECTION = re.compile(r'<section id="(.+?)">\n<h2>(.+?)</h2>\n(.+?)</section>\n', re.DOTALL)
@@ -18,7 +16,7 @@ _SECTION = re.compile(r'<section id="(.+?)">\n<h2>(.+?)</h2>\n(.+?)</section>\n'
 class RunbookSection(NamedTuple):
     anchor: str
     title: str
-    body: Markup
+    body: str  # in HTML
 
 
 @cache
@@ -26,7 +24,7 @@ def sections() -> dict[str, RunbookSection]:
     """The sections of the page by anchor."""
     page = resources.files("warouter.static").joinpath("3am.html").read_text("utf-8")
     found = [
-        RunbookSection(anchor, html.unescape(title), Markup(body))
+        RunbookSection(anchor, html.unescape(title), body)
         for anchor, title, body in _SECTION.findall(page)
     ]
     return {section.anchor: section for section in found}
