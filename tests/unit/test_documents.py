@@ -13,7 +13,7 @@ DOCS = ROOT / "docs"
 PACKAGE = ROOT / "src" / "warouter"
 DECISIONS = sorted((DOCS / "decisions").glob("[0-9]*.md"))
 PAGES = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")),
     *DOCS.rglob("*.md"),
 ]
 
