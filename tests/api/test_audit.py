@@ -24,7 +24,7 @@ from warouter.api.app import ROUTES
 from warouter.api.route import Access, Route
 from warouter.store import audit as store_audit
 from warouter.store.audit import DONE, MOST_A_MINUTE, Audit
-from warouter.store.refusals import MOST, Note, Refusals
+from warouter.store.refusals import MOST, Note, RefusalSums
 from warouter.store.views.audit import read_audit
 
 GOOD = "G00d!passw"
@@ -286,7 +286,7 @@ async def test_webapps_that_write_the_same_sums_at_once(api: Api, pool: asyncpg.
 
 
 async def test_a_webapp_sums_in_bounded_memory_and_forgets_nothing(pool: asyncpg.Pool) -> None:
-    refusals = Refusals(Audit(pool).add)
+    refusals = RefusalSums(Audit(pool).add)
     for n in range(5000):
         refusals.note(f"name{n}", "log in", "203.0.113.9", DENIED)
     assert len(refusals._sums) == MOST + 1

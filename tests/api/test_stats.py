@@ -14,7 +14,7 @@ from tests.harness.api import API_KEY, USER_PASSWORD, Api, Webapp, basic
 from warouter.http.rates import RateLimit, Rates, parse_rates
 from warouter.metrics import Sample
 from warouter.store.bounded import fetcher
-from warouter.store.reports import FRESH_SECONDS, Body, ReportWriter
+from warouter.store.reports import FRESH_SECONDS, ReportBody, ReportWriter
 
 PAGES = ("/metrics", "/v1/metrics", "/v1/stats/app", "/v1/stats/db")
 INTERNAL = ("/v1/stats/app/internal", "/v1/stats/db/internal")
@@ -36,7 +36,7 @@ async def report(
 ) -> UUID:
     who = incarnation or uuid4()
     writer = ReportWriter(fetcher(pool), who, node, role)
-    await writer.write(Body(list(samples), FACTS))
+    await writer.write(ReportBody(list(samples), FACTS))
     return who
 
 

@@ -19,7 +19,7 @@ from warouter.link import wire
 from warouter.link._frames import columns
 from warouter.store import migrate
 from warouter.store.database import WRITE_SECONDS
-from warouter.store.journal import Fate
+from warouter.store.journal import RowOutcome
 from warouter.store.journal.messages import Messages
 from warouter.store.migrate import Migration
 
@@ -68,7 +68,7 @@ def parse(frame: memoryview) -> wire.Message | wire.Outcome:
 
 async def append_once(
     self: Messages, owned: Mapping[int, int], rows: Sequence[wire.Message]
-) -> dict[int, Fate]:
+) -> dict[int, RowOutcome]:
     slots, seqs, ids, recipients, _, bodies, *_ = columns(list(rows))
     found = await self._appends.fetch(
         _APPEND,
@@ -84,7 +84,7 @@ async def append_once(
         [_origins.pop(i, 0) for i in ids],
         within=WRITE_SECONDS,
     )
-    return {row["ordinal"]: Fate(row["outcome"]) for row in found}
+    return {row["ordinal"]: RowOutcome(row["outcome"]) for row in found}
 
 
 def files() -> list[Migration]:

@@ -19,7 +19,7 @@ from warouter.node import coreapp, end_simulator
 from warouter.node.coreapp import Coreapp
 from warouter.node.runtime import Identity
 from warouter.owner.slot import OwnedSlot
-from warouter.store.beats import NodeSession, Registration
+from warouter.store.beats import NodeRegistration, NodeSession
 from warouter.store.journal import Journal
 from warouter.systemd import Notifier
 from warouter.upstream.protocol import (
@@ -39,7 +39,7 @@ RECIPIENT = "4915112345678"
 
 def session_of(settings: Settings, role: str, incarnation: UUID) -> NodeSession:
     """The session of a node that is registered with its first beat."""
-    me = Registration(
+    me = NodeRegistration(
         incarnation=incarnation, name=role, role=role, host="", port=1, version="", pid=1
     )
     return NodeSession(settings, me, lambda _what: None)

@@ -16,7 +16,7 @@ from warouter.access.token import hash_of, new_token
 from warouter.config import Settings
 from warouter.console import guard
 from warouter.console.app import Console
-from warouter.console.context import Context
+from warouter.console.context import ConsoleContext
 from warouter.console.session import Cookies
 from warouter.node.console import context_of
 from warouter.store.account.accounts import ADMIN, USER, Accounts
@@ -52,7 +52,7 @@ class Answer(NamedTuple):
 class Pages:
     """Answers as a browser of one person gets them; redirects are not followed."""
 
-    def __init__(self, context: Context, client: TestClient[Any, Any]) -> None:
+    def __init__(self, context: ConsoleContext, client: TestClient[Any, Any]) -> None:
         self.context = context
         self._client = client
         self._cookie = ""

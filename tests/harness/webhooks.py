@@ -15,7 +15,7 @@ from warouter.background import begin
 from warouter.config import Settings
 from warouter.http.intake import WebhookIntake
 from warouter.store.cloud.posts import Posts
-from warouter.store.cloud.receive import Inbox
+from warouter.store.cloud.receive import WebhookInbox
 from warouter.upstream.cloud.listener import Listener
 from warouter.upstream.cloud.signature import sign
 
@@ -102,7 +102,7 @@ class Webhook:
     def __init__(self, settings: Settings, shows: str = "alias", **limits: Any) -> None:
         self.incarnation = uuid4()
         self.secrets: Sequence[str] = (SECRET, OLD_SECRET)
-        self.inbox = Inbox(settings, "wa:test:webhook", self.incarnation, shows, ACCOUNT)
+        self.inbox = WebhookInbox(settings, "wa:test:webhook", self.incarnation, shows, ACCOUNT)
         self.posts = Posts(self.inbox)
         self.now = float(SENT + 60)
         self.listener = Listener(

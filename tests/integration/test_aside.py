@@ -16,7 +16,7 @@ from tests.harness.wait import soon
 from warouter.config import Settings
 from warouter.node import coreapp, reporter
 from warouter.store import database, locks
-from warouter.store.aside import Aside
+from warouter.store.aside import AsideSession
 from warouter.systemd import Notifier
 
 WAITING = """
@@ -85,7 +85,7 @@ async def test_such_a_session_is_closed_when_nothing_needs_it(operator: asyncpg.
 
 
 async def test_who_comes_as_it_is_about_to_close_is_served(settings: Settings) -> None:
-    session = Aside(settings, "aside", NODE)
+    session = AsideSession(settings, "aside", NODE)
     await session.fetch("select 1")
     session._let_go()  # its timer, in the turn before the next use
     assert [r["one"] for r in await session.fetch("select 1 as one")] == [1]

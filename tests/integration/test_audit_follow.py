@@ -26,7 +26,7 @@ from warouter.local.postgres import Postgres
 from warouter.store.audit import DONE, Audit, record
 from warouter.store.database import create_pool
 from warouter.store.views.audit import read_ends
-from warouter.store.views.chain import Chain, ChainBroken, Row
+from warouter.store.views.chain import Chain, ChainBroken, ChainRow
 
 MONITORING = Path(__file__).parents[2] / "docs" / "monitoring.md"
 HERE = "203.0.113.9"
@@ -36,7 +36,7 @@ class Seen:
     """What a follower printed."""
 
     def __init__(self) -> None:
-        self.rows: list[Row] = []
+        self.rows: list[ChainRow] = []
         self.watch = Watch()
         self.task: asyncio.Task[None]
 
@@ -44,7 +44,7 @@ class Seen:
         self.task = asyncio.create_task(follow(settings, since, self.show))
         self.task.add_done_callback(self.watch.notify)
 
-    def show(self, row: Row) -> None:
+    def show(self, row: ChainRow) -> None:
         self.rows.append(row)
         self.watch.notify()
 
@@ -102,7 +102,7 @@ async def test_rows_come_once_and_in_order_while_many_write(
         # What was printed can be verified by itself, wherever it is kept.
         ends = await read_ends(pool)
         assert ends is not None
-        kept = msgspec.json.decode(msgspec.json.encode(all_of_it.rows), type=list[Row])
+        kept = msgspec.json.decode(msgspec.json.encode(all_of_it.rows), type=list[ChainRow])
         chain = Chain(ends.tail_id, ends.tail_hash)
         for row in kept:
             chain.add(row)

@@ -18,8 +18,8 @@ from warouter.store.bounded import fetcher
 from warouter.store.history import prune_cloud, prune_history, prune_letters
 from warouter.store.journal import KNOWN, Journal
 from warouter.store.journal import slots as journals
-from warouter.store.journal.progress import Wire
-from warouter.store.reports import Body, ReportWriter, read_reports
+from warouter.store.journal.progress import ProgressColumns
+from warouter.store.reports import ReportBody, ReportWriter, read_reports
 
 HOUR = 3600.0
 ADDRESS = "203.0.113.9"
@@ -49,7 +49,7 @@ async def test_an_id_is_recognised_after_the_clock_went_forward(
     if mutant is not None:
         mutant(monkeypatch)
     await journal.append(OWNED, [row(1)])
-    await journal.write(OWNED, Wire({3: (1, [])}, {}, {}))
+    await journal.write(OWNED, ProgressColumns({3: (1, [])}, {}, {}))
     await step(pool, HOUR)
     monkeypatch.setattr(history, "wall", behind(HOUR))
     assert await journal.prune(OWNED, 0.0, 9) == (1 if mutant else None)
@@ -86,7 +86,7 @@ async def test_what_is_old_by_both_clocks_goes(
     journal: Journal, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await journal.append(OWNED, [row(1), row(2)])
-    await journal.write(OWNED, Wire({3: (2, [])}, {}, {}))
+    await journal.write(OWNED, ProgressColumns({3: (2, [])}, {}, {}))
     await pool.execute("update message set accepted_at = now() - interval '11 minutes'")
     monkeypatch.setattr(history, "wall", behind(-HOUR))  # the database's is behind: that counts
     assert await journal.prune(OWNED, 0.0, 9) == 2
@@ -123,8 +123,8 @@ async def test_the_dead_are_not_shown_until_the_clock_comes_back(pool: asyncpg.P
         rows: list[Any] = await pool.fetch(sql, *arguments)
         return rows
 
-    await ReportWriter(fetch, uuid4(), "gone", "coreapp").write(Body([]))
+    await ReportWriter(fetch, uuid4(), "gone", "coreapp").write(ReportBody([]))
     await step(pool, -HOUR)
-    await ReportWriter(fetch, uuid4(), "here", "coreapp").write(Body([]))
+    await ReportWriter(fetch, uuid4(), "here", "coreapp").write(ReportBody([]))
     assert [report.node for report in await read_reports(pool)] == ["here"]
     assert await pool.fetchval("select count(*) from report") == 1

@@ -31,7 +31,7 @@ from tests.harness.webhooks import (
 from warouter._hash import slot_of
 from warouter.config import Settings
 from warouter.store.cloud import posts
-from warouter.store.cloud.receive import Said, Written
+from warouter.store.cloud.receive import ListenerState, Written
 from warouter.store.database import connect, listen
 from warouter.store.journal import Journal
 from warouter.upstream.cloud.batch import INBOUND, STATUS, Element
@@ -627,7 +627,7 @@ async def test_a_defect_that_one_element_meets_costs_no_other(
     """It is answered 503, as a later build may take it."""
     write = hook.inbox.write
 
-    async def broken(elements: Sequence[Element], said: Said | None) -> Written:
+    async def broken(elements: Sequence[Element], said: ListenerState | None) -> Written:
         if any(element.key == "wamid.2" for element in elements):
             raise RuntimeError("a defect")
         return await write(elements, said)

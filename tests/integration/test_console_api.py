@@ -18,9 +18,9 @@ from tests.harness.console import logins_of
 from tests.integration.test_user_cli import Webapp
 from warouter.config import Settings
 from warouter.console.api import Api
-from warouter.console.visit import Refusal, Visitor
+from warouter.console.visit import ConsoleRefusal, Visitor
 from warouter.store.account.accounts import ADMIN, USER, Accounts
-from warouter.store.account.sessions import Sessions
+from warouter.store.account.sessions import ConsoleSessions
 from warouter.store.database import create_pool
 
 HERE = "192.0.2.7"
@@ -45,7 +45,7 @@ async def api(settings: Settings, pool: asyncpg.Pool, folder: Path) -> AsyncIter
     await accounts.create_user("robert", USER_HASH, USER)
     kinds = await logins_of(settings)
     own = await create_pool(kinds["web_console"], "console", 2)
-    sessions = Sessions(own)
+    sessions = ConsoleSessions(own)
     for username in ("admin", "robert"):
         await sessions.begin(username, USER_HASH, visitor(username).session, HERE)
     webapp = Webapp(kinds["webapp"], folder)
@@ -63,7 +63,7 @@ async def test_a_call_has_the_rights_of_who_is_logged_in_and_leaves_no_token(
     path = "/v1/users/robert"
     found = await api.call(visitor("admin"), "GET", path)
     assert found["users"] == [{"username": "robert", "ROLES": USER}]
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(ConsoleRefusal) as refused:
         await api.call(visitor("robert"), "GET", path)
     assert (refused.value.status, refused.value.code) == (403, 1005)
     assert await pool.fetchval("select count(*) from token") == 0
@@ -83,6 +83,6 @@ async def test_many_calls_at_once_disturb_each_other_in_nothing(
 
 async def test_without_a_session_nothing_is_asked(api: Api, pool: asyncpg.Pool) -> None:
     await pool.execute("update console_session set expires_at = now()")
-    with pytest.raises(Refusal, match="session has ended") as refused:
+    with pytest.raises(ConsoleRefusal, match="session has ended") as refused:
         await api.call(visitor("admin"), "GET", "/v1/users/robert")
     assert refused.value.status == 403

@@ -15,16 +15,16 @@ import pytest
 import pytest_asyncio
 
 from warouter.config import Settings
-from warouter.console.context import Context
+from warouter.console.context import ConsoleContext
 from warouter.console.form import Form
 from warouter.console.pages import cluster, failovers
 from warouter.console.render import Renderer
-from warouter.console.visit import Asked, Refusal, Visitor
+from warouter.console.visit import ConsoleRefusal, ReadingKey, Visitor
 from warouter.metrics import Sample
 from warouter.node.console import context_of
 from warouter.store import locks
 from warouter.store.database import application_name, connect
-from warouter.store.reports import Body
+from warouter.store.reports import ReportBody
 
 MASTER, A, B, C, WEBAPP = (uuid4() for _ in range(5))
 NODES = {
@@ -60,7 +60,7 @@ class Nodes:
 
     async def report(self, incarnation: UUID, *samples: Sample) -> None:
         name, role = NODES[incarnation]
-        body = msgspec.json.encode(Body([*samples])).decode()
+        body = msgspec.json.encode(ReportBody([*samples])).decode()
         await self._pool.execute(
             "select write_report($1, $2, $3, $4::jsonb)", incarnation, name, role, body
         )
@@ -91,15 +91,17 @@ async def nodes(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Nodes]:
 
 
 @pytest_asyncio.fixture
-async def context(settings: Settings, pool: asyncpg.Pool, nodes: Nodes) -> AsyncIterator[Context]:
+async def context(
+    settings: Settings, pool: asyncpg.Pool, nodes: Nodes
+) -> AsyncIterator[ConsoleContext]:
     made = context_of(settings, pool)
     yield made
     await made.api.close()
 
 
-async def first_page(context: Context, **query: str) -> dict[str, Any]:
+async def first_page(context: ConsoleContext, **query: str) -> dict[str, Any]:
     context.latest.forget()
-    return await cluster.read(context, Asked({}, query, True))
+    return await cluster.read(context, ReadingKey({}, query, True))
 
 
 def shown(page: str, values: dict[str, Any]) -> str:
@@ -108,7 +110,7 @@ def shown(page: str, values: dict[str, Any]) -> str:
     return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", text)))
 
 
-async def test_all_is_well(context: Context) -> None:
+async def test_all_is_well(context: ConsoleContext) -> None:
     values = await first_page(context)
     assert values["verdict"].sentence == (
         "All is well: 2 coreapps own the 32 slots, h:master-1 leads, and no alert is on."
@@ -124,7 +126,7 @@ async def test_all_is_well(context: Context) -> None:
 
 
 async def test_a_dead_owner_shows_at_once_and_its_successor_with_the_takeover(
-    context: Context, nodes: Nodes, pool: asyncpg.Pool
+    context: ConsoleContext, nodes: Nodes, pool: asyncpg.Pool
 ) -> None:
     await nodes.kill(A)
     values = await first_page(context)
@@ -142,7 +144,7 @@ async def test_a_dead_owner_shows_at_once_and_its_successor_with_the_takeover(
 
 
 async def test_what_alerts_ask_for_is_what_the_database_holds(
-    context: Context, nodes: Nodes, pool: asyncpg.Pool
+    context: ConsoleContext, nodes: Nodes, pool: asyncpg.Pool
 ) -> None:
     await nodes.kill(MASTER)
     await pool.execute("update slot set owner = null where slot < 3")
@@ -167,7 +169,7 @@ async def test_what_alerts_ask_for_is_what_the_database_holds(
     assert "the oldest for 2 h" in shown("cluster", values)
 
 
-async def test_who_owned_what_at_a_time(context: Context, pool: asyncpg.Pool) -> None:
+async def test_who_owned_what_at_a_time(context: ConsoleContext, pool: asyncpg.Pool) -> None:
     await pool.execute("update owner_log set at = at - interval '1 hour'")
     for slot in range(0, 32, 2):
         await pool.execute("select change_owner($1::smallint, $2, 7, 'dead', 90, 0)", slot, C)
@@ -183,39 +185,41 @@ async def test_who_owned_what_at_a_time(context: Context, pool: asyncpg.Pool) ->
 @pytest.mark.parametrize(
     "at", ["rubbish", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]
 )
-async def test_a_time_that_is_none_is_refused(context: Context, at: str) -> None:
-    with pytest.raises(Refusal):
+async def test_a_time_that_is_none_is_refused(context: ConsoleContext, at: str) -> None:
+    with pytest.raises(ConsoleRefusal):
         await first_page(context, at=at)
 
 
-async def test_a_preview_names_who_gives_and_who_gets(context: Context) -> None:
+async def test_a_preview_names_who_gives_and_who_gets(context: ConsoleContext) -> None:
     planned = (await first_page(context, shards="4"))["planned"]
     assert [(m.slots, m.many, m.owner, m.to) for m in planned.moves] == [
         ("3, 7 .. 31", 8, "h:coreapp-2", "h:coreapp-3")
     ]
     assert (planned.moving, planned.spares, planned.several) == (8, [], True)
-    with pytest.raises(Refusal, match="shards must be one of"):
+    with pytest.raises(ConsoleRefusal, match="shards must be one of"):
         await first_page(context, shards="3")
 
 
 async def test_shards_are_not_set_by_a_preview_that_is_out_of_date(
-    context: Context, pool: asyncpg.Pool
+    context: ConsoleContext, pool: asyncpg.Pool
 ) -> None:
     form = Form({"shards": ["4"], "version": ["4"]})
-    with pytest.raises(Refusal, match="moved since the preview"):
+    with pytest.raises(ConsoleRefusal, match="moved since the preview"):
         await cluster.set_shards(context, VISITOR, form)
     assert (form.subject, form.kept) == ("4 shards", {"shards": "4"})
-    with pytest.raises(Refusal, match="No number is registered"):
+    with pytest.raises(ConsoleRefusal, match="No number is registered"):
         await cluster.set_shards(context, VISITOR, Form({"shards": ["4"], "version": ["5"]}))
 
 
-async def test_failovers_by_cause_with_their_pauses(context: Context, pool: asyncpg.Pool) -> None:
+async def test_failovers_by_cause_with_their_pauses(
+    context: ConsoleContext, pool: asyncpg.Pool
+) -> None:
     for slot in range(0, 32, 2):
         await pool.execute("select change_owner($1::smallint, $2, 7, 'dead', 90, 0)", slot, C)
     await pool.execute(
         "update owner_log set opened_at = at + interval '40 ms' where reason = 'dead'"
     )
-    values = await failovers.read(context, Asked({}, {}, False))
+    values = await failovers.read(context, ReadingKey({}, {}, False))
     dead = values["rows"][0]
     assert (dead.slots, dead.source, dead.to) == ("0, 2 .. 30", "h:coreapp-1", "h:coreapp-3")
     assert (dead.reason, dead.silent_ms, dead.pause_ms, dead.planned) == ("dead", 90, 130, False)
@@ -223,33 +227,33 @@ async def test_failovers_by_cause_with_their_pauses(context: Context, pool: asyn
     text = shown("failovers", values)
     assert "the owner died, or fell silent" in text
     assert "not known" in text  # of those that nobody has opened
-    only = await failovers.read(context, Asked({}, {"reason": "unowned"}, False))
+    only = await failovers.read(context, ReadingKey({}, {"reason": "unowned"}, False))
     assert {row.reason for row in only["rows"]} == {"unowned"}
     assert only["command"] == "warouter status --history 100 --reason unowned"
 
 
-async def test_the_export_has_every_change_that_fits(context: Context) -> None:
-    file = await failovers.export(context, Asked({}, {"node": "h:coreapp-2"}, False))
+async def test_the_export_has_every_change_that_fits(context: ConsoleContext) -> None:
+    file = await failovers.export(context, ReadingKey({}, {"node": "h:coreapp-2"}, False))
     changes = msgspec.json.decode(file.body)["history"]
     assert len(changes) == 16
     assert {change["to_node"] for change in changes} == {"h:coreapp-2"}
 
 
-async def test_no_failover_says_what_to_do(context: Context, pool: asyncpg.Pool) -> None:
+async def test_no_failover_says_what_to_do(context: ConsoleContext, pool: asyncpg.Pool) -> None:
     await pool.execute("delete from owner_log")
-    text = shown("failovers", await failovers.read(context, Asked({}, {}, False)))
+    text = shown("failovers", await failovers.read(context, ReadingKey({}, {}, False)))
     assert "No slot has changed its owner yet." in text
 
 
 async def test_a_hostile_name_is_only_text(
-    context: Context, nodes: Nodes, pool: asyncpg.Pool
+    context: ConsoleContext, nodes: Nodes, pool: asyncpg.Pool
 ) -> None:
     evil = uuid4()
     await nodes.register(evil, HOSTILE, "coreapp")
     await pool.execute("select change_owner(0::smallint, $1, 7, 'dead', 1, 0)", evil)
     for page, values in (
         ("cluster", await first_page(context, shards="4")),
-        ("failovers", await failovers.read(context, Asked({}, {}, False))),
+        ("failovers", await failovers.read(context, ReadingKey({}, {}, False))),
     ):
         text = Renderer(str).live(f"pages/{page}.html", {**values, "admin": True})
         assert "<img" not in text

@@ -21,12 +21,12 @@ from tests.harness.wait import PATIENCE, soon
 from warouter.config import Settings
 from warouter.console.api import Api
 from warouter.console.pages import ACTS
-from warouter.console.simulator import Simulator
-from warouter.console.visit import Refusal, Visitor
+from warouter.console.simulator import SimulatorClient
+from warouter.console.visit import ConsoleRefusal, Visitor
 from warouter.errors import ConfigError
 from warouter.store.account.accounts import ADMIN, USER, Accounts
 from warouter.store.account.logins import Limits
-from warouter.store.account.sessions import Sessions
+from warouter.store.account.sessions import ConsoleSessions
 from warouter.store.database import create_pool
 
 FIELDS = {
@@ -282,7 +282,7 @@ async def elsewhere() -> AsyncIterator[Elsewhere]:
 )  # fmt: skip
 def test_an_address_of_the_api_that_is_none_is_refused_unseen(url: str) -> None:
     with pytest.raises(ConfigError, match="WAROUTER_CONSOLE_API is no URL") as refused:
-        Api(url, "", Sessions(None))  # type: ignore[arg-type]
+        Api(url, "", ConsoleSessions(None))  # type: ignore[arg-type]
     assert "a:b" not in str(refused.value)
 
 
@@ -301,9 +301,9 @@ def test_an_address_of_the_api_that_is_none_is_refused_unseen(url: str) -> None:
 def test_no_token_goes_to_another_host_in_clear_text(url: str, refused: bool) -> None:
     if refused:
         with pytest.raises(ConfigError, match="plain http is for this host only"):
-            Api(url, "", Sessions(None))  # type: ignore[arg-type]
+            Api(url, "", ConsoleSessions(None))  # type: ignore[arg-type]
     else:
-        assert Api(url, "", Sessions(None)).url == url  # type: ignore[arg-type]
+        assert Api(url, "", ConsoleSessions(None)).url == url  # type: ignore[arg-type]
 
 
 async def test_no_redirect_of_the_api_takes_a_token_or_a_body_along(
@@ -311,12 +311,12 @@ async def test_no_redirect_of_the_api_takes_a_token_or_a_body_along(
 ) -> None:
     await Accounts(pool).create_user("admin", USER_HASH, ADMIN)
     own = await create_pool((await logins_of(settings))["web_console"], "console", 2)
-    sessions, session = Sessions(own), b"s" * 32
+    sessions, session = ConsoleSessions(own), b"s" * 32
     await sessions.begin("admin", USER_HASH, session, "192.0.2.7")
     api = Api(elsewhere.url, "", sessions)
     try:
         for method, body in (("GET", None), ("POST", {"secret": "whsec_x"})):
-            with pytest.raises(Refusal, match="answered 307") as refused:
+            with pytest.raises(ConsoleRefusal, match="answered 307") as refused:
                 await api.call(Visitor("admin", True, session, ""), method, "/v1/x", body)
             assert refused.value.status == 502
     finally:
@@ -326,9 +326,9 @@ async def test_no_redirect_of_the_api_takes_a_token_or_a_body_along(
 
 
 async def test_no_redirect_of_the_simulator_is_followed(elsewhere: Elsewhere) -> None:
-    simulator = Simulator(elsewhere.url)
+    simulator = SimulatorClient(elsewhere.url)
     try:
-        with pytest.raises(Refusal):
+        with pytest.raises(ConsoleRefusal):
             await simulator.inject("4915112345678", "", json.dumps("text"))
     finally:
         await simulator.close()

@@ -18,7 +18,7 @@ from warouter.console.series.memory import SPANS, Series
 from warouter.metrics import Sample
 from warouter.store.database import create_pool
 from warouter.store.migrate import administering
-from warouter.store.reports import Body, ReportWriter
+from warouter.store.reports import ReportBody, ReportWriter
 from warouter.store.roles.catalogue import recorded
 from warouter.store.roles.create import create
 
@@ -56,7 +56,7 @@ async def console(settings: Settings) -> AsyncIterator[asyncpg.Pool]:
 
 async def report(pool: asyncpg.Pool, sent: float, node: str, incarnation: UUID) -> None:
     samples = [Sample(SENT, sent), Sample("warouter_process_uptime_seconds", 9_999)]
-    await ReportWriter(pool.fetch, incarnation, node, "coreapp").write(Body(samples))
+    await ReportWriter(pool.fetch, incarnation, node, "coreapp").write(ReportBody(samples))
 
 
 async def test_reports_and_the_database_become_series(

@@ -17,7 +17,7 @@ from warouter.kinds import INBOUND
 from warouter.message_id import text_of
 from warouter.store.account import users
 from warouter.store.account.accounts import ADMIN, USER, Accounts
-from warouter.store.account.sessions import Sessions, Who
+from warouter.store.account.sessions import ConsoleSessions, Who
 from warouter.store.audit import Audit
 from warouter.store.database import create_pool
 from warouter.store.journal import Journal
@@ -53,11 +53,11 @@ async def console(settings: Settings, names: dict[str, str]) -> AsyncIterator[as
 
 
 @pytest_asyncio.fixture
-async def sessions(console: asyncpg.Pool, pool: asyncpg.Pool) -> Sessions:
+async def sessions(console: asyncpg.Pool, pool: asyncpg.Pool) -> ConsoleSessions:
     accounts = Accounts(pool)
     await accounts.create_user("alice", "h", ADMIN)
     await accounts.create_user("robert", "h", USER)
-    return Sessions(console)
+    return ConsoleSessions(console)
 
 
 async def aged(pool: asyncpg.Pool, seconds: int) -> None:
@@ -69,7 +69,7 @@ async def aged(pool: asyncpg.Pool, seconds: int) -> None:
     )
 
 
-async def test_a_session_is_its_users_until_it_is_ended(sessions: Sessions) -> None:
+async def test_a_session_is_its_users_until_it_is_ended(sessions: ConsoleSessions) -> None:
     assert await sessions.begin("alice", "h", key("1"), HERE) == Who("alice", ADMIN)
     assert await sessions.visitor(key("1")) == Who("alice", ADMIN)
     (found,) = await sessions.listed()
@@ -82,7 +82,7 @@ async def test_a_session_is_its_users_until_it_is_ended(sessions: Sessions) -> N
 
 
 async def test_a_session_begins_only_with_the_password_that_was_checked(
-    sessions: Sessions, pool: asyncpg.Pool
+    sessions: ConsoleSessions, pool: asyncpg.Pool
 ) -> None:
     assert await sessions.begin("alice", "other", key("1"), HERE) is None
     assert await sessions.begin("nobody", "h", key("1"), HERE) is None
@@ -93,7 +93,7 @@ async def test_a_session_begins_only_with_the_password_that_was_checked(
 
 @pytest.mark.parametrize(("unseen", "lives"), [(29 * 60, True), (31 * 60, False)])
 async def test_a_session_ends_half_an_hour_unseen(
-    sessions: Sessions, pool: asyncpg.Pool, unseen: int, lives: bool
+    sessions: ConsoleSessions, pool: asyncpg.Pool, unseen: int, lives: bool
 ) -> None:
     await sessions.begin("alice", "h", key("1"), HERE)
     await aged(pool, unseen)
@@ -104,7 +104,7 @@ async def test_a_session_ends_half_an_hour_unseen(
 
 
 async def test_a_session_ends_after_twelve_hours_however_often_it_is_seen(
-    sessions: Sessions, pool: asyncpg.Pool
+    sessions: ConsoleSessions, pool: asyncpg.Pool
 ) -> None:
     await sessions.begin("alice", "h", key("1"), HERE)
     for _ in range(12 * 3 - 1):
@@ -115,7 +115,7 @@ async def test_a_session_ends_after_twelve_hours_however_often_it_is_seen(
 
 
 async def test_that_it_was_seen_is_written_once_a_minute(
-    sessions: Sessions, pool: asyncpg.Pool
+    sessions: ConsoleSessions, pool: asyncpg.Pool
 ) -> None:
     await sessions.begin("alice", "h", key("1"), HERE)
     written = "select xmin::text from console_session"
@@ -140,7 +140,7 @@ async def test_that_it_was_seen_is_written_once_a_minute(
     ],
 )
 async def test_a_change_of_the_user_ends_all_their_sessions_whoever_makes_it(
-    sessions: Sessions, pool: asyncpg.Pool, change: str
+    sessions: ConsoleSessions, pool: asyncpg.Pool, change: str
 ) -> None:
     for name in "12":
         await sessions.begin("alice", "h", key(name), HERE)
@@ -154,7 +154,7 @@ async def test_a_change_of_the_user_ends_all_their_sessions_whoever_makes_it(
 
 @pytest.mark.parametrize("kind", ["webapp", "console", "web_console"])
 async def test_logins_that_know_no_sessions_end_them_so(
-    settings: Settings, names: dict[str, str], sessions: Sessions, kind: str
+    settings: Settings, names: dict[str, str], sessions: ConsoleSessions, kind: str
 ) -> None:
     """A webapp of the build before, ``warouter user`` of any, and the console itself."""
     await sessions.begin("alice", "h", key("1"), HERE)
@@ -168,7 +168,7 @@ async def test_logins_that_know_no_sessions_end_them_so(
 
 
 async def test_a_user_keeps_the_last_twenty_and_nobody_what_has_ended(
-    sessions: Sessions, pool: asyncpg.Pool
+    sessions: ConsoleSessions, pool: asyncpg.Pool
 ) -> None:
     await sessions.begin("robert", "h", key("r"), HERE)
     for n in range(22):
@@ -182,7 +182,7 @@ async def test_a_user_keeps_the_last_twenty_and_nobody_what_has_ended(
 
 
 async def test_an_administrator_ends_all_sessions_and_tokens_of_one_user(
-    sessions: Sessions, pool: asyncpg.Pool
+    sessions: ConsoleSessions, pool: asyncpg.Pool
 ) -> None:
     accounts = Accounts(pool)
     for user, name in (("alice", "t"), ("robert", "u")):
@@ -200,7 +200,7 @@ async def test_an_administrator_ends_all_sessions_and_tokens_of_one_user(
 
 
 async def test_a_token_of_a_session_is_its_users_for_a_minute(
-    sessions: Sessions, pool: asyncpg.Pool
+    sessions: ConsoleSessions, pool: asyncpg.Pool
 ) -> None:
     accounts = Accounts(pool)
     await sessions.begin("alice", "h", key("1"), HERE)
@@ -215,7 +215,7 @@ async def test_a_token_of_a_session_is_its_users_for_a_minute(
 
 
 async def test_without_a_live_session_there_is_no_token(
-    sessions: Sessions, pool: asyncpg.Pool
+    sessions: ConsoleSessions, pool: asyncpg.Pool
 ) -> None:
     await sessions.begin("alice", "h", key("1"), HERE)
     assert not await sessions.token(key("2"), key("t"))
@@ -225,7 +225,7 @@ async def test_without_a_live_session_there_is_no_token(
 
 
 async def test_a_session_is_no_token_and_a_token_no_session(
-    sessions: Sessions, pool: asyncpg.Pool
+    sessions: ConsoleSessions, pool: asyncpg.Pool
 ) -> None:
     accounts = Accounts(pool)
     await accounts.add_token("alice", "h", key("token"))
@@ -239,7 +239,7 @@ async def test_a_session_is_no_token_and_a_token_no_session(
 
 
 async def test_what_is_left_of_ended_tokens_goes_with_the_next(
-    sessions: Sessions, pool: asyncpg.Pool
+    sessions: ConsoleSessions, pool: asyncpg.Pool
 ) -> None:
     """A console that died in an act left its token behind."""
     await sessions.begin("alice", "h", key("1"), HERE)
@@ -251,7 +251,7 @@ async def test_what_is_left_of_ended_tokens_goes_with_the_next(
 
 
 async def test_no_token_outlives_a_password_that_changes_meanwhile(
-    sessions: Sessions, pool: asyncpg.Pool
+    sessions: ConsoleSessions, pool: asyncpg.Pool
 ) -> None:
     accounts = Accounts(pool)
     for n in range(20):
@@ -265,7 +265,7 @@ async def test_no_token_outlives_a_password_that_changes_meanwhile(
 
 
 async def test_no_session_outlives_a_password_that_changes_as_it_begins(
-    sessions: Sessions, pool: asyncpg.Pool
+    sessions: ConsoleSessions, pool: asyncpg.Pool
 ) -> None:
     accounts = Accounts(pool)
     for n in range(20):
@@ -288,7 +288,7 @@ async def written(journal: Journal) -> None:
 
 
 async def test_an_administrator_is_shown_a_text_and_the_audit_says_so(
-    sessions: Sessions, pool: asyncpg.Pool, written: None
+    sessions: ConsoleSessions, pool: asyncpg.Pool, written: None
 ) -> None:
     await sessions.begin("alice", "h", key("1"), HERE)
     out = text_of(row(1).id)
@@ -303,7 +303,7 @@ async def test_an_administrator_is_shown_a_text_and_the_audit_says_so(
 
 
 async def test_only_a_logged_in_administrator_is_shown_a_text(
-    sessions: Sessions, pool: asyncpg.Pool, written: None
+    sessions: ConsoleSessions, pool: asyncpg.Pool, written: None
 ) -> None:
     await sessions.begin("robert", "h", key("r"), HERE)
     await sessions.begin("alice", "h", key("1"), HERE)
@@ -317,7 +317,7 @@ async def test_only_a_logged_in_administrator_is_shown_a_text(
 
 
 async def test_no_text_is_shown_without_its_row(
-    sessions: Sessions, pool: asyncpg.Pool, written: None
+    sessions: ConsoleSessions, pool: asyncpg.Pool, written: None
 ) -> None:
     await sessions.begin("alice", "h", key("1"), HERE)
     await pool.execute("alter table audit add check (action <> 'read message text')")

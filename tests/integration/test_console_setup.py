@@ -18,7 +18,7 @@ from tests.harness.canaries import CANARIES, found_in
 from tests.harness.cloud import door
 from warouter.config import Settings
 from warouter.console.app import Chrome
-from warouter.console.context import Context
+from warouter.console.context import ConsoleContext
 from warouter.console.form import Form
 from warouter.console.page import Page
 from warouter.console.pages import media, numbers
@@ -26,14 +26,14 @@ from warouter.console.pages import settings as settings_page
 from warouter.console.render import Renderer
 from warouter.console.series.memory import Reading
 from warouter.console.static import Files
-from warouter.console.visit import Asked, Refusal, Visitor
+from warouter.console.visit import ConsoleRefusal, ReadingKey, Visitor
 from warouter.message_id import mint
 from warouter.metrics import Sample
 from warouter.node.console import context_of
 from warouter.store.cloud.number import describe
 from warouter.store.database import create_pool
 from warouter.store.migrate import administering
-from warouter.store.reports import Body, ReportWriter
+from warouter.store.reports import ReportBody, ReportWriter
 from warouter.store.roles.catalogue import recorded
 from warouter.store.roles.create import create
 from warouter.store.views.setup.application import HIDDEN, read_application
@@ -46,7 +46,7 @@ ADMIN = Visitor("anna", True, b"s" * 32, "127.0.0.1")
 
 
 @pytest_asyncio.fixture
-async def context(settings: Settings) -> AsyncIterator[Context]:
+async def context(settings: Settings) -> AsyncIterator[ConsoleContext]:
     async with administering(settings) as connection:
         await create(connection, None, None)
         names = await recorded(connection)
@@ -68,7 +68,7 @@ def renderer() -> Renderer:
 class Pages:
     """Every page of these modules, as a visitor gets it."""
 
-    def __init__(self, context: Context, renderer: Renderer) -> None:
+    def __init__(self, context: ConsoleContext, renderer: Renderer) -> None:
         self._context, self._renderer = context, renderer
         self._pages = {
             page.name: page for module in (media, numbers, settings_page) for page in module.PAGES
@@ -76,7 +76,7 @@ class Pages:
 
     async def get(self, name: str, *, admin: bool = True, **query: str) -> str:
         page: Page = self._pages[name]
-        asked = Asked({}, query, admin)
+        asked = ReadingKey({}, query, admin)
         values = await page.read(self._context, asked)
         chrome = Chrome(page.title, [], "", ADMIN, None, "1.0", page.path)
         return self._renderer.page(
@@ -85,17 +85,17 @@ class Pages:
 
     async def live(self, name: str, **query: str) -> str:
         """The part that is streamed."""
-        values = await self._pages[name].read(self._context, Asked({}, query, True))
+        values = await self._pages[name].read(self._context, ReadingKey({}, query, True))
         return self._renderer.live(f"pages/{name}.html", {**values, "admin": True})
 
 
 @pytest.fixture
-async def pages(context: Context, renderer: Renderer) -> Pages:
+async def pages(context: ConsoleContext, renderer: Renderer) -> Pages:
     return Pages(context, renderer)
 
 
 async def report(pool: asyncpg.Pool, node: str, role: str, *env: str, **facts: Any) -> None:
-    body = Body([], {"env": list(env), **facts})
+    body = ReportBody([], {"env": list(env), **facts})
     await ReportWriter(pool.fetch, uuid4(), node, role).write(body)
 
 
@@ -137,7 +137,7 @@ async def test_the_number_with_what_is_in_doubt_and_held(pages: Pages, pool: asy
 
 
 async def test_what_was_sent_within_the_last_minute(
-    pages: Pages, context: Context, pool: asyncpg.Pool
+    pages: Pages, context: ConsoleContext, pool: asyncpg.Pool
 ) -> None:
     await pool.execute("update format set upstream = $1", f"cloud:{NUMBER}")
     assert "not watched yet" in await pages.get("numbers")
@@ -168,7 +168,7 @@ async def test_what_meta_took_twice_is_shown(pages: Pages, pool: asyncpg.Pool) -
 
 
 async def test_what_is_streamed_stays_the_same_while_nothing_happens(
-    pages: Pages, context: Context, pool: asyncpg.Pool
+    pages: Pages, context: ConsoleContext, pool: asyncpg.Pool
 ) -> None:
     """No age of anything is in it."""
     await pool.execute("update format set upstream = $1", f"cloud:{NUMBER}")
@@ -188,7 +188,7 @@ async def test_what_is_streamed_stays_the_same_while_nothing_happens(
 
 
 async def test_a_check_is_shown_until_the_next(
-    pages: Pages, context: Context, pool: asyncpg.Pool
+    pages: Pages, context: ConsoleContext, pool: asyncpg.Pool
 ) -> None:
     async with door() as found:
         facts = found.simulator.facts
@@ -212,8 +212,8 @@ async def test_a_check_is_shown_until_the_next(
         assert context.kept.keys() == {numbers.LAST}
 
 
-async def test_without_the_variables_a_check_is_refused(context: Context) -> None:
-    with pytest.raises(Refusal, match="WAROUTER_CLOUD_PHONE_NUMBER_ID is missing"):
+async def test_without_the_variables_a_check_is_refused(context: ConsoleContext) -> None:
+    with pytest.raises(ConsoleRefusal, match="WAROUTER_CLOUD_PHONE_NUMBER_ID is missing"):
         await numbers.check(context, ADMIN, Form({}))
     assert not context.kept
 
@@ -282,7 +282,7 @@ async def test_no_canary_is_on_any_page(pages: Pages, pool: asyncpg.Pool) -> Non
     ],
 )
 async def test_no_login_is_shown_credentials_of_the_webhooks_url(
-    context: Context, pool: asyncpg.Pool, url: object, shown: str
+    context: ConsoleContext, pool: asyncpg.Pool, url: object, shown: str
 ) -> None:
     """Neither the console's nor the reader's, which are told by the same functions."""
     stored = msgspec.json.encode({"webhooks": {"url": url, "message": {"sent": True}}}).decode()
@@ -298,16 +298,16 @@ async def test_no_login_is_shown_credentials_of_the_webhooks_url(
 
 
 async def test_what_is_hidden_of_the_url_is_never_stored(
-    context: Context, pool: asyncpg.Pool
+    context: ConsoleContext, pool: asyncpg.Pool
 ) -> None:
     stored = '{"webhooks": {"url": "https://me:canary@a.example/old"}}'
     await pool.execute("insert into setting values ('application', $1::jsonb)", stored)
     as_shown = f"https://{HIDDEN}@a.example/old"
     both = {"webhooks.url": as_shown, "was.webhooks.url": as_shown}
-    with pytest.raises(Refusal, match="Nothing differs"):
+    with pytest.raises(ConsoleRefusal, match="Nothing differs"):
         await settings_page.change(context, ADMIN, Form({k: [v] for k, v in both.items()}))
     typed = {"webhooks.url": [as_shown.replace("old", "new")], "was.webhooks.url": [as_shown]}
-    with pytest.raises(Refusal, match="type it whole"):
+    with pytest.raises(ConsoleRefusal, match="type it whole"):
         await settings_page.change(context, ADMIN, Form(typed))
 
 
@@ -322,19 +322,21 @@ async def test_what_would_change_is_shown_first(pages: Pages) -> None:
     wrong = await pages.get("settings_change", preview="1", callback_backoff_delay_ms=HOSTILE)
     assert "must be a whole number" in wrong
     assert "<img src=x" not in wrong
-    with pytest.raises(Refusal):
+    with pytest.raises(ConsoleRefusal):
         await pages.get("settings_change", admin=False)
 
 
-async def test_a_change_that_somebody_else_has_made_meanwhile(context: Context) -> None:
+async def test_a_change_that_somebody_else_has_made_meanwhile(context: ConsoleContext) -> None:
     form = Form({"callback_persist": ["off"], "was.callback_persist": ["off"]})
-    with pytest.raises(Refusal, match=r"meanwhile\. Look again\.$"):
+    with pytest.raises(ConsoleRefusal, match=r"meanwhile\. Look again\.$"):
         await settings_page.change(context, ADMIN, form)
-    with pytest.raises(Refusal, match="Nothing differs"):
+    with pytest.raises(ConsoleRefusal, match="Nothing differs"):
         await settings_page.change(context, ADMIN, Form({"callback_persist": ["on"]}))
 
 
-async def test_media_with_what_failed(pages: Pages, context: Context, pool: asyncpg.Pool) -> None:
+async def test_media_with_what_failed(
+    pages: Pages, context: ConsoleContext, pool: asyncpg.Pool
+) -> None:
     empty = await pages.get("media")
     assert "No media is kept." in empty
     assert "No fetch has failed" in empty
@@ -356,7 +358,7 @@ async def test_media_with_what_failed(pages: Pages, context: Context, pool: asyn
 
 
 async def test_media_is_counted_every_few_seconds_only(
-    pages: Pages, context: Context, pool: asyncpg.Pool
+    pages: Pages, context: ConsoleContext, pool: asyncpg.Pool
 ) -> None:
     now = 100.0
     context.clock = lambda: now

@@ -9,8 +9,8 @@ from aiohttp.test_utils import unused_port
 
 from tests.harness.cloud import Door, door, new_reference
 from tests.harness.simulator import TO, World, running
-from warouter.console.simulator import LAST, Simulator
-from warouter.console.visit import Refusal
+from warouter.console.simulator import LAST, SimulatorClient
+from warouter.console.visit import ConsoleRefusal
 from warouter.lab.simulator.cloud import faults as cloud_faults
 from warouter.lab.simulator.faults import described
 
@@ -28,13 +28,13 @@ async def cloud() -> AsyncIterator[Door]:
 
 
 @pytest.fixture
-async def simulator(world: World) -> AsyncIterator[Simulator]:
-    client = Simulator(world.addresses.control_url)
+async def simulator(world: World) -> AsyncIterator[SimulatorClient]:
+    client = SimulatorClient(world.addresses.control_url)
     yield client
     await client.close()
 
 
-async def test_what_it_saw_is_shown(world: World, simulator: Simulator) -> None:
+async def test_what_it_saw_is_shown(world: World, simulator: SimulatorClient) -> None:
     seen = await simulator.look()
     assert (seen.connections, seen.last, seen.counters["unique"]) == ([], [], 0)
     assert "WhatsApp" in seen.what
@@ -48,22 +48,22 @@ async def test_what_it_saw_is_shown(world: World, simulator: Simulator) -> None:
     assert all(0 <= one.age_s < 60 for one in seen.last)
 
 
-async def test_a_customer_writes(world: World, simulator: Simulator) -> None:
+async def test_a_customer_writes(world: World, simulator: SimulatorClient) -> None:
     owner = await world.owner()
     id = await simulator.inject(TO, "Anna", "hello")
     assert (await owner.event()).key == id
-    with pytest.raises(Refusal, match="The simulator refused"):
+    with pytest.raises(ConsoleRefusal, match="The simulator refused"):
         await simulator.inject("nobody", "", "hello")
 
 
-async def test_switches_are_set_and_cleared(world: World, simulator: Simulator) -> None:
+async def test_switches_are_set_and_cleared(world: World, simulator: SimulatorClient) -> None:
     seen = await simulator.look()
     assert [(s.name, s.meaning) for s in seen.switches] == [(n, text) for n, _, text in described()]
     assert not any(switch.on for switch in seen.switches)
     await simulator.set("failed", 0.5)
     on = [switch for switch in (await simulator.look()).switches if switch.on]
     assert [(switch.name, switch.value, switch.default) for switch in on] == [("failed", 0.5, 0.0)]
-    with pytest.raises(Refusal, match="The simulator refused") as refused:
+    with pytest.raises(ConsoleRefusal, match="The simulator refused") as refused:
         await simulator.set("failed", 7)
     assert refused.value.status == 400
     await simulator.clear()
@@ -71,7 +71,7 @@ async def test_switches_are_set_and_cleared(world: World, simulator: Simulator) 
 
 
 async def test_the_cloud_door_is_another_and_answers_alike(cloud: Door) -> None:
-    client = Simulator(cloud.addresses.control_url)
+    client = SimulatorClient(cloud.addresses.control_url)
     try:
         ids = []
         for _ in range(2):
@@ -93,8 +93,8 @@ async def test_the_cloud_door_is_another_and_answers_alike(cloud: Door) -> None:
 
 async def test_who_is_away_is_said_in_a_sentence() -> None:
     url = f"http://127.0.0.1:{unused_port()}"
-    client = Simulator(url)
-    with pytest.raises(Refusal, match=f"No simulator answers at {url}") as refused:
+    client = SimulatorClient(url)
+    with pytest.raises(ConsoleRefusal, match=f"No simulator answers at {url}") as refused:
         await client.look()
     assert refused.value.status == 502
     await client.close()

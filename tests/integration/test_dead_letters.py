@@ -11,9 +11,9 @@ import pytest_asyncio
 from tests.harness.journals import OWNED, event
 from warouter.config import Settings
 from warouter.store import database, dead_letters
-from warouter.store.dead_letters import Place, Selection, parse
+from warouter.store.dead_letters import LetterPosition, Selection, parse
 from warouter.store.journal import Journal
-from warouter.store.journal.progress import Wire
+from warouter.store.journal.progress import ProgressColumns
 
 ALL = Selection()
 LANE = "4915112345678"
@@ -26,7 +26,7 @@ async def journal(journal: Journal) -> Journal:
     assert await journal.append_events(OWNED, rows) == {}
     tried = {"kind": 0, "attempts": 7, "reason": "webhook: 400"}
     dead = [{"slot": r.slot, "seq": r.seq, **tried} for r in rows]
-    await journal.write(OWNED, Wire({}, {}, {"dead": dead}))
+    await journal.write(OWNED, ProgressColumns({}, {}, {"dead": dead}))
     return journal
 
 
@@ -47,7 +47,9 @@ async def test_only_what_was_asked_for_is_taken_up(
 ) -> None:
     assert await journal.asked_letters([3, 5]) == []
     assert await journal.take_up_letters(OWNED, 60, 10) == []
-    which = Selection(places=[Place(0, 3, 2), Place(0, 5, 1), Place(1, 3, 1)])
+    which = Selection(
+        places=[LetterPosition(0, 3, 2), LetterPosition(0, 5, 1), LetterPosition(1, 3, 1)]
+    )
     assert await dead_letters.ask(operator, which) == 2
     assert sorted(await journal.asked_letters([3, 5])) == [3, 5]
     assert sorted(await journal.take_up_letters(OWNED, 60, 10)) == [
@@ -68,9 +70,9 @@ async def test_a_letter_may_die_again_also_when_its_journal_is_pruned(
     await journal.take_up_letters(OWNED, 60, 10)
     await pool.execute("delete from event")
     again = {"slot": 3, "kind": 0, "seq": 1, "attempts": 8, "reason": "webhook: 500"}
-    await journal.write(OWNED, Wire({}, {}, {"park_events": [again | {"delay_ms": 5}]}))
+    await journal.write(OWNED, ProgressColumns({}, {}, {"park_events": [again | {"delay_ms": 5}]}))
     assert (3, 1) in await parked(pool)
-    await journal.write(OWNED, Wire({}, {}, {"dead": [again]}))
+    await journal.write(OWNED, ProgressColumns({}, {}, {"dead": [again]}))
     (letter,) = await dead_letters.find(operator, ALL, 10)
     assert (letter.id, letter.attempts, letter.asked) == ("status-3-1", 8, False)
     assert bytes(letter.payload) == b"{}"
@@ -83,7 +85,7 @@ async def test_selections(journal: Journal, operator: asyncpg.Connection) -> Non
         (Selection(kind=1), 0),
         (Selection(kind=0, recipient=LANE), 6),
         (Selection(recipient="491"), 0),
-        (Selection(places=[Place(0, 3, 1), Place(0, 3, 9)]), 1),
+        (Selection(places=[LetterPosition(0, 3, 1), LetterPosition(0, 3, 9)]), 1),
         (Selection(reason="HOOK: 4"), 6),
         (Selection(reason="webhook: 4__"), 0),
     ):
@@ -108,7 +110,7 @@ async def test_letters_are_asked_for_in_batches_and_each_once(
 
 
 def test_ids() -> None:
-    assert parse("status-13-204") == Place(0, 13, 204)
+    assert parse("status-13-204") == LetterPosition(0, 13, 204)
     assert parse("inbound-0-1").text == "inbound-0-1"
     for wrong in ("", "13-204", "status-13", "status--1-2", "status-1-2 ", "message-1-2"):
         with pytest.raises(ValueError, match="is not the id of a dead letter"):

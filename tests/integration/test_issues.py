@@ -16,15 +16,23 @@ from warouter.flow.progress import LogProgress, Park, Stated, Took, Unissued, Un
 from warouter.message_id import text_of
 from warouter.store.bounded import fetcher
 from warouter.store.history import prune_cloud
-from warouter.store.journal import FENCED, KNOWN, PROVEN, Journal, Request, SlotProgress, sessions
+from warouter.store.journal import (
+    FENCED,
+    KNOWN,
+    PROVEN,
+    IssueRequest,
+    Journal,
+    SlotProgress,
+    sessions,
+)
 from warouter.store.journal.inbox import Proof
 from warouter.store.journal.issues import DOUBTED, ISSUED, KEPT, NOT_TAKEN
 
 _NONE = LogProgress(0, [], [])
 
 
-def request(seq: int, attempt: int = 1, doubts: int = 0, slot: int = 3) -> Request:
-    return Request(slot, seq, an_id(seq, slot), RECIPIENT, attempt, doubts)
+def request(seq: int, attempt: int = 1, doubts: int = 0, slot: int = 3) -> IssueRequest:
+    return IssueRequest(slot, seq, an_id(seq, slot), RECIPIENT, attempt, doubts)
 
 
 async def record(journal: Journal, *changes: Any, slot: int = 3) -> set[int]:

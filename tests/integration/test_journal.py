@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from tests.harness.journals import OWNED, event, row
 from warouter.store.journal import REFUSED, Journal
-from warouter.store.journal.progress import Wire
+from warouter.store.journal.progress import ProgressColumns
 
 
 async def test_appended_rows_are_read_back_in_seq_order(journal: Journal) -> None:
@@ -55,14 +55,14 @@ async def test_what_is_parked_may_be_parked_again_after_a_collection(
     await journal.append_events(OWNED, [event(1, "a")])
     parks = {"slot": 3, "seq": 1, "attempts": 1, "delay_ms": 1, "reason": "first"}
     rare = {"park": [parks], "park_events": [parks | {"kind": 0}]}
-    await journal.write(OWNED, Wire({3: (1, [])}, {(3, 0): (1, [])}, rare))
+    await journal.write(OWNED, ProgressColumns({3: (1, [])}, {(3, 0): (1, [])}, rare))
     await pool.execute("update message set accepted_at = now() - interval '11 minutes'")
     await pool.execute("update event set recorded_at = now() - interval '11 minutes'")
     assert await journal.prune(OWNED, 0.0, 100) == 1
     assert await pool.fetchval("select array_agg(seq) from message") == [1]
     parks |= {"attempts": 2, "delay_ms": 60_000, "reason": "second"}
     rare = {"park": [parks], "park_events": [parks | {"kind": 0}]}
-    await journal.write(OWNED, Wire({}, {}, rare))
+    await journal.write(OWNED, ProgressColumns({}, {}, rare))
     for table in ("parked_message", "parked_event"):
         (found,) = await pool.fetch(f"select attempts, reason, due_at > now() from {table}")
         assert tuple(found) == (2, "second", True), table
@@ -71,9 +71,9 @@ async def test_what_is_parked_may_be_parked_again_after_a_collection(
 async def test_a_dead_event_keeps_everything_it_had(journal: Journal, pool: asyncpg.Pool) -> None:
     await journal.append_events(OWNED, [event(1, "a"), event(2, "b")])
     place = {"slot": 3, "kind": 0, "seq": 1, "attempts": 9, "reason": "webhook: 400"}
-    await journal.write(OWNED, Wire({}, {}, {"park_events": [place | {"delay_ms": 1}]}))
+    await journal.write(OWNED, ProgressColumns({}, {}, {"park_events": [place | {"delay_ms": 1}]}))
     # One was parked before, the other comes straight from the journal.
-    await journal.write(OWNED, Wire({}, {}, {"dead": [place, place | {"seq": 2}]}))
+    await journal.write(OWNED, ProgressColumns({}, {}, {"dead": [place, place | {"seq": 2}]}))
     dead = await pool.fetch("select key, attempts, reason from dead_letter order by seq")
     assert [tuple(d) for d in dead] == [("a", 9, "webhook: 400"), ("b", 9, "webhook: 400")]
     assert await journal.parked_events([(3, 0), (3, 1)], 10) == []
@@ -84,7 +84,7 @@ async def test_pruning_spares_what_is_young_or_not_settled(
 ) -> None:
     await journal.append(OWNED, [row(n) for n in range(1, 6)])
     await pool.execute("update message set accepted_at = now() - interval '2 days' where seq <= 4")
-    await journal.write(OWNED, Wire({3: (3, [5, 5])}, {}, {}))
+    await journal.write(OWNED, ProgressColumns({3: (3, [5, 5])}, {}, {}))
     assert await journal.prune(OWNED, 1.0, 2) == 2
     assert await journal.prune(OWNED, 0.0, 100) == 1  # never younger than ten minutes
     assert [r.seq for r in await journal.page(3, 0, 99, 10, 1 << 20)] == [4, 5]

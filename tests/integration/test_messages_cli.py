@@ -12,7 +12,7 @@ from tests.harness.shell import command, printed, refused
 from warouter._hash import slot_of
 from warouter.config import Settings
 from warouter.message_id import mint, text_of
-from warouter.store.views.messages.found import Listed
+from warouter.store.views.messages.found import MessageListing
 
 TO, OTHER = "4915112345678", "4915112345679"
 HOSTILE = "<img src=x onerror=alert(1)> \u202e" + "x" * 300
@@ -47,13 +47,13 @@ async def fill(pool: asyncpg.Pool) -> None:
     )
 
 
-async def listed(settings: Settings, *arguments: str) -> Listed:
+async def listed(settings: Settings, *arguments: str) -> MessageListing:
     text = await printed(settings, "messages", "--json", *arguments)
     assert "secret" not in text
-    return msgspec.json.decode(text, type=Listed)
+    return msgspec.json.decode(text, type=MessageListing)
 
 
-def ids(found: Listed) -> list[str]:
+def ids(found: MessageListing) -> list[str]:
     return [one.id for one in found.messages]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from warouter._hash import SLOTS, slot_of
 from warouter.message_id import mint, text_of
-from warouter.store.views.messages.found import Listed, Message, Search
+from warouter.store.views.messages.found import FoundMessage, MessageListing, Search
 from warouter.store.views.messages.newest import place_of
 from warouter.store.views.messages.rate import read_rate
 from warouter.store.views.messages.read import read_messages
@@ -86,14 +86,16 @@ def journals(pool: asyncpg.Pool) -> Journals:
     return Journals(pool, Random(5))
 
 
-async def listed(pool: asyncpg.Pool, search: Search | None = None, **bounds: int) -> Listed:
+async def listed(pool: asyncpg.Pool, search: Search | None = None, **bounds: int) -> MessageListing:
     async with pool.acquire() as connection:
         return await read_messages(connection, search or Search(), **bounds)
 
 
-async def walked(pool: asyncpg.Pool, limit: int, looked_at: int, **fields: object) -> list[Message]:
+async def walked(
+    pool: asyncpg.Pool, limit: int, looked_at: int, **fields: object
+) -> list[FoundMessage]:
     """All pages, one after the other."""
-    found: list[Message] = []
+    found: list[FoundMessage] = []
     older = None
     for _ in range(2_000):
         search = Search(limit=limit, older=None if older is None else place_of(older), **fields)  # type: ignore[arg-type]

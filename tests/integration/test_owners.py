@@ -14,7 +14,7 @@ from tests.harness.shell import printed
 from tests.harness.wait import soon
 from warouter.cluster.moves import moves_of
 from warouter.config import Settings
-from warouter.store.views.owners import Wanted, read_changes, read_owners
+from warouter.store.views.owners import OwnerLogFilter, read_changes, read_owners
 
 A, B = uuid4(), uuid4()
 NAMES = {A: "h:coreapp-1", B: "h:coreapp-2", ME: "h:coreapp-3"}
@@ -48,14 +48,14 @@ async def test_changes_by_reason_by_node_and_by_time(log: asyncpg.Pool) -> None:
         all_of_it = await read_changes(connection, 100)
         assert [c.reason for c in all_of_it] == ["handover"] * 2 + ["dead"] * 2 + ["unowned"] * 2
         assert [c.slot for c in await read_changes(connection, 3)] == [1, 0, 1]
-        dead = await read_changes(connection, 100, Wanted(reason="dead"))
+        dead = await read_changes(connection, 100, OwnerLogFilter(reason="dead"))
         assert {(c.from_node, c.to_node, c.observed_age_ms) for c in dead} == {
             ("h:coreapp-1", "h:coreapp-2", 120)
         }
-        of_second = await read_changes(connection, 100, Wanted(node="h:coreapp-2"))
+        of_second = await read_changes(connection, 100, OwnerLogFilter(node="h:coreapp-2"))
         assert {c.reason for c in of_second} == {"dead", "handover"}
         middle = datetime.fromisoformat(dead[0].at)
-        around = Wanted(
+        around = OwnerLogFilter(
             since=middle - timedelta(seconds=0.5), until=middle + timedelta(seconds=0.5)
         )
         assert {c.reason for c in await read_changes(connection, 100, around)} == {"dead"}
@@ -75,7 +75,7 @@ async def test_owners_at_each_time_are_those_that_were(log: asyncpg.Pool) -> Non
 
 async def test_the_command_says_who_owned_what_then(settings: Settings, log: asyncpg.Pool) -> None:
     async with log.acquire() as connection:
-        [dead, _] = await read_changes(connection, 2, Wanted(reason="dead"))
+        [dead, _] = await read_changes(connection, 2, OwnerLogFilter(reason="dead"))
     page = await printed(settings, "status", "--at", dead.at, "--history", "9", "--reason", "dead")
     then = page.partition("owners at that time")[2].split()
     assert then[:5] == ["slots", "owner", "0,", "1", "h:coreapp-2"]

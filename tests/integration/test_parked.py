@@ -14,7 +14,7 @@ from warouter.config import Settings
 from warouter.flow import parking as parked
 from warouter.owner.parked import log as taking_up
 from warouter.store.journal import Journal
-from warouter.store.journal.progress import Wire
+from warouter.store.journal.progress import ProgressColumns
 
 OWNED = {3: 10}
 DAY = 86_400.0
@@ -30,12 +30,12 @@ async def park(journal: Journal, delays: dict[int, float], **more: Any) -> None:
     """Messages and events of these seqs, each for so many seconds."""
     rows = [place(seq, delay_ms=int(delay * 1000), **more) for seq, delay in delays.items()]
     rare = {"park": rows, "park_events": [r | {"kind": 0} for r in rows]}
-    assert await journal.write(OWNED, Wire({}, {}, rare)) == {3}
+    assert await journal.write(OWNED, ProgressColumns({}, {}, rare)) == {3}
 
 
 async def unpark(journal: Journal, seq: int) -> None:
     rare = {"unpark": [place(seq)], "unpark_events": [place(seq, kind=0)]}
-    await journal.write(OWNED, Wire({}, {}, rare))
+    await journal.write(OWNED, ProgressColumns({}, {}, rare))
 
 
 async def store(journal: Journal, recipients: list[str], ttl: int | None = None) -> None:

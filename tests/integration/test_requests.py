@@ -20,7 +20,7 @@ from warouter.config import Settings
 from warouter.kinds import HOLD, MEDIA, READ_MARK, kind_with
 from warouter.link.wire import NEWEST, Key, Message
 from warouter.store.journal import APPENDED, CLASHED, FENCED, REFUSED, Already, Journal
-from warouter.store.journal.progress import Wire
+from warouter.store.journal.progress import ProgressColumns
 
 OWNED, OTHERS = {3: 10}, {5: 20}
 COUNT = "select count(*) from message"
@@ -173,14 +173,14 @@ async def test_age_and_ttl_are_read_back_also_of_a_parked_message(
     park = [
         {"slot": 3, "seq": n, "attempts": 1, "delay_ms": 5000, "reason": "r"} for n in (1, 2, 3)
     ]
-    await journal.write(OWNED, Wire({}, {}, {"park": park}))
+    await journal.write(OWNED, ProgressColumns({}, {}, {"park": park}))
     (lane,) = await journal.parked([3], 86_400.0, 9)
     assert -50 < lane["ends_in"] <= -40
     rows = await journal.parked_of(3, ["4915112345678"], 9)
     assert [r["ttl"] for r in rows] == [60, None, None]
     assert all(100 <= r["age"] < 110 for r in rows)
     unpark = [{"slot": 3, "seq": n} for n in (1, 2)]
-    await journal.write(OWNED, Wire({}, {}, {"unpark": unpark}))
+    await journal.write(OWNED, ProgressColumns({}, {}, {"unpark": unpark}))
     (lane,) = await journal.parked([3], 86_400.0, 9)
     assert lane["ends_in"] is None  # a read mark waits for as long as it takes
 
@@ -204,7 +204,7 @@ async def test_a_kind_keeps_its_options_from_the_link_to_the_parked_table(
     assert [r.kind for r in page] == kinds
     delays = {"attempts": 1, "delay_ms": 5000, "reason": "r"}
     park = [{"slot": 3, "seq": seq, **delays} for seq, _ in enumerate(kinds, 1)]
-    await journal.write(OWNED, Wire({}, {}, {"park": park}))
+    await journal.write(OWNED, ProgressColumns({}, {}, {"park": park}))
     assert [r["kind"] for r in await journal.parked_of(3, [RECIPIENT], 99)] == kinds
 
 
@@ -217,7 +217,7 @@ async def test_of_what_is_parked_only_read_marks_never_end(
     await journal.append(OWNED, [row(int(r), recipient=r, kind=kind) for r, kind in of.items()])
     delays = {"attempts": 1, "delay_ms": 5000, "reason": "r"}
     park = [{"slot": 3, "seq": seq, **delays} for seq in (1, 2, 3)]
-    await journal.write(OWNED, Wire({}, {}, {"park": park}))
+    await journal.write(OWNED, ProgressColumns({}, {}, {"park": park}))
     lanes = await journal.parked([3], 86_400.0, 9)
     ends = {lane["recipient"]: lane["ends_in"] is not None for lane in lanes}
     assert ends == {"1": True, "2": False, "3": False}

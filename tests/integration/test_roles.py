@@ -14,7 +14,7 @@ import pytest_asyncio
 from tests.harness.postgres import until
 from warouter.config import Settings
 from warouter.store import database
-from warouter.store.beats import NodeSession, Registration
+from warouter.store.beats import NodeRegistration, NodeSession
 from warouter.store.migrate import administering, migrate
 from warouter.store.roles import grants
 from warouter.store.roles.catalogue import read, recorded
@@ -270,7 +270,7 @@ async def test_a_process_registers_as_what_its_login_is_for(logins: Logins) -> N
     """A webapp that were taken for a coreapp would be given slots, and messages with them."""
     for kind in grants.PROCESSES:
         for role in grants.PROCESSES:
-            facts = Registration(
+            facts = NodeRegistration(
                 incarnation=uuid4(), name="n", role=role, host="h", port=1, version="1", pid=1
             )
             session = NodeSession(logins.settings[kind], facts, lambda _what: None)

@@ -24,8 +24,8 @@ from warouter.store import database, server_settings, servers
 from warouter.store.account.accounts import Accounts, is_unavailable
 from warouter.store.database import Session
 from warouter.store.election import LeaderSession
-from warouter.store.journal import APPENDED, FENCED, Fate, Journal
-from warouter.store.journal.progress import Wire
+from warouter.store.journal import APPENDED, FENCED, Journal, RowOutcome
+from warouter.store.journal.progress import ProgressColumns
 from warouter.store.migrate import migrate
 
 ISOLATION = "default_transaction_isolation"
@@ -120,7 +120,7 @@ async def appended_while_it_was_taken_over(settings: Settings) -> object:
         await until(watcher, WAITS, "owner")
         await transaction.commit()
         refused = await append
-        return Fate(refused[0]["outcome"]) if refused else APPENDED
+        return RowOutcome(refused[0]["outcome"]) if refused else APPENDED
     finally:
         await owner.close()
         await watcher.close()
@@ -184,7 +184,7 @@ async def _lead_and_own(settings: Settings) -> None:
     event = EventRow(3, 1, 0, "key", ROW.recipient, body, None)
     assert await journal.append_events(owned, [event]) == {}
 
-    progress = Wire({3: (1, [])}, {(3, 0): (0, [1, 1])}, {})
+    progress = ProgressColumns({3: (1, [])}, {(3, 0): (0, [1, 1])}, {})
     assert await journal.write(owned, progress) == {3}
     assert [opened.send_mark for opened in await journal.open(owned)] == [1]
     await journal.close()

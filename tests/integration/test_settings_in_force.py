@@ -27,7 +27,7 @@ from warouter.kinds import EVENT_NAMES, STATUS
 from warouter.node.coreapp import Coreapp
 from warouter.owner import retention
 from warouter.store.account.accounts import Accounts
-from warouter.store.account.webhook import Wish, Wishes, ask_retry, ask_test
+from warouter.store.account.webhook import CallbackRequest, CallbackRequests, ask_retry, ask_test
 from warouter.store.bounded import fetcher
 from warouter.store.history import ask_for_collection
 from warouter.upstream.protocol import Event
@@ -278,10 +278,10 @@ async def test_a_coreapp_that_starts_does_not_do_what_was_asked_of_others(
 ) -> None:
     fetch = fetcher(pool)
     await ask_retry(pool, "anna", "desk")
-    wishes = Wishes(fetch)
+    wishes = CallbackRequests(fetch)
     assert await wishes.news() == []
     name = await ask_test(pool, "anna", "desk")
-    assert await wishes.news() == [(int(name), Wish.TEST)]
+    assert await wishes.news() == [(int(name), CallbackRequest.TEST)]
     assert await wishes.news() == []
     await ask_retry(pool, "anna", "desk")  # and heard after an outage of the database
     await pool.execute("update callback_request set at = at - interval '2 minutes'")

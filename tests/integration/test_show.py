@@ -16,7 +16,7 @@ from tests.harness.shell import printed
 from warouter.config import Settings
 from warouter.store.audit import Audit
 from warouter.store.cloud.number import describe
-from warouter.store.reports import Body, ReportWriter
+from warouter.store.reports import ReportBody, ReportWriter
 from warouter.upstream.authority import Certificate, issue
 
 ENDS = 1_900_000_000
@@ -31,7 +31,7 @@ async def shown(settings: Settings, what: str) -> dict[str, Any]:
 async def report(
     pool: asyncpg.Pool, node: str, role: str = "coreapp", *env: str, **facts: Any
 ) -> None:
-    body = Body([], {"env": list(env), **facts})
+    body = ReportBody([], {"env": list(env), **facts})
     await ReportWriter(pool.fetch, uuid4(), node, role).write(body)
 
 

@@ -15,7 +15,7 @@ from tests.harness.shell import printed
 from warouter.config import Settings
 from warouter.metrics import Sample
 from warouter.store.cloud.number import describe
-from warouter.store.reports import Body, ReportWriter
+from warouter.store.reports import ReportBody, ReportWriter
 from warouter.upstream.cloud.graph.health import Entity, Trouble
 from warouter.upstream.cloud.graph.number import Facts
 
@@ -46,7 +46,7 @@ async def known(pool: asyncpg.Pool, **more: Any) -> None:
 
 
 async def reports(pool: asyncpg.Pool, node: str, role: str = "coreapp", **samples: float) -> None:
-    body = Body([Sample(f"warouter_cloud_{name}", value) for name, value in samples.items()])
+    body = ReportBody([Sample(f"warouter_cloud_{name}", value) for name, value in samples.items()])
     await ReportWriter(pool.fetch, uuid4(), node, role).write(body)
 
 

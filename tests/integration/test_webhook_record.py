@@ -21,7 +21,7 @@ from warouter.kinds import INBOUND, STATUS
 from warouter.node.reporter import Reporter
 from warouter.node.runtime import Identity
 from warouter.store.bounded import fetcher
-from warouter.store.reports import Body, ReportWriter, read_reports
+from warouter.store.reports import ReportBody, ReportWriter, read_reports
 from warouter.store.views.webhook import read_webhook
 from warouter.webhook.callbacks import Callbacks
 from warouter.webhook.trial import body_of, try_out
@@ -167,11 +167,11 @@ async def test_failures_of_all_coreapps_are_read_together_and_no_report_holds_th
     fetch = fetcher(pool)
     for name in ("coreapp0", "coreapp1"):
         writer = ReportWriter(fetch, uuid4(), name, "coreapp")
-        await writer.write(Body([], {"webhook": outlook}))
+        await writer.write(ReportBody([], {"webhook": outlook}))
         await writer.write_sheet(sheet)
-        await writer.write(Body([], {"webhook": outlook}))  # leaves the sheet as it is
+        await writer.write(ReportBody([], {"webhook": outlook}))  # leaves the sheet as it is
     await ReportWriter(fetch, uuid4(), "of a later build", "coreapp").write(
-        Body([], {"webhook": {"status_change": {"hour": "many"}}})
+        ReportBody([], {"webhook": {"status_change": {"hour": "many"}}})
     )
     await pool.execute("update report set webhook = '[1]' where node = 'of a later build'")
 

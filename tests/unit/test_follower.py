@@ -13,7 +13,7 @@ from warouter.config import Timing
 from warouter.errors import OutcomeUnknown
 from warouter.node import master
 from warouter.node.master import Master
-from warouter.store.election import Picture
+from warouter.store.election import Poll
 from warouter.systemd import Notifier
 
 DEFAULT = Timing()
@@ -46,13 +46,13 @@ class Follower:
         if self.now >= self.until:
             raise Ended
 
-    async def contend(self, _beat: bool) -> tuple[Picture, bool]:
+    async def contend(self, _beat: bool) -> tuple[Poll, bool]:
         """The leader is frozen: it holds the lock, and its beat stands still."""
         self.looks.append(self.now)
         if self.away:
             raise OutcomeUnknown("connection refused")
         nodes = {LEADER: Node(LEADER, "leader", "master", 1)}
-        found = Picture(MAP, 1, LEADER, nodes, frozenset(nodes), (0, 0), None, False)
+        found = Poll(MAP, 1, LEADER, nodes, frozenset(nodes), (0, 0), None, False)
         return found, False
 
     async def beat(self, *_: object) -> None: ...

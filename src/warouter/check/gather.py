@@ -19,7 +19,7 @@ from warouter.media.objects import Objects
 from warouter.store import migrate
 from warouter.store.database import Connection, close_politely, first_connection
 from warouter.store.roles import catalogue, compare, grants
-from warouter.store.views.exposure import Stored, read_server, read_stored
+from warouter.store.views.exposure import StoredSettings, read_server, read_stored
 from warouter.store.views.peer import peer_of
 from warouter.store.views.permitted import permitted
 from warouter.store.views.trust import read_trust
@@ -120,7 +120,7 @@ async def _logins(connection: Connection) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _stored(stored: Stored) -> list[Certificate]:
+def _stored(stored: StoredSettings) -> list[Certificate]:
     return [
         *pairs.of_setting("The API's stored certificate", stored.certificate, "chain", "key"),
         *pairs.of_setting("The stored authorities of webhooks", stored.webhook_ca, "pem"),

@@ -23,11 +23,19 @@ from warouter.recipient import wa_id
 from warouter.store import doubts
 from warouter.store.database import Connection
 from warouter.store.doubts import Word
-from warouter.store.views.doubts import Doubtful, Shown, Spans, find, find_one, held, read_spans
+from warouter.store.views.doubts import (
+    Doubtful,
+    DoubtfulMessage,
+    Spans,
+    find,
+    find_one,
+    held,
+    read_spans,
+)
 from warouter.store.views.messages.asked import search_of
 from warouter.store.views.messages.shown import read_shown
 from warouter.store.views.trace import Trace
-from warouter.store.views.twice import Twice, read_twice
+from warouter.store.views.twice import TwiceListing, read_twice
 
 APPLICATION = "warouter doubt"
 PIPE_COLUMNS = 160
@@ -84,7 +92,7 @@ def list_(data_dir: Path | None, as_json: bool, twice: bool) -> None:
         click.echo(f"{_told(paid)}: --twice lists them")
 
 
-def _list_twice(paid: Twice, *, as_json: bool) -> None:
+def _list_twice(paid: TwiceListing, *, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(paid.messages))
         return
@@ -98,7 +106,7 @@ def _list_twice(paid: Twice, *, as_json: bool) -> None:
     click.echo(_told(paid))
 
 
-def _told(paid: Twice) -> str:
+def _told(paid: TwiceListing) -> str:
     count = len(paid.messages)
     many = f"more than {count:,}" if paid.more else f"{count:,}"
     return f"{many} taken more than once, and charged so where they were delivered"
@@ -143,13 +151,13 @@ def fail(data_dir: Path | None, ids: tuple[str, ...], **which: Any) -> None:
     click.echo(f"{_say(data_dir, ids, 'fail', **which)} will end as failed")
 
 
-async def _find(settings: Settings) -> tuple[list[Shown], Twice]:
+async def _find(settings: Settings) -> tuple[list[DoubtfulMessage], TwiceListing]:
     async with connected(settings, APPLICATION) as connection:
         found = await find(connection, await read_spans(connection, settings))
         return found, await read_twice(connection)
 
 
-async def _find_one(settings: Settings, message_id: bytes) -> tuple[Shown, Trace | None]:
+async def _find_one(settings: Settings, message_id: bytes) -> tuple[DoubtfulMessage, Trace | None]:
     async with connected(settings, APPLICATION) as connection:
         shown = await find_one(connection, message_id, await read_spans(connection, settings))
         if shown is None:
@@ -225,7 +233,7 @@ def _parsed(text: str) -> bytes:
         raise CommandError(f"{text[:64]!r} is not the id of a message.") from error
 
 
-def _table(found: list[Shown]) -> Table:
+def _table(found: list[DoubtfulMessage]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("id", "state", "recipient", "cause", "attempt", "since", "ends"):
         table.add_column(name, justify="right" if name == "attempt" else "left")

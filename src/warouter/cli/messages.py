@@ -22,7 +22,7 @@ from warouter.store.views.messages.found import (
     LIMIT,
     MOST,
     STATES,
-    Listed,
+    MessageListing,
     Search,
 )
 from warouter.store.views.messages.read import read_messages
@@ -81,12 +81,12 @@ def messages(
         click.echo(line)
 
 
-async def _find(settings: Settings, search: Search) -> Listed:
+async def _find(settings: Settings, search: Search) -> MessageListing:
     async with connected(settings, APPLICATION) as connection:
         return await read_messages(connection, search)
 
 
-def _table(found: Listed) -> Table:
+def _table(found: MessageListing) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in COLUMNS:
         table.add_column(name, justify="right" if name in ("slot", "shard") else "left")
@@ -96,7 +96,7 @@ def _table(found: Listed) -> Table:
     return table
 
 
-def _below(found: Listed) -> list[str]:
+def _below(found: MessageListing) -> list[str]:
     count = len(found.messages)
     lines = ["1 message" if count == 1 else f"{count:,} messages"]
     if found.rate is not None:

@@ -28,7 +28,7 @@ from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.store.database import Connection, close_politely
 from warouter.store.transport.modes import described
-from warouter.store.views.owners import Wanted
+from warouter.store.views.owners import OwnerLogFilter
 from warouter.store.views.status import (
     NodeStatus,
     ShardStatus,
@@ -56,7 +56,7 @@ class Question(NamedTuple):
     """The part of the owner log that is asked for besides the present state."""
 
     history: int
-    wanted: Wanted
+    wanted: OwnerLogFilter
     at: datetime | None
 
 
@@ -91,7 +91,7 @@ def status(data_dir: Path | None, as_json: bool, watch: bool, history: int, **as
     """
     settings = settings_of(data_dir)
     at = asked.pop("at")
-    question = Question(history, Wanted(**asked), at)
+    question = Question(history, OwnerLogFilter(**asked), at)
     uvloop.run(_watch(settings, as_json, question) if watch else _once(settings, as_json, question))
 
 

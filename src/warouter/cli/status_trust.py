@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from warouter.check.facts import listed
-from warouter.store.views.sessions import Login, Trust
+from warouter.store.views.sessions import DatabaseLogin, Trust
 
 
 def fact_of(trust: Trust) -> str:
@@ -28,7 +28,7 @@ def _logins(trust: Trust) -> str:
     return f"logins {said}" if said else ""
 
 
-def _named(login: Login) -> str:
+def _named(login: DatabaseLogin) -> str:
     if login.superuser:
         return f"{login.name}, a superuser"
     return f"{login.name}, the schema's owner" if login.owner else login.name

@@ -23,7 +23,7 @@ from warouter.errors import CommandError, ParameterInvalid
 from warouter.store.account import logins, sessions, users
 from warouter.store.account.accounts import ADMIN, USER
 from warouter.store.account.sessions import Open
-from warouter.store.account.users import Listed, Token
+from warouter.store.account.users import ListedUser, LiveToken
 from warouter.store.bounded import changing
 from warouter.store.database import Connection
 
@@ -43,9 +43,9 @@ _password_file = click.option(
 class Found(msgspec.Struct, frozen=True):
     """The users, sessions and tokens that ``list`` shows."""
 
-    users: list[Listed]
+    users: list[ListedUser]
     sessions: list[Open]
-    tokens: list[Token]
+    tokens: list[LiveToken]
 
 
 @click.group()
@@ -255,7 +255,7 @@ def _standard_input() -> str:
     return secret.decoded(sys.stdin.buffer.read(secret.MOST_BYTES + 1))
 
 
-def _table(found: list[Listed]) -> Table:
+def _table(found: list[ListedUser]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for column in ("name", "role", "created (UTC)", "must change", "live tokens"):
         table.add_column(column, justify="right" if column == "live tokens" else "left")

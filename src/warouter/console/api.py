@@ -15,28 +15,28 @@ import aiohttp
 import msgspec
 
 from warouter.access.token import hash_of, new_token
-from warouter.console.visit import Refusal, Visitor
+from warouter.console.visit import ConsoleRefusal, Visitor
 from warouter.errors import ConfigError
 from warouter.net.route import is_here
-from warouter.store.account.sessions import Sessions
+from warouter.store.account.sessions import ConsoleSessions
 
 SECONDS = 60.0  # a change of shards may take its time
 
 
-class _Error(msgspec.Struct):
+class _ApiFailure(msgspec.Struct):
     code: int = 0
     title: str = ""
     details: str = ""
 
 
 class _Envelope(msgspec.Struct):
-    errors: list[_Error] = []
+    errors: list[_ApiFailure] = []
 
 
 class Api:
     """Calls the API at ``url``; ``ca_file`` vouches for its certificate instead of the system's."""
 
-    def __init__(self, url: str, ca_file: str, sessions: Sessions) -> None:
+    def __init__(self, url: str, ca_file: str, sessions: ConsoleSessions) -> None:
         self.url = _checked(url)
         self._ca_file = ca_file
         if ca_file:
@@ -47,14 +47,15 @@ class Api:
     async def call(self, visitor: Visitor, method: str, path: str, body: Any = None) -> Any:
         """The JSON of a successful answer, None without a body.
 
-        Raises Refusal: with the API's own status, code and details, or 502 if it cannot be reached.
+        Raises ConsoleRefusal: with the API's own status, code and details, or 502 if it cannot be
+        reached.
         """
         status, content = await self.ask(visitor, method, path, body)
         try:
             return msgspec.json.decode(content) if content else None
         except msgspec.DecodeError as error:
             sentence = f"The API answered {status} with what is no JSON ({error})."
-            raise Refusal(sentence, 502) from error
+            raise ConsoleRefusal(sentence, 502) from error
 
     async def ask(
         self, visitor: Visitor, method: str, path: str, body: Any = None
@@ -62,7 +63,7 @@ class Api:
         """(status, body) of a successful answer; raises as ``call`` does."""
         token = new_token()
         if not await self._sessions.token(visitor.session, hash_of(token)):
-            raise Refusal("Your session has ended: log in again.", 403)
+            raise ConsoleRefusal("Your session has ended: log in again.", 403)
         try:
             return await self._send(token, method, path, body)
         finally:
@@ -97,7 +98,7 @@ class Api:
             ):
                 status, content = response.status, await response.read()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise Refusal(
+            raise ConsoleRefusal(
                 f"The API at {self.url} cannot be reached ({error or type(error).__name__}): see"
                 " WAROUTER_CONSOLE_API and WAROUTER_CONSOLE_API_CA.",
                 502,
@@ -134,16 +135,16 @@ def _checked(text: str) -> str:
     return text.rstrip("/")
 
 
-def _refusal(status: int, content: bytes) -> Refusal:
+def _refusal(status: int, content: bytes) -> ConsoleRefusal:
     try:
         errors = msgspec.json.decode(content, type=_Envelope).errors
     except msgspec.DecodeError:
         errors = []
     if not errors:
         # A redirect is none of ours to follow, nor to pass on.
-        return Refusal(f"The API answered {status}.", 502 if status < 400 else status)
+        return ConsoleRefusal(f"The API answered {status}.", 502 if status < 400 else status)
     first = errors[0]
-    return Refusal(first.details or first.title, status, first.code)
+    return ConsoleRefusal(first.details or first.title, status, first.code)
 
 
 def _context(ca_file: str) -> ssl.SSLContext:

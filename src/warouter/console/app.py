@@ -13,7 +13,7 @@ from aiohttp import web
 from warouter import __version__
 from warouter.access.record import recorded
 from warouter.console import guard, login, stream
-from warouter.console.context import Context
+from warouter.console.context import ConsoleContext
 from warouter.console.feed import Feeds
 from warouter.console.form import Form, fields_of
 from warouter.console.page import Act, Export, Page
@@ -22,7 +22,7 @@ from warouter.console.render import Renderer
 from warouter.console.session import Cookies
 from warouter.console.static import PATH as STATIC
 from warouter.console.static import Files
-from warouter.console.visit import Asked, Done, Refusal, Visitor
+from warouter.console.visit import ConsoleRefusal, Done, ReadingKey, Visitor
 from warouter.errors import Forbidden
 from warouter.http.source import prefix_of
 from warouter.store.account.accounts import is_unavailable
@@ -46,7 +46,7 @@ class Link(NamedTuple):
     current: bool
 
 
-class Said(NamedTuple):
+class ActOutcome(NamedTuple):
     """How the act ended that led here; ``link`` goes to its row of the audit log."""
 
     action: str
@@ -62,7 +62,7 @@ class Chrome(NamedTuple):
     pages: list[Link]
     stream: str
     visitor: Visitor | None
-    said: Said | None
+    said: ActOutcome | None
     version: str
     url: str
 
@@ -70,7 +70,7 @@ class Chrome(NamedTuple):
 class Console:
     """The handlers, and what they share."""
 
-    def __init__(self, context: Context, cookies: Cookies, *, hosts: frozenset[str]) -> None:
+    def __init__(self, context: ConsoleContext, cookies: Cookies, *, hosts: frozenset[str]) -> None:
         self._context = context
         self._cookies = cookies
         self._hosts = hosts
@@ -89,7 +89,7 @@ class Console:
             add.add_get(path, _home)
         add.add_get(f"{STATIC}/{{name}}", self._files.serve)
         add.add_get(STREAM, self._stream)
-        entry = login.Entry(self._context, self._cookies, self._renderer, self._chrome)
+        entry = login.LoginHandlers(self._context, self._cookies, self._renderer, self._chrome)
         add.add_get(login.PATH, entry.show)
         add.add_post(login.PATH, entry.log_in)
         add.add_post(login.OUT, entry.log_out)
@@ -134,7 +134,7 @@ class Console:
                 self._context.audit.refusals.note(
                     visitor.username, act.action, prefix_of(visitor.source), _NOT_FOR_READERS
                 )
-                raise Refusal("Only an administrator may do this.", 403)
+                raise ConsoleRefusal("Only an administrator may do this.", 403)
             form = Form(await fields_of(request), request.match_info)
             async with recorded(
                 self._context.audit, visitor.username, act.action, visitor.source
@@ -142,7 +142,7 @@ class Console:
                 try:
                     done = await act.act(self._context, visitor, form)
                     row.subject = done.subject
-                except Refusal as error:
+                except ConsoleRefusal as error:
                     row.subject, row.outcome = form.subject, error.outcome
                     done = Done("", query=form.kept)
             self._context.latest.forget()
@@ -184,11 +184,11 @@ class Console:
         visitor = await self._cookies.visitor(self._context, request)
         if visitor is None:
             if request.method != "GET" or request.path == STREAM:
-                raise Refusal("Your session has ended: log in again.", 401)
+                raise ConsoleRefusal("Your session has ended: log in again.", 401)
             raise web.HTTPSeeOther(f"{login.PATH}?{urlencode({'next': request.path_qs})}")
         return visitor
 
-    async def _said(self, request: web.Request, visitor: Visitor) -> Said | None:
+    async def _said(self, request: web.Request, visitor: Visitor) -> ActOutcome | None:
         """The outcome of the visitor's own act; a link may claim nothing about acts of others."""
         number = request.query.get(_SAID, "")
         if not number.isascii() or not number.isdigit() or len(number) > 18:
@@ -198,7 +198,7 @@ class Console:
         if entry is None or entry.actor != visitor.username:
             return None
         link = f"/console/access?{urlencode({'audit': number})}"
-        return Said(entry.action, entry.subject, entry.outcome, link)
+        return ActOutcome(entry.action, entry.subject, entry.outcome, link)
 
     def _chrome(
         self,
@@ -206,7 +206,7 @@ class Console:
         request: web.Request,
         visitor: Visitor | None,
         page: Page | None = None,
-        said: Said | None = None,
+        said: ActOutcome | None = None,
     ) -> Chrome:
         links = [Link(p.title, p.path, p.key, p is page) for p in self._pages.values() if p.listed]
         query = {name: value for name, value in request.query.items() if name != _SAID}
@@ -227,7 +227,7 @@ class Console:
         try:
             self._judge(request)
             response: web.StreamResponse = await handler(request)
-        except Refusal as error:
+        except ConsoleRefusal as error:
             return self._error(request, error.status, error.sentence)
         except web.HTTPRedirection:
             raise
@@ -249,7 +249,7 @@ class Console:
 
     def _judge(self, request: web.Request) -> None:
         if not guard.known_host(request.headers.get("Host"), self._hosts):
-            raise Refusal(
+            raise ConsoleRefusal(
                 "This console does not answer to that host name: add it to WAROUTER_CONSOLE_HOSTS.",
                 421,
             )
@@ -259,7 +259,7 @@ class Console:
                 "foreign request refused",
                 extra={"page": _route(request), "source": request.remote or ""},
             )
-            raise Refusal("This request does not come from a page of this console.", 403)
+            raise ConsoleRefusal("This request does not come from a page of this console.", 403)
 
     def _error(self, request: web.Request, status: int, sentence: str) -> web.Response:
         values = {
@@ -292,9 +292,9 @@ async def _home(_request: web.Request) -> web.StreamResponse:
     raise web.HTTPSeeOther(HOME)
 
 
-def _asked(path: Mapping[str, str], query: Mapping[str, str], visitor: Visitor) -> Asked:
+def _asked(path: Mapping[str, str], query: Mapping[str, str], visitor: Visitor) -> ReadingKey:
     kept = {name: value for name, value in query.items() if name != _SAID}
-    return Asked(dict(path), kept, visitor.admin)
+    return ReadingKey(dict(path), kept, visitor.admin)
 
 
 def _template(page: Page) -> str:

@@ -17,36 +17,36 @@ from warouter.config import Settings
 from warouter.console.api import Api
 from warouter.console.latest import READ_SECONDS, Latest
 from warouter.console.series.memory import Series
-from warouter.console.simulator import Simulator
+from warouter.console.simulator import SimulatorClient
 from warouter.console.spared import Revealed, Spared
 from warouter.console.verdict.alerts import Alerts
 from warouter.store.account.accounts import Accounts
-from warouter.store.account.sessions import Sessions
+from warouter.store.account.sessions import ConsoleSessions
 from warouter.store.audit import Audit
 from warouter.store.bounded import connection
-from warouter.store.views.messages.found import Listed
+from warouter.store.views.messages.found import MessageListing
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
 
 @dataclass(slots=True)
-class Context:
+class ConsoleContext:
     """The parts of a console, created once. ``lists`` are costly lists of messages."""
 
     settings: Settings
     pool: asyncpg.Pool
     accounts: Accounts
-    sessions: Sessions
+    sessions: ConsoleSessions
     audit: Audit
     api: Api
     latest: Latest
     series: Series
-    simulator: Simulator | None
+    simulator: SimulatorClient | None
     log_ins: LogIns
     passwords: Passwords
     trusted: Sequence[Network] = ()  # proxies, whose word on the client counts
-    lists: Spared[Listed] = field(default_factory=Spared)
+    lists: Spared[MessageListing] = field(default_factory=Spared)
     revealed: Revealed = field(default_factory=Revealed)
     clock: Callable[[], float] = field(default=time.monotonic)
     # What pages keep from one request to the next, by their own names; each bounds its own.

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from warouter.console.visit import Refusal
+from warouter.console.visit import ConsoleRefusal
 
 MOST_CHARS = 1_000
 MOST_CHOSEN = 1_000  # of one field
@@ -18,23 +18,23 @@ _ENCODED = "application/x-www-form-urlencoded"
 
 
 async def fields_of(request: web.Request) -> dict[str, list[str]]:
-    """The fields of a POST, as browsers send the forms of these pages; Refusal for all else.
+    """The fields of a POST, as browsers send the forms of these pages; ConsoleRefusal for all else.
 
     Nothing is decompressed, and no file is taken.
     """
     if "Content-Encoding" in request.headers:
-        raise Refusal("A form is taken uncompressed only.", 415)
+        raise ConsoleRefusal("A form is taken uncompressed only.", 415)
     if request.can_read_body and request.content_type != _ENCODED:
-        raise Refusal(f"A form is taken as {_ENCODED} only.", 415)
+        raise ConsoleRefusal(f"A form is taken as {_ENCODED} only.", 415)
     body = await request.read()
     try:
         pairs = parse_qsl(
             body.decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS
         )
     except UnicodeDecodeError as error:
-        raise Refusal("The form is not in UTF-8.") from error
+        raise ConsoleRefusal("The form is not in UTF-8.") from error
     except ValueError as error:
-        raise Refusal(f"The form has more than {MOST_FIELDS} fields.") from error
+        raise ConsoleRefusal(f"The form has more than {MOST_FIELDS} fields.") from error
     fields: dict[str, list[str]] = {}
     for name, value in pairs:
         fields.setdefault(name, []).append(value)
@@ -54,13 +54,13 @@ class Form:
         self.kept: Mapping[str, str] = {}
 
     def text(self, name: str, most: int = MOST_CHARS, *, required: bool = True) -> str:
-        """The field without the blanks around it; Refusal if it is missing or too long."""
+        """The field without the blanks around it; ConsoleRefusal if it is missing or too long."""
         values = self._fields.get(name, ())
         value = values[-1].strip() if values else ""
         if required and not value:
-            raise Refusal(f"{name} is required: fill it in.")
+            raise ConsoleRefusal(f"{name} is required: fill it in.")
         if len(value) > most:
-            raise Refusal(f"{name} has {len(value)} characters: {most} at most.")
+            raise ConsoleRefusal(f"{name} has {len(value)} characters: {most} at most.")
         return value
 
     def secret(self, name: str, most: int = MOST_CHARS) -> str:
@@ -68,14 +68,14 @@ class Form:
         values = self._fields.get(name, ())
         value = values[-1] if values else ""
         if len(value) > most:
-            raise Refusal(f"{name} is too long: {most} characters at most.")
+            raise ConsoleRefusal(f"{name} is too long: {most} characters at most.")
         return value
 
     def all(self, name: str, most: int = MOST_CHOSEN) -> list[str]:
         """Every value of the field: what was chosen of a list."""
         values = list(self._fields.get(name, ()))
         if len(values) > most:
-            raise Refusal(f"{len(values)} were chosen: {most} at most at a time.")
+            raise ConsoleRefusal(f"{len(values)} were chosen: {most} at most at a time.")
         return values
 
     def flag(self, name: str) -> bool:
@@ -83,10 +83,10 @@ class Form:
         return bool(self._fields.get(name))
 
     def number(self, name: str, least: int, most: int) -> int:
-        """A whole number; Refusal if it is none or beyond its bounds."""
+        """A whole number; ConsoleRefusal if it is none or beyond its bounds."""
         value = self.text(name, 20)
         if not value.isascii() or not value.isdigit() or not least <= int(value) <= most:
-            raise Refusal(f"{name} must be a whole number from {least} to {most}.")
+            raise ConsoleRefusal(f"{name} must be a whole number from {least} to {most}.")
         return int(value)
 
     def names(self) -> list[str]:
@@ -101,7 +101,7 @@ def moment(text: str) -> datetime | None:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise Refusal(f"{text[:40]} is no time: write it as 2026-11-29T12:03:11Z.") from None
+        raise ConsoleRefusal(f"{text[:40]} is no time: write it as 2026-11-29T12:03:11Z.") from None
     if not _YEARS[0] < found.year < _YEARS[1]:
-        raise Refusal(f"{text[:40]} is not of these times.")
+        raise ConsoleRefusal(f"{text[:40]} is not of these times.")
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)

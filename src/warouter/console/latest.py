@@ -20,7 +20,7 @@ READ_SECONDS = 2.0  # for all that one page reads
 CHANGES = 320  # the latest changes of owners: ten of all slots
 
 
-class Kept(Generic[T]):
+class CachedReading(Generic[T]):
     """The result of ``read`` for ``seconds``; who asks while it is read waits for that reading."""
 
     def __init__(
@@ -67,8 +67,8 @@ class Latest:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
         self._answered: float | None = None
-        self._status = Kept(self._read_status)
-        self._reports = Kept(lambda: read_reports(pool))
+        self._status = CachedReading(self._read_status)
+        self._reports = CachedReading(lambda: read_reports(pool))
 
     @property
     def age(self) -> float | None:

@@ -17,7 +17,7 @@ from warouter.access.names import DEFAULT_USERNAME, can_be_looked_for
 from warouter.access.passwords import check_new_password
 from warouter.access.token import hash_of, new_token
 from warouter.console import guard
-from warouter.console.context import Context
+from warouter.console.context import ConsoleContext
 from warouter.console.form import Form, fields_of
 from warouter.console.render import Renderer
 from warouter.console.session import Cookies, named_by_proxy
@@ -31,7 +31,7 @@ MOST_PASSWORD = 200
 _BY_PROXY = "the proxy names a user whom warouter does not have"
 
 
-class Wish(NamedTuple):
+class LoginForm(NamedTuple):
     """The contents of the form: a refusal, the name that was typed, and where to go then."""
 
     error: str = ""
@@ -40,11 +40,15 @@ class Wish(NamedTuple):
     out: bool = False
 
 
-class Entry:
+class LoginHandlers:
     """The handlers of the door."""
 
     def __init__(
-        self, context: Context, cookies: Cookies, renderer: Renderer, chrome: Callable[..., Any]
+        self,
+        context: ConsoleContext,
+        cookies: Cookies,
+        renderer: Renderer,
+        chrome: Callable[..., Any],
     ) -> None:
         self._context = context
         self._cookies = cookies
@@ -60,13 +64,13 @@ class Entry:
         back, out = place(request.query.get("next", HOME)), "out" in request.query
         username = self._named(request)
         if username is None or out or not guard.by_itself(request.headers):
-            return await self._page(request, Wish(next=back, out=out))
+            return await self._page(request, LoginForm(next=back, out=out))
         source = source_of(request, self._context.trusted)
         try:
             session = await self._begin_named(username, source)
         except ApiError as error:
             self._context.log_ins.refused(username, source, error)
-            return await self._page(request, Wish(_sentence(error), next=back), error)
+            return await self._page(request, LoginForm(_sentence(error), next=back), error)
         return await self._let_in(request, session, username, back)
 
     async def log_in(self, request: web.Request) -> web.StreamResponse:
@@ -80,7 +84,7 @@ class Entry:
             session = await self._begin(given)
         except ApiError as error:
             self._context.log_ins.refused(username, source, error)
-            return await self._page(request, Wish(_sentence(error), username, back), error)
+            return await self._page(request, LoginForm(_sentence(error), username, back), error)
         return await self._let_in(request, session, username, back)
 
     async def log_out(self, request: web.Request) -> web.StreamResponse:
@@ -156,7 +160,7 @@ class Entry:
         return user is not None and user.must_change
 
     async def _page(
-        self, request: web.Request, wish: Wish, error: ApiError | None = None
+        self, request: web.Request, wish: LoginForm, error: ApiError | None = None
     ) -> web.Response:
         first = await self._is_first()
         values = {

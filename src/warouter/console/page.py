@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
-from warouter.console.context import Context
+from warouter.console.context import ConsoleContext
 from warouter.console.form import Form
-from warouter.console.visit import Asked, Done, Download, Visitor
+from warouter.console.visit import Done, Download, ReadingKey, Visitor
 
 # The values of the page's template. Raises Refusal, and what the store raises.
-Read = Callable[[Context, Asked], Awaitable[dict[str, Any]]]
-Fetch = Callable[[Context, Asked], Awaitable[Download]]
-Do = Callable[[Context, Visitor, Form], Awaitable[Done]]
+Read = Callable[[ConsoleContext, ReadingKey], Awaitable[dict[str, Any]]]
+Fetch = Callable[[ConsoleContext, ReadingKey], Awaitable[Download]]
+Do = Callable[[ConsoleContext, Visitor, Form], Awaitable[Done]]
 
 
-def always(_context: Context) -> bool:
+def always(_context: ConsoleContext) -> bool:
     return True
 
 
@@ -33,7 +33,7 @@ class Page(NamedTuple):
     key: str = ""
     listed: bool = True
     live: bool = True
-    shown: Callable[[Context], bool] = always
+    shown: Callable[[ConsoleContext], bool] = always
 
 
 class Act(NamedTuple):

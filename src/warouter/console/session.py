@@ -8,7 +8,7 @@ from aiohttp import web
 
 from warouter.access.token import CHARS, hash_of
 from warouter.app_settings import Network
-from warouter.console.context import Context
+from warouter.console.context import ConsoleContext
 from warouter.console.visit import Visitor
 from warouter.http.source import from_proxy, source_of
 
@@ -42,7 +42,7 @@ class Cookies:
         return hash_of(text) if len(text) == CHARS and text.isascii() else None
 
     async def visitor(
-        self, context: Context, request: web.Request, *, seen: bool = True
+        self, context: ConsoleContext, request: web.Request, *, seen: bool = True
     ) -> Visitor | None:
         """The visitor behind the cookie; None if the session has ended.
 

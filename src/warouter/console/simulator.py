@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import aiohttp
 import msgspec
 
-from warouter.console.visit import Refusal
+from warouter.console.visit import ConsoleRefusal
 
 SECONDS = 2.0  # for one answer
 LAST = 10  # messages that are shown
@@ -34,7 +34,7 @@ class Arrived(msgspec.Struct, frozen=True):
     age_s: float
 
 
-class Seen(NamedTuple):
+class SimulatorView(NamedTuple):
     """A simulator's word on itself; ``counters`` are those of its record that are numbers.
 
     ``connections`` are the names of coreapps at the native door: the other one does not know them.
@@ -47,14 +47,14 @@ class Seen(NamedTuple):
     switches: list[Switch]
 
 
-class Simulator:
-    """A client of the control port at ``url``. Every call raises Refusal."""
+class SimulatorClient:
+    """A client of the control port at ``url``. Every call raises ConsoleRefusal."""
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         self._client: aiohttp.ClientSession | None = None
 
-    async def look(self) -> Seen:
+    async def look(self) -> SimulatorView:
         """Everything that the console shows of it."""
         about, record, switches = await asyncio.gather(
             self._call("GET", "/"),
@@ -62,7 +62,7 @@ class Simulator:
             self._call("GET", "/switches"),
         )
         try:
-            return Seen(
+            return SimulatorView(
                 str(about["what"]),
                 _nodes(about.get("connections")),
                 {name: n for name, n in record.items() if type(n) is int},
@@ -70,7 +70,9 @@ class Simulator:
                 msgspec.convert(switches, list[Switch]),
             )
         except (KeyError, TypeError, AttributeError, msgspec.ValidationError) as error:
-            raise Refusal(f"The simulator at {self.url} is of another version.", 502) from error
+            raise ConsoleRefusal(
+                f"The simulator at {self.url} is of another version.", 502
+            ) from error
 
     async def inject(self, sender: str, name: str, text: str) -> str:
         """The id of a new text from a customer."""
@@ -102,10 +104,10 @@ class Simulator:
                 found = msgspec.json.decode(await answer.read())
         except (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError) as error:
             said = str(error) or type(error).__name__
-            raise Refusal(f"No simulator answers at {self.url}: {said}.", 502) from error
+            raise ConsoleRefusal(f"No simulator answers at {self.url}: {said}.", 502) from error
         if answer.status >= 300:
             sentence = found.get("error", "") if isinstance(found, dict) else ""
-            raise Refusal(f"The simulator refused: {sentence or answer.status}.", 400)
+            raise ConsoleRefusal(f"The simulator refused: {sentence or answer.status}.", 400)
         return found
 
 

@@ -38,7 +38,7 @@ class Spared(Generic[T]):
         return result
 
 
-class Shown(NamedTuple):
+class ShownText(NamedTuple):
     """A text that was shown, and its message."""
 
     message_id: str
@@ -54,16 +54,16 @@ class Revealed:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._kept: dict[Hashable, tuple[float, Shown]] = {}
+        self._kept: dict[Hashable, tuple[float, ShownText]] = {}
 
-    def keep(self, shown: Shown) -> str:
+    def keep(self, shown: ShownText) -> str:
         now = self._clock()
         forget(self._kept, now)
         name = token_urlsafe(16)
         self._kept[name] = now + SHOWN_SECONDS, shown
         return name
 
-    def get(self, name: str, message_id: str) -> Shown | None:
+    def get(self, name: str, message_id: str) -> ShownText | None:
         """Return what is shown under the name; None after a minute, or for another message."""
         until, shown = self._kept.get(name, (0.0, None))
         if shown is None or until <= self._clock() or shown.message_id != message_id:

@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from aiohttp import web
 
 from warouter.console.feed import News
-from warouter.console.latest import Kept
-from warouter.console.visit import Refusal, Visitor
+from warouter.console.latest import CachedReading
+from warouter.console.visit import ConsoleRefusal, Visitor
 from warouter.store.account.accounts import is_unavailable
 
 ALIVE_SECONDS = 2.0
@@ -33,13 +33,13 @@ HEADERS = {
 }
 
 
-class _Session:
+class _SessionStreams:
     """The streams of one session. They share one question whether it has ended."""
 
     def __init__(self, username: str, lives: Lives) -> None:
         self.username = username
         self.open = 0
-        self._lives = Kept(lives, SHARED_SECONDS)
+        self._lives = CachedReading(lives, SHARED_SECONDS)
 
     async def lasts(self) -> bool:
         """False once it has ended; while the database is away nobody knows, and nothing is sent."""
@@ -55,21 +55,21 @@ class Streams:
     """The open streams, counted: so many in all, of one user and of one session."""
 
     def __init__(self) -> None:
-        self._sessions: dict[bytes, _Session] = {}
+        self._sessions: dict[bytes, _SessionStreams] = {}
 
     def __len__(self) -> int:
         return sum(session.open for session in self._sessions.values())
 
     @contextmanager
     def counted(self, visitor: Visitor, lives: Lives) -> Iterator[Lives]:
-        """Counts one more of the visitor's session; Refusal (429) if there are too many. However
-        many readers look, an administrator finds a place.
+        """Counts one more of the visitor's session; ConsoleRefusal (429) if there are too many.
+        However many readers look, an administrator finds a place.
 
         ``lives`` asks the database whether the session goes on; what is given asks it seldom.
         """
         self._check(visitor)
         key = visitor.session
-        session = self._sessions.setdefault(key, _Session(visitor.username, lives))
+        session = self._sessions.setdefault(key, _SessionStreams(visitor.username, lives))
         session.open += 1
         try:
             yield session.lasts
@@ -82,16 +82,18 @@ class Streams:
         own = [s for s in self._sessions.values() if s.username == visitor.username]
         here = self._sessions.get(visitor.session)
         if here is not None and here.open >= MOST_A_SESSION:
-            raise Refusal(f"You have {MOST_A_SESSION} pages open: close some of them.", 429)
+            raise ConsoleRefusal(f"You have {MOST_A_SESSION} pages open: close some of them.", 429)
         if sum(session.open for session in own) >= MOST_A_USER:
-            raise Refusal(
+            raise ConsoleRefusal(
                 f"{visitor.username} has {MOST_A_USER} pages open, at whatever browsers: close some"
                 " of them.",
                 429,
             )
         places = MOST if visitor.admin else MOST - KEPT
         if len(self) >= places:
-            raise Refusal(f"{places} pages are being kept up to date: close some of them.", 429)
+            raise ConsoleRefusal(
+                f"{places} pages are being kept up to date: close some of them.", 429
+            )
 
 
 async def send(

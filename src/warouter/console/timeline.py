@@ -39,7 +39,7 @@ class Explained(NamedTuple):
     meta: list[tuple[str, str, str]]
 
 
-class Entry(NamedTuple):
+class TimelineEntry(NamedTuple):
     """One step. ``after_s`` since the step before that has a time; ``due`` to some seconds."""
 
     name: str
@@ -58,9 +58,9 @@ class Entry(NamedTuple):
     explained: tuple[Explained, ...] = ()
 
 
-def timeline(trace: Trace, now: float) -> list[Entry]:
+def timeline(trace: Trace, now: float) -> list[TimelineEntry]:
     """Every known step, in its order; ``now`` is seconds since 1970."""
-    entries: list[Entry] = []
+    entries: list[TimelineEntry] = []
     before: str | None = None
     for entry in _entries(trace, now):
         after = None
@@ -87,7 +87,7 @@ def seconds_between(before: str, after: str) -> float:
     return max(0.0, span.total_seconds())
 
 
-def _entries(trace: Trace, now: float) -> Iterator[Entry]:
+def _entries(trace: Trace, now: float) -> Iterator[TimelineEntry]:
     """The steps in the journals, with what is known of requests to the Cloud API in between."""
     own = [step for step in trace.steps if step.callback is None]
     later = [step for step in trace.steps if step.callback is not None]
@@ -103,13 +103,13 @@ def _entries(trace: Trace, now: float) -> Iterator[Entry]:
         yield _entry(trace, step, now)
 
 
-def _of_cloud(cloud: Attempts) -> Iterator[Entry]:
+def _of_cloud(cloud: Attempts) -> Iterator[TimelineEntry]:
     for each in cloud.evidence:
         words = f"attempt {each.attempt} was taken by the Cloud API"
-        yield Entry(f"taken-{each.attempt}", words, "good", each.at, why=f"as {each.wamid}")
+        yield TimelineEntry(f"taken-{each.attempt}", words, "good", each.at, why=f"as {each.wamid}")
     if cloud.doubt is not None:
         words = "in doubt: nobody knows yet whether the Cloud API took the last request"
-        yield Entry(
+        yield TimelineEntry(
             "in-doubt",
             words,
             "warn",
@@ -119,13 +119,13 @@ def _of_cloud(cloud: Attempts) -> Iterator[Entry]:
         )
     if cloud.held is not None:
         words = "held: an operator is asked what shall become of it"
-        yield Entry("held", words, "warn", cloud.held, attempts=cloud.attempts)
+        yield TimelineEntry("held", words, "warn", cloud.held, attempts=cloud.attempts)
 
 
-def _entry(trace: Trace, step: Step, now: float) -> Entry:
+def _entry(trace: Trace, step: Step, now: float) -> TimelineEntry:
     callback = step.callback
     media = _MEDIA if step.step == "accepted" and trace.media else ""
-    return Entry(
+    return TimelineEntry(
         name=step.step,
         words=_words(trace, step),
         level=_LEVELS.get(step.step, "off"),

@@ -21,7 +21,7 @@ class Visitor(NamedTuple):
     source: str
 
 
-class Asked(NamedTuple):
+class ReadingKey(NamedTuple):
     """All that a reading may depend on: who asks for the same is shown the same reading.
 
     ``path`` has the placeholders of the path, ``query`` the last value of each name.
@@ -32,7 +32,7 @@ class Asked(NamedTuple):
     admin: bool
 
 
-class Refusal(WarouterError):
+class ConsoleRefusal(WarouterError):
     """Ends a reading or an act with a sentence for people; ``status`` is the HTTP status.
 
     ``code`` is the application's error code where the v1 API has refused.

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 from warouter.errors import BodyTooLarge, MediaFull
 from warouter.media import types
 from warouter.media.storage import Staged, Storage
-from warouter.store.media import UPLOADED, Media, MediaRows
+from warouter.store.media import UPLOADED, MediaFile, MediaRows
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Library:
         handle: str | None = None,
         sha256: bytes | None = None,
         media_id: UUID | None = None,
-    ) -> Media:
+    ) -> MediaFile:
         """Store content under a new id, or the one that it has; nothing stays behind on an error.
 
         ``length`` is what the sender announces, ``handle`` the upstream's name of received media,
@@ -63,7 +63,7 @@ class Library:
         finally:
             await staged.drop()
 
-    async def find(self, media_id: UUID) -> Media | None:
+    async def find(self, media_id: UUID) -> MediaFile | None:
         return await self.rows.find(media_id)
 
     async def known(self, media_id: UUID) -> bool:
@@ -78,7 +78,7 @@ class Library:
         self._known[media_id] = now + KNOWN_SECONDS
         return True
 
-    def content(self, media: Media) -> AsyncIterator[bytes]:
+    def content(self, media: MediaFile) -> AsyncIterator[bytes]:
         """The content in chunks; raises FileNotFoundError, or Damaged before the last chunk."""
         return self.storage.content(media.id, media.size, media.sha256)
 
@@ -114,8 +114,8 @@ class Library:
 
     async def _add(
         self, staged: Staged, mime: str, kind: int, handle: str | None, media_id: UUID
-    ) -> Media:
-        media = Media(media_id, kind, mime, staged.size, staged.sha256)
+    ) -> MediaFile:
+        media = MediaFile(media_id, kind, mime, staged.size, staged.sha256)
         known: UUID | None = None
         self._without_row += media.size
         try:

@@ -13,7 +13,7 @@ from uuid import UUID, uuid5
 from warouter.errors import MediaAway, MediaRefused
 from warouter.media import types
 from warouter.media.library import Library
-from warouter.store.media import RECEIVED, Media, Wanted
+from warouter.store.media import RECEIVED, MediaFile, WantedMedia
 from warouter.upstream.media import MediaService, ServiceRefused
 
 # Of the ids that are made of handles; frozen, as they are in callbacks.
@@ -23,11 +23,11 @@ MOST_AT_ONCE = 8
 LATE_SECONDS = 60.0  # a client waits for it
 
 
-def wanted(handle: str, media: Mapping[str, Any] | None) -> Wanted:
+def wanted(handle: str, media: Mapping[str, Any] | None) -> WantedMedia:
     """Read an inbound message's words on its media; ValueError without any, or without a digest."""
     if media is None:
         raise ValueError("the message has no object for its media")
-    return Wanted(
+    return WantedMedia(
         uuid5(NAMESPACE, handle),
         handle,
         types.safe(str(media.get("mime_type") or "")),
@@ -43,7 +43,7 @@ class Received:
         self._service = service
         self._places = asyncio.Semaphore(MOST_AT_ONCE)
 
-    async def fetch(self, wanted: Wanted) -> Media:
+    async def fetch(self, wanted: WantedMedia) -> MediaFile:
         """The media, from what is stored or from the upstream.
 
         One of REFUSED if it cannot be had; any other error may pass.
@@ -62,7 +62,7 @@ class Received:
                     media_id=wanted.id,
                 )
 
-    async def late(self, media_id: UUID) -> Media | None:
+    async def late(self, media_id: UUID) -> MediaFile | None:
         """The media of this id, if it was to be fetched later, by now; None if there is none, or
         the upstream refuses it. MediaAway if it cannot be had yet.
         """

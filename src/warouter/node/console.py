@@ -19,13 +19,13 @@ from warouter.config import Settings, networks
 from warouter.console import guard
 from warouter.console.api import Api
 from warouter.console.app import Console
-from warouter.console.context import Context
+from warouter.console.context import ConsoleContext
 from warouter.console.latest import Latest
 from warouter.console.render import library
 from warouter.console.series.feeder import Feeder
 from warouter.console.series.memory import Series
 from warouter.console.session import Cookies
-from warouter.console.simulator import Simulator
+from warouter.console.simulator import SimulatorClient
 from warouter.console.words import Lines
 from warouter.errors import CommandError
 from warouter.http.edge import Edge
@@ -37,7 +37,7 @@ from warouter.node.limits import limits
 from warouter.node.runtime import Identity, cancel, check_database, run_until, signs_of_life
 from warouter.store.account.accounts import Accounts
 from warouter.store.account.logins import Logins
-from warouter.store.account.sessions import Sessions
+from warouter.store.account.sessions import ConsoleSessions
 from warouter.store.audit import Audit
 from warouter.store.database import create_pool
 from warouter.systemd import Notifier
@@ -124,12 +124,16 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
             await _close(context)
 
 
-def context_of(settings: Settings, pool: asyncpg.Pool) -> Context:
+def context_of(settings: Settings, pool: asyncpg.Pool) -> ConsoleContext:
     """Make what the pages of this console need; ``pool`` has its login."""
-    accounts, audit, sessions = Accounts(pool), Audit(pool, settings.audit_days), Sessions(pool)
+    accounts, audit, sessions = (
+        Accounts(pool),
+        Audit(pool, settings.audit_days),
+        ConsoleSessions(pool),
+    )
     trusted = tuple(networks(settings.trusted_proxies, "WAROUTER_TRUSTED_PROXIES"))
     passwords = Passwords()
-    return Context(
+    return ConsoleContext(
         settings=settings,
         pool=pool,
         accounts=accounts,
@@ -141,11 +145,13 @@ def context_of(settings: Settings, pool: asyncpg.Pool) -> Context:
         api=Api(settings.console_api, settings.console_api_ca, sessions),
         latest=Latest(pool),
         series=Series(),
-        simulator=Simulator(settings.console_simulator) if settings.console_simulator else None,
+        simulator=SimulatorClient(settings.console_simulator)
+        if settings.console_simulator
+        else None,
     )
 
 
-async def _close(context: Context) -> None:
+async def _close(context: ConsoleContext) -> None:
     context.passwords.close()
     with suppress(Exception):  # without a database they are lost
         async with asyncio.timeout(CLOSE_SECONDS):

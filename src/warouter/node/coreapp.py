@@ -57,7 +57,7 @@ from warouter.owner.receipts import Receipts
 from warouter.owner.recorder import Recorder
 from warouter.owner.retention import Retention
 from warouter.owner.writable import Writable
-from warouter.store.aside import Aside, find_address
+from warouter.store.aside import AsideSession, find_address
 from warouter.store.beats import LOST, Beat, NodeSession
 from warouter.store.dead_letters import LETTERS
 from warouter.store.journal import Journal
@@ -82,7 +82,7 @@ class Coreapp:
     ) -> None:
         self._settings, self._identity, self._clock = settings, identity, clock
         self._notifier, self._link_key = notifier, token_bytes(LINK_KEY_BYTES)
-        self._aside = Aside(settings, "aside", identity.name)
+        self._aside = AsideSession(settings, "aside", identity.name)
         self.in_force = InForce()
         self.journal = journal = Journal(settings, identity.incarnation, identity.application)
         self.writable = Writable(journal, requests=settings.upstream_name != SIMULATOR)

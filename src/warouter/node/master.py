@@ -30,7 +30,7 @@ from warouter.node.runtime import (
     run_until,
 )
 from warouter.store.beats import NodeSession
-from warouter.store.election import LeaderSession, Picture
+from warouter.store.election import LeaderSession, Poll
 from warouter.store.nodes import LINK_GONE, ShardRequest
 from warouter.systemd import Notifier
 
@@ -145,7 +145,7 @@ class Master:
         living = {i for i, m in masters.items() if m.verdict is not Verdict.DEAD}
         return living - {self._incarnation}
 
-    def _observe(self, picture: Picture, began: float, now: float) -> None:
+    def _observe(self, picture: Poll, began: float, now: float) -> None:
         """Observe the cluster. Followers do so too, so that a new leader starts warm."""
         self._members = self._membership.observe(
             began, now, picture.nodes, picture.sessions, picture.server
@@ -159,14 +159,14 @@ class Master:
         dead = {inc for inc, m in self._members.items() if m.verdict is Verdict.DEAD}
         self._dead_since = {inc: self._dead_since.get(inc, now) for inc in dead}
 
-    def _still_leads(self, picture: Picture, started: float) -> bool:
+    def _still_leads(self, picture: Poll, started: float) -> bool:
         """True if this poll confirms the term in time."""
         assert self._term is not None
         self._term = self._term.confirm(started)
         mine = (self._term.number, self._incarnation) == (picture.term, picture.leader)
         return mine and self._term.holds(self._clock())
 
-    async def _campaign(self, picture: Picture) -> None:
+    async def _campaign(self, picture: Poll) -> None:
         """Win the term: its holder has lost the lock."""
         sent = self._clock()
         if self._won_maybe:  # with the lock held, a look tells whether that win was committed
@@ -192,7 +192,7 @@ class Master:
         self._term = None
         self._session.terminate()  # the lock goes with the connection
 
-    async def _lead(self, picture: Picture, now: float) -> None:
+    async def _lead(self, picture: Poll, now: float) -> None:
         assert self._term is not None
         term = self._term.number
         timeline = picture.server[1]
@@ -230,7 +230,7 @@ class Master:
         return View(current, coreapps, ages, moved=moved, marked_age=marked)
 
     async def _begin_request(
-        self, term: int, picture: Picture, request: ShardRequest, now: float
+        self, term: int, picture: Poll, request: ShardRequest, now: float
     ) -> None:
         """Write the new count and the successors of every moving slot in one transaction; before
         that, which of them have to be quiet first.
@@ -301,7 +301,7 @@ class Master:
         member = self._members.get(takeover.old) if takeover.old is not None else None
         return int(member.silence * 1000) if member is not None else 0
 
-    async def _forget(self, term: int, picture: Picture, now: float) -> None:
+    async def _forget(self, term: int, picture: Poll, now: float) -> None:
         old = {inc for inc, since in self._dead_since.items() if now - since > FORGET_SECONDS}
         if not old:
             return

@@ -23,7 +23,7 @@ from warouter.log import Outage
 from warouter.metrics import BUILD_INFO, Sample
 from warouter.node.runtime import Identity
 from warouter.store.beats import NodeSession
-from warouter.store.reports import Body, ReportWriter
+from warouter.store.reports import ReportBody, ReportWriter
 
 log = logging.getLogger(__name__)
 
@@ -122,9 +122,9 @@ class Reporter:
             await self._writer.write_sheet(self._aside.sheet())
             self._said, self._said_at = version, now
 
-    def _body(self) -> Body:
+    def _body(self) -> ReportBody:
         facts = {**self._facts, **moment_facts(), **self._state()}
-        return Body([*self._figures(), *process_samples()], facts)
+        return ReportBody([*self._figures(), *process_samples()], facts)
 
 
 def process_samples() -> list[Sample]:

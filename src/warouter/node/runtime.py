@@ -26,7 +26,7 @@ from warouter.net.answering import answering
 from warouter.net.health import Health
 from warouter.secret import world_readable
 from warouter.store import database, migrate, server_settings
-from warouter.store.beats import NodeSession, Registration
+from warouter.store.beats import NodeRegistration, NodeSession
 from warouter.store.roles import catalogue, grants
 from warouter.store.upstream import read_upstream
 from warouter.systemd import SIGN_SECONDS, Notifier
@@ -60,9 +60,9 @@ class Identity:
         *,
         link_key: bytes | None = None,
         certificate: Certificate | None = None,
-    ) -> Registration:
+    ) -> NodeRegistration:
         """With the certificate of a coreapp that other hosts dial."""
-        return Registration(
+        return NodeRegistration(
             incarnation=self.incarnation,
             name=self.name,
             role=self.role,

@@ -19,7 +19,7 @@ from warouter.app_settings import (
 from warouter.node.adoption import ApplicationFields, adopt
 from warouter.node.loglevel import LogLevel
 from warouter.owner.callbacks.feed import CallbackFeed
-from warouter.store.account.webhook import Wish, Wishes
+from warouter.store.account.webhook import CallbackRequest, CallbackRequests
 from warouter.store.aside import settings_of
 from warouter.store.bounded import Fetch
 from warouter.stored import text_of
@@ -59,7 +59,7 @@ class CoreappSettings:
         level: LogLevel,
     ) -> None:
         self._fetch = fetch
-        self._wishes = Wishes(fetch)
+        self._wishes = CallbackRequests(fetch)
         self._in_force = in_force
         self._feed = feed
         self._collectors = collectors
@@ -78,7 +78,7 @@ class CoreappSettings:
                 each.collect()
         self._collections = collections
         for number, wish in await self._wishes.news():
-            if wish is Wish.TEST:
+            if wish is CallbackRequest.TEST:
                 self._feed.try_out(str(number))
             else:
                 self._feed.hurry()

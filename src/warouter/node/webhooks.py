@@ -15,7 +15,7 @@ from warouter.metrics import Sample
 from warouter.net.sockets import not_taken
 from warouter.node.runtime import Identity
 from warouter.store.cloud.posts import Posts
-from warouter.store.cloud.receive import Inbox
+from warouter.store.cloud.receive import WebhookInbox
 from warouter.tls.server import ServerTls, follow
 from warouter.upstream.cloud.batch import Modes
 from warouter.upstream.cloud.listener import Listener
@@ -31,7 +31,7 @@ class Webhooks:
     def __init__(self, settings: Settings, identity: Identity) -> None:
         cloud = self._cloud = settings.cloud
         self.secrets = Secrets(cloud)
-        self._inbox = Inbox(
+        self._inbox = WebhookInbox(
             settings, identity.application, identity.incarnation, cloud.bsuid, cloud.waba_id
         )
         self._posts = Posts(self._inbox)

@@ -25,9 +25,9 @@ from warouter.store.journal import (
     UNKNOWN,
     Already,
     Exceptions,
-    Fate,
     Journal,
     Outcome,
+    RowOutcome,
 )
 
 MAX_ROWS = 2_000
@@ -37,12 +37,12 @@ MAX_QUEUED = 20_000
 MAX_QUEUED_BYTES = 64 << 20
 
 _RESULTS = {
-    Fate.APPENDED: wire.ACKED,
-    Fate.KNOWN: wire.ACKED,
-    Fate.FENCED: wire.NOT_OWNER,
-    Fate.REFUSED: wire.REFUSED,
-    Fate.CLASHED: wire.CLASHED,
-    Fate.UNKNOWN: wire.NOT_OWNER,  # never acked: it is offered again under the next epoch
+    RowOutcome.APPENDED: wire.ACKED,
+    RowOutcome.KNOWN: wire.ACKED,
+    RowOutcome.FENCED: wire.NOT_OWNER,
+    RowOutcome.REFUSED: wire.REFUSED,
+    RowOutcome.CLASHED: wire.CLASHED,
+    RowOutcome.UNKNOWN: wire.NOT_OWNER,  # never acked: it is offered again under the next epoch
 }
 
 

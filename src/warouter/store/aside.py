@@ -27,7 +27,7 @@ union all
 select null, to_jsonb(version) from change where what = 'message_gc'"""
 
 
-class Aside:
+class AsideSession:
     """One such session; ``what`` is its purpose, which with ``node`` makes its name."""
 
     def __init__(self, settings: Settings, what: str, node: str) -> None:

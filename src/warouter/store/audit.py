@@ -14,7 +14,7 @@ import asyncpg
 import msgspec
 
 from warouter.store.bounded import Bounded
-from warouter.store.refusals import Note, Refusals
+from warouter.store.refusals import Note, RefusalSums
 
 BEGUN = "begun"
 DONE = "done"
@@ -41,7 +41,7 @@ class Audit(Bounded):
     def __init__(self, pool: asyncpg.Pool, kept_days: int = KEPT_DAYS) -> None:
         super().__init__(pool)
         self._kept_days = kept_days
-        self.refusals = Refusals(self.add)
+        self.refusals = RefusalSums(self.add)
 
     async def begin(self, actor: str, action: str, source: str) -> int:
         """Write the row of an action that begins; returns its number for ``end``."""

@@ -31,7 +31,7 @@ LOST = "lost"  # the hint that the session itself has ended, and others were mis
 BETWEEN_SECONDS = 0.5  # a beat waits so long for another statement, and a lease for several beats
 
 
-class Registration(msgspec.Struct, frozen=True, kw_only=True):
+class NodeRegistration(msgspec.Struct, frozen=True, kw_only=True):
     """The facts that a process publishes about itself at its start."""
 
     incarnation: UUID
@@ -75,7 +75,7 @@ class NodeSession:
     """
 
     def __init__(
-        self, settings: Settings, registration: Registration, wake: Callable[[str], None]
+        self, settings: Settings, registration: NodeRegistration, wake: Callable[[str], None]
     ) -> None:
         self._settings = settings
         self._registration = registration
@@ -87,7 +87,7 @@ class NodeSession:
         self.alive = False  # the last beat was confirmed, and its connection stands
         self._answered: float | None = None  # when the last confirmed beat was, by the loop's clock
 
-    def register_as(self, registration: Registration) -> None:
+    def register_as(self, registration: NodeRegistration) -> None:
         """Publish these facts with the next registration: the listening address is known now."""
         self._registration = registration
 

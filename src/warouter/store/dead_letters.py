@@ -46,7 +46,7 @@ select count(*) from asked"""
 _ID = re.compile(r"(status|inbound)-(\d{1,2})-(\d{1,18})")
 
 
-class Place(NamedTuple):
+class LetterPosition(NamedTuple):
     """The journal position of a letter's event."""
 
     kind: int
@@ -59,14 +59,14 @@ class Place(NamedTuple):
         return f"{EVENT_NAMES[self.kind]}-{self.slot}-{self.seq}"
 
 
-def parse(text: str) -> Place:
+def parse(text: str) -> LetterPosition:
     """The place that an id names; raises ValueError with a sentence."""
     found = _ID.fullmatch(text)
     if found is None:
         raise ValueError(
             f"{text!r} is not the id of a dead letter, such as status-13-204 or inbound-5-17."
         )
-    return Place(EVENT_NAMES.index(found[1]), int(found[2]), int(found[3]))
+    return LetterPosition(EVENT_NAMES.index(found[1]), int(found[2]), int(found[3]))
 
 
 class Selection(NamedTuple):
@@ -77,7 +77,7 @@ class Selection(NamedTuple):
 
     kind: int | None = None
     recipient: str | None = None
-    places: Sequence[Place] | None = None
+    places: Sequence[LetterPosition] | None = None
     reason: str | None = None
 
     @property
@@ -159,7 +159,7 @@ def _cover(row: Any) -> dict[str, Any]:
     key = row["key"]
     inbound = EVENT_NAMES[kind] == "inbound"
     return {
-        "id": Place(kind, row["slot"], row["seq"]).text,
+        "id": LetterPosition(kind, row["slot"], row["seq"]).text,
         "kind": EVENT_NAMES[kind],
         "key": short_id(key, row["slot"], row["seq"]) if inbound else without_numbers(key),
         **{name: row[name] for name in same},

@@ -62,7 +62,7 @@ _END_SLOT_HOLDERS = "select end_slot_holders($1)"
 _END_DEAD = "select end_incarnations($1)"
 
 
-class Picture(msgspec.Struct, frozen=True):
+class Poll(msgspec.Struct, frozen=True):
     """One answered poll: what a master decides from. ``beaten``: it was a beat, too."""
 
     map: ShardMap
@@ -85,7 +85,7 @@ class LeaderSession:
         self._map: ShardMap | None = None  # the last one that was read
         self._map_found: tuple[int, int, object] | None = None  # version, shards, server
 
-    async def look(self, beat: bool = False) -> Picture:
+    async def look(self, beat: bool = False) -> Poll:
         """Read the state of the cluster, and beat if so asked. Raises OutcomeUnknown when
         the database does not answer.
         """
@@ -102,7 +102,7 @@ class LeaderSession:
         rows = await self._session.fetch(_MOVED, within=LOOK_SECONDS)
         return frozenset(rows[0]["moved"])
 
-    async def contend(self, beat: bool = False) -> tuple[Picture, bool]:
+    async def contend(self, beat: bool = False) -> tuple[Poll, bool]:
         """Read what a follower judges by, and try the lock that keeps masters apart: True if this
         session holds it now. Raises OutcomeUnknown when the database does not answer.
 
@@ -214,10 +214,10 @@ class LeaderSession:
         state: Any,
         sessions: frozenset[UUID] | None = None,
         request: ShardRequest | None = None,
-    ) -> Picture:
+    ) -> Poll:
         server = state["started"], state["timeline"]
         nodes = {row[0]: _node(*row) for row in state["nodes"]}
-        return Picture(
+        return Poll(
             map=await self._map_of(state["version"], state["shards"], server),
             term=state["term"],
             leader=state["leader"],

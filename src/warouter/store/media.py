@@ -51,7 +51,7 @@ returning id"""
 _PROVIDERS = "select value::text as value from setting where name = 'media_providers'"
 
 
-class Media(msgspec.Struct, frozen=True):
+class MediaFile(msgspec.Struct, frozen=True):
     """A file of media: ``size`` in bytes, ``sha256`` 32 bytes,
     ``mime`` the Content-Type with its parameters.
     """
@@ -63,7 +63,7 @@ class Media(msgspec.Struct, frozen=True):
     sha256: bytes
 
 
-class Wanted(NamedTuple):
+class WantedMedia(NamedTuple):
     """Media of a customer that is still to be fetched, by the upstream's ``handle``; ``sha256`` is
     None if it was not told.
     """
@@ -82,34 +82,34 @@ class MediaRows:
     def __init__(self, fetch: Fetch) -> None:
         self._fetch = fetch
 
-    async def find(self, media_id: UUID) -> Media | None:
+    async def find(self, media_id: UUID) -> MediaFile | None:
         return _media(await self._fetch(_FIND, media_id))
 
-    async def find_handle(self, handle: str) -> Media | None:
+    async def find_handle(self, handle: str) -> MediaFile | None:
         """The media that was received under this handle of the upstream."""
         return _media(await self._fetch(_FIND_HANDLE, handle))
 
-    async def want(self, wanted: Wanted, slot: int) -> None:
+    async def want(self, wanted: WantedMedia, slot: int) -> None:
         """Keep what is still to be fetched, by the owner of this slot or for whoever asks."""
         await self._fetch(_WANT, wanted.id, wanted.handle, slot, wanted.mime, wanted.sha256)
 
-    async def find_wanted(self, media_id: UUID) -> Wanted | None:
+    async def find_wanted(self, media_id: UUID) -> WantedMedia | None:
         rows = await self._fetch(_FIND_WANTED, media_id)
-        return Wanted(*rows[0]) if rows else None
+        return WantedMedia(*rows[0]) if rows else None
 
-    async def take_wanted(self, slots: Sequence[int], limit: int) -> list[tuple[Wanted, bool]]:
+    async def take_wanted(self, slots: Sequence[int], limit: int) -> list[tuple[WantedMedia, bool]]:
         """Take the wanted media of these slots that are due; they are not due again for a while.
 
         True with those that the upstream has kept for as long as it does.
         """
         rows = await self._fetch(_TAKE_WANTED, list(slots), limit, WANTED_DAYS)
-        return [(Wanted(*tuple(row)[:4]), row["over"]) for row in rows]
+        return [(WantedMedia(*tuple(row)[:4]), row["over"]) for row in rows]
 
     async def forget_wanted(self, handle: str) -> bool:
         """Forget a media that was to be fetched; True if it was."""
         return bool(await self._fetch(_FORGET_WANTED, handle))
 
-    async def add(self, media: Media, handle: str | None, quota: int) -> UUID | None:
+    async def add(self, media: MediaFile, handle: str | None, quota: int) -> UUID | None:
         """Add a row and return its id: an existing one if the
         handle is known, None above the quota.
         """
@@ -157,5 +157,5 @@ def through_session(settings: Settings, application: str) -> tuple[MediaRows, Se
     return MediaRows(fetch), session
 
 
-def _media(rows: list[Any]) -> Media | None:
-    return Media(*rows[0]) if rows else None
+def _media(rows: list[Any]) -> MediaFile | None:
+    return MediaFile(*rows[0]) if rows else None

@@ -29,7 +29,7 @@ class Note(msgspec.Struct, frozen=True):
     outcome: str
 
 
-class Refusals:
+class RefusalSums:
     """Sums notes; ``run`` writes the sums with ``add``."""
 
     def __init__(self, add: Callable[[Mapping[Note, int]], Awaitable[None]]) -> None:

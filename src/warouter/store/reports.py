@@ -30,7 +30,7 @@ select distinct on (node) incarnation, node, role, body::text,
  order by node, at desc"""
 
 
-class Body(msgspec.Struct, frozen=True):
+class ReportBody(msgspec.Struct, frozen=True):
     """The content of a report; ``facts`` describe the process
     and its host: see ``node.reporter``.
     """
@@ -46,7 +46,7 @@ class Report(msgspec.Struct, frozen=True):
     node: str
     role: str
     age_s: float
-    body: Body
+    body: ReportBody
 
 
 class ReportWriter:
@@ -59,7 +59,7 @@ class ReportWriter:
         self._fetch = fetch
         self._who = (incarnation, node, role)
 
-    async def write(self, body: Body) -> None:
+    async def write(self, body: ReportBody) -> None:
         """Write the row. Raises what ``fetch`` raises; the next report replaces this one."""
         await self._fetch(_WRITE, *self._who, msgspec.json.encode(body).decode())
 
@@ -88,7 +88,7 @@ async def read_reports(pool: asyncpg.Pool) -> list[Report]:
             row["node"],
             row["role"],
             row["age_s"],
-            msgspec.json.decode(row["body"], type=Body),
+            msgspec.json.decode(row["body"], type=ReportBody),
         )
         for row in rows
     ]

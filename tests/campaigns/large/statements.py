@@ -25,7 +25,7 @@ from warouter.store.bounded import fetcher
 from warouter.store.dead_letters import Selection, count, find
 from warouter.store.election import LeaderSession
 from warouter.store.journal import Journal
-from warouter.store.journal.progress import Wire
+from warouter.store.journal.progress import ProgressColumns
 from warouter.store.views import backlog, stats
 from warouter.store.views.audit import read_audit
 from warouter.store.views.messages.found import LOOKED_AT, Search
@@ -184,7 +184,7 @@ class Bench:
         await self.journal.append_events(OWNED, rows)
 
     async def _record(self, **rare: Any) -> None:
-        assert await self.journal.write(OWNED, Wire({}, {}, rare)) == {SLOT}
+        assert await self.journal.write(OWNED, ProgressColumns({}, {}, rare)) == {SLOT}
 
     async def _trace(self) -> None:
         async with self.pool.acquire() as connection:

@@ -28,7 +28,7 @@ from warouter.owner.media.failures import Failures
 from warouter.owner.media.late import Late
 from warouter.owner.media.uploads import MOST_AT_ONCE
 from warouter.owner.slot import OwnedSlot
-from warouter.store.media import Media
+from warouter.store.media import MediaFile
 from warouter.upstream.media import MediaService, ServiceAway
 from warouter.upstream.protocol import Event
 
@@ -196,7 +196,7 @@ async def test_two_that_fetch_the_same_at_once_store_it_once(
     both = [Received(library, inbox.service) for _ in range(2)]
     found = await asyncio.gather(*(one.fetch(media) for one in both), return_exceptions=True)
     # A bucket takes no second content of the same name: who comes second finds the first one's.
-    assert {type(each) for each in found} <= {Media, MediaAway}
+    assert {type(each) for each in found} <= {MediaFile, MediaAway}
     assert {(await one.fetch(media)).id for one in both} == {media.id}
     stored = await library.find(media.id)
     assert stored is not None

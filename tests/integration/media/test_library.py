@@ -26,7 +26,7 @@ from warouter.media.cleaning import expire, sweep
 from warouter.media.directory import Directory
 from warouter.media.library import Library
 from warouter.owner.media.work import MediaWork
-from warouter.store.media import RECEIVED, Media, through_pool
+from warouter.store.media import RECEIVED, MediaFile, through_pool
 from warouter.upstream.media import MediaService
 
 Libraries = Callable[[int], Library]
@@ -168,9 +168,9 @@ async def test_uploads_of_several_webapps_stay_below_the_quota_together(
 
     calls = [webapps[n % 3].receive(content(), "application/x") for n in range(12)]
     results = await asyncio.gather(*calls, return_exceptions=True)
-    stored = [result for result in results if isinstance(result, Media)]
+    stored = [result for result in results if isinstance(result, MediaFile)]
     assert len(stored) <= 4
-    assert all(isinstance(r, Media | MediaFull) for r in results), results
+    assert all(isinstance(r, MediaFile | MediaFull) for r in results), results
     # What another webapp has finished and not yet given its row is seen by its own alone: such a
     # row is refused if it does not fit. All that is being written is within the quota.
     assert most < 2 * 4 * MIB

@@ -19,11 +19,11 @@ from warouter.media.library import Library
 from warouter.media.references import Reference
 from warouter.owner.media import uploads as uploads_file
 from warouter.owner.media.uploads import MOST_AT_ONCE, Uploads
-from warouter.store.media import Media
+from warouter.store.media import MediaFile
 from warouter.upstream.media import MediaService
 
 
-def reference(media: Media) -> Reference:
+def reference(media: MediaFile) -> Reference:
     return Reference("image", id=str(media.id))
 
 

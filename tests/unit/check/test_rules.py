@@ -17,7 +17,7 @@ from warouter.check.postgres_version import MENDED
 from warouter.check.rules import RULES, judged, unreachable, worst_first
 from warouter.config import Settings, load
 from warouter.store.views.server import Server
-from warouter.store.views.sessions import Login, Sessions, Trust
+from warouter.store.views.sessions import DatabaseLogin, SessionGroup, Trust
 
 NEWEST = f"18.{MENDED[18]}"
 CLOUD = {
@@ -48,10 +48,10 @@ SERVER = Server(
 )
 
 
-def node(role: str, number: int = 1, **other: Any) -> Sessions:
+def node(role: str, number: int = 1, **other: Any) -> SessionGroup:
     of_all = {"name": f"h:{role}-{number}", "login": f"wa_{role}", "sessions": 3, "clear": 0}
     host = {"host": "10.0.0.1", "pinned": True} if role == "coreapp" else {}
-    return Sessions(**of_all | {"unseen": 0, "role": role, "version": "1.0"} | host | other)
+    return SessionGroup(**of_all | {"unseen": 0, "role": role, "version": "1.0"} | host | other)
 
 
 COREAPPS = tuple(node("coreapp", number) for number in (1, 2, 3))
@@ -61,7 +61,7 @@ TRUST = Trust(
     tls="TLSv1.3",
     programs=(*COREAPPS, *OTHERS),
     logins=tuple(
-        Login(name=f"wa_{kind}", superuser=False, owner=False, kinds=(kind,))
+        DatabaseLogin(name=f"wa_{kind}", superuser=False, owner=False, kinds=(kind,))
         for kind in ("coreapp", "master", "webapp")
     ),
 )
@@ -86,7 +86,7 @@ def wrong(found: list[Finding]) -> list[tuple[str, Level]]:
 
 def one_login(**other: Any) -> dict[str, Any]:
     kinds = ("coreapp", "master", "webapp")
-    login = Login(name="wa", **{"superuser": False, "owner": False, "kinds": kinds} | other)
+    login = DatabaseLogin(name="wa", **{"superuser": False, "owner": False, "kinds": kinds} | other)
     return {"logins": (login,)}
 
 
@@ -148,7 +148,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
         {
             "trust": {
                 "logins": (
-                    _owner := Login(
+                    _owner := DatabaseLogin(
                         name="wa_webapp", superuser=False, owner=True, kinds=("webapp",)
                     ),
                 )

@@ -8,18 +8,18 @@ import msgspec
 import pytest
 
 from warouter.cli.status_trust import fact_of
-from warouter.store.views.sessions import Login, Sessions, Trust
+from warouter.store.views.sessions import DatabaseLogin, SessionGroup, Trust
 
 ALL = ("coreapp", "master", "webapp")
 
 
-def node(role: str, **other: Any) -> Sessions:
+def node(role: str, **other: Any) -> SessionGroup:
     of_all = {"name": role, "login": "wa", "sessions": 4, "clear": 0, "unseen": 0, "role": role}
-    return Sessions(**of_all | {"host": "127.0.0.1"} | other)
+    return SessionGroup(**of_all | {"host": "127.0.0.1"} | other)
 
 
-def login(name: str, *kinds: str, superuser: bool = False, owner: bool = False) -> Login:
-    return Login(name=name, superuser=superuser, owner=owner, kinds=kinds)
+def login(name: str, *kinds: str, superuser: bool = False, owner: bool = False) -> DatabaseLogin:
+    return DatabaseLogin(name=name, superuser=superuser, owner=owner, kinds=kinds)
 
 
 ONE = Trust(

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warouter.console.pages import tryit
-from warouter.console.pages.charts import CHARTS, ROWS, Chart, Shown, shown
+from warouter.console.pages.charts import CHARTS, ROWS, Chart, ChartView, shown
 from warouter.console.series.memory import KEPT, SPANS, Reading, Series
 from warouter.console.simulator import Switch
-from warouter.console.visit import Refusal
+from warouter.console.visit import ConsoleRefusal
 from warouter.metrics import Sample
 
 OFFSET = 1_700_000_000
@@ -32,7 +32,7 @@ def fed(steps: int, *samples: tuple[str, float, dict[str, str]]) -> Series:
     return series
 
 
-def drawn(chart: Chart, series: Series, span: str = "15m") -> tuple[Shown, dict[str, Any]]:
+def drawn(chart: Chart, series: Series, span: str = "15m") -> tuple[ChartView, dict[str, Any]]:
     found = shown(chart, series, SPANS[span], OFFSET)
     return found, msgspec.json.decode(found.data)
 
@@ -113,10 +113,10 @@ def test_values_are_written_as_on_the_command_line(default: Any, text: str, valu
 
 @given(st.text(min_size=1), st.sampled_from([0.0, False, [], {}, "", 5]))
 def test_any_value_is_read_or_refused(text: str, default: Any) -> None:
-    with suppress(Refusal):
+    with suppress(ConsoleRefusal):
         tryit.value_of(Switch("x", default, default, "it does"), text)
 
 
 def test_a_refusal_says_what_such_a_value_looks_like() -> None:
-    with pytest.raises(Refusal, match="x takes a value such as"):
+    with pytest.raises(ConsoleRefusal, match="x takes a value such as"):
         tryit.value_of(Switch("x", 0.5, 0.5, "it does"), "much")

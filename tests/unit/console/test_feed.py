@@ -9,7 +9,7 @@ import pytest
 
 from warouter.console import feed, stream
 from warouter.console.feed import Feeds
-from warouter.console.visit import Refusal, Visitor
+from warouter.console.visit import ConsoleRefusal, Visitor
 
 
 @pytest.fixture(autouse=True)
@@ -109,7 +109,7 @@ def visitor(session: str, username: str = "", *, admin: bool = False) -> Visitor
 
 def refused(streams: stream.Streams, who: Visitor) -> bool:
     """Whether there is no place for one more."""
-    with suppress(Refusal), streams.counted(who, _yes):
+    with suppress(ConsoleRefusal), streams.counted(who, _yes):
         return False
     return True
 
@@ -138,7 +138,7 @@ def test_streams_are_counted_by_session_user_and_in_all() -> None:
         admin = visitor("admin", admin=True)
         fill(admin, stream.KEPT)
         assert len(streams) == stream.MOST == 100
-        with pytest.raises(Refusal) as told, streams.counted(admin, _yes):
+        with pytest.raises(ConsoleRefusal) as told, streams.counted(admin, _yes):
             pass
         assert told.value.status == 429
     assert len(streams) == 0

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from warouter.console.app import Chrome, Link, Said
+from warouter.console.app import ActOutcome, Chrome, Link
 from warouter.console.render import Renderer
 from warouter.console.static import Files
 from warouter.console.visit import Visitor
@@ -96,7 +96,7 @@ def test_no_template_holds_what_the_policy_refuses(path: Path) -> None:
 def test_the_frame_escapes_what_it_is_given(renderer: Renderer) -> None:
     given = chrome(
         visitor=Visitor(HOSTILE, False, b"", HOSTILE),
-        said=Said("replay", HOSTILE, HOSTILE, "/console/access?audit=1"),
+        said=ActOutcome("replay", HOSTILE, HOSTILE, "/console/access?audit=1"),
     )
     text = frame(renderer, given)
     page = Read(text)
@@ -108,7 +108,7 @@ def test_the_frame_escapes_what_it_is_given(renderer: Renderer) -> None:
 
 
 def test_the_page_of_an_act_says_how_it_ended(renderer: Renderer) -> None:
-    said = Said("replay callbacks", "214 letters", "done", "/console/access?audit=7")
+    said = ActOutcome("replay callbacks", "214 letters", "done", "/console/access?audit=7")
     text = frame(renderer, chrome(said=said))
     assert "<b>replay callbacks</b>: 214 letters: done" in text
     assert "state-good" in text

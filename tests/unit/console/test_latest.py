@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from warouter.console.latest import Kept
+from warouter.console.latest import CachedReading
 
 
 class Reading:
@@ -37,7 +37,7 @@ class Clock:
 
 async def test_who_asks_within_the_time_gets_the_same_reading() -> None:
     read, clock = Reading(), Clock()
-    kept = Kept(read, 0.9, clock)
+    kept = CachedReading(read, 0.9, clock)
     assert [await kept.get(), await kept.get()] == [1, 1]
     clock.now += 0.9
     assert await kept.get() == 2
@@ -46,7 +46,7 @@ async def test_who_asks_within_the_time_gets_the_same_reading() -> None:
 async def test_who_asks_meanwhile_waits_for_the_reading_under_way() -> None:
     read = Reading()
     read.gate.clear()
-    kept = Kept(read, 0.9, Clock())
+    kept = CachedReading(read, 0.9, Clock())
     asking = [asyncio.ensure_future(kept.get()) for _ in range(10)]
     await read.began.wait()
     read.gate.set()
@@ -56,7 +56,7 @@ async def test_who_asks_meanwhile_waits_for_the_reading_under_way() -> None:
 async def test_a_reading_that_fails_is_not_kept() -> None:
     read = Reading()
     read.fails = True
-    kept = Kept(read, 0.9, Clock())
+    kept = CachedReading(read, 0.9, Clock())
     with pytest.raises(TimeoutError):
         await kept.get()
     read.fails = False
@@ -65,7 +65,7 @@ async def test_a_reading_that_fails_is_not_kept() -> None:
 
 async def test_what_is_forgotten_is_read_anew() -> None:
     read = Reading()
-    kept = Kept(read, 0.9, Clock())
+    kept = CachedReading(read, 0.9, Clock())
     await kept.get()
     kept.forget()
     assert await kept.get() == 2
@@ -74,7 +74,7 @@ async def test_what_is_forgotten_is_read_anew() -> None:
 async def test_who_gives_up_does_not_end_the_reading_of_others() -> None:
     read = Reading()
     read.gate.clear()
-    kept = Kept(read, 0.9, Clock())
+    kept = CachedReading(read, 0.9, Clock())
     leaves, stays = asyncio.ensure_future(kept.get()), asyncio.ensure_future(kept.get())
     await read.began.wait()
     leaves.cancel()

@@ -15,7 +15,7 @@ from warouter.console import render
 from warouter.console.form import Form
 from warouter.console.render import THIN, Renderer
 from warouter.console.static import Files
-from warouter.console.visit import Refusal
+from warouter.console.visit import ConsoleRefusal
 
 HOSTILE = ["<img src=x onerror=alert(1)>", "\u202eabc", "x" * 10_000, "'\"><script>", "{{ 7 * 7 }}"]
 
@@ -109,11 +109,11 @@ def test_a_field_that_is_missing_too_long_or_no_number_is_refused_by_name() -> N
         lambda: form.number("name", 1, 8),
         lambda: form.number("odd", 1, 8),
     ):
-        with pytest.raises(Refusal):
+        with pytest.raises(ConsoleRefusal):
             wrong()
 
 
 def test_no_more_is_chosen_at_once_than_is_allowed() -> None:
     form = Form({"id": [str(n) for n in range(1_001)]})
-    with pytest.raises(Refusal):
+    with pytest.raises(ConsoleRefusal):
         form.all("id")

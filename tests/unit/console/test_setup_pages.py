@@ -19,7 +19,7 @@ from warouter.console.pages.numbers import (
 from warouter.console.pages.settings import grouped, plain
 from warouter.store.views.doubts import CloudStatus, Stopped
 from warouter.store.views.number import NumberFacts, NumberStatus
-from warouter.store.views.setup.environment import Process, compared
+from warouter.store.views.setup.environment import ProcessEnvironment, compared
 from warouter.store.views.setup.media import Failed
 from warouter.upstream.cloud.check.step import Result, Step
 
@@ -119,8 +119,8 @@ def test_failures_that_the_filters_leave() -> None:
 
 
 def test_where_media_is_and_where_processes_disagree() -> None:
-    folder = Process("a", "coreapp", {"WAROUTER_MEDIA_DIR": "/srv/media"})
-    bucket = Process("b", "webapp", {"WAROUTER_MEDIA_URL": "***"})
+    folder = ProcessEnvironment("a", "coreapp", {"WAROUTER_MEDIA_DIR": "/srv/media"})
+    bucket = ProcessEnvironment("b", "webapp", {"WAROUTER_MEDIA_URL": "***"})
     assert places_of(compared([])) == []
     assert places_of(compared([folder])) == ["/srv/media"]
     assert places_of(compared([bucket])) == ["a bucket (WAROUTER_MEDIA_URL)"]
@@ -130,8 +130,8 @@ def test_where_media_is_and_where_processes_disagree() -> None:
 def test_variables_that_the_filters_leave() -> None:
     environment = compared(
         [
-            Process("a", "coreapp", {"WAROUTER_LEASE": "2", "WAROUTER_BEAT": "0.2"}),
-            Process("b", "master", {"WAROUTER_BEAT": "0.2"}),
+            ProcessEnvironment("a", "coreapp", {"WAROUTER_LEASE": "2", "WAROUTER_BEAT": "0.2"}),
+            ProcessEnvironment("b", "master", {"WAROUTER_BEAT": "0.2"}),
         ]
     )
 

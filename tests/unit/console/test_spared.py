@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from warouter.console.spared import FACTOR, MOST, SHOWN_SECONDS, Revealed, Shown, Spared
+from warouter.console.spared import FACTOR, MOST, SHOWN_SECONDS, Revealed, ShownText, Spared
 
 
 class Clock:
@@ -64,7 +64,7 @@ async def test_a_reading_that_fails_is_not_kept() -> None:
 def test_what_was_revealed_is_found_by_its_name_alone_for_a_minute() -> None:
     clock = Clock()
     revealed = Revealed(clock)
-    shown = Shown("AQ", "number", "49151")
+    shown = ShownText("AQ", "number", "49151")
     name = revealed.keep(shown)
     assert name != revealed.keep(shown)
     assert revealed.get(name, "AQ") == shown
@@ -76,5 +76,5 @@ def test_what_was_revealed_is_found_by_its_name_alone_for_a_minute() -> None:
 
 def test_the_oldest_of_too_many_are_forgotten() -> None:
     revealed = Revealed(Clock())
-    names = [revealed.keep(Shown("AQ", "text", str(n))) for n in range(MOST + 3)]
+    names = [revealed.keep(ShownText("AQ", "text", str(n))) for n in range(MOST + 3)]
     assert [revealed.get(name, "AQ") is None for name in names[:4]] == [True, True, True, False]

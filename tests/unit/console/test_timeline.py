@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warouter.console.timeline import explain, seconds_between, timeline
-from warouter.store.views.attempts import Attempts, Doubt, Evidence
+from warouter.store.views.attempts import Attempts, Evidence, OpenDoubt
 from warouter.store.views.trace import Callback, Step, Trace
 from warouter.upstream.causes import known_codes
 
@@ -58,7 +58,7 @@ def test_durations_are_since_the_last_step_with_a_time() -> None:
 
 def test_requests_to_the_cloud_api_stand_between_waiting_and_the_statuses() -> None:
     cloud = Attempts(
-        2, "in_doubt", Doubt("silence", at(5)), evidence=[Evidence("wamid.x", 1, at(2))]
+        2, "in_doubt", OpenDoubt("silence", at(5)), evidence=[Evidence("wamid.x", 1, at(2))]
     )
     found = timeline(
         traced(Step("accepted", at(0)), Step("parked", attempts=1, due_in_s=7.0), cloud=cloud),

@@ -13,10 +13,16 @@ from hypothesis import strategies as st
 from warouter.console.pages import webhook as page
 from warouter.console.render import Renderer
 from warouter.console.static import Files
-from warouter.console.visit import Refusal
+from warouter.console.visit import ConsoleRefusal
 from warouter.kinds import EVENT_NAMES
 from warouter.store.dead_letters import Cover, Selection
-from warouter.store.views.webhook import FailedPost, KindStatus, Outage, Trial, Webhook
+from warouter.store.views.webhook import (
+    FailedPost,
+    KindStatus,
+    TestCallback,
+    WebhookOutage,
+    WebhookStatus,
+)
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\u202e\"'{{7*7}}"
 KIND = KindStatus(
@@ -34,8 +40,8 @@ KIND = KindStatus(
 WAITING = msgspec.structs.replace(KIND, waiting=2)
 PARKED = msgspec.structs.replace(KIND, parked=1)
 INBOUND = msgspec.structs.replace(KIND, kind="inbound")
-OUTAGE = Outage(node="a", kind="status", since="2026-11-29T12:00:00.000Z", probing=True)
-QUIET = Webhook(
+OUTAGE = WebhookOutage(node="a", kind="status", since="2026-11-29T12:00:00.000Z", probing=True)
+QUIET = WebhookStatus(
     url="https://b.example/hook",
     secrets=1,
     secrets_at=None,
@@ -47,7 +53,7 @@ QUIET = Webhook(
 )
 
 
-def changed(**fields: Any) -> Webhook:
+def changed(**fields: Any) -> WebhookStatus:
     return msgspec.structs.replace(QUIET, **fields)
 
 
@@ -67,7 +73,7 @@ def counted(taken: int, failed: int) -> KindStatus:
         (changed(kinds=[counted(9, 0)]), "good", "Well"),
     ],
 )
-def test_the_verdict(found: Webhook, level: str, word: str) -> None:
+def test_the_verdict(found: WebhookStatus, level: str, word: str) -> None:
     said = page.verdict(found)
     assert (said.level, said.word) == (level, word)
     assert said.sentence.endswith(".")
@@ -83,7 +89,7 @@ def test_the_verdict(found: Webhook, level: str, word: str) -> None:
         (changed(kinds=[PARKED]), ""),
     ],
 )
-def test_why_nothing_can_be_tried_at_once(found: Webhook, why: str) -> None:
+def test_why_nothing_can_be_tried_at_once(found: WebhookStatus, why: str) -> None:
     assert found.why_no_retry.startswith(why)
     assert bool(found.why_no_retry) == bool(why)
 
@@ -98,7 +104,9 @@ def test_why_nothing_can_be_tried_at_once(found: Webhook, why: str) -> None:
         (changed(outages=[OUTAGE]), False),
     ],
 )
-def test_a_try_is_offered_of_what_waits_until_it_is_due(found: Webhook, offered: bool) -> None:
+def test_a_try_is_offered_of_what_waits_until_it_is_due(
+    found: WebhookStatus, offered: bool
+) -> None:
     assert page.retriable(found) == offered
 
 
@@ -130,7 +138,7 @@ def test_a_filter(query: dict[str, str], which: Selection) -> None:
     "query", [{"kind": "other"}, {"number": "abc"}, {"reason": "\0"}, {"reason": "x" * 101}]
 )
 def test_a_filter_that_cannot_be(query: dict[str, str]) -> None:
-    with pytest.raises(Refusal):
+    with pytest.raises(ConsoleRefusal):
         page.selection(query)
 
 
@@ -153,7 +161,7 @@ def test_nothing_that_strangers_wrote_is_markup(admin: bool) -> None:
         took_ms=1,
         answer=HOSTILE + "answered",
     )
-    trial = Trial(
+    trial = TestCallback(
         name="a1",
         at=OUTAGE.since,
         node="a",

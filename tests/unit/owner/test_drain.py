@@ -14,36 +14,36 @@ from warouter.flow.issues import Issues
 from warouter.owner.cloud import drain
 from warouter.owner.cloud.drain import Drain
 from warouter.owner.cloud.rows import Rows, order_of
-from warouter.store.journal.inbox import Row, Twice
+from warouter.store.journal.inbox import DuplicateRequest, InboxRow
 from warouter.upstream.cloud.batch import INBOUND, STATUS
 
 ID = bytes((1, 3)) + bytes(18)
 SLOT = 3
 
 
-def row(n: int, status: str, *stored: str) -> Row:
+def row(n: int, status: str, *stored: str) -> InboxRow:
     """A status of the message; ``stored`` are those that the journal knew when it was read."""
     payload = msgspec.json.encode({"id": "wamid.1", "status": status, "timestamp": "1764000000"})
     key = f"wamid.1:{status}:1764000000"
     more: Any = (ID, 1, "wamid.1", "1", payload, None, "1", list(stored))
-    return Row(n, SLOT, STATUS, key, *more)
+    return InboxRow(n, SLOT, STATUS, key, *more)
 
 
-def text(n: int, timestamp: object) -> Row:
+def text(n: int, timestamp: object) -> InboxRow:
     """An inbound message of this time."""
     payload = msgspec.json.encode({"id": f"wamid.{n}", "timestamp": timestamp, "type": "text"})
     more: Any = (None, None, f"wamid.{n}", "1", payload, None, None, None)
-    return Row(n, SLOT, INBOUND, f"wamid.{n}", *more)
+    return InboxRow(n, SLOT, INBOUND, f"wamid.{n}", *more)
 
 
 class Journal:
     """It gives rows when the test says so."""
 
     def __init__(self) -> None:
-        self.readings: asyncio.Queue[list[Row]] = asyncio.Queue()
+        self.readings: asyncio.Queue[list[InboxRow]] = asyncio.Queue()
         self.deleted: list[int] = []
 
-    async def inbox(self, _slots: list[int], known: list[int], limit: int) -> list[Row]:
+    async def inbox(self, _slots: list[int], known: list[int], limit: int) -> list[InboxRow]:
         return [one for one in await self.readings.get() if one.n not in known][:limit]
 
     async def drained(self, _owned: Any, numbers: list[int], _proofs: Any) -> list[Any]:
@@ -81,7 +81,7 @@ class Draining:
     def on_upstream(self, events: Any) -> None:
         self.shown += [event.key.split(":")[-2] for event in events]
 
-    async def read(self, *rows: Row) -> None:
+    async def read(self, *rows: InboxRow) -> None:
         self.journal.readings.put_nowait(list(rows))
         await self.drain._read_once([cast("Any", self.slot)])
 
@@ -173,6 +173,6 @@ async def test_what_was_taken_twice_is_counted_once_and_not_kept_for_ever() -> N
     counting = Draining().drain
     with patched([(drain, "MOST_TWICE", 3)]):
         for n in (1, 1, 2, 3, 4, 4):
-            counting._note_twice([Twice(ID, 2, f"wamid.{n}")])
+            counting._note_twice([DuplicateRequest(ID, 2, f"wamid.{n}")])
     assert counting.duplicates == 4
     assert list(counting._twice) == ["wamid.2", "wamid.3", "wamid.4"]

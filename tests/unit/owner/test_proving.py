@@ -14,7 +14,7 @@ from warouter.flow.proof import Cohort, Listener
 from warouter.flow.windows import Windows
 from warouter.owner.cloud import proving as module
 from warouter.owner.cloud.proving import AGAIN_SECONDS, Proving
-from warouter.store.journal.proofs import Way
+from warouter.store.journal.proofs import CloudPath
 
 OUTAGE = range(600)  # in each of these seconds a doubt began
 LATER = 3_600.0
@@ -28,12 +28,12 @@ class Journal:
         self.readings = 0
         self.broken = False
 
-    async def way(self, age: float, _within: float) -> Way:
+    async def way(self, age: float, _within: float) -> CloudPath:
         self.readings += 1
         await asyncio.sleep(0)
         if self.broken:
             raise OutcomeUnknown("away")
-        return Way(Cohort(100, 0), [Listener(age + 60.0, 0.0, meta=0.0)], 0.0)
+        return CloudPath(Cohort(100, 0), [Listener(age + 60.0, 0.0, meta=0.0)], 0.0)
 
 
 async def test_after_an_outage_all_is_known_at_the_second_look() -> None:
@@ -68,10 +68,10 @@ class Silence(Journal):
         super().__init__()
         self.answered = answered
 
-    async def way(self, age: float, within: float) -> Way:
+    async def way(self, age: float, within: float) -> CloudPath:
         self.readings += 1
         silent = int(LATER - age <= self.answered < LATER - age + within)
-        return Way(Cohort(silent, silent), [Listener(age + 60.0, 0.0, meta=0.0)], 0.0)
+        return CloudPath(Cohort(silent, silent), [Listener(age + 60.0, 0.0, meta=0.0)], 0.0)
 
 
 async def test_a_cohort_goes_on_after_the_last_doubt_that_shares_the_answer() -> None:

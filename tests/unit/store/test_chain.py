@@ -16,8 +16,8 @@ from warouter.store.views.chain import (
     Before,
     Chain,
     ChainBroken,
+    ChainRow,
     Ends,
-    Row,
     check_anchor,
     hash_of,
 )
@@ -37,25 +37,25 @@ _fields = st.fixed_dictionaries(
 _many = st.lists(_fields, min_size=3, max_size=8)
 
 
-def chained(rows: Sequence[dict[str, Any]], after: int = 0) -> list[Row]:
+def chained(rows: Sequence[dict[str, Any]], after: int = 0) -> list[ChainRow]:
     """Rows as the trigger writes them."""
-    made: list[Row] = []
+    made: list[ChainRow] = []
     previous = EMPTY
     for number, fields in enumerate(rows, after + 1):
-        row = Row(id=number, at=AT, hash="", **fields)
+        row = ChainRow(id=number, at=AT, hash="", **fields)
         previous = hash_of(previous, row)
         made.append(msgspec.structs.replace(row, hash=previous))
     return made
 
 
-def check(rows: Sequence[Row], ends: Ends, known: Sequence[tuple[int, str]] = ()) -> None:
+def check(rows: Sequence[ChainRow], ends: Ends, known: Sequence[tuple[int, str]] = ()) -> None:
     chain = Chain(ends.tail_id, ends.tail_hash, known)
     for row in rows:
         chain.add(row)
     chain.end(ends)
 
 
-def ends_of(rows: Sequence[Row], tail: int = 0) -> Ends:
+def ends_of(rows: Sequence[ChainRow], tail: int = 0) -> Ends:
     """The ends of these rows when the first ``tail`` of them are to go."""
     last = rows[-1]
     anchor = rows[tail - 1].hash if tail else EMPTY

@@ -8,17 +8,17 @@ from collections.abc import Sequence
 import pytest
 
 from warouter.store.cloud.posts import Posts
-from warouter.store.cloud.receive import Inbox, Said, Written
+from warouter.store.cloud.receive import ListenerState, WebhookInbox, Written
 from warouter.upstream.cloud.batch import INBOUND, Batch, Element
 
 
-class Memory(Inbox):
+class Memory(WebhookInbox):
     """Statements that are not sent."""
 
     def __init__(self) -> None:
-        self.said: list[Said | None] = []
+        self.said: list[ListenerState | None] = []
 
-    async def write(self, elements: Sequence[Element], said: Said | None) -> Written:
+    async def write(self, elements: Sequence[Element], said: ListenerState | None) -> Written:
         self.said.append(said)
         return Written(len(elements), 0, 0)
 
@@ -31,7 +31,7 @@ class Scene:
         self.posts._clock = lambda: self.now
         self.posts._touched = self.now
 
-    async def after(self, seconds: float, inbound: int) -> Said | None:
+    async def after(self, seconds: float, inbound: int) -> ListenerState | None:
         """What is said with so many inbound messages, so long after the last ones."""
         self.now += seconds
         element = Element(kind=INBOUND, key="k", raw=b"{}", timestamp=1764000000)

@@ -11,8 +11,8 @@ from warouter import variables
 from warouter.store.views.setup.environment import (
     HIDDEN,
     OWN,
-    Process,
-    Variable,
+    ProcessEnvironment,
+    VariableValues,
     compared,
 )
 
@@ -21,11 +21,11 @@ ROLES = ("webapp", "coreapp", "master")
 EARLY, LATE = (datetime(2026, 11, day, tzinfo=UTC) for day in (1, 2))
 
 
-def process(node: str, role: str = "coreapp", **given: str) -> Process:
-    return Process(node, role, given, EARLY)
+def process(node: str, role: str = "coreapp", **given: str) -> ProcessEnvironment:
+    return ProcessEnvironment(node, role, given, EARLY)
 
 
-def variable(name: str, *processes: Process) -> Variable:
+def variable(name: str, *processes: ProcessEnvironment) -> VariableValues:
     [found] = [each for each in compared(processes).variables if each.name == name]
     return found
 
@@ -44,7 +44,7 @@ def test_a_variable_set_to_its_default_does_not_differ_from_an_unset_one() -> No
 
 
 def test_processes_that_should_have_the_same_and_do_not() -> None:
-    late = Process("b", "coreapp", {"WAROUTER_LEASE": "3"}, LATE)
+    late = ProcessEnvironment("b", "coreapp", {"WAROUTER_LEASE": "3"}, LATE)
     found = variable("WAROUTER_LEASE", process("a"), late, process("c"))
     assert found.differs
     assert [(value.value, value.nodes) for value in found.values] == [
@@ -81,7 +81,7 @@ def test_of_a_hidden_value_it_is_known_only_that_it_is_set() -> None:
 @given(st.dictionaries(st.sampled_from(NAMES), st.text("abc123", min_size=1), max_size=9))
 def test_no_secret_is_shown_whatever_is_reported(said: dict[str, str]) -> None:
     """Not even of a process that reports one."""
-    for each in compared([Process("a", role, said) for role in ROLES]).variables:
+    for each in compared([ProcessEnvironment("a", role, said) for role in ROLES]).variables:
         if each.secret:
             assert {value.value for value in each.values} <= {"", each.default}
 
@@ -91,7 +91,7 @@ def test_each_process_that_reads_a_variable_stands_at_one_value(
     given_: list[tuple[str, str]],
 ) -> None:
     processes = [
-        Process(str(number), role, {"WAROUTER_LEASE": value} if value else {})
+        ProcessEnvironment(str(number), role, {"WAROUTER_LEASE": value} if value else {})
         for number, (role, value) in enumerate(given_)
     ]
     found = variable("WAROUTER_LEASE", *processes)

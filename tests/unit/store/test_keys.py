@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from warouter.store.cloud.keys import MOST_SEEN, Key, SeenKeys, keeping
+from warouter.store.cloud.keys import MOST_SEEN, IdentityKey, SeenKeys, keeping
 from warouter.upstream.cloud.batch import INBOUND, STATUS, Element
 
 ANN = "15550001111"
@@ -17,21 +17,23 @@ def shown(hash: str, at: int = 100, name: str = ANN, **more: Any) -> tuple[str, 
 def test_what_was_written_is_not_written_again() -> None:
     seen = SeenKeys()
     keys = seen.new([shown("a"), shown("a", 101)])
-    assert keys == [Key(ANN, "a", 101, changed=False)]
+    assert keys == [IdentityKey(ANN, "a", 101, changed=False)]
     assert seen.new([shown("a")]) == seen.new([shown("a")]) != []  # the commit may have failed
     seen.written(keys)
     assert seen.new([shown("a", 102)]) == []
-    assert seen.new([shown("b", 103)]) == [Key(ANN, "b", 103, changed=False)]
+    assert seen.new([shown("b", 103)]) == [IdentityKey(ANN, "b", 103, changed=False)]
 
 
 def test_of_several_the_latest_is_written() -> None:
-    assert SeenKeys().new([shown("b", 7), shown("a", 6)]) == [Key(ANN, "b", 7, changed=False)]
+    assert SeenKeys().new([shown("b", 7), shown("a", 6)]) == [
+        IdentityKey(ANN, "b", 7, changed=False)
+    ]
 
 
 def test_one_that_is_said_to_have_changed_stays_so_in_its_commit() -> None:
     changed = shown("b", 7, identity_changed=True)
-    assert SeenKeys().new([changed, shown("b", 8)]) == [Key(ANN, "b", 8, changed=True)]
-    assert SeenKeys().new([shown("a", 6), changed]) == [Key(ANN, "b", 7, changed=True)]
+    assert SeenKeys().new([changed, shown("b", 8)]) == [IdentityKey(ANN, "b", 8, changed=True)]
+    assert SeenKeys().new([shown("a", 6), changed]) == [IdentityKey(ANN, "b", 7, changed=True)]
 
 
 def test_what_has_no_identity_no_time_or_no_digits_is_passed_over() -> None:
@@ -43,7 +45,7 @@ def test_what_has_no_identity_no_time_or_no_digits_is_passed_over() -> None:
 
 def test_it_remembers_so_many_and_no_more() -> None:
     seen = SeenKeys()
-    seen.written([Key(str(n), "a", 1, changed=False) for n in range(MOST_SEEN + 1)])
+    seen.written([IdentityKey(str(n), "a", 1, changed=False) for n in range(MOST_SEEN + 1)])
     again = [shown("a", name="0"), shown("a", name=str(MOST_SEEN))]
     assert [key.wa_id for key in seen.new(again)] == ["0"]
 

@@ -14,9 +14,9 @@ from warouter.store.views.messages.newest import (
     INBOUND,
     MOST_MS,
     OUTGOING,
-    Lane,
     Newest,
-    Place,
+    RowPlace,
+    SearchLane,
     before_ms,
     id_below,
     place_of,
@@ -28,7 +28,7 @@ ids = st.builds(
 )
 outgoing = st.builds(place_of_id, ids)
 inbound = st.builds(
-    Place,
+    RowPlace,
     st.integers(0, MOST_MS),
     st.just(INBOUND),
     st.integers(0, SLOTS - 1),
@@ -46,18 +46,18 @@ few = st.builds(
 )
 
 
-def rows_of(numbers: list[tuple[int, int]]) -> list[Place]:
+def rows_of(numbers: list[tuple[int, int]]) -> list[RowPlace]:
     """Inbound messages with times as they were recorded, in their order of each slot."""
     seqs: dict[int, int] = {}
     made = []
     for ms, slot in sorted(numbers):
         seqs[slot] = seqs.get(slot, 0) + 1
-        made.append(Place(ms, INBOUND, slot, seqs[slot]))
+        made.append(RowPlace(ms, INBOUND, slot, seqs[slot]))
     return made
 
 
 @given(places)
-def test_a_place_is_read_as_it_was_written(place: Place) -> None:
+def test_a_place_is_read_as_it_was_written(place: RowPlace) -> None:
     assert place_of(place.text) == place
 
 
@@ -79,13 +79,17 @@ def test_some_of_them(text: str) -> None:
 
 
 @given(outgoing, places)
-def test_an_outgoing_row_is_below_a_place_exactly_if_its_id_is(row: Place, place: Place) -> None:
+def test_an_outgoing_row_is_below_a_place_exactly_if_its_id_is(
+    row: RowPlace, place: RowPlace
+) -> None:
     assert isinstance(row.rest, bytes)
     assert (row.rest < id_below(row.lane, place)) == (row < place)
 
 
 @given(inbound, places)
-def test_an_inbound_row_is_below_a_place_exactly_if_its_time_is(row: Place, place: Place) -> None:
+def test_an_inbound_row_is_below_a_place_exactly_if_its_time_is(
+    row: RowPlace, place: RowPlace
+) -> None:
     if row.lane != place.lane:
         assert (row.ms < before_ms(row.lane, place)) == (row < place)
 
@@ -99,7 +103,7 @@ def test_an_inbound_row_is_below_a_place_exactly_if_its_time_is(row: Place, plac
     st.data(),
 )
 def test_paging_shows_each_row_once_and_in_order(
-    sent: set[Place],
+    sent: set[RowPlace],
     came: list[tuple[int, int]],
     limit: int,
     piece: int,
@@ -108,9 +112,9 @@ def test_paging_shows_each_row_once_and_in_order(
 ) -> None:
     every = sorted([*sent, *rows_of(came)], reverse=True)
     wanted = {place for place in every if data.draw(st.booleans())}
-    lanes = [Lane(way, slot) for way in (INBOUND, OUTGOING) for slot in range(3)]
-    shown: list[Place] = []
-    below: Place | None = None
+    lanes = [SearchLane(way, slot) for way in (INBOUND, OUTGOING) for slot in range(3)]
+    shown: list[RowPlace] = []
+    below: RowPlace | None = None
     for _ in range(len(every) + 2):
         newest: Newest[None] = Newest(lanes)
         left = pieces
@@ -136,10 +140,10 @@ def test_paging_shows_each_row_once_and_in_order(
 
 
 def test_times_that_run_backwards_do_not_tear_a_lane_apart() -> None:
-    lane = Lane(INBOUND, 3)
+    lane = SearchLane(INBOUND, 3)
     newest: Newest[str] = Newest([lane])
-    rows = [Place(50, INBOUND, 3, 9), Place(80, INBOUND, 3, 8), Place(40, INBOUND, 3, 7)]
+    rows = [RowPlace(50, INBOUND, 3, 9), RowPlace(80, INBOUND, 3, 8), RowPlace(40, INBOUND, 3, 7)]
     newest.take(lane, [(rows[0], "a")], rows[0])
-    newest.take(lane, [(rows[1], "b"), (rows[2], "c")], Place(90, INBOUND, 3, 6))
+    newest.take(lane, [(rows[1], "b"), (rows[2], "c")], RowPlace(90, INBOUND, 3, 6))
     assert [name for _, name in newest.certain()] == ["a", "b", "c"]
-    assert newest.frontier == Place(40, INBOUND, 3, 6)
+    assert newest.frontier == RowPlace(40, INBOUND, 3, 6)

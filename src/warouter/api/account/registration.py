@@ -34,7 +34,7 @@ from warouter.link.offer import Submitting
 from warouter.link.wire import Outgoing
 from warouter.recipient import wa_id
 from warouter.store.account.accounts import Account
-from warouter.store.account.registration import Pending, Registrations
+from warouter.store.account.registration import PendingRegistration, Registrations
 from warouter.upstream.registration import Registered
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ async def register(context: Context, request: web.Request, caller: Caller) -> we
     # Before anything is sent: whatever can still be refused here is refused without a code.
     pin_hash = await context.passwords.hash(pin, caller.session) if pin else None
     sent = await context.authority.send_code(cc + phone_number, wish.cert, wish.method, pin)
-    pending = Pending(cc, phone_number, wish.cert, pin_hash)
+    pending = PendingRegistration(cc, phone_number, wish.cert, pin_hash)
     await context.registrations.begin(pending)
     if isinstance(sent, Registered):
         await _complete(context, pending, sent, caller)
@@ -115,7 +115,9 @@ async def verify(context: Context, request: web.Request, caller: Caller) -> web.
     return success({}, 201)
 
 
-async def _complete(context: Context, pending: Pending, known: Registered, caller: Caller) -> None:
+async def _complete(
+    context: Context, pending: PendingRegistration, known: Registered, caller: Caller
+) -> None:
     if not await context.registrations.complete(pending, known.public_key, two_step=known.two_step):
         raise NumberTaken("another number has been registered here in the meantime")
     log.info("number registered", extra={"by": caller.username})

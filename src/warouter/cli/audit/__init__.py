@@ -21,8 +21,8 @@ from warouter.cli.audit.verify import verify
 from warouter.cli.database import connected, console, settings_of
 from warouter.cli.nodes import data_dir_option
 from warouter.config import Settings
-from warouter.store.views.audit import Choice, Entry, read_audit, read_chosen
-from warouter.store.views.chain import Row
+from warouter.store.views.audit import AuditEntry, Choice, read_audit, read_chosen
+from warouter.store.views.chain import ChainRow
 
 APPLICATION = "warouter audit"
 PIPE_COLUMNS = 140
@@ -112,7 +112,7 @@ def audit(
             _show(entries)
 
 
-async def _read(settings: Settings, most: int, choice: Choice) -> list[Entry]:
+async def _read(settings: Settings, most: int, choice: Choice) -> list[AuditEntry]:
     async with connected(settings, APPLICATION) as connection:
         if choice == Choice():
             return await read_audit(connection, most)
@@ -128,7 +128,7 @@ def _plain(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
-def _show(entries: list[Entry]) -> None:
+def _show(entries: list[AuditEntry]) -> None:
     table = Table(*COLUMNS, box=None, pad_edge=False)
     for entry in entries:
         *texts, pending = msgspec.structs.astuple(entry)
@@ -138,12 +138,12 @@ def _show(entries: list[Entry]) -> None:
     console(PIPE_COLUMNS).print(table)
 
 
-def _print(row: Row) -> None:
+def _print(row: ChainRow) -> None:
     about = f"end of {row.of}" if row.of is not None else f"times {row.times}"
     texts = (row.actor, row.action, row.subject, row.source, row.outcome)
     words = (str(row.id), row.at, *(_plain(text) for text in texts if text), about, row.hash)
     click.echo("  ".join(words))
 
 
-def _print_json(row: Row) -> None:
+def _print_json(row: ChainRow) -> None:
     click.echo(msgspec.json.encode(row))

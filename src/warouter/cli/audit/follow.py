@@ -17,12 +17,12 @@ from warouter.errors import CommandError
 from warouter.store import locks
 from warouter.store.database import Connection, close_politely
 from warouter.store.views.audit import read_ends, read_rows
-from warouter.store.views.chain import Chain, ChainBroken, Ends, Row
+from warouter.store.views.chain import Chain, ChainBroken, ChainRow, Ends
 
 APPLICATION = "warouter audit"
 POLL_SECONDS = 1.0
 
-Show = Callable[[Row], None]
+Show = Callable[[ChainRow], None]
 
 
 async def follow(settings: Settings, since: int | None, show: Show) -> None:
@@ -92,7 +92,7 @@ class Follower:
         if self._connection is not None:
             await close_politely(self._connection)
 
-    async def _rows(self) -> list[Row]:
+    async def _rows(self) -> list[ChainRow]:
         """The rows that come next; CommandError if the database does not answer."""
         connection = await self._connected()
         with told():

@@ -22,8 +22,8 @@ from warouter.store.views.webhook import (
     MOST_FAILURES,
     FailedPost,
     KindStatus,
-    Trial,
-    Webhook,
+    TestCallback,
+    WebhookStatus,
     read_webhook,
 )
 
@@ -89,12 +89,12 @@ def retry(data_dir: Path | None) -> None:
     )
 
 
-async def _read(settings: Settings, limit: int) -> Webhook:
+async def _read(settings: Settings, limit: int) -> WebhookStatus:
     async with connected(settings, APPLICATION) as connection:
         return await read_webhook(connection, limit)
 
 
-async def _try_out(settings: Settings) -> tuple[list[Trial], int]:
+async def _try_out(settings: Settings) -> tuple[list[TestCallback], int]:
     """Ask for one test: the words of the coreapps, and how many there are."""
     async with connected(settings, APPLICATION) as connection:
         if not (await read_webhook(connection, 0)).coreapps:
@@ -109,7 +109,7 @@ async def _try_out(settings: Settings) -> tuple[list[Trial], int]:
             await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _retry(settings: Settings) -> Webhook:
+async def _retry(settings: Settings) -> WebhookStatus:
     """Ask for a retry, and return what waited then."""
     async with connected(settings, APPLICATION) as connection:
         found = await read_webhook(connection, 0)
@@ -119,7 +119,7 @@ async def _retry(settings: Settings) -> Webhook:
         return found
 
 
-def _summary(found: Webhook) -> list[str]:
+def _summary(found: WebhookStatus) -> list[str]:
     secrets = f"{found.secrets} secrets" if found.secrets != 1 else "1 secret"
     since = f" since {found.secrets_at}" if found.secrets and found.secrets_at else ""
     return [
@@ -164,7 +164,7 @@ def _failures(found: Sequence[FailedPost]) -> Table:
     return table
 
 
-def _trials(found: Sequence[Trial]) -> Table:
+def _trials(found: Sequence[TestCallback]) -> Table:
     table = _table(("coreapp", "at", "result", "ms", "answer"), {"ms"})
     for one in found:
         result = str(one.status or one.result)

@@ -14,7 +14,7 @@ from warouter.cli.nodes import data_dir_option
 from warouter.cli.status_cloud import facts_of
 from warouter.config import Settings
 from warouter.store.views.doubts import CloudStatus, read_cloud
-from warouter.store.views.setup.registration import Registration, read_registration
+from warouter.store.views.setup.registration import RegistrationStatus, read_registration
 
 APPLICATION = "warouter show"
 
@@ -42,18 +42,18 @@ def command(data_dir: Path | None, as_json: bool) -> None:
         click.echo(f"{name:<12}  {fact}")
 
 
-async def _read(settings: Settings) -> tuple[Registration, CloudStatus | None]:
+async def _read(settings: Settings) -> tuple[RegistrationStatus, CloudStatus | None]:
     async with connected(settings, APPLICATION) as connection:
         return await read_registration(connection), await read_cloud(connection)
 
 
-def _registered(found: Registration) -> str:
+def _registered(found: RegistrationStatus) -> str:
     if found.number is None or found.registered_at is None:
         return "no number: POST /v1/account"
     return f"{found.number} since {found.registered_at:%Y-%m-%d %H:%M:%S}Z"
 
 
-def _certificate(found: Registration) -> str:
+def _certificate(found: RegistrationStatus) -> str:
     if found.cert_ends is None:
         return "none that can be read"
     return f"{found.cert_name}, until {datetime.fromtimestamp(found.cert_ends, UTC):%Y-%m-%d}"

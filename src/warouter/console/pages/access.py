@@ -8,17 +8,17 @@ from typing import Any, NamedTuple
 
 from warouter.access.names import DEFAULT_USERNAME, check_username
 from warouter.access.passwords import check_new_password
-from warouter.console.context import Context
+from warouter.console.context import ConsoleContext
 from warouter.console.form import Form, moment
 from warouter.console.page import Act, Export, Page
 from warouter.console.render import mask
-from warouter.console.visit import Asked, Done, Refusal, Visitor
+from warouter.console.visit import ConsoleRefusal, Done, ReadingKey, Visitor
 from warouter.errors import ApiError, ConfigError
 from warouter.secret import api_keys
 from warouter.store.account import logins, sessions, users
 from warouter.store.account.accounts import ADMIN
 from warouter.store.account.author import by_session
-from warouter.store.views.audit import Choice, Entry, read_actions, read_chosen
+from warouter.store.views.audit import AuditEntry, Choice, read_actions, read_chosen
 
 PATH = "/console/access"
 SHOWN = 100
@@ -30,26 +30,26 @@ _NUMBER = re.compile(r"\d{8,}")
 _FAILED = "failed"
 
 
-class Line(NamedTuple):
+class AuditRow(NamedTuple):
     """An entry of the audit log; ``number`` is None while its sum may grow."""
 
     number: int | None
-    entry: Entry
+    entry: AuditEntry
     about: str
     level: str
     chosen: bool
 
 
-class Person(NamedTuple):
+class UserRow(NamedTuple):
     """A user with what is open in their name; ``key`` is good for an element's id."""
 
     key: str
-    user: users.Listed
+    user: users.ListedUser
     sessions: int
     protected: bool  # cannot be removed
 
 
-async def read(context: Context, asked: Asked) -> dict[str, Any]:
+async def read(context: ConsoleContext, asked: ReadingKey) -> dict[str, Any]:
     """The values of the page."""
     chosen = _row(asked.query, "audit")
     upto = _row(asked.query, "upto")
@@ -84,17 +84,17 @@ async def read(context: Context, asked: Asked) -> dict[str, Any]:
     }
 
 
-async def create(context: Context, visitor: Visitor, form: Form) -> Done:
+async def create(context: ConsoleContext, visitor: Visitor, form: Form) -> Done:
     """A user of ROLE_USER: there is one administrator."""
     name = form.subject = form.text("username", MOST_NAME)
     _ruled(check_username, name)
     hashed = await _hash(context, visitor, form)
     if not await context.accounts.create_user(name, hashed, by=by_session(visitor.session)):
-        raise Refusal(f"There is a user {name} already: set a new password instead.")
+        raise ConsoleRefusal(f"There is a user {name} already: set a new password instead.")
     return Done(name)
 
 
-async def set_password(context: Context, visitor: Visitor, form: Form) -> Done:
+async def set_password(context: ConsoleContext, visitor: Visitor, form: Form) -> Done:
     """A new password: sessions and tokens of the user end, and failed log-ins are forgotten."""
     name = await _known(context, form)
     hashed = await _hash(context, visitor, form)
@@ -105,25 +105,25 @@ async def set_password(context: Context, visitor: Visitor, form: Form) -> Done:
     return Done(name)
 
 
-async def remove(context: Context, visitor: Visitor, form: Form) -> Done:
+async def remove(context: ConsoleContext, visitor: Visitor, form: Form) -> Done:
     """Remove a user with all sessions and tokens."""
     name = await _known(context, form)
     if form.text("typed", MOST_NAME) != name:
-        raise Refusal(f"Type {name} to confirm.")
+        raise ConsoleRefusal(f"Type {name} to confirm.")
     if name == DEFAULT_USERNAME:
-        raise Refusal(
+        raise ConsoleRefusal(
             f"{name} cannot be removed, since a webapp would make it anew with the default"
             " password: set another password instead."
         )
     async with context.reading() as connection:
         if await users.with_role(connection, ADMIN) == {name}:
-            raise Refusal(f"{name} is the last administrator.")
+            raise ConsoleRefusal(f"{name} is the last administrator.")
     if not await context.accounts.delete_user(name, by_session(visitor.session)):
         raise _unknown(name)
     return Done(name)
 
 
-async def end(context: Context, _visitor: Visitor, form: Form) -> Done:
+async def end(context: ConsoleContext, _visitor: Visitor, form: Form) -> Done:
     """End all sessions and all tokens of a user."""
     name = await _known(context, form)
     ended, tokens = await context.sessions.end_all(name)
@@ -133,7 +133,7 @@ async def end(context: Context, _visitor: Visitor, form: Form) -> Done:
 # ---------------------------------------------------------------- values
 
 
-def _keys(context: Context) -> int | None:
+def _keys(context: ConsoleContext) -> int | None:
     """How many API keys this process's settings have; None if it cannot read them."""
     try:
         return len(api_keys(context.settings.api_key_source)())
@@ -141,9 +141,9 @@ def _keys(context: Context) -> int | None:
         return None
 
 
-def _people(found: list[users.Listed], open_sessions: list[sessions.Open]) -> list[Person]:
+def _people(found: list[users.ListedUser], open_sessions: list[sessions.Open]) -> list[UserRow]:
     return [
-        Person(
+        UserRow(
             f"user-{number}",
             user,
             sum(one.username == user.username for one in open_sessions),
@@ -153,13 +153,13 @@ def _people(found: list[users.Listed], open_sessions: list[sessions.Open]) -> li
     ]
 
 
-def _line(number: int | None, entry: Entry, chosen: int | None) -> Line:
+def _line(number: int | None, entry: AuditEntry, chosen: int | None) -> AuditRow:
     level = {"done": "good", "begun": "warn"}.get(entry.outcome, "bad")
     about = _NUMBER.sub(lambda digits: mask(digits[0]), entry.subject)
-    return Line(number, entry, about, level, number is not None and number == chosen)
+    return AuditRow(number, entry, about, level, number is not None and number == chosen)
 
 
-def _older(query: Mapping[str, str], lines: list[Line]) -> dict[str, str] | None:
+def _older(query: Mapping[str, str], lines: list[AuditRow]) -> dict[str, str] | None:
     """The filters of the page with what is older; None if there is nothing more."""
     last = next((line.number for line in reversed(lines) if line.number is not None), None)
     if len(lines) < SHOWN or last is None:
@@ -171,25 +171,27 @@ def _older(query: Mapping[str, str], lines: list[Line]) -> dict[str, str] | None
 def _text(query: Mapping[str, str], name: str) -> str:
     value = query.get(name, "").strip()
     if len(value) > MOST_NAME or not value.isprintable():
-        raise Refusal(f"The filter {name} cannot be used: {MOST_NAME} characters at most.")
+        raise ConsoleRefusal(f"The filter {name} cannot be used: {MOST_NAME} characters at most.")
     return value
 
 
 def _row(query: Mapping[str, str], name: str) -> int | None:
     value = _text(query, name)
     if value and not (value.isascii() and value.isdigit() and len(value) <= 18):
-        raise Refusal(f"{name} is the number of a row of the audit log, and {value} is none.")
+        raise ConsoleRefusal(
+            f"{name} is the number of a row of the audit log, and {value} is none."
+        )
     return int(value) if value else None
 
 
 # ---------------------------------------------------------------- acts
 
 
-async def _hash(context: Context, visitor: Visitor, form: Form) -> str:
+async def _hash(context: ConsoleContext, visitor: Visitor, form: Form) -> str:
     """The hash of the new password that was typed twice."""
     password = form.secret("password", MOST_PASSWORD)
     if password != form.secret("again", MOST_PASSWORD):
-        raise Refusal("The password was not typed the same way twice.")
+        raise ConsoleRefusal("The password was not typed the same way twice.")
     _ruled(check_new_password, password, "The password")
     try:
         return await context.passwords.hash(password, visitor.session.hex())
@@ -197,8 +199,8 @@ async def _hash(context: Context, visitor: Visitor, form: Form) -> str:
         raise _as_refusal(error) from error
 
 
-async def _known(context: Context, form: Form) -> str:
-    """The user that the form is about; Refusal if there is none."""
+async def _known(context: ConsoleContext, form: Form) -> str:
+    """The user that the form is about; ConsoleRefusal if there is none."""
     name = form.text("username", MOST_NAME)
     if not name.isprintable() or await context.accounts.user(name) is None:
         raise _unknown(name)
@@ -206,9 +208,9 @@ async def _known(context: Context, form: Form) -> str:
     return name
 
 
-def _unknown(name: str) -> Refusal:
+def _unknown(name: str) -> ConsoleRefusal:
     shown = "".join(char if char.isprintable() else "?" for char in name)
-    return Refusal(f"There is no user {shown}.", 404)
+    return ConsoleRefusal(f"There is no user {shown}.", 404)
 
 
 def _ruled(rule: Callable[..., None], *arguments: str) -> None:
@@ -219,9 +221,9 @@ def _ruled(rule: Callable[..., None], *arguments: str) -> None:
         raise _as_refusal(error) from error
 
 
-def _as_refusal(error: ApiError) -> Refusal:
+def _as_refusal(error: ApiError) -> ConsoleRefusal:
     said = error.details
-    return Refusal(f"{said[:1].upper()}{said[1:]}.", error.status, error.code)
+    return ConsoleRefusal(f"{said[:1].upper()}{said[1:]}.", error.status, error.code)
 
 
 PAGES = (Page(PATH, "access", "Access", read, key="a"),)

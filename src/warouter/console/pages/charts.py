@@ -14,10 +14,10 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
-from warouter.console.context import Context
+from warouter.console.context import ConsoleContext
 from warouter.console.page import Act, Export, Page
-from warouter.console.series.memory import SPANS, Labels, Series, Span
-from warouter.console.visit import Asked, Refusal
+from warouter.console.series.memory import SPANS, Labels, Series, TimeSpan
+from warouter.console.visit import ConsoleRefusal, ReadingKey
 
 DEFAULT = "1h"
 ROWS = 12  # of the table beside a chart
@@ -26,10 +26,10 @@ MIB = 1024 * 1024
 _DIGITS = 4
 
 Points = list[float | None]
-Take = Callable[[Series, Span], Points]
+Take = Callable[[Series, TimeSpan], Points]
 
 
-class Line(NamedTuple):
+class ChartLine(NamedTuple):
     """A line of a chart, and how its points come of the series."""
 
     label: str
@@ -42,10 +42,10 @@ class Chart(NamedTuple):
     name: str
     title: str
     unit: str
-    lines: tuple[Line, ...]
+    lines: tuple[ChartLine, ...]
 
 
-class Shown(NamedTuple):
+class ChartView(NamedTuple):
     """A chart as the template wants it. ``data`` is the JSON for the script."""
 
     name: str
@@ -58,7 +58,7 @@ class Shown(NamedTuple):
 
 
 def _of(name: str, labels: Labels | None = None, factor: float = 1.0) -> Take:
-    def points(series: Series, span: Span) -> Points:
+    def points(series: Series, span: TimeSpan) -> Points:
         found = series.points(span, name, labels)
         return [None if value is None else value * factor for value in found]
 
@@ -68,14 +68,14 @@ def _of(name: str, labels: Labels | None = None, factor: float = 1.0) -> Take:
 def _many(name: str, labels: Labels) -> Take:
     """How many there were in each point, not how many a second."""
 
-    def points(series: Series, span: Span) -> Points:
+    def points(series: Series, span: TimeSpan) -> Points:
         found = series.points(span, name, labels)
         return [None if value is None else value * span.step for value in found]
 
     return points
 
 
-def _duration(series: Series, span: Span) -> Points:
+def _duration(series: Series, span: TimeSpan) -> Points:
     """The mean time of the requests that ended; None where there was none."""
     counts = series.points(span, "api_requests_duration_ms_count")
     sums = series.points(span, "api_requests_duration_ms_sum")
@@ -85,9 +85,9 @@ def _duration(series: Series, span: Span) -> Points:
     ]
 
 
-def _by_role(name: str, factor: float) -> tuple[Line, ...]:
+def _by_role(name: str, factor: float) -> tuple[ChartLine, ...]:
     roles = ("webapp", "coreapp", "master")
-    return tuple(Line(f"{role}s", _of(name, {"role": role}, factor)) for role in roles)
+    return tuple(ChartLine(f"{role}s", _of(name, {"role": role}, factor)) for role in roles)
 
 
 CHARTS = (
@@ -96,19 +96,19 @@ CHARTS = (
         "Messages",
         "/s",
         (
-            Line("accepted", _of("warouter_messages_appended_total")),
-            Line("sent", _of("warouter_messages_sent_total")),
-            Line("answered", _of("warouter_messages_answered_total")),
+            ChartLine("accepted", _of("warouter_messages_appended_total")),
+            ChartLine("sent", _of("warouter_messages_sent_total")),
+            ChartLine("answered", _of("warouter_messages_answered_total")),
         ),
     ),
-    Chart("api", "API time", " ms", (Line("mean of all requests", _duration),)),
+    Chart("api", "API time", " ms", (ChartLine("mean of all requests", _duration),)),
     Chart(
         "queue",
         "Waiting",
         "",
         (
-            Line("messages", _of("pending_outgoing_messages")),
-            Line("callbacks", _of("callback_queue_size")),
+            ChartLine("messages", _of("pending_outgoing_messages")),
+            ChartLine("callbacks", _of("callback_queue_size")),
         ),
     ),
     Chart(
@@ -116,8 +116,8 @@ CHARTS = (
         "Age of the oldest",
         " s",
         (
-            Line("message", _of("warouter_messages_oldest_seconds")),
-            Line("callback", _of("warouter_callbacks_oldest_seconds")),
+            ChartLine("message", _of("warouter_messages_oldest_seconds")),
+            ChartLine("callback", _of("warouter_callbacks_oldest_seconds")),
         ),
     ),
     Chart(
@@ -125,10 +125,10 @@ CHARTS = (
         "Callbacks by result",
         "/s",
         (
-            Line("taken", _of("callback_requests", {"result": "success"})),
-            Line("refused with 4xx", _of("callback_requests", {"result": "4.."})),
-            Line("failed with 5xx", _of("callback_requests", {"result": "5.."})),
-            Line("no answer", _of("callback_requests", {"result": "(?!(success|[45]..)$).*"})),
+            ChartLine("taken", _of("callback_requests", {"result": "success"})),
+            ChartLine("refused with 4xx", _of("callback_requests", {"result": "4.."})),
+            ChartLine("failed with 5xx", _of("callback_requests", {"result": "5.."})),
+            ChartLine("no answer", _of("callback_requests", {"result": "(?!(success|[45]..)$).*"})),
         ),
     ),
     Chart(
@@ -136,8 +136,10 @@ CHARTS = (
         "Slots that changed their owner",
         "",
         (
-            Line("after a failure", _many("warouter_owner_changes_total", {"reason": FAILURES})),
-            Line(
+            ChartLine(
+                "after a failure", _many("warouter_owner_changes_total", {"reason": FAILURES})
+            ),
+            ChartLine(
                 "as planned",
                 _many("warouter_owner_changes_total", {"reason": f"(?!({FAILURES})$).*"}),
             ),
@@ -155,19 +157,19 @@ CHARTS = (
         "Connections",
         "",
         (
-            Line("of clients", _of("web_requests")),
-            Line("to the database", _of("warouter_database_connections")),
+            ChartLine("of clients", _of("web_requests")),
+            ChartLine("to the database", _of("warouter_database_connections")),
         ),
     ),
 )
 
 
-async def read(context: Context, asked: Asked) -> dict[str, Any]:
+async def read(context: ConsoleContext, asked: ReadingKey) -> dict[str, Any]:
     """The values of the page."""
     name = asked.query.get("range", DEFAULT)
     span = SPANS.get(name)
     if span is None:
-        raise Refusal(f"There is no such range: it is one of {', '.join(SPANS)}.")
+        raise ConsoleRefusal(f"There is no such range: it is one of {', '.join(SPANS)}.")
     series = context.series
     # Of monotonic times: to a second, so that a point keeps its time.
     offset = round(time.time() - time.monotonic())
@@ -184,10 +186,10 @@ async def read(context: Context, asked: Asked) -> dict[str, Any]:
 
 # What was made of a series, for all who look, until it takes something new: every stream reads once
 # a second, and there is something new every five.
-_DRAWN: WeakKeyDictionary[Series, dict[str, tuple[int, list[Shown]]]] = WeakKeyDictionary()
+_DRAWN: WeakKeyDictionary[Series, dict[str, tuple[int, list[ChartView]]]] = WeakKeyDictionary()
 
 
-def _drawn(series: Series, name: str, offset: float) -> list[Shown]:
+def _drawn(series: Series, name: str, offset: float) -> list[ChartView]:
     kept = _DRAWN.setdefault(series, {})
     taken, found = kept.get(name, (-1, []))
     if taken != series.taken:
@@ -196,7 +198,7 @@ def _drawn(series: Series, name: str, offset: float) -> list[Shown]:
     return found
 
 
-def shown(chart: Chart, series: Series, span: Span, offset: float) -> Shown:
+def shown(chart: Chart, series: Series, span: TimeSpan, offset: float) -> ChartView:
     """A chart with its points; ``offset`` makes unix time of theirs."""
     start = offset + series.start(span)
     lines = [[_short(value) for value in line.points(series, span)] for line in chart.lines]
@@ -204,7 +206,7 @@ def shown(chart: Chart, series: Series, span: Span, offset: float) -> Shown:
     labels = [line.label for line in chart.lines]
     every = max(1, len(times) // ROWS)
     rows = range(len(times) - 1, -1, -every)
-    return Shown(
+    return ChartView(
         chart.name,
         chart.title,
         chart.unit.strip(),
@@ -217,7 +219,7 @@ def shown(chart: Chart, series: Series, span: Span, offset: float) -> Shown:
     )
 
 
-def _sentence(chart: Chart, lines: list[Points], span: Span) -> str:
+def _sentence(chart: Chart, lines: list[Points], span: TimeSpan) -> str:
     """A chart in one sentence, for people who cannot see it."""
     told = []
     for line, points in zip(chart.lines, lines, strict=True):

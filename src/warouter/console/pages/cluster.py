@@ -12,11 +12,11 @@ from warouter.cluster.membership import Node
 from warouter.cluster.moves import slots_text
 from warouter.cluster.preview import Preview, Seen, preview
 from warouter.cluster.shardmap import ShardMap, SlotOwner
-from warouter.console.context import Context
+from warouter.console.context import ConsoleContext
 from warouter.console.form import Form, moment
 from warouter.console.page import Act, Export, Page
 from warouter.console.pages.strip import labels_of, parts_of, strip_of
-from warouter.console.visit import Asked, Done, Refusal, Visitor
+from warouter.console.visit import ConsoleRefusal, Done, ReadingKey, Visitor
 from warouter.metrics import Sample
 from warouter.store.reports import Report
 from warouter.store.views.owners import read_owners
@@ -27,7 +27,7 @@ LONG_SECONDS = 1.0  # transactions that are over sooner are nothing to show
 _LEVELS = {"alive": "good", "silent": "warn", "dead": "bad"}
 
 
-class Row(NamedTuple):
+class NodeRow(NamedTuple):
     """A line of the table of nodes; ``slots`` is the text of what it owns."""
 
     node: NodeStatus
@@ -61,7 +61,7 @@ class Planned(NamedTuple):
     number: tuple[str, str] | None
 
 
-async def read(context: Context, asked: Asked) -> dict[str, Any]:
+async def read(context: ConsoleContext, asked: ReadingKey) -> dict[str, Any]:
     """The values of the page."""
     status, reports = await context.latest.status(), await context.latest.reports()
     at = moment(asked.query.get("at", ""))
@@ -95,7 +95,7 @@ async def read(context: Context, asked: Asked) -> dict[str, Any]:
     }
 
 
-async def set_shards(context: Context, visitor: Visitor, form: Form) -> Done:
+async def set_shards(context: ConsoleContext, visitor: Visitor, form: Form) -> Done:
     """Has the API set the shards, if the map is still the one of the preview."""
     shards = _count(form.text("shards", 3))
     form.subject = f"{shards} shards"
@@ -103,10 +103,10 @@ async def set_shards(context: Context, visitor: Visitor, form: Form) -> Done:
     context.latest.forget()
     before = await context.latest.status()
     if form.number("version", 0, 1 << 62) != before.map_version:
-        raise Refusal("Slots have moved since the preview was made: look at it again.", 409)
+        raise ConsoleRefusal("Slots have moved since the preview was made: look at it again.", 409)
     number = await context.accounts.number()
     if number is None:
-        raise Refusal("No number is registered yet: register it first.", 404)
+        raise ConsoleRefusal("No number is registered yet: register it first.", 404)
     body = {"cc": number[0], "phone_number": number[1], "shards": shards}
     body |= {name: value for name in ("pin", "cert") if (value := form.secret(name, 20_000))}
     await context.api.call(visitor, "POST", "/v1/account/shards", body)
@@ -126,7 +126,7 @@ def planned_of(status: Status, shards: int) -> Preview:
     return preview(current, [Seen(_node(n), n.state == "alive") for n in coreapps], shards)
 
 
-async def _planned(context: Context, status: Status, asked: str) -> Planned | None:
+async def _planned(context: ConsoleContext, status: Status, asked: str) -> Planned | None:
     if not asked:
         return None
     found = planned_of(status, _count(asked))
@@ -151,7 +151,7 @@ async def _planned(context: Context, status: Status, asked: str) -> Planned | No
 
 def _count(text: str) -> int:
     if text not in map(str, SHARD_COUNTS):
-        raise Refusal(f"shards must be one of {', '.join(map(str, SHARD_COUNTS))}.")
+        raise ConsoleRefusal(f"shards must be one of {', '.join(map(str, SHARD_COUNTS))}.")
     return int(text)
 
 
@@ -183,12 +183,12 @@ def _coreapps(status: Status, owners: Mapping[int, str | None]) -> set[str]:
 
 def _row(
     node: NodeStatus, status: Status, labels: Mapping[str, Any], reports: Sequence[Report]
-) -> Row:
+) -> NodeRow:
     label = labels.get(node.name) if node.role.endswith("coreapp") else None
     owned = [s.slot for s in status.slots if s.owner_incarnation == node.incarnation]
     dead = node.state == "dead"
     said = {r.incarnation: r.body.samples for r in reports}.get(node.incarnation, [])
-    return Row(
+    return NodeRow(
         node=node,
         state=node.state + (", leaving" if node.leaving else ""),
         level="warn" if node.leaving and node.state == "alive" else _LEVELS[node.state],

@@ -12,12 +12,12 @@ from urllib.parse import urlencode
 import msgspec
 
 from warouter.cluster.moves import FAILOVERS, REASONS, Move, moves_of, slots_text
-from warouter.console.context import Context
+from warouter.console.context import ConsoleContext
 from warouter.console.form import moment
 from warouter.console.page import Act, Export, Page
 from warouter.console.pages.cluster import PATH as CLUSTER
-from warouter.console.visit import Asked, Download, Refusal
-from warouter.store.views.owners import Wanted, read_changes
+from warouter.console.visit import ConsoleRefusal, Download, ReadingKey
+from warouter.store.views.owners import OwnerLogFilter, read_changes
 from warouter.store.views.status import numbered
 
 PATH = "/console/failovers"
@@ -28,7 +28,7 @@ FILTERS = ("reason", "node", "since", "until")
 _SECOND = timedelta(seconds=1) - timedelta(microseconds=1)
 
 
-class Row(NamedTuple):
+class FailoverRow(NamedTuple):
     """One move. ``at`` is when it began; ``planned``: nobody failed."""
 
     key: str
@@ -55,7 +55,7 @@ class Bar(NamedTuple):
     share: float
 
 
-async def read(context: Context, asked: Asked) -> dict[str, Any]:
+async def read(context: ConsoleContext, asked: ReadingKey) -> dict[str, Any]:
     """The values of the page."""
     wanted = _wanted(asked.query)
     async with context.reading() as connection:
@@ -79,7 +79,7 @@ async def read(context: Context, asked: Asked) -> dict[str, Any]:
     }
 
 
-async def export(context: Context, asked: Asked) -> Download:
+async def export(context: ConsoleContext, asked: ReadingKey) -> Download:
     """The changes as `warouter status --history --json` has them."""
     async with context.reading() as connection:
         changes = await read_changes(connection, MOST_EXPORTED, _wanted(asked.query))
@@ -100,21 +100,21 @@ def bars_of(moves: Sequence[Move]) -> list[Bar]:
     ]
 
 
-def _wanted(query: Mapping[str, str]) -> Wanted:
+def _wanted(query: Mapping[str, str]) -> OwnerLogFilter:
     reason, node = query.get("reason") or None, query.get("node") or None
     if reason is not None and reason not in REASONS:
-        raise Refusal("There is no such reason.")
+        raise ConsoleRefusal("There is no such reason.")
     if node is not None and (len(node) > 300 or "\0" in node):
-        raise Refusal("There is no such node.")
+        raise ConsoleRefusal("There is no such node.")
     until = moment(query.get("until", ""))
     if until is not None and not until.microsecond:
         until += _SECOND  # all of that second
-    return Wanted(reason, node, moment(query.get("since", "")), until)
+    return OwnerLogFilter(reason, node, moment(query.get("since", "")), until)
 
 
-def _row(move: Move) -> Row:
+def _row(move: Move) -> FailoverRow:
     last, (low, high) = move.last, move.epochs
-    return Row(
+    return FailoverRow(
         key=f"{last.epoch}-{last.slot}",
         at=last.at,
         slots=slots_text(move.slots),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from warouter.console.context import Context
+from warouter.console.context import ConsoleContext
 from warouter.console.form import Form
 from warouter.console.page import Act, Export, Page
-from warouter.console.visit import Asked, Done, Visitor
+from warouter.console.visit import Done, ReadingKey, Visitor
 from warouter.store.views.setup.environment import EnvironmentStatus, read_environment
 from warouter.store.views.setup.media import (
     MOST_COUNTED,
@@ -23,7 +23,7 @@ FULL, NEARLY_FULL = 0.95, 0.8
 _BUCKET, _DIRECTORY = "WAROUTER_MEDIA_URL", "WAROUTER_MEDIA_DIR"
 
 
-async def read(context: Context, asked: Asked) -> dict[str, Any]:
+async def read(context: ConsoleContext, asked: ReadingKey) -> dict[str, Any]:
     """The values of the page."""
     media, environment = await _latest(context)
     quota = quota_of(environment)
@@ -66,14 +66,14 @@ def places_of(environment: EnvironmentStatus) -> list[str]:
     return [*(["a bucket (WAROUTER_MEDIA_URL)"] if bucket else []), *sorted(found)]
 
 
-async def collect(context: Context, visitor: Visitor, _form: Form) -> Done:
+async def collect(context: ConsoleContext, visitor: Visitor, _form: Form) -> Done:
     """Have settled messages pruned, and media cleaned up, now."""
     await context.api.call(visitor, "PUT", "/v1/services/message/gc")
     context.kept.pop(KEPT, None)
     return Done("media, and messages that are settled")
 
 
-async def _latest(context: Context) -> tuple[MediaStatus, EnvironmentStatus]:
+async def _latest(context: ConsoleContext) -> tuple[MediaStatus, EnvironmentStatus]:
     """A reading that is at most ``SECONDS`` old."""
     kept = context.kept.get(KEPT)
     if kept is not None and context.clock() - kept[0] < SECONDS:

@@ -8,22 +8,21 @@ from typing import Any, Final
 
 import msgspec
 
-from warouter.console.context import Context
+from warouter.console.context import ConsoleContext
 from warouter.console.form import Form
 from warouter.console.page import Act, Export, Page
 from warouter.console.pages.messages import LEVELS, PATH, href_of
 from warouter.console.render import mask
-from warouter.console.spared import Shown
+from warouter.console.spared import ShownText
 from warouter.console.timeline import timeline
-from warouter.console.visit import Asked, Done, Refusal, Visitor
+from warouter.console.visit import ConsoleRefusal, Done, ReadingKey, Visitor
 from warouter.log import without_numbers
 from warouter.message_id import parse
 from warouter.store import dead_letters, doubts
 from warouter.store.account.webhook import ask_retry
 from warouter.store.dead_letters import Selection
 from warouter.store.doubts import Word
-from warouter.store.views.doubts import Shown as Doubt
-from warouter.store.views.doubts import find_one, read_spans
+from warouter.store.views.doubts import DoubtfulMessage, find_one, read_spans
 from warouter.store.views.messages.shown import read_shown
 from warouter.store.views.status import numbered
 from warouter.store.views.trace import Step, Trace
@@ -36,8 +35,8 @@ _UNKNOWN: Final = (
 )
 
 
-async def read(context: Context, asked: Asked) -> dict[str, Any]:
-    """The values of the page; Refusal (404) if nobody knows the message."""
+async def read(context: ConsoleContext, asked: ReadingKey) -> dict[str, Any]:
+    """The values of the page; ConsoleRefusal (404) if nobody knows the message."""
     message_id = asked.path["id"]
     trace, doubt = _masked(*await _read(context, message_id))
     entries = timeline(trace, time.time())
@@ -64,18 +63,18 @@ async def read(context: Context, asked: Asked) -> dict[str, Any]:
     }
 
 
-async def _read(context: Context, message_id: str) -> tuple[Trace, Doubt | None]:
+async def _read(context: ConsoleContext, message_id: str) -> tuple[Trace, DoubtfulMessage | None]:
     async with context.reading() as connection:
         trace = await read_shown(connection, message_id)
         if trace is None:
-            raise Refusal(_UNKNOWN, 404)
+            raise ConsoleRefusal(_UNKNOWN, 404)
         if trace.cloud is None or trace.direction != "outgoing":
             return trace, None
         spans = await read_spans(connection, context.settings)
         return trace, await find_one(connection, parse(message_id), spans)
 
 
-def _masked(trace: Trace, doubt: Doubt | None) -> tuple[Trace, Doubt | None]:
+def _masked(trace: Trace, doubt: DoubtfulMessage | None) -> tuple[Trace, DoubtfulMessage | None]:
     """Mask the number where Meta, or a webhook, has quoted it in an answer."""
     number = trace.recipient
     if not number:
@@ -132,7 +131,9 @@ def _json(trace: Trace) -> str:
     return msgspec.json.format(msgspec.json.encode(shown), indent=2).decode()
 
 
-def _command(message_id: str, letters: list[str], parked: bool, doubt: Doubt | None) -> str:
+def _command(
+    message_id: str, letters: list[str], parked: bool, doubt: DoubtfulMessage | None
+) -> str:
     quoted = shlex.quote(message_id)
     lines = [f"warouter trace {quoted}"]
     lines += [f"warouter callbacks replay {letter}" for letter in letters]
@@ -148,95 +149,97 @@ def _command(message_id: str, letters: list[str], parked: bool, doubt: Doubt | N
 # acts
 
 
-async def _redeliver(context: Context, _visitor: Visitor, form: Form) -> Done:
+async def _redeliver(context: ConsoleContext, _visitor: Visitor, form: Form) -> Done:
     """Ask for the replay of its dead letters."""
     message_id = form.path["id"]
     form.subject = without_numbers(message_id)
     async with context.reading() as connection:
         trace = await read_shown(connection, message_id)
         if trace is None:
-            raise Refusal(_UNKNOWN, 404)
+            raise ConsoleRefusal(_UNKNOWN, 404)
         message_id = form.subject = trace.id
         letters = _letters(trace)
         if not letters:
-            raise Refusal(_why_not(trace), 409)
+            raise ConsoleRefusal(_why_not(trace), 409)
         places = [dead_letters.parse(letter) for letter in letters]
         asked = await dead_letters.ask(connection, Selection(places=places))
     return Done(f"{message_id}, {asked} of its callbacks")
 
 
-async def _retry(context: Context, visitor: Visitor, form: Form) -> Done:
+async def _retry(context: ConsoleContext, visitor: Visitor, form: Form) -> Done:
     """Try at once what waits for the webhook, callbacks of this message among it."""
     message_id = form.path["id"]
     form.subject = without_numbers(message_id)
     async with context.reading() as connection:
         trace = await read_shown(connection, message_id)
         if trace is None:
-            raise Refusal(_UNKNOWN, 404)
+            raise ConsoleRefusal(_UNKNOWN, 404)
         message_id = form.subject = trace.id
         if "parked" not in _callback_states(trace):
-            raise Refusal(_why_not(trace), 409)
+            raise ConsoleRefusal(_why_not(trace), 409)
         await ask_retry(connection, visitor.username, visitor.source)
     return Done(f"{message_id}, and all else that waits for the webhook")
 
 
-async def _reveal_number(context: Context, _visitor: Visitor, form: Form) -> Done:
+async def _reveal_number(context: ConsoleContext, _visitor: Visitor, form: Form) -> Done:
     message_id = form.path["id"]
     form.subject = without_numbers(message_id)
     async with context.reading() as connection:
         trace = await read_shown(connection, message_id)
     if trace is None or trace.recipient is None:
-        raise Refusal(_UNKNOWN, 404)
+        raise ConsoleRefusal(_UNKNOWN, 404)
     form.subject = trace.id
     return _shown(context, trace.id, NUMBER, trace.recipient)
 
 
-async def _reveal_text(context: Context, visitor: Visitor, form: Form) -> Done:
+async def _reveal_text(context: ConsoleContext, visitor: Visitor, form: Form) -> Done:
     message_id = form.path["id"]
     form.subject = without_numbers(message_id)
     if not context.settings.console_bodies:
-        raise Refusal("What people wrote is not shown: WAROUTER_CONSOLE_BODIES is off.", 403)
+        raise ConsoleRefusal("What people wrote is not shown: WAROUTER_CONSOLE_BODIES is off.", 403)
     if "\0" in message_id:  # which PostgreSQL takes in no text
-        raise Refusal(_UNKNOWN, 404)
+        raise ConsoleRefusal(_UNKNOWN, 404)
     async with context.reading() as connection:
         trace = await read_shown(connection, message_id)
     if trace is None:
-        raise Refusal(_UNKNOWN, 404)
+        raise ConsoleRefusal(_UNKNOWN, 404)
     message_id = form.subject = trace.id  # by which the audit log names it, too
     try:
         body = await context.sessions.reveal(visitor.session, message_id, visitor.source)
     except PermissionError as error:
-        raise Refusal("Your session has ended: log in again.", 403) from error
+        raise ConsoleRefusal("Your session has ended: log in again.", 403) from error
     if body is None:
-        raise Refusal(_UNKNOWN, 404)
+        raise ConsoleRefusal(_UNKNOWN, 404)
     return _shown(context, message_id, TEXT, body[:_MOST_TEXT].decode(errors="replace"))
 
 
-def _shown(context: Context, message_id: str, what: str, text: str) -> Done:
-    name = context.revealed.keep(Shown(message_id, what, text))
+def _shown(context: ConsoleContext, message_id: str, what: str, text: str) -> Done:
+    name = context.revealed.keep(ShownText(message_id, what, text))
     return Done(message_id, query={"shown": name})
 
 
-async def _resend(context: Context, _visitor: Visitor, form: Form) -> Done:
+async def _resend(context: ConsoleContext, _visitor: Visitor, form: Form) -> Done:
     return await _say(context, form, "resend")
 
 
-async def _fail(context: Context, _visitor: Visitor, form: Form) -> Done:
+async def _fail(context: ConsoleContext, _visitor: Visitor, form: Form) -> Done:
     return await _say(context, form, "fail")
 
 
-async def _say(context: Context, form: Form, word: Word) -> Done:
-    """Say what shall become of a held message; Refusal if it is not held."""
+async def _say(context: ConsoleContext, form: Form, word: Word) -> Done:
+    """Say what shall become of a held message; ConsoleRefusal if it is not held."""
     message_id = form.path["id"]
     form.subject = without_numbers(message_id)
     try:
         raw = parse(message_id)
     except ValueError as error:
-        raise Refusal(_UNKNOWN, 404) from error
+        raise ConsoleRefusal(_UNKNOWN, 404) from error
     async with context.reading() as connection:
         heard = await doubts.say(connection, [raw], word)
     if not heard:
-        raise Refusal("It is not held, or not any more: only a held message can be ended so.", 409)
+        raise ConsoleRefusal(
+            "It is not held, or not any more: only a held message can be ended so.", 409
+        )
     return Done(message_id)
 
 

@@ -8,16 +8,16 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
-from warouter.console.context import Context
+from warouter.console.context import ConsoleContext
 from warouter.console.page import Act, Export, Page
-from warouter.console.visit import Asked
+from warouter.console.visit import ReadingKey
 from warouter.store.views.messages.asked import OPTIONS, absolute, command_of, search_of
 from warouter.store.views.messages.found import (
     DIRECTIONS,
     KINDS,
     STATES,
-    Listed,
-    Message,
+    FoundMessage,
+    MessageListing,
     Search,
 )
 from warouter.store.views.messages.read import read_messages
@@ -37,17 +37,17 @@ LEVELS = {
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-class Row(NamedTuple):
+class MessageRow(NamedTuple):
     """One message as its row shows it."""
 
-    message: Message
+    message: FoundMessage
     anchor: str
     href: str
     state: str
     level: str
 
 
-async def read(context: Context, asked: Asked) -> dict[str, Any]:
+async def read(context: ConsoleContext, asked: ReadingKey) -> dict[str, Any]:
     """The values of the page. A search that cannot be meant is told beside its fields."""
     fields = {name: asked.query.get(name, "").strip() for name in OPTIONS}
     now = datetime.now(UTC)
@@ -90,16 +90,16 @@ def anchor_of(message_id: str) -> str:
     return f"message-{hashed}"
 
 
-async def _found(context: Context, fields: dict[str, str], search: Search) -> Listed:
-    async def reading() -> Listed:
+async def _found(context: ConsoleContext, fields: dict[str, str], search: Search) -> MessageListing:
+    async def reading() -> MessageListing:
         async with context.reading() as connection:
             return await read_messages(connection, search)
 
     return await context.lists.get(tuple(fields.items()), reading)
 
 
-def _row(one: Message) -> Row:
-    return Row(
+def _row(one: FoundMessage) -> MessageRow:
+    return MessageRow(
         one,
         anchor_of(one.id),
         href_of(one.id),

@@ -12,14 +12,14 @@ import msgspec
 
 from warouter.cloud_settings import CloudSettings
 from warouter.config import Settings
-from warouter.console.context import Context
+from warouter.console.context import ConsoleContext
 from warouter.console.form import Form
 from warouter.console.page import Act, Export, Page
 from warouter.console.render import mask
-from warouter.console.visit import Asked, Done, Refusal, Visitor
+from warouter.console.visit import ConsoleRefusal, Done, ReadingKey, Visitor
 from warouter.errors import ConfigError
 from warouter.flow.causes import CAUSES
-from warouter.store.views.doubts import CloudStatus, Shown, find, read_cloud, read_spans
+from warouter.store.views.doubts import CloudStatus, DoubtfulMessage, find, read_cloud, read_spans
 from warouter.store.views.number import NumberFacts, NumberStatus
 from warouter.store.views.setup.registration import read_registration
 from warouter.store.views.twice import read_twice
@@ -28,7 +28,7 @@ from warouter.upstream.cloud.check.walk import walk
 from warouter.upstream.cloud.secrets import Secrets
 
 PATH = "/console/numbers"
-LAST, RUNNING = "number check", "number check runs"  # of ``Context.kept``
+LAST, RUNNING = "number check", "number check runs"  # of ``ConsoleContext.kept``
 CHECK_SECONDS = 90.0
 MOST_READ, MOST_SHOWN = 1_000, 100
 WARN_DAYS, WARN_VERSION_DAYS = 30, 90
@@ -55,7 +55,7 @@ class Checked(NamedTuple):
     steps: list[Step]
 
 
-class Told(NamedTuple):
+class DeadlineText(NamedTuple):
     """Words for something with an end, and how well that is as ``ui.state`` names it."""
 
     words: str
@@ -63,13 +63,13 @@ class Told(NamedTuple):
     at: datetime | None = None
 
 
-async def read(context: Context, asked: Asked) -> dict[str, Any]:
+async def read(context: ConsoleContext, asked: ReadingKey) -> dict[str, Any]:
     """The values of the page."""
     async with context.reading() as connection:
         registration = await read_registration(connection)
         cloud = await read_cloud(connection)
         twice = await read_twice(connection, MOST_SHOWN) if cloud is not None else None
-        doubts: list[Shown] = []
+        doubts: list[DoubtfulMessage] = []
         if cloud is not None and cloud.in_doubt + cloud.held:
             spans = await read_spans(connection, context.settings)
             doubts = await find(connection, spans, MOST_READ)
@@ -101,7 +101,7 @@ async def read(context: Context, asked: Asked) -> dict[str, Any]:
     }
 
 
-def sent_per_second(context: Context) -> float | None:
+def sent_per_second(context: ConsoleContext) -> float | None:
     """Over the last minute, or since this console looks; None as long as that is too short."""
     began = context.series.began
     watched = 0.0 if began is None else min(context.clock() - began, SENT_SECONDS)
@@ -110,49 +110,49 @@ def sent_per_second(context: Context) -> float | None:
     return round(context.series.increase(SENT, watched) / watched, 1)
 
 
-def chosen(doubts: list[Shown], state: str, cause: str) -> list[Shown]:
+def chosen(doubts: list[DoubtfulMessage], state: str, cause: str) -> list[DoubtfulMessage]:
     """Choose by the filters; an empty one leaves all."""
     return [each for each in doubts if state in ("", each.state) and cause in ("", each.cause)]
 
 
-def certificate_of(ends: int | None, now: datetime) -> Told | None:
+def certificate_of(ends: int | None, now: datetime) -> DeadlineText | None:
     """Say when the number's certificate ends; None if there is none that can be read."""
     if ends is None or not 0 <= ends < END_OF_TIME:
         return None
     return _ending(datetime.fromtimestamp(ends, UTC), now)
 
 
-def token_of(facts: NumberFacts | None, cloud: CloudStatus | None, now: datetime) -> Told:
+def token_of(facts: NumberFacts | None, cloud: CloudStatus | None, now: datetime) -> DeadlineText:
     """Say when the token ends; a stop by it goes before what was known earlier."""
     stopped = cloud.stopped if cloud is not None else None
     if stopped is not None and stopped.code in REFUSED_TOKEN:
-        return Told(f"refused by Meta (code {stopped.code})", "bad")
+        return DeadlineText(f"refused by Meta (code {stopped.code})", "bad")
     if facts is None or facts.token_expires_at is None:
-        return Told("nobody knows when it ends", "off")
+        return DeadlineText("nobody knows when it ends", "off")
     if facts.token_valid is False:
-        return Told("not valid", "bad")
+        return DeadlineText("not valid", "bad")
     if not 0 < facts.token_expires_at < END_OF_TIME:
-        return Told("never ends", "good")
+        return DeadlineText("never ends", "good")
     return _ending(datetime.fromtimestamp(facts.token_expires_at, UTC), now)
 
 
-def version_of(number: NumberStatus | None, today: date) -> Told | None:
+def version_of(number: NumberStatus | None, today: date) -> DeadlineText | None:
     """Say when the Graph API's version ends; None if nobody has asked yet."""
     name = number.facts.version if number is not None and number.facts is not None else ""
     if number is None or not name:
         return None
     if number.version_ends is None:
-        return Told("of whose end nothing is known", "off")
+        return DeadlineText("of whose end nothing is known", "off")
     days = (date.fromisoformat(number.version_ends) - today).days
     if days <= 0:
-        return Told("has ended", "bad")
-    return Told("ends", "warn" if days < WARN_VERSION_DAYS else "good")
+        return DeadlineText("has ended", "bad")
+    return DeadlineText("ends", "warn" if days < WARN_VERSION_DAYS else "good")
 
 
-def _ending(at: datetime, now: datetime) -> Told:
+def _ending(at: datetime, now: datetime) -> DeadlineText:
     if at <= now:
-        return Told("has ended", "bad", at)
-    return Told("ends", "warn" if (at - now).days < WARN_DAYS else "good", at)
+        return DeadlineText("has ended", "bad", at)
+    return DeadlineText("ends", "warn" if (at - now).days < WARN_DAYS else "good", at)
 
 
 def cloud_settings(settings: Settings) -> CloudSettings:
@@ -160,7 +160,7 @@ def cloud_settings(settings: Settings) -> CloudSettings:
     return msgspec.structs.replace(settings, upstream="cloud").cloud
 
 
-def _check(context: Context) -> Mapping[str, Any]:
+def _check(context: ConsoleContext) -> Mapping[str, Any]:
     """The last result of the check, or why this console cannot check."""
     lacks = ""
     try:
@@ -174,19 +174,23 @@ def _check(context: Context) -> Mapping[str, Any]:
     }
 
 
-async def check(context: Context, visitor: Visitor, _form: Form) -> Done:
+async def check(context: ConsoleContext, visitor: Visitor, _form: Form) -> Done:
     """Take the steps of `warouter cloud check`: nothing is changed, nothing is sent."""
     if context.kept.get(RUNNING):
-        raise Refusal("Another check is under way: wait for its result.", 409)
+        raise ConsoleRefusal("Another check is under way: wait for its result.", 409)
     context.kept[RUNNING] = True
     try:
         cloud = cloud_settings(context.settings)
         async with asyncio.timeout(CHECK_SECONDS):
             steps = await walk(cloud, Secrets(cloud))
     except ConfigError as error:
-        raise Refusal(f"{error} Run `warouter cloud check` where the variables are.") from error
+        raise ConsoleRefusal(
+            f"{error} Run `warouter cloud check` where the variables are."
+        ) from error
     except TimeoutError as error:
-        raise Refusal(f"The check took longer than {CHECK_SECONDS:g} s: try again.", 504) from error
+        raise ConsoleRefusal(
+            f"The check took longer than {CHECK_SECONDS:g} s: try again.", 504
+        ) from error
     finally:
         del context.kept[RUNNING]
     context.kept[LAST] = Checked(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from warouter.console.context import Context
+from warouter.console.context import ConsoleContext
 from warouter.console.page import Act, Export, Page
 from warouter.console.render import as_html
 from warouter.console.verdict.rules import RUNBOOKS
 from warouter.console.verdict.runbook import PATH, RunbookSection, sections
-from warouter.console.visit import Asked, Refusal
+from warouter.console.visit import ConsoleRefusal, ReadingKey
 
 # A section that names such a command has its acts, or more to see, on this page.
 _PAGES = (
@@ -24,12 +24,12 @@ _PAGES = (
 )
 
 
-async def read(_context: Context, asked: Asked) -> dict[str, Any]:
+async def read(_context: ConsoleContext, asked: ReadingKey) -> dict[str, Any]:
     """The values of the page: the section of an alert, or with this anchor."""
     name = asked.path["name"]
     section = sections().get(RUNBOOKS.get(name, name))
     if section is None:
-        raise Refusal("There is no such section.", 404)
+        raise ConsoleRefusal("There is no such section.", 404)
     others = [(s.anchor, s.title) for s in sections().values()]
     return {
         "section": section,

@@ -9,13 +9,13 @@ from typing import Any
 
 import msgspec
 
-from warouter.console.context import Context
+from warouter.console.context import ConsoleContext
 from warouter.console.form import Form
 from warouter.console.page import Act, Export, Page
-from warouter.console.visit import Asked, Done, Download, Refusal, Visitor
+from warouter.console.visit import ConsoleRefusal, Done, Download, ReadingKey, Visitor
 from warouter.store.views.setup.application import Field, read_application
 from warouter.store.views.setup.difference import (
-    Difference,
+    SettingChange,
     differences,
     fields_to_change,
     patch_of,
@@ -24,8 +24,8 @@ from warouter.store.views.setup.difference import (
 from warouter.store.views.setup.environment import (
     CONSOLE,
     EnvironmentStatus,
-    Process,
-    Variable,
+    ProcessEnvironment,
+    VariableValues,
     compared,
     read_environment,
 )
@@ -40,7 +40,7 @@ _LINK = re.compile(r"\[([^]]*)\]\([^)]*\)")
 MOST_VALUE = 2_100  # characters: a webhook's URL may have 2048
 
 
-async def read(context: Context, asked: Asked) -> dict[str, Any]:
+async def read(context: ConsoleContext, asked: ReadingKey) -> dict[str, Any]:
     """The values of the page."""
     async with context.reading() as connection:
         environment = await read_environment(connection)
@@ -66,7 +66,7 @@ def plain(markdown: str) -> str:
     return _LINK.sub(r"\1", markdown).replace("`", "")
 
 
-def own(context: Context) -> Process:
+def own(context: ConsoleContext) -> ProcessEnvironment:
     """The variables of this console's own group that are not at their default."""
     names = {variable.name for variable in GROUP.variables}
     given = {
@@ -74,14 +74,14 @@ def own(context: Context) -> Process:
         for field in msgspec.structs.fields(context.settings)
         if field.encode_name in names and getattr(context.settings, field.name) != field.default
     }
-    return Process("this console", CONSOLE, given)
+    return ProcessEnvironment("this console", CONSOLE, given)
 
 
 def grouped(
     environment: EnvironmentStatus, q: str, group: str, only: str
-) -> list[tuple[str, list[Variable]]]:
+) -> list[tuple[str, list[VariableValues]]]:
     """The variables that the filters leave, by group in their order; empty groups are left out."""
-    found: dict[str, list[Variable]] = {}
+    found: dict[str, list[VariableValues]] = {}
     for each in environment.variables:
         fits = q.casefold() in each.name.casefold() and group in ("", each.group)
         chosen = {
@@ -94,13 +94,13 @@ def grouped(
     return list(found.items())
 
 
-async def read_change(context: Context, asked: Asked) -> dict[str, Any]:
+async def read_change(context: ConsoleContext, asked: ReadingKey) -> dict[str, Any]:
     """The form with what is set now, and with its fields in the URL the difference."""
     if not asked.admin:
-        raise Refusal("Only an administrator may change settings.", 403)
+        raise ConsoleRefusal("Only an administrator may change settings.", 403)
     fields = await _application(context)
     preview = bool(asked.query.get("preview"))
-    found: list[Difference] = []
+    found: list[SettingChange] = []
     problem = ""
     try:
         found = differences(fields, asked.query) if preview else []
@@ -117,25 +117,27 @@ async def read_change(context: Context, asked: Asked) -> dict[str, Any]:
     }
 
 
-async def change(context: Context, visitor: Visitor, form: Form) -> Done:
+async def change(context: ConsoleContext, visitor: Visitor, form: Form) -> Done:
     """Send to the API what was previewed, unless it is another difference by now."""
     wished = {name: form.text(name, MOST_VALUE, required=False) for name in form.names()}
     fields = await _application(context)
     try:
         found = differences(fields, wished)
     except ValueError as error:
-        raise Refusal(str(error)) from error
+        raise ConsoleRefusal(str(error)) from error
     form.subject = ", ".join(each.name for each in found)
     if not found:
-        raise Refusal("Nothing differs from what is set: somebody else may have changed it.", 409)
+        raise ConsoleRefusal(
+            "Nothing differs from what is set: somebody else may have changed it.", 409
+        )
     for each in found:
         if wished.get(f"was.{each.name}", each.old) != each.old:
-            raise Refusal(f"{each.name} has been changed meanwhile. Look again.", 409)
+            raise ConsoleRefusal(f"{each.name} has been changed meanwhile. Look again.", 409)
     await context.api.call(visitor, "PATCH", API, patch_of(found))
     return Done(form.subject)
 
 
-async def bundle(context: Context, visitor: Visitor, _form: Form) -> Done:
+async def bundle(context: ConsoleContext, visitor: Visitor, _form: Form) -> Done:
     """The answer of GET /v1/support, as a file."""
     found = await context.api.call(visitor, "GET", "/v1/support")
     at = datetime.now(UTC)
@@ -144,7 +146,7 @@ async def bundle(context: Context, visitor: Visitor, _form: Form) -> Done:
     return Done(name, file=Download(body, name))
 
 
-async def _application(context: Context) -> list[Field]:
+async def _application(context: ConsoleContext) -> list[Field]:
     async with context.reading() as connection:
         return (await read_application(connection)).fields
 
@@ -157,7 +159,7 @@ def _given(value: Any) -> str:
     return ("1" if value else "0") if isinstance(value, bool) else str(value)
 
 
-def _curl(url: str, found: list[Difference]) -> str:
+def _curl(url: str, found: list[SettingChange]) -> str:
     body = msgspec.json.encode(patch_of(found)).decode().replace("'", "'\\''")
     return f"curl -X PATCH -H \"Authorization: Bearer $TOKEN\" -d '{body}' {url}{API}"
 

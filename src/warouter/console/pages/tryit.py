@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from warouter.console.context import Context
+from warouter.console.context import ConsoleContext
 from warouter.console.form import Form
 from warouter.console.page import Act, Export, Page
 from warouter.console.render import mask
-from warouter.console.simulator import Seen, Simulator, Switch
-from warouter.console.visit import Asked, Done, Refusal, Visitor
+from warouter.console.simulator import SimulatorClient, SimulatorView, Switch
+from warouter.console.visit import ConsoleRefusal, Done, ReadingKey, Visitor
 from warouter.store.views.status import Status
 
 PATH = "/console/try"
@@ -55,7 +55,7 @@ class Example(NamedTuple):
     meaning: str
 
 
-class Victim(NamedTuple):
+class KillableCoreapp(NamedTuple):
     """A coreapp that may be killed, and with which command on its machine."""
 
     name: str
@@ -63,14 +63,14 @@ class Victim(NamedTuple):
     command: str
 
 
-async def read(context: Context, _asked: Asked) -> dict[str, Any]:
+async def read(context: ConsoleContext, _asked: ReadingKey) -> dict[str, Any]:
     """The values of the page. A simulator that is away is part of it."""
     simulator = _simulator(context)
     status = await context.latest.status()
     seen, away = None, ""
     try:
         seen = await simulator.look()
-    except Refusal as refusal:
+    except ConsoleRefusal as refusal:
         away = refusal.sentence
     switches = seen.switches if seen else []
     return {
@@ -89,7 +89,7 @@ async def read(context: Context, _asked: Asked) -> dict[str, Any]:
     }
 
 
-async def send(context: Context, visitor: Visitor, form: Form) -> Done:
+async def send(context: ConsoleContext, visitor: Visitor, form: Form) -> Done:
     """Send a text through the API, and go on to its page."""
     to = _digits(form.text("number", 40))
     body = {"body": form.text("text", MOST_TEXT)}
@@ -99,7 +99,7 @@ async def send(context: Context, visitor: Visitor, form: Form) -> Done:
     return Done(f"{id} to {mask(to)}", back=f"/console/messages/{id}")
 
 
-async def inject(context: Context, _visitor: Visitor, form: Form) -> Done:
+async def inject(context: ConsoleContext, _visitor: Visitor, form: Form) -> Done:
     """Let a customer write."""
     sender = _digits(form.text("number", 40))
     name = form.text("name", 100, required=False)
@@ -107,18 +107,18 @@ async def inject(context: Context, _visitor: Visitor, form: Form) -> Done:
     return Done(f"{id} from {mask(sender)}")
 
 
-async def start(context: Context, _visitor: Visitor, form: Form) -> Done:
+async def start(context: ConsoleContext, _visitor: Visitor, form: Form) -> Done:
     """Set a switch of the simulator."""
     simulator, name = _simulator(context), form.text("name", 40)
     known = {switch.name: switch for switch in (await simulator.look()).switches}
     if name not in known:
-        raise Refusal(f"The simulator has no switch {name}.")
+        raise ConsoleRefusal(f"The simulator has no switch {name}.")
     value = value_of(known[name], form.text("value", MOST_VALUE))
     await simulator.set(name, value)
     return Done(f"{name}={_shown(value)}")
 
 
-async def clear(context: Context, _visitor: Visitor, _form: Form) -> Done:
+async def clear(context: ConsoleContext, _visitor: Visitor, _form: Form) -> Done:
     """End all faults."""
     await _simulator(context).clear()
     return Done("all switches")
@@ -126,7 +126,7 @@ async def clear(context: Context, _visitor: Visitor, _form: Form) -> Done:
 
 def value_of(switch: Switch, text: str) -> Any:
     """A value as a person writes it: numbers of a list with commas between, texts without quotes,
-    all else as JSON. Refusal if it is none.
+    all else as JSON. ConsoleRefusal if it is none.
     """
     if isinstance(switch.default, str):
         return text
@@ -136,7 +136,7 @@ def value_of(switch: Switch, text: str) -> Any:
         return msgspec.json.decode(text)
     except msgspec.DecodeError as error:
         like = msgspec.json.encode(switch.default).decode()
-        raise Refusal(f"{switch.name} takes a value such as {like}.") from error
+        raise ConsoleRefusal(f"{switch.name} takes a value such as {like}.") from error
 
 
 def _word(part: str) -> str:
@@ -148,18 +148,18 @@ def _digits(number: str) -> str:
     return "".join(character for character in number if character not in " +-()/.")
 
 
-def _simulator(context: Context) -> Simulator:
+def _simulator(context: ConsoleContext) -> SimulatorClient:
     if context.simulator is None:
-        raise Refusal("This console knows of no simulator.", 404)
+        raise ConsoleRefusal("This console knows of no simulator.", 404)
     return context.simulator
 
 
-def _counters(seen: Seen | None) -> list[tuple[str, int]]:
+def _counters(seen: SimulatorView | None) -> list[tuple[str, int]]:
     told = seen.counters if seen else {}
     return [(title, told[name]) for name, title in COUNTERS.items() if name in told]
 
 
-def _arrived(seen: Seen | None) -> list[tuple[str, datetime]]:
+def _arrived(seen: SimulatorView | None) -> list[tuple[str, datetime]]:
     """The last ids with their time, to the second, so that it stays the same."""
     now = datetime.now(UTC)
     last = seen.last if seen else []
@@ -168,15 +168,15 @@ def _arrived(seen: Seen | None) -> list[tuple[str, datetime]]:
     ]
 
 
-def _examples(seen: Seen | None) -> list[Example]:
+def _examples(seen: SimulatorView | None) -> list[Example]:
     known = {switch.name: switch for switch in seen.switches} if seen else {}
     return [Example(n, value, _meaning(known[n])) for n, value in FAULTS.items() if n in known]
 
 
-def _victims(status: Status) -> list[Victim]:
+def _victims(status: Status) -> list[KillableCoreapp]:
     """Live coreapps that own slots, and how to kill each."""
     return [
-        Victim(node.name, ", ".join(map(str, node.shards)), f"kill -KILL {node.pid}")
+        KillableCoreapp(node.name, ", ".join(map(str, node.shards)), f"kill -KILL {node.pid}")
         for node in status.nodes
         if node.role == "primary coreapp" and node.state == "alive"
     ]
@@ -197,7 +197,7 @@ def _shown(value: Any) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-def _possible(context: Context) -> bool:
+def _possible(context: ConsoleContext) -> bool:
     return context.simulator is not None
 
 

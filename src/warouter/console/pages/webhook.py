@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from warouter.console.context import Context
+from warouter.console.context import ConsoleContext
 from warouter.console.form import Form
 from warouter.console.page import Act, Export, Page
 from warouter.console.render import thin
-from warouter.console.visit import Asked, Done, Refusal, Visitor
+from warouter.console.visit import ConsoleRefusal, Done, ReadingKey, Visitor
 from warouter.kinds import EVENT_NAMES
 from warouter.recipient import wa_id
 from warouter.store import dead_letters
 from warouter.store.account.webhook import ask_retry, ask_test
 from warouter.store.dead_letters import Cover, Selection
 from warouter.store.views.backlog import MOST_COUNTED
-from warouter.store.views.webhook import KindStatus, Webhook, read_webhook
+from warouter.store.views.webhook import KindStatus, WebhookStatus, read_webhook
 
 PATH = "/console/webhook"
 SECRETS = "/v1/settings/application/webhook-secrets"
@@ -26,7 +26,7 @@ _FILTERS = ("kind", "number", "reason")
 _MOST_CHARS = 100
 
 
-class Verdict(NamedTuple):
+class WebhookVerdict(NamedTuple):
     """The state of the webhook in one sentence; ``level`` as of ``ui.state``."""
 
     level: str
@@ -34,7 +34,7 @@ class Verdict(NamedTuple):
     sentence: str
 
 
-async def read(context: Context, asked: Asked) -> dict[str, Any]:
+async def read(context: ConsoleContext, asked: ReadingKey) -> dict[str, Any]:
     """The values of the page."""
     which = selection(asked.query)
     async with context.reading() as connection:
@@ -61,94 +61,98 @@ async def read(context: Context, asked: Asked) -> dict[str, Any]:
     }
 
 
-async def test(context: Context, visitor: Visitor, _form: Form) -> Done:
+async def test(context: ConsoleContext, visitor: Visitor, _form: Form) -> Done:
     """Every coreapp sends a test callback; what came of it stands on the page within seconds."""
     async with context.reading() as connection:
         name = await ask_test(connection, visitor.username, visitor.source)
     return Done(f"test {name}, by every coreapp")
 
 
-async def retry(context: Context, visitor: Visitor, _form: Form) -> Done:
+async def retry(context: ConsoleContext, visitor: Visitor, _form: Form) -> Done:
     """Every coreapp tries at once what waits."""
     async with context.reading() as connection:
         found = await read_webhook(connection, 0)
         if found.why_no_retry:
-            raise Refusal(found.why_no_retry, 409)
+            raise ConsoleRefusal(found.why_no_retry, 409)
         await ask_retry(connection, visitor.username, visitor.source)
     return Done("1 event" if found.waits == 1 else f"{thin(found.waits)} events")
 
 
-async def replay(context: Context, _visitor: Visitor, form: Form) -> Done:
+async def replay(context: ConsoleContext, _visitor: Visitor, form: Form) -> Done:
     """Deliver the chosen letters once more."""
     form.kept = _kept(form)
     chosen = form.all("id", AT_ONCE)
     if not chosen:
-        raise Refusal("Choose letters first: no row was ticked.")
+        raise ConsoleRefusal("Choose letters first: no row was ticked.")
     try:
         places = [dead_letters.parse(text) for text in chosen]
     except ValueError as error:
-        raise Refusal(str(error)) from error
+        raise ConsoleRefusal(str(error)) from error
     return await _asked(context, Selection(places=places), len(chosen), form)
 
 
-async def replay_all(context: Context, _visitor: Visitor, form: Form) -> Done:
+async def replay_all(context: ConsoleContext, _visitor: Visitor, form: Form) -> Done:
     """Deliver those that match the filter, as many as the page said: the oldest of them."""
     form.kept = _kept(form)
     most = form.number("count", 1, AT_ONCE)
     return await _asked(context, selection(form.kept), most, form)
 
 
-async def add_secret(context: Context, visitor: Visitor, form: Form) -> Done:
+async def add_secret(context: ConsoleContext, visitor: Visitor, form: Form) -> Done:
     """Sign with one more secret."""
     secret = form.secret("secret").strip()
     if not secret:
-        raise Refusal("Type the new secret.")
+        raise ConsoleRefusal("Type the new secret.")
     answer = await context.api.call(visitor, "POST", SECRETS, {"secret": secret})
     return Done(_signing(answer))
 
 
-async def drop_older(context: Context, visitor: Visitor, _form: Form) -> Done:
+async def drop_older(context: ConsoleContext, visitor: Visitor, _form: Form) -> Done:
     """Sign with the newest secret alone."""
     return Done(_signing(await context.api.call(visitor, "DELETE", SECRETS)))
 
 
 def selection(query: Mapping[str, str]) -> Selection:
-    """The letters that a filter means; Refusal if it means none that could be."""
+    """The letters that a filter means; ConsoleRefusal if it means none that could be."""
     kind, number, reason = (query.get(name, "").strip() for name in _FILTERS)
     if kind and kind not in EVENT_NAMES:
-        raise Refusal(f"There is no such kind of events: choose {' or '.join(EVENT_NAMES)}.")
+        raise ConsoleRefusal(f"There is no such kind of events: choose {' or '.join(EVENT_NAMES)}.")
     if max(len(number), len(reason)) > _MOST_CHARS or "\0" in number + reason:
-        raise Refusal(f"A number and a reason have at most {_MOST_CHARS} characters each.")
+        raise ConsoleRefusal(f"A number and a reason have at most {_MOST_CHARS} characters each.")
     try:
         recipient = wa_id(number) if number else None
     except ValueError as error:
-        raise Refusal(str(error)) from error
+        raise ConsoleRefusal(str(error)) from error
     return Selection(EVENT_NAMES.index(kind) if kind else None, recipient, None, reason or None)
 
 
-def verdict(found: Webhook) -> Verdict:
+def verdict(found: WebhookStatus) -> WebhookVerdict:
     """Outages first, then whether it takes anything, then what waits."""
     if not found.url:
-        return Verdict("warn", "No webhook", "No URL is set: statuses and messages wait here.")
+        return WebhookVerdict(
+            "warn", "No webhook", "No URL is set: statuses and messages wait here."
+        )
     if not found.coreapps:
-        return Verdict("bad", "Nobody sends", "No coreapp runs: nothing is sent to the webhook.")
+        return WebhookVerdict(
+            "bad", "Nobody sends", "No coreapp runs: nothing is sent to the webhook."
+        )
     if found.outages:
         kinds = " and ".join(dict.fromkeys(one.kind for one in found.outages))
         sentence = f"POSTs with {kinds} events fail: they are tried again, and nothing is lost."
-        return Verdict("bad", "Failing", sentence)
+        return WebhookVerdict("bad", "Failing", sentence)
     taken, failed = (sum(getattr(one, name) for one in found.kinds) for name in ("taken", "failed"))
     if failed:
         if not taken:
             sentence = f"All POSTs of the last hour failed: {thin(failed)}."
-            return Verdict("bad", "Takes nothing", sentence)
+            return WebhookVerdict("bad", "Takes nothing", sentence)
         sentence = f"Of {thin(taken + failed)} POSTs of the last hour, {thin(failed)} failed."
-        return Verdict("warn", "Takes some", sentence)
+        return WebhookVerdict("warn", "Takes some", sentence)
     if taken:
-        return Verdict("good", "Well", "It has taken every POST of the last hour.")
-    return Verdict("off", "Quiet", "Nothing was sent to the webhook in the last hour.")
+        return WebhookVerdict("good", "Well", "It has taken every POST of the last hour.")
+    return WebhookVerdict("off", "Quiet", "Nothing was sent to the webhook in the last hour.")
 
 
-def retriable(found: Webhook) -> bool:
+def retriable(found: WebhookStatus) -> bool:
     """True if something waits until it is due, and may be tried at once."""
     held = found.outages or any(one.parked for one in found.kinds)
     return bool(held) and not found.why_no_retry
@@ -181,11 +185,13 @@ def _kept(form: Form) -> dict[str, str]:
     return {name: value for name, value in values.items() if value}
 
 
-async def _asked(context: Context, which: Selection, most: int, form: Form) -> Done:
+async def _asked(context: ConsoleContext, which: Selection, most: int, form: Form) -> Done:
     async with context.reading() as connection:
         asked = await dead_letters.ask(connection, which, most)
     if not asked:
-        raise Refusal("None of these letters is left to replay: they are on their way, or gone.")
+        raise ConsoleRefusal(
+            "None of these letters is left to replay: they are on their way, or gone."
+        )
     return Done("1 letter" if asked == 1 else f"{asked} letters", form.kept)
 
 

@@ -30,33 +30,33 @@ UPTIME = "warouter_process_uptime_seconds"
 Labels = Mapping[str, str]  # by label a regular expression, which has to match as a whole
 
 
-class Kept(NamedTuple):
+class KeptMetric(NamedTuple):
     """A metric that is kept, by ``labels``: what differs in others becomes one."""
 
     fold: Fold
     labels: tuple[str, ...] = ()
 
 
-KEPT: Mapping[str, Kept] = {
-    "warouter_messages_appended_total": Kept(Fold.RATE),
-    "warouter_messages_sent_total": Kept(Fold.RATE),
-    "warouter_messages_answered_total": Kept(Fold.RATE),
-    "api_requests_duration_ms_count": Kept(Fold.RATE),
-    "api_requests_duration_ms_sum": Kept(Fold.RATE),
-    "callback_requests": Kept(Fold.RATE, ("result",)),
-    "warouter_owner_changes_total": Kept(Fold.RATE, ("reason",)),
-    "warouter_process_cpu_seconds_total": Kept(Fold.RATE, (ROLE,)),
-    "pending_outgoing_messages": Kept(Fold.SUM),
-    "callback_queue_size": Kept(Fold.SUM),
-    "web_requests": Kept(Fold.SUM),
-    "warouter_process_resident_memory_bytes": Kept(Fold.SUM, (ROLE,)),
-    "warouter_messages_oldest_seconds": Kept(Fold.MOST),
-    "warouter_callbacks_oldest_seconds": Kept(Fold.MOST),
-    "warouter_database_connections": Kept(Fold.MOST),
+KEPT: Mapping[str, KeptMetric] = {
+    "warouter_messages_appended_total": KeptMetric(Fold.RATE),
+    "warouter_messages_sent_total": KeptMetric(Fold.RATE),
+    "warouter_messages_answered_total": KeptMetric(Fold.RATE),
+    "api_requests_duration_ms_count": KeptMetric(Fold.RATE),
+    "api_requests_duration_ms_sum": KeptMetric(Fold.RATE),
+    "callback_requests": KeptMetric(Fold.RATE, ("result",)),
+    "warouter_owner_changes_total": KeptMetric(Fold.RATE, ("reason",)),
+    "warouter_process_cpu_seconds_total": KeptMetric(Fold.RATE, (ROLE,)),
+    "pending_outgoing_messages": KeptMetric(Fold.SUM),
+    "callback_queue_size": KeptMetric(Fold.SUM),
+    "web_requests": KeptMetric(Fold.SUM),
+    "warouter_process_resident_memory_bytes": KeptMetric(Fold.SUM, (ROLE,)),
+    "warouter_messages_oldest_seconds": KeptMetric(Fold.MOST),
+    "warouter_callbacks_oldest_seconds": KeptMetric(Fold.MOST),
+    "warouter_database_connections": KeptMetric(Fold.MOST),
 }
 
 
-class Span(NamedTuple):
+class TimeSpan(NamedTuple):
     """A stretch of time up to now, shown as ``points`` of ``group`` places each."""
 
     title: str
@@ -70,10 +70,10 @@ class Span(NamedTuple):
         return self.place_seconds * self.group
 
 
-SPANS: Mapping[str, Span] = {
-    "15m": Span("15 minutes", FINE_SECONDS, 180, 1),
-    "1h": Span("1 hour", FINE_SECONDS, 240, 3),
-    "6h": Span("6 hours", COARSE_SECONDS, 240, 3),
+SPANS: Mapping[str, TimeSpan] = {
+    "15m": TimeSpan("15 minutes", FINE_SECONDS, 180, 1),
+    "1h": TimeSpan("1 hour", FINE_SECONDS, 240, 3),
+    "6h": TimeSpan("6 hours", COARSE_SECONDS, 240, 3),
 }
 
 
@@ -136,7 +136,7 @@ class Series:
         lines = self._matching(track, name, labels)
         return round(sum(sum(track.last(line, seconds)) for line in lines), 3)
 
-    def points(self, span: Span, name: str, labels: Labels | None = None) -> list[float | None]:
+    def points(self, span: TimeSpan, name: str, labels: Labels | None = None) -> list[float | None]:
         """The points of a span, oldest first: increases a second, or gauges at their greatest.
         None where nothing is known.
         """
@@ -154,7 +154,7 @@ class Series:
                 found.append(max(known, default=None))
         return found
 
-    def start(self, span: Span) -> float:
+    def start(self, span: TimeSpan) -> float:
         """When the first point of a span begins."""
         track = self._tracks[span.place_seconds]
         return next(iter(track.firsts(span.points, span.group)), 0) * track.step

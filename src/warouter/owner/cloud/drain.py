@@ -27,7 +27,7 @@ from warouter.owner.listener import SlotListener
 from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
-from warouter.store.journal.inbox import Proof, Row, Twice
+from warouter.store.journal.inbox import DuplicateRequest, InboxRow, Proof
 from warouter.upstream.cloud import inbound
 from warouter.upstream.cloud.batch import INBOUND, STATUS, WORD
 from warouter.upstream.protocol import Acks, Event, Hearing
@@ -52,10 +52,10 @@ class Drain(SlotListener, Acks):
         self._ownership = ownership
         self._journal = journal
         self.rows = rows
-        self._flying: dict[int, Row] = {}  # read, and not deleted yet, by number
+        self._flying: dict[int, InboxRow] = {}  # read, and not deleted yet, by number
         self._waiting: dict[int, tuple[int, float]] = {}  # by number: its slot, and until when
         self._done: dict[int, list[int]] = defaultdict(list)  # by slot: to be deleted
-        self._deleted: list[Row] = []  # since the last reading began
+        self._deleted: list[InboxRow] = []  # since the last reading began
         # To be kept beside those of rows: of answers, and what may be on disk and may not.
         self._proofs: dict[Proof, None] = {}
         self._twice: OrderedDict[str, None] = OrderedDict()  # wamids that were counted
@@ -153,7 +153,7 @@ class Drain(SlotListener, Acks):
         if self._proofs:  # the database is there again
             self._flush.set()
         ours = await self._our_ids(rows)
-        by_slot: dict[int, list[Row]] = defaultdict(list)
+        by_slot: dict[int, list[InboxRow]] = defaultdict(list)
         for row in rows:
             by_slot[row.slot].append(row)
         for slot in slots:
@@ -164,13 +164,13 @@ class Drain(SlotListener, Acks):
             if len(rows) < ROWS:
                 self._read[slot.slot] = reading
 
-    async def _our_ids(self, rows: Sequence[Row]) -> dict[str, str]:
+    async def _our_ids(self, rows: Sequence[InboxRow]) -> dict[str, str]:
         """The v1 ids of what inbound messages quote or react to."""
         wamids = {w for row in rows if row.kind == INBOUND for w in inbound.mentioned(row.payload)}
         found = await self._journal.ids_of(list(wamids)) if wamids else {}
         return {wamid: text_of(message_id) for wamid, message_id in found.items()}
 
-    def _take(self, slot: OwnedSlot, rows: Sequence[Row], ours: Mapping[str, str]) -> None:
+    def _take(self, slot: OwnedSlot, rows: Sequence[InboxRow], ours: Mapping[str, str]) -> None:
         events: list[Event] = []
         over: list[int] = []
         again = asyncio.get_running_loop().time() + AGAIN_SECONDS
@@ -232,7 +232,7 @@ class Drain(SlotListener, Acks):
         self.proved += len(proofs)
         self._note_twice(twice)
 
-    def _note_twice(self, twice: Sequence[Twice]) -> None:
+    def _note_twice(self, twice: Sequence[DuplicateRequest]) -> None:
         for sent in twice:
             if sent.wamid in self._twice:
                 continue
@@ -244,7 +244,7 @@ class Drain(SlotListener, Acks):
             log.warning("message taken twice", extra=extra)
 
 
-def _proof(row: Row) -> Proof | None:
+def _proof(row: InboxRow) -> Proof | None:
     if row.kind not in (STATUS, WORD) or row.id is None or row.attempt is None or not row.wamid:
         return None
     failed = row.kind == STATUS and status_of(row) == FAILED

@@ -14,7 +14,7 @@ from warouter.owner.commit import Gather, GroupCommit
 from warouter.owner.ownership import Ownership
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import OwnedSlot
-from warouter.store.journal import FENCED, PROVEN, UNKNOWN, Exceptions, Journal, Request
+from warouter.store.journal import FENCED, PROVEN, UNKNOWN, Exceptions, IssueRequest, Journal
 
 MAX_ROWS = 1_000
 # A request waits for its row no longer than a person would notice; a burst shares its commit.
@@ -98,7 +98,7 @@ class Issuer(GroupCommit[Marking]):
         self._ownership.progressed()
 
 
-def _request(row: Marking) -> Request:
+def _request(row: Marking) -> IssueRequest:
     entry = row.entry
     place = row.owned.slot, entry.seq, entry.id, entry.recipient
-    return Request(*place, row.attempt, row.doubts)
+    return IssueRequest(*place, row.attempt, row.doubts)

@@ -19,7 +19,7 @@ from warouter.message_id import slot_of_id, text_of
 from warouter.owner.cloud.doubts import Doubts
 from warouter.owner.cloud.words import decode as decode_word
 from warouter.owner.slot import OwnedSlot
-from warouter.store.journal.inbox import Row
+from warouter.store.journal.inbox import InboxRow
 from warouter.upstream.cloud import inbound, statuses
 from warouter.upstream.cloud.batch import ERROR, INBOUND, STATUS, WORD
 from warouter.upstream.cloud.readers import timestamp_of
@@ -76,7 +76,7 @@ class Rows:
         """Pass what rows prove on to ``doubts``."""
         self._doubts = doubts
 
-    def forget(self, row: Row) -> None:
+    def forget(self, row: InboxRow) -> None:
         """The row is deleted: what is read from now on says what was shown of its message."""
         flying = self._flying.get(row.id or b"")
         if flying is None or row.id is None:
@@ -90,7 +90,7 @@ class Rows:
         for message_id in [each for each in self._seen if slot_of_id(each) == slot]:
             del self._flying[message_id], self._seen[message_id]
 
-    def event(self, slot: OwnedSlot, row: Row, ours: Mapping[str, str]) -> Event | None:
+    def event(self, slot: OwnedSlot, row: InboxRow, ours: Mapping[str, str]) -> Event | None:
         """The event of one row, None if there is none; raises NotYet."""
         if row.kind == STATUS:
             event = self._status(slot, row)
@@ -110,11 +110,11 @@ class Rows:
             self._asked(slot, row)
         return None
 
-    def _asked(self, slot: OwnedSlot, row: Row) -> None:
+    def _asked(self, slot: OwnedSlot, row: InboxRow) -> None:
         if row.id is not None and not self._doubts.asked(slot, row.id, row.payload.decode()):
             raise NotYet
 
-    def _status(self, slot: OwnedSlot, row: Row) -> Event | None:
+    def _status(self, slot: OwnedSlot, row: InboxRow) -> Event | None:
         if row.id is not None and row.sent_to is None and row.id in slot.issues:
             row = replace(row, sent_to=slot.issues[row.id].recipient)
         if row.id is None or row.sent_to is None:
@@ -148,7 +148,7 @@ class Rows:
         key = f"{name}:{told.status}:{told.timestamp}"
         return Event(row.slot, row.n, "status", key, row.sent_to, told.payload)
 
-    def _tell_unreachable(self, row: Row) -> None:
+    def _tell_unreachable(self, row: InboxRow) -> None:
         """Note a recipient who cannot be reached, by a failure that v1 hears."""
         if self._unreachable is None or row.sent_to is None:
             return
@@ -159,7 +159,7 @@ class Rows:
         """A success after a shown ``failed``, which the settings let v1 hear of."""
         return self._late_success and seen.over and status in LATE
 
-    def _known(self, slot: OwnedSlot, row: Row) -> Seen:
+    def _known(self, slot: OwnedSlot, row: InboxRow) -> Seen:
         assert row.id is not None
         before = self._seen.get(row.id, _NOTHING)
         rank, over = before.rank, before.over or slot.issues.fails(row.id)
@@ -169,7 +169,7 @@ class Rows:
             return before
         return before._replace(rank=rank, over=over)
 
-    def _others(self, slot: OwnedSlot, row: Row, attempt: int, seen: Seen) -> frozenset[int]:
+    def _others(self, slot: OwnedSlot, row: InboxRow, attempt: int, seen: Seen) -> frozenset[int]:
         """The attempts beside the one that failed that may exist, and have not failed; raises
         NotYet while nobody knows if there are any.
         """
@@ -184,7 +184,7 @@ class Rows:
             raise NotYet
         return (taken | unknown) - failed
 
-    def _word(self, slot: OwnedSlot, row: Row) -> None:
+    def _word(self, slot: OwnedSlot, row: InboxRow) -> None:
         """Take in what a former owner heard of one attempt."""
         assert row.id is not None
         assert row.attempt is not None
@@ -199,7 +199,7 @@ class Rows:
             raise NotYet
 
 
-def order_of(row: Row) -> tuple[bytes, int, int, int]:
+def order_of(row: InboxRow) -> tuple[bytes, int, int, int]:
     """Statuses of one message by their rank, inbound messages by their time, the rest as it came.
 
     What Meta repeats after an outage comes in any order.
@@ -212,13 +212,13 @@ def order_of(row: Row) -> tuple[bytes, int, int, int]:
     return (row.id or b"", rank, sent, row.n)
 
 
-def status_of(row: Row) -> str:
+def status_of(row: InboxRow) -> str:
     """The status that the key of its row names."""
     parts = row.key.rsplit(":", 2)
     return parts[1] if len(parts) == 3 else ""
 
 
-def _inbound(row: Row, ours: Mapping[str, str]) -> Event | None:
+def _inbound(row: InboxRow, ours: Mapping[str, str]) -> Event | None:
     told = inbound.to_v1(row.payload, row.contact or b"", row.recipient or "", ours)
     if told is None:
         return None

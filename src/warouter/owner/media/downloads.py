@@ -29,7 +29,7 @@ from warouter.owner.media.failures import Failures
 from warouter.owner.receipts import Receipts
 from warouter.owner.slot import OwnedSlot
 from warouter.owner.tasks import SlotTasks
-from warouter.store.media import Media, Wanted
+from warouter.store.media import MediaFile, WantedMedia
 from warouter.upstream.protocol import Event
 
 log = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ class Downloads(SlotListener):
         if not lane:
             lanes.pop(sender, None)
 
-    async def _stored(self, slot: OwnedSlot, media: Wanted, until: float) -> Stored:
+    async def _stored(self, slot: OwnedSlot, media: WantedMedia, until: float) -> Stored:
         """Where the media is, or will be; one of REFUSED if the upstream refuses it."""
         try:
             async with asyncio.timeout_at(until):
@@ -151,7 +151,7 @@ class Downloads(SlotListener):
             log.warning("inbound media postponed", extra=told)
             return Stored(str(media.id), "", self._link(media.id))
 
-    async def _fetched(self, media: Wanted) -> Media:
+    async def _fetched(self, media: WantedMedia) -> MediaFile:
         """The media, after some tries."""
         for pause in PAUSES:
             try:
@@ -162,7 +162,7 @@ class Downloads(SlotListener):
                 await asyncio.sleep(pause)
         return await self._received.fetch(media)
 
-    async def _keep(self, slot: OwnedSlot, media: Wanted) -> None:
+    async def _keep(self, slot: OwnedSlot, media: WantedMedia) -> None:
         """Note that it is to be fetched later, after some tries."""
         for pause in KEEP_PAUSES:
             try:
@@ -171,7 +171,7 @@ class Downloads(SlotListener):
                 await asyncio.sleep(pause)
         return await self._library.rows.want(media, slot.slot)
 
-    def _where(self, media: Media) -> Stored:
+    def _where(self, media: MediaFile) -> Stored:
         return Stored(str(media.id), self._library.storage.where(media.id), self._link(media.id))
 
     def _link(self, media_id: UUID) -> str:

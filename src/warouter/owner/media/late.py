@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from warouter.media.received import MOST_AT_ONCE, REFUSED, Received
 from warouter.owner.media.failures import Failures
-from warouter.store.media import Wanted
+from warouter.store.media import WantedMedia
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Late:
         await asyncio.gather(*(self._try(wanted, over=over) for wanted, over in due))
         return len(due)
 
-    async def _try(self, wanted: Wanted, *, over: bool) -> None:
+    async def _try(self, wanted: WantedMedia, *, over: bool) -> None:
         try:
             await self._received.fetch(wanted)
         except REFUSED as error:
@@ -56,7 +56,7 @@ class Late:
             await self._rows.forget_wanted(wanted.handle)  # it may have been stored before
             log.info("inbound media fetched late", extra={"media": str(wanted.id)})
 
-    async def _give_up(self, wanted: Wanted, why: str) -> None:
+    async def _give_up(self, wanted: WantedMedia, why: str) -> None:
         if await self._rows.forget_wanted(wanted.handle):
             self._failures.note("inbound", str(wanted.id), wanted.mime, why)
             told = {"media": str(wanted.id), "error": why[:200]}

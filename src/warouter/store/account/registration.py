@@ -28,7 +28,7 @@ select exists (select from account) as registered,
          order by p.at limit 1) as stopped"""
 
 
-class Pending(msgspec.Struct, frozen=True):
+class PendingRegistration(msgspec.Struct, frozen=True):
     """A number whose code was sent. ``pin_hash`` is set if a pin was given."""
 
     cc: str
@@ -41,7 +41,7 @@ class Pending(msgspec.Struct, frozen=True):
         return self.cc + self.phone_number
 
 
-class Standing(NamedTuple):
+class NumberStanding(NamedTuple):
     """The state in which a number may serve or not.
 
     ``stopped``: Meta's code for which an operator must act.
@@ -54,20 +54,20 @@ class Standing(NamedTuple):
 class Registrations(Bounded):
     """One registration at a time: requesting a code for another number replaces it."""
 
-    async def begin(self, pending: Pending) -> None:
+    async def begin(self, pending: PendingRegistration) -> None:
         async with self._connection() as connection:
             await connection.execute(_BEGIN, *msgspec.structs.astuple(pending))
 
-    async def pending(self) -> Pending | None:
+    async def pending(self) -> PendingRegistration | None:
         """The last number that a code was requested for. It is
         kept, so that a verification can be repeated.
         """
         async with self._connection() as connection:
             row = await connection.fetchrow(_PENDING)
-        return Pending(*row) if row else None
+        return PendingRegistration(*row) if row else None
 
     async def complete(
-        self, pending: Pending, authority_key: bytes | None, *, two_step: bool
+        self, pending: PendingRegistration, authority_key: bytes | None, *, two_step: bool
     ) -> bool:
         """Register the number now. False if another one is
         registered; the same one stays unchanged.
@@ -100,6 +100,6 @@ async def unregister(connection: Any) -> str | None:
     return number
 
 
-async def read_standing(source: Any) -> Standing:
+async def read_standing(source: Any) -> NumberStanding:
     """How the cluster's number stands; ``source`` is a pool or a connection."""
-    return Standing(*await source.fetchrow(_STANDING))
+    return NumberStanding(*await source.fetchrow(_STANDING))

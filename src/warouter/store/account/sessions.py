@@ -53,7 +53,7 @@ class Open(msgspec.Struct, frozen=True):
     expires: str
 
 
-class Sessions(Bounded):
+class ConsoleSessions(Bounded):
     """Sessions by their hashes. Every call is bounded, as in ``Accounts``."""
 
     async def begin(

@@ -31,7 +31,7 @@ select username, to_char(created_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS"Z
   from token where expires_at > now() order by username, created_at"""
 
 
-class Listed(msgspec.Struct, frozen=True):
+class ListedUser(msgspec.Struct, frozen=True):
     """A user as an operator sees them: ``created`` is UTC as text, ``tokens`` how many are live."""
 
     username: str
@@ -41,7 +41,7 @@ class Listed(msgspec.Struct, frozen=True):
     tokens: int
 
 
-class Token(msgspec.Struct, frozen=True):
+class LiveToken(msgspec.Struct, frozen=True):
     """A live token of the API; times are UTC as text."""
 
     username: str
@@ -87,11 +87,11 @@ async def with_role(connection: Any, role: str) -> set[str]:
     return {row[0] for row in await connection.fetch(_WITH_ROLE, role)}
 
 
-async def listed(connection: Any) -> list[Listed]:
+async def listed(connection: Any) -> list[ListedUser]:
     """All users by name."""
-    return [Listed(*row) for row in await connection.fetch(_LIST)]
+    return [ListedUser(*row) for row in await connection.fetch(_LIST)]
 
 
-async def tokens(connection: Any) -> list[Token]:
+async def tokens(connection: Any) -> list[LiveToken]:
     """All live tokens, by user and age."""
-    return [Token(*row) for row in await connection.fetch(_TOKENS)]
+    return [LiveToken(*row) for row in await connection.fetch(_TOKENS)]

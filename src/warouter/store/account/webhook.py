@@ -20,28 +20,28 @@ select id, what from callback_request where id > $1 and at > now() - interval '1
  order by id"""
 
 
-class Wish(StrEnum):
+class CallbackRequest(StrEnum):
     """The kind of a row of ``callback_request``."""
 
     TEST = "test"
     RETRY = "retry"
 
 
-class Wishes:
+class CallbackRequests:
     """Requests that were written since the first look."""
 
     def __init__(self, fetch: Fetch) -> None:
         self._fetch = fetch
         self._seen: int | None = None
 
-    async def news(self) -> list[tuple[int, Wish]]:
+    async def news(self) -> list[tuple[int, CallbackRequest]]:
         """Each with its number, which is given once, in their order."""
         if self._seen is None:
             self._seen = (await self._fetch(_NEWEST))[0]["id"]
             return []
         rows = await self._fetch(_ASKED, self._seen)
         self._seen = max([self._seen, *(row["id"] for row in rows)])
-        return [(row["id"], Wish(row["what"])) for row in rows]
+        return [(row["id"], CallbackRequest(row["what"])) for row in rows]
 
 
 async def ask_test(connection: Source, actor: str, source: str) -> str:
@@ -49,9 +49,9 @@ async def ask_test(connection: Source, actor: str, source: str) -> str:
 
     How each ended stands beside its report within seconds (``views.webhook``).
     """
-    return str(await connection.fetchval(_ASK, Wish.TEST, actor, source))
+    return str(await connection.fetchval(_ASK, CallbackRequest.TEST, actor, source))
 
 
 async def ask_retry(connection: Source, actor: str, source: str) -> None:
     """Ask all coreapps to try at once what waits, for its back-off or for an outage to end."""
-    await connection.fetchval(_ASK, Wish.RETRY, actor, source)
+    await connection.fetchval(_ASK, CallbackRequest.RETRY, actor, source)

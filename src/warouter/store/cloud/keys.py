@@ -18,7 +18,7 @@ _KEEP = "select r.*, keep_keys({}) from receive_cloud({}) r"
 MOST_SEEN = 20_000  # one that is forgotten is written once more, which changes nothing
 
 
-class Key(NamedTuple):
+class IdentityKey(NamedTuple):
     """``since`` is in unix s; ``changed`` if the customer is said to have had another one."""
 
     wa_id: str
@@ -29,7 +29,7 @@ class Key(NamedTuple):
 
 def keeping(arguments: int) -> str:
     """The statement that calls receive_cloud with so many arguments, and keeps keys behind it."""
-    places = [f"${n}" for n in range(1, arguments + len(Key._fields) + 1)]
+    places = [f"${n}" for n in range(1, arguments + len(IdentityKey._fields) + 1)]
     return _KEEP.format(", ".join(places[arguments:]), ", ".join(places[:arguments]))
 
 
@@ -39,19 +39,19 @@ class SeenKeys:
     def __init__(self) -> None:
         self._seen: OrderedDict[str, str] = OrderedDict()
 
-    def new(self, shown: Iterable[tuple[str, Element]]) -> list[Key]:
+    def new(self, shown: Iterable[tuple[str, Element]]) -> list[IdentityKey]:
         """The identities that are to be written, one a customer: the latest. ``shown`` is what v1
         calls each element's customer.
 
         Customers whom v1 does not know by digits have none, as nobody could ask for it.
         """
-        found: dict[str, Key] = {}
+        found: dict[str, IdentityKey] = {}
         for name, element in shown:
             if not element.identity_hash or not element.timestamp or not name.isdigit():
                 continue
             if self._seen.get(name) == element.identity_hash:
                 continue
-            key = Key(
+            key = IdentityKey(
                 name, element.identity_hash, element.timestamp, changed=element.identity_changed
             )
             before = found.get(name)
@@ -61,7 +61,7 @@ class SeenKeys:
                 found[name] = key._replace(changed=key.changed or told)
         return list(found.values())
 
-    def written(self, keys: Iterable[Key]) -> None:
+    def written(self, keys: Iterable[IdentityKey]) -> None:
         """Remember identities that are on disk."""
         for key in keys:
             self._seen.pop(key.wa_id, None)

@@ -41,7 +41,7 @@ _INSTEAD = {
 }
 
 
-class Said(msgspec.Struct, frozen=True):
+class AccountNotice(msgspec.Struct, frozen=True):
     """A notice of the account, at a time in UTC; of what called nobody back, the last time."""
 
     field: str
@@ -52,9 +52,9 @@ class Said(msgspec.Struct, frozen=True):
         return f"Meta sent {self.field} at {self.at}: {self.said}"
 
 
-def _left_out(field: str, count: int, at: str) -> Said:
+def _left_out(field: str, count: int, at: str) -> AccountNotice:
     what = _INSTEAD.get(field, "not kept: this build does not know it, or does not offer it")
-    return Said(field, f"{count:,} so far, no callback ({what})", at)
+    return AccountNotice(field, f"{count:,} so far, no callback ({what})", at)
 
 
 async def pass_on(fetch: Fetch, notice: Notice, account: str = "") -> None:
@@ -69,7 +69,7 @@ async def pass_on(fetch: Fetch, notice: Notice, account: str = "") -> None:
         await fetch(_KEEP, field, notice.said[:MOST_CHARS])
 
 
-async def read_notices(source: Source) -> list[Said]:
+async def read_notices(source: Source) -> list[AccountNotice]:
     """Read the notices about the account of a week, the newest first, and what was left out."""
     left_out = [_left_out(*row) for row in await source.fetch(_READ_LEFT_OUT)]
-    return [*left_out, *(Said(*row) for row in await source.fetch(_READ))]
+    return [*left_out, *(AccountNotice(*row) for row in await source.fetch(_READ))]

@@ -19,7 +19,7 @@ import asyncpg
 from warouter.background import wait_for
 from warouter.errors import OutcomeUnknown
 from warouter.log import Outage
-from warouter.store.cloud.receive import Inbox, Said
+from warouter.store.cloud.receive import ListenerState, WebhookInbox
 from warouter.upstream.cloud import listener
 from warouter.upstream.cloud.batch import ERROR, INBOUND, STATUS, Batch, Element, Notice
 
@@ -44,7 +44,7 @@ class _Post(NamedTuple):
 class Posts(listener.Inbox):
     """The queue of POSTs before the ``inbox``. ``counts`` has events by kind."""
 
-    def __init__(self, inbox: Inbox) -> None:
+    def __init__(self, inbox: WebhookInbox) -> None:
         self._inbox = inbox
         self._clock = asyncio.get_running_loop().time
         self._waiting: list[_Post] = []
@@ -219,7 +219,7 @@ class Posts(listener.Inbox):
             return
         self._is_said(said)
 
-    def _said(self) -> Said | None:
+    def _said(self) -> ListenerState | None:
         """The listener's next word about itself; None if the last one was a moment ago."""
         took = self._clock() - self._touched
         if took < 0.9 * TOUCH_SECONDS and self._breaks == self._told:
@@ -228,9 +228,9 @@ class Posts(listener.Inbox):
         rate = self._rate
         if took > 0:
             rate += (self._came / took - rate) * (1 - math.exp(-took / AVERAGE_SECONDS))
-        return Said(self._breaks > self._told, self._newest, rate)
+        return ListenerState(self._breaks > self._told, self._newest, rate)
 
-    def _is_said(self, said: Said | None) -> None:
+    def _is_said(self, said: ListenerState | None) -> None:
         if said is not None:
             self._touched, self._rate, self._came = self._clock(), said.inbound, 0
             self._told = self._telling

@@ -14,7 +14,7 @@ import asyncpg
 
 from warouter.config import Settings
 from warouter.message_id import slot_of_id
-from warouter.store.cloud.keys import Key, SeenKeys, keeping
+from warouter.store.cloud.keys import IdentityKey, SeenKeys, keeping
 from warouter.store.cloud.notices import pass_on
 from warouter.store.database import WRITE_SECONDS, Session
 from warouter.upstream.cloud.batch import INBOUND, STATUS, Batch, Element, Kept, Notice
@@ -58,7 +58,7 @@ LEAVE_SECONDS = 0.5  # it stops anyway
 _SALTS = 5  # the first is nearly always free
 
 
-class Said(NamedTuple):
+class ListenerState(NamedTuple):
     """A listener's word about itself.
 
     ``newest`` in unix s, 0 without an event; ``inbound`` in messages a second.
@@ -77,7 +77,7 @@ class Written(NamedTuple):
     dropped: int  # users without a name that v1 may see
 
 
-class Row(NamedTuple):
+class ReceivedRow(NamedTuple):
     """A row of ``cloud_inbox``; without a slot it is looked up by its wamid."""
 
     slot: int | None
@@ -91,7 +91,7 @@ class Row(NamedTuple):
     contact: bytes | None
 
 
-class Inbox:
+class WebhookInbox:
     """The statements of one webapp's listener, on a session of its own.
 
     All raise what ``Session.fetch`` raises. ``shows`` is WAROUTER_CLOUD_BSUID, ``account`` the
@@ -116,9 +116,9 @@ class Inbox:
     async def open(self) -> None:
         """Say that the listener listens, and forget those of long ago."""
         await self._fetch(_FORGET, self._incarnation)
-        await self.touch(Said())
+        await self.touch(ListenerState())
 
-    async def write(self, elements: Sequence[Element], said: Said | None) -> Written:
+    async def write(self, elements: Sequence[Element], said: ListenerState | None) -> Written:
         """Write the elements, and what is ``said`` of the listener."""
         for salt in range(_SALTS):
             try:
@@ -128,7 +128,7 @@ class Inbox:
                     raise
         raise AssertionError
 
-    async def touch(self, said: Said) -> None:
+    async def touch(self, said: ListenerState) -> None:
         await self._fetch(_TOUCH, self._incarnation, *said)
 
     async def tell_vain(self, seconds: float | None) -> None:
@@ -159,7 +159,9 @@ class Inbox:
     async def close(self) -> None:
         await self._session.close()
 
-    async def _write(self, elements: Sequence[Element], said: Said | None, salt: int) -> Written:
+    async def _write(
+        self, elements: Sequence[Element], said: ListenerState | None, salt: int
+    ) -> Written:
         directory = Directory(await self._users(elements), self._shows, salt)
         shown = [directory.shown(element) for element in elements]
         rows, dropped = _rows(elements, shown, directory.revealed)
@@ -167,11 +169,11 @@ class Inbox:
         (row,) = await self._fetch(
             _RECEIVE_KEYS if keys else _RECEIVE,
             self._incarnation if said else None,
-            *(said or Said()),
-            *_columns(rows, len(Row._fields)),
+            *(said or ListenerState()),
+            *_columns(rows, len(ReceivedRow._fields)),
             [each for pair in sorted(directory.gone.items()) for each in pair],
             *_columns((_fields(user) for user in directory.changed.values()), 6),
-            *(_columns(keys, len(Key._fields)) if keys else ()),
+            *(_columns(keys, len(IdentityKey._fields)) if keys else ()),
         )
         self._keys.written(keys)
         return Written(row["inserted"], row["unmatched"], dropped)
@@ -192,7 +194,7 @@ class Inbox:
 
 def _rows(
     elements: Iterable[Element], shown: Iterable[str], revealed: Iterable[Element]
-) -> tuple[list[Row], int]:
+) -> tuple[list[ReceivedRow], int]:
     """The rows of the elements, by what v1 calls their customers, and of what they reveal; and how
     many have none.
     """
@@ -206,7 +208,7 @@ def _rows(
     return rows, dropped
 
 
-def _row(element: Element, shown: str) -> Row:
+def _row(element: Element, shown: str) -> ReceivedRow:
     slot, message_id, attempt = None, None, None
     if element.kind == STATUS:
         if found := parse_reference(element.reference):
@@ -214,7 +216,7 @@ def _row(element: Element, shown: str) -> Row:
             slot = slot_of_id(message_id)
     else:
         slot = slot_of_shown(shown) if element.kind == INBOUND else 0
-    return Row(
+    return ReceivedRow(
         slot,
         element.kind,
         element.key,

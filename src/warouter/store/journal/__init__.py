@@ -22,9 +22,9 @@ from __future__ import annotations
 
 from warouter.store.journal.events import Events
 from warouter.store.journal.fitness import Fitness
-from warouter.store.journal.issues import OpenIssue, Request
+from warouter.store.journal.issues import IssueRequest, OpenIssue
 from warouter.store.journal.messages import Messages
-from warouter.store.journal.names import Names
+from warouter.store.journal.names import CloudNames
 from warouter.store.journal.outcome import (
     APPENDED,
     CLASHED,
@@ -35,8 +35,8 @@ from warouter.store.journal.outcome import (
     UNKNOWN,
     Already,
     Exceptions,
-    Fate,
     Outcome,
+    RowOutcome,
 )
 from warouter.store.journal.parked import ParkedRows
 from warouter.store.journal.progress import Recording, SlotProgress
@@ -54,16 +54,16 @@ __all__ = (
     "UNKNOWN",
     "Already",
     "Exceptions",
-    "Fate",
+    "IssueRequest",
     "Journal",
     "OpenIssue",
     "Opened",
     "Outcome",
     "ReadRow",
-    "Request",
+    "RowOutcome",
     "SlotProgress",
 )
 
 
-class Journal(Messages, Events, ParkedRows, Recording, Fitness, Names, Proofs, Epochs):
+class Journal(Messages, Events, ParkedRows, Recording, Fitness, CloudNames, Proofs, Epochs):
     """The journals, with the writes that one incarnation may make."""

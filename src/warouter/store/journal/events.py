@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from warouter.flow.event import EventRow
-from warouter.store.journal.outcome import Exceptions, Fate, in_halves
-from warouter.store.journal.sessions import Sessions, unless_empty
+from warouter.store.journal.outcome import Exceptions, RowOutcome, in_halves
+from warouter.store.journal.sessions import JournalSessions, unless_empty
 
 _APPEND_EVENTS = "select * from append_events($1,$2,$3,$4,$5,$6,$7,$8,$9,$10)"
 _EVENT_PAGE = """
@@ -17,7 +17,7 @@ select seq, kind, key, recipient, payload, contact
  where before < $6 order by seq"""
 
 
-class Events(Sessions):
+class Events(JournalSessions):
     """The journals of events, one a kind."""
 
     async def append_events(self, owned: Mapping[int, int], rows: Sequence[EventRow]) -> Exceptions:
@@ -45,4 +45,4 @@ class Events(Sessions):
             [row.payload for row in rows],
             unless_empty([row.contact for row in rows]),
         )
-        return {row["ordinal"]: Fate(row["outcome"]) for row in answer}
+        return {row["ordinal"]: RowOutcome(row["outcome"]) for row in answer}

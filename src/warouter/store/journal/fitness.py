@@ -6,10 +6,10 @@ import asyncpg
 
 from warouter.errors import OutcomeUnknown
 from warouter.store.journal.inbox import Inbox
-from warouter.store.journal.issues import Issues
+from warouter.store.journal.issues import IssueRows
 
 
-class Fitness(Issues, Inbox):
+class Fitness(IssueRows, Inbox):
     """Each session that an owner needs is opened and asked to do what it is for, with no rows."""
 
     async def problem(self, *, requests: bool = False) -> str:

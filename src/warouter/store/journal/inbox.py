@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from warouter.store.journal.sessions import Sessions
+from warouter.store.journal.sessions import JournalSessions
 
 # The statuses of a message that are in the journal say what may still be shown of it. A range and
 # a filter: the index finds them in every collation, see store.views.trace. Whether a failure may be
@@ -46,7 +46,7 @@ _SAY = "select tell_owner($1,$2,$3,$4,$5,$6,$7)"
 _DRAIN = "select * from drain_inbox($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)"
 
 
-class Row(msgspec.Struct, frozen=True):
+class InboxRow(msgspec.Struct, frozen=True):
     """One element of a webhook, or what a former owner heard; see ``cloud_inbox``.
 
     ``sent_to`` is the recipient of the message ``id``, None if it is none of ours; ``stored`` are
@@ -86,7 +86,7 @@ class Proof(NamedTuple):
     failed: bool = False
 
 
-class Twice(NamedTuple):
+class DuplicateRequest(NamedTuple):
     """An attempt that was taken beside another one of its message."""
 
     id: bytes
@@ -103,17 +103,17 @@ class Nobodys(NamedTuple):
     payload: bytes
 
 
-class Inbox(Sessions):
+class Inbox(JournalSessions):
     """The inbox of this incarnation's slots."""
 
-    async def inbox(self, slots: Sequence[int], known: Sequence[int], limit: int) -> list[Row]:
+    async def inbox(self, slots: Sequence[int], known: Sequence[int], limit: int) -> list[InboxRow]:
         """Read the inbox of these slots, but for the rows with the ``known`` numbers."""
         rows = await self._cloud_read(_READ, list(slots), list(known), limit)
-        return [Row(*row) for row in rows]
+        return [InboxRow(*row) for row in rows]
 
     async def drained(
         self, owned: Mapping[int, int], numbers: Sequence[int], proofs: Sequence[Proof]
-    ) -> list[Twice]:
+    ) -> list[DuplicateRequest]:
         """Delete rows, and keep what they prove. Returns what was taken twice of these messages,
         all that this incarnation was ever told of.
         """
@@ -121,7 +121,7 @@ class Inbox(Sessions):
             Proof._fields
         )
         rows = await self._cloud_rows(_DRAIN, owned, list(numbers), *columns)
-        return [Twice(*row) for row in rows]
+        return [DuplicateRequest(*row) for row in rows]
 
     async def match(self, owned: Mapping[int, int], seconds: float, limit: int) -> list[Nobodys]:
         """Find whose statuses came before their id was known; the failures of the last so many

@@ -13,7 +13,7 @@ import msgspec
 
 from warouter.store.journal.outcome import FENCED, PROVEN, Exceptions
 from warouter.store.journal.rows import FAILED
-from warouter.store.journal.sessions import Sessions
+from warouter.store.journal.sessions import JournalSessions
 
 _ISSUE = "select * from issue_requests($1,$2,$3,$4,$5,$6,$7,$8,$9)"
 _OPEN = f"""
@@ -26,7 +26,7 @@ _OUTCOMES = {2: FENCED, 6: PROVEN}
 ISSUED, DOUBTED, KEPT, NOT_TAKEN = 1, 2, 3, 4
 
 
-class Request(NamedTuple):
+class IssueRequest(NamedTuple):
     """A request that is to begin; ``doubts``: attempts before it that may have been taken."""
 
     slot: int
@@ -62,16 +62,16 @@ class OpenIssue(msgspec.Struct, frozen=True):
     failed: bool = False
 
 
-class Issues(Sessions):
+class IssueRows(JournalSessions):
     """The issue rows of this incarnation's slots."""
 
-    async def issue(self, owned: Mapping[int, int], rows: Sequence[Request]) -> Exceptions:
+    async def issue(self, owned: Mapping[int, int], rows: Sequence[IssueRequest]) -> Exceptions:
         """Write the rows of requests; the ordinals of those that may not begin.
 
         PROVEN: an earlier attempt was taken, as is known by now.
         """
         columns = [list(column) for column in zip(*rows, strict=True)] or [[]] * len(
-            Request._fields
+            IssueRequest._fields
         )
         answer = await self._issue_rows(_ISSUE, owned, *columns)
         return {row["ordinal"]: _OUTCOMES[row["outcome"]] for row in answer}

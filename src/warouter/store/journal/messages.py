@@ -12,12 +12,12 @@ from warouter.store.journal.outcome import (
     ALREADY,
     Already,
     Exceptions,
-    Fate,
+    RowOutcome,
     in_halves,
     is_data_error,
 )
 from warouter.store.journal.rows import FAILED, ReadRow
-from warouter.store.journal.sessions import Sessions
+from warouter.store.journal.sessions import JournalSessions
 
 _APPEND = "select * from append_messages($1,$2,$3,$4,$5,$6,$7,$8,$9)"
 _APPEND_ISSUED = "select * from append_issued($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)"
@@ -42,7 +42,7 @@ select i.id from unnest($1::text[]) as i(id)
                   and starts_with(e.key, i.id || ':'))"""
 
 
-class Messages(Sessions):
+class Messages(JournalSessions):
     """The journal of messages."""
 
     async def append(self, owned: Mapping[int, int], rows: Sequence[Message]) -> Exceptions:
@@ -69,7 +69,7 @@ class Messages(Sessions):
             if not is_data_error(error):
                 raise
             return await self.append(owned, rows), False
-        return {row["ordinal"]: Fate(row["outcome"]) for row in answer}, not answer
+        return {row["ordinal"]: RowOutcome(row["outcome"]) for row in answer}, not answer
 
     async def page(
         self, slot: int, after: int, upto: int, limit: int, most_bytes: int
@@ -98,6 +98,6 @@ class Messages(Sessions):
         return {
             row["ordinal"]: Already(row["first"])
             if row["outcome"] == ALREADY
-            else Fate(row["outcome"])
+            else RowOutcome(row["outcome"])
             for row in answer
         }

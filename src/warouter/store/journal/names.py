@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from warouter.store.journal.sessions import Sessions
+from warouter.store.journal.sessions import JournalSessions
 
 # Of several attempts that were taken the last one: who resent it believes in that.
 _WAMIDS = """
@@ -46,7 +46,7 @@ class Users(NamedTuple):
     aliases: int
 
 
-class Names(Sessions):
+class CloudNames(JournalSessions):
     """Look-ups that no fence guards: what they find is true whoever asks."""
 
     async def wamids_of(self, ids: Sequence[bytes]) -> dict[bytes, str]:

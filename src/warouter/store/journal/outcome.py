@@ -11,7 +11,7 @@ import asyncpg
 _DATA_ERRORS = ("22", "23", "54")  # classes of SQLSTATE: the row is wrong, not the database
 
 
-class Fate(Enum):
+class RowOutcome(Enum):
     """The outcomes of a row, as the functions of the database number them."""
 
     APPENDED = 0
@@ -23,9 +23,9 @@ class Fate(Enum):
     UNKNOWN = -1  # nobody knows: the commit was not confirmed
 
 
-APPENDED, KNOWN, FENCED = Fate.APPENDED, Fate.KNOWN, Fate.FENCED
-REFUSED, CLASHED, PROVEN = Fate.REFUSED, Fate.CLASHED, Fate.PROVEN
-UNKNOWN = Fate.UNKNOWN
+APPENDED, KNOWN, FENCED = RowOutcome.APPENDED, RowOutcome.KNOWN, RowOutcome.FENCED
+REFUSED, CLASHED, PROVEN = RowOutcome.REFUSED, RowOutcome.CLASHED, RowOutcome.PROVEN
+UNKNOWN = RowOutcome.UNKNOWN
 ALREADY = 4
 
 
@@ -35,7 +35,7 @@ class Already(NamedTuple):
     id: bytes
 
 
-Outcome = Fate | Already
+Outcome = RowOutcome | Already
 # By ordinal, for those that were not simply appended.
 Exceptions = dict[int, Outcome]
 RowT = TypeVar("RowT")

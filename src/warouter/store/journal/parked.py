@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from warouter.store.journal.rows import FAILED
-from warouter.store.journal.sessions import Sessions
+from warouter.store.journal.sessions import JournalSessions
 
 # In how many seconds what is parked is due: no later than after the whole of its wait, wherever the
 # database's clock has gone since. (Rows from before that was kept wait a day at most.)
@@ -79,7 +79,7 @@ select s.slot from unnest($1::smallint[]) s(slot)
 _TAKE_UP_LETTERS = "select * from take_up_letters($1,$2,$3, $4 * interval '1 second', $5)"
 
 
-class ParkedRows(Sessions):
+class ParkedRows(JournalSessions):
     """Parked messages and events."""
 
     async def parked(self, slots: Sequence[int], pending: float, rows: int) -> list[Any]:

@@ -19,7 +19,7 @@ from warouter.flow.progress import (
     Unpark,
 )
 from warouter.kinds import EVENT_KINDS, INBOUND, STATUS
-from warouter.store.journal.sessions import Sessions
+from warouter.store.journal.sessions import JournalSessions
 
 _RECORD = "select record_progress($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11) as held"
 
@@ -33,7 +33,7 @@ class SlotProgress(NamedTuple):
     inbound: LogProgress
 
 
-class Wire(NamedTuple):
+class ProgressColumns(NamedTuple):
     """Progress as `record_progress` takes it: cursors by slot, or by slot and kind; changes."""
 
     send: dict[int, tuple[int, list[int]]]
@@ -41,7 +41,7 @@ class Wire(NamedTuple):
     rare: dict[str, list[dict[str, Any]]]
 
 
-class Recording(Sessions):
+class Recording(JournalSessions):
     """Writes progress of slots into the database."""
 
     async def record(self, owned: Mapping[int, int], slots: Sequence[SlotProgress]) -> set[int]:
@@ -52,9 +52,9 @@ class Recording(Sessions):
             for s in slots
             for kind, log in zip(EVENT_KINDS, (s.statuses, s.inbound), strict=True)
         }
-        return await self.write(owned, Wire(send, events, changes(slots)))
+        return await self.write(owned, ProgressColumns(send, events, changes(slots)))
 
-    async def write(self, owned: Mapping[int, int], wire: Wire) -> set[int]:
+    async def write(self, owned: Mapping[int, int], wire: ProgressColumns) -> set[int]:
         """The commit itself."""
         send, events, rare = wire
         rows = await self._write(

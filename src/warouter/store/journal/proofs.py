@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from warouter.flow.proof import Cohort, Listener
-from warouter.store.journal.sessions import Sessions
+from warouter.store.journal.sessions import JournalSessions
 
 _MOST = 2_000  # messages of a cohort that are looked at
 # Messages that were answered within $2 seconds after the doubt began, $1 seconds ago, and of how
@@ -32,7 +32,7 @@ select extract(epoch from clock_timestamp())::float8 as now,
   from cloud_path where seen_at > clock_timestamp() - interval '1 day'"""
 
 
-class Way(NamedTuple):
+class CloudPath(NamedTuple):
     """``now`` is the database's clock in unix seconds."""
 
     cohort: Cohort
@@ -40,10 +40,10 @@ class Way(NamedTuple):
     now: float
 
 
-class Proofs(Sessions):
+class Proofs(JournalSessions):
     """Unfenced looks at the whole number."""
 
-    async def way(self, age: float, within: float) -> Way:
+    async def way(self, age: float, within: float) -> CloudPath:
         """The cohort of a doubt that began ``age`` seconds ago, and all listeners."""
         [row] = await self._cloud_read(_COHORT, age, within)
         rows = await self._cloud_read(_LISTENERS)
@@ -51,4 +51,4 @@ class Proofs(Sessions):
             Listener(r["since"], r["seen"], r["left_at"], r["meta"], r["vain"]) for r in rows
         ]
         now = rows[0]["now"] if rows else 0.0
-        return Way(Cohort(row["answered"], row["silent"]), listeners, now)
+        return CloudPath(Cohort(row["answered"], row["silent"]), listeners, now)

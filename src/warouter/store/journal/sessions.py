@@ -28,7 +28,7 @@ _LIMITS = {
 _UNWRITABLE = "select unwritable() as missing"
 
 
-class Sessions:
+class JournalSessions:
     """Statements on either session; an outcome that is not known raises OutcomeUnknown."""
 
     def __init__(self, settings: Settings, incarnation: UUID, application: str) -> None:

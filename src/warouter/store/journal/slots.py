@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from warouter.store import history
 from warouter.store.history import counted, unless_ahead
 from warouter.store.journal.rows import Opened
-from warouter.store.journal.sessions import Sessions
+from warouter.store.journal.sessions import JournalSessions
 
 _LEAVE = "select say_leaving($1, 'coreapp', $2) as heirs"
 _EXPECTED = "select exists (select from slot where owner = $1 or successor = $1) as expected"
@@ -21,7 +21,7 @@ _PRUNE = unless_ahead(
 _PRUNE_KEYS = unless_ahead("prune_keys($1,$2)", "$3")
 
 
-class Epochs(Sessions):
+class Epochs(JournalSessions):
     """Writes what is recorded of a slot as a whole."""
 
     async def open(self, owned: Mapping[int, int]) -> list[Opened]:

@@ -32,10 +32,10 @@ _ROUNDS = re.compile(rb",i=(\d+),?")
 _GOOD_ROUNDS = range(4096, 1_000_001)
 
 
-class Sealed(str):
+class SealedPassword(str):
     """A password that reads as empty; the guard alone opens it."""
 
-    def __new__(cls, _password: str) -> Sealed:
+    def __new__(cls, _password: str) -> SealedPassword:
         return super().__new__(cls, "")
 
     def __init__(self, password: str) -> None:
@@ -52,7 +52,7 @@ async def connect(password: str, **arguments: Any) -> asyncpg.Connection:
 
     UntrustedDatabase if the server asks for it in a way that gives it away.
     """
-    sealed = Sealed(password)
+    sealed = SealedPassword(password)
     try:
         connection: asyncpg.Connection = await asyncpg.connect(password=sealed, **arguments)
     except asyncpg.InvalidPasswordError as error:
@@ -66,7 +66,7 @@ class GuardedProtocol(asyncpg.protocol.Protocol):
     """asyncpg's protocol of one connection, which it makes with these arguments."""
 
     def __init__(self, addr: Any, connected: Any, params: Any, *others: Any) -> None:
-        self._guards = isinstance(params.password, Sealed)
+        self._guards = isinstance(params.password, SealedPassword)
         if self._guards:
             params = params._replace(password=params.password.open())
         super().__init__(addr, connected, params, *others)
@@ -88,10 +88,10 @@ class GuardedProtocol(asyncpg.protocol.Protocol):
         self._left -= len(data)
         try:
             if self._left < 0:
-                raise _Refusal(sentences.NO_POSTGRESQL)
+                raise _GuardRefusal(sentences.NO_POSTGRESQL)
             while self._guards and (message := _first(self._held)):
                 self._pass_on(message)
-        except _Refusal as refusal:
+        except _GuardRefusal as refusal:
             self._end(UntrustedDatabase(sentences.refused(self._where, str(refusal))))
 
     def _pass_on(self, message: bytes) -> None:
@@ -99,7 +99,7 @@ class GuardedProtocol(asyncpg.protocol.Protocol):
         _look_at(message, has_verified(self._carrier.get_extra_info("ssl_object")))
         ready = message.startswith(_READY)
         if ready and not hasattr(self.get_settings(), "server_version"):
-            raise _Refusal(sentences.NO_POSTGRESQL)  # asyncpg would fail without a word
+            raise _GuardRefusal(sentences.NO_POSTGRESQL)  # asyncpg would fail without a word
         super().data_received(message)
         if ready:
             self._step_aside()
@@ -130,7 +130,7 @@ class GuardedProtocol(asyncpg.protocol.Protocol):
 setattr(asyncpg.protocol, _PROTOCOL, GuardedProtocol)
 
 
-class _Refusal(Exception):
+class _GuardRefusal(Exception):
     """Says what the server asked for."""
 
 
@@ -140,7 +140,7 @@ def _first(held: bytearray) -> bytes:
         return b""
     _, length = _HEADER.unpack_from(held)
     if not _CODE.size <= length <= _MOST_BYTES:
-        raise _Refusal(sentences.NO_POSTGRESQL)
+        raise _GuardRefusal(sentences.NO_POSTGRESQL)
     if len(held) <= length:
         return b""
     message = bytes(held[: length + 1])
@@ -149,11 +149,11 @@ def _first(held: bytearray) -> bytes:
 
 
 def _look_at(message: bytes, verified: bool) -> None:
-    """Raises _Refusal if the answer to this message would give the password away."""
+    """Raises _GuardRefusal if the answer to this message would give the password away."""
     if not message.startswith(_AUTHENTICATION) or verified:
         return
     if len(message) < _HEADER.size + _CODE.size:
-        raise _Refusal(sentences.NO_POSTGRESQL)
+        raise _GuardRefusal(sentences.NO_POSTGRESQL)
     (code,) = _CODE.unpack_from(message, _HEADER.size)
     match code:
         case 0 | 10 | 12:  # done; SCRAM; its end, which asyncpg verifies
@@ -161,14 +161,14 @@ def _look_at(message: bytes, verified: bool) -> None:
         case 11:
             _check_rounds(message)
         case 3:
-            raise _Refusal(sentences.CLEAR_TEXT)
+            raise _GuardRefusal(sentences.CLEAR_TEXT)
         case 5:
-            raise _Refusal(sentences.MD5)
+            raise _GuardRefusal(sentences.MD5)
         case _:
-            raise _Refusal(sentences.unknown(code))
+            raise _GuardRefusal(sentences.unknown(code))
 
 
 def _check_rounds(message: bytes) -> None:
     found = _ROUNDS.search(message)
     if found and int(found[1][:10]) not in _GOOD_ROUNDS:
-        raise _Refusal(sentences.ROUNDS)
+        raise _GuardRefusal(sentences.ROUNDS)

@@ -16,7 +16,7 @@ EVIDENCE_SQL = """
 select wamid, attempt, at from upstream_id where id = $1 order by attempt, at, wamid"""
 
 
-class Doubt(msgspec.Struct, frozen=True):
+class OpenDoubt(msgspec.Struct, frozen=True):
     """A doubt whether the Cloud API took the last request; ``since`` is UTC."""
 
     cause: str
@@ -39,7 +39,7 @@ class Attempts(msgspec.Struct, frozen=True, omit_defaults=True):
 
     attempts: int
     state: str
-    doubt: Doubt | None = None
+    doubt: OpenDoubt | None = None
     held: str | None = None
     evidence: list[Evidence] = []
     duplicates: int = 0
@@ -65,7 +65,7 @@ async def read_attempts(connection: Source, message_id: bytes) -> Attempts | Non
     )
 
 
-def _doubt(issue: Any) -> Doubt | None:
+def _doubt(issue: Any) -> OpenDoubt | None:
     if issue is None or issue["state"] != DOUBTED:
         return None
-    return Doubt(word_of(issue["cause"] or ""), iso(issue["at"]))
+    return OpenDoubt(word_of(issue["cause"] or ""), iso(issue["at"]))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from warouter.store.views.chain import Before, Ends, Row
+from warouter.store.views.chain import Before, ChainRow, Ends
 
 PAGE = 1000
 WITHIN = 1 << 60  # all
@@ -77,7 +77,7 @@ _BEFORE = """
 select count(*), min(id), min(id) filter (where hash is not null) from audit where id <= $1"""
 
 
-class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
+class AuditEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """One action, or one sum. ``at`` is UTC as text; ``source`` is the address that the request
     came from.
 
@@ -112,12 +112,14 @@ class Choice(NamedTuple):
     within: int = WITHIN
 
 
-async def read_audit(connection: Any, most: int) -> list[Entry]:
+async def read_audit(connection: Any, most: int) -> list[AuditEntry]:
     """The latest ``most`` entries, newest first."""
-    return [Entry(*row) for row in await connection.fetch(_LATEST, most)]
+    return [AuditEntry(*row) for row in await connection.fetch(_LATEST, most)]
 
 
-async def read_chosen(connection: Any, most: int, choice: Choice) -> list[tuple[int | None, Entry]]:
+async def read_chosen(
+    connection: Any, most: int, choice: Choice
+) -> list[tuple[int | None, AuditEntry]]:
     """The latest ``most`` of these entries with the numbers of their rows, newest first; what is
     pending has none yet.
     """
@@ -133,7 +135,7 @@ async def read_chosen(connection: Any, most: int, choice: Choice) -> list[tuple[
         choice.upto,
         choice.within,
     )
-    return [(number, Entry(*fields)) for number, *fields in rows]
+    return [(number, AuditEntry(*fields)) for number, *fields in rows]
 
 
 async def read_actions(connection: Any) -> list[str]:
@@ -141,10 +143,10 @@ async def read_actions(connection: Any) -> list[str]:
     return [row[0] for row in await connection.fetch(_ACTIONS)]
 
 
-async def read_entry(connection: Any, number: int) -> Entry | None:
+async def read_entry(connection: Any, number: int) -> AuditEntry | None:
     """The action that began with this row; None if there is no such row."""
     row = await connection.fetchrow(_ONE, number)
-    return None if row is None else Entry(*row)
+    return None if row is None else AuditEntry(*row)
 
 
 async def read_ends(connection: Any) -> Ends | None:
@@ -153,7 +155,7 @@ async def read_ends(connection: Any) -> Ends | None:
     return None if row is None else Ends(*row)
 
 
-async def read_rows(connection: Any, after: int, upto: int) -> list[Row]:
+async def read_rows(connection: Any, after: int, upto: int) -> list[ChainRow]:
     """The first ``PAGE`` of the rows with these numbers, oldest first."""
     return [_row(row) for row in await connection.fetch(_ROWS, after, upto, PAGE)]
 
@@ -163,12 +165,12 @@ async def read_before(connection: Any, ends: Ends) -> Before:
     return Before(*await connection.fetchrow(_BEFORE, ends.tail_id))
 
 
-def _row(row: Mapping[str, Any]) -> Row:
+def _row(row: Mapping[str, Any]) -> ChainRow:
     fields = dict(row)
     fields["at"] = _text(fields["at"])
     fields["since"] = fields["since"] and _text(fields["since"])
     fields["hash"] = fields["hash"].hex() if fields["hash"] else ""
-    return Row(**fields)
+    return ChainRow(**fields)
 
 
 def _text(at: datetime) -> str:

@@ -85,7 +85,7 @@ PARKED_EVENTS_SQL = _OF_KIND.format("parked_event", "parked", MOST_COUNTED, SLOT
 DEAD_SQL = _OF_KIND.format("dead_letter", "dead", MOST_COUNTED, SLOTS - 1)
 
 
-class Backlog(msgspec.Struct, frozen=True):
+class BacklogCounts(msgspec.Struct, frozen=True):
     """The waiting rows by slot, and of events by slot and kind; what is not in a mapping is 0.
 
     ``oldest_s`` is the age of the message that waits longest, ``oldest_event_s`` of the event by
@@ -101,7 +101,7 @@ class Backlog(msgspec.Struct, frozen=True):
     oldest_event_s: Mapping[int, float]
 
 
-async def read_backlog(connection: Taken) -> Backlog:
+async def read_backlog(connection: Taken) -> BacklogCounts:
     """Count what waits, with a query each."""
 
     async def by_slot(sql: str) -> dict[int, int]:
@@ -110,7 +110,7 @@ async def read_backlog(connection: Taken) -> Backlog:
     async def by_kind(sql: str) -> dict[tuple[int, int], int]:
         return {(row[0], row[1]): row[2] for row in await connection.fetch(sql)}
 
-    return Backlog(
+    return BacklogCounts(
         await by_slot(BACKLOG_SQL),
         await by_slot(PARKED_SQL),
         await by_kind(CALLBACKS_SQL),

@@ -23,7 +23,7 @@ class ChainBroken(WarouterError):
     """A sentence on where the chain does not hold."""
 
 
-class Row(msgspec.Struct, frozen=True):
+class ChainRow(msgspec.Struct, frozen=True):
     """A row as it is hashed and shown. Times are UTC, as ``2026-11-29T03:00:00.123456Z``.
 
     ``of``: the row that this is the end of. ``times``, ``since``: of a sum, how many, and when the
@@ -66,7 +66,7 @@ class Ends(msgspec.Struct, frozen=True):
     newest: int
 
 
-def hash_of(previous: str, row: Row) -> str:
+def hash_of(previous: str, row: ChainRow) -> str:
     """The hash that a row has behind this one; both hexadecimal."""
     digest = hashlib.sha256(bytes.fromhex(previous))
     for field in msgspec.structs.astuple(row)[:-1]:
@@ -106,7 +106,7 @@ class Chain:
         self._known = list(known)
         self._compare()
 
-    def add(self, row: Row) -> None:
+    def add(self, row: ChainRow) -> None:
         """The next row. ChainBroken if it does not continue the chain."""
         if row.id > self.id + 1:
             raise ChainBroken(f"{_rows(self.id + 1, row.id - 1)} removed")

@@ -15,7 +15,7 @@ from warouter.config import Settings
 from warouter.flow.causes import word_of
 from warouter.flow.windows import Wait, Windows
 from warouter.message_id import text_of
-from warouter.store.cloud.notices import Said, read_notices
+from warouter.store.cloud.notices import AccountNotice, read_notices
 from warouter.store.database import Source
 from warouter.store.journal.issues import DOUBTED, ISSUED, KEPT, NOT_TAKEN
 from warouter.store.views.backlog import MOST_COUNTED
@@ -76,7 +76,7 @@ class Doubtful(msgspec.Struct, frozen=True, kw_only=True):
     ends: str | None
 
 
-class Shown(Doubtful, frozen=True, kw_only=True):
+class DoubtfulMessage(Doubtful, frozen=True, kw_only=True):
     """One message with all of its row. ``doubts``: so many attempts may have been taken.
 
     ``said`` is what its owner heard; ``asked`` an operator's word that is not taken up yet.
@@ -107,7 +107,7 @@ class CloudStatus(msgspec.Struct, frozen=True, kw_only=True):
     held: int
     oldest_doubt_s: float | None
     stopped: Stopped | None
-    notices: list[Said]
+    notices: list[AccountNotice]
     number: NumberStatus | None = None
 
 
@@ -123,7 +123,7 @@ async def read_spans(connection: Source, settings: Settings) -> Spans:
     )
 
 
-async def find(connection: Source, spans: Spans, most: int | None = None) -> list[Shown]:
+async def find(connection: Source, spans: Spans, most: int | None = None) -> list[DoubtfulMessage]:
     """Find messages in doubt or held, the longest first; at most so many."""
     return [_shown(row, spans) for row in await connection.fetch(LIST_SQL, most)]
 
@@ -135,7 +135,7 @@ async def held(
     return [row["id"] for row in await connection.fetch(HELD_SQL, since, recipient)]
 
 
-async def find_one(connection: Source, message_id: bytes, spans: Spans) -> Shown | None:
+async def find_one(connection: Source, message_id: bytes, spans: Spans) -> DoubtfulMessage | None:
     """The row of one message, whatever its state; None if it has none."""
     row = await connection.fetchrow(ONE_SQL, message_id)
     return None if row is None else _shown(row, spans)
@@ -165,10 +165,10 @@ def iso(at: datetime) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
 
 
-def _shown(row: Any, spans: Spans) -> Shown:
+def _shown(row: Any, spans: Spans) -> DoubtfulMessage:
     over = _over(row, spans)
     said = row["cause"]
-    return Shown(
+    return DoubtfulMessage(
         id=text_of(row["id"]),
         state=STATES[row["state"]],
         recipient=row["recipient"],

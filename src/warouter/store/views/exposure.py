@@ -40,7 +40,7 @@ _DEFAULT_PASSWORDS = "select username from user_account where must_change order 
 _SETTINGS = "select name, value::text as value from setting where name = any ($1::text[])"
 
 
-class Stored(msgspec.Struct, frozen=True, kw_only=True):
+class StoredSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings that the API wrote; as they are in the database, {} where there are none."""
 
     application: Any
@@ -72,14 +72,14 @@ async def read_server(connection: Connection) -> Server:
     )
 
 
-async def read_stored(connection: Connection) -> Stored | None:
+async def read_stored(connection: Connection) -> StoredSettings | None:
     """The settings; None if this login may not read them."""
     names = [APPLICATION, EXTERNAL_CERTIFICATE, WEBHOOK_CA]
     rows = await permitted(connection, _SETTINGS, names, table="setting", columns="name value")
     if rows is None:
         return None
     found = {row["name"]: decoded(row["value"]) for row in rows}
-    return Stored(
+    return StoredSettings(
         application=found.get(APPLICATION, {}),
         certificate=found.get(EXTERNAL_CERTIFICATE, {}),
         webhook_ca=found.get(WEBHOOK_CA, {}),

@@ -35,7 +35,7 @@ select {_COLUMNS}
  order by l.id desc"""
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class OwnerLogFilter(msgspec.Struct, frozen=True):
     """Which changes: None for all. ``node``: it gave or got the slot."""
 
     reason: str | None = None
@@ -44,10 +44,12 @@ class Wanted(msgspec.Struct, frozen=True):
     until: datetime | None = None
 
 
-ALL = Wanted()
+ALL = OwnerLogFilter()
 
 
-async def read_changes(connection: Taken, most: int, wanted: Wanted = ALL) -> list[OwnerChange]:
+async def read_changes(
+    connection: Taken, most: int, wanted: OwnerLogFilter = ALL
+) -> list[OwnerChange]:
     """The last changes that are wanted, the latest first, at most ``most``."""
     rows = await connection.fetch(
         _CHANGES, most, wanted.reason, wanted.node, wanted.since, wanted.until

@@ -11,7 +11,7 @@ import msgspec
 from warouter.cloud_settings import is_loopback
 
 
-class Sessions(msgspec.Struct, frozen=True, kw_only=True):
+class SessionGroup(msgspec.Struct, frozen=True, kw_only=True):
     """The sessions of one node or program by one login.
 
     ``role`` and what follows are those of its node row, "" for a program that is no node. ``clear``
@@ -30,7 +30,7 @@ class Sessions(msgspec.Struct, frozen=True, kw_only=True):
     pinned: bool | None = False
 
 
-class Login(msgspec.Struct, frozen=True, kw_only=True):
+class DatabaseLogin(msgspec.Struct, frozen=True, kw_only=True):
     """A login with sessions. ``owner``: no superuser, but it may do what the schema's owner may."""
 
     name: str
@@ -46,12 +46,12 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True):
 
     login: str
     tls: str
-    programs: tuple[Sessions, ...]
-    logins: tuple[Login, ...]
+    programs: tuple[SessionGroup, ...]
+    logins: tuple[DatabaseLogin, ...]
     database_tls: str = ""
 
     @property
-    def nodes(self) -> list[Sessions]:
+    def nodes(self) -> list[SessionGroup]:
         """The programs that are nodes of this cluster."""
         return [one for one in self.programs if one.role]
 
@@ -68,12 +68,12 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True):
         return sum(one.unseen for one in self.programs)
 
     @property
-    def distant(self) -> list[Sessions]:
+    def distant(self) -> list[SessionGroup]:
         """The coreapps with a link that other hosts can reach."""
         return [n for n in self.nodes if n.role == "coreapp" and not is_loopback(n.host)]
 
     @property
-    def shared(self) -> Login | None:
+    def shared(self) -> DatabaseLogin | None:
         """The one login of more than one kind of process, if all have the same."""
         used = [login for login in self.logins if login.kinds]
         return used[0] if len(used) == 1 and len(used[0].kinds) > 1 else None

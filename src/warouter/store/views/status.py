@@ -19,9 +19,9 @@ from warouter.kinds import EVENT_KINDS, INBOUND, STATUS
 from warouter.store import locks
 from warouter.store.database import Taken
 from warouter.store.nodes import SLOTS_SQL, map_of
-from warouter.store.views.backlog import Backlog, read_backlog
+from warouter.store.views.backlog import BacklogCounts, read_backlog
 from warouter.store.views.doubts import CloudStatus, read_cloud
-from warouter.store.views.owners import ALL, Wanted, read_changes, read_owners
+from warouter.store.views.owners import ALL, OwnerLogFilter, read_changes, read_owners
 from warouter.store.views.sessions import Trust
 from warouter.store.views.trust import read_trust
 
@@ -188,7 +188,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 async def read_status(
     connection: Taken,
     history: int = 0,
-    wanted: Wanted = ALL,
+    wanted: OwnerLogFilter = ALL,
     owners_at: datetime | None = None,
 ) -> Status:
     """Read everything in one snapshot, with the last ``history`` changes of owners that are
@@ -254,7 +254,7 @@ def _slot(s: SlotOwner, slots: ShardMap, names: Mapping[UUID, str]) -> SlotStatu
     )
 
 
-def _shards(slots: ShardMap, names: Mapping[UUID, str], counts: Backlog) -> list[ShardStatus]:
+def _shards(slots: ShardMap, names: Mapping[UUID, str], counts: BacklogCounts) -> list[ShardStatus]:
     return [
         _shard(number, [s for s in slots.slots if slots.shard_of(s.slot) == number], names, counts)
         for number in range(slots.shards)
@@ -262,7 +262,7 @@ def _shards(slots: ShardMap, names: Mapping[UUID, str], counts: Backlog) -> list
 
 
 def _shard(
-    number: int, slots: list[SlotOwner], names: Mapping[UUID, str], counts: Backlog
+    number: int, slots: list[SlotOwner], names: Mapping[UUID, str], counts: BacklogCounts
 ) -> ShardStatus:
     def named(incarnations: set[UUID | None]) -> list[str]:
         return sorted(name for i in incarnations if (name := _name(i, names)) is not None)

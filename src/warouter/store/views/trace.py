@@ -20,7 +20,7 @@ from warouter.flow.cursor import Cursor
 from warouter.kinds import INBOUND, MEDIA, MESSAGE, READ_MARK, STATUS, base_of
 from warouter.message_id import parse, slot_of_id
 from warouter.store.database import Connection
-from warouter.store.dead_letters import Place
+from warouter.store.dead_letters import LetterPosition
 from warouter.store.views.attempts import Attempts, read_attempts
 
 _TIME = "to_char({} at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
@@ -126,7 +126,7 @@ class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
     media: bool = False
 
 
-class Error(msgspec.Struct):
+class UpstreamFailure(msgspec.Struct):
     """The upstream's words about a message that failed."""
 
     code: int = 0
@@ -139,7 +139,7 @@ class Error(msgspec.Struct):
 
 
 class _Payload(msgspec.Struct):
-    errors: list[Error] = []
+    errors: list[UpstreamFailure] = []
     timestamp: str | None = None
 
 
@@ -266,12 +266,12 @@ def _status(event: Any) -> Step:
     )
 
 
-def errors_of(status: bytes | None) -> list[Error]:
+def errors_of(status: bytes | None) -> list[UpstreamFailure]:
     """The errors in a status, as the upstream gave it."""
     return [] if status is None else _payload(status).errors
 
 
-def reason_of(errors: list[Error]) -> str | None:
+def reason_of(errors: list[UpstreamFailure]) -> str | None:
     """Join all reasons in one line."""
     return "; ".join(error.text for error in errors) or None
 
@@ -286,7 +286,7 @@ def _payload(raw: bytes) -> _Payload:
 def _callback(event: Any) -> Callback:
     if event["dead_reason"] is not None:
         attempts, reason = event["dead_attempts"], event["dead_reason"]
-        letter = Place(event["kind"], event["slot"], event["seq"]).text
+        letter = LetterPosition(event["kind"], event["slot"], event["seq"]).text
         return Callback("dead letter", attempts, None, reason, event["died_at"], letter)
     if event["parked_reason"] is not None:
         attempts, reason = event["parked_attempts"], event["parked_reason"]

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from warouter.store.database import Taken
 from warouter.store.views.permitted import permitted
-from warouter.store.views.sessions import Login, Sessions, Trust
+from warouter.store.views.sessions import DatabaseLogin, SessionGroup, Trust
 
 _PROGRAMS = """
 select case when n.name is not null then n.name
@@ -54,7 +54,7 @@ async def read_trust(connection: Taken) -> Trust:
     programs = tuple(_sessions(row, pinned) for row in await connection.fetch(_PROGRAMS))
     names = sorted({one.login for one in programs})
     logins = tuple(
-        Login(
+        DatabaseLogin(
             name=row["name"],
             superuser=row["superuser"],
             owner=row["owner"],
@@ -65,7 +65,7 @@ async def read_trust(connection: Taken) -> Trust:
     return Trust(login=own["login"], tls=own["tls"], programs=programs, logins=logins)
 
 
-def _sessions(row: Any, pinned: Set[UUID] | None) -> Sessions:
+def _sessions(row: Any, pinned: Set[UUID] | None) -> SessionGroup:
     fields = dict(row)
     incarnation = fields.pop("incarnation")
-    return Sessions(**fields, pinned=None if pinned is None else incarnation in pinned)
+    return SessionGroup(**fields, pinned=None if pinned is None else incarnation in pinned)

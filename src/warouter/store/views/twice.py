@@ -38,14 +38,14 @@ class TakenTwice(msgspec.Struct, frozen=True, kw_only=True):
     at: str
 
 
-class Twice(NamedTuple):
+class TwiceListing(NamedTuple):
     """The newest of them, and how many they are; ``more`` than that if there were too many."""
 
     messages: list[TakenTwice]
     more: bool
 
 
-async def read_twice(connection: Source, most: int = MOST) -> Twice:
+async def read_twice(connection: Source, most: int = MOST) -> TwiceListing:
     """The newest first; at most so many."""
     rows = await connection.fetch(LIST_SQL, most + 1)
     found = [
@@ -58,4 +58,4 @@ async def read_twice(connection: Source, most: int = MOST) -> Twice:
         )
         for row in rows[:most]
     ]
-    return Twice(found, len(rows) > most)
+    return TwiceListing(found, len(rows) > most)

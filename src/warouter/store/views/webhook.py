@@ -63,7 +63,7 @@ class FailedPost(msgspec.Struct, frozen=True, kw_only=True):
     answer: str
 
 
-class Trial(msgspec.Struct, frozen=True, kw_only=True):
+class TestCallback(msgspec.Struct, frozen=True, kw_only=True):
     """The last test callback of a coreapp."""
 
     name: str
@@ -75,7 +75,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     answer: str
 
 
-class Outage(msgspec.Struct, frozen=True, kw_only=True):
+class WebhookOutage(msgspec.Struct, frozen=True, kw_only=True):
     """A coreapp whose POSTs of a kind have failed again and again ``since``.
 
     ``probing``: only one event at a time is tried, the others wait.
@@ -106,7 +106,7 @@ class KindStatus(msgspec.Struct, frozen=True, kw_only=True):
     asked: int
 
 
-class Webhook(msgspec.Struct, frozen=True, kw_only=True):
+class WebhookStatus(msgspec.Struct, frozen=True, kw_only=True):
     """``secrets`` is how many there are, ``secrets_at`` since when these, if that is known."""
 
     url: str
@@ -114,8 +114,8 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     secrets_at: str | None
     coreapps: int
     kinds: list[KindStatus]
-    outages: list[Outage]
-    trials: list[Trial]
+    outages: list[WebhookOutage]
+    trials: list[TestCallback]
     failures: list[FailedPost]
 
     @property
@@ -133,7 +133,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
         return "" if self.waits else "Nothing waits for the webhook."
 
 
-async def read_webhook(connection: Source, failures: int = MOST_FAILURES) -> Webhook:
+async def read_webhook(connection: Source, failures: int = MOST_FAILURES) -> WebhookStatus:
     """Read all of it; ``failures`` of all coreapps, newest first."""
     shown = await connection.fetchrow(_SHOWN)
     assert shown is not None
@@ -142,7 +142,7 @@ async def read_webhook(connection: Source, failures: int = MOST_FAILURES) -> Web
         row["node"]: _outlook_of(row["outlook"]) for row in said if row["age_s"] <= FRESH_SECONDS
     }
     sheets = [(row["node"], _sheet_of(row["sheet"])) for row in said]
-    return Webhook(
+    return WebhookStatus(
         url=shown["url"],
         secrets=shown["secrets"],
         secrets_at=shown["secrets_at"],
@@ -196,18 +196,18 @@ def _kinds(
     return found
 
 
-def _outages(outlooks: Mapping[str, Mapping[str, Outlook]]) -> list[Outage]:
+def _outages(outlooks: Mapping[str, Mapping[str, Outlook]]) -> list[WebhookOutage]:
     return [
-        Outage(node=node, kind=EVENT_NAMES[kind], since=_at(one.since_ms), probing=one.open)
+        WebhookOutage(node=node, kind=EVENT_NAMES[kind], since=_at(one.since_ms), probing=one.open)
         for node, by_type in outlooks.items()
         for kind in EVENT_KINDS
         if (one := by_type.get(EVENT_TYPES[kind])) is not None and one.failing
     ]
 
 
-def _trials(sheets: Iterable[tuple[str, Sheet]]) -> list[Trial]:
+def _trials(sheets: Iterable[tuple[str, Sheet]]) -> list[TestCallback]:
     return [
-        Trial(
+        TestCallback(
             name=sheet.tried.name,
             at=_at(sheet.tried.at_ms),
             node=node,

@@ -37,7 +37,7 @@ from warouter.owner.expiry import Expiry
 from warouter.owner.ownership import Ownership
 from warouter.store.cloud import receive
 from warouter.store.journal.fitness import Fitness
-from warouter.store.journal.issues import Issues
+from warouter.store.journal.issues import IssueRows
 from warouter.store.journal.messages import Messages
 from warouter.upstream.cloud.answers import Class
 from warouter.upstream.cloud.graph.client import CloudUpstream
@@ -83,7 +83,7 @@ _MOVES = (Faults.set_shards, threats.leave_in_peace, Faults.set_shards)
 MUTANTS = {
     "no issue row": Mutant(
         "D1 D12",
-        [(Issues, "issue", without.nothing_issued), (Messages, "append_issued", without.issued)],
+        [(IssueRows, "issue", without.nothing_issued), (Messages, "append_issued", without.issued)],
         ("I6",),
         _KILLS,
     ),

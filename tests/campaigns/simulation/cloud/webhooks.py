@@ -17,7 +17,7 @@ from tests.campaigns.simulation.network import Network, Pipe
 from tests.campaigns.simulation.nodes import Process, _Identity
 from warouter.config import Settings
 from warouter.store.cloud.posts import Posts
-from warouter.store.cloud.receive import Inbox
+from warouter.store.cloud.receive import WebhookInbox
 from warouter.upstream.cloud.listener import Listener
 from warouter.upstream.cloud.signature import sign
 
@@ -140,7 +140,7 @@ class Door:
     def __init__(self, process: Process, settings: Settings) -> None:
         self.process = process
         name = _Identity(process).application
-        self._inbox = Inbox(settings, name, process.incarnation, settings.cloud.bsuid)
+        self._inbox = WebhookInbox(settings, name, process.incarnation, settings.cloud.bsuid)
         self._posts = Posts(self._inbox)
         self._listener = Listener(NUMBER, lambda: [SECRET], lambda: "", self._posts)
 

@@ -18,9 +18,9 @@ from warouter.cluster.plan import Mark, Succession, Takeover
 from warouter.message_id import text_of
 from warouter.store.beats import NodeSession
 from warouter.store.election import LeaderSession
-from warouter.store.journal import Journal, Request
+from warouter.store.journal import IssueRequest, Journal
 from warouter.store.journal.inbox import Proof
-from warouter.store.journal.progress import Wire
+from warouter.store.journal.progress import ProgressColumns
 from warouter.store.nodes import ShardRequest
 
 Strategy = st.SearchStrategy[Any]
@@ -211,7 +211,9 @@ def _places(*kind: str, **columns: Strategy) -> Strategy:
 
 
 def _record(send: Strategy = _none, events: Strategy = _none, **rare: Strategy) -> Strategy:
-    return _call("write", wire=st.builds(Wire, send, events, st.fixed_dictionaries(rare)))
+    return _call(
+        "write", wire=st.builds(ProgressColumns, send, events, st.fixed_dictionaries(rare))
+    )
 
 
 _waits = {
@@ -262,8 +264,8 @@ _attempts = st.integers(1, 3)
 _recipients = st.sampled_from(("1", "2"))
 
 
-def _requests_of(row: dict[str, Any]) -> Request:
-    return Request(id=id_of(row["slot"], row["seq"]), **row)
+def _requests_of(row: dict[str, Any]) -> IssueRequest:
+    return IssueRequest(id=id_of(row["slot"], row["seq"]), **row)
 
 
 def _took(row: dict[str, Any]) -> dict[str, Any]:

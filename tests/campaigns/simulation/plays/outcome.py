@@ -15,7 +15,7 @@ from tests.campaigns.simulation.plays.calls import PATIENCE
 from tests.harness.patch import patched
 from warouter.store import election
 from warouter.store.journal import sessions
-from warouter.store.journal.inbox import Row
+from warouter.store.journal.inbox import InboxRow
 
 BEGIN = datetime(2020, 1, 1, tzinfo=UTC)  # before any node's clock: so it is never ahead of that
 LONGEST = 590.0  # seconds that a play's clock goes forward: nothing is old enough to be pruned
@@ -49,7 +49,9 @@ def _plain(value: Any) -> Any:
             return round((value - BEGIN).total_seconds(), 3)
         case memoryview():
             return bytes(value)
-        case Row(stored=list(names)) if names != sorted(names):  # in whatever order they are found
+        case InboxRow(stored=list(names)) if names != sorted(
+            names
+        ):  # in whatever order they are found
             return _plain(replace(value, stored=sorted(names)))
         case msgspec.Struct():
             return list(map(_plain, msgspec.structs.astuple(value)))

@@ -36,7 +36,7 @@ from warouter.errors import FencedError
 from warouter.flow.event import EventRow
 from warouter.link import wire
 from warouter.message_id import text_of
-from warouter.store.beats import NodeSession, Registration
+from warouter.store.beats import NodeRegistration, NodeSession
 from warouter.store.election import LeaderSession
 from warouter.store.journal import Journal
 from warouter.store.nodes import ShardRequest
@@ -185,8 +185,8 @@ def _made(row: Message | Event, seq: int, number: int) -> wire.Message | EventRo
     return EventRow(slot, seq, row.kind, name, recipient, payload, row.contact)
 
 
-def _registration(name: str) -> Registration:
-    return Registration(
+def _registration(name: str) -> NodeRegistration:
+    return NodeRegistration(
         incarnation=INCARNATIONS[name],
         name=name,
         role="coreapp",

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from warouter.kinds import MEDIA, MESSAGE, READ_MARK
-from warouter.store.views.messages.newest import Lane, Place
+from warouter.store.views.messages.newest import RowPlace, SearchLane
 
 LOOKED_AT = 100_000  # rows that one search looks at, at most
 SECONDS = 1.5  # and how long it goes on: the console gives a page 2
@@ -48,7 +48,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
     since: int | None = None
     until: int | None = None
     code: int | None = None
-    older: Place | None = None
+    older: RowPlace | None = None
     limit: int = LIMIT
 
     @property
@@ -64,7 +64,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class FoundMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One message, without what was written in it. ``recipient`` is the other side's wa_id.
 
     ``error``: why it failed, or why it is parked.
@@ -81,7 +81,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: str | None = None
 
 
-class Rate(msgspec.Struct, frozen=True):
+class MessageRate(msgspec.Struct, frozen=True):
     """Messages a second during the last ``seconds``."""
 
     outgoing: float
@@ -89,7 +89,7 @@ class Rate(msgspec.Struct, frozen=True):
     seconds: int
 
 
-class Listed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class MessageListing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The newest messages that match, newest first.
 
     ``older`` is where to go on; None: there are no more. ``looked_down_to`` is there when the
@@ -97,20 +97,20 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     all messages, whatever was looked for; only with the newest.
     """
 
-    messages: list[Message]
+    messages: list[FoundMessage]
     looked_at: int
     older: str | None = None
     looked_down_to: str | None = None
-    rate: Rate | None = None
+    rate: MessageRate | None = None
 
 
 class Piece(msgspec.Struct, frozen=True):
     """The rows that reading a piece of a lane gave: ``down_to`` None at the lane's end."""
 
-    lane: Lane
-    rows: list[tuple[Place, Message | None]]  # None: an outgoing one, to be read by its id
+    lane: SearchLane
+    rows: list[tuple[RowPlace, FoundMessage | None]]  # None: an outgoing one, to be read by its id
     looked_at: int
-    down_to: Place | None
+    down_to: RowPlace | None
 
 
 def iso(ms: int) -> str:

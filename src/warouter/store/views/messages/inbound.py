@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from warouter.kinds import INBOUND as INBOUND_KIND
-from warouter.store.views.messages.found import RECEIVED, Message, Piece, Search, iso
-from warouter.store.views.messages.newest import INBOUND, MOST_MS, Lane, Place, before_ms
+from warouter.store.views.messages.found import RECEIVED, FoundMessage, Piece, Search, iso
+from warouter.store.views.messages.newest import INBOUND, MOST_MS, RowPlace, SearchLane, before_ms
 from warouter.store.views.messages.short import short_id
 from warouter.store.views.trace import Source
 
@@ -56,19 +56,19 @@ select x.* from (
  order by x.lane, x.nth"""
 
 
-class Inbound:
+class InboundSearch:
     """The lanes of inbound messages of one search."""
 
-    def __init__(self, connection: Source, search: Search, below: Place, shards: int) -> None:
+    def __init__(self, connection: Source, search: Search, below: RowPlace, shards: int) -> None:
         self._connection = connection
         self._search = search
         self._start = below
         self._shards = shards
         self._below: dict[int, int] = {}
 
-    async def lanes(self, slots: Sequence[int]) -> list[Lane]:
+    async def lanes(self, slots: Sequence[int]) -> list[SearchLane]:
         """The lanes that may have rows."""
-        lanes = [Lane(INBOUND, slot) for slot in slots]
+        lanes = [SearchLane(INBOUND, slot) for slot in slots]
         times = [time_of(before_ms(lane, self._start)) for lane in lanes]
         rows = await self._connection.fetch(SEEK, list(slots), times)
         self._below = {row["slot"]: row["first"] for row in rows}
@@ -76,7 +76,9 @@ class Inbound:
             self._below[self._start.slot] = self._start.rest
         return lanes
 
-    async def read(self, asked: Sequence[tuple[Lane, Place | None]], most: int) -> list[Piece]:
+    async def read(
+        self, asked: Sequence[tuple[SearchLane, RowPlace | None]], most: int
+    ) -> list[Piece]:
         """The next ``most`` rows of each lane, below the place down to which it was read."""
         search = self._search
         rows = await self._connection.fetch(
@@ -92,13 +94,13 @@ class Inbound:
             by_slot[row["lane"]].append(row)
         return [self._piece(lane, by_slot[lane.slot], most) for lane, _ in asked]
 
-    def _from(self, lane: Lane, down_to: Place | None) -> int:
+    def _from(self, lane: SearchLane, down_to: RowPlace | None) -> int:
         if down_to is None:
             return self._below[lane.slot]
         assert isinstance(down_to.rest, int)
         return down_to.rest
 
-    def _piece(self, lane: Lane, rows: list[Any], most: int) -> Piece:
+    def _piece(self, lane: SearchLane, rows: list[Any], most: int) -> Piece:
         found = [(_place(lane, row), self._message(lane, row)) for row in rows if row["found"]]
         if not rows:
             return Piece(lane, [], 0, None)
@@ -106,8 +108,8 @@ class Inbound:
         ended = last["nth"] < most or last["ms"] < (self._search.since or 0)
         return Piece(lane, list(found), last["nth"], None if ended else _place(lane, last))
 
-    def _message(self, lane: Lane, row: Any) -> Message:
-        return Message(
+    def _message(self, lane: SearchLane, row: Any) -> FoundMessage:
+        return FoundMessage(
             id=short_id(row["key"], lane.slot, row["seq"]),
             direction="incoming",
             kind="message",
@@ -124,5 +126,5 @@ def time_of(ms: int) -> datetime:
     return _EPOCH + timedelta(milliseconds=min(ms, _LAST, MOST_MS))
 
 
-def _place(lane: Lane, row: Any) -> Place:
-    return Place(row["ms"], INBOUND, lane.slot, row["seq"])
+def _place(lane: SearchLane, row: Any) -> RowPlace:
+    return RowPlace(row["ms"], INBOUND, lane.slot, row["seq"])

@@ -13,11 +13,11 @@ from typing import Any
 from warouter.kinds import STATUS, base_of
 from warouter.message_id import slot_of_id, text_of
 from warouter.store.journal.issues import DOUBTED, KEPT
-from warouter.store.views.messages.found import KINDS, RECEIVED, Message, Piece, Search, iso
+from warouter.store.views.messages.found import KINDS, RECEIVED, FoundMessage, Piece, Search, iso
 from warouter.store.views.messages.newest import (
     OUTGOING,
-    Lane,
-    Place,
+    RowPlace,
+    SearchLane,
     id_below,
     least_id,
     place_of_id,
@@ -91,10 +91,10 @@ select c.slot, o.id
 LATE_MS = 60_000
 
 
-class Outgoing:
+class OutgoingSearch:
     """The lanes of outgoing messages of one search."""
 
-    def __init__(self, connection: Source, search: Search, below: Place) -> None:
+    def __init__(self, connection: Source, search: Search, below: RowPlace) -> None:
         self._connection = connection
         self._search = search
         self._states = _states_of(search)
@@ -102,7 +102,7 @@ class Outgoing:
         self._above: dict[int, bytes] = {}
         self._start = below
 
-    async def lanes(self, slots: Sequence[int]) -> list[Lane]:
+    async def lanes(self, slots: Sequence[int]) -> list[SearchLane]:
         """The lanes that may have rows."""
         search = self._search
         if self._states == []:
@@ -113,9 +113,11 @@ class Outgoing:
             self._above = {
                 row["slot"]: max(self._above[row["slot"]], _earlier(row["id"])) for row in rows
             }
-        return [Lane(OUTGOING, slot) for slot in self._above]
+        return [SearchLane(OUTGOING, slot) for slot in self._above]
 
-    async def read(self, asked: Sequence[tuple[Lane, Place | None]], most: int) -> list[Piece]:
+    async def read(
+        self, asked: Sequence[tuple[SearchLane, RowPlace | None]], most: int
+    ) -> list[Piece]:
         """The next ``most`` rows of each lane, below the place down to which it was read."""
         search = self._search
         rows = await self._connection.fetch(
@@ -134,7 +136,7 @@ class Outgoing:
             by_slot[row["lane"]].append(row)
         return [self._piece(lane, by_slot[lane.slot], most) for lane, _ in asked]
 
-    def _piece(self, lane: Lane, rows: list[Any], most: int) -> Piece:
+    def _piece(self, lane: SearchLane, rows: list[Any], most: int) -> Piece:
         found = [(place_of_id(row["id"]), None) for row in rows if self._fits(row)]
         if not rows:
             return Piece(lane, [], 0, None)
@@ -148,7 +150,7 @@ class Outgoing:
             return bool(row["found"])
         return any(error.code == code for error in errors_of(row["said"]))
 
-    async def shown(self, ids: Sequence[bytes], shards: int) -> dict[bytes, Message]:
+    async def shown(self, ids: Sequence[bytes], shards: int) -> dict[bytes, FoundMessage]:
         """Read messages by their ids."""
         rows = await self._connection.fetch(_SHOWN, list(ids))
         return {row["id"]: _message(row, shards) for row in rows if row["seq"] is not None}
@@ -174,9 +176,9 @@ def _earlier(message_id: bytes) -> bytes:
     return least_id(slot_of_id(message_id), place_of_id(message_id).ms - LATE_MS)
 
 
-def _message(row: Any, shards: int) -> Message:
+def _message(row: Any, shards: int) -> FoundMessage:
     reason = row["reason"] if row["state"] == "parked" else reason_of(errors_of(row["said"]))
-    return Message(
+    return FoundMessage(
         id=text_of(row["id"]),
         direction="outgoing",
         kind=kind_name(row["kind"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from warouter._hash import SLOTS
-from warouter.store.views.messages.found import Rate
+from warouter.store.views.messages.found import MessageRate
 from warouter.store.views.messages.inbound import SEEK
 from warouter.store.views.messages.newest import least_id
 from warouter.store.views.trace import Source
@@ -20,7 +20,7 @@ select count(*) from unnest($1::bytea[], $2::bytea[]) l(above, below)
 _INCOMING = f"select coalesce(sum(s.after - s.first), 0)::bigint from ({SEEK}) s"
 
 
-async def read_rate(connection: Source) -> Rate:
+async def read_rate(connection: Source) -> MessageRate:
     """Read how much was accepted, and came in, during the last seconds by the database's clock.
 
     An id is made by another clock; one that is wrong by seconds spoils the figure, and no more.
@@ -34,4 +34,4 @@ async def read_rate(connection: Source) -> Rate:
         [least_id(slot, ms + SECONDS * 1000) for slot in slots],
     )
     incoming = await connection.fetchval(_INCOMING, slots, [since] * SLOTS)
-    return Rate(outgoing / SECONDS, incoming / SECONDS, SECONDS)
+    return MessageRate(outgoing / SECONDS, incoming / SECONDS, SECONDS)

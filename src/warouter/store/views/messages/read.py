@@ -13,22 +13,22 @@ from warouter.message_id import parse
 from warouter.store.views.messages.found import (
     LOOKED_AT,
     SECONDS,
-    Listed,
-    Message,
+    FoundMessage,
+    MessageListing,
     Piece,
     Search,
     iso,
 )
-from warouter.store.views.messages.inbound import Inbound
+from warouter.store.views.messages.inbound import InboundSearch
 from warouter.store.views.messages.newest import (
     MOST_MS,
     OUTGOING,
-    Lane,
     Newest,
-    Place,
+    RowPlace,
+    SearchLane,
     place_of_id,
 )
-from warouter.store.views.messages.outgoing import Outgoing
+from warouter.store.views.messages.outgoing import OutgoingSearch
 from warouter.store.views.messages.rate import read_rate
 from warouter.store.views.messages.shown import read_shown
 from warouter.store.views.trace import Source, Trace
@@ -47,13 +47,13 @@ async def read_messages(
     search: Search,
     looked_at: int = LOOKED_AT,
     seconds: float = SECONDS,
-) -> Listed:
+) -> MessageListing:
     """The newest messages that match, in one snapshot."""
     if search.message_id:
         return await _by_id(connection, search)
     async with snapshot(connection):
         shards = int(await connection.fetchval("select shards from shard_map"))
-        found = await _Reading(connection, search, shards, looked_at, seconds).listed()
+        found = await _SearchReading(connection, search, shards, looked_at, seconds).listed()
         if search.older is not None:
             return found
         return msgspec.structs.replace(found, rate=await read_rate(connection))
@@ -67,7 +67,7 @@ async def snapshot(connection: Source) -> AsyncIterator[None]:
         yield
 
 
-class _Reading:
+class _SearchReading:
     """One search, from its first piece to what is shown."""
 
     def __init__(
@@ -76,20 +76,20 @@ class _Reading:
         start = _start(search)
         self._search = search
         self._shards = shards
-        self._outgoing = Outgoing(connection, search, start)
-        self._inbound = Inbound(connection, search, start, shards)
+        self._outgoing = OutgoingSearch(connection, search, start)
+        self._inbound = InboundSearch(connection, search, start, shards)
         self._left = looked_at
         self._most = looked_at
         self._end = time.monotonic() + seconds
 
-    async def listed(self) -> Listed:
+    async def listed(self) -> MessageListing:
         search, slots = self._search, _slots(self._search)
-        lanes: list[Lane] = []
+        lanes: list[SearchLane] = []
         if search.outgoing:
             lanes += await self._outgoing.lanes(slots)
         if search.inbound:
             lanes += await self._inbound.lanes(slots)
-        newest: Newest[Message | None] = Newest(lanes)
+        newest: Newest[FoundMessage | None] = Newest(lanes)
         await self._read(newest)
         certain = newest.certain()
         rows = certain[: search.limit]
@@ -98,14 +98,14 @@ class _Reading:
             older = rows[-1][0]
         elif newest.more:
             older = down_to = newest.frontier
-        return Listed(
+        return MessageListing(
             messages=await self._shown(rows),
             looked_at=self._most - self._left,
             older=None if older is None else older.text,
             looked_down_to=None if down_to is None else iso(down_to.ms),
         )
 
-    async def _read(self, newest: Newest[Message | None]) -> None:
+    async def _read(self, newest: Newest[FoundMessage | None]) -> None:
         """Read on until enough is certain, or the bounds are reached."""
         limit = self._search.limit
         piece = limit // max(1, len(newest.next_lanes())) + _SPARE
@@ -121,7 +121,9 @@ class _Reading:
             if time.monotonic() - began < _QUICK:
                 piece *= _GROWTH
 
-    async def _pieces(self, asked: Sequence[tuple[Lane, Place | None]], most: int) -> list[Piece]:
+    async def _pieces(
+        self, asked: Sequence[tuple[SearchLane, RowPlace | None]], most: int
+    ) -> list[Piece]:
         outgoing = [each for each in asked if each[0].way == OUTGOING]
         inbound = [each for each in asked if each[0].way != OUTGOING]
         return [
@@ -129,7 +131,7 @@ class _Reading:
             *(await self._inbound.read(inbound, most) if inbound else ()),
         ]
 
-    async def _shown(self, rows: list[tuple[Place, Message | None]]) -> list[Message]:
+    async def _shown(self, rows: list[tuple[RowPlace, FoundMessage | None]]) -> list[FoundMessage]:
         ids = [place.rest for place, _ in rows if isinstance(place.rest, bytes)]
         outgoing = await self._outgoing.shown(ids, self._shards) if ids else {}
         shown = (
@@ -139,9 +141,9 @@ class _Reading:
         return [each for each in shown if each is not None]
 
 
-def _start(search: Search) -> Place:
+def _start(search: Search) -> RowPlace:
     """All rows that are looked for are below this place."""
-    until = Place(MOST_MS if search.until is None else max(search.until, 0), -1, -1, b"")
+    until = RowPlace(MOST_MS if search.until is None else max(search.until, 0), -1, -1, b"")
     return until if search.older is None else min(until, search.older)
 
 
@@ -151,16 +153,18 @@ def _slots(search: Search) -> list[int]:
     return [slot_of(search.number)]
 
 
-async def _by_id(connection: Source, search: Search) -> Listed:
+async def _by_id(connection: Source, search: Search) -> MessageListing:
     """The one message with the id; other fields of the search do not matter."""
     trace = await read_shown(connection, search.message_id)
-    return Listed(messages=[] if trace is None else [_of_trace(trace)], looked_at=int(bool(trace)))
+    return MessageListing(
+        messages=[] if trace is None else [_of_trace(trace)], looked_at=int(bool(trace))
+    )
 
 
-def _of_trace(trace: Trace) -> Message:
+def _of_trace(trace: Trace) -> FoundMessage:
     made = place_of_id(parse(trace.id)).ms if trace.direction == "outgoing" else None
     at = trace.steps[0].at if made is None else iso(made)
-    return Message(
+    return FoundMessage(
         id=trace.id,
         direction=trace.direction,
         kind="media" if trace.media else trace.kind,

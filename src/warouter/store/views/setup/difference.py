@@ -33,7 +33,7 @@ class ToChange(NamedTuple):
     hint: str
 
 
-class Difference(NamedTuple):
+class SettingChange(NamedTuple):
     """``old`` and ``new`` as people read them; ``value`` is what the API gets."""
 
     name: str
@@ -66,7 +66,7 @@ def fields_to_change(fields: Iterable[Field]) -> list[ToChange]:
     return found
 
 
-def differences(fields: Iterable[Field], wished: Mapping[str, str]) -> list[Difference]:
+def differences(fields: Iterable[Field], wished: Mapping[str, str]) -> list[SettingChange]:
     """Find what of ``wished`` is not set so; ValueError with a sentence for what cannot be."""
     fields = list(fields)
     now = {each.name: each.value for each in fields}
@@ -79,7 +79,7 @@ def differences(fields: Iterable[Field], wished: Mapping[str, str]) -> list[Diff
         if value != now[each.name]:
             if HIDDEN in text:
                 raise ValueError(f"{each.name}: type it whole; what is hidden is not known.")
-            found.append(Difference(each.name, text_of(now[each.name]), text_of(value), value))
+            found.append(SettingChange(each.name, text_of(now[each.name]), text_of(value), value))
     try:
         merge({}, patch_of(found))
     except msgspec.ValidationError as error:
@@ -87,7 +87,7 @@ def differences(fields: Iterable[Field], wished: Mapping[str, str]) -> list[Diff
     return found
 
 
-def patch_of(found: Iterable[Difference]) -> dict[str, Any]:
+def patch_of(found: Iterable[SettingChange]) -> dict[str, Any]:
     """The body for the API."""
     body: dict[str, Any] = {}
     for each in found:

@@ -60,7 +60,7 @@ select distinct on (r.node) r.node, r.role, n.started_at,
  order by r.node, r.at desc"""
 
 
-class Process(msgspec.Struct, frozen=True):
+class ProcessEnvironment(msgspec.Struct, frozen=True):
     """One process that reports: what it was given, by name; HIDDEN for what is not shown."""
 
     node: str
@@ -81,7 +81,7 @@ class Value(msgspec.Struct, frozen=True):
     since: datetime | None = None
 
 
-class Variable(msgspec.Struct, frozen=True):
+class VariableValues(msgspec.Struct, frozen=True):
     """One variable with the values that its readers have. ``differs``: those that should have the
     same do not. Of hidden ones it is known only that some have it and some do not.
     """
@@ -97,11 +97,11 @@ class Variable(msgspec.Struct, frozen=True):
 
 
 class EnvironmentStatus(msgspec.Struct, frozen=True):
-    processes: list[Process]
-    variables: list[Variable]
+    processes: list[ProcessEnvironment]
+    variables: list[VariableValues]
 
     @property
-    def differing(self) -> list[Variable]:
+    def differing(self) -> list[VariableValues]:
         return [each for each in self.variables if each.differs]
 
 
@@ -111,7 +111,7 @@ async def read_environment(source: Source) -> EnvironmentStatus:
     return compared([_process(row) for row in rows])
 
 
-def compared(processes: Sequence[Process]) -> EnvironmentStatus:
+def compared(processes: Sequence[ProcessEnvironment]) -> EnvironmentStatus:
     """Compare the variables of these processes."""
     defaults = {field.encode_name: field.default for field in msgspec.structs.fields(Settings)}
     secrets = {name for group in groups.GROUPS for name in group.secrets}
@@ -124,7 +124,7 @@ def compared(processes: Sequence[Process]) -> EnvironmentStatus:
             secret = variable.name in secrets
             values = _values(variable.name, default, mine, hidden=secret)
             found.append(
-                Variable(
+                VariableValues(
                     variable.name,
                     group.title,
                     variable.meaning,
@@ -138,9 +138,11 @@ def compared(processes: Sequence[Process]) -> EnvironmentStatus:
     return EnvironmentStatus(list(processes), found)
 
 
-def _values(name: str, default: str, processes: Iterable[Process], *, hidden: bool) -> list[Value]:
+def _values(
+    name: str, default: str, processes: Iterable[ProcessEnvironment], *, hidden: bool
+) -> list[Value]:
     """The values of a variable, the commonest first; one set to its default equals an unset one."""
-    nodes: dict[str, list[Process]] = {}
+    nodes: dict[str, list[ProcessEnvironment]] = {}
     given: set[str] = set()
     for each in processes:
         value = each.given.get(name, "")
@@ -169,8 +171,8 @@ def _text(default: Any) -> str:
     return f"{default:g}" if isinstance(default, float) else str(default)
 
 
-def _process(row: Any) -> Process:
+def _process(row: Any) -> ProcessEnvironment:
     lines = msgspec.json.decode(row["env"], type=list[Any])
     pairs = [str(line).partition("=") for line in lines]
     given = {name: value for name, _, value in pairs if name and value}
-    return Process(row["node"], row["role"], given, row["started_at"])
+    return ProcessEnvironment(row["node"], row["role"], given, row["started_at"])

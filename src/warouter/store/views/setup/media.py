@@ -47,7 +47,7 @@ select r.node, f ->> 'at' as at, f ->> 'direction' as direction, f ->> 'message'
  order by 2 desc, 1, 4"""
 
 
-class Kept(msgspec.Struct, frozen=True):
+class FileTotals(msgspec.Struct, frozen=True):
     """Files of one type, as image. ``direction``: uploaded, received. ``oldest`` is UTC."""
 
     direction: str
@@ -57,7 +57,7 @@ class Kept(msgspec.Struct, frozen=True):
     oldest: str
 
 
-class Waiting(msgspec.Struct, frozen=True):
+class WaitingMedia(msgspec.Struct, frozen=True):
     """Messages with media that wait for the same reason, the oldest accepted at a time in UTC."""
 
     reason: str
@@ -83,8 +83,8 @@ class MediaStatus(msgspec.Struct, frozen=True):
 
     bytes: int
     oldest: str | None
-    kept: list[Kept]
-    waiting: list[Waiting]
+    kept: list[FileTotals]
+    waiting: list[WaitingMedia]
     failed: list[Failed]
 
     @property
@@ -98,7 +98,7 @@ async def read_media(source: Source) -> MediaStatus:
         bytes=total["bytes"] if total is not None else 0,
         oldest=total["oldest"] if total is not None else None,
         kept=[_kept(row) for row in await source.fetch(_TYPES)],
-        waiting=[Waiting(*row) for row in await source.fetch(_WAITING)],
+        waiting=[WaitingMedia(*row) for row in await source.fetch(_WAITING)],
         failed=[
             Failed(*(row[name] or "" for name in Failed.__struct_fields__))
             for row in await source.fetch(_FAILED, FRESH_SECONDS)
@@ -113,6 +113,6 @@ def quota_of(environment: EnvironmentStatus) -> int:
     return min((int(each) for each in found if each.isdecimal() and int(each)), default=0)
 
 
-def _kept(row: Any) -> Kept:
+def _kept(row: Any) -> FileTotals:
     direction = _DIRECTIONS.get(row["kind"], "other")
-    return Kept(direction, row["type"], row["files"], row["bytes"], row["oldest"])
+    return FileTotals(direction, row["type"], row["files"], row["bytes"], row["oldest"])

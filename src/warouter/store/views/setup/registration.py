@@ -12,7 +12,7 @@ _NUMBER = "select * from number_shown()"
 _ASKED = "select cc, phone_number, asked_at from registration"
 
 
-class Registration(msgspec.Struct, frozen=True, kw_only=True):
+class RegistrationStatus(msgspec.Struct, frozen=True, kw_only=True):
     """``number`` is registered, or None; for ``asked_number`` a code was asked.
 
     ``cert_name`` is its certificate's display name, ``cert_ends`` its end in unix s, None without.
@@ -27,7 +27,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     asked_at: datetime | None = None
 
 
-async def read_registration(source: Source) -> Registration:
+async def read_registration(source: Source) -> RegistrationStatus:
     found, asked = await source.fetchrow(_NUMBER), await source.fetchrow(_ASKED)
     fields = {}
     if found is not None:
@@ -41,4 +41,4 @@ async def read_registration(source: Source) -> Registration:
     if asked is not None:
         number = asked["cc"] + asked["phone_number"]
         fields |= {"asked_number": number, "asked_at": asked["asked_at"]}
-    return Registration(**fields)
+    return RegistrationStatus(**fields)
