@@ -19,7 +19,7 @@ import msgspec
 import uvloop
 
 from warouter.local.cluster import Cluster
-from warouter.local.options import Options, Placement
+from warouter.local.options import Placement, UpOptions
 
 
 class Wanted(msgspec.Struct):
@@ -51,7 +51,7 @@ def cluster_of(wanted: Wanted) -> Cluster:
         for name in ("shards", "coreapps", "webapps", "masters", "environment")
     }
     folder = Path(wanted.folder)
-    return Cluster(Options(data_dir=folder, port=0, tls=False, place=place, **options))
+    return Cluster(UpOptions(data_dir=folder, port=0, tls=False, place=place, **options))
 
 
 async def main(wanted: str) -> None:

@@ -16,7 +16,7 @@ import pytest
 import uvloop
 
 from bench.test_fastpath import BODY, KEY, Sink
-from warouter.cluster.role import Happened
+from warouter.cluster.role import SlotEvent
 from warouter.config import Timing
 from warouter.flow.lanes import Lanes
 from warouter.link import wire
@@ -42,7 +42,7 @@ class Scene:
         self.ownership = Ownership(session, Timing(), lambda: 0.0)
         for number in OWNED:
             slot = self.ownership.slots[number] = OwnedSlot(number, 1)
-            slot.happened(Happened.OPENED)
+            slot.happened(SlotEvent.OPENED)
         upstream: Any = SimpleNamespace(connected=False)
         claims = Claims(self.ownership, upstream, lambda: 0.0)
         attachments = Attachments(nothing, self.ownership.tasks)

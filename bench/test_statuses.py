@@ -19,7 +19,7 @@ import uvloop
 from bench.test_fastpath import Sink
 from warouter import _batch
 from warouter.app_settings import ApplicationSettings, StatusSwitches, Webhooks
-from warouter.cluster.role import Happened
+from warouter.cluster.role import SlotEvent
 from warouter.config import Timing
 from warouter.kinds import STATUS
 from warouter.lab.simulator.statuses import ALL, payload
@@ -51,7 +51,7 @@ class Scene:
         self.ownership = Ownership(session, Timing(), lambda: 0.0)
         for number in OWNED:
             slot = self.ownership.slots[number] = OwnedSlot(number, 1)
-            slot.happened(Happened.OPENED)
+            slot.happened(SlotEvent.OPENED)
             slot.claim = Claiming.GRANTED
         self.ownership.renewed(0.0, dict.fromkeys(OWNED, 1))
         self.journal: Any = SimpleNamespace(append_events=self._append)

@@ -34,7 +34,7 @@ from warouter._hash import slot_of
 from warouter.cluster.shardmap import ShardMap
 from warouter.lab.demo.gaps import Arrival, failover
 from warouter.local.cluster import Cluster
-from warouter.local.options import Options
+from warouter.local.options import UpOptions
 from warouter.local.process import Process
 from warouter.store.database import connect
 from warouter.store.nodes import read_map, read_nodes
@@ -387,7 +387,7 @@ def _options() -> argparse.Namespace:
 
 async def run(options: argparse.Namespace, folder: Path) -> int:
     cluster = Cluster(
-        Options(
+        UpOptions(
             data_dir=folder,
             shards=options.shards,
             coreapps=options.coreapps,

@@ -11,7 +11,7 @@ from bench.child import Child
 from bench.cluster import Change, Wanted
 from warouter.config import Settings, load
 from warouter.errors import CommandError
-from warouter.local.options import Options
+from warouter.local.options import UpOptions
 
 PYTHON = Path(".venv/bin/python")
 STOP_SECONDS = 40.0
@@ -32,7 +32,7 @@ class Database(NamedTuple):
 class Elsewhere:
     """Started by the clone's own interpreter, with the options that a local cluster has."""
 
-    def __init__(self, clone: Path, options: Options) -> None:
+    def __init__(self, clone: Path, options: UpOptions) -> None:
         self._python = clone / PYTHON
         self._options = options
         self._child: Child | None = None
@@ -93,7 +93,7 @@ class Elsewhere:
         return Database(processes["postgres"], self._found["database"]["dsn"])
 
 
-def _wanted(options: Options) -> Wanted:
+def _wanted(options: UpOptions) -> Wanted:
     """The processes of single variables are found by asking for the place of each."""
     own = {
         f"{role}-{n}": options.place(f"{role}-{n}", role).environment

@@ -23,7 +23,7 @@ from bench.e2e.running import Running
 from bench.order import Command, Load
 from warouter.errors import CommandError
 from warouter.local.cluster import SAMPLE, Cluster
-from warouter.local.options import Options
+from warouter.local.options import UpOptions
 from warouter.store.database import connect
 
 DRAIN_SECONDS = 180.0
@@ -244,7 +244,7 @@ async def site(folder: Path, build: Path | None = None, **options: Any) -> Async
     ``build`` is the clone whose build runs there, None: this one.
     """
     options.setdefault("environment", ENVIRONMENT)
-    wanted = Options(data_dir=folder, port=0, tls=False, **options)
+    wanted = UpOptions(data_dir=folder, port=0, tls=False, **options)
     here = Site(Elsewhere(build, wanted) if build is not None else Cluster(wanted))
     async with AsyncExitStack() as stack:
         await here.prepare(stack)

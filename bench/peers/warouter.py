@@ -12,7 +12,7 @@ import asyncpg
 from bench.child import Child
 from bench.order import Command, Load
 from warouter.local.cluster import Cluster
-from warouter.local.options import Options
+from warouter.local.options import UpOptions
 from warouter.store.database import connect
 
 # All load comes from one address, of which a webapp takes a hundred connections otherwise.
@@ -25,7 +25,7 @@ class Warouter:
     name = "warouter"
 
     def __init__(self, folder: Path, shards: int) -> None:
-        options = Options(
+        options = UpOptions(
             data_dir=folder, shards=shards, port=0, tls=False, environment=_ENVIRONMENT
         )
         self.accepted = 0

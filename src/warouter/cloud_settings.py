@@ -17,7 +17,7 @@ import msgspec
 
 from warouter.cloud_variables import CloudVariables
 from warouter.errors import ConfigError
-from warouter.variables import Source
+from warouter.variables import SecretSource
 
 WEBHOOK_PATH = "/cloud/webhook"
 REQUEST_SECONDS = 20.0  # a whole request to the Graph API, its answer included
@@ -53,9 +53,9 @@ class CloudSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     phone_number_id: str
     waba_id: str
-    token: Source
-    app_secret: Source  # one secret a line
-    verify_token: Source
+    token: SecretSource
+    app_secret: SecretSource  # one secret a line
+    verify_token: SecretSource
     version: str = "v25.0"
     messaging_account_id: str = ""
     marketing: str = "messages"  # or auto
@@ -159,10 +159,10 @@ def _id(text: str, name: str, *, required: bool = True) -> str:
     return text
 
 
-def _source(value: str, path: str, name: str) -> Source:
+def _source(value: str, path: str, name: str) -> SecretSource:
     if not value and not path:
         raise ConfigError(f"{name} is missing; WAROUTER_UPSTREAM=cloud needs it or {name}_FILE.")
-    return Source(value, path)
+    return SecretSource(value, path)
 
 
 def _version(text: str) -> str:

@@ -17,7 +17,7 @@ from warouter import cloud_settings
 from warouter.cloud_settings import CloudSettings, is_loopback
 from warouter.cloud_variables import CloudVariables
 from warouter.errors import ConfigError
-from warouter.variables import GROUPS, SUPERVISED, Source
+from warouter.variables import GROUPS, SUPERVISED, SecretSource
 
 # Each is also read from X_FILE: see ``secret``.
 SECRETS = tuple(name for group in GROUPS for name in group.secrets)
@@ -128,9 +128,9 @@ class Settings(CloudVariables, frozen=True, kw_only=True):
         return ",".join(f"{host}:{port}" for host, port in self.db_servers)
 
     @property
-    def db_password_source(self) -> Source:
+    def db_password_source(self) -> SecretSource:
         """Where the role's password is; nowhere where the server asks for none."""
-        return Source(self.db_password, self.db_password_file or self.db_password_file_too)
+        return SecretSource(self.db_password, self.db_password_file or self.db_password_file_too)
 
     @property
     def db_password_name(self) -> str:
@@ -138,8 +138,8 @@ class Settings(CloudVariables, frozen=True, kw_only=True):
         return f"{'WAROUTER' if self.db_password_file_too else 'WA'}_DB_PASSWORD"
 
     @property
-    def api_key_source(self) -> Source:
-        return Source(self.api_key, self.api_key_file)
+    def api_key_source(self) -> SecretSource:
+        return SecretSource(self.api_key, self.api_key_file)
 
     @property
     def api_key_name(self) -> str:
@@ -159,8 +159,8 @@ class Settings(CloudVariables, frozen=True, kw_only=True):
         return bucket, prefix.strip("/")
 
     @property
-    def media_s3_secret_source(self) -> Source:
-        return Source(self.media_s3_secret_key, self.media_s3_secret_key_file)
+    def media_s3_secret_source(self) -> SecretSource:
+        return SecretSource(self.media_s3_secret_key, self.media_s3_secret_key_file)
 
     @property
     def private_keys(self) -> dict[str, str]:

@@ -18,7 +18,7 @@ NODE = "node"
 BUILD_INFO = "warouter_build_info"
 
 
-class Page(enum.Enum):
+class MetricPage(enum.Enum):
     """The page that shows a metric."""
 
     WEB = "/metrics"
@@ -29,11 +29,11 @@ class Page(enum.Enum):
     PROCESS = "/metrics for a webapp, /v1/stats/app for others"
 
 
-class Described(NamedTuple):
+class MetricDescription(NamedTuple):
     """The description of a metric."""
 
     type: str  # "counter" or "gauge"
-    page: Page
+    page: MetricPage
     help: str
 
 
@@ -45,8 +45,8 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
     labels: dict[str, str] = {}
 
 
-_COUNTERS: dict[Page, dict[str, str]] = {
-    Page.WEB: {
+_COUNTERS: dict[MetricPage, dict[str, str]] = {
+    MetricPage.WEB: {
         "web_connections": "Connections that clients have opened",
         "api_requests_duration_ms_count": "Requests by method and result",
         "api_requests_duration_ms_sum": "Time that requests took in ms, by method and result",
@@ -63,7 +63,7 @@ _COUNTERS: dict[Page, dict[str, str]] = {
         "warouter_cloud_connections_dropped_total": "Connections to the Cloud API's webhook that "
         "were ended, by reason",
     },
-    Page.APP: {
+    MetricPage.APP: {
         "callback_requests": "POSTs to the webhook by result and type",
         "callback_requests_duration_ms_count": "POSTs to the webhook whose time was taken",
         "callback_requests_duration_ms_sum": "Milliseconds that POSTs to the webhook took",
@@ -97,15 +97,15 @@ _COUNTERS: dict[Page, dict[str, str]] = {
         "code and status: what was sent had been taken",
         "warouter_cloud_late_writes_total": "Requests that began after their lease could be taken",
     },
-    Page.DB: {
+    MetricPage.DB: {
         "warouter_owner_changes_total": "Slots that changed their owner, by reason",
     },
-    Page.PROCESS: {
+    MetricPage.PROCESS: {
         "warouter_process_cpu_seconds_total": "Processor time used",
     },
 }
-_GAUGES: dict[Page, dict[str, str]] = {
-    Page.WEB: {
+_GAUGES: dict[MetricPage, dict[str, str]] = {
+    MetricPage.WEB: {
         "web_uptime": "How long the webapp has been running, in seconds",
         "web_pending_connections": "Connections that the webapp has not accepted yet",
         "web_max_pending_connections": "Most connections at once that were not accepted yet",
@@ -120,7 +120,7 @@ _GAUGES: dict[Page, dict[str, str]] = {
         "warouter_cloud_webhook_age_seconds": "Time since the last webhook of the Cloud API, or "
         "since the webapp was started",
     },
-    Page.APP: {
+    MetricPage.APP: {
         "callback_queue_size": "Events that wait for the webhook",
         "pending_outgoing_messages": "Messages accepted and not taken by the upstream yet",
         "warouter_slots_owned": "Slots that the coreapp owns",
@@ -149,7 +149,7 @@ _GAUGES: dict[Page, dict[str, str]] = {
         "warouter_master_leads": "1 while the master leads",
         "warouter_term": "Term of the leading master",
     },
-    Page.APP_INTERNAL: {
+    MetricPage.APP_INTERNAL: {
         "warouter_slot_epoch": "Epoch of an owned slot",
         "warouter_slot_journal_seq": "Highest seq of an owned slot's messages",
         "warouter_slot_settled_seq": "Seq up to which an owned slot's messages are settled",
@@ -157,7 +157,7 @@ _GAUGES: dict[Page, dict[str, str]] = {
         "warouter_slot_waiting_callbacks": "Events of an owned slot that wait for the webhook",
         "warouter_append_queued_messages": "Messages that wait for a commit",
     },
-    Page.DB: {
+    MetricPage.DB: {
         "db_contacts": "Contacts by type",
         "db_message_receipts": "Statuses in the journal",
         "db_messages": "Messages in the journal",
@@ -180,12 +180,12 @@ _GAUGES: dict[Page, dict[str, str]] = {
         "warouter_oldest_transaction_seconds": "Age of the oldest open transaction",
         "warouter_oldest_snapshot_transactions": "Transactions since the oldest open snapshot",
     },
-    Page.DB_INTERNAL: {
+    MetricPage.DB_INTERNAL: {
         "warouter_table_bytes": "Size of a table with its indexes",
         "warouter_table_rows": "Estimated rows of a table",
         "warouter_table_dead_rows": "Estimated dead rows of a table",
     },
-    Page.PROCESS: {
+    MetricPage.PROCESS: {
         BUILD_INFO: "1, with the version and the API's version as labels",
         "warouter_process_resident_memory_bytes": "Memory in use",
         "warouter_process_uptime_seconds": "Seconds since the process was started",
@@ -193,8 +193,8 @@ _GAUGES: dict[Page, dict[str, str]] = {
     },
 }
 
-CATALOGUE: Mapping[str, Described] = {
-    name: Described(type_, page, text)
+CATALOGUE: Mapping[str, MetricDescription] = {
+    name: MetricDescription(type_, page, text)
     for type_, pages in (("counter", _COUNTERS), ("gauge", _GAUGES))
     for page, names in pages.items()
     for name, text in names.items()

@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 from warouter.config import api_keys_of
 from warouter.errors import ConfigError
 from warouter.log import Outage
-from warouter.variables import Source
+from warouter.variables import SecretSource
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Followed(Generic[T]):
     ConfigError if it cannot be used at the start.
     """
 
-    def __init__(self, name: str, source: Source, parse: Callable[[str], T]) -> None:
+    def __init__(self, name: str, source: SecretSource, parse: Callable[[str], T]) -> None:
         self._name = name if source.value else f"{name}_FILE"
         self._path = source.path
         self._parse = parse
@@ -97,7 +97,7 @@ def lines_of(text: str) -> tuple[str, ...]:
     return found
 
 
-def api_keys(source: Source) -> Callable[[], Sequence[str]]:
+def api_keys(source: SecretSource) -> Callable[[], Sequence[str]]:
     """A source of the API keys of the moment, none if there is none. ConfigError at first."""
     if not source.value and not source.path:
         return tuple

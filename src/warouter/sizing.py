@@ -146,7 +146,7 @@ def rds_class(connections: int) -> str | None:
     return min(enough)[1] if enough else None
 
 
-class Upstream(NamedTuple):
+class UpstreamCapacity(NamedTuple):
     """The capacity of the WhatsApp side: messages/s on a
     connection, ms until a send is answered.
     """
@@ -155,7 +155,7 @@ class Upstream(NamedTuple):
     answer_ms: float = 0.0
 
 
-UNLIMITED = Upstream()
+UNLIMITED = UpstreamCapacity()
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,7 +194,7 @@ def plan(
     *,
     spares: int = 1,
     cores: int = 2,
-    upstream: Upstream = UNLIMITED,
+    upstream: UpstreamCapacity = UNLIMITED,
     costs: Costs = COSTS,
 ) -> Plan:
     """A plan for ``rate`` messages/s; without ``shards``, as few as carry it.
@@ -259,14 +259,14 @@ def one_writer(costs: Costs = COSTS) -> float:
     return LOAD * costs.writer_rows_per_s / costs.rows
 
 
-def windows(upstream: Upstream) -> float:
+def windows(upstream: UpstreamCapacity) -> float:
     """The rate in messages/s at which the windows of all slots
     are full, whatever the number of shards.
     """
     return SLOTS * WINDOW * 1000 / upstream.answer_ms if upstream.answer_ms else inf
 
 
-def carried(shards: int, spares: int, upstream: Upstream, costs: Costs = COSTS) -> float:
+def carried(shards: int, spares: int, upstream: UpstreamCapacity, costs: Costs = COSTS) -> float:
     """The rate in messages/s that this many coreapps carry even while a third of them is gone."""
     left = _left(shards + spares)
     owned = ceil(shards / left)  # by the one that owns most
@@ -287,7 +287,9 @@ def _webapps(rate: float, costs: Costs) -> int:
     return webapps
 
 
-def _shards(rate: float, shards: int | None, spares: int, upstream: Upstream, costs: Costs) -> int:
+def _shards(
+    rate: float, shards: int | None, spares: int, upstream: UpstreamCapacity, costs: Costs
+) -> int:
     if windows(upstream) < rate:
         raise CommandError(
             f"No cluster sends {rate:,.0f} messages/s to an upstream that answers after"
@@ -307,7 +309,9 @@ def _shards(rate: float, shards: int | None, spares: int, upstream: Upstream, co
     )
 
 
-def _advice(rate: float, shards: int, enough: list[int], upstream: Upstream, costs: Costs) -> str:
+def _advice(
+    rate: float, shards: int, enough: list[int], upstream: UpstreamCapacity, costs: Costs
+) -> str:
     if enough:
         return f"Ask for {enough[0]} shards."
     spares = shards // 2 + 1  # then nobody ever owns two
@@ -317,7 +321,7 @@ def _advice(rate: float, shards: int, enough: list[int], upstream: Upstream, cos
 
 
 def _limits(
-    webapps: int, shards: int, postgres_cores: int, upstream: Upstream, costs: Costs
+    webapps: int, shards: int, postgres_cores: int, upstream: UpstreamCapacity, costs: Costs
 ) -> dict[str, float]:
     found = {
         "webapp_cpu": webapps * one_webapp(costs),
@@ -330,7 +334,9 @@ def _limits(
     return {name: limit for name, limit in found.items() if limit != inf}
 
 
-def _check(rate: float, shards: int | None, spares: int, cores: int, upstream: Upstream) -> None:
+def _check(
+    rate: float, shards: int | None, spares: int, cores: int, upstream: UpstreamCapacity
+) -> None:
     if not (isfinite(rate) and rate > 0):
         raise CommandError(f"--rate must be a finite number greater than 0, not {rate:g}.")
     if shards is not None and shards not in SHARD_COUNTS:

@@ -23,14 +23,14 @@ class Variable(NamedTuple):
     unit: str = ""
 
 
-class Source(msgspec.Struct, frozen=True):
+class SecretSource(msgspec.Struct, frozen=True):
     """Where a secret is: in ``value``, or in the file ``path``; nowhere if both are empty."""
 
     value: str = ""
     path: str = ""
 
     def __repr__(self) -> str:
-        return "Source(...)"
+        return "SecretSource(...)"
 
 
 class Group:

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.harness.api import Answer, Api, Webapp, set_pin
 from warouter.errors import ChangeRefused
-from warouter.upstream.authority import Certificate, issue, public_bytes
+from warouter.upstream.authority import NumberCertificate, issue, public_bytes
 
 PATH = "/v1/account/shards"
 KEY = Ed25519PrivateKey.generate()
@@ -20,7 +20,7 @@ WISH = {"cc": "49", "phone_number": "301234567", "shards": 2}
 def certificate(number: str = "49301234567", days: int = 1, key: Ed25519PrivateKey = KEY) -> str:
     now = int(time.time())
     issued = now - 10 * 86400
-    return issue(key, Certificate(number, "Shop", issued, now + days * 86400))
+    return issue(key, NumberCertificate(number, "Shop", issued, now + days * 86400))
 
 
 async def register(api: Api, days_ago: float = 0) -> None:

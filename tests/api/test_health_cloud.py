@@ -28,7 +28,7 @@ from warouter.store.views.number import NumberFacts, read_number
 from warouter.upstream.cloud.graph.app import App
 from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.failed import CallAway
-from warouter.upstream.cloud.graph.number import Number
+from warouter.upstream.cloud.graph.number import NumberCalls
 from warouter.upstream.cloud.secrets import Secrets
 
 FACTS = CloudFacts(token="token-1")
@@ -92,7 +92,7 @@ async def watched(webapp: Webapp, pool: asyncpg.Pool, database: Settings) -> Asy
 
     described = Described(
         pool.fetch,
-        Number(cloud, calls),
+        NumberCalls(cloud, calls),
         App(cloud, calls, secrets).token,
         lambda: tokens[-1],
         users,

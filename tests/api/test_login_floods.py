@@ -20,7 +20,7 @@ from tests.harness.api import (
 )
 from tests.harness.wait import soon
 from warouter.access.token import hash_of, new_token
-from warouter.access.turns import Line
+from warouter.access.turns import FairQueue
 
 CONNECTIONS = 40  # two are checked and 32 may wait
 STRANGER, LOOPBACK = "203.0.113.9", None
@@ -124,11 +124,11 @@ async def test_the_judge_finds_a_door_without_shares(
     door: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """First come, first served, and nobody gives way: as it was."""
-    join = Line.join
+    join = FairQueue.join
 
-    def alike(self: Line[object], address: str, name: str, item: object) -> object:
+    def alike(self: FairQueue[object], address: str, name: str, item: object) -> object:
         return join(self, "", "", item)
 
-    monkeypatch.setattr(Line, "join", alike)
+    monkeypatch.setattr(FairQueue, "join", alike)
     async with flood(lambda n: log_in(door, f"name{n}", "wrong", LOOPBACK)):
         assert 429 in await of_many_addresses(door)

@@ -22,7 +22,7 @@ from warouter.lab.simulator.server import Simulator
 from warouter.link.wire import Outgoing
 from warouter.store.account.accounts import Account
 from warouter.store.account.registration import Registrations
-from warouter.upstream.authority import Certificate, issue, public_bytes
+from warouter.upstream.authority import NumberCertificate, issue, public_bytes
 
 CC, PHONE = "49", "301234567"
 NUMBER = CC + PHONE
@@ -39,7 +39,7 @@ class Registering(NamedTuple):
 
     def certificate(self, number: str = NUMBER, days: int = 1) -> str:
         now = int(time.time())
-        known = Certificate(number, "Bäckerei", now - 86400 * 10, now + days * 86400)
+        known = NumberCertificate(number, "Bäckerei", now - 86400 * 10, now + days * 86400)
         return issue(self.simulator.key, known)
 
     async def call(self, method: str, path: str, body: object = None) -> Answer:
@@ -162,7 +162,7 @@ async def test_what_is_required(reg: Registering, missing: str) -> None:
 
 async def test_certificates_that_are_refused(reg: Registering, pool: asyncpg.Pool) -> None:
     now = int(time.time())
-    foreign = issue(Ed25519PrivateKey.generate(), Certificate(NUMBER, "x", now, now + 999))
+    foreign = issue(Ed25519PrivateKey.generate(), NumberCertificate(NUMBER, "x", now, now + 999))
     for cert in (foreign, reg.certificate(days=-1), reg.certificate()[:-8]):
         answer = await reg.ask(cert=cert)
         answer.refused(400, 1009)

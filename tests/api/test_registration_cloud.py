@@ -24,7 +24,7 @@ from warouter.lab.simulator.numbers import CODE_TRIES, CODES
 from warouter.store.account.accounts import Account, Accounts
 from warouter.store.account.registration import unregister
 from warouter.upstream.cloud.graph.calls import Calls
-from warouter.upstream.cloud.graph.number import Named, Number, Registration
+from warouter.upstream.cloud.graph.number import Named, NumberCalls, RegistrationCalls
 from warouter.upstream.cloud.secrets import Secrets
 
 CERT = b64encode(b"any certificate").decode()
@@ -72,8 +72,8 @@ async def cloud(webapp: Webapp, pool: asyncpg.Pool) -> AsyncIterator[Registering
     secrets = Secrets(settings)
     calls = Calls(settings, secrets)
     registrar = CloudRegistrar(
-        Number(settings, calls),
-        Registration(settings, calls),
+        NumberCalls(settings, calls),
+        RegistrationCalls(settings, calls),
         Accounts(pool),
         lambda: secrets.app_secrets,
     )
@@ -180,7 +180,7 @@ async def test_a_number_that_meta_spells_otherwise(
     cloud: Registering, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown = Named(connected=True, verified=True, number="+52 55 1234 5678", name="Bakery")
-    monkeypatch.setattr(Number, "named", AsyncMock(return_value=shown))
+    monkeypatch.setattr(NumberCalls, "named", AsyncMock(return_value=shown))
     assert (await cloud.ask(cc="52", phone_number="15512345678")).status == 201
 
 

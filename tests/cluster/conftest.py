@@ -20,7 +20,7 @@ from tests.harness.facts import Facts
 from tests.harness.rights import nothing_refused
 from tests.harness.standby import Pair
 from warouter.local.cluster import Cluster
-from warouter.local.options import Options
+from warouter.local.options import UpOptions
 
 CALM = {"WAROUTER_LEASE": "5", "WAROUTER_HOLD": "25"}
 """For a test in which nobody may be taken for dead, though the machine stand still for a second."""
@@ -44,7 +44,7 @@ async def running(
         folder = prepared.reachable_folder()
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         stack.callback(nothing_refused, folder)
-        cluster = Cluster(Options(data_dir=folder, port=0, tls=False, **options))
+        cluster = Cluster(UpOptions(data_dir=folder, port=0, tls=False, **options))
         before(cluster)
         if "WA_DB_HOSTNAME" not in cluster.options.environment:
             await asyncio.to_thread(prepared.copy_to, folder / "postgres")

@@ -19,7 +19,7 @@ from tests.harness import exposition
 from tests.harness.meta import CLOUD, Scene, ids_of, scene_of
 from tests.harness.monitoring import metrics_asked_for
 from tests.harness.wait import soon
-from warouter.metrics import CATALOGUE, Page
+from warouter.metrics import CATALOGUE, MetricPage
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("cloud")]
 
@@ -227,7 +227,7 @@ class TestWatching:
         await scene.ended(await scene.post(to))
         asked = {name for name in metrics_asked_for() if name.startswith("warouter_cloud_")}
         await soon(lambda: self._shown(scene, "/metrics", asked))
-        of_coreapps = {name for name in asked if CATALOGUE[name].page is Page.APP}
+        of_coreapps = {name for name in asked if CATALOGUE[name].page is MetricPage.APP}
         await soon(lambda: self._shown(scene, "/v1/stats/app", of_coreapps))
         for entity in ("phone_number", "waba", "business", "app"):
             assert await scene.metric("warouter_cloud_can_send", entity=entity) == 2

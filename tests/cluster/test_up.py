@@ -7,7 +7,7 @@ import pytest
 from tests.cluster.conftest import ONE, Start
 from warouter.errors import CommandError
 from warouter.local.cluster import Cluster
-from warouter.local.options import Options
+from warouter.local.options import UpOptions
 
 
 async def test_a_second_run_on_a_data_directory_is_refused_and_does_no_harm(start: Start) -> None:
@@ -15,7 +15,7 @@ async def test_a_second_run_on_a_data_directory_is_refused_and_does_no_harm(star
     assert cluster.postgres is not None
     assert cluster.about_postgres.startswith("PostgreSQL 18.")
     postgres, before = cluster.postgres.pid, (cluster.folder / "cluster.json").read_bytes()
-    second = Cluster(Options(data_dir=cluster.folder, port=0, tls=False))
+    second = Cluster(UpOptions(data_dir=cluster.folder, port=0, tls=False))
     with pytest.raises(CommandError, match=r"A cluster runs on .* already"):
         await second.start()
     await second.stop()
@@ -25,7 +25,7 @@ async def test_a_second_run_on_a_data_directory_is_refused_and_does_no_harm(star
     await business.call("GET", "/v1/account/shards")
     # It may be used again once the first has ended.
     await cluster.stop()
-    third = Cluster(Options(data_dir=cluster.folder, port=0, tls=False, coreapps=1, masters=1))
+    third = Cluster(UpOptions(data_dir=cluster.folder, port=0, tls=False, coreapps=1, masters=1))
     try:
         await third.start()
     finally:
@@ -39,7 +39,7 @@ async def test_without_a_number_there_are_coreapps_for_the_shards_of_the_databas
     assert _count(cluster, "coreapp") == 3
     await business.set_shards(4)
     await cluster.stop()
-    again = Cluster(Options(data_dir=cluster.folder, port=0, tls=False, masters=1))
+    again = Cluster(UpOptions(data_dir=cluster.folder, port=0, tls=False, masters=1))
     try:
         await again.start()
         assert _count(again, "coreapp") == 5

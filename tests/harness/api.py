@@ -24,12 +24,12 @@ from warouter.access.token import hash_of, new_token
 from warouter.api.access.tokens import TokenCache
 from warouter.api.app import build_app
 from warouter.api.contacts.cloud import IdentityCheck
-from warouter.api.context import ApiConfig, Context, Health, NodeState
+from warouter.api.context import ApiConfig, Context, HealthReport, NodeState
 from warouter.api.profile.local import LocalProfile
 from warouter.api.profile.port import ProfileStore
 from warouter.http.meter import Meter
 from warouter.link.wire import Outgoing
-from warouter.media.directory import Directory
+from warouter.media.directory import MediaDirectory
 from warouter.media.library import Library
 from warouter.media.received import Received
 from warouter.node.context import assemble, operations_of
@@ -40,8 +40,8 @@ from warouter.store.media import through_pool
 from warouter.store.views.number import NumberFacts
 from warouter.store.views.trace import Trace, read_trace
 from warouter.upstream.media import MediaService
-from warouter.upstream.numbers import Directory as Numbers
 from warouter.upstream.numbers import NumberDirectory
+from warouter.upstream.numbers import NumberLookup as Numbers
 from warouter.upstream.registration import Authority, Registrar
 
 API_KEY = "0123456789abcdef"
@@ -87,8 +87,8 @@ class Recorder:
         self.shard_count = shards
         return self.warnings
 
-    async def health(self) -> Health:
-        return Health(self.nodes, self.notes, self.number)
+    async def health(self) -> HealthReport:
+        return HealthReport(self.nodes, self.notes, self.number)
 
     async def find_inbound(self, message_id: str) -> str | None:
         return self.inbound.get(message_id)
@@ -191,7 +191,7 @@ async def serve(
         operations=operations_of(pool, "h:webapp-1", meter, meter.samples),
         audit=Audit(pool),
         received=Received(
-            Library(through_pool(pool), Directory(MEDIA_DIR), media_quota),
+            Library(through_pool(pool), MediaDirectory(MEDIA_DIR), media_quota),
             contents or MediaService(services_url),
         ),
         authority=registrar or Authority(services_url),

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from tests.harness.owned import EPOCH, ME, RECIPIENT, Slots, ended
 from tests.harness.patch import patched
 from tests.harness.wait import soon
-from warouter.cluster.role import Happened
+from warouter.cluster.role import SlotEvent
 from warouter.config import Settings
 from warouter.link.wire import Message
 from warouter.message_id import mint, text_of
@@ -32,7 +32,7 @@ from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
 from warouter.upstream.cloud.batch import STATUS
 from warouter.upstream.cloud.graph.connections import MOST
-from warouter.upstream.cloud.graph.exchange import HELD_BACK, Exchanged, Outcome
+from warouter.upstream.cloud.graph.exchange import HELD_BACK, Exchanged, ExchangeOutcome
 from warouter.upstream.cloud.reference import parse_reference
 
 NUMBER = "105954558954427"
@@ -92,7 +92,7 @@ def refused(code: int, status: int = 400) -> Script:
 
 def cut(_request: Request) -> Exchanged:
     """The connection breaks before the answer: nobody knows."""
-    return Exchanged(Outcome.UNKNOWN, cause="connection lost")
+    return Exchanged(ExchangeOutcome.UNKNOWN, cause="connection lost")
 
 
 def silent(_request: Request) -> None:
@@ -101,7 +101,7 @@ def silent(_request: Request) -> None:
 
 def _answered(status: int, said: Any) -> Exchanged:
     body = msgspec.json.encode(said)
-    return Exchanged(Outcome.ANSWERED, status, body, token_hash=TOKEN_HASH)
+    return Exchanged(ExchangeOutcome.ANSWERED, status, body, token_hash=TOKEN_HASH)
 
 
 class ScriptedGraph:
@@ -132,9 +132,9 @@ class ScriptedGraph:
         await asyncio.sleep(0)
         await self.room.wait()
         if self.unreachable:
-            return Exchanged(Outcome.UNBEGUN, cause="Connection refused")
+            return Exchanged(ExchangeOutcome.UNBEGUN, cause="Connection refused")
         if not may_begin():
-            return Exchanged(Outcome.UNBEGUN, cause=HELD_BACK)
+            return Exchanged(ExchangeOutcome.UNBEGUN, cause=HELD_BACK)
         request = Request(body)
         self.requests.append(request)
         answer = self.script(request)
@@ -215,7 +215,7 @@ class CloudSlots(Slots):
         old = self.ownership.slots.get(SLOT)
         epoch = await own(pool)
         if old is not None:
-            self.ownership.close(old, Happened.DOUBTED)
+            self.ownership.close(old, SlotEvent.DOUBTED)
         await self.moves.open({SLOT: epoch})
         return self.slot
 

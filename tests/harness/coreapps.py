@@ -12,7 +12,7 @@ import msgspec
 from tests.harness.wait import soon
 from warouter.config import Settings
 from warouter.node.coreapp import Coreapp
-from warouter.node.runtime import Identity
+from warouter.node.runtime import ProcessIdentity
 from warouter.owner.slot import OwnedSlot
 from warouter.systemd import Notifier
 
@@ -22,7 +22,7 @@ async def started(settings: Settings, **changes: Any) -> AsyncIterator[Coreapp]:
     """It owns nothing, and none of its tasks may have ended when it is left."""
     # A machine that stands still for a second is not a fault here.
     settings = msgspec.structs.replace(settings, coreapp_ports="0", lease=9.0, **changes)
-    coreapp = Coreapp(settings, Identity(settings, "coreapp"), Notifier())
+    coreapp = Coreapp(settings, ProcessIdentity(settings, "coreapp"), Notifier())
     await coreapp.start()
     tasks = coreapp.tasks()
     yield coreapp

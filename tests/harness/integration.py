@@ -22,7 +22,7 @@ from tests.harness.receiver import Receiver
 from tests.harness.rights import refusals
 from warouter.local.cluster import Cluster
 from warouter.local.description import write_description
-from warouter.local.options import EMULATOR, Options
+from warouter.local.options import EMULATOR, UpOptions
 
 API_KEY = "monitor-0123456789"
 SIMULATOR, CLOUD = UPSTREAMS = "simulator", "cloud"
@@ -181,7 +181,7 @@ async def installed(
         environment = {"WAROUTER_CLOUD_RATE": "1000", **environment}
         options = {"upstream": EMULATOR, "emulator_faults": _UNLIMITED, **options}
     cluster = Cluster(
-        Options(data_dir=folder, port=0, tls=False, environment=environment, **options)
+        UpOptions(data_dir=folder, port=0, tls=False, environment=environment, **options)
     )
     integration = Integration(cluster, upstream)
     try:

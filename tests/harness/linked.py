@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from warouter.cluster.shardmap import ShardMap, SlotOwner
 from warouter.link import wire
-from warouter.link.address import Address
+from warouter.link.address import LinkAddress
 from warouter.link.callers import Callers
 from warouter.link.client import Links
 from warouter.link.credential import Credential
@@ -65,7 +65,9 @@ def credential(rows: Rows) -> Credential:
 class Coreapp:
     """A coreapp's end: it remembers what came, and relays to whom ``known`` has."""
 
-    def __init__(self, known: dict[UUID, Address] | None = None, rows: Rows | None = None) -> None:
+    def __init__(
+        self, known: dict[UUID, LinkAddress] | None = None, rows: Rows | None = None
+    ) -> None:
         self.key = uuid4().bytes * 2
         self.answer = wire.ACKED
         self.ids: list[bytes] = []  # what it answers with instead of the message's id
@@ -86,7 +88,7 @@ class Coreapp:
         self.reads += 1
         return list(self.rows)
 
-    async def start(self, incarnation: UUID = OWNER, host: str = "") -> Address:
+    async def start(self, incarnation: UUID = OWNER, host: str = "") -> LinkAddress:
         """Listen, in TLS if there is a ``host``; then for those in ``rows``."""
         fingerprint = None
         if host:
@@ -94,7 +96,9 @@ class Coreapp:
             self.callers, fingerprint = Callers(own, self._read), own.fingerprint
             self._follow = asyncio.create_task(self.callers.run())
         self.port = await self.server.start("127.0.0.1", 0, self.callers)
-        address = Address(incarnation, "coreapp-1", "127.0.0.1", self.port, self.key, fingerprint)
+        address = LinkAddress(
+            incarnation, "coreapp-1", "127.0.0.1", self.port, self.key, fingerprint
+        )
         self.known[incarnation] = address
         return address
 
@@ -114,7 +118,7 @@ class Coreapp:
         for connection in list(self.server._connections):
             connection.abort()
 
-    async def _find(self, incarnation: UUID) -> Address | None:
+    async def _find(self, incarnation: UUID) -> LinkAddress | None:
         self.lookups += 1
         return self.known.get(incarnation)
 

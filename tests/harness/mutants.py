@@ -18,14 +18,14 @@ from warouter.cli import main
 from warouter.cluster import plan
 from warouter.cluster.lease import Lease
 from warouter.cluster.patience import Patience
-from warouter.cluster.role import Happened
+from warouter.cluster.role import SlotEvent
 from warouter.flow import doubt
-from warouter.flow.lanes import Entry, Lanes
+from warouter.flow.lanes import LaneEntry, Lanes
 from warouter.flow.log import SlotLog
 from warouter.http.door import FrontDoor
 from warouter.link import wire
 from warouter.net.acceptor import Acceptor
-from warouter.net.names import Names
+from warouter.net.names import HostLookups
 from warouter.node.master import Master
 from warouter.owner.appender import Appender
 from warouter.owner.backlog import Backlog
@@ -175,7 +175,7 @@ MUTANTS = {
     # Connections are closed without a word, whoever is about to ask something.
     "leave_at_once": Mutant([(FrontDoor, "ended", _yes)], ("I19",)),
     # Names that clients chose are looked up where the loop looks up its database.
-    "one_resolver": Mutant([(Names, "of", lambda self, asker: ThreadedResolver())], ("I15",)),
+    "one_resolver": Mutant([(HostLookups, "of", lambda self, asker: ThreadedResolver())], ("I15",)),
 }
 
 
@@ -205,23 +205,23 @@ def deadline_from_the_answer(self: Beats, confirm: Any, _sent: float, beat: Any)
 
 
 @_instead((Ownership, "close"), ("I1", "I5"), ("late_statement",), 43)
-def same_epoch_again(self: Ownership, close: Any, slot: OwnedSlot, why: Happened) -> None:
+def same_epoch_again(self: Ownership, close: Any, slot: OwnedSlot, why: SlotEvent) -> None:
     """After an unknown commit the owner goes on under the epoch it had."""
     close(self, slot, why)
-    if why is Happened.DOUBTED:
+    if why is SlotEvent.DOUBTED:
         self.standings[slot.slot].spent = -1
 
 
 @_instead((Backlog, "add"), ("I7", "I6"), (*_LONG, *_DOUBT), 17)
 def new_before_old(
     self: Backlog, add: Any, slot: OwnedSlot, rows: Any, issued: Any = ()
-) -> list[Entry]:
+) -> list[LaneEntry]:
     """What was just committed is sent before what still has to be read from the journal."""
     for row in rows:
         loaded = slot.messages.loaded
         add(self, slot, [row])
         if slot.messages.loaded == loaded:
-            self._push(slot, Entry(row.seq, row.id, row.recipient, row.kind, row.body))
+            self._push(slot, LaneEntry(row.seq, row.id, row.recipient, row.kind, row.body))
     return []
 
 
@@ -238,9 +238,9 @@ async def ack_before_commit(self: GroupCommit[Any], commit: Any, batch: list[Any
 
 
 @_instead((Lanes, "retry"), ("I7",), ("throttle", "busy_cut"), 3)
-def unblocked_lane(self: Lanes, retry: Any, message_id: bytes, due: float) -> Entry | None:
+def unblocked_lane(self: Lanes, retry: Any, message_id: bytes, due: float) -> LaneEntry | None:
     """The next message of a recipient does not wait for the one that is to be tried again."""
-    entry: Entry | None = retry(self, message_id, due)
+    entry: LaneEntry | None = retry(self, message_id, due)
     lane = self._lanes.get(entry.recipient) if entry else None
     if entry and lane and len(lane) > 1:
         lane.append(lane.pop(0))

@@ -11,7 +11,7 @@ from warouter._hash import SLOTS
 from warouter.cluster.shardmap import ShardMap, SlotOwner
 from warouter.errors import ApiError
 from warouter.link import wire
-from warouter.link.address import Address
+from warouter.link.address import LinkAddress
 from warouter.link.client import Links
 from warouter.link.wire import Outgoing
 
@@ -32,7 +32,7 @@ class Owner:
     def __init__(self, offer: Offer) -> None:
         self._offer = offer
         self.frames = wire.NEWEST
-        self.address = Address(uuid4(), "coreapp-1", "127.0.0.1", 1, b"", None)
+        self.address = LinkAddress(uuid4(), "coreapp-1", "127.0.0.1", 1, b"", None)
         self.sent: list[bytes] = []
         self.links = Links(10.0, lambda: None)
         self.own(1)
@@ -51,7 +51,7 @@ class Owner:
         message = self.frames.parse(memoryview(frame))
         assert isinstance(message, wire.Message)
         assert message.epoch == self.epoch
-        key = None if message.key is None else wire.Key(*message.key)
+        key = None if message.key is None else wire.IdempotencyKey(*message.key)
         offered = Outgoing(
             message.slot,
             message.id,

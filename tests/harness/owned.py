@@ -11,13 +11,13 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from tests.harness.patch import patched
-from warouter.cluster.role import Happened
+from warouter.cluster.role import SlotEvent
 from warouter.config import Settings
 from warouter.link.wire import FRAMES, Message, Outcome, parse
 from warouter.message_id import mint
 from warouter.node import coreapp, end_simulator
 from warouter.node.coreapp import Coreapp
-from warouter.node.runtime import Identity
+from warouter.node.runtime import ProcessIdentity
 from warouter.owner.slot import OwnedSlot
 from warouter.store.beats import NodeRegistration, NodeSession
 from warouter.store.journal import Journal
@@ -26,10 +26,10 @@ from warouter.upstream.protocol import (
     Answer,
     Claim,
     Claimed,
-    Listener,
     Send,
     ToUpstream,
     Upstream,
+    UpstreamHandler,
 )
 
 ME = uuid4()
@@ -50,7 +50,7 @@ class FakeUpstream(Upstream):
 
     well = writable = True
     connected = False
-    listener: Listener
+    listener: UpstreamHandler
 
     def __init__(self) -> None:
         self.acked: list[tuple[int, int, list[int]]] = []
@@ -89,7 +89,7 @@ class Heard:
         self.on_disk.set()
 
 
-class Me(Identity):
+class Me(ProcessIdentity):
     """The owner's: always the same."""
 
     def __init__(self) -> None:
@@ -121,7 +121,7 @@ class Slots(Coreapp):
 
     def open(self, number: int, epoch: int = EPOCH) -> OwnedSlot:
         slot = self.ownership.slots[number] = OwnedSlot(number, epoch)
-        slot.happened(Happened.OPENED)
+        slot.happened(SlotEvent.OPENED)
         return slot
 
     def loops(self) -> list[asyncio.Task[None]]:

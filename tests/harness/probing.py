@@ -12,11 +12,11 @@ from warouter.cloud_settings import CloudSettings
 from warouter.lab.probe.lab import Lab
 from warouter.lab.probe.observed import Observed
 from warouter.lab.probe.plan import Times
-from warouter.lab.probe.questions import Asked
+from warouter.lab.probe.questions import ProbeScope
 from warouter.lab.probe.run import run
 from warouter.lab.probe.verdicts import rows
 from warouter.local.ports import free_port
-from warouter.variables import Source
+from warouter.variables import SecretSource
 
 # What must come is waited for as long as it takes; what must not come, so long.
 TIMES = Times(
@@ -46,9 +46,9 @@ class Probing:
         return CloudSettings(
             phone_number_id=facts.phone_number_id,
             waba_id=facts.waba_id,
-            token=Source(TOKEN),
-            app_secret=Source(SECRET),
-            verify_token=Source(facts.verify_token),
+            token=SecretSource(TOKEN),
+            app_secret=SecretSource(SECRET),
+            verify_token=SecretSource(facts.verify_token),
             base_url=self.door.addresses.graph_url,
             listen=("127.0.0.1", self.port),
             tls_cert=self.certificate[0],
@@ -84,7 +84,7 @@ class Probing:
         person: Any = None,
         times: Times = TIMES,
     ) -> Observed:
-        asked = Asked(questions, to, unreachable, messages, bool(note), person is not None)
+        asked = ProbeScope(questions, to, unreachable, messages, bool(note), person is not None)
         self.lab = Lab(
             *(self.cloud, asked, times, "run1", self._say),
             person=person,

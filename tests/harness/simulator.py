@@ -17,13 +17,13 @@ from warouter.lab.simulator.control import Addresses
 from warouter.lab.simulator.server import Simulator
 from warouter.upstream.broken import Broken
 from warouter.upstream.client import SimulatorUpstream
-from warouter.upstream.protocol import Answer, Claim, Claimed, Event, Heard, Listener, Send
+from warouter.upstream.protocol import Answer, Claim, Claimed, Event, Heard, Send, UpstreamHandler
 
 TO = "491511234567"
 SLOT = slot_of(TO)
 
 
-class Owner(Listener):
+class Owner(UpstreamHandler):
     """A coreapp's side: the client and what it heard, in order."""
 
     def __init__(self, addresses: Addresses, incarnation: str) -> None:

@@ -16,7 +16,7 @@ from warouter.config import Settings
 from warouter.http.intake import WebhookIntake
 from warouter.store.cloud.posts import Posts
 from warouter.store.cloud.receive import WebhookInbox
-from warouter.upstream.cloud.listener import Listener
+from warouter.upstream.cloud.listener import WebhookListener
 from warouter.upstream.cloud.signature import sign
 
 NUMBER = "106540352242922"  # the id of our phone number
@@ -105,7 +105,7 @@ class Webhook:
         self.inbox = WebhookInbox(settings, "wa:test:webhook", self.incarnation, shows, ACCOUNT)
         self.posts = Posts(self.inbox)
         self.now = float(SENT + 60)
-        self.listener = Listener(
+        self.listener = WebhookListener(
             NUMBER, lambda: self.secrets, lambda: VERIFY, self.posts, clock=lambda: self.now
         )
         self.intake = WebhookIntake(self.listener, **limits)

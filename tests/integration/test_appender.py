@@ -9,7 +9,7 @@ import asyncpg
 import pytest_asyncio
 
 from tests.harness.owned import ME, RECIPIENT, Slots
-from warouter.cluster.role import Happened
+from warouter.cluster.role import SlotEvent
 from warouter.config import Settings
 from warouter.link import wire
 from warouter.owner.slot import OwnedSlot
@@ -76,7 +76,7 @@ async def test_one_id_under_an_ended_epoch_and_anew_in_one_batch(side: Side) -> 
     """The frame of the ended epoch has no row: the row belongs to the one that was offered anew."""
     old = side.open(3, 10)
     side.hear(3, 10, 1)
-    side.ownership.close(old, Happened.DOUBTED)
+    side.ownership.close(old, SlotEvent.DOUBTED)
     new = side.open(3, 11)
     side.hear(3, 11, 1)
     side.hear(3, 11, 2)
@@ -88,9 +88,9 @@ async def test_one_id_under_an_ended_epoch_and_anew_in_one_batch(side: Side) -> 
 
 async def test_a_verdict_on_an_ended_epoch_does_not_end_the_new_one(side: Side) -> None:
     old = side.open(3, 10)
-    side.ownership.close(old, Happened.DOUBTED)
+    side.ownership.close(old, SlotEvent.DOUBTED)
     new = side.open(3, 11)
-    side.ownership.close(old, Happened.FENCED)
+    side.ownership.close(old, SlotEvent.FENCED)
     assert side.ownership.slots[3] is new
 
 
@@ -122,7 +122,7 @@ async def test_frames_that_come_before_their_epoch_are_kept(side: Side) -> None:
 async def test_requests_that_come_again_are_answered_with_the_first_id(side: Side) -> None:
     """Their places stay empty and are settled; only what is new goes on to be sent."""
     slot = side.open(3, 11)
-    key, other = (wire.Key(b"k" * 32, request * 32) for request in (b"a", b"b"))
+    key, other = (wire.IdempotencyKey(b"k" * 32, request * 32) for request in (b"a", b"b"))
     for n, wanted in enumerate((key, key, other, None)):
         side.hear(3, 11, n, 60, wanted)
     await side.drain()

@@ -24,7 +24,7 @@ from tests.harness.cloud_owned import (
 from tests.harness.wait import soon
 from warouter.config import Settings
 from warouter.errors import OutcomeUnknown
-from warouter.flow.doubt import State
+from warouter.flow.doubt import DoubtState
 from warouter.owner import recorder
 
 WINDOW = 61.0  # seconds, and a little more
@@ -113,7 +113,7 @@ async def test_it_waits_for_the_window_of_a_later_attempt_of_which_nobody_knows(
         request = me.graph.requests[1]
         if before:
             request.answer.set_result(cut(request))
-            await soon(lambda: me.slot.issues[message].state is State.DOUBT)
+            await soon(lambda: me.slot.issues[message].state is DoubtState.DOUBT)
         await hear(pool, (message, 1), "failed")
         await settled(pool)
         if not before:

@@ -17,7 +17,7 @@ from tests.harness.cloud_owned import (
 )
 from tests.harness.wait import soon
 from warouter.config import Settings
-from warouter.flow.doubt import State
+from warouter.flow.doubt import DoubtState
 from warouter.owner.cloud.rate.brake import VAIN
 
 OTHERS = [f"49151000{n:05d}" for n in range(30)]
@@ -27,7 +27,7 @@ WINDOW = 61
 def doubts(me: CloudSlots, message_id: bytes) -> int:
     """How many requests of it may have been taken."""
     issue = me.slot.issues.get(message_id)
-    return issue.doubts if issue is not None and issue.state is State.DOUBT else 0
+    return issue.doubts if issue is not None and issue.state is DoubtState.DOUBT else 0
 
 
 @pytest.mark.parametrize("script", [cut, refused(131000, 500), refused(2, 503), refused(4)])
@@ -78,7 +78,7 @@ async def test_it_goes_ten_times_at_most(settings: Settings, pool: asyncpg.Pool)
             await me.begun(number)
             await soon(lambda n=number: doubts(me, message_id) == n)
             me.skip(WINDOW)
-        await soon(lambda: me.slot.issues[message_id].state is State.HELD)
+        await soon(lambda: me.slot.issues[message_id].state is DoubtState.HELD)
         assert len(me.graph.requests) == 10
 
 

@@ -25,7 +25,7 @@ from tests.harness.cloud_owned import (
 )
 from tests.harness.wait import soon
 from warouter.config import Settings
-from warouter.flow.doubt import State
+from warouter.flow.doubt import DoubtState
 from warouter.kinds import HOLD, MESSAGE, kind_with
 from warouter.message_id import text_of
 from warouter.owner import recorder
@@ -51,7 +51,7 @@ async def test_one_that_waits_beside_its_lane_goes_again_if_it_was_surely_not_ta
         await slots.begun(1)
         slots.graph.script = taken
         issue = await soon(lambda: slots.slot.issues.get(message_id))
-        await soon(lambda: issue.state is State.DOUBT)
+        await soon(lambda: issue.state is DoubtState.DOUBT)
         slots.skip(LANE)
         await soon(lambda: issue.aside)
         word = msgspec.json.encode(Word("not taken"))
@@ -74,9 +74,9 @@ async def test_a_doubt_ends_while_the_looks_at_what_is_parked_wait_for_the_datab
         monkeypatch.setattr(slots.sender._backlog.parked, "look_at", waits)
         message_id = slots.message()
         issue = await soon(lambda: slots.slot.issues.get(message_id))
-        await soon(lambda: issue.state is State.DOUBT)
+        await soon(lambda: issue.state is DoubtState.DOUBT)
         slots.skip(WINDOW)
-        await soon(lambda: issue.state is State.HELD)
+        await soon(lambda: issue.state is DoubtState.HELD)
 
 
 async def test_the_next_owner_sends_again_what_waited_beside_its_lane(
@@ -105,7 +105,7 @@ async def test_an_owner_that_knows_another_category_sends_again_what_waited_asid
         message_id = slots.message(body=template("marketing"))
         await slots.begun(1)
         issue = await soon(lambda: slots.slot.issues.get(message_id))
-        await soon(lambda: issue.state is State.DOUBT)
+        await soon(lambda: issue.state is DoubtState.DOUBT)
         slots.skip(LANE)
         await soon(lambda: issue.aside and slots.slot.recorded >= issue.left)
     known = RuleBook.of
@@ -154,14 +154,14 @@ async def test_evidence_ends_a_message_that_waits_behind_another_to_be_sent_agai
             await slots.begun(number)
             await soon(lambda n=number: slots.slot.issues and len(slots.slot.issues) == n)
             issue = slots.slot.issues[held[-1]]
-            await soon(lambda i=issue: i.state is State.DOUBT)
+            await soon(lambda i=issue: i.state is DoubtState.DOUBT)
             slots.skip(WINDOW)
-            await soon(lambda i=issue: i.state is State.HELD)
+            await soon(lambda i=issue: i.state is DoubtState.HELD)
         slots.graph.script = silent
         for message_id in held:
             await ask(slots, message_id)
         await slots.begun(3)
-        await soon(lambda: slots.slot.issues[held[1]].state is State.QUEUED)
+        await soon(lambda: slots.slot.issues[held[1]].state is DoubtState.QUEUED)
         await soon(lambda: slots.slot.lanes.waiting == 2)
         await hear(pool, (held[1], 1))
         await soon(lambda: held[1] not in slots.slot.issues)
@@ -181,7 +181,7 @@ async def test_a_message_in_doubt_keeps_its_place_as_long_as_webhooks_do_not_pro
         slots.proven = False
         slots.graph.script = taken
         second = slots.message()
-        await soon(lambda: slots.slot.issues[first].state is State.DOUBT)
+        await soon(lambda: slots.slot.issues[first].state is DoubtState.DOUBT)
         slots.skip(LANE)
         reading = slots.end.drain.begun()
         await soon(lambda: slots.end.drain.begun() > reading + 5)
@@ -203,7 +203,7 @@ async def test_what_is_held_goes_again_once_it_was_surely_not_taken(
             await doubted(slots, message_id, number)
             slots.end.pace.brake.took()  # as others are
             slots.skip(WINDOW)
-        await soon(lambda: slots.slot.issues[message_id].state is State.HELD)
+        await soon(lambda: slots.slot.issues[message_id].state is DoubtState.HELD)
         slots.graph.script = taken
         await say(slots, message_id, tries, Word("not taken"))
         await slots.begun(tries + 1)
@@ -220,12 +220,12 @@ async def test_what_is_held_stays_so_where_an_earlier_attempt_may_have_been_take
         await slots.begun(1)
         await doubted(slots, message_id, 1)
         slots.skip(WINDOW)
-        await soon(lambda: slots.slot.issues[message_id].state is State.HELD)
+        await soon(lambda: slots.slot.issues[message_id].state is DoubtState.HELD)
         await ask(slots, message_id)
         await slots.begun(2)
         await doubted(slots, message_id, 2)
         slots.skip(WINDOW)
-        await soon(lambda: slots.slot.issues[message_id].state is State.HELD)
+        await soon(lambda: slots.slot.issues[message_id].state is DoubtState.HELD)
         await say(slots, message_id, 2, Word("not taken"))
         await soon(lambda: pool.fetchval("select count(*) = 0 from cloud_inbox"))
         await soon(lambda: pool.fetchval("select doubts = 1 from send_issue"))
@@ -239,7 +239,7 @@ async def test_what_is_held_fails_as_it_was_refused(settings: Settings, pool: as
         await slots.begun(1)
         await doubted(slots, message_id, 1)
         slots.skip(WINDOW)
-        await soon(lambda: slots.slot.issues[message_id].state is State.HELD)
+        await soon(lambda: slots.slot.issues[message_id].state is DoubtState.HELD)
         await say(slots, message_id, 1, Word("refused", 470, "closed", "24 h"))
         await settled(pool)
         payload = await pool.fetchval("select payload from event")
@@ -249,7 +249,7 @@ async def test_what_is_held_fails_as_it_was_refused(settings: Settings, pool: as
 async def doubted(slots: CloudSlots, message_id: bytes, attempt: int) -> None:
     """Wait until nobody knows of this attempt."""
     found = await soon(lambda: slots.slot.issues.get(message_id))
-    await soon(lambda: (found.attempt, found.state) == (attempt, State.DOUBT))
+    await soon(lambda: (found.attempt, found.state) == (attempt, DoubtState.DOUBT))
 
 
 async def say(slots: CloudSlots, message_id: bytes, attempt: int, word: Word) -> None:
@@ -269,7 +269,7 @@ async def test_what_waits_behind_a_doubt_fails_when_its_own_time_is_over(
         event = await pool.fetchval("select payload from event")
         [error] = msgspec.json.decode(event)["errors"]
         assert (error["code"], "unknown" in error["details"]) == (410, False)
-        assert slots.slot.issues[first].state is State.DOUBT
+        assert slots.slot.issues[first].state is DoubtState.DOUBT
         assert slots.graph.refs() == [(first, 1)]
         slots.graph.script = taken
         await hear(pool, (first, 1))

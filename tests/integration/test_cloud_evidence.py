@@ -28,7 +28,7 @@ from warouter.config import Settings
 from warouter.message_id import text_of
 from warouter.owner.cloud.unmatched import spellings
 from warouter.store.journal.issues import DOUBTED, KEPT
-from warouter.upstream.cloud.graph.exchange import Exchanged, Outcome
+from warouter.upstream.cloud.graph.exchange import Exchanged, ExchangeOutcome
 
 ROOT = Path(__file__).parents[2]
 FAR = 4_000_000_000  # a time of Meta's that is after any request
@@ -251,7 +251,7 @@ async def test_an_answer_tells_who_has_which_number(settings: Settings, pool: as
     def script(_request: Request) -> Exchanged:
         contact = {"input": RECIPIENT, "wa_id": RECIPIENT, "user_id": "US.1"}
         said = {"messages": [{"id": "wamid.1"}], "contacts": [contact]}
-        return Exchanged(Outcome.ANSWERED, 200, msgspec.json.encode(said))
+        return Exchanged(ExchangeOutcome.ANSWERED, 200, msgspec.json.encode(said))
 
     async with owning_cloud(settings, pool, script) as me:
         me.message()
@@ -295,7 +295,7 @@ async def test_a_template_that_meta_holds_back_waits_long_for_the_next_owner_too
     def script(request: Request) -> Exchanged:
         message = {"id": request.wamid, "message_status": "held_for_quality_assessment"}
         said = {"messages": [message], "contacts": [{"wa_id": RECIPIENT}]}
-        return Exchanged(Outcome.ANSWERED, 200, msgspec.json.encode(said))
+        return Exchanged(ExchangeOutcome.ANSWERED, 200, msgspec.json.encode(said))
 
     async with owning_cloud(settings, pool, script) as me:
         vars(me.end.number)["_fetch"] = me.journal._cloud_read

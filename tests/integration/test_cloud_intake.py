@@ -22,7 +22,7 @@ from warouter.http import post as post_module
 from warouter.http.intake import WebhookIntake
 from warouter.tls import mutual
 from warouter.upstream.cloud.batch import Batch
-from warouter.upstream.cloud.listener import Listener
+from warouter.upstream.cloud.listener import WebhookListener
 
 BODY = webhook(messages=[text("wamid.1")])
 SIGNED = post(BODY)
@@ -59,7 +59,7 @@ class Door:
 
     def __init__(self) -> None:
         self.inbox = Memory()
-        self.listener = Listener(NUMBER, lambda: [SECRET], lambda: VERIFY, self.inbox)
+        self.listener = WebhookListener(NUMBER, lambda: [SECRET], lambda: VERIFY, self.inbox)
         self._lines: list[Line] = []
 
     async def serve(self, tls: ssl.SSLContext | None = None, **limits: object) -> None:

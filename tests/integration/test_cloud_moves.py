@@ -18,7 +18,7 @@ from tests.harness.owned import EPOCH, ME, Granting, Slots, ended, owning, sessi
 from tests.harness.postgres import PATIENT, until
 from tests.harness.wait import PATIENCE, soon
 from warouter.cluster import quiesce
-from warouter.cluster.plan import Mark, Succession, Takeover
+from warouter.cluster.plan import MovingMark, Succession, Takeover
 from warouter.config import Settings, Timing
 from warouter.errors import ChangeRefused
 from warouter.node import mapview
@@ -82,7 +82,7 @@ async def given(leader: LeaderSession, *slots: int) -> tuple[int, dict[int, int]
 
 async def marked(leader: LeaderSession, *slots: int) -> tuple[int, dict[int, int]]:
     term, epochs = await given(leader, *slots)
-    await leader.mark_slots(term, [Mark(n, epoch, 1) for n, epoch in epochs.items()])
+    await leader.mark_slots(term, [MovingMark(n, epoch, 1) for n, epoch in epochs.items()])
     return term, epochs
 
 
@@ -102,7 +102,7 @@ async def test_the_owner_is_told_and_the_leader_hears_when_no_request_is_out(
     assert (await moving(leader, 3), await moving(leader, 5)) == (2, 1)
     assert (await session.beat(True, 5.0)).moving == {3, 5}  # quiet it stays
     assert await owner.quiet(epochs) == {5}
-    await leader.mark_slots(term, [Mark(n, epoch, 0) for n, epoch in epochs.items()])
+    await leader.mark_slots(term, [MovingMark(n, epoch, 0) for n, epoch in epochs.items()])
     assert (await moving(leader, 3), await moving(leader, 5)) == (0, 0)
     assert (await session.beat(True, 5.0)).moving == frozenset()
     assert await owner.quiet(epochs) == set()
@@ -124,14 +124,14 @@ async def test_a_leader_that_saw_an_older_epoch_marks_nothing(
     leader: LeaderSession, pool: asyncpg.Pool
 ) -> None:
     term, epochs = await given(leader, 3)
-    await leader.mark_slots(term, [Mark(3, epochs[3] - 1, 1)])
+    await leader.mark_slots(term, [MovingMark(3, epochs[3] - 1, 1)])
     assert await moving(leader) == 0
     await leader.name_successors(term, [Succession(3, epochs[3], HEIR)])
-    await leader.mark_slots(term, [Mark(3, epochs[3], 1)])
+    await leader.mark_slots(term, [MovingMark(3, epochs[3], 1)])
     assert await moving(leader) == 0
     await pool.execute("update term set term = term + 1")
     with pytest.raises(Exception, match="stale term"):
-        await leader.mark_slots(term, [Mark(3, epochs[3], 1)])
+        await leader.mark_slots(term, [MovingMark(3, epochs[3], 1)])
 
 
 async def test_a_mark_is_never_set_back_to_not_quiet_yet(
@@ -140,7 +140,7 @@ async def test_a_mark_is_never_set_back_to_not_quiet_yet(
     """Two leaders after each other may both write it."""
     term, epochs = await marked(leader, 3)
     await owner.quiet(epochs)
-    await leader.mark_slots(term, [Mark(3, epochs[3], 1)])
+    await leader.mark_slots(term, [MovingMark(3, epochs[3], 1)])
     assert await moving(leader) == 2
 
 

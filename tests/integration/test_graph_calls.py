@@ -24,21 +24,21 @@ from warouter.lab.simulator.cloud.server import CloudSimulator
 from warouter.upstream.cloud.answers import Class, Judged, judge
 from warouter.upstream.cloud.graph.app import App
 from warouter.upstream.cloud.graph.calls import Calls
-from warouter.upstream.cloud.graph.client import Answers, CloudUpstream, Post
+from warouter.upstream.cloud.graph.client import Answers, CloudUpstream, MessagePost
 from warouter.upstream.cloud.graph.described import HIGH, SHARED, STANDARD, TokenFacts
-from warouter.upstream.cloud.graph.exchange import Exchanged, Graph, Outcome
+from warouter.upstream.cloud.graph.exchange import Exchanged, ExchangeOutcome, GraphExchange
 from warouter.upstream.cloud.graph.failed import CallAway, CallFailed, CallRefused
 from warouter.upstream.cloud.graph.marketing import Marketing
 from warouter.upstream.cloud.graph.media import CloudMedia, may_carry_token
-from warouter.upstream.cloud.graph.number import Number
+from warouter.upstream.cloud.graph.number import NumberCalls
 from warouter.upstream.cloud.graph.recovery import Recovery
 from warouter.upstream.cloud.secrets import Secrets
 from warouter.upstream.media import ServiceAway, ServiceRefused
-from warouter.variables import Source
+from warouter.variables import SecretSource
 
 TOKEN = "EAAtoken"
 CONTENT = bytes(range(256)) * 1000
-POST = Post(3, 1, bytes(20), 1, b"{}")
+POST = MessagePost(3, 1, bytes(20), 1, b"{}")
 
 
 class Client:
@@ -48,14 +48,14 @@ class Client:
         self.cloud = CloudSettings(
             phone_number_id="106540352242922",
             waba_id="102290129340398",
-            token=Source(path=token_file) if token_file else Source(TOKEN),
-            app_secret=Source("app-secret-1"),
-            verify_token=Source("verify-1"),
+            token=SecretSource(path=token_file) if token_file else SecretSource(TOKEN),
+            app_secret=SecretSource("app-secret-1"),
+            verify_token=SecretSource("verify-1"),
             base_url=url,
         )
         self.secrets = Secrets(self.cloud)
         self.calls = Calls(self.cloud, self.secrets)
-        self.number = Number(self.cloud, self.calls)
+        self.number = NumberCalls(self.cloud, self.calls)
         self.app = App(self.cloud, self.calls, self.secrets)
         self.media = CloudMedia(self.cloud, self.secrets, self.calls)
 
@@ -193,13 +193,15 @@ async def test_marketing_templates_go_to_their_edge_and_back(state: str | None, 
     async with odd(says) as other:
         cloud = replace(other.cloud, messaging_account_id="77")
         marketing = Marketing(on=True)
-        upstream = CloudUpstream(Graph(cloud, other.secrets, 65536), Clock(), marketing=marketing)
+        upstream = CloudUpstream(
+            GraphExchange(cloud, other.secrets, 65536), Clock(), marketing=marketing
+        )
         heard: asyncio.Queue[Judged] = asyncio.Queue()
         upstream.answer_to(Heard(heard))
-        await Number(cloud, other.calls, marketing).categories()
+        await NumberCalls(cloud, other.calls, marketing).categories()
         classes = []
         for _ in range(edges + 1):
-            upstream.post(Post(3, 1, bytes(20), 1, OFFER))
+            upstream.post(MessagePost(3, 1, bytes(20), 1, OFFER))
             classes.append((await heard.get()).cls)
         assert classes == [Class.NOT_TAKEN] * edges + [Class.TAKEN]
         sent = [edge for edge, _ in asked]
@@ -393,7 +395,7 @@ async def test_a_refused_token_is_read_again(tmp_path: Path) -> None:
         await client.close()
         file.write_text("old")
         secrets = Secrets(client.cloud)
-        graph = Graph(client.cloud, secrets, 65536)
+        graph = GraphExchange(client.cloud, secrets, 65536)
         old = secrets.token_hash
         first = await graph.post(b"{}", lambda: True)
         assert (first.status, first.token_hash) == (401, old)
@@ -409,10 +411,10 @@ class Heard(Answers):
     def __init__(self, heard: asyncio.Queue[Judged]) -> None:
         self._heard = heard
 
-    def may_begin(self, post: Post) -> bool:
+    def may_begin(self, post: MessagePost) -> bool:
         return True
 
-    def on_judged(self, post: Post, judged: Judged, token_hash: bytes) -> None:
+    def on_judged(self, post: MessagePost, judged: Judged, token_hash: bytes) -> None:
         self._heard.put_nowait(judged)
 
     def on_server_time(self, unix_seconds: int) -> None:
@@ -435,11 +437,11 @@ async def test_who_was_cut_off_and_has_nothing_to_send_asks_whether_it_still_is(
     client: Client, simulator: CloudSimulator, answers_an_error: bool
 ) -> None:
     clock = Clock()
-    upstream = CloudUpstream(Graph(client.cloud, client.secrets, 65536), clock)
+    upstream = CloudUpstream(GraphExchange(client.cloud, client.secrets, 65536), clock)
     recovery = Recovery(upstream.reach, client.number.probe, _to_nobody, clock)
     simulator.use(CloudFaults(refuse=True))
     for clock.now in (0.0, 11.0):
-        upstream._judge(POST, Exchanged(Outcome.UNKNOWN, cause="Connection reset by peer"))
+        upstream._judge(POST, Exchanged(ExchangeOutcome.UNKNOWN, cause="Connection reset by peer"))
     assert not upstream.well
     clock.now = 22.0
     await recovery.look()
@@ -456,9 +458,9 @@ async def test_who_was_cut_off_and_has_nothing_to_send_asks_whether_it_still_is(
 
 async def test_an_error_of_the_graph_api_tells_that_it_is_there(client: Client) -> None:
     clock = Clock()
-    upstream = CloudUpstream(Graph(client.cloud, client.secrets, 65536), clock)
-    unclear = Exchanged(Outcome.ANSWERED, 500, b'{"error":{"code":131000}}')
-    page = Exchanged(Outcome.ANSWERED, 502, b"<html>")
+    upstream = CloudUpstream(GraphExchange(client.cloud, client.secrets, 65536), clock)
+    unclear = Exchanged(ExchangeOutcome.ANSWERED, 500, b'{"error":{"code":131000}}')
+    page = Exchanged(ExchangeOutcome.ANSWERED, 502, b"<html>")
     for clock.now in (0.0, 11.0):
         assert upstream._judge(POST, unclear).cls is Class.DOUBT
         assert upstream.well
@@ -469,7 +471,7 @@ async def test_an_error_of_the_graph_api_tells_that_it_is_there(client: Client) 
 
 
 async def test_a_message_is_taken(client: Client, simulator: CloudSimulator) -> None:
-    graph = Graph(client.cloud, client.secrets, 65536)
+    graph = GraphExchange(client.cloud, client.secrets, 65536)
     body = (
         b'{"messaging_product":"whatsapp","recipient_type":"individual","to":"+15550001111",'
         b'"type":"text","text":{"body":"hi"}}'

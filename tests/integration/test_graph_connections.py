@@ -26,14 +26,18 @@ from tests.harness.wait import PATIENCE, soon
 from warouter.cloud_settings import CloudSettings
 from warouter.net.sockets import end_with_process, unacknowledged
 from warouter.upstream.cloud.graph import connections as pool
-from warouter.upstream.cloud.graph.exchange import Exchanged, Graph, Outcome
+from warouter.upstream.cloud.graph.exchange import Exchanged, ExchangeOutcome, GraphExchange
 from warouter.upstream.cloud.secrets import Secrets
-from warouter.variables import Source
+from warouter.variables import SecretSource
 
 TOKEN = "EAAtoken"
 BODY = b'{"to":"+15550001111"}'
 LIMIT = 64 * 1024
-ANSWERED, UNBEGUN, UNKNOWN = Outcome.ANSWERED, Outcome.UNBEGUN, Outcome.UNKNOWN
+ANSWERED, UNBEGUN, UNKNOWN = (
+    ExchangeOutcome.ANSWERED,
+    ExchangeOutcome.UNBEGUN,
+    ExchangeOutcome.UNKNOWN,
+)
 
 
 class Way(NamedTuple):
@@ -48,23 +52,23 @@ class Way(NamedTuple):
         return "https" if self.server else "http"
 
 
-Body = Callable[[Graph, Hostile], Awaitable[None]]
+Body = Callable[[GraphExchange, Hostile], Awaitable[None]]
 
 
 def settings(url: str) -> CloudSettings:
     return CloudSettings(
         phone_number_id="1065",
         waba_id="1022",
-        token=Source(TOKEN),
-        app_secret=Source("a"),
-        verify_token=Source("v"),
+        token=SecretSource(TOKEN),
+        app_secret=SecretSource("a"),
+        verify_token=SecretSource("v"),
         base_url=url,
     )
 
 
-def graph_at(url: str, way: Way, limit: int = LIMIT, seconds: float = PATIENCE) -> Graph:
+def graph_at(url: str, way: Way, limit: int = LIMIT, seconds: float = PATIENCE) -> GraphExchange:
     cloud = settings(url)
-    return Graph(cloud, Secrets(cloud), limit, tls=way.client, seconds=seconds)
+    return GraphExchange(cloud, Secrets(cloud), limit, tls=way.client, seconds=seconds)
 
 
 def run(
@@ -148,7 +152,7 @@ def once(way: Way, script: Script, **options: float) -> Exchanged:
     """What one post comes to."""
     found: list[Exchanged] = []
 
-    async def body(graph: Graph, _server: Hostile) -> None:
+    async def body(graph: GraphExchange, _server: Hostile) -> None:
         found.append(await graph.post(BODY, always))
 
     run(way, script, body, **options)  # type: ignore[arg-type]
@@ -161,7 +165,7 @@ def test_a_request_and_its_answer(way: Way) -> None:
         b"Content-Length: 2\r\n\r\n{}"
     )
 
-    async def body(graph: Graph, server: Hostile) -> None:
+    async def body(graph: GraphExchange, server: Hostile) -> None:
         assert await graph.post(BODY, always) == answered(
             429, retry_after="7", server_time=1_795_834_800
         )
@@ -184,7 +188,7 @@ def test_the_request_is_with_the_kernel_before_the_loop_runs_again(way: Way) -> 
     large = b'{"x":"%b"}' % (b"y" * (LIMIT - 8))
     heard: list[bool] = []
 
-    async def body(graph: Graph, server: Hostile) -> None:
+    async def body(graph: GraphExchange, server: Hostile) -> None:
         before = 2 if way.client else 1
 
         def look() -> bool:
@@ -277,7 +281,7 @@ def test_what_comes_after_an_answer_is_not_the_answer_of_the_next(way: Way) -> N
         conversation.answer(OK + other if conversation.number == 0 else OK)
         conversation.rest()
 
-    async def body(graph: Graph, server: Hostile) -> None:
+    async def body(graph: GraphExchange, server: Hostile) -> None:
         assert [(await graph.post(BODY, always)).status for _ in range(2)] == [200, 200]
         assert server.connections == 2
 
@@ -285,7 +289,7 @@ def test_what_comes_after_an_answer_is_not_the_answer_of_the_next(way: Way) -> N
 
 
 def test_no_redirect_is_followed(way: Way) -> None:
-    async def main(graph: Graph, server: Hostile) -> None:
+    async def main(graph: GraphExchange, server: Hostile) -> None:
         with Hostile(serving()) as other:
             where = f"Location: http://127.0.0.1:{other.port}/"
             script.answer = (  # type: ignore[attr-defined]
@@ -314,7 +318,7 @@ def test_no_answer_in_time_is_unknown_and_ends_the_connection(way: Way) -> None:
         conversation.send(OK)
         conversation.rest()
 
-    async def body(graph: Graph, server: Hostile) -> None:
+    async def body(graph: GraphExchange, server: Hostile) -> None:
         assert await graph.post(BODY, always) == Exchanged(UNKNOWN, cause="no answer in time")
         assert ended.wait(PATIENCE)
         assert graph.connections.count == 0
@@ -327,7 +331,7 @@ def test_may_begin_is_asked_before_anything_is_written(way: Way) -> None:
     def script(conversation: Conversation) -> None:
         conversation.request()
 
-    async def body(graph: Graph, server: Hostile) -> None:
+    async def body(graph: GraphExchange, server: Hostile) -> None:
         for answers in ((False,), (True, False)) if way.client else ((False,),):
             may_begin = Saying(*answers)
             exchanged = await graph.post(BODY, may_begin)
@@ -342,7 +346,7 @@ def test_may_begin_is_asked_before_anything_is_written(way: Way) -> None:
 
 
 def test_a_refused_request_leaves_the_connection_to_the_next(way: Way) -> None:
-    async def body(graph: Graph, server: Hostile) -> None:
+    async def body(graph: GraphExchange, server: Hostile) -> None:
         assert (await graph.post(BODY, Saying(False))).outcome is UNBEGUN
         assert (await graph.post(BODY, always)).outcome is ANSWERED
         assert server.connections == 1
@@ -357,7 +361,7 @@ def test_a_request_that_began_too_late_is_cut_and_counted(
         conversation.request()
         conversation.rest()
 
-    async def body(graph: Graph, _server: Hostile) -> None:
+    async def body(graph: GraphExchange, _server: Hostile) -> None:
         answers = (True, True, False) if way.client else (True, False)
         exchanged = await graph.post(BODY, Saying(*answers))
         assert exchanged == Exchanged(UNKNOWN, cause="late", late=True)
@@ -381,7 +385,7 @@ def test_a_connection_that_ended_while_idle_is_not_used(way: Way, noticed: bool)
         conversation.close()
         ended.set()
 
-    async def body(graph: Graph, server: Hostile) -> None:
+    async def body(graph: GraphExchange, server: Hostile) -> None:
         for _ in range(3):
             assert (await graph.post(BODY, always)).outcome is ANSWERED
             assert graph.connections.count == 1
@@ -406,7 +410,7 @@ def test_a_connection_that_was_spoken_on_unasked_is_not_used(way: Way) -> None:
             spoken.set()
         conversation.rest()
 
-    async def body(graph: Graph, server: Hostile) -> None:
+    async def body(graph: GraphExchange, server: Hostile) -> None:
         assert (await graph.post(BODY, always)).status == 200
         answered.set()
         assert spoken.wait(PATIENCE)
@@ -427,7 +431,7 @@ def test_an_answer_counts_though_tls_breaks_behind_it(
         broken.set()
         conversation.rest()
 
-    async def body(graph: Graph, _server: Hostile) -> None:
+    async def body(graph: GraphExchange, _server: Hostile) -> None:
         asked: list[bool] = []
 
         def may_begin() -> bool:
@@ -448,7 +452,7 @@ def test_a_server_that_ends_every_connection_at_once_is_not_stormed(way: Way) ->
         conversation.close()
         ended.set()
 
-    async def body(graph: Graph, server: Hostile) -> None:
+    async def body(graph: GraphExchange, server: Hostile) -> None:
         graph.connections.warm(1)
         await soon(ended.is_set)
         exchanged = await graph.post(BODY, always)
@@ -463,7 +467,7 @@ def test_a_server_that_ends_every_connection_at_once_is_not_stormed(way: Way) ->
 def test_opening_ahead_does_not_storm_a_server_that_ends_connections(way: Way) -> None:
     """They were opened until there were as many as wanted, however often they ended."""
 
-    async def body(graph: Graph, server: Hostile) -> None:
+    async def body(graph: GraphExchange, server: Hostile) -> None:
         graph.connections.warm(3)
         ahead = graph.connections._ahead
         assert ahead is not None
@@ -482,7 +486,7 @@ def test_what_the_kernel_does_not_take_is_dropped_at_the_deadline(way: Way) -> N
         assert dropped.wait(PATIENCE)
         conversation.request()
 
-    async def body(graph: Graph, server: Hostile) -> None:
+    async def body(graph: GraphExchange, server: Hostile) -> None:
         may = [True]
         posting = asyncio.ensure_future(graph.post(large, lambda: may[0]))
         await soon(lambda: any(wire._unsent for wire in graph.connections._wires))
@@ -507,7 +511,7 @@ def test_the_rest_of_a_request_is_not_written_after_the_deadline(way: Way) -> No
         assert read.wait(PATIENCE)
         conversation.request()
 
-    async def body(graph: Graph, server: Hostile) -> None:
+    async def body(graph: GraphExchange, server: Hostile) -> None:
         may = [True]
         posting = asyncio.ensure_future(graph.post(large, lambda: may[0]))
         await soon(lambda: any(wire._unsent for wire in graph.connections._wires))
@@ -530,7 +534,7 @@ def test_a_request_that_the_kernel_takes_in_parts_arrives_whole(way: Way) -> Non
         conversation.answer()
         conversation.rest()
 
-    async def body(graph: Graph, server: Hostile) -> None:
+    async def body(graph: GraphExchange, server: Hostile) -> None:
         posting = asyncio.ensure_future(graph.post(large, always))
         await soon(lambda: any(wire._unsent for wire in graph.connections._wires))
         read.set()
@@ -549,7 +553,7 @@ def test_an_early_answer_counts_and_ends_what_is_unfinished(way: Way) -> None:
         conversation.send(OK.replace(b"200 OK", b"413 No"))
         assert answered.wait(PATIENCE)  # what is unread would reset the connection
 
-    async def body(graph: Graph, _server: Hostile) -> None:
+    async def body(graph: GraphExchange, _server: Hostile) -> None:
         assert (await graph.post(large, always)).status == 413
         assert graph.connections.count == 0
         answered.set()
@@ -570,7 +574,7 @@ def test_a_cut_ends_what_is_unacknowledged_and_leaves_the_rest(way: Way) -> None
         conversation.send(OK)
         conversation.rest()
 
-    async def body(graph: Graph, server: Hostile) -> None:
+    async def body(graph: GraphExchange, server: Hostile) -> None:
         def queued() -> bool:
             return any(unacknowledged(wire._sock) > 0 for wire in graph.connections._wires)
 
@@ -596,7 +600,7 @@ def test_a_post_that_is_given_up_takes_its_connection_along(way: Way) -> None:
         conversation.request()
         conversation.rest()
 
-    async def body(graph: Graph, server: Hostile) -> None:
+    async def body(graph: GraphExchange, server: Hostile) -> None:
         posting = asyncio.ensure_future(graph.post(BODY, always))
         await soon(server.heard.is_set)
         posting.cancel()
@@ -619,7 +623,7 @@ def test_requests_of_a_connection_are_waited_for_each_by_its_own_time(way: Way) 
         conversation.request()
         conversation.rest()
 
-    async def body(graph: Graph, _server: Hostile) -> None:
+    async def body(graph: GraphExchange, _server: Hostile) -> None:
         assert (await graph.post(BODY, always)).outcome is ANSWERED
         (wire,) = graph.connections._wires
         second = asyncio.ensure_future(graph.post(BODY, always))
@@ -636,7 +640,7 @@ def test_requests_of_a_connection_are_waited_for_each_by_its_own_time(way: Way) 
 
 
 def test_connections_are_shared_up_to_their_limit(way: Way) -> None:
-    async def body(graph: Graph, server: Hostile) -> None:
+    async def body(graph: GraphExchange, server: Hostile) -> None:
         graph.connections.limit = 2
         found = await asyncio.gather(*(graph.post(BODY, always) for _ in range(20)))
         assert [exchanged.outcome for exchanged in found] == [ANSWERED] * 20
@@ -650,7 +654,7 @@ def test_who_waits_for_a_connection_too_long_has_not_begun(way: Way) -> None:
         conversation.request()
         conversation.rest()
 
-    async def body(graph: Graph, server: Hostile) -> None:
+    async def body(graph: GraphExchange, server: Hostile) -> None:
         graph.connections.limit = 1
         first = asyncio.ensure_future(graph.post(BODY, always))
         await soon(server.heard.is_set)
@@ -667,7 +671,7 @@ def test_one_that_waits_and_is_given_up_leaves_its_place_to_the_next(
 ) -> None:
     monkeypatch.setattr(pool, "_SWEEP_SECONDS", 10 * PATIENCE)  # which wakes the next one, too
 
-    async def body(graph: Graph, _server: Hostile) -> None:
+    async def body(graph: GraphExchange, _server: Hostile) -> None:
         graph.connections.limit = 1
         wire = await graph.connections.take()
         second, third = (asyncio.ensure_future(graph.post(BODY, always)) for _ in range(2))
@@ -682,7 +686,7 @@ def test_one_that_waits_and_is_given_up_leaves_its_place_to_the_next(
 
 
 def test_connections_opened_ahead_are_used(way: Way) -> None:
-    async def body(graph: Graph, server: Hostile) -> None:
+    async def body(graph: GraphExchange, server: Hostile) -> None:
         graph.connections.warm(3)
         graph.connections.warm(3)
         await soon(lambda: len(graph.connections._free) == 3)
@@ -701,7 +705,7 @@ def test_a_host_is_reached_by_the_address_that_answers(plain: Way) -> None:
     async def found(*_: object) -> list[dict[str, Any]]:
         return [{"host": host, "family": family} for host, family in addresses]
 
-    async def body(graph: Graph, _server: Hostile) -> None:
+    async def body(graph: GraphExchange, _server: Hostile) -> None:
         graph.connections._names.addresses = found  # type: ignore[method-assign,assignment]
         assert (await graph.post(BODY, always)).outcome is ANSWERED
 
@@ -709,7 +713,7 @@ def test_a_host_is_reached_by_the_address_that_answers(plain: Way) -> None:
 
 
 def test_as_many_connections_as_the_rate_needs(plain: Way) -> None:
-    async def body(graph: Graph, _server: Hostile) -> None:
+    async def body(graph: GraphExchange, _server: Hostile) -> None:
         graph.size(76)
         assert (graph.latency, graph.connections.limit) == (0.35, 29)
         graph.size(1000)
@@ -725,7 +729,7 @@ def test_as_many_connections_as_the_rate_needs(plain: Way) -> None:
 
 
 def test_idle_connections_are_closed(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def body(graph: Graph, _server: Hostile) -> None:
+    async def body(graph: GraphExchange, _server: Hostile) -> None:
         assert (await graph.post(BODY, always)).outcome is ANSWERED
         assert graph.connections.count == 1
         monkeypatch.setattr(pool, "IDLE_SECONDS", 0.0)
@@ -739,7 +743,7 @@ def test_idle_connections_are_closed(way: Way, monkeypatch: pytest.MonkeyPatch) 
 def test_a_connection_idle_or_old_is_not_used_again(
     way: Way, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
-    async def body(graph: Graph, server: Hostile) -> None:
+    async def body(graph: GraphExchange, server: Hostile) -> None:
         monkeypatch.setattr(pool, limit, 0.0)
         for _ in range(3):
             assert (await graph.post(BODY, always)).outcome is ANSWERED
@@ -749,7 +753,7 @@ def test_a_connection_idle_or_old_is_not_used_again(
 
 
 def test_options_of_a_connection(way: Way) -> None:
-    async def body(graph: Graph, _server: Hostile) -> None:
+    async def body(graph: GraphExchange, _server: Hostile) -> None:
         assert (await graph.post(BODY, always)).outcome is ANSWERED
         (wire,) = graph.connections._wires
         sock = wire._sock
@@ -817,7 +821,7 @@ def test_a_server_that_does_not_greet_is_unbegun(
 ) -> None:
     monkeypatch.setattr(pool, "CONNECT_SECONDS", 0.2)
 
-    async def body(_graph: Graph, server: Hostile) -> None:
+    async def body(_graph: GraphExchange, server: Hostile) -> None:
         way = Way(uvloop.new_event_loop, *certificates)
         graph = graph_at(f"https://127.0.0.1:{server.port}", way)
         exchanged = await graph.post(BODY, always)
@@ -835,7 +839,7 @@ def test_tls_sessions_are_resumed(certificates: tuple[ssl.SSLContext, ssl.SSLCon
         conversation.answer()
         conversation.rest()
 
-    async def body(graph: Graph, server: Hostile) -> None:
+    async def body(graph: GraphExchange, server: Hostile) -> None:
         for _ in range(3):
             assert (await graph.post(BODY, always)).outcome is ANSWERED
             for wire in list(graph.connections._wires):
@@ -846,7 +850,7 @@ def test_tls_sessions_are_resumed(certificates: tuple[ssl.SSLContext, ssl.SSLCon
 
 
 def test_a_new_token_is_in_the_next_request(plain: Way) -> None:
-    async def body(graph: Graph, server: Hostile) -> None:
+    async def body(graph: GraphExchange, server: Hostile) -> None:
         await graph.post(BODY, always)
         graph._secrets._token.value = "renewed"
         await graph.post(BODY, always)

@@ -17,7 +17,7 @@ from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.failed import CallAway, CallRefused
 from warouter.upstream.cloud.graph.profile import Profile
 from warouter.upstream.cloud.secrets import Secrets
-from warouter.variables import Source
+from warouter.variables import SecretSource
 
 NUMBER = "106540352242922"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
@@ -35,13 +35,13 @@ class Odd:
         return web.json_response(self.answers[request.path.removeprefix("/v25.0/")])
 
 
-def settings(url: str, token: Source) -> CloudSettings:
+def settings(url: str, token: SecretSource) -> CloudSettings:
     return CloudSettings(
         phone_number_id=NUMBER,
         waba_id="1",
         token=token,
-        app_secret=Source("s"),
-        verify_token=Source("v"),
+        app_secret=SecretSource("s"),
+        verify_token=SecretSource("v"),
         base_url=url,
     )
 
@@ -53,7 +53,7 @@ async def odd() -> AsyncIterator[tuple[Odd, Profile]]:
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    cloud = settings(f"http://127.0.0.1:{runner.addresses[0][1]}", Source("t"))
+    cloud = settings(f"http://127.0.0.1:{runner.addresses[0][1]}", SecretSource("t"))
     calls = Calls(cloud, Secrets(cloud))
     yield odd, Profile(cloud, calls)
     await calls.close()
@@ -128,7 +128,7 @@ async def test_an_upload_reads_a_refused_token_again(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("old")
     simulator = CloudSimulator(CloudFacts(token="new"))
-    cloud = settings((await simulator.start()).graph_url, Source(path=str(file)))
+    cloud = settings((await simulator.start()).graph_url, SecretSource(path=str(file)))
     calls = Calls(cloud, Secrets(cloud))
     try:
         begun = simulator.uploads.begin(

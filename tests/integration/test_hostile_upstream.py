@@ -25,10 +25,10 @@ from warouter.upstream.protocol import (
     Claim,
     Claimed,
     Event,
-    Listener,
     Ping,
     Pong,
     Refused,
+    UpstreamHandler,
     decode_to_upstream,
     encode,
 )
@@ -134,7 +134,7 @@ def inbound(number: int, body: str) -> Event:
     return Event(SLOT, number, "inbound", f"in-{number}", SENDER, payload, contact)
 
 
-class Coreapp(Listener):
+class Coreapp(UpstreamHandler):
     """What a coreapp is to its client; it is full when the test says so."""
 
     def __init__(self, port: int) -> None:
@@ -164,7 +164,7 @@ class Coreapp(Listener):
 
 
 @pytest_asyncio.fixture
-async def listener(hostile: Hostile) -> AsyncIterator[Listener]:
+async def listener(hostile: Hostile) -> AsyncIterator[UpstreamHandler]:
     """Connected to the hostile upstream."""
     listener = Coreapp(hostile.port)
     task = asyncio.create_task(listener.client.run(listener))

@@ -17,13 +17,13 @@ from trustme import CA
 
 from tests.harness.certificates import Pair, alone, in_pem, issued, key_of, text_of
 from tests.harness.wait import PATIENCE
-from warouter.cloud_settings import CloudSettings, Source
+from warouter.cloud_settings import CloudSettings, SecretSource
 from warouter.errors import MediaRefused, WarouterError
 from warouter.media.fetch import Fetcher, LinkFailed
 from warouter.media.providers import Credentials
 from warouter.tls import pem
 from warouter.upstream.cloud.graph.calls import Calls
-from warouter.upstream.cloud.graph.exchange import Graph, Outcome
+from warouter.upstream.cloud.graph.exchange import ExchangeOutcome, GraphExchange
 from warouter.upstream.cloud.graph.failed import CallAway, CallRefused
 from warouter.upstream.cloud.graph.media import CloudMedia
 from warouter.upstream.cloud.secrets import Secrets
@@ -95,18 +95,18 @@ def settings(url: str) -> CloudSettings:
     return CloudSettings(
         phone_number_id="1065",
         waba_id="1022",
-        token=Source(TOKEN),
-        app_secret=Source(APP_SECRET),
-        verify_token=Source("v"),
+        token=SecretSource(TOKEN),
+        app_secret=SecretSource(APP_SECRET),
+        verify_token=SecretSource("v"),
         base_url=url,
     )
 
 
 async def message(url: str, tls: ssl.SSLContext | None) -> bool:
     cloud = settings(url)
-    graph = Graph(cloud, Secrets(cloud), 65536, tls=tls, seconds=PATIENCE)
+    graph = GraphExchange(cloud, Secrets(cloud), 65536, tls=tls, seconds=PATIENCE)
     try:
-        return (await graph.post(TEXT, lambda: True)).outcome is Outcome.ANSWERED
+        return (await graph.post(TEXT, lambda: True)).outcome is ExchangeOutcome.ANSWERED
     finally:
         graph.close()
 

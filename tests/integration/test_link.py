@@ -30,7 +30,7 @@ from warouter.cloud_settings import is_loopback
 from warouter.cluster.shardmap import ShardMap
 from warouter.errors import ApiError, NotReady, Overloaded
 from warouter.link import client, pending, wire
-from warouter.link.address import Address
+from warouter.link.address import LinkAddress
 from warouter.link.client import Links
 from warouter.link.listen import WebappConnection
 
@@ -297,7 +297,7 @@ async def test_a_coreapp_without_a_common_version_is_told_why_and_tried_again_sl
 
     server = await asyncio.start_server(newer, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    links.set_addresses({OWNER: Address(OWNER, "coreapp-1", "127.0.0.1", port, key, None)})
+    links.set_addresses({OWNER: LinkAddress(OWNER, "coreapp-1", "127.0.0.1", port, key, None)})
     first, answer = await heard.get()
     mine = answer[4 : 4 + wire.HELLO_SIZE]
     assert mine[:2] == bytes((1, NEXT - 1))

@@ -30,7 +30,7 @@ from tests.harness.wait import PATIENCE, soon
 from warouter import _batch
 from warouter.errors import NotReady, OutcomeUnknown
 from warouter.link import callers, listen, wire
-from warouter.link.address import Address
+from warouter.link.address import LinkAddress
 from warouter.link.callers import Callers
 from warouter.link.client import Links
 from warouter.link.credential import Credential
@@ -60,7 +60,7 @@ async def caller(owner: Coreapp, hold: float, shown: Credential) -> AsyncIterato
         yield links
 
 
-async def heard(owner: Coreapp, shown: tls.Certificate | None) -> bytes:
+async def heard(owner: Coreapp, shown: tls.LinkCertificate | None) -> bytes:
     """What the link's port says to a caller with this certificate, who says nothing."""
     context = tls.client_context(shown or tls.fresh("unused"))
     if shown is None:
@@ -176,7 +176,7 @@ async def test_a_former_build_is_let_in_as_long_as_one_has_a_row(
 class FormerCallers(Callers):
     """As a build without certificates of callers: it asks nobody for one."""
 
-    def __init__(self, own: tls.Certificate) -> None:
+    def __init__(self, own: tls.LinkCertificate) -> None:
         super().__init__(own, self._nothing)
         self.context.sni_callback = None
         self.context.verify_mode = ssl.CERT_NONE
@@ -192,7 +192,7 @@ async def test_a_former_coreapp_takes_this_build_s_webapps() -> None:
     former = Coreapp()
     own = former.credential.certificate
     former.port = await former.server.start("127.0.0.1", 0, FormerCallers(own))
-    address = Address(OWNER, "former", "127.0.0.1", former.port, former.key, own.fingerprint)
+    address = LinkAddress(OWNER, "former", "127.0.0.1", former.port, former.key, own.fingerprint)
     former.known[OWNER] = address
     async with caller(former, 8.0, credential([])) as links:
         await submit(links)
@@ -326,10 +326,10 @@ async def test_who_reads_the_wire_sees_neither_key_nor_body(owner: Coreapp) -> N
     assert SECRET not in wire_bytes
 
 
-def past() -> tls.Certificate:
+def past() -> tls.LinkCertificate:
     """It ended at the moment it was made."""
     cert, key = self_signed(name := uuid4().hex, [name], days=0)
-    return tls.Certificate(ssl.PEM_cert_to_DER_cert(cert.decode()), (cert + key).decode())
+    return tls.LinkCertificate(ssl.PEM_cert_to_DER_cert(cert.decode()), (cert + key).decode())
 
 
 async def test_a_process_outlives_its_certificate() -> None:

@@ -15,12 +15,12 @@ from tests.harness.wait import soon
 from warouter.errors import KeyTaken, NotReady
 from warouter.link import listen as server
 from warouter.link import wire
-from warouter.link.address import Address
+from warouter.link.address import LinkAddress
 from warouter.link.client import Links
 from warouter.link.listen import LinkServer, WebappConnection
 
 ID, FIRST = an_id(), an_id(1)
-KEY = wire.Key(b"n" * 32, b"r" * 32)
+KEY = wire.IdempotencyKey(b"n" * 32, b"r" * 32)
 PLAIN, TIMED, KEYED = outgoing(), outgoing(0, b"{}", 60), outgoing(0, b"{}", 60, KEY)
 
 
@@ -30,7 +30,7 @@ class World:
     links: Links
 
     def __init__(self) -> None:
-        known: dict[UUID, Address] = {}
+        known: dict[UUID, LinkAddress] = {}
         self.owner, self.other = Coreapp(known), Coreapp(known)
 
     async def start(self, stack: AsyncExitStack, *, straight: bool) -> None:

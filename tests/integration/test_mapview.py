@@ -25,7 +25,7 @@ from warouter.node.mapview import MapView
 from warouter.store.bounded import SECONDS
 from warouter.store.cloud.notices import pass_on
 from warouter.store.database import create_pool
-from warouter.upstream.cloud.batch import Action, Notice
+from warouter.upstream.cloud.batch import Notice, NoticeAction
 
 
 @asynccontextmanager
@@ -116,12 +116,12 @@ async def test_what_meta_said_of_the_account_is_told_for_a_week(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
     view = MapView(settings, Timing(), pool, f"wa:{uuid4().hex}:w")
-    notice = Notice("account_update", b'{"event":"DISABLED_UPDATE"}', Action.ACCOUNT)
+    notice = Notice("account_update", b'{"event":"DISABLED_UPDATE"}', NoticeAction.ACCOUNT)
     await pass_on(pool.fetch, notice)
     [note] = (await view.health()).notes
     assert note.startswith("Meta sent account_update at 2")
     assert note.endswith('Z: {"event":"DISABLED_UPDATE"}')
-    await pass_on(pool.fetch, Notice("account_update", b"{}", Action.ACCOUNT))
+    await pass_on(pool.fetch, Notice("account_update", b"{}", NoticeAction.ACCOUNT))
     [note] = (await view.health()).notes
     assert note.endswith("Z: {}")
     await pool.execute("update cloud_notice set at = at - interval '8 days'")

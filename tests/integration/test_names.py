@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.harness.wait import soon
-from warouter.net.names import Names
+from warouter.net.names import HostLookups
 
 HERE = socket.getaddrinfo("127.0.0.1", 80, type=socket.SOCK_STREAM)
 
@@ -47,13 +47,13 @@ def server() -> Iterator[Server]:
     server.let_go.set()
 
 
-async def look_up(names: Names, asker: str, host: str) -> list[str]:
+async def look_up(names: HostLookups, asker: str, host: str) -> list[str]:
     found = await names.of(asker).resolve(host, 80, socket.AF_UNSPEC)
     return [address["host"] for address in found]
 
 
 async def test_silent_names_of_one_asker_keep_nobody_else_waiting(server: Server) -> None:
-    names = Names(threads=6, each=4, seconds=60.0, lookup=server)
+    names = HostLookups(threads=6, each=4, seconds=60.0, lookup=server)
     calls = [asyncio.ensure_future(look_up(names, "a", f"silent-{n}")) for n in range(24)]
     await soon(lambda: server.hanging == 4)
     assert await look_up(names, "b", "good") == ["127.0.0.1"]
@@ -62,7 +62,7 @@ async def test_silent_names_of_one_asker_keep_nobody_else_waiting(server: Server
     assert server.most == 4
 
 
-async def in_vain(names: Names, *silent: str) -> None:
+async def in_vain(names: HostLookups, *silent: str) -> None:
     """These names are looked up at once for one user; all are given up in time."""
     calls = [look_up(names, "a", name) for name in silent]
     for result in await asyncio.gather(*calls, return_exceptions=True):
@@ -71,7 +71,7 @@ async def in_vain(names: Names, *silent: str) -> None:
 
 
 async def test_what_is_given_up_counts_until_its_thread_ends_and_no_longer(server: Server) -> None:
-    names = Names(threads=2, each=2, seconds=0.2, lookup=server)
+    names = HostLookups(threads=2, each=2, seconds=0.2, lookup=server)
     for _ in range(3):
         await in_vain(names, *(f"silent-{n}" for n in range(8)))
     assert server.most == 2
@@ -85,7 +85,7 @@ async def test_what_is_given_up_counts_until_its_thread_ends_and_no_longer(serve
 
 async def test_a_silent_name_that_is_asked_for_again_has_one_thread(server: Server) -> None:
     """Three dead links that are sent often do not keep the good ones of their sender waiting."""
-    names = Names(threads=8, each=4, seconds=0.2, lookup=server)
+    names = HostLookups(threads=8, each=4, seconds=0.2, lookup=server)
     for _ in range(3):
         await in_vain(names, *(f"silent-{n % 3}" for n in range(24)))
         assert server.hanging == 3
@@ -96,7 +96,7 @@ async def test_a_silent_name_that_is_asked_for_again_has_one_thread(server: Serv
 
 
 async def test_who_asks_for_the_same_name_shares_the_answer(server: Server) -> None:
-    names = Names(threads=8, each=2, seconds=60.0, lookup=server)
+    names = HostLookups(threads=8, each=2, seconds=60.0, lookup=server)
     calls = [asyncio.ensure_future(look_up(names, asker, "silent")) for asker in "abca"]
     await soon(lambda: server.hanging == 1)
     calls += [asyncio.ensure_future(look_up(names, "d", "Silent."))]
@@ -109,7 +109,7 @@ async def test_who_asks_for_the_same_name_shares_the_answer(server: Server) -> N
 
 
 async def test_a_caller_that_goes_away_takes_nothing_along(server: Server) -> None:
-    names = Names(threads=1, each=1, seconds=60.0, lookup=server)
+    names = HostLookups(threads=1, each=1, seconds=60.0, lookup=server)
     first = asyncio.ensure_future(look_up(names, "a", "silent"))
     await soon(lambda: server.hanging == 1)
     waiting = [asyncio.ensure_future(look_up(names, asker, f"silent-{asker}")) for asker in "ab"]
@@ -124,10 +124,10 @@ async def test_a_caller_that_goes_away_takes_nothing_along(server: Server) -> No
 @pytest.mark.parametrize("host", ["none", "odd"])
 async def test_no_such_name(server: Server, host: str) -> None:
     with pytest.raises(OSError, match=r"no such name|is not a valid host name"):
-        await look_up(Names(lookup=server), "a", host)
+        await look_up(HostLookups(lookup=server), "a", host)
 
 
 async def test_the_systems_own_lookup() -> None:
-    assert "127.0.0.1" in await look_up(Names(), "a", "localhost")
+    assert "127.0.0.1" in await look_up(HostLookups(), "a", "localhost")
     with pytest.raises(OSError, match="is not a valid host name"):
-        await look_up(Names(), "a", "a" * 70 + ".test")
+        await look_up(HostLookups(), "a", "a" * 70 + ".test")

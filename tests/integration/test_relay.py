@@ -28,7 +28,7 @@ from tests.harness.proxy import Proxy
 from tests.harness.wait import soon
 from warouter.errors import NotReady
 from warouter.link import detour, relay, wire
-from warouter.link.address import Address
+from warouter.link.address import LinkAddress
 from warouter.link.client import Links
 from warouter.link.connection import SILENT_SECONDS
 
@@ -37,7 +37,7 @@ class World:
     """Three coreapps and a webapp; the webapp's link to OWNER goes through ``proxy``."""
 
     def __init__(self, links: Links) -> None:
-        known: dict[UUID, Address] = {}
+        known: dict[UUID, LinkAddress] = {}
         self.owner, self.other, self.third = (Coreapp(known) for _ in range(3))
         self.links = links
         self.proxy = Proxy(lambda: ("127.0.0.1", self.owner.port))
@@ -64,7 +64,7 @@ async def world() -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
         world = World(await stack.enter_async_context(webapp()))
         named = {OWNER: world.owner, OTHER: world.other, THIRD: world.third}
-        addresses: dict[UUID, Address] = {}
+        addresses: dict[UUID, LinkAddress] = {}
         for incarnation, coreapp in named.items():
             addresses[incarnation] = await coreapp.start(incarnation)
             stack.push_async_callback(coreapp.stop)
@@ -185,7 +185,7 @@ async def test_a_passage_that_is_not_used_is_closed(
 
 @pytest.mark.parametrize("right", [True, False], ids=["pinned", "another certificate"])
 async def test_a_relay_between_hosts_is_pinned_to_the_certificate(right: bool) -> None:
-    known: dict[UUID, Address] = {}
+    known: dict[UUID, LinkAddress] = {}
     owner = Coreapp(known)
     other = Coreapp(known, owner.rows)
     address = await owner.start(OWNER, "core.example")

@@ -18,7 +18,7 @@ from tests.harness.wait import PATIENCE
 from warouter._batch import pack
 from warouter.config import Settings
 from warouter.kinds import HOLD, MEDIA, READ_MARK, kind_with
-from warouter.link.wire import NEWEST, Key, Message
+from warouter.link.wire import NEWEST, IdempotencyKey, Message
 from warouter.store.journal import APPENDED, CLASHED, FENCED, REFUSED, Already, Journal
 from warouter.store.journal.progress import ProgressColumns
 
@@ -40,8 +40,8 @@ async def journals(
         await journal.close()
 
 
-def key(name: str, request: str = "body") -> Key:
-    return Key(sha256(name.encode()).digest(), sha256(request.encode()).digest())
+def key(name: str, request: str = "body") -> IdempotencyKey:
+    return IdempotencyKey(sha256(name.encode()).digest(), sha256(request.encode()).digest())
 
 
 def row(seq: int, name: str | None = None, request: str = "body", **more: Any) -> Message:

@@ -23,7 +23,7 @@ from tests.harness.shell import command, printed, refused
 from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.local.postgres import Postgres
-from warouter.node.runtime import Identity, check_database
+from warouter.node.runtime import ProcessIdentity, check_database
 from warouter.store import database
 from warouter.store.account.accounts import ADMIN, Accounts
 from warouter.store.journal import Journal
@@ -144,10 +144,10 @@ async def test_an_administrator_without_the_right_is_told_so(
     assert "Role" not in await refused(as_login(made, "own_console"), "migrate", "--roles")
     assert "A right is missing" in await refused(plain, "status")
     with pytest.raises(CommandError, match="A right is missing"):  # the start of a process
-        await check_database(plain, Identity(plain, "master"))
+        await check_database(plain, ProcessIdentity(plain, "master"))
     await pool.execute("grant usage on schema warouter to nobody_special")
     with pytest.raises(CommandError, match="nobody_special: permission denied for table"):
-        await check_database(plain, Identity(plain, "webapp"))
+        await check_database(plain, ProcessIdentity(plain, "webapp"))
     await pool.execute("drop owned by nobody_special")
     assert "no plain name" in await refused(made, "migrate", "--roles", "--role-prefix", 'a"b')
     assert "already" in await refused(made, "migrate", "--roles", "--role-prefix", "other")
@@ -160,10 +160,10 @@ async def test_a_process_with_the_login_of_another_kind_does_not_start(
     made: Settings, kind: str, role: str
 ) -> None:
     mine, wrong = as_login(made, f"own_{role}"), as_login(made, f"own_{kind}")
-    await check_database(mine, Identity(mine, role))
-    await check_database(made, Identity(made, role))  # a superuser, whom nothing limits
+    await check_database(mine, ProcessIdentity(mine, role))
+    await check_database(made, ProcessIdentity(made, role))  # a superuser, whom nothing limits
     with pytest.raises(CommandError, match=f"set WA_DB_USERNAME to own_{role}"):
-        await check_database(wrong, Identity(wrong, role))
+        await check_database(wrong, ProcessIdentity(wrong, role))
 
 
 # a database of today: one login owns everything, and is no superuser

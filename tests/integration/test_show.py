@@ -17,7 +17,7 @@ from warouter.config import Settings
 from warouter.store.audit import Audit
 from warouter.store.cloud.number import describe
 from warouter.store.reports import ReportBody, ReportWriter
-from warouter.upstream.authority import Certificate, issue
+from warouter.upstream.authority import NumberCertificate, issue
 
 ENDS = 1_900_000_000
 
@@ -56,7 +56,7 @@ async def test_before_there_is_a_number(settings: Settings, pool: asyncpg.Pool) 
 
 
 async def test_the_registered_number(settings: Settings, pool: asyncpg.Pool) -> None:
-    certificate = Certificate("49301234567", "Bakery", 1_700_000_000, ENDS)
+    certificate = NumberCertificate("49301234567", "Bakery", 1_700_000_000, ENDS)
     await register(pool, issue(Ed25519PrivateKey.generate(), certificate))
     registration = (await shown(settings, "number"))["registration"]
     assert registration["number"] == "49301234567"

@@ -18,7 +18,7 @@ import pytest_asyncio
 from tests.harness.owned import EPOCH, ME, RECIPIENT, Heard, Slots, an_id, ended
 from tests.harness.wait import PATIENCE, soon
 from warouter.config import Settings
-from warouter.flow.lanes import Entry
+from warouter.flow.lanes import LaneEntry
 from warouter.flow.parking import LaneState, ParkedLane
 from warouter.link.wire import NOT_OWNER
 from warouter.message_id import text_of
@@ -64,7 +64,7 @@ def _next_page(slots: Slots, slot: OwnedSlot) -> str:
     slot.messages.parked[RECIPIENT] = lane = ParkedLane(0.0)
     lane.read_ended(1, more=True)
     slot.lanes.block(RECIPIENT)
-    slot.lanes.push(Entry(1, an_id(3), RECIPIENT, 0, b"{}", 1, True))
+    slot.lanes.push(LaneEntry(1, an_id(3), RECIPIENT, 0, b"{}", 1, True))
     slot.lanes.take()
     slots.hearing.on_upstream([Answer(3, text_of(an_id(3)))])
     return "parked_of"
@@ -112,7 +112,7 @@ def _append(slots: Slots, _slot: OwnedSlot) -> str:
 def _statuses(slots: Slots, slot: OwnedSlot) -> str:
     """A message has waited for too long: did the upstream take it?"""
     slot.opened_at = slots.now() - 10
-    slot.lanes.push(Entry(1, an_id(3), RECIPIENT, 0, b"{}", expires=slots.now() - 1))
+    slot.lanes.push(LaneEntry(1, an_id(3), RECIPIENT, 0, b"{}", expires=slots.now() - 1))
     return "with_status"
 
 

@@ -16,11 +16,11 @@ from warouter.config import Settings
 from warouter.metrics import Sample
 from warouter.store.cloud.number import describe
 from warouter.store.reports import ReportBody, ReportWriter
-from warouter.upstream.cloud.graph.health import Entity, Trouble
-from warouter.upstream.cloud.graph.number import Facts
+from warouter.upstream.cloud.graph.health import Entity, HealthTrouble
+from warouter.upstream.cloud.graph.number import NumberFields
 
 NUMBER = "106540352242922"
-FACTS = Facts(
+FACTS = NumberFields(
     status="CONNECTED",
     quality="YELLOW",
     name_status="APPROVED",
@@ -28,7 +28,7 @@ FACTS = Facts(
     throughput="STANDARD",
     entities=(
         Entity("PHONE_NUMBER", NUMBER, "AVAILABLE"),
-        Entity("WABA", "102", "BLOCKED", (Trouble(141006, "No payment.", "Pay."),)),
+        Entity("WABA", "102", "BLOCKED", (HealthTrouble(141006, "No payment.", "Pay."),)),
     ),
 )
 

@@ -11,7 +11,7 @@ from tests.harness.journals import own
 from tests.harness.shell import command, printed
 from warouter.config import Settings
 from warouter.errors import CommandError, ConfigError
-from warouter.node.runtime import Identity, check_database
+from warouter.node.runtime import ProcessIdentity, check_database
 from warouter.store.upstream import read_upstream
 
 CLOUD = "cloud:105954558954427"
@@ -56,14 +56,14 @@ async def test_a_coreapp_with_another_one_does_not_start(
 ) -> None:
     mine = cloud_settings(settings, cloud_phone_number_id=CLOUD.partition(":")[2])
     for role in ("webapp", "master"):
-        await check_database(mine, Identity(mine, role))
+        await check_database(mine, ProcessIdentity(mine, role))
     with pytest.raises(
         CommandError, match=r"is simulator, .* set to cloud:105954558954427: .*a new database"
     ):
-        await check_database(mine, Identity(mine, "coreapp"))
+        await check_database(mine, ProcessIdentity(mine, "coreapp"))
     await printed(settings, "migrate", **VARIABLES)
-    await check_database(mine, Identity(mine, "coreapp"))
+    await check_database(mine, ProcessIdentity(mine, "coreapp"))
     other = replace(mine, cloud_phone_number_id="1")
     for theirs in (settings, other):
         with pytest.raises(CommandError, match="WAROUTER_UPSTREAM"):
-            await check_database(theirs, Identity(theirs, "coreapp"))
+            await check_database(theirs, ProcessIdentity(theirs, "coreapp"))

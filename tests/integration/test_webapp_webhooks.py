@@ -24,8 +24,8 @@ from warouter.config import Settings, load
 from warouter.errors import CommandError
 from warouter.local.ports import free_port
 from warouter.local.process import Process
-from warouter.node.runtime import Identity
-from warouter.node.webhooks import Webhooks
+from warouter.node.runtime import ProcessIdentity
+from warouter.node.webhooks import CloudWebhooks
 from warouter.tls import server
 
 KEY = "an-api-key-for-tests"
@@ -164,7 +164,7 @@ async def test_a_renewed_certificate_is_shown_and_clients_still_show_theirs(
     monkeypatch.setattr(server, "FILES_SECONDS", 0.02)
     files, port = Files(tmp_path), free_port()
     given = load(database(settings) | cloud(port, **files.variables()))
-    hooks = Webhooks(given, Identity(given, "webapp"))
+    hooks = CloudWebhooks(given, ProcessIdentity(given, "webapp"))
     await hooks.open()
     tasks = [asyncio.create_task(work) for work in hooks.work().values()]
     assert await answer_of(port, files.client()) == (200, files.shown)
@@ -194,7 +194,7 @@ async def test_a_port_that_is_taken(settings: Settings) -> None:
     server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     given = load(database(settings) | cloud(port))
-    hooks = Webhooks(given, Identity(given, "webapp"))
+    hooks = CloudWebhooks(given, ProcessIdentity(given, "webapp"))
     with pytest.raises(CommandError, match="WAROUTER_CLOUD_LISTEN"):
         await hooks.open()
     await hooks.close()

@@ -31,7 +31,7 @@ from warouter.kinds import INBOUND, STATUS
 from warouter.webhook import callbacks as webhook
 from warouter.webhook import exchange
 from warouter.webhook.callbacks import BATCH_EVENTS, Callbacks
-from warouter.webhook.record import Result
+from warouter.webhook.record import PostResult
 
 
 class TestDelivery:
@@ -55,8 +55,8 @@ class TestDelivery:
             assert not [n for n in request.headers if n.lower().startswith("webhook-")]  # unsigned
         assert callbacks.delivered == {"status_change": 1, "inbound_message": 2}
         assert callbacks.requests == {
-            Result("status_change", "success"): 1,
-            Result("inbound_message", "success"): 1,
+            PostResult("status_change", "success"): 1,
+            PostResult("inbound_message", "success"): 1,
         }
 
     @pytest.mark.parametrize("status", [200, 201, 204, 299])
@@ -283,7 +283,7 @@ class TestHanging:
                 callbacks.add([each])
             await owner.until(lambda: len(owner.settled) == 40 and len(owner.parked) == 3)
         assert not any(name.startswith("bad") for name in owner.ids())
-        assert callbacks.requests[Result("status_change", "timeout")] == 1 + 3
+        assert callbacks.requests[PostResult("status_change", "timeout")] == 1 + 3
 
 
 class TestOwnership:
@@ -296,7 +296,7 @@ class TestOwnership:
             callbacks.add([event(1, "a", slot=1)])
             callbacks.add([event(2, "b", slot=2)])
             await owner.until(lambda: owner.parked)
-            assert callbacks.requests == {Result("status_change", "connection"): 1}
+            assert callbacks.requests == {PostResult("status_change", "connection"): 1}
             assert callbacks.waiting_of(1) == 1
             await receiver.start(receiver.port)
             owner.held = set()
@@ -321,7 +321,7 @@ class TestOwnership:
             assert receiver.posts == []
             owner.held = set()
             await owner.all_settled(1)
-            assert callbacks.requests == {Result("status_change", "success"): 1}
+            assert callbacks.requests == {PostResult("status_change", "success"): 1}
         assert ids(receiver.posts) == ["49170.1"]
         assert owner.parked == []
 

@@ -28,7 +28,7 @@ from tests.harness.callbacks import (
 from tests.harness.receiver import Post, Receiver, Reply
 from warouter.kinds import INBOUND, STATUS
 from warouter.webhook.breaker import FAILURES, GIVE_UP
-from warouter.webhook.record import Result
+from warouter.webhook.record import PostResult
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -56,7 +56,7 @@ class TestFailures:
             await owner.all_settled(60)
             assert callbacks.failing == []
         assert owner.parked == owner.dead == []
-        assert callbacks.requests[Result("status_change", "500")] == failures
+        assert callbacks.requests[PostResult("status_change", "500")] == failures
         assert sorted(owner.ids()) == sorted(ids(accepted(receiver)))
         # At most four more POSTs were on their way when the circuit opened, then came probes.
         probes = receiver.posts[FAILURES + 4 : failures]
@@ -75,7 +75,7 @@ class TestFailures:
             await owner.until(lambda: FAILING in logged())
             assert callbacks.failing == ["status_change"]
             assert {item.kind for item in owner.settled} == {INBOUND}
-            refused = callbacks.requests[Result("status_change", "400")]
+            refused = callbacks.requests[PostResult("status_change", "400")]
             assert refused < 20  # 300 events, and no storm of splits
             assert owner.parked == []
             assert callbacks.queue_size == 300
@@ -96,7 +96,7 @@ class TestFailures:
             for each in spread(4):
                 callbacks.add([each])
             await owner.all_settled(4)
-            assert callbacks.requests[Result("status_change", "connection")] == 1
+            assert callbacks.requests[PostResult("status_change", "connection")] == 1
         assert Counter(ids(receiver.posts)) == Counter({f"r{n}.{n}": 2 for n in range(4)})
         assert Counter(owner.ids()) == Counter(f"r{n}.{n}" for n in range(4))
 
@@ -122,7 +122,7 @@ class TestFailures:
             await owner.all_settled(1)
             if endless:
                 await owner.until(lambda: cut)
-            assert callbacks.requests == {Result("status_change", "success"): 1}
+            assert callbacks.requests == {PostResult("status_change", "success"): 1}
         assert owner.parked == []
 
     async def test_a_poison_event_is_isolated_and_all_others_are_delivered(
@@ -274,14 +274,14 @@ class TestOddAnswers:
             async with running(owner) as callbacks:
                 callbacks.add([event(1)])
                 await owner.until(lambda: owner.settled or owner.parked)
-                assert callbacks.requests == {Result("status_change", result): 1}
+                assert callbacks.requests == {PostResult("status_change", result): 1}
 
     @pytest.mark.parametrize("scheme", ["http", "https"])
     async def test_who_takes_a_connection_and_says_nothing_is_a_failure_after_the_timeout(
         self, owner: Owner, scheme: str
     ) -> None:
         """With https not even a handshake."""
-        label = Result("status_change", "timeout")
+        label = PostResult("status_change", "timeout")
         async with raw_receiver(None, scheme) as url:
             owner.settings = settings_of(url)
             async with running(owner, timeout=0.1) as callbacks:

@@ -16,10 +16,10 @@ from tests.harness.receiver import Receiver, Reply
 from tests.integration.test_webhook_failures import raw_receiver
 from warouter.config import Settings
 from warouter.flow.event import EventRow
-from warouter.flow.posts import Failure, Sheet, Tried
+from warouter.flow.posts import PostFailure, Sheet, Tried
 from warouter.kinds import INBOUND, STATUS
 from warouter.node.reporter import Reporter
-from warouter.node.runtime import Identity
+from warouter.node.runtime import ProcessIdentity
 from warouter.store.bounded import fetcher
 from warouter.store.reports import ReportBody, ReportWriter, read_reports
 from warouter.store.views.webhook import read_webhook
@@ -30,7 +30,7 @@ HOSTILE = b"<img src=x onerror=alert(1)>\0\x1b[31m\xff" + b"A" * 100_000
 SHOWN = "<img src=x onerror=alert(1)>??[31m?" + "A" * 165
 
 
-def failures(callbacks: Callbacks) -> list[Failure]:
+def failures(callbacks: Callbacks) -> list[PostFailure]:
     return callbacks.record.sheet().failures
 
 
@@ -236,7 +236,7 @@ async def test_a_report_brings_the_failures_only_when_there_is_news(
     settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: Any = Said(pool)
-    reporter = Reporter(said, Identity(settings, "coreapp"), list, aside=said)
+    reporter = Reporter(said, ProcessIdentity(settings, "coreapp"), list, aside=said)
 
     async def reported() -> list[str]:
         await reporter.report()

@@ -30,7 +30,7 @@ from warouter.errors import ConfigError
 from warouter.kinds import INBOUND, STATUS
 from warouter.net.egress import client_certificate
 from warouter.tls import pem
-from warouter.webhook.record import Result
+from warouter.webhook.record import PostResult
 
 # {port} is the trap's.
 OTHER_FORMS = [
@@ -123,7 +123,7 @@ def _entry(address: str, port: int) -> Any:
     return socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)
 
 
-async def tried(owner: Owner, url: str, bundle: str = "", **options: Any) -> dict[Result, int]:
+async def tried(owner: Owner, url: str, bundle: str = "", **options: Any) -> dict[PostResult, int]:
     """Offer one event for this URL; the results of its POSTs, none if the URL was refused."""
     owner.settings = settings_of(url)
     async with running(owner, timeout=5.0, **options) as callbacks:
@@ -143,7 +143,7 @@ class TestAddresses:
         async with Trap() as trap:
             results = await tried(owner, form.format(port=trap.port), allow_private=())
             assert trap.connections == 0
-        assert Result("status_change", "success") not in results
+        assert PostResult("status_change", "success") not in results
         assert not owner.settled
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "rebound.example", "localhost"])
@@ -168,7 +168,7 @@ class TestAddresses:
             assert seen > 0
             results = await tried(Owner(owner.watch, url), url, allow_private=allowed)
             assert trap.connections == seen
-        assert results == {Result("status_change", "address"): 1}
+        assert results == {PostResult("status_change", "address"): 1}
 
     @pytest.mark.parametrize("order", [["::1", "127.0.0.2"], ["127.0.0.2", "::1"]])
     async def test_of_a_mix_of_addresses_only_allowed_ones_are_connected_to(
@@ -185,7 +185,7 @@ class TestAddresses:
         try:
             allowed = (ipaddress.ip_network("127.0.0.2/32"),)
             assert await tried(owner, url, allow_private=allowed) == {
-                Result("status_change", "success"): 1
+                PostResult("status_change", "success"): 1
             }
         finally:
             bad.close()
@@ -198,7 +198,7 @@ class TestAddresses:
         async with Trap() as trap:
             to = f"http://127.0.0.1:{trap.port}/"
             receiver.answer = lambda _post: Reply(status=307, headers={"Location": to})
-            assert await tried(owner, receiver.url) == {Result("status_change", "307"): 1}
+            assert await tried(owner, receiver.url) == {PostResult("status_change", "307"): 1}
             assert trap.connections == 0
 
     async def test_proxies_of_the_environment_are_not_used(
@@ -215,8 +215,8 @@ class TestAddresses:
         ("url", "results"),
         [
             # Judged at the connection: by its name alone nobody knows where it leads.
-            ("http://hook.example:9/", {Result("status_change", "address"): 1}),
-            ("{receiver}", {Result("status_change", "success"): 1}),  # its network is listed
+            ("http://hook.example:9/", {PostResult("status_change", "address"): 1}),
+            ("{receiver}", {PostResult("status_change", "success"): 1}),  # its network is listed
             ("http://8.8.8.8:22/", {}),  # refused at once
         ],
     )
@@ -305,7 +305,7 @@ async def served(authority: CA, watch: Watch) -> AsyncIterator[Receiver]:
         yield receiver
 
 
-TAKEN, REFUSED = Result("status_change", "success"), Result("status_change", "tls")
+TAKEN, REFUSED = PostResult("status_change", "success"), PostResult("status_change", "tls")
 
 
 class TestTls:

@@ -32,7 +32,7 @@ from tests.harness.shell import command, printed
 from tests.harness.terminating import Terminating
 from warouter.config import Settings, load
 from warouter.local.cluster import Cluster
-from warouter.local.options import Options, Placement
+from warouter.local.options import Placement, UpOptions
 from warouter.local.postgres import Postgres
 from warouter.local.process import Process
 from warouter.store import migrate
@@ -71,7 +71,7 @@ class Installation:
         old = str(BEFORE_LOGINS.sources())
         former = Placement(environment=self.at_front | CALM | {"PYTHONPATH": old})
         self.cluster = Cluster(
-            Options(
+            UpOptions(
                 data_dir=folder / "cluster",
                 port=0,
                 tls=False,

@@ -30,7 +30,7 @@ from tests.harness.receiver import Receiver
 from tests.harness.scram import Scram, scram
 from tests.harness.wait import soon
 from warouter.local.cluster import Cluster
-from warouter.local.options import EMULATOR, Options
+from warouter.local.options import EMULATOR, UpOptions
 from warouter.tls import pem
 
 OLD_PASSWORD, NEW_PASSWORD = "first-password", "second-password"
@@ -109,8 +109,8 @@ class Installation:
         authority.cert_pem.write_to_path(str(folder / "ca.pem"))
         self.cluster = Cluster(self._options())
 
-    def _options(self) -> Options:
-        return Options(
+    def _options(self) -> UpOptions:
+        return UpOptions(
             data_dir=self.folder,
             port=0,
             shards=2,

@@ -9,7 +9,7 @@ import pytest
 from warouter.cloud_settings import CloudSettings
 from warouter.config import load
 from warouter.errors import ConfigError
-from warouter.variables import Source
+from warouter.variables import SecretSource
 
 PREFIX = "WAROUTER_CLOUD_"
 NEEDED = {
@@ -68,9 +68,9 @@ def test_what_is_missing_is_named(name: str) -> None:
 @pytest.mark.parametrize("name", ["TOKEN", "APP_SECRET", "VERIFY_TOKEN"])
 def test_a_secret_is_a_variable_or_a_file(name: str) -> None:
     field = name.lower()
-    assert getattr(read(), field) == Source(value=NEEDED[name])
+    assert getattr(read(), field) == SecretSource(value=NEEDED[name])
     in_file = read(**{name: "", f"{name}_FILE": "/run/secret"})
-    assert getattr(in_file, field) == Source(path="/run/secret")
+    assert getattr(in_file, field) == SecretSource(path="/run/secret")
     with pytest.raises(ConfigError, match=f"{PREFIX}{name} and {PREFIX}{name}_FILE are both set"):
         read(**{f"{name}_FILE": "/run/secret"})
 

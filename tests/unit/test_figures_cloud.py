@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 from warouter.flow.aftermath import CODES, STATUSES, Aftermath
 from warouter.flow.causes import CAUSES
-from warouter.flow.doubt import State
-from warouter.metrics import CATALOGUE, Page
+from warouter.flow.doubt import DoubtState
+from warouter.metrics import CATALOGUE, MetricPage
 from warouter.node.figures.cloud import ANSWERS, CATEGORIES, ENDS, cloud_samples, number_samples
 from warouter.owner.cloud.facts.described import Known
 from warouter.store.journal.names import Users
 from warouter.upstream.cloud.graph.health import Entity
-from warouter.upstream.cloud.graph.number import Facts
+from warouter.upstream.cloud.graph.number import NumberFields
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Graph:
 
 @dataclass
 class Issue:
-    state: State
+    state: DoubtState
 
 
 @dataclass
@@ -68,7 +68,7 @@ class Parts:
     sends: bool = True
 
 
-def values(parts: Parts, *states: State) -> dict[tuple[str, ...], float]:
+def values(parts: Parts, *states: DoubtState) -> dict[tuple[str, ...], float]:
     samples = cloud_samples(parts, map(Issue, states))
     shown = {(s.name.removeprefix("warouter_cloud_"), *s.labels.values()): s.value for s in samples}
     assert len(shown) == len(samples)  # no series twice
@@ -88,7 +88,7 @@ def test_every_counter_is_shown() -> None:
         Graph(late_writes=1),
         after,
     )
-    shown = values(parts, State.DOUBT, State.OUT, State.HELD, State.DOUBT)
+    shown = values(parts, DoubtState.DOUBT, DoubtState.OUT, DoubtState.HELD, DoubtState.DOUBT)
     assert {key: value for key, value in shown.items() if value} == {
         ("in_doubt_total", "takeover"): 2,
         ("in_doubt_total", "answer"): 1,
@@ -152,12 +152,12 @@ def test_each_is_in_the_catalogue() -> None:
     """What is not is shown nowhere."""
     names = {sample.name for sample in cloud_samples(Parts(), ())}
     names |= {sample.name for sample in number_samples(KNOWN, "v25.0", 30.0)}
-    assert {CATALOGUE[name].page for name in names} == {Page.APP}
+    assert {CATALOGUE[name].page for name in names} == {MetricPage.APP}
     assert len(names) == 28
 
 
 KNOWN = Known(
-    Facts(
+    NumberFields(
         quality="YELLOW",
         entities=(
             Entity("PHONE_NUMBER", "1", "AVAILABLE"),

@@ -20,10 +20,10 @@ from tests.harness.certificates import contexts
 from warouter.cli.healthcheck import SILENT_SECONDS, healthcheck, trouble
 from warouter.net import health as module
 from warouter.net.answering import answering
-from warouter.net.health import Asked, Health, addresses, ask
+from warouter.net.health import FoundProcess, ProcessHealth, addresses, ask
 
 NOBODY = 65_534
-WELL = Health("coreapp", "a:coreapp-6250", 7, "secondary", beat_s=0.2)
+WELL = ProcessHealth("coreapp", "a:coreapp-6250", 7, "secondary", beat_s=0.2)
 
 
 def role() -> str:
@@ -31,16 +31,18 @@ def role() -> str:
     return f"test-{uuid4().hex}"
 
 
-def asked(**changes: object) -> Asked:
+def asked(**changes: object) -> FoundProcess:
     told = json.loads(WELL.encode()) | changes
-    return Asked("coreapp", 7, Health(**told))
+    return FoundProcess("coreapp", 7, ProcessHealth(**told))
 
 
 async def test_a_process_is_found_and_says_what_it_is() -> None:
     mine = role()
-    said = Health(mine, "a:coreapp-6250", os.getpid(), "secondary", 0.2, listens=("::", 1, True))
+    said = ProcessHealth(
+        mine, "a:coreapp-6250", os.getpid(), "secondary", 0.2, listens=("::", 1, True)
+    )
     with answering(mine, "1", lambda: said):
-        assert await asyncio.to_thread(ask, mine) == [Asked(mine, os.getpid(), said)]
+        assert await asyncio.to_thread(ask, mine) == [FoundProcess(mine, os.getpid(), said)]
     assert addresses(mine) == {}
 
 
@@ -56,7 +58,7 @@ async def test_a_loop_that_hangs_does_not_answer(monkeypatch: pytest.MonkeyPatch
     mine = role()
     with answering(mine, "1", lambda: WELL):
         (found,) = ask(mine)  # while this loop stands still
-        assert found == Asked(mine, os.getpid(), None)
+        assert found == FoundProcess(mine, os.getpid(), None)
         # As many wait as may: nobody else gets in.
         waiting = full(*addresses(mine))
         assert ask(mine) == [found]
@@ -105,11 +107,11 @@ async def test_another_account_is_neither_believed_nor_waited_for() -> None:
     """Whoever has an account on this host may take any such name."""
     mine = role()
     with stranger(f"warouter/{mine}/2") as pid:
-        left_out = [Asked(mine, pid, None, stranger=NOBODY)]
+        left_out = [FoundProcess(mine, pid, None, stranger=NOBODY)]
         assert ask(mine) == left_out
         waiting = full(*addresses(mine))
         assert ask(mine) == left_out
-        assert ask(mine, {pid}) == [Asked(mine, pid, None)]  # a cluster lists it
+        assert ask(mine, {pid}) == [FoundProcess(mine, pid, None)]  # a cluster lists it
         assert ask(mine, {1}) == []
         for sock in waiting:
             sock.close()
@@ -138,7 +140,7 @@ async def test_another_build_may_say_more_or_less() -> None:
     more = type("More", (), {"encode": lambda _: said})
     with answering(mine, "1", more):
         (found,) = await asyncio.to_thread(ask, mine)
-    assert found.health == Health("master", "a:master-1", 1, "secondary")
+    assert found.health == ProcessHealth("master", "a:master-1", 1, "secondary")
 
 
 async def test_what_is_no_process_of_ours_is_no_reason_to_fail() -> None:
@@ -147,7 +149,7 @@ async def test_what_is_no_process_of_ours_is_no_reason_to_fail() -> None:
         other = type("Other", (), {"encode": lambda _, said=said: said})
         with answering(mine, "1", other):
             (found,) = await asyncio.to_thread(ask, mine)
-        assert found == Asked(mine, os.getpid(), None)
+        assert found == FoundProcess(mine, os.getpid(), None)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.harness.history import ALL, Change, History, Lease, Row
 from tests.harness.invariants import INVARIANTS, violations
-from warouter.lab.demo.tally import Evidence, Tally, judge
+from warouter.lab.demo.tally import Observations, Tally, judge
 
 ARCHITECTURE = Path(__file__).parents[2] / "docs" / "architecture.md"
 _LINE = re.compile(r"^\| (I\d+) \| (.+?) \|", re.MULTILINE)
@@ -170,7 +170,7 @@ IDS = tuple("abcdefgh")
 
 
 @st.composite
-def stories(draw: st.DrawFn) -> tuple[Evidence, History]:
+def stories(draw: st.DrawFn) -> tuple[Observations, History]:
     """Two recipients, what was acknowledged of them, and any course of what followed."""
     ids = draw(st.lists(st.sampled_from(IDS), unique=True, min_size=1))
     border = draw(st.integers(0, len(ids)))
@@ -189,7 +189,7 @@ def stories(draw: st.DrawFn) -> tuple[Evidence, History]:
     senders = st.tuples(st.sampled_from(("s", "t")), st.sampled_from(("in1", "in2", "in3")))
     injected = draw(st.lists(senders, max_size=4, unique_by=lambda message: message[1]))
     inbound = draw(st.one_of(st.just(list(injected)), st.lists(senders, max_size=6)))
-    evidence = Evidence(
+    evidence = Observations(
         accepted=accepted,
         doubtful=doubtful,
         unanswered=unanswered,
@@ -201,7 +201,7 @@ def stories(draw: st.DrawFn) -> tuple[Evidence, History]:
     return evidence, told(evidence)
 
 
-def told(evidence: Evidence) -> History:
+def told(evidence: Observations) -> History:
     """The same as a history: each recipient's messages one after the other."""
     history = History()
     for recipient, ids in evidence.accepted.items():
@@ -249,6 +249,6 @@ def kinds(history: History) -> set[str]:
 
 
 @given(stories())
-def test_the_judge_of_the_demo_agrees(story: tuple[Evidence, History]) -> None:
+def test_the_judge_of_the_demo_agrees(story: tuple[Observations, History]) -> None:
     evidence, history = story
     assert found_by(judge(evidence)) == kinds(history)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.harness import exposition
-from warouter.metrics import CATALOGUE, Page, Sample, json_form, labelled, text_form
+from warouter.metrics import CATALOGUE, MetricPage, Sample, json_form, labelled, text_form
 
 SOURCE = Path(__file__).parents[2] / "src" / "warouter"
 
@@ -30,7 +30,7 @@ def test_the_product_s_names_are_there() -> None:
     app = """callback_queue_size callback_requests callback_requests_duration_ms_count
         callback_requests_duration_ms_sum endpoint_requests pending_outgoing_messages"""
     db = "db_contacts db_message_receipts db_messages"
-    for page, names in ((Page.WEB, web), (Page.APP, app), (Page.DB, db)):
+    for page, names in ((MetricPage.WEB, web), (MetricPage.APP, app), (MetricPage.DB, db)):
         assert {CATALOGUE[name].page for name in names.split()} == {page}
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.monitoring import FOLDER, expressions, metrics_asked_for
-from warouter.metrics import CATALOGUE, Page
+from warouter.metrics import CATALOGUE, MetricPage
 
 needs_promtool = pytest.mark.skipif(
     shutil.which("promtool") is None,
@@ -23,7 +23,7 @@ def test_every_metric_exists_on_a_page_that_is_scraped() -> None:
     asked = metrics_asked_for()
     assert len(asked) > 40
     assert asked <= set(CATALOGUE)
-    internal = {Page.APP_INTERNAL, Page.DB_INTERNAL}
+    internal = {MetricPage.APP_INTERNAL, MetricPage.DB_INTERNAL}
     assert not {name for name in asked if CATALOGUE[name].page in internal}
 
 

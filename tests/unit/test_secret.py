@@ -16,7 +16,7 @@ from tests.harness.prepared import reachable_folder
 from warouter.config import SECRETS, Settings, api_keys_of, load
 from warouter.errors import ConfigError
 from warouter.secret import MOST_BYTES, Followed, lines_of, world_readable
-from warouter.variables import GROUPS, Source
+from warouter.variables import GROUPS, SecretSource
 
 HIDDEN = "hidden-0123456789"
 CLOUD = {
@@ -39,7 +39,7 @@ def folder() -> Iterator[Path]:
 
 
 def followed(path: Path) -> Followed[tuple[str, ...]]:
-    return Followed("WA_X", Source(path=str(path)), lines_of)
+    return Followed("WA_X", SecretSource(path=str(path)), lines_of)
 
 
 def written(path: Path, content: str | bytes, mode: int = 0o600) -> Path:
@@ -88,7 +88,7 @@ def test_no_secret_is_shown(name: str) -> None:
 def test_the_file_of_the_password_has_two_names() -> None:
     ours, too = "WA_DB_PASSWORD_FILE", "WAROUTER_DB_PASSWORD_FILE"
     for given in ({ours: "/f"}, {too: "/f"}, {ours: "/f", too: "/f"}):
-        assert load(given).db_password_source == Source(path="/f")
+        assert load(given).db_password_source == SecretSource(path="/f")
     assert load({too: "/f"}).db_password_name == "WAROUTER_DB_PASSWORD"
     assert load({ours: "/f"}).db_password_name == "WA_DB_PASSWORD"
     with pytest.raises(ConfigError, match="name different files"):

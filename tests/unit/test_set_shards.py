@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 from tests.harness.inlined import FUNCTION, TEMPLATE, template
-from warouter.api.context import Health, NodeState
+from warouter.api.context import HealthReport, NodeState
 from warouter.api.monitoring.health import _shown
 
 SIZE = {"Machines": "3", "Each": "4"}
@@ -124,7 +124,7 @@ def test_a_refusal_has_the_words_of_the_api(monkeypatch):
 
 
 def test_spares_live_and_dead_coreapps_do_not(monkeypatch):
-    health = Health(
+    health = HealthReport(
         [
             NodeState("a:coreapp-1", "connected", "coreapp"),
             NodeState("a:coreapp-2", "disconnected", "coreapp"),

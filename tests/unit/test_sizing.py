@@ -21,7 +21,7 @@ from warouter.sizing import (
     Costs,
     Cpu,
     Plan,
-    Upstream,
+    UpstreamCapacity,
     busy,
     carried,
     most,
@@ -41,10 +41,12 @@ GROWING += ("memory_mib", "wal_gib_per_day", "journal_gib_per_day", "wal_mib_per
 
 rates = st.floats(0.1, 100_000)
 shard_counts = st.sampled_from(SHARD_COUNTS)
-upstreams = st.builds(Upstream, st.floats(1, 10_000) | st.just(inf), st.floats(0, 200))
+upstreams = st.builds(UpstreamCapacity, st.floats(1, 10_000) | st.just(inf), st.floats(0, 200))
 
 
-def planned(rate: float, shards: int | None, spares: int, cores: int, up: Upstream) -> Plan | None:
+def planned(
+    rate: float, shards: int | None, spares: int, cores: int, up: UpstreamCapacity
+) -> Plan | None:
     try:
         return plan(rate, shards, spares=spares, cores=cores, upstream=up)
     except CommandError:
@@ -53,7 +55,7 @@ def planned(rate: float, shards: int | None, spares: int, cores: int, up: Upstre
 
 @given(rates, rates, st.none() | shard_counts, st.integers(1, 32), st.integers(1, 64), upstreams)
 def test_more_messages_never_need_less(
-    one: float, other: float, shards: int | None, spares: int, cores: int, up: Upstream
+    one: float, other: float, shards: int | None, spares: int, cores: int, up: UpstreamCapacity
 ) -> None:
     less, more = sorted((one, other))
     small, great = (planned(rate, shards, spares, cores, up) for rate in (less, more))
@@ -67,7 +69,7 @@ def test_more_messages_never_need_less(
 
 @given(rates, st.none() | shard_counts, st.integers(1, 32), st.integers(1, 64), upstreams)
 def test_a_plan_holds(
-    rate: float, shards: int | None, spares: int, cores: int, up: Upstream
+    rate: float, shards: int | None, spares: int, cores: int, up: UpstreamCapacity
 ) -> None:
     found = planned(rate, shards, spares, cores, up)
     if found is None:
@@ -107,7 +109,7 @@ def test_few_messages_in_many_shards_cost_more_each() -> None:
 
 
 @given(st.integers(1, 32), upstreams)
-def test_more_shards_never_carry_less(spares: int, up: Upstream) -> None:
+def test_more_shards_never_carry_less(spares: int, up: UpstreamCapacity) -> None:
     carries = [carried(shards, spares, up) for shards in SHARD_COUNTS]
     assert carries == sorted(carries)
 
@@ -119,8 +121,8 @@ def test_costs_decide() -> None:
     assert plan(20_000, costs=dear_webapp).webapps > plan(20_000).webapps
     assert plan(2_000, 1, costs=dear).first == "coreapp_cpu"
     assert plan(2_000, costs=Costs(writer_rows_per_s=4_000)).first == "owner_commits"
-    assert plan(1_000, upstream=Upstream(250, 50)).first == "upstream_rate"
-    assert plan(30_000, upstream=Upstream(inf, 50)).limits["upstream_answers"] == 40_960
+    assert plan(1_000, upstream=UpstreamCapacity(250, 50)).first == "upstream_rate"
+    assert plan(30_000, upstream=UpstreamCapacity(inf, 50)).limits["upstream_answers"] == 40_960
 
 
 @pytest.mark.parametrize(
@@ -151,7 +153,7 @@ def test_bad_input_ends_in_one_sentence(arguments: list[str], sentence: str) -> 
 
 
 def test_what_is_advised_helps() -> None:
-    up = Upstream(250)
+    up = UpstreamCapacity(250)
     assert plan(1_000, 8, upstream=up).shards == 8
     assert plan(8_000, spares=17, upstream=up).shards == 32
 
@@ -205,7 +207,7 @@ def row(*cells: object) -> str:
     return "| " + " | ".join(str(cell) for cell in cells) + " |"
 
 
-def ours(rate: float, up: Upstream) -> str:
+def ours(rate: float, up: UpstreamCapacity) -> str:
     found = plan(rate, upstream=up)
     return row(
         f"{rate:,.0f}",
@@ -241,15 +243,15 @@ def test_the_guide_has_the_plans_the_costs_with_what_measures_them_and_the_limit
     a_core = LOAD * 1e6 / c.postgres.full_us
     each_owner = f"{c.postgres.thin_cores:.0%} of a core for each owner"
     said = [
-        *(ours(rate, Upstream()) for rate in (1e3, 1e4, 1e5)),
-        *(ours(rate, Upstream(250, 50)) for rate in (1e3, 4e3)),
+        *(ours(rate, UpstreamCapacity()) for rate in (1e3, 1e4, 1e5)),
+        *(ours(rate, UpstreamCapacity(250, 50)) for rate in (1e3, 4e3)),
         *(f"| {figure} | `{command}`" for figure, command in costs.items()),
         f"{one_webapp():,.0f} messages/s",
         f"{one_coreapp():,.0f} messages/s",
         f"{one_writer():,.0f} messages/s",
         f"{a_core:,.0f} messages/s a core, less {each_owner}",
-        f"{carried(32, 1, Upstream()):,.0f} messages/s",
-        f"{windows(Upstream(answer_ms=50)):,.0f}/s",
+        f"{carried(32, 1, UpstreamCapacity()):,.0f} messages/s",
+        f"{windows(UpstreamCapacity(answer_ms=50)):,.0f}/s",
         "not like for like",
     ]
     assert [text for text in said if text not in GUIDE] == []

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from warouter.access.passwords import Passwords, Standing
+from warouter.access.passwords import AttemptKind, Passwords
 from warouter.app_settings import Network
 from warouter.errors import TooManyRequests
 from warouter.http.source import limited_address, prefix_of
@@ -36,7 +36,7 @@ class Guard:
         address.
         """
         attempt = await self._admitted(source, USER, username)
-        standing = Standing.KNOWN if attempt.known else Standing(1 + attempt.failed)
+        standing = AttemptKind.KNOWN if attempt.known else AttemptKind(1 + attempt.failed)
         async with self.passwords.strangers_turn(attempt.prefix, username, standing):
             return await self._checked(attempt, password_hash, password)
 

@@ -17,7 +17,7 @@ from typing import TypeVar
 from argon2 import PasswordHasher, Type, extract_parameters
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from warouter.access.turns import Turns
+from warouter.access.turns import PasswordQueue
 from warouter.errors import ParameterInvalid
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ _CLASSES = (
 )
 
 
-class Standing(enum.IntEnum):
+class AttemptKind(enum.IntEnum):
     """The kind of an attempt, as known before its check; each kind waits in a line of its own."""
 
     KNOWN = 0  # the user has logged in from there
@@ -87,8 +87,8 @@ class Passwords:
         _give_back_large_blocks()
         self._hasher = _hasher()
         self._threads = ThreadPoolExecutor(WORKERS + CALLERS, thread_name_prefix="argon2")
-        self._strangers = Turns(WORKERS, WAITING, len(Standing))
-        self._callers = Turns(CALLERS, WAITING)
+        self._strangers = PasswordQueue(WORKERS, WAITING, len(AttemptKind))
+        self._callers = PasswordQueue(CALLERS, WAITING)
         self._nobody = _hash_of_nobody()
 
     async def hash(self, password: str, whose: str = "") -> str:
@@ -110,7 +110,7 @@ class Passwords:
         return right and password_hash is not None
 
     def strangers_turn(
-        self, address: str, name: str, standing: Standing
+        self, address: str, name: str, standing: AttemptKind
     ) -> AbstractAsyncContextManager[None]:
         """Wait for a turn to check a password; raises TooManyRequests if too many wait."""
         return self._strangers.turn(address, name, standing)

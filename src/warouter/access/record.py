@@ -19,7 +19,7 @@ _USER_OF_URL = re.compile(r"(\w://)[^\s/?#]*@")
 _QUERY_OF_URL = re.compile(r"(\w://[^\s?#]*)[?#]\S+")
 
 
-class Action:
+class RecordedAction:
     """An action under way, with the number of its row; ``subject`` is a user name or a number,
     never a secret, and ``outcome`` how it ended if that is no exception.
     """
@@ -31,12 +31,14 @@ class Action:
 
 
 @asynccontextmanager
-async def recorded(audit: Audit, actor: str, action: str, source: str) -> AsyncIterator[Action]:
+async def recorded(
+    audit: Audit, actor: str, action: str, source: str
+) -> AsyncIterator[RecordedAction]:
     """Add a row before the block, and its outcome after it.
 
     Without the row nothing is done: while the database is away, this raises what the store raises.
     """
-    under_way = Action(await audit.begin(actor, action, source))
+    under_way = RecordedAction(await audit.begin(actor, action, source))
     try:
         yield under_way
     except ApiError as error:
@@ -49,7 +51,7 @@ async def recorded(audit: Audit, actor: str, action: str, source: str) -> AsyncI
         await _end(audit, under_way)
 
 
-async def _end(audit: Audit, action: Action) -> None:
+async def _end(audit: Audit, action: RecordedAction) -> None:
     """Add the outcome to a row. The answer does not depend on its success."""
     try:
         outcome = without_values(action.outcome)

@@ -13,7 +13,7 @@ from warouter.errors import TooManyRequests
 T = TypeVar("T")
 
 
-class Line(Generic[T]):
+class FairQueue(Generic[T]):
     """A queue that serves addresses in turn, and the names of one address in turn. Pure.
 
     At most ``most`` wait. One more takes the place of the newest of the address that has most
@@ -92,15 +92,15 @@ class Line(Generic[T]):
             del self._waiting[address]
 
 
-class Turns:
+class PasswordQueue:
     """At most ``places`` run at a time; ``waiting`` may wait in
     each of ``lines``, which are served in turn.
     """
 
     def __init__(self, places: int, waiting: int, lines: int = 1) -> None:
         self._free = places
-        self._lines: deque[Line[asyncio.Future[None]]] = deque()
-        self._by_number = [Line[asyncio.Future[None]](waiting) for _ in range(lines)]
+        self._lines: deque[FairQueue[asyncio.Future[None]]] = deque()
+        self._by_number = [FairQueue[asyncio.Future[None]](waiting) for _ in range(lines)]
         self._lines.extend(self._by_number)
 
     @asynccontextmanager
@@ -112,7 +112,7 @@ class Turns:
         finally:
             self._pass_on()
 
-    async def _enter(self, address: str, name: str, line: Line[asyncio.Future[None]]) -> None:
+    async def _enter(self, address: str, name: str, line: FairQueue[asyncio.Future[None]]) -> None:
         if self._free:
             self._free -= 1
             return

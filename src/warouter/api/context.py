@@ -30,7 +30,7 @@ from warouter.store.views.trace import Trace
 from warouter.upstream.registration import Registrar
 
 
-class Registered(Protocol):
+class RegistrationGate(Protocol):
     """Tells if a number is registered: ``account.registration.OnceRegistered``."""
 
     @property
@@ -46,7 +46,7 @@ class NodeState(msgspec.Struct, frozen=True):
     problem: str = ""  # why a node that does not answer is taken for away
 
 
-class Health(NamedTuple):
+class HealthReport(NamedTuple):
     """The contents of /v1/health: the nodes, and sentences for people.
 
     With the Cloud API also what Meta says of the number, once it was asked.
@@ -96,7 +96,7 @@ class Context:
     shards: Callable[[], Awaitable[int]]
     # Returns warnings once the new map is in force; ChangeRefused, or NotReady if it may yet be.
     set_shards: Callable[[int], Awaitable[list[str]]]
-    health: Callable[[], Awaitable[Health]]
+    health: Callable[[], Awaitable[HealthReport]]
     # The sender's wa_id of an inbound message, None if the id is unknown.
     find_inbound: Callable[[str], Awaitable[str | None]]
     # Closed with the application.

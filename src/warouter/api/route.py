@@ -29,7 +29,7 @@ class Access(enum.Enum):
     MONITOR = "a token or the API key"
 
 
-class Header(NamedTuple):
+class HeaderField(NamedTuple):
     """A header field that a route reads; with ``values`` it takes no other."""
 
     name: str
@@ -63,7 +63,7 @@ class Route(NamedTuple):
     status: tuple[int, ...] = (200,)
     errors: tuple[type[ApiError], ...] = ()
     query: Mapping[str, str] = {}
-    headers: tuple[Header, ...] = ()
+    headers: tuple[HeaderField, ...] = ()
     meta: Any = None
     action: str = ""
     unaudited: str = ""

@@ -25,7 +25,7 @@ MOST_BYTES = 32 * 1024 * 1024  # once decompressed
 _SALT, _NONCE, _TAG = 16, 12, 16
 
 
-class Sealed(NamedTuple):
+class SealedBackup(NamedTuple):
     """A backup that is still encrypted."""
 
     form: str
@@ -40,7 +40,7 @@ def seal(content: bytes, password: str, form: str = FORM) -> str:
     return form + base64.urlsafe_b64encode(salt + nonce + encrypted).decode()
 
 
-def check_form(text: str) -> Sealed:
+def check_form(text: str) -> SealedBackup:
     """The parts of the text; raises ValueError if it is not a backup of a known form."""
     form = text[: len(FORM)]
     if form not in _COSTS:
@@ -51,10 +51,10 @@ def check_form(text: str) -> Sealed:
         raise ValueError("it is damaged") from error
     if len(raw) <= _SALT + _NONCE + _TAG:
         raise ValueError("it is damaged")
-    return Sealed(form, raw)
+    return SealedBackup(form, raw)
 
 
-def unseal(sealed: Sealed, password: str) -> bytes:
+def unseal(sealed: SealedBackup, password: str) -> bytes:
     """Decrypt the content; raises ValueError if the password or any byte is wrong."""
     form, raw = sealed
     salt, nonce = raw[:_SALT], raw[_SALT : _SALT + _NONCE]

@@ -4,32 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from warouter.check.facts import Facts
-from warouter.check.finding import Level, Rule
+from warouter.check.facts import InstallationFacts
+from warouter.check.finding import CheckRule, Level
 
 DAYS = 14.0
 _SKEW = 5 / 1440  # of clocks, in days
 
 
-def _ended(facts: Facts) -> Iterator[str]:
+def _ended(facts: InstallationFacts) -> Iterator[str]:
     for one in facts.host.certificates:
         if one.ends <= 0 and not one.problem:
             yield f"{one.name} ended {_days(-one.ends)} ago."
 
 
-def _ends(facts: Facts) -> Iterator[str]:
+def _ends(facts: InstallationFacts) -> Iterator[str]:
     for one in facts.host.certificates:
         if 0 < one.ends <= DAYS and not one.problem:
             yield f"{one.name} ends in {_days(one.ends)}."
 
 
-def _early(facts: Facts) -> Iterator[str]:
+def _early(facts: InstallationFacts) -> Iterator[str]:
     for one in facts.host.certificates:
         if one.begins > _SKEW and not one.problem:
             yield f"{one.name} is not valid for another {_days(one.begins)}."
 
 
-def _unfit(facts: Facts) -> Iterator[str]:
+def _unfit(facts: InstallationFacts) -> Iterator[str]:
     for one in facts.host.certificates:
         if one.problem:
             yield f"{one.name} cannot be used: {one.problem}."
@@ -42,28 +42,28 @@ def _days(days: float) -> str:
 
 
 RULES = (
-    Rule(
+    CheckRule(
         "certificate-ended",
         Level.CRITICAL,
         "certificates that have ended",
         "Renew it now: clients that verify it do not get through.",
         _ended,
     ),
-    Rule(
+    CheckRule(
         "certificate-ends",
         Level.WARNING,
         f"certificates that end within {DAYS:.0f} days",
         "Renew it, and see that what renews it by itself runs.",
         _ends,
     ),
-    Rule(
+    CheckRule(
         "certificate-early",
         Level.CRITICAL,
         "certificates that are not valid yet",
         "Check the clock of this host, or issue it anew.",
         _early,
     ),
-    Rule(
+    CheckRule(
         "certificate-unfit",
         Level.CRITICAL,
         "certificates that cannot be used, or do not belong to their private key",

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from warouter.check.facts import Facts, several
-from warouter.check.finding import Level, Rule
+from warouter.check.facts import InstallationFacts, several
+from warouter.check.finding import CheckRule, Level
 from warouter.cloud_settings import is_loopback
 
 
-def _database_tls_off(facts: Facts) -> Iterator[str]:
+def _database_tls_off(facts: InstallationFacts) -> Iterator[str]:
     if facts.distant and facts.settings.db_ssl == "off":
         yield (
             f"WAROUTER_DB_SSL is off, and PostgreSQL at {several(facts.distant)} is reached over a"
@@ -18,7 +18,7 @@ def _database_tls_off(facts: Facts) -> Iterator[str]:
         )
 
 
-def _database_clear(facts: Facts) -> Iterator[str]:
+def _database_clear(facts: InstallationFacts) -> Iterator[str]:
     trust = facts.known.trust
     if trust.clear:
         names = [f"{one.name} {one.clear}" for one in trust.programs if one.clear]
@@ -28,7 +28,7 @@ def _database_clear(facts: Facts) -> Iterator[str]:
         )
 
 
-def _api_clear(facts: Facts) -> Iterator[str]:
+def _api_clear(facts: InstallationFacts) -> Iterator[str]:
     settings = facts.settings
     if settings.no_tls and not is_loopback(settings.webapp_hostname):
         yield (
@@ -37,7 +37,7 @@ def _api_clear(facts: Facts) -> Iterator[str]:
         )
 
 
-def _cloud_clear(facts: Facts) -> Iterator[str]:
+def _cloud_clear(facts: InstallationFacts) -> Iterator[str]:
     settings = facts.settings
     if settings.upstream != "cloud":
         return
@@ -49,7 +49,7 @@ def _cloud_clear(facts: Facts) -> Iterator[str]:
         )
 
 
-def _console_clear(facts: Facts) -> Iterator[str]:
+def _console_clear(facts: InstallationFacts) -> Iterator[str]:
     settings = facts.settings
     try:
         url = urlsplit(settings.console_api)
@@ -62,7 +62,7 @@ def _console_clear(facts: Facts) -> Iterator[str]:
         )
 
 
-def _webhook_clear(facts: Facts) -> Iterator[str]:
+def _webhook_clear(facts: InstallationFacts) -> Iterator[str]:
     try:
         url = urlsplit(facts.known.webhook or "")
     except ValueError:
@@ -71,20 +71,20 @@ def _webhook_clear(facts: Facts) -> Iterator[str]:
         yield f"The webhook at {url.hostname} is called with plain http."
 
 
-def _http_allowed(facts: Facts) -> Iterator[str]:
+def _http_allowed(facts: InstallationFacts) -> Iterator[str]:
     if facts.settings.webhook_allow_http:
         yield "WAROUTER_WEBHOOK_ALLOW_HTTP is set: an administrator may set a webhook with http."
     if facts.settings.media_allow_http:
         yield "WAROUTER_MEDIA_ALLOW_HTTP is set: media links with http are fetched."
 
 
-def _link_clear(facts: Facts) -> Iterator[str]:
+def _link_clear(facts: InstallationFacts) -> Iterator[str]:
     bare = [one.name for one in facts.known.trust.distant if one.pinned is False]
     if bare:
         yield f"The links of {several(bare)} have no certificate: messages cross the network bare."
 
 
-def _simulator_open(facts: Facts) -> Iterator[str]:
+def _simulator_open(facts: InstallationFacts) -> Iterator[str]:
     settings = facts.settings
     if settings.upstream != "simulator":
         return
@@ -99,14 +99,14 @@ def _simulator_open(facts: Facts) -> Iterator[str]:
 
 
 RULES = (
-    Rule(
+    CheckRule(
         "database-tls-off",
         Level.WARNING,
         "settings that switch TLS to PostgreSQL off",
         "Unset WAROUTER_DB_SSL, and set WA_DB_SSL_CA to the authority of the server's certificate.",
         _database_tls_off,
     ),
-    Rule(
+    CheckRule(
         "database-clear",
         Level.WARNING,
         "sessions that cross a network to PostgreSQL without TLS",
@@ -115,7 +115,7 @@ RULES = (
         _database_clear,
         database=True,
     ),
-    Rule(
+    CheckRule(
         "link-clear",
         Level.CRITICAL,
         "links between hosts without TLS",
@@ -123,7 +123,7 @@ RULES = (
         _link_clear,
         database=True,
     ),
-    Rule(
+    CheckRule(
         "api-clear",
         Level.WARNING,
         "webapps that serve plain HTTP to other hosts",
@@ -131,7 +131,7 @@ RULES = (
         " loopback behind a proxy on this host.",
         _api_clear,
     ),
-    Rule(
+    CheckRule(
         "cloud-clear",
         Level.WARNING,
         "listeners for Meta's webhooks that serve plain HTTP to other hosts",
@@ -139,14 +139,14 @@ RULES = (
         " proxy on this host.",
         _cloud_clear,
     ),
-    Rule(
+    CheckRule(
         "console-clear",
         Level.WARNING,
         "consoles that are to call the API of another host by plain http",
         "Give the API a certificate, and name it with https in WAROUTER_CONSOLE_API.",
         _console_clear,
     ),
-    Rule(
+    CheckRule(
         "webhook-clear",
         Level.WARNING,
         "webhooks with plain http on another host",
@@ -155,14 +155,14 @@ RULES = (
         _webhook_clear,
         database=True,
     ),
-    Rule(
+    CheckRule(
         "http-allowed",
         Level.NOTE,
         "settings that allow plain http to webhooks and media",
         "Unset it where nothing needs it.",
         _http_allowed,
     ),
-    Rule(
+    CheckRule(
         "simulator-open",
         Level.WARNING,
         "simulators that other hosts can reach",

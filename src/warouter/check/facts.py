@@ -15,7 +15,7 @@ from warouter.store.views.server import Server
 from warouter.store.views.sessions import Trust
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
+class FileAccess(msgspec.Struct, frozen=True, kw_only=True):
     """A file or a folder, and what other accounts of this host may do with it.
 
     ``name`` is its variable, or what it is. ``problem`` is why it cannot be used.
@@ -28,7 +28,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
 
 
-class Certificate(msgspec.Struct, frozen=True, kw_only=True):
+class CertificateDates(msgspec.Struct, frozen=True, kw_only=True):
     """Days from now until it begins and ends. ``problem``: why it cannot be used, "" if it can."""
 
     name: str
@@ -40,9 +40,9 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
 class Host(msgspec.Struct, frozen=True, kw_only=True):
     """This host, as this process sees it. Sizes in bytes."""
 
-    secrets: tuple[Place, ...] = ()  # files with keys, passwords, tokens
-    folders: tuple[Place, ...] = ()  # data and media
-    certificates: tuple[Certificate, ...] = ()
+    secrets: tuple[FileAccess, ...] = ()  # files with keys, passwords, tokens
+    folders: tuple[FileAccess, ...] = ()  # data and media
+    certificates: tuple[CertificateDates, ...] = ()
     api_keys: tuple[int, ...] = ()  # the characters of each
     simulator_open: tuple[str, ...] = ()  # addresses other than loopback where its port listens
     console_api_here: bool = False  # WAROUTER_CONSOLE_API leads to this host
@@ -64,7 +64,7 @@ class Database(msgspec.Struct, frozen=True, kw_only=True):
     rights: tuple[str, ...] = ()  # how logins differ from what they should be, a sentence each
 
 
-class Facts(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+class InstallationFacts(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """``database`` is None if it could not be asked; ``unfit`` says why its schema does not fit."""
 
     settings: Settings

@@ -4,75 +4,75 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from warouter.check.facts import Facts, Place
-from warouter.check.finding import Level, Rule
+from warouter.check.facts import FileAccess, InstallationFacts
+from warouter.check.finding import CheckRule, Level
 from warouter.config import SECRETS
 
 
-def _readable(facts: Facts) -> Iterator[str]:
+def _readable(facts: InstallationFacts) -> Iterator[str]:
     for place in facts.host.secrets:
         if place.readable:
             yield f"{_named(place)} can be read by every account of this host."
 
 
-def _writable(facts: Facts) -> Iterator[str]:
+def _writable(facts: InstallationFacts) -> Iterator[str]:
     for place in (*facts.host.secrets, *facts.host.folders):
         if place.writable:
             yield f"{_named(place)} can be written by every account of this host."
 
 
-def _folder_open(facts: Facts) -> Iterator[str]:
+def _folder_open(facts: InstallationFacts) -> Iterator[str]:
     for place in facts.host.folders:
         if place.readable:
             yield f"{_named(place)} can be listed by every account of this host."
 
 
-def _unread(facts: Facts) -> Iterator[str]:
+def _unread(facts: InstallationFacts) -> Iterator[str]:
     for place in (*facts.host.secrets, *facts.host.folders):
         if place.problem:
             yield f"{_named(place)} cannot be used: {place.problem}."
 
 
-def _in_environment(facts: Facts) -> Iterator[str]:
+def _in_environment(facts: InstallationFacts) -> Iterator[str]:
     for name in SECRETS:
         if facts.values[name]:
             yield f"{name} is in the environment, which child processes and crash reports may show."
 
 
-def _named(place: Place) -> str:
+def _named(place: FileAccess) -> str:
     return f"{place.path} ({place.name})"
 
 
 RULES = (
-    Rule(
+    CheckRule(
         "secret-readable",
         Level.CRITICAL,
         "files with secrets or private keys that every account of this host can read",
         "chmod 600 it, and take what was in it for known: renew it.",
         _readable,
     ),
-    Rule(
+    CheckRule(
         "file-writable",
         Level.CRITICAL,
         "files with secrets, or folders of data, that every account of this host can write",
         "chmod o-w it, and look at what is in it.",
         _writable,
     ),
-    Rule(
+    CheckRule(
         "folder-readable",
         Level.WARNING,
         "folders of data or media that every account of this host can list",
         "chmod 700 it, or 750 where a group shares it.",
         _folder_open,
     ),
-    Rule(
+    CheckRule(
         "file-unread",
         Level.WARNING,
         "files and folders that are named by variables and cannot be used",
         "Correct file or path, or run the check as the account of the processes or as root.",
         _unread,
     ),
-    Rule(
+    CheckRule(
         "secret-in-environment",
         Level.NOTE,
         "secrets given by value that could be given as a file",

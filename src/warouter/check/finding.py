@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from warouter.check.facts import Facts
+from warouter.check.facts import InstallationFacts
 
 
 class Level(StrEnum):
@@ -32,7 +32,7 @@ class Finding(msgspec.Struct, frozen=True):
     todo: str = ""
 
 
-class Rule(NamedTuple):
+class CheckRule(NamedTuple):
     """``looks_for`` completes "There are no ...". ``judge`` says each thing that is wrong, in a
     sentence; it is called only with the facts of PostgreSQL if ``database``.
     """
@@ -41,11 +41,11 @@ class Rule(NamedTuple):
     level: Level
     looks_for: str
     todo: str
-    judge: Callable[[Facts], Iterable[str]]
+    judge: Callable[[InstallationFacts], Iterable[str]]
     database: bool = False
 
 
-def findings(rule: Rule, facts: Facts) -> Iterator[Finding]:
+def findings(rule: CheckRule, facts: InstallationFacts) -> Iterator[Finding]:
     """The findings of the rule, or one that all is well."""
     sentences = list(rule.judge(facts))
     for sentence in sentences:

@@ -12,7 +12,7 @@ import msgspec
 
 from warouter import __version__
 from warouter.check import host, pairs
-from warouter.check.facts import Certificate, Database, Facts, Place
+from warouter.check.facts import CertificateDates, Database, FileAccess, InstallationFacts
 from warouter.config import Settings
 from warouter.errors import CommandError, ConfigError, MediaAway
 from warouter.media.objects import Objects
@@ -32,14 +32,14 @@ _LOGINS = "select kind, name::text from database_role"
 class Gathered(NamedTuple):
     """``unreachable`` says why PostgreSQL could not be asked, "" if it was."""
 
-    facts: Facts
+    facts: InstallationFacts
     unreachable: str
 
 
 async def gather(settings: Settings, data_dir: Path | None, etc: Path = host.ETC) -> Gathered:
     """All facts; without the database's where it does not answer, or has no schema that fits."""
     here = host.look(settings, data_dir, etc)
-    database, found, unfit, unreachable = None, list[Certificate](), "", ""
+    database, found, unfit, unreachable = None, list[CertificateDates](), "", ""
     try:
         connection = await first_connection(settings, APPLICATION)
     except CommandError as error:
@@ -53,7 +53,7 @@ async def gather(settings: Settings, data_dir: Path | None, etc: Path = host.ETC
             unreachable = f"The database did not answer ({error or type(error).__name__})."
         finally:
             await close_politely(connection)
-    facts = Facts(
+    facts = InstallationFacts(
         settings=settings,
         today=date.today(),
         version=__version__,
@@ -69,7 +69,7 @@ async def gather(settings: Settings, data_dir: Path | None, etc: Path = host.ETC
     return Gathered(facts, unreachable)
 
 
-async def _bucket(settings: Settings) -> list[Place]:
+async def _bucket(settings: Settings) -> list[FileAccess]:
     """The bucket of media, if there is one; it is only listed, for a check changes nothing."""
     if not settings.media_url:
         return []
@@ -79,7 +79,7 @@ async def _bucket(settings: Settings) -> list[Place]:
         problem = ""
     except (ConfigError, MediaAway) as error:
         problem = str(error).rstrip(".")
-    return [Place(name="WAROUTER_MEDIA_URL", path=settings.media_url, problem=problem)]
+    return [FileAccess(name="WAROUTER_MEDIA_URL", path=settings.media_url, problem=problem)]
 
 
 async def _unfit(connection: Connection) -> str:
@@ -90,7 +90,7 @@ async def _unfit(connection: Connection) -> str:
     return ""
 
 
-async def _ask(connection: Connection) -> tuple[Database, list[Certificate]]:
+async def _ask(connection: Connection) -> tuple[Database, list[CertificateDates]]:
     """PostgreSQL's facts, and the certificates that it showed or has."""
     peer = peer_of(connection)
     stored = await read_stored(connection)
@@ -120,7 +120,7 @@ async def _logins(connection: Connection) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _stored(stored: StoredSettings) -> list[Certificate]:
+def _stored(stored: StoredSettings) -> list[CertificateDates]:
     return [
         *pairs.of_setting("The API's stored certificate", stored.certificate, "chain", "key"),
         *pairs.of_setting("The stored authorities of webhooks", stored.webhook_ca, "pem"),

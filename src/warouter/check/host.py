@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from warouter.check import pairs
-from warouter.check.facts import Host, Place, values_of
+from warouter.check.facts import FileAccess, Host, values_of
 from warouter.cloud_settings import is_loopback
 from warouter.config import SECRETS, Settings
 from warouter.errors import ConfigError
@@ -69,16 +69,18 @@ def _api_keys(settings: Settings) -> Iterator[int]:
         yield from map(len, api_keys(settings.api_key_source)())
 
 
-def place(path: str, name: str) -> Place:
+def place(path: str, name: str) -> FileAccess:
     """The rights of other accounts to a file or a folder: by its mode, and by who gets to it."""
     try:
         Path(path).stat()
     except OSError as error:
-        return Place(name=name, path=path, problem=error.strerror or type(error).__name__)
-    return Place(name=name, path=path, readable=world_readable(path), writable=world_writable(path))
+        return FileAccess(name=name, path=path, problem=error.strerror or type(error).__name__)
+    return FileAccess(
+        name=name, path=path, readable=world_readable(path), writable=world_writable(path)
+    )
 
 
-def _named(settings: Settings, values: Mapping[str, Any]) -> Iterator[Place]:
+def _named(settings: Settings, values: Mapping[str, Any]) -> Iterator[FileAccess]:
     """The files of secrets and of private keys that variables name."""
     for name, path in values.items():
         if name.endswith("_FILE") and path:
@@ -87,7 +89,7 @@ def _named(settings: Settings, values: Mapping[str, Any]) -> Iterator[Place]:
         yield place(path, name)
 
 
-def _secret(path: str, name: str) -> Place:
+def _secret(path: str, name: str) -> FileAccess:
     """Look at a secret file; of one that all may read no more is said, as no process takes it."""
     found = place(path, name)
     if found.problem or found.readable:
@@ -99,7 +101,7 @@ def _secret(path: str, name: str) -> Place:
     return found
 
 
-def _of_folder(folder: Path | None) -> Iterator[Place]:
+def _of_folder(folder: Path | None) -> Iterator[FileAccess]:
     if folder is not None:
         for pattern in _SECRET_NAMES:
             for path in sorted(folder.glob(pattern)):
@@ -111,7 +113,7 @@ def _data(folder: Path | None) -> list[Path]:
     return [] if folder is None else [folder, *(p for p in [folder / "log"] if p.exists())]
 
 
-def _environments(etc: Path) -> Iterator[Place]:
+def _environments(etc: Path) -> Iterator[FileAccess]:
     """The environment files that have a secret in them."""
     for path in sorted(etc.glob("*.env")):
         try:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from warouter.check.facts import Facts, listed, several
-from warouter.check.finding import Level, Rule
+from warouter.check.facts import InstallationFacts, listed, several
+from warouter.check.finding import CheckRule, Level
 
 _KEY_CHARS = 20
 
 
-def _superuser(facts: Facts) -> Iterator[str]:
+def _superuser(facts: InstallationFacts) -> Iterator[str]:
     for login in facts.known.trust.logins:
         if login.superuser and login.kinds:
             yield (
@@ -19,7 +19,7 @@ def _superuser(facts: Facts) -> Iterator[str]:
             )
 
 
-def _owner(facts: Facts) -> Iterator[str]:
+def _owner(facts: InstallationFacts) -> Iterator[str]:
     for login in facts.known.trust.logins:
         if login.owner and login.kinds:
             yield (
@@ -28,22 +28,22 @@ def _owner(facts: Facts) -> Iterator[str]:
             )
 
 
-def _shared(facts: Facts) -> Iterator[str]:
+def _shared(facts: InstallationFacts) -> Iterator[str]:
     login = facts.known.trust.shared
     if login is not None:
         yield f"{listed(login.kinds).capitalize()} share the login {login.name}."
 
 
-def _members(facts: Facts) -> Iterator[str]:
+def _members(facts: InstallationFacts) -> Iterator[str]:
     for login in facts.known.members:
         yield f"The login {login} may do everything that the owner of the schema may."
 
 
-def _rights(facts: Facts) -> Iterator[str]:
+def _rights(facts: InstallationFacts) -> Iterator[str]:
     yield from facts.known.rights
 
 
-def _md5(facts: Facts) -> Iterator[str]:
+def _md5(facts: InstallationFacts) -> Iterator[str]:
     server = facts.known.server
     if server.md5:
         yield f"The passwords of {several(server.md5)} are stored as MD5."
@@ -51,13 +51,13 @@ def _md5(facts: Facts) -> Iterator[str]:
         yield "PostgreSQL's password_encryption is md5: new passwords are stored as MD5."
 
 
-def _default_password(facts: Facts) -> Iterator[str]:
+def _default_password(facts: InstallationFacts) -> Iterator[str]:
     users = facts.known.server.default_passwords
     if users:
         yield f"The user {several(users)} of the API still has the default password."
 
 
-def _short_key(facts: Facts) -> Iterator[str]:
+def _short_key(facts: InstallationFacts) -> Iterator[str]:
     for characters in facts.host.api_keys:
         if characters < _KEY_CHARS:
             yield f"{facts.settings.api_key_name} has a key of {characters} characters."
@@ -66,7 +66,7 @@ def _short_key(facts: Facts) -> Iterator[str]:
 _ROLES = "Run `warouter migrate --roles`, and give each kind of process its own login."
 
 RULES = (
-    Rule(
+    CheckRule(
         "login-superuser",
         Level.WARNING,
         "processes whose login is a superuser of PostgreSQL",
@@ -74,7 +74,7 @@ RULES = (
         _superuser,
         database=True,
     ),
-    Rule(
+    CheckRule(
         "login-owner",
         Level.NOTE,
         "processes whose login owns the schema",
@@ -82,7 +82,7 @@ RULES = (
         _owner,
         database=True,
     ),
-    Rule(
+    CheckRule(
         "login-shared",
         Level.NOTE,
         "logins that all kinds of processes share",
@@ -90,7 +90,7 @@ RULES = (
         _shared,
         database=True,
     ),
-    Rule(
+    CheckRule(
         "login-member",
         Level.NOTE,
         "logins, superusers aside, that are members of the owner of the schema",
@@ -98,7 +98,7 @@ RULES = (
         _members,
         database=True,
     ),
-    Rule(
+    CheckRule(
         "login-rights",
         Level.WARNING,
         "logins, or an owner of the schema, that may do more or less than they should",
@@ -106,7 +106,7 @@ RULES = (
         _rights,
         database=True,
     ),
-    Rule(
+    CheckRule(
         "password-md5",
         Level.WARNING,
         "passwords of PostgreSQL that are stored as MD5",
@@ -115,7 +115,7 @@ RULES = (
         _md5,
         database=True,
     ),
-    Rule(
+    CheckRule(
         "password-default",
         Level.CRITICAL,
         "users of the API with the default password",
@@ -123,7 +123,7 @@ RULES = (
         _default_password,
         database=True,
     ),
-    Rule(
+    CheckRule(
         "api-key-short",
         Level.NOTE,
         f"API keys with less than {_KEY_CHARS} characters",

@@ -8,7 +8,7 @@ from pathlib import Path
 from ssl import DER_cert_to_PEM_cert
 from typing import Any, NamedTuple
 
-from warouter.check.facts import Certificate, Place
+from warouter.check.facts import CertificateDates, FileAccess
 from warouter.config import Settings
 from warouter.stored import text_of
 from warouter.tls.certificate import checked_pair, validity
@@ -29,8 +29,8 @@ _DAY = 86_400.0
 class Read(NamedTuple):
     """Certificates, and files that could not be read."""
 
-    certificates: list[Certificate]
-    unread: list[Place]
+    certificates: list[CertificateDates]
+    unread: list[FileAccess]
 
 
 def of_files(settings: Settings, values: Mapping[str, Any]) -> Read:
@@ -50,29 +50,29 @@ def of_files(settings: Settings, values: Mapping[str, Any]) -> Read:
     return read
 
 
-def of_pem(name: str, text: str, *, pair: bool) -> Certificate:
+def of_pem(name: str, text: str, *, pair: bool) -> CertificateDates:
     """A certificate with chain and key, or a bundle of authorities, which ends with the last."""
     try:
         if pair:
             text = checked_pair(text).chain
         begins, ends = validity(text, bundle=not pair)
     except ValueError as error:
-        return Certificate(name=name, problem=str(error))
-    return Certificate(name=name, begins=_days(begins), ends=_days(ends))
+        return CertificateDates(name=name, problem=str(error))
+    return CertificateDates(name=name, begins=_days(begins), ends=_days(ends))
 
 
-def of_der(name: str, der: bytes) -> Certificate:
+def of_der(name: str, der: bytes) -> CertificateDates:
     """A certificate as a peer has shown it."""
     return of_pem(name, DER_cert_to_PEM_cert(der), pair=False)
 
 
-def of_setting(name: str, stored: Any, *fields: str) -> list[Certificate]:
+def of_setting(name: str, stored: Any, *fields: str) -> list[CertificateDates]:
     """A pair or a bundle that the API stored; nothing if there is none."""
     if stored == {}:
         return []
     text = text_of(stored, *fields)
     if text is None:
-        return [Certificate(name=name, problem="what is stored is no PEM text")]
+        return [CertificateDates(name=name, problem="what is stored is no PEM text")]
     return [of_pem(name, text, pair=len(fields) > 1)]
 
 
@@ -83,7 +83,7 @@ def _add(read: Read, name: str, paths: list[str], *, pair: bool) -> None:
             texts.append(Path(path).read_text(errors="replace"))
         except OSError as error:
             problem = error.strerror or type(error).__name__
-            read.unread.append(Place(name=name, path=path, problem=problem))
+            read.unread.append(FileAccess(name=name, path=path, problem=problem))
             return
     read.certificates.append(of_pem(f"{paths[0]} ({name})", "\n".join(texts), pair=pair))
 

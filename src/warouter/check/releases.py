@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from warouter.check.facts import Facts, several
-from warouter.check.finding import Level, Rule
+from warouter.check.facts import InstallationFacts, several
+from warouter.check.finding import CheckRule, Level
 from warouter.check.postgres_version import has_known_hole
 from warouter.cloud_settings import version_end
 
 _BEFORE = timedelta(days=90)
 
 
-def _postgres(facts: Facts) -> Iterator[str]:
+def _postgres(facts: InstallationFacts) -> Iterator[str]:
     version = facts.known.server.version
     mended = has_known_hole(version)
     if mended:
         yield (f"PostgreSQL {version} has a published security hole, which {mended} mends.")
 
 
-def _mixed(facts: Facts) -> Iterator[str]:
+def _mixed(facts: InstallationFacts) -> Iterator[str]:
     by_version: dict[str, list[str]] = {}
     for node in facts.known.trust.nodes:
         by_version.setdefault(node.version, []).append(node.name)
@@ -29,18 +29,18 @@ def _mixed(facts: Facts) -> Iterator[str]:
         yield f"{several(names)} run {version or 'an unnamed version'}, this is {facts.version}."
 
 
-def _unfit(facts: Facts) -> Iterator[str]:
+def _unfit(facts: InstallationFacts) -> Iterator[str]:
     if facts.unfit:
         yield facts.unfit
 
 
-def _newer(facts: Facts) -> Iterator[str]:
+def _newer(facts: InstallationFacts) -> Iterator[str]:
     found = facts.known.server.schema
     if found > facts.schema:
         yield f"The schema has migration {found}, this build knows those up to {facts.schema}."
 
 
-def _cloud(facts: Facts) -> Iterator[str]:
+def _cloud(facts: InstallationFacts) -> Iterator[str]:
     if facts.settings.upstream != "cloud":
         return
     version = facts.settings.cloud.version
@@ -51,7 +51,7 @@ def _cloud(facts: Facts) -> Iterator[str]:
 
 
 RULES = (
-    Rule(
+    CheckRule(
         "postgres-old",
         Level.WARNING,
         "servers with a PostgreSQL that has a published security hole",
@@ -60,14 +60,14 @@ RULES = (
         _postgres,
         database=True,
     ),
-    Rule(
+    CheckRule(
         "schema-unfit",
         Level.CRITICAL,
         "schemas that do not fit this build",
         "Run `warouter migrate` of the newest build that is in use.",
         _unfit,
     ),
-    Rule(
+    CheckRule(
         "schema-newer",
         Level.NOTE,
         "schemas that are newer than this build",
@@ -75,7 +75,7 @@ RULES = (
         _newer,
         database=True,
     ),
-    Rule(
+    CheckRule(
         "builds-mixed",
         Level.WARNING,
         "processes of another version than this command",
@@ -83,7 +83,7 @@ RULES = (
         _mixed,
         database=True,
     ),
-    Rule(
+    CheckRule(
         "cloud-version",
         Level.WARNING,
         f"versions of the Graph API that end within {_BEFORE.days} days",

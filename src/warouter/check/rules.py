@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from warouter.check import certificates, encryption, files, logins, releases, sizes, verification
-from warouter.check.facts import Facts
-from warouter.check.finding import Finding, Level, Rule, findings
+from warouter.check.facts import InstallationFacts
+from warouter.check.finding import CheckRule, Finding, Level, findings
 
 UNREACHABLE = "database-unreachable"
-RULES: tuple[Rule, ...] = (
+RULES: tuple[CheckRule, ...] = (
     *encryption.RULES,
     *verification.RULES,
     *logins.RULES,
@@ -19,7 +19,7 @@ RULES: tuple[Rule, ...] = (
 _WORST_FIRST = (Level.CRITICAL, Level.UNKNOWN, Level.WARNING, Level.NOTE, Level.OK)
 
 
-def judged(facts: Facts) -> list[Finding]:
+def judged(facts: InstallationFacts) -> list[Finding]:
     """A finding for each thing that is wrong and each rule that found nothing, the worst first.
 
     Without the facts of PostgreSQL the rules that need them say nothing.

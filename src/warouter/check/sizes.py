@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from warouter.check.facts import Facts
-from warouter.check.finding import Level, Rule
+from warouter.check.facts import InstallationFacts
+from warouter.check.finding import CheckRule, Level
 from warouter.sizing import COSTS
 
 _MIB, _GIB = 1 << 20, 1 << 30
@@ -17,11 +17,11 @@ _BUFFERS, _WAL = 128 * _MIB, 4 * _GIB
 _TRANSACTION_SECONDS = 600.0
 
 
-def _unsafe(facts: Facts) -> Iterator[str]:
+def _unsafe(facts: InstallationFacts) -> Iterator[str]:
     yield from facts.known.server.dangers
 
 
-def _connections(facts: Facts) -> Iterator[str]:
+def _connections(facts: InstallationFacts) -> Iterator[str]:
     server = facts.known.server
     room = server.max_connections - server.reserved
     needed = _OTHERS + sum(_needs(node.role) for node in facts.known.trust.nodes)
@@ -42,7 +42,7 @@ def _needs(role: str) -> int:
     }.get(role, 0)
 
 
-def _descriptors(facts: Facts) -> Iterator[str]:
+def _descriptors(facts: InstallationFacts) -> Iterator[str]:
     wanted = facts.settings.connections + _FILES
     if facts.host.descriptors < wanted:
         yield (
@@ -51,13 +51,13 @@ def _descriptors(facts: Facts) -> Iterator[str]:
         )
 
 
-def _disk(facts: Facts) -> Iterator[str]:
+def _disk(facts: InstallationFacts) -> Iterator[str]:
     host = facts.host
     if host.media_free < max(_LEAST, host.media_size * _FREE):
         yield f"The disk of {facts.settings.media_dir} has {_size(host.media_free)} left."
 
 
-def _quota(facts: Facts) -> Iterator[str]:
+def _quota(facts: InstallationFacts) -> Iterator[str]:
     if facts.settings.media_url:
         return  # a bucket has no size
     quota, size = facts.settings.media_quota, facts.host.media_size
@@ -66,7 +66,7 @@ def _quota(facts: Facts) -> Iterator[str]:
         yield f"WAROUTER_MEDIA_QUOTA is {said}, and the disk of media has {_size(size)}."
 
 
-def _slow(facts: Facts) -> Iterator[str]:
+def _slow(facts: InstallationFacts) -> Iterator[str]:
     server = facts.known.server
     if server.shared_buffers < _BUFFERS:
         yield f"PostgreSQL's shared_buffers is {_size(server.shared_buffers)}."
@@ -74,7 +74,7 @@ def _slow(facts: Facts) -> Iterator[str]:
         yield f"PostgreSQL's max_wal_size is {_size(server.max_wal_size)}."
 
 
-def _transaction(facts: Facts) -> Iterator[str]:
+def _transaction(facts: InstallationFacts) -> Iterator[str]:
     server = facts.known.server
     if server.oldest_transaction_s > _TRANSACTION_SECONDS:
         yield (
@@ -83,29 +83,29 @@ def _transaction(facts: Facts) -> Iterator[str]:
         )
 
 
-def _coreapps(facts: Facts) -> Iterator[str]:
+def _coreapps(facts: InstallationFacts) -> Iterator[str]:
     shards, found = facts.known.server.shards, _running(facts, "coreapp")
     if found < shards:
         yield f"{found} coreapps run for {shards} shards."
 
 
-def _spares(facts: Facts) -> Iterator[str]:
+def _spares(facts: InstallationFacts) -> Iterator[str]:
     shards = facts.known.server.shards
     if shards and _running(facts, "coreapp") == shards:
         yield f"{shards} coreapps run for {shards} shards: none is a spare."
 
 
-def _masters(facts: Facts) -> Iterator[str]:
+def _masters(facts: InstallationFacts) -> Iterator[str]:
     found = _running(facts, "master")
     if found < 2:
         yield f"{'One master' if found else 'No master'} runs: nobody takes over from it."
 
 
-def _running(facts: Facts, role: str) -> int:
+def _running(facts: InstallationFacts, role: str) -> int:
     return len({node.name for node in facts.known.trust.nodes if node.role == role})
 
 
-def _unseen(facts: Facts) -> Iterator[str]:
+def _unseen(facts: InstallationFacts) -> Iterator[str]:
     database = facts.known
     if database.trust.unseen:
         yield (
@@ -126,7 +126,7 @@ def _size(size: int) -> str:
 
 
 RULES = (
-    Rule(
+    CheckRule(
         "database-unsafe",
         Level.CRITICAL,
         "settings of PostgreSQL that put messages at risk",
@@ -134,7 +134,7 @@ RULES = (
         _unsafe,
         database=True,
     ),
-    Rule(
+    CheckRule(
         "connections-few",
         Level.WARNING,
         "servers with too few connections for the processes that run",
@@ -142,28 +142,28 @@ RULES = (
         _connections,
         database=True,
     ),
-    Rule(
+    CheckRule(
         "descriptors-few",
         Level.WARNING,
         "limits of open files below what a webapp needs",
         "Raise LimitNOFILE of the unit (ulimit -Hn of a shell), or lower WAROUTER_CONNECTIONS.",
         _descriptors,
     ),
-    Rule(
+    CheckRule(
         "disk-full",
         Level.WARNING,
         "disks of media that are nearly full",
         "Free some of it, or give media a larger one.",
         _disk,
     ),
-    Rule(
+    CheckRule(
         "quota-wide",
         Level.NOTE,
         "quotas of media above the size of their disk",
         "Set WAROUTER_MEDIA_QUOTA below the size of the disk, so that uploads end before that.",
         _quota,
     ),
-    Rule(
+    CheckRule(
         "database-small",
         Level.NOTE,
         "settings of PostgreSQL that are small for a busy cluster",
@@ -171,7 +171,7 @@ RULES = (
         _slow,
         database=True,
     ),
-    Rule(
+    CheckRule(
         "transaction-old",
         Level.WARNING,
         f"transactions that are open for more than {_TRANSACTION_SECONDS / 60:.0f} minutes",
@@ -179,7 +179,7 @@ RULES = (
         _transaction,
         database=True,
     ),
-    Rule(
+    CheckRule(
         "coreapps-few",
         Level.WARNING,
         "shards without a coreapp of their own",
@@ -187,7 +187,7 @@ RULES = (
         _coreapps,
         database=True,
     ),
-    Rule(
+    CheckRule(
         "coreapps-no-spare",
         Level.NOTE,
         "clusters without a spare coreapp",
@@ -195,7 +195,7 @@ RULES = (
         _spares,
         database=True,
     ),
-    Rule(
+    CheckRule(
         "masters-few",
         Level.NOTE,
         "clusters without a second master",
@@ -203,7 +203,7 @@ RULES = (
         _masters,
         database=True,
     ),
-    Rule(
+    CheckRule(
         "unseen",
         Level.NOTE,
         "facts that this login is not shown",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import ip_address
 
-from warouter.check.facts import Facts, several
-from warouter.check.finding import Level, Rule
+from warouter.check.facts import InstallationFacts, several
+from warouter.check.finding import CheckRule, Level
 from warouter.config import MEDIA_NETWORKS, WEBHOOK_NETWORKS, Network, networks
 
 # Of the private networks 10.0.0.0/8 and fc00::/7 are the largest.
@@ -15,7 +15,7 @@ _WIDEST = {4: 8, 6: 7}
 _METADATA = (ip_address("169.254.169.254"), ip_address("fd00:ec2::254"))
 
 
-def _database_unverified(facts: Facts) -> Iterator[str]:
+def _database_unverified(facts: InstallationFacts) -> Iterator[str]:
     if facts.distant and facts.known.verified is False:
         yield (
             f"The certificate of PostgreSQL at {several(facts.distant)} is not verified: an"
@@ -23,19 +23,19 @@ def _database_unverified(facts: Facts) -> Iterator[str]:
         )
 
 
-def _networks_wide(facts: Facts) -> Iterator[str]:
+def _networks_wide(facts: InstallationFacts) -> Iterator[str]:
     for name, listed, who in _opened(facts):
         if wide := [str(n) for n in listed if _is_wide(n)]:
             yield f"{name} has {several(wide)}: {who} reaches what should be out of reach."
 
 
-def _networks_open(facts: Facts) -> Iterator[str]:
+def _networks_open(facts: InstallationFacts) -> Iterator[str]:
     for name, listed, who in _opened(facts):
         if narrow := [str(n) for n in listed if not _is_wide(n)]:
             yield f"{name} opens {several(narrow)} to {who}."
 
 
-def _opened(facts: Facts) -> Iterator[tuple[str, list[Network], str]]:
+def _opened(facts: InstallationFacts) -> Iterator[tuple[str, list[Network], str]]:
     """Each list of private networks by its variable, and to whom it opens them."""
     settings = facts.settings
     webhook, media = networks(settings.allow_private), settings.media_allow_private
@@ -49,7 +49,7 @@ def _is_wide(network: Network) -> bool:
 
 
 RULES = (
-    Rule(
+    CheckRule(
         "database-unverified",
         Level.WARNING,
         "sessions with PostgreSQL that do not verify its certificate",
@@ -57,7 +57,7 @@ RULES = (
         _database_unverified,
         database=True,
     ),
-    Rule(
+    CheckRule(
         "networks-wide",
         Level.WARNING,
         "networks in WAROUTER_ALLOW_PRIVATE or WAROUTER_MEDIA_ALLOW_PRIVATE that are too wide, or"
@@ -65,7 +65,7 @@ RULES = (
         "Name the hosts of the webhook, or of media, alone, such as 10.1.2.3/32.",
         _networks_wide,
     ),
-    Rule(
+    CheckRule(
         "networks-open",
         Level.NOTE,
         "private networks that the webhook, or media links of every user, may reach",

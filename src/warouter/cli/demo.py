@@ -18,7 +18,7 @@ from rich.table import Table
 
 from warouter.errors import CommandError
 from warouter.lab.demo.doubts import POLICIES, Doubted
-from warouter.lab.demo.run import Demo, Plan, Report
+from warouter.lab.demo.run import Demo, DemoPlan, DemoReport
 from warouter.lab.demo.scene import Scene, own_cluster, running_cluster, started_ago
 from warouter.lab.demo.tally import STATUSES, Tally
 from warouter.local.options import EMULATOR, SIMULATOR
@@ -105,7 +105,7 @@ def demo(
         raise CommandError(
             "--upstream is for the demo's own cluster: the one of --data-dir has its upstream."
         )
-    plan = Plan(
+    plan = DemoPlan(
         messages=messages,
         recipients=recipients,
         inbound=inbound,
@@ -136,7 +136,9 @@ async def _until_told(work: Coroutine[None, None, None]) -> None:
         raise click.Abort from None
 
 
-async def _run(cluster: AbstractAsyncContextManager[Scene], plan: Plan, started_at: float) -> None:
+async def _run(
+    cluster: AbstractAsyncContextManager[Scene], plan: DemoPlan, started_at: float
+) -> None:
     console = Console(highlight=False)
     async with AsyncExitStack() as stack:
         with console.status("starting the cluster"):
@@ -153,7 +155,7 @@ async def _run(cluster: AbstractAsyncContextManager[Scene], plan: Plan, started_
         raise CommandError(report.tally.verdict)
 
 
-async def _shown(console: Console, scene: Scene, plan: Plan) -> Report:
+async def _shown(console: Console, scene: Scene, plan: DemoPlan) -> DemoReport:
     """Run the demo under progress bars, with a line for each intervention in the cluster."""
     columns = (TextColumn("{task.description:<22}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console) as progress:
@@ -177,7 +179,7 @@ async def _shown(console: Console, scene: Scene, plan: Plan) -> Report:
             await asyncio.wait([running])
 
 
-def table(report: Report, plan: Plan, started_at: float) -> Table:
+def table(report: DemoReport, plan: DemoPlan, started_at: float) -> Table:
     """The results as a table, with the resolution of each measurement."""
     result = Table(title="warouter demo", title_justify="left")
     for column in ("", "", "how it was counted"):
@@ -190,7 +192,7 @@ def table(report: Report, plan: Plan, started_at: float) -> Table:
 Row = tuple[str, str, str]
 
 
-def _counts(report: Report) -> list[Row]:
+def _counts(report: DemoReport) -> list[Row]:
     tally = report.tally
     of_all = f"of {tally.accepted}"
     lost = f"messages {tally.lost_messages}, statuses {tally.lost_statuses}"
@@ -222,7 +224,7 @@ def _doubts(doubted: Doubted, tally: Tally) -> list[Row]:
     ]
 
 
-def _times(report: Report, plan: Plan, started_at: float) -> list[Row]:
+def _times(report: DemoReport, plan: DemoPlan, started_at: float) -> list[Row]:
     fine = f"a slot is seen every {report.spacing:.2f} s"
     before, after = report.shards
     median, slowest = report.answers
@@ -252,7 +254,7 @@ def _times(report: Report, plan: Plan, started_at: float) -> list[Row]:
     ]
 
 
-def _failover(report: Report, fine: str) -> Row:
+def _failover(report: DemoReport, fine: str) -> Row:
     if not report.lost_slots:
         return "failover", "not tried", "the processes run elsewhere, and the demo killed none"
     back = report.lost_slots - report.failover.waiting

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from warouter.errors import CommandError
-from warouter.net.health import Asked, Health, ask
+from warouter.net.health import FoundProcess, ProcessHealth, ask
 
 ROLES = ("webapp", "coreapp", "master", "console")
 # A webapp holds a request for as long, unless WAROUTER_HOLD says otherwise.
@@ -79,7 +79,7 @@ def _pids(data_dir: Path, role: str | None) -> set[int]:
     return pids
 
 
-def trouble(asked: Asked) -> str:
+def trouble(asked: FoundProcess) -> str:
     """Why a process cannot work, as a clause; "" if it can."""
     said = asked.health
     if said is None:
@@ -96,7 +96,7 @@ def trouble(asked: Asked) -> str:
     return _unserved(said)
 
 
-def _unserved(said: Health) -> str:
+def _unserved(said: ProcessHealth) -> str:
     """Why a webapp or a console does not serve at its port."""
     if said.listens is None:
         return ""

@@ -18,7 +18,7 @@ from warouter.sizing import (
     Costs,
     Original,
     Plan,
-    Upstream,
+    UpstreamCapacity,
     original_for,
     plan,
 )
@@ -34,7 +34,7 @@ _LIMITS = {
 }
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class SizingReport(msgspec.Struct, frozen=True, kw_only=True):
     """The output of --json."""
 
     plan: Plan
@@ -88,7 +88,7 @@ def sizing(
     Computed from what a message was measured to cost (docs/scaling.md), with texts and all three
     statuses called back; nothing is asked of any cluster.
     """
-    upstream = Upstream(inf if upstream_rate is None else upstream_rate, upstream_ms)
+    upstream = UpstreamCapacity(inf if upstream_rate is None else upstream_rate, upstream_ms)
     found = plan(
         rate, None if shards is None else int(shards), spares=spares, cores=cores, upstream=upstream
     )
@@ -100,8 +100,8 @@ def sizing(
         click.echo(line)
 
 
-def _report(found: Plan, original: Original) -> Report:
-    return Report(
+def _report(found: Plan, original: Original) -> SizingReport:
+    return SizingReport(
         plan=found,
         coreapps=found.coreapps,
         connections=sum(found.connections.values()),

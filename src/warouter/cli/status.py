@@ -52,7 +52,7 @@ class Moment(click.DateTime):
         return super().convert(*given).replace(tzinfo=UTC)
 
 
-class Question(NamedTuple):
+class OwnerLogQuery(NamedTuple):
     """The part of the owner log that is asked for besides the present state."""
 
     history: int
@@ -91,11 +91,11 @@ def status(data_dir: Path | None, as_json: bool, watch: bool, history: int, **as
     """
     settings = settings_of(data_dir)
     at = asked.pop("at")
-    question = Question(history, OwnerLogFilter(**asked), at)
+    question = OwnerLogQuery(history, OwnerLogFilter(**asked), at)
     uvloop.run(_watch(settings, as_json, question) if watch else _once(settings, as_json, question))
 
 
-async def _once(settings: Settings, as_json: bool, asked: Question) -> None:
+async def _once(settings: Settings, as_json: bool, asked: OwnerLogQuery) -> None:
     async with connected(settings, APPLICATION) as connection:
         found = await _read(settings, connection, asked, as_json)
     if as_json:
@@ -104,7 +104,7 @@ async def _once(settings: Settings, as_json: bool, asked: Question) -> None:
         console(PIPE_COLUMNS).print(_page(found, asked.history))
 
 
-async def _watch(settings: Settings, as_json: bool, asked: Question) -> None:
+async def _watch(settings: Settings, as_json: bool, asked: OwnerLogQuery) -> None:
     """Refresh until Ctrl-C. The first reading must succeed;
     later errors are shown, and tried again.
     """
@@ -129,7 +129,7 @@ async def _watch(settings: Settings, as_json: bool, asked: Question) -> None:
 
 
 async def _read(
-    settings: Settings, connection: Connection, asked: Question, as_json: bool
+    settings: Settings, connection: Connection, asked: OwnerLogQuery, as_json: bool
 ) -> Status:
     # Each line of the page may stand for all slots.
     rows = asked.history if as_json else asked.history * SLOTS

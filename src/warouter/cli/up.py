@@ -19,7 +19,7 @@ from warouter.local.cluster import Cluster
 from warouter.local.container import HERE, listen_address
 from warouter.local.counts import cores, webapps_for
 from warouter.local.description import NAME
-from warouter.local.options import CLOUD, SIMULATOR, UPSTREAMS, Options
+from warouter.local.options import CLOUD, SIMULATOR, UPSTREAMS, UpOptions
 from warouter.secret import api_keys
 from warouter.upstream.cloud.secrets import Secrets
 
@@ -102,7 +102,7 @@ def up(
             click.echo(warning, err=True)
     for name in unknown_names(os.environ):
         click.echo(f"{name} is not a warouter variable and is ignored.", err=True)
-    options = Options(
+    options = UpOptions(
         data_dir=data_dir,
         shards=int(shards),
         coreapps=coreapps,
@@ -117,7 +117,7 @@ def up(
     uvloop.run(_run(options))
 
 
-async def _run(options: Options) -> None:
+async def _run(options: UpOptions) -> None:
     console = Console()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

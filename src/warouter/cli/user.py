@@ -40,7 +40,7 @@ _password_file = click.option(
 )
 
 
-class Found(msgspec.Struct, frozen=True):
+class UserReport(msgspec.Struct, frozen=True):
     """The users, sessions and tokens that ``list`` shows."""
 
     users: list[ListedUser]
@@ -136,9 +136,9 @@ def remove(data_dir: Path | None, name: str, yes: bool) -> None:
     click.echo(f"User {name} removed.")
 
 
-async def _listed(settings: Settings) -> Found:
+async def _listed(settings: Settings) -> UserReport:
     async with connected(settings, APPLICATION) as connection:
-        return Found(
+        return UserReport(
             await users.listed(connection),
             await sessions.listed(connection),
             await users.tokens(connection),

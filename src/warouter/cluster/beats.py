@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from uuid import UUID
 
 
-class Beats:
+class BeatAges:
     """The time for which each counter has stood still, in seconds.
 
     A gap between two looks adds at most ``most``: one who was itself away has seen nobody silent.

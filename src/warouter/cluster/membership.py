@@ -28,7 +28,7 @@ MAX_DISTRUST = 5
 FORGIVE_SECONDS = 120.0
 
 
-class Verdict(StrEnum):
+class Liveness(StrEnum):
     HEALTHY = "healthy"
     SUSPECT = "suspect"
     DEAD = "dead"
@@ -62,7 +62,7 @@ class Member(msgspec.Struct, frozen=True):
     """
 
     node: Node
-    verdict: Verdict
+    verdict: Liveness
     silence: float
     healthy_for: float
     joined: bool
@@ -140,7 +140,7 @@ class Membership:
         return judged
 
     def _look_for_trouble(self, judged: dict[UUID, Member], gap: float) -> None:
-        living = [m.node for m in judged.values() if m.verdict is not Verdict.DEAD]
+        living = [m.node for m in judged.values() if m.verdict is not Liveness.DEAD]
         coreapps = {n.incarnation for n in living if n.role == "coreapp"}
         reports = {n.incarnation: n.unreached for n in living if n.role == "webapp"}
         ailing = {
@@ -179,20 +179,20 @@ class Membership:
         limit = self._lease * (2 if shared else 1)
         gone = track.without_session >= 2 and now >= self._grace_until
         if gone or track.silence >= limit:
-            verdict = Verdict.DEAD
+            verdict = Liveness.DEAD
         elif track.silence >= self._lease / 2:
-            verdict = Verdict.SUSPECT
+            verdict = Liveness.SUSPECT
         else:
-            verdict = Verdict.HEALTHY
+            verdict = Liveness.HEALTHY
         self._note(node, verdict, now)
-        healthy_for = now - track.healthy_since if verdict is not Verdict.DEAD else 0.0
+        healthy_for = now - track.healthy_since if verdict is not Liveness.DEAD else 0.0
         trial = self._trial(node)
         return Member(
             node, verdict, track.silence, healthy_for, healthy_for >= trial, trial <= self._join
         )
 
-    def _note(self, node: Node, verdict: Verdict, now: float) -> None:
-        if verdict is Verdict.DEAD:
+    def _note(self, node: Node, verdict: Liveness, now: float) -> None:
+        if verdict is Liveness.DEAD:
             self._tracks[node.incarnation].healthy_since = now
             if node.incarnation not in self._dead:
                 self._dead.add(node.incarnation)

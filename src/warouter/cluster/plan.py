@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from warouter.cluster.membership import Member, Verdict
+from warouter.cluster.membership import Liveness, Member
 from warouter.cluster.quiesce import not_quiet, quiet_first, to_be_quiet, until_begun
 from warouter.cluster.shardmap import SIMULATOR, ShardMap, SlotOwner, assign
 
@@ -56,7 +56,7 @@ class Succession(msgspec.Struct, frozen=True):
     reason: str = "handover"
 
 
-class Mark(msgspec.Struct, frozen=True):
+class MovingMark(msgspec.Struct, frozen=True):
     """The owner shall begin no request any more (``moving`` 1), or may again (0)."""
 
     slot: int
@@ -71,7 +71,7 @@ def plan(view: View, lease: float) -> ShardMap | None:
     long, since then the owner's last lease for the slot has surely ended. One that lives and is
     in no trouble has HANDOVER_LEASES of them: it records first, and the disk may be slow.
     """
-    alive = {inc for inc, m in view.members.items() if m.verdict is not Verdict.DEAD}
+    alive = {inc for inc, m in view.members.items() if m.verdict is not Liveness.DEAD}
     desired = assign(view.map.shards, _candidates(view, alive), _kept(view, alive))
     if not desired:
         return None
@@ -153,7 +153,7 @@ class Planner:
 
 def _decisive(m: Member) -> tuple[object, ...]:
     """All of a member that a plan depends on, while nobody asks for shards."""
-    dead, node = m.verdict is Verdict.DEAD, m.node
+    dead, node = m.verdict is Liveness.DEAD, m.node
     told = node.incarnation, node.name, node.leaving, node.upstream
     return *told, dead, m.joined, m.trouble, m.ailing
 
@@ -181,10 +181,10 @@ def changes(
     return takeovers, successions
 
 
-def marks(old: ShardMap, new: ShardMap) -> list[Mark]:
+def marks(old: ShardMap, new: ShardMap) -> list[MovingMark]:
     """The marks that are set, or taken back, from ``old`` to ``new``, in slot order."""
     return [
-        Mark(was.slot, was.epoch, then.moving)
+        MovingMark(was.slot, was.epoch, then.moving)
         for was, then in zip(old.slots, new.slots, strict=True)
         if then.epoch == was.epoch and then.moving != was.moving
     ]
@@ -216,7 +216,7 @@ def _candidates(view: View, alive: set[UUID]) -> Sequence[UUID]:
 def _rests(slot: SlotOwner, members: Mapping[UUID, Member]) -> bool:
     """True if the slot stays with a live owner that is not leaving."""
     owner = members.get(slot.owner) if slot.owner is not None else None
-    here = owner is not None and owner.verdict is not Verdict.DEAD and not owner.node.leaving
+    here = owner is not None and owner.verdict is not Liveness.DEAD and not owner.node.leaving
     return here and slot.successor is None
 
 

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 
-from warouter.cluster.membership import Member, Node, Verdict
+from warouter.cluster.membership import Liveness, Member, Node
 from warouter.cluster.plan import View, plan
 from warouter.cluster.shardmap import ShardMap, SlotOwner
 from warouter.cluster.trouble import JOURNAL, UPSTREAM
@@ -23,7 +23,7 @@ _STEPS = 8  # successors are named, they take over: more steps than any plan has
 _SURE = 3600.0  # a successor that was named so long ago takes over by force
 
 
-class Seen(NamedTuple):
+class SeenCoreapp(NamedTuple):
     """A coreapp as onlookers see it; ``alive`` is without doubt."""
 
     node: Node
@@ -46,7 +46,7 @@ class Preview(NamedTuple):
         return sum(len(slots) for _, _, slots in self.moves)
 
 
-def preview(current: ShardMap, coreapps: Sequence[Seen], shards: int) -> Preview:
+def preview(current: ShardMap, coreapps: Sequence[SeenCoreapp], shards: int) -> Preview:
     """Play a change to ``shards`` to its end."""
     members = members_of(coreapps)
     target = msgspec.structs.replace(current, shards=shards)
@@ -71,7 +71,7 @@ def preview(current: ShardMap, coreapps: Sequence[Seen], shards: int) -> Preview
     return Preview(shards, [(*who, slots) for who, slots in moves.items()], owners, spares)
 
 
-def members_of(coreapps: Sequence[Seen]) -> dict[UUID, Member]:
+def members_of(coreapps: Sequence[SeenCoreapp]) -> dict[UUID, Member]:
     """The coreapps as a leader that has looked for long judges them: what all of them lack is no
     trouble of any.
     """
@@ -82,7 +82,7 @@ def members_of(coreapps: Sequence[Seen]) -> dict[UUID, Member]:
     }
     found: dict[UUID, Member] = {}
     for node, alive in coreapps:
-        verdict = Verdict.HEALTHY if alive else Verdict.DEAD
+        verdict = Liveness.HEALTHY if alive else Liveness.DEAD
         trouble = next(
             (
                 kind
@@ -108,5 +108,5 @@ def handed_over(current: ShardMap) -> ShardMap:
 
 def _may_own(member: Member, upstream: str) -> bool:
     node = member.node
-    lives = member.verdict is not Verdict.DEAD and not node.leaving
+    lives = member.verdict is not Liveness.DEAD and not node.leaving
     return lives and not member.trouble and node.upstream == upstream

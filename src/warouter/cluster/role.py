@@ -12,14 +12,14 @@ from __future__ import annotations
 from enum import StrEnum
 
 
-class State(StrEnum):
+class SlotState(StrEnum):
     OPENING = "opening"
     ACTIVE = "active"
     DRAINING = "draining"
     CLOSED = "closed"
 
 
-class Happened(StrEnum):
+class SlotEvent(StrEnum):
     OPENED = "opened"  # the first write of the epoch is committed, the journal is read
     SUCCESSOR = "successor"  # a successor was named
     HANDED_OVER = "handed over"
@@ -28,19 +28,19 @@ class Happened(StrEnum):
     DOUBTED = "doubted"  # the outcome of a write is not known
 
 
-NEXT: dict[tuple[State, Happened], State] = {
-    (State.OPENING, Happened.OPENED): State.ACTIVE,
-    (State.OPENING, Happened.SUCCESSOR): State.DRAINING,
-    (State.ACTIVE, Happened.SUCCESSOR): State.DRAINING,
-    (State.DRAINING, Happened.HANDED_OVER): State.CLOSED,
+NEXT: dict[tuple[SlotState, SlotEvent], SlotState] = {
+    (SlotState.OPENING, SlotEvent.OPENED): SlotState.ACTIVE,
+    (SlotState.OPENING, SlotEvent.SUCCESSOR): SlotState.DRAINING,
+    (SlotState.ACTIVE, SlotEvent.SUCCESSOR): SlotState.DRAINING,
+    (SlotState.DRAINING, SlotEvent.HANDED_OVER): SlotState.CLOSED,
     **{
-        (state, happened): State.CLOSED
-        for state in (State.OPENING, State.ACTIVE, State.DRAINING)
-        for happened in (Happened.LAPSED, Happened.FENCED, Happened.DOUBTED)
+        (state, happened): SlotState.CLOSED
+        for state in (SlotState.OPENING, SlotState.ACTIVE, SlotState.DRAINING)
+        for happened in (SlotEvent.LAPSED, SlotEvent.FENCED, SlotEvent.DOUBTED)
     },
 }
 
 
-def step(state: State, happened: Happened) -> State:
+def step(state: SlotState, happened: SlotEvent) -> SlotState:
     """The next state; a pair that is not in the table changes nothing."""
     return NEXT.get((state, happened), state)

@@ -31,7 +31,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 
-class State(StrEnum):
+class DoubtState(StrEnum):
     QUEUED = "queued"
     OUT = "out"
     DOUBT = "doubt"
@@ -40,7 +40,7 @@ class State(StrEnum):
     FAILED = "failed"
 
 
-class Happened(StrEnum):
+class DoubtEvent(StrEnum):
     BEGUN = "begun"  # its request
     NOT_TAKEN = "not taken"  # surely: it may go again
     REFUSED = "refused"  # for good
@@ -51,29 +51,29 @@ class Happened(StrEnum):
     HOLD = "hold"
 
 
-NEXT: dict[tuple[State, Happened], State] = {
-    (State.QUEUED, Happened.BEGUN): State.OUT,
-    (State.QUEUED, Happened.FAIL): State.FAILED,  # its time is over
-    (State.OUT, Happened.NOT_TAKEN): State.QUEUED,
-    (State.OUT, Happened.REFUSED): State.FAILED,
-    (State.OUT, Happened.UNCLEAR): State.DOUBT,
-    (State.DOUBT, Happened.NOT_TAKEN): State.QUEUED,
-    (State.DOUBT, Happened.REFUSED): State.FAILED,
-    (State.DOUBT, Happened.RESEND): State.QUEUED,
-    (State.DOUBT, Happened.FAIL): State.FAILED,
-    (State.DOUBT, Happened.HOLD): State.HELD,
-    (State.HELD, Happened.NOT_TAKEN): State.QUEUED,
-    (State.HELD, Happened.REFUSED): State.FAILED,
-    (State.HELD, Happened.RESEND): State.QUEUED,
-    (State.HELD, Happened.FAIL): State.FAILED,
+NEXT: dict[tuple[DoubtState, DoubtEvent], DoubtState] = {
+    (DoubtState.QUEUED, DoubtEvent.BEGUN): DoubtState.OUT,
+    (DoubtState.QUEUED, DoubtEvent.FAIL): DoubtState.FAILED,  # its time is over
+    (DoubtState.OUT, DoubtEvent.NOT_TAKEN): DoubtState.QUEUED,
+    (DoubtState.OUT, DoubtEvent.REFUSED): DoubtState.FAILED,
+    (DoubtState.OUT, DoubtEvent.UNCLEAR): DoubtState.DOUBT,
+    (DoubtState.DOUBT, DoubtEvent.NOT_TAKEN): DoubtState.QUEUED,
+    (DoubtState.DOUBT, DoubtEvent.REFUSED): DoubtState.FAILED,
+    (DoubtState.DOUBT, DoubtEvent.RESEND): DoubtState.QUEUED,
+    (DoubtState.DOUBT, DoubtEvent.FAIL): DoubtState.FAILED,
+    (DoubtState.DOUBT, DoubtEvent.HOLD): DoubtState.HELD,
+    (DoubtState.HELD, DoubtEvent.NOT_TAKEN): DoubtState.QUEUED,
+    (DoubtState.HELD, DoubtEvent.REFUSED): DoubtState.FAILED,
+    (DoubtState.HELD, DoubtEvent.RESEND): DoubtState.QUEUED,
+    (DoubtState.HELD, DoubtEvent.FAIL): DoubtState.FAILED,
     **{
-        (state, Happened.EVIDENCE): State.TAKEN
-        for state in (State.QUEUED, State.OUT, State.DOUBT, State.HELD)
+        (state, DoubtEvent.EVIDENCE): DoubtState.TAKEN
+        for state in (DoubtState.QUEUED, DoubtState.OUT, DoubtState.DOUBT, DoubtState.HELD)
     },
 }
 
 
-def step(state: State, happened: Happened) -> State:
+def step(state: DoubtState, happened: DoubtEvent) -> DoubtState:
     """The next state; a pair that is not in the table changes nothing."""
     return NEXT.get((state, happened), state)
 
@@ -86,7 +86,7 @@ class Policy(StrEnum):
     HOLD = "hold"
 
 
-class Rule(NamedTuple):
+class DoubtRule(NamedTuple):
     """How a message in doubt is treated; seconds. ``lane``: those behind it wait for so long."""
 
     policy: Policy
@@ -117,7 +117,7 @@ class Doubt(NamedTuple):
     in_all: int = 0  # attempts that may have been taken
 
 
-class Verdict(StrEnum):
+class DoubtVerdict(StrEnum):
     """The next step for a message in doubt. DRAIN: read what has come in, and ask again."""
 
     WAIT = "wait"
@@ -129,28 +129,28 @@ class Verdict(StrEnum):
     HOLD = "hold"
 
 
-def verdict(doubt: Doubt, rule: Rule, fence: float) -> Verdict:
+def verdict(doubt: Doubt, rule: DoubtRule, fence: float) -> DoubtVerdict:
     """Decide the next step for a message in doubt.
 
     ``fence`` in seconds. FAIL means that its outcome stays unknown.
     """
     if doubt.taken:
-        return Verdict.TAKEN
+        return DoubtVerdict.TAKEN
     if doubt.not_taken:
-        return Verdict.AGAIN
+        return DoubtVerdict.AGAIN
     if not (doubt.ttl_over or _window_over(doubt, rule, fence)):
-        return Verdict.WAIT
+        return DoubtVerdict.WAIT
     if not doubt.drained:
-        return Verdict.DRAIN
+        return DoubtVerdict.DRAIN
     if doubt.ttl_over or rule.policy is Policy.FAIL:
-        return Verdict.FAIL
+        return DoubtVerdict.FAIL
     few = doubt.attempts < rule.most and doubt.in_all < rule.in_all
     if rule.policy is Policy.RESEND and few:
-        return Verdict.RESEND
-    return Verdict.HOLD
+        return DoubtVerdict.RESEND
+    return DoubtVerdict.HOLD
 
 
-def goes_again(others: int, rule: Rule) -> bool:
+def goes_again(others: int, rule: DoubtRule) -> bool:
     """True if a held message goes again, as its last request was surely not taken.
 
     ``others`` before it may have been.
@@ -158,7 +158,7 @@ def goes_again(others: int, rule: Rule) -> bool:
     return not others or (rule.policy is Policy.RESEND and others < rule.most)
 
 
-def _window_over(doubt: Doubt, rule: Rule, fence: float) -> bool:
+def _window_over(doubt: Doubt, rule: DoubtRule, fence: float) -> bool:
     if doubt.waited < max(rule.window, fence):
         return False
     return doubt.proven or doubt.waited >= rule.blind

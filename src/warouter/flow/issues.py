@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from warouter.flow.doubt import Rule, State
+from warouter.flow.doubt import DoubtRule, DoubtState
 
 MOST_PROVEN = 1_024  # more than are read at a time
 
@@ -56,13 +56,13 @@ class Issue:
         self.recipient = recipient
         self.attempt = attempt
         self.doubts = doubts
-        self.state = State.QUEUED
+        self.state = DoubtState.QUEUED
         self.marked = False  # its row is on disk, and its request has not begun
         self.begun = -math.inf  # its last request, at the earliest
         self.since = -math.inf
         self.ends = math.inf
         self.cause = ""
-        self.rule: Rule | None = None  # once it is in doubt
+        self.rule: DoubtRule | None = None  # once it is in doubt
         # By which it was made, where that may turn out to be another one: kind and body of a
         # template, of whose category nothing may be known yet.
         self.ruled: tuple[int, bytes] | None = None
@@ -82,11 +82,11 @@ class Issue:
 
     def begin(self, now: float, *, probing: bool) -> None:
         """Note that its request begins; ``probing``: while no message is taken."""
-        self.state, self.marked, self.begun, self.probing = State.OUT, False, now, probing
+        self.state, self.marked, self.begun, self.probing = DoubtState.OUT, False, now, probing
 
     def doubt(self, now: float, cause: str) -> None:
         """Note a request of which nobody knows whether it was taken."""
-        self.state, self.since, self.cause = State.DOUBT, now, cause
+        self.state, self.since, self.cause = DoubtState.DOUBT, now, cause
         self.doubts += 1
         self.spared += self.probing and self.doubts > 1
 
@@ -162,9 +162,9 @@ class Issues(dict[bytes, Issue]):
 
         A later attempt that is in doubt may be heard of yet.
         """
-        if issue.state is State.DOUBT and issue.attempt > attempt and issue.rule is not None:
+        if issue.state is DoubtState.DOUBT and issue.attempt > attempt and issue.rule is not None:
             self.leave(issue.id, issue.attempt, issue.since + issue.rule.window, now)
-        return issue.doubts - (issue.state is not State.OUT)
+        return issue.doubts - (issue.state is not DoubtState.OUT)
 
     def left(self, message_id: bytes, now: float) -> frozenset[int]:
         """The attempts of a message that were left so, and may still be heard of."""
@@ -176,9 +176,13 @@ class Issues(dict[bytes, Issue]):
     def doubted(self, message_id: bytes) -> bool:
         """True while the message is in doubt."""
         issue = self.get(message_id)
-        return issue is not None and issue.state is State.DOUBT
+        return issue is not None and issue.state is DoubtState.DOUBT
 
     @property
     def unsettled(self) -> list[Issue]:
         """Issues that time may end: in doubt, held, or taken and waiting for a status."""
-        return [i for i in self.values() if i.state in (State.DOUBT, State.HELD, State.TAKEN)]
+        return [
+            i
+            for i in self.values()
+            if i.state in (DoubtState.DOUBT, DoubtState.HELD, DoubtState.TAKEN)
+        ]

@@ -31,7 +31,7 @@ from msgspec.structs import replace
 WINDOW = 64
 
 
-class Entry(msgspec.Struct, frozen=True, order=True, gc=False):
+class LaneEntry(msgspec.Struct, frozen=True, order=True, gc=False):
     """One message in memory, ordered by seq; ``body`` is the JSON as received.
 
     It is not to be sent any more at ``expires``: by its own ttl (``timed``) or as too old.
@@ -57,12 +57,12 @@ class Lanes:
 
     def __init__(self, window: int = WINDOW) -> None:
         self._window = window
-        self._lanes: dict[str, list[Entry]] = {}  # short: nearly all have one
+        self._lanes: dict[str, list[LaneEntry]] = {}  # short: nearly all have one
         self._ready: list[tuple[int, str]] = []  # heap of lane heads that may go out
         self._urgent: list[tuple[int, str]] = []  # heads with priority
         self._again: list[tuple[int, str]] = []  # heads that went out before
         self._later: list[tuple[float, int, str]] = []  # heap of heads that wait for their time
-        self._out: dict[bytes, Entry] = {}
+        self._out: dict[bytes, LaneEntry] = {}
         self._unrecorded: set[int] = set()
         self._blocked: set[str] = set()
         self._ending: dict[str, list[int]] = {}  # by recipient; as long, its lane is kept if empty
@@ -70,7 +70,7 @@ class Lanes:
         self._withheld: set[bytes] = set()  # out, but the upstream has not been told
         self.soonest = math.inf  # nothing expires earlier
         # What was out at the last call of ``unanswered``, and what was heard since.
-        self._seen: dict[bytes, Entry] = {}
+        self._seen: dict[bytes, LaneEntry] = {}
         self._heard = self._overtaken = False
         self._most = 1
         self.waiting = 0
@@ -85,7 +85,7 @@ class Lanes:
         """True if this message was sent, or is being prepared, and is not answered."""
         return message_id in self._out
 
-    def entry_out(self, message_id: bytes) -> Entry | None:
+    def entry_out(self, message_id: bytes) -> LaneEntry | None:
         """The message of this id, if it is out."""
         return self._out.get(message_id)
 
@@ -129,7 +129,7 @@ class Lanes:
         """True if nothing waits but behind what is out."""
         return not (self._ready or self._later or self._again or self._urgent)
 
-    def push(self, entry: Entry) -> bool:
+    def push(self, entry: LaneEntry) -> bool:
         """Queue a message in seq order. False if its lane is blocked: park it as well."""
         if entry.recipient in self._blocked and not entry.parked:
             return False
@@ -152,7 +152,7 @@ class Lanes:
         """True if a message of this recipient that comes now would be the head of its lane."""
         return recipient not in self._lanes and recipient not in self._blocked
 
-    def push_out(self, entry: Entry) -> bool:
+    def push_out(self, entry: LaneEntry) -> bool:
         """Queue a message that counts as out at once, for a lane that is ``free``; False if not."""
         if not self.free(entry.recipient):
             return False
@@ -162,14 +162,14 @@ class Lanes:
         self._go(entry.recipient)
         return True
 
-    def take(self, below: int | None = None) -> list[Entry]:
+    def take(self, below: int | None = None) -> list[LaneEntry]:
         """Heads of lanes that may be sent now within the window; they count as out from here on.
 
         What went out before keeps its place in the window and goes first: a window full of retries
         must not wait for itself. ``below``: of the others only seqs under it (the cursor has no
         room for another range).
         """
-        taken: list[Entry] = []
+        taken: list[LaneEntry] = []
         while self._again:
             taken.append(self._go(heapq.heappop(self._again)[1]))
         for heads in (self._urgent, self._ready) if self._urgent else (self._ready,):
@@ -179,7 +179,7 @@ class Lanes:
                 taken.append(self._go(heapq.heappop(heads)[1]))
         return taken
 
-    def peek(self, *, priority: bool, below: int | None = None) -> Entry | None:
+    def peek(self, *, priority: bool, below: int | None = None) -> LaneEntry | None:
         """The head that goes next, of those with priority or of the others; it stays where it is.
 
         None: there is none, or the window or ``below`` keeps it, as with ``take``. What went out
@@ -193,12 +193,12 @@ class Lanes:
             return None
         return self._lanes[recipient][0]
 
-    def go(self, entry: Entry) -> None:
+    def go(self, entry: LaneEntry) -> None:
         """Count the entry that ``peek`` returned as out from here on."""
         self._pop(entry)
         self._go(entry.recipient)
 
-    def put_off(self, entry: Entry, due: float) -> None:
+    def put_off(self, entry: LaneEntry, due: float) -> None:
         """Let the entry that ``peek`` returned, and its lane, wait until ``due``.
 
         It takes no place meanwhile.
@@ -206,7 +206,7 @@ class Lanes:
         self._pop(entry)
         heapq.heappush(self._later, (due, entry.seq, entry.recipient))
 
-    def answered(self, message_id: bytes) -> Entry | None:
+    def answered(self, message_id: bytes) -> LaneEntry | None:
         """The upstream took or refused the message: its lane moves on. None if it was not out."""
         entry = self._out.pop(message_id, None)
         if entry is None:
@@ -215,14 +215,14 @@ class Lanes:
         self._advance(entry.recipient)
         return entry
 
-    def failed(self, message_id: bytes) -> Entry | None:
+    def failed(self, message_id: bytes) -> LaneEntry | None:
         """The message ends as failed: its lane moves on once that is recorded."""
         entry = self._out.get(message_id)
         if entry is not None:
             self.end([entry])
         return self.answered(message_id)
 
-    def withdraw(self, recipient: str, message_id: bytes) -> Entry | None:
+    def withdraw(self, recipient: str, message_id: bytes) -> LaneEntry | None:
         """Take out one that is out or waits, as ``failed`` does; None if it is not there."""
         lane = self._lanes.get(recipient, [])
         place = next((n for n, entry in enumerate(lane) if entry.id == message_id), None)
@@ -238,18 +238,18 @@ class Lanes:
             self._out[message_id] = lane[0]
         return self.failed(message_id)
 
-    def end(self, entries: Iterable[Entry]) -> None:
+    def end(self, entries: Iterable[LaneEntry]) -> None:
         """End messages as failed: nothing behind them goes before that is recorded."""
         for entry in entries:
             self._ending.setdefault(entry.recipient, []).append(entry.seq)
             self._lanes.setdefault(entry.recipient, [])
 
-    def waits_for(self, entry: Entry) -> bool:
+    def waits_for(self, entry: LaneEntry) -> bool:
         """True if the next message of its recipient waits until the end of this one is recorded."""
         lane = self._lanes.get(entry.recipient)
         return bool(lane and lane[0].seq > entry.seq)
 
-    def retry(self, message_id: bytes, due: float) -> Entry | None:
+    def retry(self, message_id: bytes, due: float) -> LaneEntry | None:
         """Send the same id again at ``due``; its lane waits, and
         its place in the window stays taken.
         """
@@ -274,7 +274,7 @@ class Lanes:
                 heapq.heappush(heads, (seq, recipient))
         return self._later[0][0] if self._later else None
 
-    def unanswered(self) -> list[Entry]:
+    def unanswered(self) -> list[LaneEntry]:
         """Messages out since the last call: their answers are lost, or the upstream is slow.
 
         It answers in order. Has it answered what was told after that call, all of it is lost; while
@@ -312,7 +312,7 @@ class Lanes:
         self._withheld.clear()
         self._seen.clear()
 
-    def expire(self, now: float) -> list[Entry]:
+    def expire(self, now: float) -> list[LaneEntry]:
         """End messages that expire by ``now``: in seq order, wherever they are in their lanes.
 
         What is out, or was when its connection was lost, stays: only the upstream knows of it.
@@ -320,7 +320,7 @@ class Lanes:
         if now < self.soonest:
             return []
         self.soonest = math.inf
-        gone: list[Entry] = []
+        gone: list[LaneEntry] = []
         beheaded: set[str] = set()
         for recipient, lane in list(self._lanes.items()):
             kept = [entry for entry in lane if not self._expired(entry, now)]
@@ -336,7 +336,7 @@ class Lanes:
         self._left(gone)
         return sorted(gone)
 
-    def block(self, recipient: str) -> list[Entry]:
+    def block(self, recipient: str) -> list[LaneEntry]:
         """Park a recipient: its whole lane is returned, in seq order, to be parked.
 
         Of its head the upstream may not have said yet whether it has it.
@@ -376,11 +376,11 @@ class Lanes:
             self._overtaken = True
         self._withheld.discard(message_id)
 
-    def _left(self, entries: Collection[Entry]) -> None:
+    def _left(self, entries: Collection[LaneEntry]) -> None:
         self.waiting -= len(entries)
         self.bytes -= sum(len(entry.body) for entry in entries)
 
-    def _expired(self, entry: Entry, now: float) -> bool:
+    def _expired(self, entry: LaneEntry, now: float) -> bool:
         if entry.id in self._out or entry.id in self._asked:
             return False
         if entry.expires <= now:
@@ -419,12 +419,12 @@ class Lanes:
         self._later = [item for item in self._later if item[2] not in recipients]
         heapq.heapify(self._later)
 
-    def _pop(self, entry: Entry) -> None:
+    def _pop(self, entry: LaneEntry) -> None:
         place = entry.seq, entry.recipient
         heads = next(h for h in (self._again, self._urgent, self._ready) if h and h[0] == place)
         heapq.heappop(heads)
 
-    def _go(self, recipient: str) -> Entry:
+    def _go(self, recipient: str) -> LaneEntry:
         entry = self._lanes[recipient][0]
         self._out[entry.id] = entry
         self._unrecorded.add(entry.seq)

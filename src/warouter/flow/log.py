@@ -17,7 +17,7 @@ from warouter.flow.parking import Parking
 from warouter.flow.progress import Change, LogProgress
 
 
-class Held(Protocol):
+class LogMemory(Protocol):
     """The part of a log that is in memory: the lanes of messages, or ``Memory``."""
 
     waiting: int
@@ -61,7 +61,7 @@ class SlotLog:
         "unrecorded",
     )
 
-    def __init__(self, held: Held, most: int, most_bytes: int) -> None:
+    def __init__(self, held: LogMemory, most: int, most_bytes: int) -> None:
         self.held = held
         self._most = most
         self._most_bytes = most_bytes

@@ -28,7 +28,7 @@ BOUNDS_MS = (
 )
 
 
-class Failure(msgspec.Struct, frozen=True, array_like=True):
+class PostFailure(msgspec.Struct, frozen=True, array_like=True):
     """One POST that failed. ``event`` is the id of its first event's message, ``events`` how many
     it had.
 
@@ -49,7 +49,7 @@ class Failure(msgspec.Struct, frozen=True, array_like=True):
 
 class Tried(msgspec.Struct, frozen=True, array_like=True):
     """How a test callback ended; ``name`` is that of who asked for it, ``result`` ``success`` or as
-    in ``Failure``, or ``no URL``.
+    in ``PostFailure``, or ``no URL``.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Tried(msgspec.Struct, frozen=True, array_like=True):
 class Sheet(msgspec.Struct, frozen=True):
     """The webhook's figures that a coreapp writes beside its report; ``failures`` oldest first."""
 
-    failures: list[Failure] = []
+    failures: list[PostFailure] = []
     tried: Tried | None = None
 
 
@@ -99,16 +99,16 @@ class Outlook(msgspec.Struct, frozen=True):
     since_ms: int = 0
 
 
-class Failures:
+class PostFailures:
     """The last failures."""
 
     def __init__(self) -> None:
-        self._last: deque[Failure] = deque(maxlen=MOST_FAILURES)
+        self._last: deque[PostFailure] = deque(maxlen=MOST_FAILURES)
 
-    def add(self, failure: Failure) -> None:
+    def add(self, failure: PostFailure) -> None:
         self._last.append(bounded(failure))
 
-    def last(self) -> list[Failure]:
+    def last(self) -> list[PostFailure]:
         """The failures, oldest first."""
         return list(self._last)
 
@@ -179,7 +179,7 @@ def printable(text: str) -> str:
     return "".join(map(_printable, text))
 
 
-def bounded(failure: Failure) -> Failure:
+def bounded(failure: PostFailure) -> PostFailure:
     """The failure in at most ``FAILURE_BYTES`` of JSON: its answer is cut, or its ids."""
     small = msgspec.structs.replace(failure, event=failure.event[:_EVENT_CHARS])
     while (over := len(msgspec.json.encode(small)) - FAILURE_BYTES) > 0:

@@ -47,7 +47,7 @@ SILENT_SECONDS = 5.0  # rows are touched every second; not scaled
 _Span = tuple[float, float]  # seconds since the doubt began, negative before
 
 
-class Way(Enum):
+class ProofState(Enum):
     """The proof that webhooks reach us, for one doubt, or what it lacks."""
 
     PROVEN = "proven"
@@ -67,7 +67,7 @@ class Cohort(NamedTuple):
     silent: int
 
 
-class Listener(NamedTuple):
+class ListenerAges(NamedTuple):
     """A row of ``cloud_path``, as ages in seconds by the database's clock.
 
     ``left``: it stopped in order; ``meta``: of the newest time that an event carried, negative if
@@ -85,24 +85,24 @@ class Listener(NamedTuple):
 def way(
     age: float,
     cohort: Cohort,
-    listeners: Sequence[Listener],
+    listeners: Sequence[ListenerAges],
     *,
     offset: float | None,
     windows: Windows,
     spread: float,
-) -> Way:
+) -> ProofState:
     """Judge doubts that began ``age`` seconds ago, by the database's clock, or up to ``spread``
     later: PROVEN must hold for the first and for the last of them.
 
     ``offset`` is by how many seconds Meta's clock is ahead of the database's; None: unknown.
     """
     if age < _clear(_gaps(age, listeners, windows)):
-        return Way.GAP
+        return ProofState.GAP
     complete = spread + windows.scaled(COHORT_SECONDS)
     if age < complete or cohort.silent > _tolerated(cohort.answered):
-        return Way.BEHIND
+        return ProofState.BEHIND
     later = spread + (0.0 if cohort.answered else windows.scaled(LATER_SECONDS))
-    return Way.PROVEN if _heard(age - later, listeners, offset, windows) else Way.IDLE
+    return ProofState.PROVEN if _heard(age - later, listeners, offset, windows) else ProofState.IDLE
 
 
 def _tolerated(answered: int) -> int:
@@ -111,7 +111,7 @@ def _tolerated(answered: int) -> int:
 
 
 def _heard(
-    age: float, listeners: Sequence[Listener], offset: float | None, windows: Windows
+    age: float, listeners: Sequence[ListenerAges], offset: float | None, windows: Windows
 ) -> bool:
     """True if an event came in that was made within ``age`` seconds, by Meta's clock."""
     ahead = windows.scaled(CLOCKS_SECONDS) if offset is None else offset
@@ -127,7 +127,7 @@ def _clear(gaps: list[_Span]) -> float:
     return clear
 
 
-def _gaps(age: float, listeners: Sequence[Listener], windows: Windows) -> list[_Span]:
+def _gaps(age: float, listeners: Sequence[ListenerAges], windows: Windows) -> list[_Span]:
     """The times in which a listener was away, as far as they ended after the doubt began."""
     if not listeners:
         return [(0.0, math.inf)]
@@ -153,7 +153,7 @@ def _gaps(age: float, listeners: Sequence[Listener], windows: Windows) -> list[_
     return [gap for gap in gaps if gap[1] > 0.0]
 
 
-def _covered(age: float, listeners: Sequence[Listener]) -> list[_Span]:
+def _covered(age: float, listeners: Sequence[ListenerAges]) -> list[_Span]:
     """The times in which at least one webapp listened, in order and apart from each other."""
     spans: list[_Span] = []
     for row in sorted(listeners, key=lambda row: -row.since):
@@ -165,7 +165,7 @@ def _covered(age: float, listeners: Sequence[Listener]) -> list[_Span]:
     return spans
 
 
-def _listens(row: Listener) -> bool:
+def _listens(row: ListenerAges) -> bool:
     return row.left is None and row.seen <= SILENT_SECONDS
 
 

@@ -14,7 +14,7 @@ RANKS = {"sent": 1, "delivered": 2, "read": 3}
 FAILED = "failed"
 
 
-class Seen(NamedTuple):
+class KnownStatuses(NamedTuple):
     """The statuses of one message that are known."""
 
     rank: int = 0  # the greatest that was shown
@@ -24,8 +24,8 @@ class Seen(NamedTuple):
 
 
 def show(
-    seen: Seen, open_attempts: frozenset[int], attempt: int, status: str
-) -> tuple[Seen, str | None]:
+    seen: KnownStatuses, open_attempts: frozenset[int], attempt: int, status: str
+) -> tuple[KnownStatuses, str | None]:
     """One status of one attempt: what is known then, and what v1 hears of it, or None.
 
     ``open_attempts`` may exist: their requests were begun, and are not known to be refused.
@@ -35,7 +35,7 @@ def show(
         if seen.over:
             return _contradicted(seen), None
         if rank > seen.rank:  # nearly always
-            return Seen(rank, seen.failed, seen.over, seen.contradictions), status
+            return KnownStatuses(rank, seen.failed, seen.over, seen.contradictions), status
         return seen, None
     if status == FAILED:
         seen = seen._replace(failed=seen.failed | {attempt})
@@ -46,5 +46,5 @@ def show(
     return seen._replace(over=True), FAILED
 
 
-def _contradicted(seen: Seen) -> Seen:
+def _contradicted(seen: KnownStatuses) -> KnownStatuses:
     return seen._replace(contradictions=seen.contradictions + 1)

@@ -19,7 +19,7 @@ from contextlib import suppress
 from warouter.http.post import PostConnection, PostState
 from warouter.net.acceptor import Acceptor, listen
 from warouter.tls.mutual import is_named
-from warouter.upstream.cloud.listener import Listener
+from warouter.upstream.cloud.listener import WebhookListener
 
 CONNECTIONS = 1_000
 MOST_BYTES = 32 << 20  # of bodies that are not complete
@@ -40,7 +40,7 @@ class WebhookIntake:
 
     def __init__(
         self,
-        listener: Listener,
+        listener: WebhookListener,
         *,
         client_name: str = "",
         connections: int = CONNECTIONS,

@@ -27,7 +27,7 @@ from warouter.http.framing import (
     read_head,
     without_blank_lines,
 )
-from warouter.upstream.cloud.listener import MOST_BYTES, Answer, Listener
+from warouter.upstream.cloud.listener import MOST_BYTES, WebhookAnswer, WebhookListener
 from warouter.upstream.cloud.signature import FIELD
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class PostState(Enum):
 class Keeper(Protocol):
     """The keeper of the connections: see ``intake``."""
 
-    listener: Listener
+    listener: WebhookListener
     leaving: bool
 
     def admits(self, transport: asyncio.Transport) -> bool: ...
@@ -103,7 +103,7 @@ class PostConnection(asyncio.Protocol):
                 self._came += data
                 self._pause()
         except ApiError as error:  # bytes that are no HTTP
-            self._end(Answer(error.status, error.details), unread=True)
+            self._end(WebhookAnswer(error.status, error.details), unread=True)
 
     def eof_received(self) -> bool:
         """Let a client that sends no more still get the answer, except over TLS."""
@@ -195,7 +195,7 @@ class PostConnection(asyncio.Protocol):
             transport.resume_reading()
             self._loop.call_soon(self.data_received, came)
 
-    def _end(self, answer: Answer, *, unread: bool) -> None:
+    def _end(self, answer: WebhookAnswer, *, unread: bool) -> None:
         """Answer, and end the connection. What is ``unread`` when it is closed resets it."""
         self._forget()
         transport = self._transport
@@ -233,7 +233,7 @@ class PostConnection(asyncio.Protocol):
             self._transport.write(data)
 
 
-def _bytes_of(answer: Answer, *, last: bool) -> bytes:
+def _bytes_of(answer: WebhookAnswer, *, last: bool) -> bytes:
     text = answer.text.encode()
     return (
         b"HTTP/1.1 %d %b\r\ncontent-type: text/plain; charset=utf-8\r\n"

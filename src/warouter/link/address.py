@@ -6,7 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 
-class Address(NamedTuple):
+class LinkAddress(NamedTuple):
     """Address of a coreapp's incarnation on the link, with its
     key and certificate, from its node row.
     """

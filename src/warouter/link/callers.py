@@ -31,7 +31,7 @@ GAP_SECONDS = 0.1  # strangers make the rows be read no more often
 Read = Callable[[], Awaitable[Iterable[bytes | None]]]
 
 
-class Refusal(NamedTuple):
+class CallerRefusal(NamedTuple):
     """A caller that was not let in, by the rows as they were read ``version`` times."""
 
     version: int
@@ -43,12 +43,12 @@ class Callers:
     webapp or coreapp; it raises OutcomeUnknown when the database does not answer.
     """
 
-    def __init__(self, own: tls.Certificate, read: Read) -> None:
+    def __init__(self, own: tls.LinkCertificate, read: Read) -> None:
         self._own = own
         self._read = read
         self._pins = Pins()
         self._trusting = tls.server_context(own)
-        self._refusals: list[Refusal] = []
+        self._refusals: list[CallerRefusal] = []
         self._wake = asyncio.Event()
         self.version = 0  # of the pins
         self.context = tls.server_context(own)
@@ -65,7 +65,7 @@ class Callers:
     def refused(self, version: int, say: Callable[[], None]) -> None:
         """Note that a caller who connected at ``version`` was not let in: ``say`` logs it."""
         if len(self._refusals) < MAX_REFUSALS:
-            self._refusals.append(Refusal(version, say))
+            self._refusals.append(CallerRefusal(version, say))
         self._wake.set()
 
     async def run(self) -> None:

@@ -18,13 +18,13 @@ from warouter._hash import SLOTS
 from warouter.cluster.shardmap import ShardMap
 from warouter.errors import ApiError, KeyTaken, Overloaded, ParameterInvalid
 from warouter.link import wire
-from warouter.link.address import Address
+from warouter.link.address import LinkAddress
 from warouter.link.connection import TICK_SECONDS
 from warouter.link.credential import Credential
 from warouter.link.detour import PATIENCE_SECONDS
-from warouter.link.dial import CoreappConnection, Listener
+from warouter.link.dial import CoreappConnection, LinkHandler
 from warouter.link.offer import Offering, Submitting
-from warouter.link.pending import Done, Held, Pending, Waiting, too_late
+from warouter.link.pending import Done, HeldMessages, Pending, WaitingMessage, too_late
 from warouter.link.ways import Straight, Ways
 from warouter.retry import backoff
 
@@ -34,7 +34,7 @@ REFUSED_SECONDS = 10.0  # to the next try of a coreapp whose build shares no lin
 CONNECT_SECONDS = 2.0
 
 
-class Links(Offering, Submitting, Listener):
+class Links(Offering, Submitting, LinkHandler):
     """All links of one webapp, and the messages that wait for their owner's answer."""
 
     def __init__(
@@ -54,7 +54,7 @@ class Links(Offering, Submitting, Listener):
         self._random = Random()
         self._ways = Ways(self._loop.time, self._random)
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
-        self.held = Held()
+        self.held = HeldMessages()
 
     @property
     def pending(self) -> int:
@@ -135,7 +135,7 @@ class Links(Offering, Submitting, Listener):
         finally:
             self.held.take(message.id)
 
-    def send(self, entry: Waiting) -> None:
+    def send(self, entry: WaitingMessage) -> None:
         """Send a message to its owner if there is a way, else keep it for the next map or sweep."""
         way = self._ways.to(entry.slot)
         if way is None or (entry.more and not way.connection.frames.requests):
@@ -158,7 +158,7 @@ class Links(Offering, Submitting, Listener):
             if entry.slot in moved:
                 self.send(entry)
 
-    def set_addresses(self, addresses: dict[UUID, Address]) -> None:
+    def set_addresses(self, addresses: dict[UUID, LinkAddress]) -> None:
         """Connect to new coreapps, and close links to those that are gone."""
         for incarnation in self._tasks.keys() - addresses.keys():
             self._tasks.pop(incarnation).cancel()
@@ -233,7 +233,7 @@ class Links(Offering, Submitting, Listener):
 
     # inside
 
-    def _end(self, entry: Waiting, outcome: bytes | ApiError) -> None:
+    def _end(self, entry: WaitingMessage, outcome: bytes | ApiError) -> None:
         if self.held.take(entry.id) is not None:
             try:
                 entry.done(outcome)
@@ -271,7 +271,7 @@ class Links(Offering, Submitting, Listener):
             if entry is not None:
                 self._end(entry, first)
 
-    def _on_unreached(self, via: UUID, frame: wire.Outcome, entries: list[Waiting]) -> None:
+    def _on_unreached(self, via: UUID, frame: wire.Outcome, entries: list[WaitingMessage]) -> None:
         """The relaying coreapp did not reach the owner either: try another one, or wait."""
         self._ways.barren(frame.slot, frame.epoch, via)
         for entry in entries:
@@ -291,7 +291,7 @@ class Links(Offering, Submitting, Listener):
             if entry.refused and entry.slot in mine:
                 self.send(entry)
 
-    async def _keep(self, address: Address) -> None:
+    async def _keep(self, address: LinkAddress) -> None:
         """Keep the link to one coreapp connected until cancelled, whatever fails."""
         while True:
             try:
@@ -300,7 +300,7 @@ class Links(Offering, Submitting, Listener):
                 log.exception("link failed", extra={"coreapp": address.name})
                 await asyncio.sleep(REFUSED_SECONDS)
 
-    async def _connect_again(self, address: Address) -> None:
+    async def _connect_again(self, address: LinkAddress) -> None:
         attempt = 0
         connection: CoreappConnection | None = None
         try:
@@ -328,7 +328,7 @@ def _not_told(error: Exception) -> None:
     log.error("outcome handler failed", exc_info=error)
 
 
-def _final(outcome: int, entry: Waiting) -> ApiError | None:
+def _final(outcome: int, entry: WaitingMessage) -> ApiError | None:
     """The error with which this outcome ends a request; None if the message is offered again."""
     match outcome:
         case wire.REFUSED:

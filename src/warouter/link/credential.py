@@ -29,12 +29,12 @@ class Credential:
     ) -> None:
         self._name = name
         self._publish = publish
-        self._certificate: tls.Certificate | None = None
+        self._certificate: tls.LinkCertificate | None = None
         self._context: ssl.SSLContext | None = None
         self._publishing = asyncio.Lock()
 
     @property
-    def certificate(self) -> tls.Certificate:
+    def certificate(self) -> tls.LinkCertificate:
         """The certificate, made when it is first asked for and then kept."""
         if self._certificate is None:
             self._certificate = tls.fresh(self._name)

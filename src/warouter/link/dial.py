@@ -10,7 +10,7 @@ from typing import Protocol
 
 from warouter.errors import OutcomeUnknown, ProtocolError
 from warouter.link import wire
-from warouter.link.address import Address
+from warouter.link.address import LinkAddress
 from warouter.link.connection import LinkConnection
 from warouter.link.credential import Credential
 from warouter.tls import link as tls
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 HANDSHAKE_SECONDS = 5.0
 
 
-class Listener(Protocol):
+class LinkHandler(Protocol):
     """The creator of a connection, which hears its events."""
 
     def on_ready(self, connection: CoreappConnection) -> None: ...
@@ -33,7 +33,7 @@ class Listener(Protocol):
 class CoreappConnection(LinkConnection):
     """The link to one coreapp, as a webapp or a relaying coreapp sees it."""
 
-    def __init__(self, links: Listener, address: Address, credential: Credential) -> None:
+    def __init__(self, links: LinkHandler, address: LinkAddress, credential: Credential) -> None:
         super().__init__()
         self._links = links
         self._credential = credential

@@ -30,7 +30,7 @@ SAY_SECONDS = 60.0
 MAX_UNREAD = 16 << 20
 
 
-class Owner(Protocol):
+class MessageOwner(Protocol):
     """Takes the messages of webapps; called on the loop."""
 
     def on_messages(self, webapp: WebappConnection, messages: list[wire.Message]) -> None: ...
@@ -39,17 +39,17 @@ class Owner(Protocol):
 class Relaying(Protocol):
     """Takes messages that another coreapp owns; called on the loop."""
 
-    def on_relay(self, webapp: WebappConnection, frame: wire.Relay) -> None: ...
+    def on_relay(self, webapp: WebappConnection, frame: wire.RelayFrame) -> None: ...
 
 
 class NoRelay(Relaying):
     """Every message is answered at once: the webapp tries another coreapp, or waits."""
 
-    def on_relay(self, webapp: WebappConnection, frame: wire.Relay) -> None:
+    def on_relay(self, webapp: WebappConnection, frame: wire.RelayFrame) -> None:
         relay_nothing(webapp, frame)
 
 
-def relay_nothing(webapp: WebappConnection, frame: wire.Relay) -> None:
+def relay_nothing(webapp: WebappConnection, frame: wire.RelayFrame) -> None:
     """Refuse to relay: the webapp tries another coreapp, or waits."""
     message = frame.message
     webapp.send(webapp.frames.outcome(wire.UNREACHED, message.slot, message.epoch, [message.id]))
@@ -116,7 +116,7 @@ class WebappConnection(LinkConnection):
 
     def on_frame(self, frame: wire.Frame) -> None:
         match frame:
-            case wire.Relay():
+            case wire.RelayFrame():
                 self._server.relay.on_relay(self, frame)
             case wire.Ping():
                 self.send(wire.PONG)
@@ -135,7 +135,7 @@ class LinkServer:
     of each envelope, ``on_relay`` with one that another coreapp owns.
     """
 
-    def __init__(self, link_key: bytes, owner: Owner, relay: Relaying | None = None) -> None:
+    def __init__(self, link_key: bytes, owner: MessageOwner, relay: Relaying | None = None) -> None:
         self.link_key = link_key
         self.owner = owner
         self.relay = relay or NoRelay()

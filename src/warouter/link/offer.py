@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from warouter.link.pending import Done, Held, Waiting
+from warouter.link.pending import Done, HeldMessages, WaitingMessage
 from warouter.link.ways import Straight
 from warouter.link.wire import Outgoing
 
@@ -16,7 +16,7 @@ class Offering(Protocol):
     else by ``send``.
     """
 
-    held: Held
+    held: HeldMessages
     hold: float  # seconds for which a message waits at most
 
     @property
@@ -30,7 +30,7 @@ class Offering(Protocol):
     def check(self, slot: int, size: int) -> None:
         """Overloaded if there is no room for another message of the slot, of ``size`` bytes."""
 
-    def send(self, entry: Waiting) -> None:
+    def send(self, entry: WaitingMessage) -> None:
         """Send what is held to its owner, or to who relays, or keep it until that is possible."""
 
 

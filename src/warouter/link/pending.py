@@ -24,7 +24,7 @@ LEAST_WEIGHT = MAX_HELD_BYTES // MAX_HELD  # bytes that stand for the place of o
 Done = Callable[[bytes | ApiError], None]
 
 
-class Waiting(Protocol):
+class WaitingMessage(Protocol):
     """One message that no owner has answered for yet, in the frame in which it goes to it.
 
     ``Pending`` is one, and what ``api.messages`` makes of a plain request.
@@ -67,7 +67,7 @@ class Waiting(Protocol):
 
 
 class Pending(msgspec.Struct, eq=False):
-    """A ``Waiting`` message of any kind."""
+    """A ``WaitingMessage`` message of any kind."""
 
     id: bytes
     slot: int
@@ -83,7 +83,7 @@ class Pending(msgspec.Struct, eq=False):
     old_link: bool = False
 
 
-def too_late(entry: Waiting) -> NotReady:
+def too_late(entry: WaitingMessage) -> NotReady:
     """Why a message ends that no owner has answered for in time."""
     if entry.offers:
         return NotReady(
@@ -97,7 +97,7 @@ def too_late(entry: Waiting) -> NotReady:
     return NotReady("not accepted: no coreapp owns the recipient's shard right now")
 
 
-class Held:
+class HeldMessages:
     """All messages that wait for an answer, by id.
 
     From half of what may be held on no shard may have more than its even part: one whose owner is
@@ -106,14 +106,14 @@ class Held:
     """
 
     def __init__(self) -> None:
-        self.entries: dict[bytes, Waiting] = {}
+        self.entries: dict[bytes, WaitingMessage] = {}
         # By slot, in bytes, with LEAST_WEIGHT for each entry; and last the bytes of all bodies.
         self.weights = array("q", [0] * (SLOTS + 1))
 
     def __len__(self) -> int:
         return len(self.entries)
 
-    def __iter__(self) -> Iterator[Waiting]:
+    def __iter__(self) -> Iterator[WaitingMessage]:
         """Iterate over the requests of this moment: a callback for one of them may end others."""
         return iter(list(self.entries.values()))
 
@@ -122,7 +122,7 @@ class Held:
         """Bytes of their bodies."""
         return self.weights[SLOTS]
 
-    def get(self, message_id: bytes) -> Waiting | None:
+    def get(self, message_id: bytes) -> WaitingMessage | None:
         return self.entries.get(message_id)
 
     def check(self, slot: int, size: int, shards: int) -> None:
@@ -134,16 +134,16 @@ class Held:
         if half and sum(self.weights[slot % shards : SLOTS : shards]) * shards >= MAX_HELD_BYTES:
             raise Overloaded("too many messages are waiting for this shard; retry later")
 
-    def add(self, entry: Waiting) -> None:
+    def add(self, entry: WaitingMessage) -> None:
         self.entries[entry.id] = entry
         self.weights[entry.slot] += entry.size + LEAST_WEIGHT
         self.weights[SLOTS] += entry.size
 
-    def take(self, message_id: bytes) -> Waiting | None:
+    def take(self, message_id: bytes) -> WaitingMessage | None:
         """Take out a request that waits no longer; None if there is none."""
         return next(self.taken((message_id,)), None)
 
-    def taken(self, ids: Iterable[bytes]) -> Iterator[Waiting]:
+    def taken(self, ids: Iterable[bytes]) -> Iterator[WaitingMessage]:
         """Yield the requests of ``ids`` that waited, each taken out as its turn comes."""
         entries, weights = self.entries, self.weights
         for message_id in ids:

@@ -19,7 +19,7 @@ from uuid import UUID
 
 from warouter import background
 from warouter.link import wire
-from warouter.link.address import Address
+from warouter.link.address import LinkAddress
 from warouter.link.connection import TICK_SECONDS
 from warouter.link.credential import Credential
 from warouter.link.dial import CoreappConnection
@@ -35,7 +35,7 @@ IDLE_SECONDS = 5.0
 MAX_ADDRESSES = 256
 
 
-class Asked(NamedTuple):
+class RelayedMessage(NamedTuple):
     webapp: WebappConnection
     slot: int
     size: int
@@ -48,17 +48,17 @@ class Relay(Relaying):
     """
 
     def __init__(
-        self, find: Callable[[UUID], Awaitable[Address | None]], credential: Credential
+        self, find: Callable[[UUID], Awaitable[LinkAddress | None]], credential: Credential
     ) -> None:
         self._find = find
         self.credential = credential
-        self._addresses: dict[UUID, Address] = {}  # an incarnation's never changes
+        self._addresses: dict[UUID, LinkAddress] = {}  # an incarnation's never changes
         self._passages: dict[UUID, Passage] = {}
         self.waiting = 0
         self.waiting_bytes = 0
         self.relayed = 0
 
-    def on_relay(self, webapp: WebappConnection, frame: wire.Relay) -> None:
+    def on_relay(self, webapp: WebappConnection, frame: wire.RelayFrame) -> None:
         """Relay one message of a webapp to another coreapp, on the loop."""
         full = self.waiting >= MAX_WAITING or self.waiting_bytes >= MAX_WAITING_BYTES
         passage = self._passages.get(frame.owner)
@@ -67,7 +67,7 @@ class Relay(Relaying):
         if passage is None or full or not passage.take(webapp, frame):
             relay_nothing(webapp, frame)
 
-    async def address(self, owner: UUID) -> Address | None:
+    async def address(self, owner: UUID) -> LinkAddress | None:
         """The address of an owner, from memory or from its node row."""
         if owner not in self._addresses:
             found = await self._find(owner)
@@ -96,7 +96,7 @@ class Passage:
         self._relay = relay
         self.owner = owner
         self._loop = asyncio.get_running_loop()
-        self._asked: dict[tuple[bytes, int], Asked] = {}
+        self._asked: dict[tuple[bytes, int], RelayedMessage] = {}
         self._early: list[wire.Message] = []  # messages that wait for the link
         self._connection: CoreappConnection | None = None
         self._settled = asyncio.Event()  # the link is proved, or was lost
@@ -104,13 +104,13 @@ class Passage:
         self._used = self._loop.time()
         self.task = background.begin(self._run(), self._broke)
 
-    def take(self, webapp: WebappConnection, frame: wire.Relay) -> bool:
+    def take(self, webapp: WebappConnection, frame: wire.RelayFrame) -> bool:
         """Relay one message; False if the owner could not be reached just now."""
         if self._failed:
             return False
         message = frame.message
         self._forget((message.id, message.epoch))
-        asked = Asked(webapp, message.slot, message.size)
+        asked = RelayedMessage(webapp, message.slot, message.size)
         self._asked[message.id, message.epoch] = asked
         self._relay.waiting += 1
         self._relay.waiting_bytes += asked.size
@@ -219,7 +219,7 @@ class Passage:
         )
         connection.send(frame)
 
-    def _forget(self, key: tuple[bytes, int]) -> Asked | None:
+    def _forget(self, key: tuple[bytes, int]) -> RelayedMessage | None:
         asked = self._asked.pop(key, None)
         if asked is not None:
             self._relay.waiting -= 1

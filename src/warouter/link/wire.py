@@ -58,7 +58,7 @@ _RELAY_SIZE = 1 + 16
 _COUNTER = struct.Struct("<BQ")
 
 
-class Key(NamedTuple):
+class IdempotencyKey(NamedTuple):
     """An Idempotency-Key: SHA-256 of user and key, and of the body."""
 
     name: bytes  # of the user and the key that the client gave
@@ -77,7 +77,7 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
     kind: int
     body: bytes
     ttl: int | None = None
-    key: Key | None = None
+    key: IdempotencyKey | None = None
 
 
 class Outcome(NamedTuple):
@@ -92,7 +92,7 @@ class Outcome(NamedTuple):
     ids: list[bytes]
 
 
-class Relay(NamedTuple):
+class RelayFrame(NamedTuple):
     """A message to relay to ``owner``."""
 
     owner: UUID
@@ -109,7 +109,7 @@ class Pong(NamedTuple):
 
 Message = _frames.Message
 Gate = _frames.Gate
-Frame = Message | Outcome | Relay | Ping | Pong
+Frame = Message | Outcome | RelayFrame | Ping | Pong
 Read = tuple[list[Message], list[Frame]]  # the messages of an envelope, and its other frames
 
 
@@ -185,7 +185,7 @@ def _parse_rare(read: Callable[[memoryview], Message], frame: memoryview) -> Fra
     if frame == PONG:
         return Pong()
     if len(frame) > _RELAY_SIZE and frame[0] == RELAY and frame[_RELAY_SIZE] == MESSAGE:
-        return Relay(UUID(bytes=bytes(frame[1:_RELAY_SIZE])), read(frame[_RELAY_SIZE:]))
+        return RelayFrame(UUID(bytes=bytes(frame[1:_RELAY_SIZE])), read(frame[_RELAY_SIZE:]))
     raise ProtocolError("frame of an unknown kind")
 
 

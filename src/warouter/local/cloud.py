@@ -74,6 +74,6 @@ def own_certificate(folder: Path, number: str) -> tuple[str, str]:
     """
     key = authority.kept_key(folder / "authority.key")
     now = int(time.time())
-    certificate = authority.Certificate(number, "warouter", now, now + authority.VALID_S)
+    certificate = authority.NumberCertificate(number, "warouter", now, now + authority.VALID_S)
     public_key = b64encode(authority.public_bytes(key)).decode()
     return authority.issue(key, certificate), public_key

@@ -31,8 +31,8 @@ from warouter.local.environment import (
     outer_settings,
     public_certificate,
 )
-from warouter.local.number import Parts, registered
-from warouter.local.options import EMULATOR, SIMULATOR, Options
+from warouter.local.number import NumberParts, registered
+from warouter.local.options import EMULATOR, SIMULATOR, UpOptions
 from warouter.local.postgres import Postgres
 from warouter.local.process import Process
 from warouter.local.secrets import kept_secrets
@@ -55,13 +55,13 @@ SETTLE_SECONDS = 20.0
 _OTHER_PORT = "set WAROUTER_CONSOLE_LISTEN to another address, such as 127.0.0.1:0"
 LOOK_SECONDS = 0.25
 ASK_SECONDS, ANSWER_SECONDS = 1.0, 5.0  # between two questions for the number; of one
-SAMPLE = Parts("1", "6315550000")  # of the simulator, and where the Graph API names none
+SAMPLE = NumberParts("1", "6315550000")  # of the simulator, and where the Graph API names none
 
 
 class Cluster:
     """Starts, supervises and stops all processes of one cluster."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: UpOptions) -> None:
         self.options = options
         self.folder = options.data_dir.resolve()
         self.processes: dict[str, Process] = {}
@@ -69,7 +69,7 @@ class Cluster:
         self.user = "admin"
         self.password = ""
         self.cert = ""
-        self.number: Parts | None = None  # None: none is registered yet
+        self.number: NumberParts | None = None  # None: none is registered yet
         self.about_postgres = ""  # a sentence for who started it
         self._keepers: dict[str, asyncio.Task[None]] = {}
         self._environment: dict[str, str] = {}

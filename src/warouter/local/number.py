@@ -11,18 +11,18 @@ from warouter.errors import WarouterError
 from warouter.store.account.accounts import Accounts
 from warouter.store.database import create_pool
 from warouter.upstream.cloud.graph.calls import Calls
-from warouter.upstream.cloud.graph.number import Number
+from warouter.upstream.cloud.graph.number import NumberCalls
 from warouter.upstream.cloud.secrets import Secrets
 
 
-class Parts(NamedTuple):
+class NumberParts(NamedTuple):
     """A number's country code and the rest, digits only."""
 
     cc: str
     phone_number: str
 
 
-async def registered(settings: Settings, cert: str, default: Parts) -> Parts | None:
+async def registered(settings: Settings, cert: str, default: NumberParts) -> NumberParts | None:
     """The number that is registered, by now at the latest; None if there is none yet.
 
     ``default`` is registered where the Graph API names no number. Raises what a database and
@@ -33,7 +33,7 @@ async def registered(settings: Settings, cert: str, default: Parts) -> Parts | N
         accounts = Accounts(pool)
         account = await accounts.account()
         if account is not None:
-            return Parts(account.cc, account.phone_number)
+            return NumberParts(account.cc, account.phone_number)
         shown = await _connected(settings)
         if shown is None:
             return None
@@ -44,7 +44,7 @@ async def registered(settings: Settings, cert: str, default: Parts) -> Parts | N
         await pool.close()
 
 
-def parts_of(shown: str) -> Parts | None:
+def parts_of(shown: str) -> NumberParts | None:
     """The parts of a number as people write it, None for what is none."""
     import phonenumbers  # only here: who has no such number need not wait for it
 
@@ -53,14 +53,14 @@ def parts_of(shown: str) -> Parts | None:
     except phonenumbers.NumberParseException:
         return None
     national = phonenumbers.national_significant_number(parsed)
-    return Parts(str(parsed.country_code), national)
+    return NumberParts(str(parsed.country_code), national)
 
 
 async def _connected(settings: Settings) -> str | None:
     """The number as the Graph API shows it, None unless it is connected."""
     calls = Calls(settings.cloud, Secrets(settings.cloud))
     try:
-        known = await Number(settings.cloud, calls).named()
+        known = await NumberCalls(settings.cloud, calls).named()
     except WarouterError:
         return None  # asked again later; coreapps say in their logs what is wrong
     finally:

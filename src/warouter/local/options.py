@@ -32,7 +32,7 @@ def on_loopback(_name: str) -> str:
     return "127.0.0.1"
 
 
-class Options(msgspec.Struct, frozen=True, kw_only=True):
+class UpOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Options of ``warouter up``. ``port`` 0 takes a free one.
 
     ``coreapps`` None: one more than there are shards, at least three. The shards are those of the

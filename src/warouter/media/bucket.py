@@ -19,7 +19,7 @@ from uuid import UUID, uuid4
 
 from warouter.errors import ConfigError
 from warouter.media.objects import Objects, Unusable
-from warouter.media.staging import CHUNK, Intake, Threads, Writing
+from warouter.media.staging import CHUNK, MediaIntake, Threads, Writing
 from warouter.media.storage import Admit, Damaged
 
 SHARED, PROBE = "shared", "probe"
@@ -32,7 +32,7 @@ class Bucket:
         self._objects = objects
         self._folder = folder
         self._threads = Threads(f"the folder {folder}")
-        self._intake = Intake(self._threads)
+        self._intake = MediaIntake(self._threads)
         self._open: set[SpooledFile] = set()
 
     def where(self, media_id: UUID) -> str:

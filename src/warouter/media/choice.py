@@ -8,7 +8,7 @@ from pathlib import Path
 from warouter.config import Settings
 from warouter.errors import MediaAway
 from warouter.media.bucket import Bucket
-from warouter.media.directory import Directory
+from warouter.media.directory import MediaDirectory
 from warouter.media.objects import Objects
 from warouter.media.storage import Storage
 
@@ -19,7 +19,7 @@ def storage_of(settings: Settings) -> Storage:
     """A bucket or a directory; ConfigError if it can be neither."""
     if settings.media_url:
         return Bucket(Objects(settings), settings.media_spool)
-    return Directory(Path(settings.media_dir))
+    return MediaDirectory(Path(settings.media_dir))
 
 
 async def try_out(storage: Storage) -> None:

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from uuid import UUID, uuid4
 
 from warouter.errors import MediaAway
-from warouter.media.staging import CHUNK, Intake, Threads, Writing
+from warouter.media.staging import CHUNK, MediaIntake, Threads, Writing
 from warouter.media.storage import Admit, Damaged
 from warouter.media.usable import trouble
 
@@ -26,7 +26,7 @@ _MODE = 0o750  # customers' media is for nobody else
 _CHECK_SECONDS = 5.0
 
 
-class Directory:
+class MediaDirectory:
     """Files below ``path``; folders are created when they are needed."""
 
     def __init__(self, path: Path) -> None:
@@ -34,7 +34,7 @@ class Directory:
         self._shared = path / "shared"
         self._partial = path / "partial"
         self._threads = Threads("the media directory")
-        self._intake = Intake(self._threads)
+        self._intake = MediaIntake(self._threads)
 
     def path_of(self, media_id: UUID) -> Path:
         return self._shared / str(media_id)
@@ -128,7 +128,7 @@ class Directory:
 class StagedFile(Writing):
     """A file of partial/: first it is being written, then it is complete."""
 
-    def __init__(self, directory: Directory, path: Path) -> None:
+    def __init__(self, directory: MediaDirectory, path: Path) -> None:
         path.parent.mkdir(_MODE, parents=True, exist_ok=True)
         super().__init__(path.open("xb"))
         self._directory = directory

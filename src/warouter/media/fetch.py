@@ -27,7 +27,7 @@ from warouter.config import MEDIA_NETWORKS
 from warouter.errors import MediaRefused, WarouterError
 from warouter.media.providers import Credentials, origin_of
 from warouter.net.egress import socket_factory
-from warouter.net.names import Names
+from warouter.net.names import HostLookups
 
 # What WAROUTER_MEDIA_ALLOW_PRIVATE lists may be asked on any port.
 PORTS = frozenset({80, 443, 8080, 8443})
@@ -74,7 +74,7 @@ class Fetcher:
         self._allow_http = allow_http
         self._allow_private = tuple(allow_private)
         self._resolver = resolver
-        self._names = Names()
+        self._names = HostLookups()
         self._grace = grace
         self._context = context
         self._timeout = aiohttp.ClientTimeout(

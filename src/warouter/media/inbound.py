@@ -22,7 +22,7 @@ DOWNLOAD_ERROR = {
 }
 
 
-class Stored(msgspec.Struct, frozen=True):
+class InboundMedia(msgspec.Struct, frozen=True):
     """Media with an id: ``file`` is its path, empty until it is downloaded, ``link`` its URL or
     empty.
     """
@@ -48,7 +48,7 @@ def described(message: Mapping[str, Any], place: str) -> dict[str, Any] | None:
 
 
 def completed(
-    payload: bytes, stored: Mapping[str, Stored], failed: Mapping[str, str] = {}
+    payload: bytes, stored: Mapping[str, InboundMedia], failed: Mapping[str, str] = {}
 ) -> bytes:
     """The message with the media that can be had, and an error for each that cannot.
 

@@ -22,7 +22,7 @@ import aiohttp
 
 from warouter.config import Settings
 from warouter.errors import ConfigError, MediaAway
-from warouter.media.refusals import NOT_KEPT, Refusal, of_answer, of_failure
+from warouter.media.refusals import NOT_KEPT, S3Refusal, of_answer, of_failure
 from warouter.media.staging import CHUNK
 from warouter.secret import Followed
 
@@ -42,7 +42,7 @@ class Unusable(MediaAway):
     """A bucket that cannot be used until somebody changes a setting or a right."""
 
 
-class Found(NamedTuple):
+class FoundObject(NamedTuple):
     """An object: its name below the folder, and its age in seconds."""
 
     name: str
@@ -122,7 +122,7 @@ class Objects:
         except FileNotFoundError:
             return
 
-    async def list(self, folder: str, most: int) -> AsyncIterator[list[Found]]:
+    async def list(self, folder: str, most: int) -> AsyncIterator[list[FoundObject]]:
         """The objects of a folder, ``most`` at a time."""
         begin = self._key(f"{folder}/")
         stream = aiter(self._obstore.list(self._store, begin, chunk_size=most))
@@ -133,7 +133,9 @@ class Objects:
                 return
             now = datetime.now(UTC)
             yield [
-                Found(o["path"].removeprefix(begin), (now - o["last_modified"]).total_seconds())
+                FoundObject(
+                    o["path"].removeprefix(begin), (now - o["last_modified"]).total_seconds()
+                )
                 for o in batch
             ]
 
@@ -167,7 +169,7 @@ class Objects:
         """The error if the server does not give back what was put."""
         return self._error(NOT_KEPT)
 
-    def _error(self, refusal: Refusal) -> MediaAway:
+    def _error(self, refusal: S3Refusal) -> MediaAway:
         kind = Unusable if refusal.lasting else MediaAway
         return kind(f"the media bucket {self.bucket} cannot be used: {refusal.sentence}")
 

@@ -55,7 +55,7 @@ class _Card(msgspec.Struct):
     components: list[_Component] | None = None
 
 
-class _Template(msgspec.Struct):
+class _TemplateMedia(msgspec.Struct):
     components: list[_Component] | None = None
 
 
@@ -63,18 +63,18 @@ class _Interactive(msgspec.Struct):
     header: _Part | None = None
 
 
-class _Message(msgspec.Struct):
+class _MediaMessage(msgspec.Struct):
     type: str | None = None
     image: _Media | None = None
     audio: _Media | None = None
     video: _Media | None = None
     document: _Media | None = None
     sticker: _Media | None = None
-    template: _Template | None = None
+    template: _TemplateMedia | None = None
     interactive: _Interactive | None = None
 
 
-_DECODER = msgspec.json.Decoder(_Message, strict=False)
+_DECODER = msgspec.json.Decoder(_MediaMessage, strict=False)
 
 
 def find(body: bytes | memoryview) -> list[Reference]:

@@ -35,21 +35,21 @@ _LATE = re.compile(r"<Message>Request (has expired|is not valid yet|is not yet v
 _STATUS = re.compile(r"status code: (\d{3})")
 
 
-class Refusal(NamedTuple):
+class S3Refusal(NamedTuple):
     """One sentence without a full stop, and whether waiting is in vain."""
 
     sentence: str
     lasting: bool
 
 
-NOT_KEPT = Refusal(
+NOT_KEPT = S3Refusal(
     "it does not give back what was put, so what answers is no server of S3: correct"
     " WAROUTER_MEDIA_S3_ENDPOINT",
     lasting=True,
 )
 
 
-def of_answer(request: str, status: int, body: str) -> Refusal:
+def of_answer(request: str, status: int, body: str) -> S3Refusal:
     """The meaning of an answer that is no success."""
     found = _CODE.search(body)
     code = found[1] if found else ""
@@ -66,17 +66,17 @@ def of_answer(request: str, status: int, body: str) -> Refusal:
         return _lasting(said, f"the right {RIGHTS[request]} is missing: give it to the key or role")
     if status == 501:
         return _lasting(said, "the server cannot create objects conditionally: use another one")
-    return Refusal(f"the server answered {said}", lasting=False)
+    return S3Refusal(f"the server answered {said}", lasting=False)
 
 
-def of_failure(request: str, text: str) -> Refusal:
+def of_failure(request: str, text: str) -> S3Refusal:
     """The meaning of what the library says, which names the request and quotes the answer."""
     if found := _STATUS.search(text):
         return of_answer(request, int(found[1]), text)
     if "redirect without LOCATION" in text:
         return of_answer(request, 301, "")
     if "169.254.169.254" in text or "169.254.170.2" in text:
-        return Refusal(
+        return S3Refusal(
             "there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give"
             " the instance a role",
             lasting=False,
@@ -84,14 +84,14 @@ def of_failure(request: str, text: str) -> Refusal:
     if "ertificate" in text:
         return _lasting("", "its certificate is not trusted: set WAROUTER_MEDIA_S3_CA")
     if "kind: Timeout" in text or "timed out" in text:
-        return Refusal("the server does not answer in time", lasting=False)
+        return S3Refusal("the server does not answer in time", lasting=False)
     if "kind: Connect" in text or "ClientConnector" in text:
-        return Refusal(
+        return S3Refusal(
             "the server cannot be reached: check WAROUTER_MEDIA_S3_ENDPOINT, and that it runs",
             lasting=False,
         )
-    return Refusal("the connection to the server broke", lasting=False)
+    return S3Refusal("the connection to the server broke", lasting=False)
 
 
-def _lasting(said: str, sentence: str) -> Refusal:
-    return Refusal(f"{sentence} ({said})" if said else sentence, lasting=True)
+def _lasting(said: str, sentence: str) -> S3Refusal:
+    return S3Refusal(f"{sentence} ({said})" if said else sentence, lasting=True)

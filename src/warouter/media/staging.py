@@ -90,7 +90,7 @@ class Writing:
             self.file.close()
 
 
-class Intake:
+class MediaIntake:
     """Lets content in, one admission after the other."""
 
     def __init__(self, threads: Threads) -> None:

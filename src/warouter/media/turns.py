@@ -17,25 +17,25 @@ SLOW_AFTER = 5.0  # seconds in a place
 SLOW_FOR = 60.0  # seconds for which that is held against the next ones
 
 
-class Source(NamedTuple):
+class LinkSource(NamedTuple):
     """The user of a link, and its origin."""
 
     user: bytes
     origin: str
 
 
-class Turn:
+class FetchTurn:
     """A link that waits for a place or has one."""
 
     __slots__ = ("began", "number", "source")
 
-    def __init__(self, source: Source, number: int) -> None:
+    def __init__(self, source: LinkSource, number: int) -> None:
         self.source = source
         self.number = number
         self.began: float | None = None
 
 
-class Turns:
+class FetchQueue:
     """Places for fetches, and the links that wait for one."""
 
     def __init__(
@@ -45,18 +45,18 @@ class Turns:
         self._each_user = each_user
         self._each_origin = each_origin
         self._asked = 0
-        self._waiting: dict[Source, deque[Turn]] = {}
+        self._waiting: dict[LinkSource, deque[FetchTurn]] = {}
         self._users: Counter[bytes] = Counter()  # places by user
-        self._sources: Counter[Source] = Counter()
-        self._slow: dict[Source, float] = {}  # until when
+        self._sources: Counter[LinkSource] = Counter()
+        self._slow: dict[LinkSource, float] = {}  # until when
 
-    def ask(self, source: Source) -> Turn:
+    def ask(self, source: LinkSource) -> FetchTurn:
         self._asked += 1
-        turn = Turn(source, self._asked)
+        turn = FetchTurn(source, self._asked)
         self._waiting.setdefault(source, deque()).append(turn)
         return turn
 
-    def next(self, now: float) -> Turn | None:
+    def next(self, now: float) -> FetchTurn | None:
         """The next link that may begin, if any; it has a place until its ``end``."""
         able = [s for s in self._waiting if self._may(s)] if self._room else []
         if not able:
@@ -70,7 +70,7 @@ class Turns:
         self._sources[source] += 1
         return turn
 
-    def end(self, turn: Turn, now: float) -> None:
+    def end(self, turn: FetchTurn, now: float) -> None:
         """A link is done or given up, with or without a place."""
         source = turn.source
         if turn.began is None:
@@ -89,11 +89,11 @@ class Turns:
     def _room(self) -> bool:
         return self._users.total() < self._places
 
-    def _may(self, source: Source) -> bool:
+    def _may(self, source: LinkSource) -> bool:
         return (
             self._users[source.user] < self._each_user and self._sources[source] < self._each_origin
         )
 
-    def _rank(self, source: Source, now: float) -> tuple[bool, int, int]:
+    def _rank(self, source: LinkSource, now: float) -> tuple[bool, int, int]:
         slow = self._slow.get(source, now) > now
         return slow, self._users[source.user], self._waiting[source][0].number

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from warouter.net.health import PREFIX, Health
+from warouter.net.health import PREFIX, ProcessHealth
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ REST_SECONDS = 1.0  # without a free descriptor the socket stays readable: the l
 
 
 @contextmanager
-def answering(role: str, incarnation: str, say: Callable[[], Health]) -> Iterator[None]:
+def answering(role: str, incarnation: str, say: Callable[[], ProcessHealth]) -> Iterator[None]:
     """Answer from the running loop with what ``say`` returns then.
 
     A process that cannot listen works all the same, and is found unhealthy.

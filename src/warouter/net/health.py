@@ -35,7 +35,7 @@ _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 
 
 @dataclass(frozen=True)
-class Health:
+class ProcessHealth:
     """The health of a process, in its own words.
 
     ``beat_s`` is the age in seconds of the last beat that the database answered, None before the
@@ -56,7 +56,7 @@ class Health:
 
 
 @dataclass(frozen=True)
-class Asked:
+class FoundProcess:
     """A process that was found; ``health`` is None if it did not answer.
 
     ``stranger`` is the uid of an account that is not believed; nothing was asked there.
@@ -64,7 +64,7 @@ class Asked:
 
     role: str
     pid: int
-    health: Health | None
+    health: ProcessHealth | None
     stranger: int | None = None
 
 
@@ -83,7 +83,7 @@ def addresses(role: str) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def ask(role: str = "", pids: Collection[int] | None = None) -> list[Asked]:
+def ask(role: str = "", pids: Collection[int] | None = None) -> list[FoundProcess]:
     """Ask every process of this host, or those of ``pids``, which are believed whoever runs them;
     those that end meanwhile are left out.
     """
@@ -92,7 +92,9 @@ def ask(role: str = "", pids: Collection[int] | None = None) -> list[Asked]:
     return [asked for asked in found if asked is not None]
 
 
-def _ask(address: str, inode: str, pids: Collection[int] | None, until: float) -> Asked | None:
+def _ask(
+    address: str, inode: str, pids: Collection[int] | None, until: float
+) -> FoundProcess | None:
     role = address.split("/")[1]
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.settimeout(max(until - time.monotonic(), LEAST_SECONDS))
@@ -101,15 +103,15 @@ def _ask(address: str, inode: str, pids: Collection[int] | None, until: float) -
             if pid == 0 or (pids is not None and pid not in pids):
                 return None
             if pids is None and not _believed(uid):
-                return Asked(role, pid, None, stranger=uid)
+                return FoundProcess(role, pid, None, stranger=uid)
             said = _read(sock) if reached else None
         except TimeoutError:
             said = None
         except OSError:
             return None
     if said is None:
-        return Asked(role, pid, None)
-    return Asked(role, pid, _decoded(said)) if said else None
+        return FoundProcess(role, pid, None)
+    return FoundProcess(role, pid, _decoded(said)) if said else None
 
 
 def _reach(sock: socket.socket, address: str, inode: str) -> tuple[int, int, bool]:
@@ -149,12 +151,14 @@ def _read(sock: socket.socket) -> bytes:
     return said
 
 
-def _decoded(said: bytes) -> Health | None:
+def _decoded(said: bytes) -> ProcessHealth | None:
     """Decode the words of this or another build: fields that are not known here are left out."""
     try:
         told = json.loads(said)
-        known = {field.name: told[field.name] for field in fields(Health) if field.name in told}
+        known = {
+            field.name: told[field.name] for field in fields(ProcessHealth) if field.name in told
+        }
         listens = known.pop("listens", None)
-        return Health(**known, listens=tuple(listens) if listens else None)
+        return ProcessHealth(**known, listens=tuple(listens) if listens else None)
     except (ValueError, TypeError, RecursionError):
         return None

@@ -35,7 +35,7 @@ class _Begun(NamedTuple):
     answer: asyncio.Future[list[Any] | OSError]
 
 
-class Names:
+class HostLookups:
     """Look-ups with limits. ``lookup`` replaces getaddrinfo, with its arguments and results."""
 
     def __init__(
@@ -131,7 +131,7 @@ def _late(host: str) -> OSError:
 class _Resolver(AbstractResolver):
     """The resolver for aiohttp."""
 
-    def __init__(self, names: Names, asker: Hashable) -> None:
+    def __init__(self, names: HostLookups, asker: Hashable) -> None:
         self._names = names
         self._asker = asker
 

@@ -31,10 +31,10 @@ from warouter.errors import CommandError
 from warouter.http.edge import Edge
 from warouter.net.acceptor import BACKLOG
 from warouter.net.answering import answering
-from warouter.net.health import Health
+from warouter.net.health import ProcessHealth
 from warouter.net.sockets import not_taken
 from warouter.node.limits import limits
-from warouter.node.runtime import Identity, cancel, check_database, run_until, signs_of_life
+from warouter.node.runtime import ProcessIdentity, cancel, check_database, run_until, signs_of_life
 from warouter.store.account.accounts import Accounts
 from warouter.store.account.logins import Logins
 from warouter.store.account.sessions import ConsoleSessions
@@ -70,7 +70,7 @@ def listen(host: str, port: int) -> socket.socket:
 async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> None:
     """Run a console until ``stop``."""
     library()  # before anything is opened
-    identity = Identity(settings, ROLE)
+    identity = ProcessIdentity(settings, ROLE)
     host, port = settings.console_host_port
     tls = None if settings.no_tls else ServerTls(settings.tls_cert, settings.tls_key)
     if tls is not None:
@@ -102,8 +102,8 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     where = sock.getsockname()[:2]
     notifier.ready(f"serving on port {where[1]}")
 
-    def say() -> Health:
-        return Health(
+    def say() -> ProcessHealth:
+        return ProcessHealth(
             role=ROLE,
             name=identity.name,
             pid=os.getpid(),

@@ -15,7 +15,7 @@ from warouter.access.passwords import Passwords
 from warouter.api.access.tokens import TokenCache
 from warouter.api.contacts.book import ContactBook
 from warouter.api.contacts.cloud import IdentityCheck
-from warouter.api.context import ApiConfig, Context, Health
+from warouter.api.context import ApiConfig, Context, HealthReport
 from warouter.api.monitoring.operations import Operations
 from warouter.api.profile.port import ProfileStore
 from warouter.http.meter import Meter
@@ -35,18 +35,18 @@ from warouter.store.reports import read_reports
 from warouter.store.views.facts import read_facts
 from warouter.store.views.stats import Statistics
 from warouter.store.views.trace import Trace
-from warouter.upstream.numbers import Directory
+from warouter.upstream.numbers import NumberLookup
 from warouter.upstream.registration import Registrar
 
 
-class Cluster(Protocol):
+class ClusterAccess(Protocol):
     """Build what the handlers need from the rest of the cluster: see the fields of ``Context``."""
 
     async def shards(self) -> int: ...
 
     async def set_shards(self, shards: int) -> list[str]: ...
 
-    async def health(self) -> Health: ...
+    async def health(self) -> HealthReport: ...
 
     async def find_inbound(self, message_id: str) -> str | None: ...
 
@@ -79,7 +79,7 @@ def operations_of(
 def assemble(
     pool: asyncpg.Pool,
     config: ApiConfig,
-    cluster: Cluster,
+    cluster: ClusterAccess,
     messages: Submitting,
     *,
     tokens: TokenCache,
@@ -87,7 +87,7 @@ def assemble(
     audit: Audit,
     received: Received,
     authority: Registrar,
-    numbers: Directory,
+    numbers: NumberLookup,
     profile: ProfileStore,
     contact_check: bool,
     served_chain: Callable[[], str],

@@ -32,7 +32,7 @@ from warouter.node.figures.coreapp import BeatCount, CoreappFigures
 from warouter.node.loglevel import LogLevel
 from warouter.node.reporter import Reporter
 from warouter.node.runtime import (
-    Identity,
+    ProcessIdentity,
     boottime,
     cancel,
     check_database,
@@ -76,7 +76,7 @@ class Coreapp:
     def __init__(
         self,
         settings: Settings,
-        identity: Identity,
+        identity: ProcessIdentity,
         notifier: Notifier,
         clock: Callable[[], float] = boottime,
     ) -> None:
@@ -262,7 +262,7 @@ class Signs:
 
 async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> None:
     """Run a coreapp until ``stop``, then drain and hand over."""
-    identity = Identity(settings, "coreapp")
+    identity = ProcessIdentity(settings, "coreapp")
     await check_database(settings, identity)
     coreapp = Coreapp(settings, identity, notifier)
     await coreapp.media.try_out()

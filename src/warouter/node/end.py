@@ -9,7 +9,7 @@ from warouter.app_settings import ApplicationSettings
 from warouter.config import Settings
 from warouter.flow.issues import Issue
 from warouter.metrics import Sample
-from warouter.node.runtime import Identity
+from warouter.node.runtime import ProcessIdentity
 from warouter.owner.claims import Claims
 from warouter.owner.hearing import UpstreamListener
 from warouter.owner.listener import SlotListener
@@ -28,7 +28,7 @@ class Common(NamedTuple):
     """The parts that both ends are made of."""
 
     settings: Settings
-    identity: Identity
+    identity: ProcessIdentity
     journal: Journal
     ownership: Ownership
     recorder: Recorder

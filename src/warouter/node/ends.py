@@ -1,6 +1,6 @@
 """The Cloud API as the end of a coreapp's pipelines, and which of the ends a coreapp has.
 
-outgoing   Sender -> Issuer (an issue row each) -> CloudUpstream -> Graph
+outgoing   Sender -> Issuer (an issue row each) -> CloudUpstream -> GraphExchange
 incoming   the inbox, which webapps fill -> Drain -> UpstreamListener -> as ever
 """
 
@@ -43,11 +43,11 @@ from warouter.store.locks import CHANNEL
 from warouter.upstream.cloud.answers import Judged
 from warouter.upstream.cloud.graph.app import App
 from warouter.upstream.cloud.graph.calls import Calls
-from warouter.upstream.cloud.graph.client import CloudUpstream, Post
-from warouter.upstream.cloud.graph.exchange import Graph
+from warouter.upstream.cloud.graph.client import CloudUpstream, MessagePost
+from warouter.upstream.cloud.graph.exchange import GraphExchange
 from warouter.upstream.cloud.graph.marketing import Marketing
 from warouter.upstream.cloud.graph.media import CloudMedia
-from warouter.upstream.cloud.graph.number import Number as GraphNumber
+from warouter.upstream.cloud.graph.number import NumberCalls
 from warouter.upstream.cloud.graph.recovery import AWAY, THERE, Recovery
 from warouter.upstream.cloud.secrets import Secrets
 
@@ -73,7 +73,7 @@ class CloudEnd:
         journal, ownership = common.journal, common.ownership
         cloud = settings.cloud
         self.secrets = secrets = Secrets(cloud)
-        self.graph = Graph(cloud, secrets, settings.json_limit)
+        self.graph = GraphExchange(cloud, secrets, settings.json_limit)
         self.aftermath = Aftermath()
         marketing = Marketing(on=cloud.marketing == "auto")
         self.upstream = CloudUpstream(self.graph, clock, self._told, marketing)
@@ -101,7 +101,7 @@ class CloudEnd:
             windows,
         )
         self.pace = Pace(cloud.rate or outgoing(DEFAULT_LEVEL, 0.0), clock)
-        graph_number = GraphNumber(cloud, self._calls, marketing)
+        graph_number = NumberCalls(cloud, self._calls, marketing)
         self._recovery = Recovery(self.upstream.reach, graph_number.probe, self._tell, clock)
         self._described = self._made_described(graph_number)
         self.number = self._made_number(graph_number)
@@ -138,7 +138,7 @@ class CloudEnd:
         """The facts that this owner asked for; None if another asks, or before the first answer."""
         return self._described.known if 0 in self._common.ownership.slots else None
 
-    def _made_described(self, graph_number: GraphNumber) -> Described:
+    def _made_described(self, graph_number: NumberCalls) -> Described:
         common, cloud = self._common, self._common.settings.cloud
         return Described(
             common.session.fetch,
@@ -150,7 +150,7 @@ class CloudEnd:
             common.clock,
         )
 
-    def _made_number(self, graph_number: GraphNumber) -> Number:
+    def _made_number(self, graph_number: NumberCalls) -> Number:
         common = self._common
         return Number(
             common.ownership,
@@ -168,7 +168,7 @@ class CloudEnd:
             self._described.read,
         )
 
-    def _told(self, post: Post, judged: Judged) -> None:
+    def _told(self, post: MessagePost, judged: Judged) -> None:
         if post.attempt:  # a read mark has no statuses
             now = self._common.clock()
             self.aftermath.answered(post.id, post.attempt, judged.meta_code, now)

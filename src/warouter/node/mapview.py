@@ -11,9 +11,9 @@ from uuid import UUID
 
 import asyncpg
 
-from warouter.api.context import Health, NodeState
+from warouter.api.context import HealthReport, NodeState
 from warouter.background import wait_for
-from warouter.cluster.beats import Beats
+from warouter.cluster.beats import BeatAges
 from warouter.cluster.quiesce import QUIET_SECONDS
 from warouter.cluster.shardmap import ShardMap
 from warouter.config import Settings, Timing
@@ -53,7 +53,7 @@ LOOK_SECONDS = 0.02
 _AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
-class Tokens(Protocol):
+class CachedTokens(Protocol):
     """Tokens in memory, which a NOTIFY says may be old."""
 
     def wake(self) -> None: ...
@@ -71,7 +71,7 @@ class MapView:
         timing: Timing,
         pool: asyncpg.Pool,
         application: str,
-        tokens: Tokens | None = None,
+        tokens: CachedTokens | None = None,
         credential: Credential | None = None,
     ) -> None:
         self._settings = settings
@@ -84,7 +84,7 @@ class MapView:
         self._outage = Outage()
         self._leaving = False
         self._clock = asyncio.get_running_loop().time
-        self._beats = Beats(timing.lease / 2)  # a gap alone is no silence
+        self._beats = BeatAges(timing.lease / 2)  # a gap alone is no silence
         self._link_gone = False
         self.links = Links(timing.hold, self._wake.set, self._on_link_gone, credential)
         self.map: ShardMap | None = None
@@ -167,7 +167,7 @@ class MapView:
                 raise NotReady("the change was accepted and continues, but is not in force yet")
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def health(self) -> Health:
+    async def health(self) -> HealthReport:
         """Every master and coreapp with its state, in the product's terms."""
         try:
             async with connection(self._pool) as taken:
@@ -206,7 +206,7 @@ class MapView:
         notes = [str(notice) for notice in notices]
         if number is not None:
             notes += number.warnings()
-        return Health(list(states.values()), notes, number)
+        return HealthReport(list(states.values()), notes, number)
 
     async def find_inbound(self, message_id: str) -> str | None:
         """The sender of an inbound message that is still in a journal."""

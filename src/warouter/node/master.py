@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 
 from warouter.background import wait_for
-from warouter.cluster.membership import Member, Membership, Verdict
+from warouter.cluster.membership import Liveness, Member, Membership
 from warouter.cluster.plan import Planner, Takeover, View, changes, marks, plan, plan_request
 from warouter.cluster.quiesce import to_be_quiet
 from warouter.cluster.shardmap import ShardMap
@@ -22,7 +22,7 @@ from warouter.log import Outage
 from warouter.metrics import Sample
 from warouter.node.reporter import Reporter
 from warouter.node.runtime import (
-    Identity,
+    ProcessIdentity,
     boottime,
     cancel,
     check_database,
@@ -132,7 +132,7 @@ class Master:
         self._observe(picture, started, self._clock())
         await self._beat(started, picture.beaten)
         leader = self._members.get(picture.leader) if picture.leader else None
-        if not locked and leader is not None and leader.verdict is Verdict.DEAD:
+        if not locked and leader is not None and leader.verdict is Liveness.DEAD:
             await self._session.depose_holder(self._rivals())
             locked = await self._session.try_lock()
         if locked:
@@ -142,7 +142,7 @@ class Master:
     def _rivals(self) -> set[UUID]:
         """The other masters that live: one of them may hold the lock and be about to win."""
         masters = {i: m for i, m in self._members.items() if m.node.role == "master"}
-        living = {i for i, m in masters.items() if m.verdict is not Verdict.DEAD}
+        living = {i for i, m in masters.items() if m.verdict is not Liveness.DEAD}
         return living - {self._incarnation}
 
     def _observe(self, picture: Poll, began: float, now: float) -> None:
@@ -156,7 +156,7 @@ class Master:
         self._named_since = {key: self._named_since.get(key, now) for key in named}
         marked = {(s.slot, s.owner) for s in picture.map.slots if to_be_quiet(s)}
         self._marked_since = {key: self._marked_since.get(key, now) for key in marked}
-        dead = {inc for inc, m in self._members.items() if m.verdict is Verdict.DEAD}
+        dead = {inc for inc, m in self._members.items() if m.verdict is Liveness.DEAD}
         self._dead_since = {inc: self._dead_since.get(inc, now) for inc in dead}
 
     def _still_leads(self, picture: Poll, started: float) -> bool:
@@ -363,7 +363,7 @@ class Master:
 
 async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> None:
     """Run a master until ``stop``."""
-    identity = Identity(settings, "master")
+    identity = ProcessIdentity(settings, "master")
     await check_database(settings, identity)
     node = NodeSession(settings, identity.registration("", 0), lambda what: master.wake(what))
     session = LeaderSession(settings, identity.incarnation, identity.application)

@@ -21,7 +21,7 @@ from warouter import API_VERSION, __version__
 from warouter.flow.posts import Sheet
 from warouter.log import Outage
 from warouter.metrics import BUILD_INFO, Sample
-from warouter.node.runtime import Identity
+from warouter.node.runtime import ProcessIdentity
 from warouter.store.beats import NodeSession
 from warouter.store.reports import ReportBody, ReportWriter
 
@@ -56,7 +56,7 @@ SHOWN = frozenset(_SHOWN.split())
 _OURS = ("WA_", "WAROUTER_", "COREAPP_", "WEBAPP_", "WACORE_")
 
 
-class Aside(Protocol):
+class SideSheet(Protocol):
     """The sheet beside the reports, written only when it has changed: ``webhook.record``."""
 
     version: int
@@ -73,10 +73,10 @@ class Reporter:
     def __init__(
         self,
         session: NodeSession,
-        identity: Identity,
+        identity: ProcessIdentity,
         figures: Callable[[], list[Sample]],
         state: Callable[[], Mapping[str, Any]] = dict,
-        aside: Aside | None = None,
+        aside: SideSheet | None = None,
     ) -> None:
         self._session = session
         who = (identity.incarnation, identity.name, identity.role)

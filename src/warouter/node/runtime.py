@@ -23,14 +23,14 @@ from warouter.cluster.shardmap import SIMULATOR
 from warouter.config import Settings
 from warouter.errors import CommandError, lacking
 from warouter.net.answering import answering
-from warouter.net.health import Health
+from warouter.net.health import ProcessHealth
 from warouter.secret import world_readable
 from warouter.store import database, migrate, server_settings
 from warouter.store.beats import NodeRegistration, NodeSession
 from warouter.store.roles import catalogue, grants
 from warouter.store.upstream import read_upstream
 from warouter.systemd import SIGN_SECONDS, Notifier
-from warouter.tls.link import Certificate
+from warouter.tls.link import LinkCertificate
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ MOST_FILES = 65_536
 boottime: Callable[[], float] = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
 
 
-class Identity:
+class ProcessIdentity:
     """The identity of a process: a lasting name, and an incarnation drawn at each start."""
 
     def __init__(self, settings: Settings, role: str) -> None:
@@ -59,7 +59,7 @@ class Identity:
         port: int,
         *,
         link_key: bytes | None = None,
-        certificate: Certificate | None = None,
+        certificate: LinkCertificate | None = None,
     ) -> NodeRegistration:
         """With the certificate of a coreapp that other hosts dial."""
         return NodeRegistration(
@@ -88,7 +88,7 @@ def _container(settings: Settings, role: str) -> str:
 
 
 def health_of(
-    identity: Identity,
+    identity: ProcessIdentity,
     notifier: Notifier,
     session: NodeSession,
     *,
@@ -97,8 +97,8 @@ def health_of(
 ) -> AbstractContextManager[None]:
     """Answers `warouter healthcheck` for as long as it is entered."""
 
-    def say() -> Health:
-        return Health(
+    def say() -> ProcessHealth:
+        return ProcessHealth(
             role=identity.role,
             name=identity.name,
             pid=os.getpid(),
@@ -112,7 +112,7 @@ def health_of(
     return answering(identity.role, identity.incarnation.hex, say)
 
 
-async def check_database(settings: Settings, identity: Identity) -> None:
+async def check_database(settings: Settings, identity: ProcessIdentity) -> None:
     """Refuse to start on a database that is unreachable, too old or too new, of another hash, or,
     as a coreapp, of another upstream.
     """

@@ -44,10 +44,10 @@ from warouter.node.limits import limits
 from warouter.node.loglevel import LogLevel
 from warouter.node.mapview import MapView
 from warouter.node.reporter import Reporter, process_samples
-from warouter.node.runtime import Identity, cancel, check_database, health_of, run_until
+from warouter.node.runtime import ProcessIdentity, cancel, check_database, health_of, run_until
 from warouter.node.settings import SettingsFollower
 from warouter.node.settings_webapp import WebappSettings
-from warouter.node.webhooks import Webhooks
+from warouter.node.webhooks import CloudWebhooks
 from warouter.secret import api_keys
 from warouter.store.account.accounts import Accounts
 from warouter.store.account.photo import Photos
@@ -61,11 +61,10 @@ from warouter.systemd import Notifier
 from warouter.tls.server import ServerTls, follow
 from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.media import CloudMedia
-from warouter.upstream.cloud.graph.number import Number, Registration, Switches
+from warouter.upstream.cloud.graph.number import NumberCalls, RegistrationCalls, SettingsCalls
 from warouter.upstream.cloud.graph.profile import Profile
 from warouter.upstream.media import MediaService
-from warouter.upstream.numbers import Directory as Numbers
-from warouter.upstream.numbers import NumberDirectory
+from warouter.upstream.numbers import NumberDirectory, NumberLookup
 from warouter.upstream.registration import Authority, Registrar
 
 log = logging.getLogger(__name__)
@@ -122,7 +121,7 @@ class Webapp:
     def __init__(
         self,
         settings: Settings,
-        identity: Identity,
+        identity: ProcessIdentity,
         pool: asyncpg.Pool,
         sockets: Sequence[socket.socket],
         rates: Rates | None,
@@ -145,7 +144,7 @@ class Webapp:
         self._figures = WebappFigures(self._meter, self._view)
         self._registered = OnceRegistered(Registrations(pool), self._view.links)
         # Meta's side of it: webhooks at a port of their own, and the Graph API for rare calls.
-        self._webhooks = Webhooks(settings, identity) if settings.upstream == "cloud" else None
+        self._webhooks = CloudWebhooks(settings, identity) if settings.upstream == "cloud" else None
         self._calls = Calls(settings.cloud, self._webhooks.secrets) if self._webhooks else None
         self._contents = self._made_contents()
         self._storage = storage_of(settings)
@@ -196,7 +195,7 @@ class Webapp:
         return [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
 
     def shown_to_checks(
-        self, identity: Identity, notifier: Notifier
+        self, identity: ProcessIdentity, notifier: Notifier
     ) -> AbstractContextManager[None]:
         """Answers `warouter healthcheck`, which then asks at our port, too."""
         host, port = self._sockets[0].getsockname()
@@ -264,13 +263,13 @@ class Webapp:
             return Authority(self._settings.upstream_services_url)
         cloud, secrets = self._settings.cloud, self._webhooks.secrets
         return CloudRegistrar(
-            Number(cloud, self._calls),
-            Registration(cloud, self._calls),
+            NumberCalls(cloud, self._calls),
+            RegistrationCalls(cloud, self._calls),
             Accounts(self._pool),
             lambda: secrets.app_secrets,
         )
 
-    def _numbers(self) -> Numbers:
+    def _numbers(self) -> NumberLookup:
         if self._webhooks is not None:
             return CloudDirectory(CloudContacts(self._pool))
         return NumberDirectory(self._settings.upstream_services_url)
@@ -287,7 +286,7 @@ class Webapp:
     def _identity_check(self) -> IdentityCheck | None:
         if self._calls is None:
             return None
-        switches = Switches(self._settings.cloud, self._calls)
+        switches = SettingsCalls(self._settings.cloud, self._calls)
         return IdentityCheck(
             CloudContacts(self._pool), switches, self._settings.cloud.phone_number_id
         )
@@ -306,7 +305,7 @@ class Webapp:
 
 async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> None:
     """Run a webapp until ``stop``; requests under way are still answered."""
-    identity = Identity(settings, "webapp")
+    identity = ProcessIdentity(settings, "webapp")
     await check_database(settings, identity)
     rates, bounds = parse_rates(settings.rate_limit), limits(settings)
     sockets = listen(settings)

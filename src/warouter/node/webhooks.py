@@ -13,29 +13,29 @@ from warouter.errors import CommandError
 from warouter.http.intake import CONNECTIONS, WebhookIntake
 from warouter.metrics import Sample
 from warouter.net.sockets import not_taken
-from warouter.node.runtime import Identity
+from warouter.node.runtime import ProcessIdentity
 from warouter.store.cloud.posts import Posts
 from warouter.store.cloud.receive import WebhookInbox
 from warouter.tls.server import ServerTls, follow
 from warouter.upstream.cloud.batch import Modes
-from warouter.upstream.cloud.listener import Listener
+from warouter.upstream.cloud.listener import WebhookListener
 from warouter.upstream.cloud.secrets import Secrets
 
 _LISTENS = ("WAROUTER_CLOUD_LISTEN", "WAROUTER_CLOUD_LISTEN")
 _NEVER = {"taken": 0, "wrong_signature": 0}  # a rate needs a zero first
 
 
-class Webhooks:
+class CloudWebhooks:
     """Made when the upstream is the Cloud API; it shares nothing with the API but the process."""
 
-    def __init__(self, settings: Settings, identity: Identity) -> None:
+    def __init__(self, settings: Settings, identity: ProcessIdentity) -> None:
         cloud = self._cloud = settings.cloud
         self.secrets = Secrets(cloud)
         self._inbox = WebhookInbox(
             settings, identity.application, identity.incarnation, cloud.bsuid, cloud.waba_id
         )
         self._posts = Posts(self._inbox)
-        self._listener = Listener(
+        self._listener = WebhookListener(
             cloud.phone_number_id,
             lambda: self.secrets.app_secrets,
             lambda: self.secrets.verify_token,

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from warouter.cluster.role import Happened, State
+from warouter.cluster.role import SlotEvent, SlotState
 from warouter.link import wire
 from warouter.link._frames import admit, landed
-from warouter.link.listen import Owner
+from warouter.link.listen import MessageOwner
 from warouter.owner.commit import Gather, GroupCommit
 from warouter.owner.listener import SlotListener
 from warouter.owner.ownership import Ownership
@@ -55,7 +55,7 @@ class Webapp(Protocol):
     def send(self, frame: bytes) -> None: ...
 
 
-class Appender(GroupCommit[wire.Message], SlotListener, Owner):
+class Appender(GroupCommit[wire.Message], SlotListener, MessageOwner):
     """Takes messages from the link, appends them, acks them, hands them to the sender."""
 
     def __init__(
@@ -76,7 +76,7 @@ class Appender(GroupCommit[wire.Message], SlotListener, Owner):
         self._grown(size)
         for message in others:
             slot = slots.get(message.slot)
-            if slot is None or slot.epoch < message.epoch or slot.state is State.OPENING:
+            if slot is None or slot.epoch < message.epoch or slot.state is SlotState.OPENING:
                 self._keep_early(webapp, message)
             elif slot.epoch != message.epoch or not slot.accepts:
                 _refuse(webapp, message, wire.NOT_OWNER)
@@ -89,7 +89,11 @@ class Appender(GroupCommit[wire.Message], SlotListener, Owner):
         self._early_bytes = 0
         for webapp, frame in early:
             mine = self._ownership.slots.get(frame.slot)
-            if mine is not None and mine.epoch >= frame.epoch and mine.state is not State.OPENING:
+            if (
+                mine is not None
+                and mine.epoch >= frame.epoch
+                and mine.state is not SlotState.OPENING
+            ):
                 self.on_messages(webapp, [frame])
             else:
                 self._keep_early(webapp, frame)
@@ -145,7 +149,7 @@ class Appender(GroupCommit[wire.Message], SlotListener, Owner):
         for (webapp, result, number, epoch), ids in answers.items():
             webapp.send(webapp.frames.outcome(result, number, epoch, ids))
         for slot in fenced:
-            self._ownership.close(slot, Happened.FENCED)
+            self._ownership.close(slot, SlotEvent.FENCED)
 
     def _note(self, slot: OwnedSlot, rows: list[wire.Message], outcome: Outcome) -> None:
         """Pass the outcome on to the slot: new rows are sent, the places of others are used up."""

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from warouter.flow.lanes import Entry
+from warouter.flow.lanes import LaneEntry
 from warouter.flow.log import SlotLog
 from warouter.flow.progress import Park, Unissued, Unpark
 from warouter.kinds import MESSAGE
@@ -82,12 +82,12 @@ class Backlog:
 
     def add(
         self, slot: OwnedSlot, rows: Sequence[Message], issued: Container[bytes] = ()
-    ) -> list[Entry]:
+    ) -> list[LaneEntry]:
         """Rows were committed, in seq order: up to where there is no room they go from memory.
 
         Returns those of the ``issued`` ids that count as out already: their requests may begin.
         """
-        begin: list[Entry] = []
+        begin: list[LaneEntry] = []
         log, end_of, push = slot.messages, self._expiry.end_of, slot.lanes.push
         loaded, usual, urgent = log.loaded, (self._expiry.usual_end(), False), self.urgent
         for row in rows:
@@ -97,7 +97,7 @@ class Backlog:
             kind, message_id, recipient, ttl = row.kind, row.id, row.recipient, row.ttl
             plain = ttl is None and kind == MESSAGE  # nearly always
             end, timed = usual if plain else end_of(kind, ttl, 0.0, message_id)
-            entry = Entry(row.seq, message_id, recipient, kind, row.body, 0, False, end, timed)
+            entry = LaneEntry(row.seq, message_id, recipient, kind, row.body, 0, False, end, timed)
             if urgent is not None:
                 entry = self.ranked(entry)
             if issued and message_id in issued and slot.lanes.push_out(entry):
@@ -112,14 +112,14 @@ class Backlog:
         """A committed row into its lane, out of its turn: the pager passes it over."""
         end, timed = self._expiry.end_of(row.kind, row.ttl, 0.0, row.id)
         place = row.seq, row.id, row.recipient, row.kind, row.body
-        self._push(slot, Entry(*place, 0, False, end, timed))
+        self._push(slot, LaneEntry(*place, 0, False, end, timed))
         self._sending.pump(slot)
 
-    def _push(self, slot: OwnedSlot, entry: Entry) -> None:
+    def _push(self, slot: OwnedSlot, entry: LaneEntry) -> None:
         if not slot.lanes.push(self.ranked(entry)):
             self.park_behind(slot, entry.recipient, [entry])
 
-    def ranked(self, entry: Entry) -> Entry:
+    def ranked(self, entry: LaneEntry) -> LaneEntry:
         """The entry with its priority."""
         if self.urgent is not None and self.urgent(entry.kind, entry.body):
             return replace(entry, priority=True)
@@ -127,7 +127,7 @@ class Backlog:
 
     # what becomes of a message
 
-    def settled(self, slot: OwnedSlot, entry: Entry) -> None:
+    def settled(self, slot: OwnedSlot, entry: LaneEntry) -> None:
         """Forget a row that needs no more sending."""
         log = slot.messages
         slot.issues.paid.discard(entry.id)
@@ -143,14 +143,16 @@ class Backlog:
             log.settle(entry.seq)
         self._recorder.touch(slot)
 
-    def ended(self, slot: OwnedSlot, entry: Entry) -> None:
+    def ended(self, slot: OwnedSlot, entry: LaneEntry) -> None:
         """Settle what failed, its status being on disk; what is behind it waits for the record."""
         self.settled(slot, entry)
         if slot.lanes.waits_for(entry):
             self._recorder.hurry()
             self.make_way(slot, entry)
 
-    def park(self, slot: OwnedSlot, entries: Iterable[Entry], delay_ms: float, reason: str) -> None:
+    def park(
+        self, slot: OwnedSlot, entries: Iterable[LaneEntry], delay_ms: float, reason: str
+    ) -> None:
         """Move messages of one recipient to the parked table, with the cursor's change."""
         log, now = slot.messages, self._clock()
         for entry in entries:
@@ -183,7 +185,7 @@ class Backlog:
         """Look soon for parked rows that may go."""
         self._parked.set()
 
-    def make_way(self, slot: OwnedSlot, head: Entry) -> None:
+    def make_way(self, slot: OwnedSlot, head: LaneEntry) -> None:
         """Park a recipient with so many messages that others would wait for memory or the cursor.
 
         Its head has just ended and the next is not out: so all that is behind is parked at once.
@@ -202,7 +204,7 @@ class Backlog:
             if not slot.messages.caught_up:
                 self.pager.read_on(slot)
 
-    def park_behind(self, slot: OwnedSlot, recipient: str, entries: list[Entry]) -> None:
+    def park_behind(self, slot: OwnedSlot, recipient: str, entries: list[LaneEntry]) -> None:
         """The recipient is parked already: they wait for as long as what is before them."""
         lane = slot.messages.parked.get(recipient)
         delay = max(0.0, (lane.due - self._clock()) * 1000) if lane else 0.0
@@ -224,7 +226,7 @@ class Backlog:
         if seq in slot.ahead:
             return
         expires, timed = self._expiry.end_of(kind, ttl, age, message_id)
-        entry = Entry(seq, message_id, recipient, kind, body, 0, False, expires, timed)
+        entry = LaneEntry(seq, message_id, recipient, kind, body, 0, False, expires, timed)
         self._sending.moved(slot)
         if message_id in slot.issues.proven:
             self.settled(slot, entry)

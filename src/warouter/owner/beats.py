@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from warouter.background import wait_for
 from warouter.cluster.quiesce import QUIET_SECONDS
-from warouter.cluster.role import Happened
+from warouter.cluster.role import SlotEvent
 from warouter.config import Timing
 from warouter.errors import OutcomeUnknown
 from warouter.log import Outage
@@ -142,7 +142,7 @@ class Beats:
         for number, slot in list(ownership.slots.items()):
             said = beat.renewed.get(number, beat.handing.get(number))
             if not standings[number].busy and (said is None or said > slot.epoch):
-                ownership.close(slot, Happened.FENCED)
+                ownership.close(slot, SlotEvent.FENCED)
         fresh: dict[int, int] = {}
         spent: list[int] = []
         for number, epoch in beat.renewed.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from warouter.cluster.role import Happened, State
+from warouter.cluster.role import SlotEvent, SlotState
 from warouter.owner.listener import SlotListener
 from warouter.owner.ownership import Ownership
 from warouter.owner.slot import Claiming, OwnedSlot
@@ -41,7 +41,7 @@ class Claims(SlotListener):
     def ask_all(self) -> None:
         """Claim all slots anew on a new connection."""
         for slot in self._ownership.slots.values():
-            if slot.state is not State.OPENING:
+            if slot.state is not SlotState.OPENING:
                 self.ask(slot)
 
     def lose_all(self) -> None:
@@ -69,7 +69,7 @@ class Claims(SlotListener):
     def revoked(self, slot: OwnedSlot, message: Revoked) -> None:
         """A newer owner has claimed the slot."""
         if message.epoch == slot.epoch:
-            self._ownership.close(slot, Happened.FENCED)
+            self._ownership.close(slot, SlotEvent.FENCED)
         else:
             _stale(slot)
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
-from warouter.flow.lanes import Entry
+from warouter.flow.lanes import LaneEntry
 from warouter.kinds import READ_MARK, base_of
 from warouter.message_id import minted_at, text_of
 from warouter.owner.receipts import Receipts, failed_status
@@ -33,7 +33,7 @@ UNKNOWN = "outcome unknown"
 class Settling(Protocol):
     """Whoever records that a message needs no more sending."""
 
-    def ended(self, slot: OwnedSlot, entry: Entry) -> None: ...
+    def ended(self, slot: OwnedSlot, entry: LaneEntry) -> None: ...
 
 
 class Waiting(NamedTuple):
@@ -50,14 +50,14 @@ class Ending(NamedTuple):
     """A message that is settled once its status is on disk."""
 
     settling: Settling
-    entry: Entry
+    entry: LaneEntry
 
     def stored(self, slot: OwnedSlot) -> None:
         slot.issues.fail_stored(self.entry.id)
         self.settling.ended(slot, self.entry)
 
 
-def _never(_slot: OwnedSlot, _entry: Entry) -> bool:
+def _never(_slot: OwnedSlot, _entry: LaneEntry) -> bool:
     return False
 
 
@@ -74,7 +74,7 @@ class Expiry:
         receipts: Receipts,
         clock: Callable[[], float],
         pending: float,
-        unknown: Callable[[OwnedSlot, Entry], bool] = _never,
+        unknown: Callable[[OwnedSlot, LaneEntry], bool] = _never,
     ) -> None:
         self._journal = journal
         self._receipts = receipts
@@ -124,7 +124,7 @@ class Expiry:
         most = row.ttl if timed and row.ttl else self._pending
         return end != math.inf and row.age >= most and end > self._clock()
 
-    async def end(self, slot: OwnedSlot, late: Sequence[Entry], settling: Settling) -> None:
+    async def end(self, slot: OwnedSlot, late: Sequence[LaneEntry], settling: Settling) -> None:
         """End late messages as failed; each is settled once its status is on disk.
 
         Without a status of the upstream, what an owner before this one sent in its last moments may
@@ -144,12 +144,12 @@ class Expiry:
             answer = Answer(slot.slot, name, *self._why(slot, entry))
             self.fail(slot, entry, answer, settling)
 
-    def fail(self, slot: OwnedSlot, entry: Entry, answer: Answer, settling: Settling) -> None:
+    def fail(self, slot: OwnedSlot, entry: LaneEntry, answer: Answer, settling: Settling) -> None:
         """End a message as the answer says; it is settled once that status is on disk."""
         event = failed_status(answer, entry.recipient, int(time.time()))
         self._receipts.store(slot, event, Ending(settling, entry))
 
-    def _why(self, slot: OwnedSlot, entry: Entry) -> tuple[int, str, str]:
+    def _why(self, slot: OwnedSlot, entry: LaneEntry) -> tuple[int, str, str]:
         """Code, title and details of a message that has waited too long."""
         code, title, details = _UNANSWERED if entry.told else _EXPIRED if entry.timed else _TOO_OLD
         return code, title, UNKNOWN if self._unknown(slot, entry) else details

@@ -20,16 +20,16 @@ from warouter.upstream.protocol import (
     Claimed,
     Event,
     Heard,
-    Listener,
     Refused,
     Revoked,
+    UpstreamHandler,
     encode,
 )
 
 log = logging.getLogger(__name__)
 
 
-class UpstreamListener(Listener):
+class UpstreamListener(UpstreamHandler):
     """Statuses go to Receipts, inbound to Downloads, answers to Sender, the rest to Claims."""
 
     def __init__(

@@ -12,7 +12,7 @@ import asyncpg
 
 from warouter import background
 from warouter.background import wait_for
-from warouter.cluster.role import Happened
+from warouter.cluster.role import SlotEvent
 from warouter.config import Timing
 from warouter.errors import OutcomeUnknown
 from warouter.flow.parking import Parking
@@ -78,7 +78,7 @@ class Moves:
         for slot in self._ownership.still_open(epochs):
             number = slot.slot
             if number not in opened:
-                self._ownership.close(slot, Happened.FENCED)
+                self._ownership.close(slot, SlotEvent.FENCED)
                 continue
             slot.opened(opened[number])
             slot.found = [row for row in found if row.slot == number]
@@ -156,12 +156,12 @@ class Moves:
             return
         slots = self._ownership.still_open(epochs)
         for slot in slots:
-            slot.happened(Happened.SUCCESSOR)
+            slot.happened(SlotEvent.SUCCESSOR)
         await self._drained(slots)
         await self._recorder.flush()
         moved = await give(epochs)
         for slot in slots:
-            why = Happened.HANDED_OVER if slot.slot in moved else Happened.FENCED
+            why = SlotEvent.HANDED_OVER if slot.slot in moved else SlotEvent.FENCED
             self._ownership.close(slot, why)
 
     async def _drained(self, slots: Sequence[OwnedSlot]) -> None:

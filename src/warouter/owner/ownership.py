@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from warouter._hash import SLOTS
 from warouter.background import wait_for
 from warouter.cluster.lease import Lease
-from warouter.cluster.role import Happened, State
+from warouter.cluster.role import SlotEvent, SlotState
 from warouter.config import Timing
 from warouter.owner.listener import SlotListener
 from warouter.owner.slot import OwnedSlot
@@ -113,7 +113,7 @@ class Ownership:
         """Make ACTIVE what was begun and is read now; every listener hears of it."""
         begun = self.still_open(epochs)
         for slot in begun:
-            slot.happened(Happened.OPENED)
+            slot.happened(SlotEvent.OPENED)
         for slot in begun:
             for listener in self.listeners:
                 listener.opened(slot)
@@ -121,7 +121,7 @@ class Ownership:
         if begun:
             log.info("slots opened", extra={"slots": {s.slot: s.epoch for s in begun}})
 
-    def close(self, slot: OwnedSlot, why: Happened) -> None:
+    def close(self, slot: OwnedSlot, why: SlotEvent) -> None:
         """End this epoch of a slot: what is in memory is thrown away, and every listener hears."""
         number = slot.slot
         if self.slots.get(number) is not slot:
@@ -131,7 +131,7 @@ class Ownership:
         self._lease.end(number)
         standing = self.standings[number]
         standing.spent = max(standing.spent, slot.epoch)
-        level = logging.INFO if why is Happened.HANDED_OVER else logging.WARNING
+        level = logging.INFO if why is SlotEvent.HANDED_OVER else logging.WARNING
         extra = {"slot": number, "epoch": slot.epoch, "reason": why.value}
         log.log(level, "slot closed", extra=extra)
         for listener in self.listeners:
@@ -143,7 +143,7 @@ class Ownership:
     def doubt(self, owned: Mapping[int, int], why: str) -> None:
         """The outcome of a write is not known: its slots go on under new epochs only."""
         for slot in self.still_open(owned):
-            self.close(slot, Happened.DOUBTED)
+            self.close(slot, SlotEvent.DOUBTED)
         if owned:
             extra = {"slots": sorted(owned), "reason": why}
             log.warning("slots closed: outcome unknown", extra=extra)
@@ -179,11 +179,11 @@ class Ownership:
 
     def _lapse(self, late: Collection[int]) -> None:
         slots = [slot for n in late if (slot := self.slots.get(n)) is not None]
-        sending = any(slot.state is State.ACTIVE for slot in slots)
+        sending = any(slot.state is SlotState.ACTIVE for slot in slots)
         for number in late:
             self._lease.end(number)
         for slot in slots:
-            self.close(slot, Happened.LAPSED)
+            self.close(slot, SlotEvent.LAPSED)
         if sending:
             for listener in self.listeners:
                 listener.lapsed()

@@ -13,7 +13,7 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
-from warouter.cluster.role import Happened
+from warouter.cluster.role import SlotEvent
 from warouter.codes import error_object
 from warouter.flow.event import EventRow, size_of_all
 from warouter.kinds import EVENT_KINDS, EVENT_NAMES
@@ -137,7 +137,7 @@ class Receipts(GroupCommit[Placed]):
         acks: dict[OwnedSlot, list[int]],
     ) -> None:
         if outcome is FENCED:
-            self._ownership.close(slot, Happened.FENCED)
+            self._ownership.close(slot, SlotEvent.FENCED)
             return
         if outcome is UNKNOWN or not slot.open:
             return

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 
 from warouter.background import wait_for
-from warouter.cluster.role import Happened
+from warouter.cluster.role import SlotEvent
 from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal, SlotProgress
@@ -93,7 +93,7 @@ class Recorder:
         self.commits += 1
         for slot in slots:
             if slot.slot not in held:
-                self._ownership.close(slot, Happened.FENCED)
+                self._ownership.close(slot, SlotEvent.FENCED)
                 continue
             slot.recorded = slot.records
             slot.lanes.recorded(settled[slot])

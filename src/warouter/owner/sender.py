@@ -12,8 +12,8 @@ import asyncio
 import math
 from collections.abc import Callable, Sequence
 
-from warouter.cluster.role import State
-from warouter.flow.lanes import Entry
+from warouter.cluster.role import SlotState
+from warouter.flow.lanes import LaneEntry
 from warouter.kinds import READ_MARK, base_of
 from warouter.link.wire import Message
 from warouter.message_id import text_of
@@ -83,7 +83,7 @@ class Sender(SlotListener):
     def quiet(self, slot: OwnedSlot) -> bool:
         return self.idle(slot)
 
-    def unknown(self, _slot: OwnedSlot, _entry: Entry) -> bool:
+    def unknown(self, _slot: OwnedSlot, _entry: LaneEntry) -> bool:
         """True if the message, which ends, may have been taken; what is out can be told again."""
         return False
 
@@ -125,7 +125,7 @@ class Sender(SlotListener):
     def pump(self, slot: OwnedSlot) -> None:
         """Send what the lanes, the window, the cursor and the lease allow."""
         upstream, log = self._upstream, slot.messages
-        if slot.state is not State.ACTIVE or slot.quiet:
+        if slot.state is not SlotState.ACTIVE or slot.quiet:
             return
         if slot.claim is not GRANTED:
             self._claims.ask(slot)
@@ -143,11 +143,11 @@ class Sender(SlotListener):
             self._send(slot, entry, media)
         self._backlog.pager.read_on_if_empty(slot)
 
-    def _heads(self, slot: OwnedSlot, below: int | None) -> list[Entry]:
+    def _heads(self, slot: OwnedSlot, below: int | None) -> list[LaneEntry]:
         """The messages that go now; ``below`` as for ``Lanes.take``."""
         return slot.lanes.take(below)
 
-    def _send(self, slot: OwnedSlot, entry: Entry, media: tuple[str, ...]) -> None:
+    def _send(self, slot: OwnedSlot, entry: LaneEntry, media: tuple[str, ...]) -> None:
         self._upstream.tell(_frame(slot, entry, media))
 
     def claimed(self, slot: OwnedSlot) -> None:
@@ -159,12 +159,12 @@ class Sender(SlotListener):
 
     def rests(self, slot: OwnedSlot) -> bool:
         now = self._clock()
-        timely = slot.state is not State.ACTIVE or now < min(slot.look_due, slot.lanes.soonest)
+        timely = slot.state is not SlotState.ACTIVE or now < min(slot.look_due, slot.lanes.soonest)
         return timely and self._backlog.parked.rests(slot)
 
     async def look_at(self, slot: OwnedSlot) -> None:
         """Take up parked recipients when their time has come; end what has waited too long."""
-        if slot.state is State.ACTIVE:
+        if slot.state is SlotState.ACTIVE:
             now = self._clock()
             if now >= slot.look_due:
                 slot.look_due = now + ANSWER_SECONDS
@@ -244,7 +244,7 @@ def has_more(slot: OwnedSlot) -> bool:
     return not slot.lanes.idle or slot.messages.behind
 
 
-def _frame(slot: OwnedSlot, entry: Entry, media: tuple[str, ...]) -> Send:
+def _frame(slot: OwnedSlot, entry: LaneEntry, media: tuple[str, ...]) -> Send:
     kind = "read" if base_of(entry.kind) == READ_MARK else "message"
     place = slot.slot, slot.epoch, entry.seq, text_of(entry.id), entry.recipient
     return Send(*place, kind, memoryview(entry.body), media)

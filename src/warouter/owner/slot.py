@@ -11,7 +11,7 @@ import asyncio
 import math
 from enum import Enum
 
-from warouter.cluster.role import Happened, State, step
+from warouter.cluster.role import SlotEvent, SlotState, step
 from warouter.flow.issues import Issue, Issues
 from warouter.flow.lanes import Lanes
 from warouter.flow.log import Memory, SlotLog
@@ -46,7 +46,7 @@ class OwnedSlot(Gate):
         self.lanes = Lanes()
         self.messages: SlotLog = SlotLog(self.lanes, MAX_IN_MEMORY, MAX_BYTES_IN_MEMORY)
         super().__init__(slot, epoch, self.messages)
-        self.state = State.OPENING
+        self.state = SlotState.OPENING
         self.open = True  # its epoch has not ended
         self.opened_at = -math.inf  # the sender's seconds
         self.claim = Claiming.NO
@@ -68,10 +68,10 @@ class OwnedSlot(Gate):
         self.records = 0  # how often it was recorded, or is being recorded
         self.recorded = 0  # the number of the last record that is on disk
 
-    def happened(self, what: Happened) -> None:
+    def happened(self, what: SlotEvent) -> None:
         self.state = step(self.state, what)
-        self.open = self.state is not State.CLOSED
-        self.accepts = self.state is State.ACTIVE
+        self.open = self.state is not SlotState.CLOSED
+        self.accepts = self.state is SlotState.ACTIVE
 
     @property
     def claimed(self) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from warouter.config import Settings
-from warouter.link.address import Address
+from warouter.link.address import LinkAddress
 from warouter.store.bounded import Fetch
 from warouter.store.database import APPLICATION_BYTES, WRITE_SECONDS, Session
 from warouter.store.nodes import ADDRESS_SQL, address_of
@@ -73,7 +73,7 @@ async def settings_of(fetch: Fetch, names: Sequence[str]) -> tuple[dict[str, Any
     return {name: stored.get(name, {}) for name in names}, collections
 
 
-async def find_address(fetch: Fetch, incarnation: UUID) -> Address | None:
+async def find_address(fetch: Fetch, incarnation: UUID) -> LinkAddress | None:
     """The address of another coreapp's link; None when its row is gone."""
     rows = await fetch(ADDRESS_SQL, incarnation)
     return address_of(rows[0]) if rows else None

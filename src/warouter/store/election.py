@@ -18,7 +18,7 @@ import msgspec
 
 from warouter.cluster.membership import Node
 from warouter.cluster.patience import Patience
-from warouter.cluster.plan import Mark, Succession, Takeover
+from warouter.cluster.plan import MovingMark, Succession, Takeover
 from warouter.cluster.shardmap import ShardMap
 from warouter.config import Settings
 from warouter.errors import FencedError, OutcomeUnknown
@@ -160,7 +160,7 @@ class LeaderSession:
         )
 
     async def mark_slots(
-        self, term: int, marks: Sequence[Mark], request: UUID | None = None
+        self, term: int, marks: Sequence[MovingMark], request: UUID | None = None
     ) -> None:
         """Write which slots are to be quiet, and for which request for shards."""
         await self._write(

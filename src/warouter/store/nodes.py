@@ -12,7 +12,7 @@ import msgspec
 from warouter.cluster.membership import Node
 from warouter.cluster.shardmap import ShardMap, SlotOwner
 from warouter.errors import ChangeRefused, OutcomeUnknown
-from warouter.link.address import Address
+from warouter.link.address import LinkAddress
 from warouter.store import locks
 from warouter.store.bounded import Fetch
 from warouter.store.database import Connection, Source
@@ -78,7 +78,7 @@ async def read_rows(source: Source) -> Sequence[Any]:
     return rows
 
 
-def addresses_of(rows: Sequence[Any]) -> dict[UUID, Address]:
+def addresses_of(rows: Sequence[Any]) -> dict[UUID, LinkAddress]:
     """The link address of each coreapp, from the rows of NODES_SQL.
 
     One that has left, at whose address its successor listens by now, is not there: its row stays
@@ -112,9 +112,9 @@ async def read_certificates(fetch: Fetch) -> list[bytes | None]:
         raise OutcomeUnknown(f"certificates: {error!r}") from error
 
 
-def address_of(row: Any) -> Address:
+def address_of(row: Any) -> LinkAddress:
     """The link address from a row of ADDRESS_SQL or NODES_SQL."""
-    return Address(
+    return LinkAddress(
         row["incarnation"],
         row["name"],
         row["host"],

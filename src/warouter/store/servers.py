@@ -22,7 +22,7 @@ from warouter.errors import UntrustedDatabase
 from warouter.secret import Followed, lines_of
 from warouter.store.server_settings import NEWER, NEWER_SINCE
 from warouter.store.transport.dial import dial
-from warouter.variables import Source
+from warouter.variables import SecretSource
 
 Connection = asyncpg.Connection
 Server = tuple[str, int]
@@ -152,4 +152,4 @@ def _in_order(path: str, lines: tuple[str, ...]) -> list[str]:
 
 @cache
 def _followed(name: str, path: str) -> Followed[tuple[str, ...]]:
-    return Followed(name, Source(path=path), lines_of)
+    return Followed(name, SecretSource(path=path), lines_of)

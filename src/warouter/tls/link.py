@@ -16,7 +16,7 @@ from warouter.tls import pem
 _NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, for which Python has no name
 
 
-class Certificate(NamedTuple):
+class LinkCertificate(NamedTuple):
     """A certificate in DER, and the same with its private key in PEM."""
 
     der: bytes
@@ -27,13 +27,13 @@ class Certificate(NamedTuple):
         return fingerprint(self.der)
 
 
-def fresh(name: str) -> Certificate:
+def fresh(name: str) -> LinkCertificate:
     """A new certificate. ``name`` has to be an incarnation's own: OpenSSL looks for it by that."""
     # Only here: it loads 8 MiB that a process on loopback has no use for.
     from warouter.tls.certificate import self_signed
 
     cert, key = self_signed(name, [name])
-    return Certificate(ssl.PEM_cert_to_DER_cert(cert.decode()), (cert + key).decode())
+    return LinkCertificate(ssl.PEM_cert_to_DER_cert(cert.decode()), (cert + key).decode())
 
 
 def fingerprint(der: bytes) -> str:
@@ -41,7 +41,7 @@ def fingerprint(der: bytes) -> str:
     return hashlib.sha256(der).hexdigest()
 
 
-def server_context(own: Certificate) -> ssl.SSLContext:
+def server_context(own: LinkCertificate) -> ssl.SSLContext:
     """A context that shows ``own`` and asks for the caller's certificate, which has to be one that
     was ``trust``ed. It lets callers without one through: whoever listens decides on those.
     """
@@ -62,7 +62,7 @@ def trust(context: ssl.SSLContext, der: bytes) -> None:
     context.load_verify_locations(cadata=der)
 
 
-def client_context(own: Certificate) -> ssl.SSLContext:
+def client_context(own: LinkCertificate) -> ssl.SSLContext:
     """A context that shows ``own`` and encrypts; ``pinned`` checks the peer's identity."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3

@@ -25,7 +25,7 @@ _LONGEST = 4096
 _SKEW_S = 300
 
 
-class Certificate(msgspec.Struct, frozen=True):
+class NumberCertificate(msgspec.Struct, frozen=True):
     """The content of a certificate: this number (digits, country code first) has this display name.
 
     ``issued`` and ``expires`` are unix seconds.
@@ -37,13 +37,13 @@ class Certificate(msgspec.Struct, frozen=True):
     expires: int
 
 
-def issue(key: Ed25519PrivateKey, certificate: Certificate) -> str:
+def issue(key: Ed25519PrivateKey, certificate: NumberCertificate) -> str:
     """A new certificate as base64 text."""
     signed = msgspec.json.encode(certificate)
     return base64.b64encode(key.sign(signed) + signed).decode("ascii")
 
 
-def check(cert: str, public_key: bytes, now: float) -> Certificate:
+def check(cert: str, public_key: bytes, now: float) -> NumberCertificate:
     """The content of a certificate that the key ``public_key``
     (32 bytes) signed; raises ValueError for any other.
 
@@ -57,7 +57,7 @@ def check(cert: str, public_key: bytes, now: float) -> Certificate:
     except InvalidSignature as error:
         raise ValueError("the certificate's signature is wrong") from error
     try:
-        certificate = msgspec.json.decode(signed, type=Certificate)
+        certificate = msgspec.json.decode(signed, type=NumberCertificate)
     except msgspec.DecodeError as error:
         raise ValueError("the certificate is malformed") from error
     if now < certificate.issued - _SKEW_S:

@@ -17,35 +17,35 @@ _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 _Time = Annotated[str, msgspec.Meta(min_length=1, max_length=16)]  # digits, see _is_digits
 
 
-class _Timed(msgspec.Struct, gc=False):
+class _EventTime(msgspec.Struct, gc=False):
     id: _Name
     timestamp: _Time
 
 
-class _Status(_Timed, gc=False):
+class _Status(_EventTime, gc=False):
     status: _Name
 
 
-class _Inbound(_Timed, gc=False, rename={"sender": "from"}):
+class _Inbound(_EventTime, gc=False, rename={"sender": "from"}):
     sender: _Name
     type: _Name
 
 
-class _Error(msgspec.Struct, gc=False):
+class _EventError(msgspec.Struct, gc=False):
     code: int
     title: _Name
 
 
-class _Contact(msgspec.Struct, gc=False):
+class _EventContact(msgspec.Struct, gc=False):
     wa_id: _Name
 
 
-_PAYLOADS: Mapping[str, Callable[[bytes], _Timed]] = {
+_PAYLOADS: Mapping[str, Callable[[bytes], _EventTime]] = {
     "status": msgspec.json.Decoder(_Status).decode,
     "inbound": msgspec.json.Decoder(_Inbound).decode,
 }
-_ERROR = msgspec.json.Decoder(_Error).decode
-_CONTACT = msgspec.json.Decoder(_Contact).decode
+_ERROR = msgspec.json.Decoder(_EventError).decode
+_CONTACT = msgspec.json.Decoder(_EventContact).decode
 _SHORTEST = 5  # digits of a wa_id
 
 
@@ -87,7 +87,7 @@ def _problem(decode: Callable[[bytes], object], json: bytes) -> str | None:
         found = decode(json)
         if not json.isascii():
             json.decode()  # unknown keys are skipped without a look at their bytes
-        if isinstance(found, _Timed) and not _is_digits(found.timestamp):
+        if isinstance(found, _EventTime) and not _is_digits(found.timestamp):
             return "its timestamp is no number"
     except RecursionError:
         return "its JSON is nested too deep"

@@ -33,11 +33,11 @@ from warouter.upstream.protocol import (
     EventAcks,
     Heard,
     Hello,
-    Listener,
     Ping,
     Pong,
     ToUpstream,
     Upstream,
+    UpstreamHandler,
     decode_from_upstream,
     encode,
 )
@@ -58,7 +58,7 @@ _LINGER_ZERO = struct.pack("ii", 1, 0)
 class SimulatorUpstream(asyncio.Protocol, Upstream):
     """A connection to ``host:port``; ``listener`` gets everything that arrives."""
 
-    _listener: Listener  # there is no connection before ``run``
+    _listener: UpstreamHandler  # there is no connection before ``run``
 
     def __init__(self, host: str, port: int, node: str, incarnation: str) -> None:
         self._loop = asyncio.get_running_loop()
@@ -95,7 +95,7 @@ class SimulatorUpstream(asyncio.Protocol, Upstream):
         """False while the peer reads too slowly: owners must not send then."""
         return self._writable
 
-    async def run(self, listener: Listener) -> None:
+    async def run(self, listener: UpstreamHandler) -> None:
         """Keep connected until cancelled or closed."""
         self._listener = listener
         async with asyncio.TaskGroup() as group:

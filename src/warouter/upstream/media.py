@@ -45,7 +45,7 @@ class MediaService:
         """Upload content of ``size`` bytes and return its handle. Errors of ``content`` are passed
         on.
         """
-        source = Source(content)
+        source = UploadSource(content)
         headers = {"Content-Type": mime, "Content-Length": str(size)}
         try:
             async with self._http().post(self._url, data=source.read(), headers=headers) as answer:
@@ -88,7 +88,7 @@ class MediaService:
         return self._session
 
 
-class Source:
+class UploadSource:
     """Content of an upload; remembers the error that stopped it, which aiohttp would replace."""
 
     def __init__(self, content: AsyncIterator[bytes]) -> None:

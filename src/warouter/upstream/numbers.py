@@ -27,7 +27,7 @@ class UpstreamAway(WarouterError):
     """The upstream's services did not answer in time, or not validly."""
 
 
-class Numbers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ContactsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of ``POST /contacts``: 1 to ``MOST_NUMBERS``
     wa_ids, answered with those on WhatsApp.
     """
@@ -35,7 +35,7 @@ class Numbers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     contacts: list[str]
 
 
-class Identity(msgspec.Struct, frozen=True):
+class ContactIdentity(msgspec.Struct, frozen=True):
     """The answer of ``GET /contacts/{wa_id}/identity``;
     ``created_timestamp`` is in unix seconds.
     """
@@ -51,11 +51,11 @@ class Acknowledged(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hash: str
 
 
-_NUMBERS = msgspec.json.Decoder(Numbers)
-_IDENTITY = msgspec.json.Decoder(Identity)
+_NUMBERS = msgspec.json.Decoder(ContactsQuery)
+_IDENTITY = msgspec.json.Decoder(ContactIdentity)
 
 
-class Directory(Protocol):
+class NumberLookup(Protocol):
     """The upstream's knowledge of numbers. Each call raises UpstreamAway.
 
     ``local``: it is asked without leaving the cluster, so its answers need not be kept.
@@ -67,18 +67,18 @@ class Directory(Protocol):
         """The wa_ids, of at most ``MOST_NUMBERS``, that are on WhatsApp."""
         ...
 
-    async def identity(self, wa_id: str) -> Identity | None:
+    async def identity(self, wa_id: str) -> ContactIdentity | None:
         """An identity, or None if the upstream knows none."""
         ...
 
-    async def acknowledge(self, wa_id: str, hash: str) -> Identity | None:
+    async def acknowledge(self, wa_id: str, hash: str) -> ContactIdentity | None:
         """Acknowledge a hash and return the identity, None if there is none."""
         ...
 
     async def close(self) -> None: ...
 
 
-class NumberDirectory(Directory):
+class NumberDirectory(NumberLookup):
     """The services at ``url``. Create it on the running loop, and ``close`` it there."""
 
     def __init__(self, url: str, timeout: float = TIMEOUT_S) -> None:
@@ -89,18 +89,18 @@ class NumberDirectory(Directory):
 
     async def on_whatsapp(self, numbers: Sequence[str]) -> set[str]:
         """The wa_ids, of at most ``MOST_NUMBERS``, that are on WhatsApp. Raises UpstreamAway."""
-        asked = msgspec.json.encode(Numbers(list(numbers)))
+        asked = msgspec.json.encode(ContactsQuery(list(numbers)))
         status, body = await self._call("POST", "/contacts", asked)
         if status != 200:
             raise UpstreamAway(f"the upstream answered {status} to a contact check")
         return set(_decoded(body, _NUMBERS).contacts)
 
-    async def identity(self, wa_id: str) -> Identity | None:
+    async def identity(self, wa_id: str) -> ContactIdentity | None:
         """An identity, or None if the upstream knows none. Raises UpstreamAway."""
         status, body = await self._call("GET", _path(wa_id))
         return None if _unknown(status) else _decoded(body, _IDENTITY)
 
-    async def acknowledge(self, wa_id: str, hash: str) -> Identity | None:
+    async def acknowledge(self, wa_id: str, hash: str) -> ContactIdentity | None:
         """Acknowledge a hash and return the identity, None if there
         is none. Raises UpstreamAway.
         """

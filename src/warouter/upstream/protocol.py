@@ -179,7 +179,7 @@ class Hearing(Protocol):
         """Take what came in one read; it ends where the listener aborts."""
 
 
-class Listener(Hearing, Protocol):
+class UpstreamHandler(Hearing, Protocol):
     """The interface of an owner; called on the loop, in the order of arrival."""
 
     def may_send(self) -> bool:
@@ -221,7 +221,7 @@ class Upstream(Acks, Protocol):
         """False while the peer reads too slowly: do not send then."""
         ...
 
-    async def run(self, listener: Listener) -> None:
+    async def run(self, listener: UpstreamHandler) -> None:
         """Serve ``listener`` until cancelled."""
 
     def tell(self, message: ToUpstream) -> None:

@@ -32,7 +32,7 @@ class Sent(msgspec.Struct, frozen=True):
     vname: str
 
 
-class Registered(NamedTuple):
+class RegisteredNumber(NamedTuple):
     """The number is registered; ``public_key`` is the 32-byte key that verifies certificates, None
     where there are none. ``two_step``: the pin that was given with the request for a code is on.
     """
@@ -46,11 +46,14 @@ class Registrar(Protocol):
 
     async def send_code(
         self, number: str, cert: str, method: str, pin: str | None
-    ) -> Sent | Registered:
-        """Have a code sent to the number by ``sms`` or ``voice``. Registered: none is needed."""
+    ) -> Sent | RegisteredNumber:
+        """Have a code sent to the number by ``sms`` or ``voice``.
+
+        Returns a RegisteredNumber if none is needed.
+        """
         ...
 
-    async def verify(self, cert: str, code: str) -> Registered:
+    async def verify(self, cert: str, code: str) -> RegisteredNumber:
         """Prove with the code that the number is the caller's. May be repeated."""
         ...
 
@@ -74,7 +77,7 @@ class _Nothing(msgspec.Struct, frozen=True):
     pass
 
 
-class _Refusal(msgspec.Struct, frozen=True):
+class _RefusedBody(msgspec.Struct, frozen=True):
     reason: str
     error: str
     retry_after: int | None = None
@@ -91,16 +94,16 @@ class Authority(Registrar):
 
     async def send_code(
         self, number: str, cert: str, method: str, pin: str | None
-    ) -> Sent | Registered:
+    ) -> Sent | RegisteredNumber:
         """Have a code sent to the number of the certificate, by ``sms`` or ``voice``."""
         body = {"number": number, "cert": cert, "method": method, "pin": pin}
         return await self._call("POST", "/registration/code", body, Sent)
 
-    async def verify(self, cert: str, code: str) -> Registered:
+    async def verify(self, cert: str, code: str) -> RegisteredNumber:
         """Prove with the code that the number is the caller's. May be repeated."""
         body = {"cert": cert, "code": code}
         found = await self._call("POST", "/registration/verify", body, _Registered)
-        return Registered(found.public_key, found.two_step)
+        return RegisteredNumber(found.public_key, found.two_step)
 
     async def set_pin(self, cert: str, pin: str | None) -> None:
         """Turn two-step verification on with the pin (six digits), or off."""
@@ -112,7 +115,7 @@ class Authority(Registrar):
         try:
             status, content = await self._exchange(method, path, msgspec.json.encode(body))
             if status >= 400:
-                raise _refused(msgspec.json.decode(content, type=_Refusal))
+                raise _refused(msgspec.json.decode(content, type=_RefusedBody))
             return msgspec.json.decode(content, type=kind)
         except (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError) as error:
             log.warning(
@@ -138,7 +141,7 @@ class Authority(Registrar):
             return answer.status, bytes(content)
 
 
-def _refused(refusal: _Refusal) -> ApiError:
+def _refused(refusal: _RefusedBody) -> ApiError:
     match refusal.reason:
         case "pin_missing":
             return ParameterMissing("pin is required because two-step verification is on")

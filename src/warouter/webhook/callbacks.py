@@ -34,11 +34,11 @@ from warouter.log import Outage
 from warouter.net.egress import ClientCertificate
 from warouter.signature import signed
 from warouter.webhook.breaker import Breaker, given_up, patience, retry_delay_ms
-from warouter.webhook.owner import Owner
+from warouter.webhook.owner import EventOwner
 from warouter.webhook.places import Places
 from warouter.webhook.post import HUNG, SUCCESS, TIMEOUT, Receiver
 from warouter.webhook.queue import Delivery, body
-from warouter.webhook.record import Record
+from warouter.webhook.record import PostRecord
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class Callbacks:
 
     def __init__(
         self,
-        owner: Owner,
+        owner: EventOwner,
         *,
         settings: Callable[[], ApplicationSettings],
         allow_http: bool = False,
@@ -97,7 +97,7 @@ class Callbacks:
         self._places = Places()
         self._wake = asyncio.Event()
         self.receiver.adopt(self._settings().webhooks.url)
-        self.record = Record()
+        self.record = PostRecord()
         self.requests, self.duration_ms = self.record.requests, self.record.duration_ms
         self.delivered = dict.fromkeys(EVENT_TYPES, 0)
 

@@ -52,7 +52,7 @@ class Target:
         return self._head + own + content
 
 
-class Heard:
+class ReceiverAnswer:
     """A receiver's answer so far: its status, 0 until then.
 
     Of a refusal, or of ``any_answer``, also the beginning of its body, at most ``most`` bytes.
@@ -71,7 +71,9 @@ class Heard:
         return 200 <= self.status < 300
 
 
-async def exchange(connection: aiohttp.connector.Connection, request: bytes, heard: Heard) -> None:
+async def exchange(
+    connection: aiohttp.connector.Connection, request: bytes, heard: ReceiverAnswer
+) -> None:
     """Write a request, and read its answer to the end into ``heard``, as far as it is kept.
 
     The connection is released then, or closed when the answer is too long. Raises
@@ -96,7 +98,7 @@ async def exchange(connection: aiohttp.connector.Connection, request: bytes, hea
         connection.close()
 
 
-async def _drained(payload: aiohttp.StreamReader, heard: Heard) -> bool:
+async def _drained(payload: aiohttp.StreamReader, heard: ReceiverAnswer) -> bool:
     """Read the rest of an answer, so that the connection can be used again; False: too long."""
     left = ANSWER_BYTES
     while left > 0:

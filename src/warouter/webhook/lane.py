@@ -38,7 +38,7 @@ IDLE, QUEUED, OUT, ORPHANED = Stage  # by these names they are found in a third 
 _slot_of = attrgetter("slot")
 
 
-class Lane:
+class EventLane:
     """The events of one recipient, in order.
 
     ``suspects`` of its first events belong to a batch that failed, ``quota`` of them are offered
@@ -96,14 +96,14 @@ class Lane:
             self.stage = ORPHANED
 
 
-class Lanes:
+class EventLanes:
     """The lanes of all slots, and the number of events of each slot in no open batch."""
 
     def __init__(self) -> None:
-        self._slots: dict[int, dict[str, Lane]] = {}
+        self._slots: dict[int, dict[str, EventLane]] = {}
         self._waiting: dict[int, int] = {}
 
-    def __iter__(self) -> Iterator[Lane]:
+    def __iter__(self) -> Iterator[EventLane]:
         return iter([lane for lanes in self._slots.values() for lane in lanes.values()])
 
     @property
@@ -113,31 +113,31 @@ class Lanes:
     def waiting_of(self, slot: int) -> int:
         return self._waiting.get(slot, 0)
 
-    def find(self, slot: int, recipient: str) -> Lane | None:
+    def find(self, slot: int, recipient: str) -> EventLane | None:
         return self._slots.get(slot, {}).get(recipient)
 
-    def of_slot(self, slot: int) -> dict[str, Lane]:
+    def of_slot(self, slot: int) -> dict[str, EventLane]:
         """The lanes of a slot by recipient, to find one or to put a new one there."""
         lanes = self._slots.get(slot)
         if lanes is None:
             lanes = self._slots[slot] = {}
         return lanes
 
-    def at(self, slot: int, recipient: str) -> Lane:
+    def at(self, slot: int, recipient: str) -> EventLane:
         """The lane of a recipient, created if there is none."""
         lanes = self.of_slot(slot)
         lane = lanes.get(recipient)
         if lane is None:
-            lane = lanes[recipient] = Lane(slot, recipient)
+            lane = lanes[recipient] = EventLane(slot, recipient)
         return lane
 
-    def of(self, item: EventRow) -> Lane:
+    def of(self, item: EventRow) -> EventLane:
         """The lane of a drawn event, which is kept while the event is out."""
         return self._slots[item.slot][item.recipient]
 
-    def by_lane(self, drawn: list[EventRow]) -> dict[Lane, list[EventRow]]:
+    def by_lane(self, drawn: list[EventRow]) -> dict[EventLane, list[EventRow]]:
         """Drawn events by their lanes, which are kept while they are out."""
-        slots, found = self._slots, dict[Lane, list[EventRow]]()
+        slots, found = self._slots, dict[EventLane, list[EventRow]]()
         for item in drawn:
             lane = slots[item.slot][item.recipient]
             if lane in found:
@@ -155,11 +155,11 @@ class Lanes:
             self._waiting[slot] -= items
         return batch
 
-    def put_back(self, lane: Lane, items: list[EventRow]) -> None:
+    def put_back(self, lane: EventLane, items: list[EventRow]) -> None:
         lane.items[:0] = items
         self.count(lane.slot, len(items))
 
-    def drop_if_idle(self, lane: Lane) -> None:
+    def drop_if_idle(self, lane: EventLane) -> None:
         lanes = self._slots.get(lane.slot, {})
         idle = not (lane.items or lane.blocked or lane.out)
         # One that was forgotten may still stand in a queue, with a successor of the same name.
@@ -182,7 +182,7 @@ def size_of(item: EventRow) -> int:
     return len(item.payload) + len(item.contact or b"") + 2
 
 
-def halves(parts: list[tuple[Lane, int]]) -> Iterator[list[tuple[Lane, int]]]:
+def halves(parts: list[tuple[EventLane, int]]) -> Iterator[list[tuple[EventLane, int]]]:
     """Two halves with about as many events; recipients are kept whole, so one part may stay one."""
     half = sum(count for _, count in parts) / 2
     cut = taken = 0

@@ -8,7 +8,7 @@ from typing import Protocol
 from warouter.flow.event import EventRow
 
 
-class Owner(Protocol):
+class EventOwner(Protocol):
     """Holds the leases, and records the end of every event; called on the loop."""
 
     def may_act(self, slot: int) -> bool:

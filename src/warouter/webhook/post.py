@@ -19,9 +19,9 @@ import aiohttp
 from warouter.app_settings import Network, webhook_url_problem
 from warouter.flow.posts import ANSWER_BYTES
 from warouter.net.egress import ClientCertificate, receiver_tls, socket_factory
-from warouter.net.names import Names
+from warouter.net.names import HostLookups
 from warouter.secret import look
-from warouter.webhook.exchange import Heard, Target, exchange
+from warouter.webhook.exchange import ReceiverAnswer, Target, exchange
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ class Receiver:
         return aiohttp.TCPConnector(
             limit=0,
             socket_factory=socket_factory(self._allow_private, self._ports),
-            resolver=Names().of("webhook"),
+            resolver=HostLookups().of("webhook"),
             keepalive_timeout=KEEPALIVE,
         )
 
@@ -118,7 +118,7 @@ class Receiver:
 
         ``any_answer``: the beginning of a success's body is wanted as well.
         """
-        connection, heard = None, Heard(ANSWER_BYTES, any_answer=any_answer)
+        connection, heard = None, ReceiverAnswer(ANSWER_BYTES, any_answer=any_answer)
         result = cause = ""
         try:
             async with asyncio.timeout(self._seconds):

@@ -25,8 +25,8 @@ from msgspec.structs import replace
 from warouter.flow.event import EventRow
 from warouter.kinds import STATUS
 from warouter.webhook.breaker import GIVE_UP, given_up
-from warouter.webhook.lane import IDLE, Lane, Lanes, halves
-from warouter.webhook.turns import Turns
+from warouter.webhook.lane import IDLE, EventLane, EventLanes, halves
+from warouter.webhook.turns import LaneQueues
 
 
 class Delivery:
@@ -37,8 +37,8 @@ class Delivery:
     """
 
     def __init__(self) -> None:
-        self._lanes = Lanes()
-        self._turns = Turns()
+        self._lanes = EventLanes()
+        self._turns = LaneQueues()
 
     @property
     def waiting(self) -> int:
@@ -76,7 +76,7 @@ class Delivery:
         for item in items:
             lane = lanes.get(item.recipient)
             if lane is None:
-                lane = lanes[item.recipient] = Lane(slot, item.recipient)
+                lane = lanes[item.recipient] = EventLane(slot, item.recipient)
             elif lane.blocked and item.first_at is None:
                 turned_away.append(item)
                 continue
@@ -224,9 +224,9 @@ class Delivery:
         self._turns.forget(slot)
         self._lanes.forget(slot)
 
-    def _close(self, batch: list[EventRow]) -> list[tuple[Lane, list[EventRow]]]:
+    def _close(self, batch: list[EventRow]) -> list[tuple[EventLane, list[EventRow]]]:
         """Close an open batch; returns its lanes with their events, without forgotten slots."""
-        closed: list[tuple[Lane, list[EventRow]]] = []
+        closed: list[tuple[EventLane, list[EventRow]]] = []
         for lane, items in self._lanes.by_lane(batch).items():
             if lane.closed():
                 closed.append((lane, items))
@@ -234,11 +234,11 @@ class Delivery:
                 self._clear(lane)
         return closed
 
-    def _put_back(self, closed: list[tuple[Lane, list[EventRow]]]) -> None:
+    def _put_back(self, closed: list[tuple[EventLane, list[EventRow]]]) -> None:
         for lane, items in closed:
             self._lanes.put_back(lane, items)
 
-    def _expel(self, lane: Lane, failed: list[EventRow]) -> list[EventRow]:
+    def _expel(self, lane: EventLane, failed: list[EventRow]) -> list[EventRow]:
         """Block the lane; returns the failed event and those behind it."""
         out = [*failed, *lane.items]
         self._lanes.count(lane.slot, -len(lane.items))
@@ -247,7 +247,7 @@ class Delivery:
         lane.suspects = lane.quota = 0
         return out
 
-    def _clear(self, lane: Lane, *, tried: bool = False) -> None:
+    def _clear(self, lane: EventLane, *, tried: bool = False) -> None:
         """No longer suspected: move to ``lanes``, or back among the others."""
         lane.suspects = lane.quota = 0
         self._turns.offer(lane, tried=tried)

@@ -10,13 +10,13 @@ from collections import Counter
 from typing import NamedTuple
 
 from warouter.flow.event import EventRow
-from warouter.flow.posts import Failure, Failures, Hour, Outlook, Sheet, Tried, text_of
+from warouter.flow.posts import Hour, Outlook, PostFailure, PostFailures, Sheet, Tried, text_of
 from warouter.kinds import EVENT_KINDS, EVENT_TYPES, STATUS
 from warouter.webhook.breaker import Breaker
 from warouter.webhook.post import SUCCESS, Ended
 
 
-class Result(NamedTuple):
+class PostResult(NamedTuple):
     """The labels under which ``requests`` and ``duration_ms`` count.
 
     ``result`` is ``success``, an HTTP status, or ``timeout``, ``address`` (not an allowed one),
@@ -27,14 +27,14 @@ class Result(NamedTuple):
     result: str
 
 
-class Record:
-    """Counts by ``Result``. ``version`` grows with each change of the ``sheet``."""
+class PostRecord:
+    """Counts by ``PostResult``. ``version`` grows with each change of the ``sheet``."""
 
     def __init__(self) -> None:
-        self.requests: Counter[Result] = Counter()
-        self.duration_ms: Counter[Result] = Counter()
+        self.requests: Counter[PostResult] = Counter()
+        self.duration_ms: Counter[PostResult] = Counter()
         self.version = 0
-        self._failures = Failures()
+        self._failures = PostFailures()
         self._hours = {kind: Hour() for kind in EVENT_KINDS}
         self._failing_since: dict[int, int] = {}  # by kind, in ms since 1970
         self._tried: Tried | None = None
@@ -43,7 +43,7 @@ class Record:
         """A POST that ``began`` then (monotonic) has ended."""
         now = time.monotonic()
         took_ms = round((now - began) * 1000)
-        label = Result(EVENT_TYPES[kind], ended.result)
+        label = PostResult(EVENT_TYPES[kind], ended.result)
         self.requests[label] += 1
         self.duration_ms[label] += took_ms
         taken = ended.result == SUCCESS
@@ -79,7 +79,7 @@ class Record:
 
     def _failed(self, kind: int, batch: list[EventRow], ended: Ended, took_ms: int) -> None:
         self._failures.add(
-            Failure(
+            PostFailure(
                 at_ms=_now_ms(),
                 kind=kind,
                 event=_message_of(batch[0]),

@@ -21,12 +21,12 @@ class _System(msgspec.Struct, frozen=True):
     type: str = ""
 
 
-class _Message(msgspec.Struct, frozen=True):
+class _ShownMessage(msgspec.Struct, frozen=True):
     type: str = ""
     system: _System = _System()
 
 
-_MESSAGE = msgspec.json.Decoder(_Message)
+_MESSAGE = msgspec.json.Decoder(_ShownMessage)
 
 
 def shows_all(kind: int, settings: ApplicationSettings) -> bool:

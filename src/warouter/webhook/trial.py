@@ -14,7 +14,7 @@ import msgspec
 
 from warouter.signature import signed
 from warouter.webhook.post import Ended, Receiver
-from warouter.webhook.record import Record
+from warouter.webhook.record import PostRecord
 
 NO_URL = Ended("", "no URL")
 
@@ -24,7 +24,9 @@ def body_of(name: str) -> bytes:
     return msgspec.json.encode({"statuses": [], "test": {"from": "warouter", "id": name}})
 
 
-async def try_out(receiver: Receiver, secrets: Sequence[str], record: Record, name: str) -> None:
+async def try_out(
+    receiver: Receiver, secrets: Sequence[str], record: PostRecord, name: str
+) -> None:
     """Send a test callback, and note in the record how it ended."""
     began = time.monotonic()
     if not receiver.url:

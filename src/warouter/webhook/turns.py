@@ -11,18 +11,18 @@ from __future__ import annotations
 from collections import deque
 
 from warouter.flow.event import EventRow
-from warouter.webhook.lane import IDLE, QUEUED, Lane
+from warouter.webhook.lane import IDLE, QUEUED, EventLane
 
 
-class Turns:
+class LaneQueues:
     """The queues of lanes for one kind of events."""
 
     def __init__(self) -> None:
-        self._ready: deque[Lane] = deque()
-        self._wary: deque[Lane] = deque()
-        self._tried: deque[Lane] = deque()
-        self._groups: deque[deque[Lane]] = deque()  # oldest first
-        self._held: dict[int, list[Lane]] = {}  # by slot
+        self._ready: deque[EventLane] = deque()
+        self._wary: deque[EventLane] = deque()
+        self._tried: deque[EventLane] = deque()
+        self._groups: deque[deque[EventLane]] = deque()  # oldest first
+        self._held: dict[int, list[EventLane]] = {}  # by slot
 
     @property
     def any(self) -> bool:
@@ -44,20 +44,20 @@ class Turns:
         """The slots whose lanes are set aside."""
         return list(self._held)
 
-    def offer(self, lane: Lane, *, tried: bool = False) -> None:
+    def offer(self, lane: EventLane, *, tried: bool = False) -> None:
         """Queue a lane with events, unless it is queued already or out."""
         if lane.items and lane.stage is IDLE:
             lane.stage = QUEUED
             usual = self._wary if lane.blocked else self._ready
             (self._tried if tried else usual).append(lane)
 
-    def group(self, lanes: list[Lane]) -> None:
+    def group(self, lanes: list[EventLane]) -> None:
         """Queue the lanes of a half of a failed batch together, as suspects."""
         for lane in lanes:
             lane.stage = QUEUED
         self._groups.append(deque(lanes))
 
-    def ungroup(self) -> list[Lane]:
+    def ungroup(self) -> list[EventLane]:
         """Dissolve all groups; returns their lanes, which are in no queue then."""
         lanes = [lane for group in self._groups for lane in group]
         self._groups.clear()
@@ -110,7 +110,9 @@ class Turns:
             or self._collect(self._wary, 1, 0)
         )
 
-    def _collect(self, lanes: deque[Lane], limit_events: int, limit_bytes: int) -> list[EventRow]:
+    def _collect(
+        self, lanes: deque[EventLane], limit_events: int, limit_bytes: int
+    ) -> list[EventRow]:
         """A batch of the heads of ``lanes``; lanes that were used,
         are empty or held leave the queue.
         """

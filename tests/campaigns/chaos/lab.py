@@ -30,7 +30,7 @@ from tests.harness.business import Business
 from tests.harness.wait import PATIENCE, soon
 from warouter._hash import SLOTS
 from warouter.local.cluster import Cluster
-from warouter.local.options import Options
+from warouter.local.options import UpOptions
 from warouter.local.process import Process
 
 RECIPIENTS = 400
@@ -79,7 +79,7 @@ class Lab:
         )
         self.network = self.hosts.network
         self.cluster = Cluster(
-            Options(
+            UpOptions(
                 data_dir=self.folder,
                 port=0,
                 tls=False,

@@ -29,7 +29,7 @@ from tests.harness.business import Business
 from tests.harness.facts import Facts
 from warouter import message_id
 from warouter.local.cluster import Cluster
-from warouter.local.options import Options
+from warouter.local.options import UpOptions
 from warouter.local.postgres import Postgres
 from warouter.store.database import connect
 
@@ -130,7 +130,7 @@ async def run(figures: Figures, cuts: int, messages: int, *, control: bool = Fal
         await asyncio.to_thread(_format, folder / "disk")
         stack.callback(disk.stop)
         await asyncio.to_thread(disk.start)
-        cluster = Cluster(Options(data_dir=folder, port=0, tls=False))
+        cluster = Cluster(UpOptions(data_dir=folder, port=0, tls=False))
         stack.push_async_callback(cluster.stop)
         await cluster.start()
         if control:

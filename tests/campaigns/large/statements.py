@@ -15,7 +15,7 @@ from warouter._hash import slot_of
 from warouter.config import Settings
 from warouter.flow.event import EventRow
 from warouter.flow.parking import LEAD_ROWS
-from warouter.link.wire import Key, Message
+from warouter.link.wire import IdempotencyKey, Message
 from warouter.message_id import text_of
 from warouter.store import history
 from warouter.store.account.contacts import ContactStore
@@ -173,7 +173,9 @@ class Bench:
         return [_row(seq, number=n + 1000) for n, seq in enumerate(self._next(500))]
 
     def _keyed(self) -> list[Message]:
-        return [_row(seq, key=Key(uuid4().bytes * 2, bytes(32))) for seq in self._next(100)]
+        return [
+            _row(seq, key=IdempotencyKey(uuid4().bytes * 2, bytes(32))) for seq in self._next(100)
+        ]
 
     async def _append_events(self) -> None:
         first, self._seq = self._seq + 1, self._seq + 500

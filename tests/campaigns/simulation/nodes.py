@@ -15,12 +15,12 @@ from tests.campaigns.simulation.network import Link, Transport
 from warouter._hash import slot_of
 from warouter.config import Settings, Timing
 from warouter.errors import ApiError
-from warouter.link.wire import Key, Outgoing
+from warouter.link.wire import IdempotencyKey, Outgoing
 from warouter.message_id import mint
 from warouter.node.coreapp import Coreapp
 from warouter.node.mapview import MapView
 from warouter.node.master import Master
-from warouter.node.runtime import Identity
+from warouter.node.runtime import ProcessIdentity
 from warouter.node.webapp import _beat
 from warouter.store.beats import Beat, NodeSession
 from warouter.store.database import application_name
@@ -99,7 +99,7 @@ class Listening:
         return end
 
 
-class _Identity(Identity):
+class _Identity(ProcessIdentity):
     """A name and an incarnation that the seed gives."""
 
     def __init__(self, process: Process) -> None:
@@ -178,7 +178,7 @@ class Webapp:
             many = 3 if random.random() < 0.1 else 1
             ids = [self._mint(recipient, random) for _ in range(many)]
             ttl = wishes.randint(1, 3) if wishes.random() < 0.2 else None
-            key = Key(ids[0] + bytes(12), bytes(32)) if wishes.random() < 0.5 else None
+            key = IdempotencyKey(ids[0] + bytes(12), bytes(32)) if wishes.random() < 0.5 else None
             if many == 1:
                 await self._submit(recipient, ids[0], ttl)
             else:
@@ -187,7 +187,11 @@ class Webapp:
             await asyncio.sleep(0 if gap < self._plan.pause / 4 else gap)
 
     async def _submit(
-        self, recipient: str, message_id: bytes, ttl: int | None = None, key: Key | None = None
+        self,
+        recipient: str,
+        message_id: bytes,
+        ttl: int | None = None,
+        key: IdempotencyKey | None = None,
     ) -> None:
         world = self.process.world
         kind, body = self._plan.compose(message_id)

@@ -13,7 +13,7 @@ from tests.campaigns.simulation.faults import Faults
 from tests.campaigns.simulation.world import run
 from tests.harness.patch import patched
 from warouter._hash import SLOTS
-from warouter.cluster.role import State
+from warouter.cluster.role import SlotState
 from warouter.owner import beats, moves
 
 SEEDS = 15
@@ -55,7 +55,7 @@ def _sends(world: Any, slot: int) -> bool:
     for process in world.processes.values():
         if process.incarnation == owner and process.alive and process.node is not None:
             held = process.node.ownership.slots.get(slot)
-            active = held is not None and held.state is State.ACTIVE and held.claimed
+            active = held is not None and held.state is SlotState.ACTIVE and held.claimed
             return bool(active and process.node.ownership.may_act(slot))
     return False
 

@@ -15,7 +15,7 @@ from tests.campaigns.simulation.network import Link, Pipe, Transport
 from warouter import _batch
 from warouter._hash import SLOTS
 from warouter.lab.simulator.events import EventQueue
-from warouter.lab.simulator.fence import Fence, Standing, Verdict
+from warouter.lab.simulator.fence import ClaimVerdict, Fence, SendStanding
 from warouter.message_id import parse
 from warouter.upstream.protocol import (
     Answer,
@@ -193,7 +193,7 @@ class Upstream:
         if same and before.number > peer.number:
             return  # said before the coreapp gave this connection up
         verdict = self._fence.claim(slot, epoch, peer.incarnation, peer)
-        if verdict is not Verdict.GRANTED:
+        if verdict is not ClaimVerdict.GRANTED:
             peer.tell(Refused(slot, epoch, seen) if self.fences else Claimed(slot, epoch, True))
             return
         if before is not None and before is not peer and epoch > seen and self.fences:
@@ -204,7 +204,7 @@ class Upstream:
 
     def _send(self, peer: Peer, send: Send) -> None:
         standing = self._fence.standing(send.slot, send.epoch, peer.incarnation, peer)
-        if standing is not Standing.HOLDS and self.fences:
+        if standing is not SendStanding.HOLDS and self.fences:
             peer.tell(Refused(send.slot, send.epoch, self._fence.seen(send.slot)))
             return
         answer = self._answer(peer, send)
@@ -266,7 +266,7 @@ class Upstream:
                 holder.tell_frames(frames)
 
     def _acked(self, peer: Peer, slot: int, epoch: int, numbers: list[int]) -> None:
-        if self._fence.standing(slot, epoch, peer.incarnation, peer) is not Standing.HOLDS:
+        if self._fence.standing(slot, epoch, peer.incarnation, peer) is not SendStanding.HOLDS:
             return
         for number in numbers:
             if self._queues[slot].ack(number):

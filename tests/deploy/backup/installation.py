@@ -17,7 +17,7 @@ from tests.harness import prepared
 from tests.harness.business import Business
 from tests.harness.shell import printed, refused
 from warouter.local.cluster import Cluster
-from warouter.local.options import Options, Placement
+from warouter.local.options import Placement, UpOptions
 from warouter.local.process import Process
 
 SIZE: dict[str, Any] = {"shards": 2, "coreapps": 3, "webapps": 2, "masters": 2}
@@ -99,7 +99,7 @@ async def installed(
         stack.callback(server.remove)
         server.start()
         cluster = Cluster(
-            Options(
+            UpOptions(
                 data_dir=folder / "cluster",
                 port=0,
                 tls=False,

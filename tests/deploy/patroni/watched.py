@@ -25,7 +25,7 @@ from tests.harness.rights import nothing_refused
 from tests.harness.wait import soon
 from warouter import message_id
 from warouter.local.cluster import Cluster
-from warouter.local.options import Options
+from warouter.local.options import UpOptions
 
 RATE = 40.0  # messages a second, over forty chains
 FLOWS = 80  # 201s after which it flows again
@@ -227,7 +227,7 @@ async def watched(
     """
     await trio.create(database)
     folder = prepared.reachable_folder()
-    options = Options(
+    options = UpOptions(
         data_dir=folder,
         port=0,
         tls=False,

@@ -21,7 +21,7 @@ from tests.cluster.conftest import ONE, running
 from warouter.config import load
 from warouter.errors import ConfigError, MediaAway
 from warouter.media.choice import storage_of
-from warouter.media.directory import Directory
+from warouter.media.directory import MediaDirectory
 from warouter.media.storage import Storage
 
 BUCKET, PREFIX, REGION = "media-of-tests", "wa", "eu-central-1"
@@ -116,7 +116,7 @@ async def test_a_directory_is_copied_into_a_bucket(
     bucket: Storage, witness: Any, tmp_path: Path
 ) -> None:
     """The documented move: the same names below the same folder."""
-    directory = Directory(tmp_path)
+    directory = MediaDirectory(tmp_path)
     ids = [await kept(directory, JPEG + bytes([n])) for n in range(5)]
     for path in (tmp_path / "shared").iterdir():
         witness.upload_file(str(path), BUCKET, f"{PREFIX}/shared/{path.name}")

@@ -18,8 +18,8 @@ from aiohttp import web
 from tests.harness.wait import soon
 from tests.integration.media.conftest import CONTENT, TASKS, chunks
 from tests.integration.media.shelves import Shelf
-from warouter.cluster.role import Happened
-from warouter.flow.lanes import Entry
+from warouter.cluster.role import SlotEvent
+from warouter.flow.lanes import LaneEntry
 from warouter.kinds import FAIL, HOLD, MEDIA, MESSAGE, kind_with
 from warouter.media.fetch import Fetcher
 from warouter.media.library import Library
@@ -39,7 +39,7 @@ class Slot:
 
     def __init__(self, uploads: Any) -> None:
         self.slot = OwnedSlot(5, 1)
-        self.slot.happened(Happened.OPENED)
+        self.slot.happened(SlotEvent.OPENED)
         self.sent: list[tuple[bytes, tuple[str, ...]]] = []
         self.answers: list[Answer] = []
         self.failures = Failures()
@@ -55,7 +55,7 @@ class Slot:
         image = {"link": link} if link else {"id": media}
         body = msgspec.json.encode({"type": "image", "image": image})
         kind = kind_with(MEDIA if media or link else MESSAGE, **options)
-        assert self.slot.lanes.push(Entry(self.seq, message_id, to, kind, body))
+        assert self.slot.lanes.push(LaneEntry(self.seq, message_id, to, kind, body))
         return message_id
 
     def pump(self, _slot: OwnedSlot | None = None) -> None:
@@ -64,7 +64,7 @@ class Slot:
             self.sent.append((entry.id, handles))
 
     def lose(self) -> None:
-        self.slot.happened(Happened.FENCED)
+        self.slot.happened(SlotEvent.FENCED)
         self.attachments.closed(self.slot)
 
     def on_answer(self, _slot: OwnedSlot, _message_id: bytes, answer: Answer) -> None:

@@ -16,7 +16,7 @@ from tests.harness.prepared import reachable_folder
 from tests.integration.media.conftest import CONTENT, chunks
 from tests.integration.media.shelves import DirectoryShelf
 from warouter.errors import MediaAway, MediaFull
-from warouter.media.directory import Directory
+from warouter.media.directory import MediaDirectory
 from warouter.media.library import Library
 from warouter.media.usable import trouble
 from warouter.store.media import through_pool
@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 @pytest_asyncio.fixture
 async def library(pool: asyncpg.Pool, folder: Path) -> AsyncIterator[Library]:
-    directory = Directory(folder)
+    directory = MediaDirectory(folder)
     yield Library(through_pool(pool), directory, 0)
     await directory.close()
 

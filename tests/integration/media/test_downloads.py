@@ -17,7 +17,7 @@ import pytest_asyncio
 from tests.harness.wait import soon
 from tests.integration.media.conftest import CONTENT, TASKS, chunks
 from warouter.app_settings import ApplicationSettings
-from warouter.cluster.role import Happened
+from warouter.cluster.role import SlotEvent
 from warouter.errors import MediaAway
 from warouter.lab.simulator.server import Simulator
 from warouter.media.library import Library
@@ -269,7 +269,7 @@ async def test_a_lost_slot_passes_nothing_on(inbox: Inbox, simulator: Simulator)
     handle, _, _ = await simulator.media.put(chunks(CONTENT), "image/jpeg")
     simulator.use(simulator.faults.changed({"media_ms": 100}))
     inbox.come(inbound(1, "a", handle), inbound(2, "a"))
-    inbox.slot.happened(Happened.FENCED)
+    inbox.slot.happened(SlotEvent.FENCED)
     inbox.downloads.closed(inbox.slot)
     await asyncio.sleep(0.3)
     assert inbox.passed == []

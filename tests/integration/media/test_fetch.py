@@ -26,7 +26,7 @@ from tests.harness.wait import PATIENCE
 from warouter.config import Settings
 from warouter.errors import BodyTooLarge, MediaRefused
 from warouter.local.ports import free_port
-from warouter.media.directory import Directory
+from warouter.media.directory import MediaDirectory
 from warouter.media.fetch import Fetcher, LinkFailed
 from warouter.media.providers import Credentials, CredentialsRefused
 from warouter.owner.media.work import link_fetcher
@@ -382,7 +382,7 @@ async def test_1_gib_without_a_length_is_cut_at_the_limit(sites: Sites, tmp_path
         return response
 
     sites.answer = flood
-    directory = Directory(tmp_path)
+    directory = MediaDirectory(tmp_path)
     high = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(BodyTooLarge):
         async with fetcher(total=60.0).open(sites.url()) as answer:

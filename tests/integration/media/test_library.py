@@ -23,7 +23,7 @@ from warouter.config import Settings
 from warouter.errors import MediaAway, MediaFull
 from warouter.media import staging
 from warouter.media.cleaning import expire, sweep
-from warouter.media.directory import Directory
+from warouter.media.directory import MediaDirectory
 from warouter.media.library import Library
 from warouter.owner.media.work import MediaWork
 from warouter.store.media import RECEIVED, MediaFile, through_pool
@@ -79,7 +79,9 @@ async def test_a_crash_between_file_and_row_leaves_an_orphan_that_is_swept(
 
 async def test_a_directory_that_cannot_be_used(pool: asyncpg.Pool, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    directory = Directory(tmp_path / "file")  # not a folder: nobody may write there, root neither
+    directory = MediaDirectory(
+        tmp_path / "file"
+    )  # not a folder: nobody may write there, root neither
     with pytest.raises(MediaAway):
         await Library(through_pool(pool), directory, 0).receive(chunks(CONTENT), "image/jpeg")
     with pytest.raises(MediaAway, match="is not a directory"):
@@ -183,7 +185,7 @@ async def test_uploads_end_together_while_the_database_hangs(
 ) -> None:
     """Each has a deadline of its own from its asking on, and nothing is left of any."""
     monkeypatch.setattr(staging, "_ADMIT_SECONDS", 0.2)
-    directory = Directory(tmp_path)
+    directory = MediaDirectory(tmp_path)
     asked = 0
 
     async def hang() -> None:

@@ -10,18 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.harness.wait import soon
-from warouter.access.turns import Line, Turns
+from warouter.access.turns import FairQueue, PasswordQueue
 from warouter.errors import TooManyRequests
 
 MOST = 8
 
 
-def queue(*joining: tuple[str, str, int]) -> tuple[Line[int], list[int | None]]:
-    line: Line[int] = Line(MOST)
+def queue(*joining: tuple[str, str, int]) -> tuple[FairQueue[int], list[int | None]]:
+    line: FairQueue[int] = FairQueue(MOST)
     return line, [line.join(*each) for each in joining]
 
 
-def served(line: Line[int]) -> list[int]:
+def served(line: FairQueue[int]) -> list[int]:
     return [item for item in iter(line.next, None)]
 
 
@@ -62,7 +62,7 @@ STEPS = st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("xyz")) | st
 @given(STEPS)
 def test_a_share_is_never_taken_away(steps: list[tuple[str, str] | None]) -> None:
     """Nobody is refused while another has two more waiting; nobody is lost, or served twice."""
-    line: Line[tuple[str, str, int]] = Line(MOST)
+    line: FairQueue[tuple[str, str, int]] = FairQueue(MOST)
     inside: set[tuple[str, str, int]] = set()
     for n, step in enumerate(steps):
         if step is None:
@@ -91,7 +91,7 @@ def test_a_share_is_never_taken_away(steps: list[tuple[str, str] | None]) -> Non
 def test_between_two_of_one_address_each_other_has_its_turn(
     joining: list[tuple[str, str]],
 ) -> None:
-    line: Line[str] = Line(MOST)
+    line: FairQueue[str] = FairQueue(MOST)
     for address, name in joining:
         line.join(address, name, address)
     order = [item for item in iter(line.next, None)]
@@ -101,14 +101,14 @@ def test_between_two_of_one_address_each_other_has_its_turn(
             assert set(order[at:again]) >= set(order[again:])
 
 
-async def hold(turns: Turns, address: str, done: asyncio.Event, line: int = 0) -> str:
+async def hold(turns: PasswordQueue, address: str, done: asyncio.Event, line: int = 0) -> str:
     async with turns.turn(address, line=line):
         await done.wait()
     return address
 
 
 async def test_who_is_cancelled_takes_no_turn_and_gives_back_one_that_had_come() -> None:
-    turns, done = Turns(1, MOST), asyncio.Event()
+    turns, done = PasswordQueue(1, MOST), asyncio.Event()
     done.set()
     async with turns.turn("a"):
         gone, late, last = (asyncio.create_task(hold(turns, "a", done)) for _ in range(3))
@@ -123,7 +123,7 @@ async def test_who_is_cancelled_takes_no_turn_and_gives_back_one_that_had_come()
 
 
 async def test_lines_are_served_in_turn_and_have_places_of_their_own() -> None:
-    turns, done = Turns(1, 2, lines=2), asyncio.Event()
+    turns, done = PasswordQueue(1, 2, lines=2), asyncio.Event()
     order: list[int] = []
 
     async def take(line: int, address: str) -> None:

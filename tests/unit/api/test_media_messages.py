@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warouter.api.messages.validate import parse_message
-from warouter.media.inbound import Stored, completed, described, unasked
+from warouter.media.inbound import InboundMedia, completed, described, unasked
 from warouter.media.references import Reference, find
 
 ALL = ("image", "video", "voice", "sticker", "audio", "document")
-STORED = Stored("an-id", "/m/shared/an-id", "https://a/v1/media/an-id")
+STORED = InboundMedia("an-id", "/m/shared/an-id", "https://a/v1/media/an-id")
 
 
 def references(**message: Any) -> list[Reference]:
@@ -149,7 +149,7 @@ def test_a_downloaded_object() -> None:
 
 
 def test_without_a_public_url_there_is_no_link() -> None:
-    stored = Stored("an-id", "/f", "")
+    stored = InboundMedia("an-id", "/f", "")
     assert "link" not in msgspec.json.decode(completed(inbound(), {"image": stored}))["image"]
 
 

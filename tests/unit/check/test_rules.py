@@ -11,7 +11,14 @@ import msgspec
 import pytest
 
 from tests.harness import findings as documented
-from warouter.check.facts import Certificate, Database, Facts, Host, Place, values_of
+from warouter.check.facts import (
+    CertificateDates,
+    Database,
+    FileAccess,
+    Host,
+    InstallationFacts,
+    values_of,
+)
 from warouter.check.finding import Finding, Level, exit_code
 from warouter.check.postgres_version import MENDED
 from warouter.check.rules import RULES, judged, unreachable, worst_first
@@ -67,7 +74,7 @@ TRUST = Trust(
 )
 
 
-def facts(**changed: Any) -> Facts:
+def facts(**changed: Any) -> InstallationFacts:
     """An installation where all is well, but for what is changed: ``trust``, ``server`` and
     ``host`` are fields of these, ``environ`` more variables.
     """
@@ -77,7 +84,9 @@ def facts(**changed: Any) -> Facts:
     database = Database(trust=trust, server=server, **changed.pop("database", {}))
     host = Host(**changed.pop("host", {}))
     right = {"today": date(2026, 11, 29), "version": "1.0", "schema": 29}
-    return Facts(settings=load(environ), host=host, database=database, **right | changed)
+    return InstallationFacts(
+        settings=load(environ), host=host, database=database, **right | changed
+    )
 
 
 def wrong(found: list[Finding]) -> list[tuple[str, Level]]:
@@ -91,15 +100,15 @@ def one_login(**other: Any) -> dict[str, Any]:
 
 
 def secret(**other: Any) -> dict[str, Any]:
-    return {"secrets": (Place(name="X_FILE", path="/s/x", **other),)}
+    return {"secrets": (FileAccess(name="X_FILE", path="/s/x", **other),)}
 
 
 def folder(**other: Any) -> dict[str, Any]:
-    return {"folders": (Place(name="WAROUTER_MEDIA_DIR", path="/m", **other),)}
+    return {"folders": (FileAccess(name="WAROUTER_MEDIA_DIR", path="/m", **other),)}
 
 
 def certificate(**other: Any) -> dict[str, Any]:
-    return {"certificates": (Certificate(name="WAROUTER_TLS_CERT", **other),)}
+    return {"certificates": (CertificateDates(name="WAROUTER_TLS_CERT", **other),)}
 
 
 HTTP = "http://hook.example/"

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warouter.cluster.lease import Lease
-from warouter.cluster.role import Happened, State, step
+from warouter.cluster.role import SlotEvent, SlotState, step
 from warouter.cluster.term import Term
 
 TRUST = 1.3
@@ -45,15 +45,15 @@ def test_a_slow_confirmation_never_lengthens_a_term() -> None:
     assert term.confirm(100.2).holds(101.4)
 
 
-@given(st.lists(st.sampled_from(list(Happened)), max_size=12))
-def test_a_closed_epoch_never_opens_again(events: list[Happened]) -> None:
-    state, closed = State.OPENING, False
+@given(st.lists(st.sampled_from(list(SlotEvent)), max_size=12))
+def test_a_closed_epoch_never_opens_again(events: list[SlotEvent]) -> None:
+    state, closed = SlotState.OPENING, False
     for happened in events:
         state = step(state, happened)
-        closed = closed or state is State.CLOSED
-        assert not (closed and state is not State.CLOSED)
+        closed = closed or state is SlotState.CLOSED
+        assert not (closed and state is not SlotState.CLOSED)
 
 
 def test_a_slot_that_drains_does_not_accept_again() -> None:
-    assert step(State.DRAINING, Happened.OPENED) is State.DRAINING
-    assert step(State.DRAINING, Happened.HANDED_OVER) is State.CLOSED
+    assert step(SlotState.DRAINING, SlotEvent.OPENED) is SlotState.DRAINING
+    assert step(SlotState.DRAINING, SlotEvent.HANDED_OVER) is SlotState.CLOSED

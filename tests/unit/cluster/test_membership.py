@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from warouter.cluster.membership import Member, Membership, Node, Verdict
+from warouter.cluster.membership import Liveness, Member, Membership, Node
 
 LEASE, POLL, JOIN = 1.5, 0.1, 3.0
 A, B, C, X, Y, Z = (UUID(int=n) for n in range(1, 7))
@@ -70,41 +70,41 @@ class Watched:
 
 def test_who_beats_is_healthy_and_joins_after_three_seconds() -> None:
     watched = Watched(A)
-    assert watched.polls(5)[A].verdict is Verdict.HEALTHY
+    assert watched.polls(5)[A].verdict is Liveness.HEALTHY
     assert not watched.poll()[A].joined
     assert watched.polls(30)[A].joined
 
 
 def test_silence_of_a_lease_is_death_and_not_before() -> None:
     watched = Watched(A, B, C, polls=10)
-    assert watched.polls(14, A)[A].verdict is Verdict.SUSPECT
-    assert watched.polls(2, A)[A].verdict is Verdict.DEAD
+    assert watched.polls(14, A)[A].verdict is Liveness.SUSPECT
+    assert watched.polls(2, A)[A].verdict is Liveness.DEAD
 
 
 def test_no_session_in_two_polls_is_death() -> None:
     watched = Watched(A, B, polls=10)
     watched.sessions.discard(A)
-    assert watched.poll()[A].verdict is Verdict.HEALTHY
+    assert watched.poll()[A].verdict is Liveness.HEALTHY
     assert watched.membership.doubtful
     judged = watched.poll()
-    assert (judged[A].verdict, judged[B].verdict) == (Verdict.DEAD, Verdict.HEALTHY)
+    assert (judged[A].verdict, judged[B].verdict) == (Liveness.DEAD, Liveness.HEALTHY)
 
 
 def test_a_gap_in_the_leaders_own_polls_kills_nobody() -> None:
     watched = Watched(A, B, C, polls=10)
-    assert watched.poll(A, B, C, gap=60.0)[A].verdict is Verdict.HEALTHY
+    assert watched.poll(A, B, C, gap=60.0)[A].verdict is Liveness.HEALTHY
 
 
 def test_a_restart_of_the_database_takes_all_sessions_and_kills_nobody() -> None:
     watched = Watched(A, B, C, polls=10)
     watched.sessions.clear()
     watched.server = "started again"
-    assert {m.verdict for m in watched.poll(A, B, C).values()} == {Verdict.HEALTHY}
+    assert {m.verdict for m in watched.poll(A, B, C).values()} == {Liveness.HEALTHY}
     watched.sessions.update((A, B))  # C does not come back
     judged = watched.polls(20, C)
-    dead = {n for n, member in judged.items() if member.verdict is Verdict.DEAD}
+    dead = {n for n, member in judged.items() if member.verdict is Liveness.DEAD}
     assert dead == {C}
-    assert {judged[n].verdict for n in (A, B)} == {Verdict.HEALTHY}
+    assert {judged[n].verdict for n in (A, B)} == {Liveness.HEALTHY}
 
 
 def test_after_a_failover_of_the_database_who_connects_later_is_in_no_trouble() -> None:
@@ -121,15 +121,15 @@ def test_after_a_failover_of_the_database_who_connects_later_is_in_no_trouble() 
 def test_when_most_fall_silent_together_they_get_one_more_lease() -> None:
     watched = Watched(A, B, C, polls=10)
     judged = watched.polls(17, A, B)
-    assert judged[A].verdict is Verdict.SUSPECT
-    assert watched.polls(14, A, B)[A].verdict is Verdict.DEAD
+    assert judged[A].verdict is Liveness.SUSPECT
+    assert watched.polls(14, A, B)[A].verdict is Liveness.DEAD
 
 
 def test_who_wakes_up_is_healthy_again_and_has_to_join_anew() -> None:
     watched = Watched(A, B, C, polls=50)
     watched.polls(20, A)
     judged = watched.poll()
-    assert judged[A].verdict is Verdict.HEALTHY
+    assert judged[A].verdict is Liveness.HEALTHY
     assert not judged[A].joined
 
 

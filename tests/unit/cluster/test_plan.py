@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from warouter._hash import SHARD_COUNTS
-from warouter.cluster.membership import Member, Node, Verdict
+from warouter.cluster.membership import Liveness, Member, Node
 from warouter.cluster.plan import HANDOVER_LEASES, Planner, Succession, View, changes, plan
 from warouter.cluster.shardmap import ShardMap, SlotOwner
 
@@ -23,7 +23,7 @@ ALL = [UUID(int=n) for n in range(1, 9)]
 
 def member(
     inc: UUID,
-    verdict: Verdict = Verdict.HEALTHY,
+    verdict: Liveness = Liveness.HEALTHY,
     *,
     joined: bool = True,
     leaving: bool = False,
@@ -90,8 +90,8 @@ def owners(current: ShardMap, slots: Iterable[int] = range(32)) -> set[UUID | No
 @pytest.mark.parametrize(
     "some",
     [
-        [member(A, Verdict.DEAD)],
-        [member(A, Verdict.SUSPECT), B, C],
+        [member(A, Liveness.DEAD)],
+        [member(A, Liveness.SUSPECT), B, C],
         [member(A, ailing=True), B, C],
         [member(n, trouble="upstream") for n in (A, B, C)],
     ],
@@ -103,7 +103,7 @@ def test_every_slot_stays(some: list[UUID | Member]) -> None:
 
 def test_a_dead_owner_is_replaced_by_the_spare_under_new_epochs() -> None:
     current = mapped(2, A, B)
-    planned = planned_for(current, member(A, Verdict.DEAD), B, C)
+    planned = planned_for(current, member(A, Liveness.DEAD), B, C)
     takeovers, successions = changes(current, planned)
     assert [t.slot for t in takeovers] == list(range(0, 32, 2))
     assert {(t.to, t.old, t.reason) for t in takeovers} == {(C, A, "dead")}
@@ -161,7 +161,7 @@ def test_a_slot_that_left_an_owner_in_trouble_rests_for_a_minute() -> None:
         later = plan(msgspec.structs.replace(view, moved=frozenset()), LEASE)
         assert later is not None
         assert any(s.successor == C for s in later.slots)
-    for gone in (member(B, Verdict.DEAD, trouble="upstream"), member(B, leaving=True)):
+    for gone in (member(B, Liveness.DEAD, trouble="upstream"), member(B, leaving=True)):
         planned = plan(View(current, members(gone, C), moved=moved), LEASE)
         assert planned is not None
         assert all(C in (s.owner, s.successor) for s in planned.slots)
@@ -191,13 +191,13 @@ def test_an_owner_in_trouble_has_one_lease_to_hand_over() -> None:
 
 
 def test_when_the_successor_dies_the_owner_starts_again_under_a_new_epoch() -> None:
-    planned = planned_for(MOVING, A, member(B, Verdict.DEAD))
+    planned = planned_for(MOVING, A, member(B, Liveness.DEAD))
     assert planned.slots[0] == SlotOwner(0, 2, A)
     assert changes(MOVING, planned)[0][0].reason == "successor-died"
 
 
 def test_when_both_die_a_third_takes_over() -> None:
-    dead = [member(n, Verdict.DEAD) for n in (A, B)]
+    dead = [member(n, Liveness.DEAD) for n in (A, B)]
     assert owners(planned_for(MOVING, *dead, C)) == {C}
 
 
@@ -212,7 +212,7 @@ def test_every_change_converges_to_a_fixed_point_that_is_balanced(
 ) -> None:
     start = converge(View(mapped(before, *[None] * before), members(*nodes)))
     changed = ShardMap(start.version, after, start.slots)
-    gone = [member(n, Verdict.DEAD) for n in nodes if n not in later]
+    gone = [member(n, Liveness.DEAD) for n in nodes if n not in later]
     end = converge(View(changed, members(*gone, *later)))
     assert end.settled
     assert owners(end) <= set(later)
@@ -258,7 +258,7 @@ drawn_members = st.lists(
     st.builds(
         member,
         st.sampled_from([A, B, C]),
-        st.sampled_from(Verdict),
+        st.sampled_from(Liveness),
         joined=st.booleans(),
         leaving=st.booleans(),
         trusted=st.booleans(),
@@ -301,7 +301,7 @@ def test_an_epoch_is_raised_with_every_change_of_owner(
     shards: int, nodes: list[UUID], later: list[UUID]
 ) -> None:
     start = converge(View(mapped(shards, *[None] * shards), members(*nodes)))
-    gone = [member(n, Verdict.DEAD) for n in nodes if n not in later]
+    gone = [member(n, Liveness.DEAD) for n in nodes if n not in later]
     planned = plan(View(start, members(*gone, *later)), LEASE)
     for was, then in zip(start.slots, (planned or start).slots, strict=True):
         assert then.epoch == was.epoch + (then.owner != was.owner)

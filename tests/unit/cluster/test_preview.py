@@ -11,16 +11,18 @@ from hypothesis import strategies as st
 from warouter._hash import SHARD_COUNTS
 from warouter.cluster.membership import Node
 from warouter.cluster.plan import View, plan, plan_request
-from warouter.cluster.preview import Seen, handed_over, members_of, preview
+from warouter.cluster.preview import SeenCoreapp, handed_over, members_of, preview
 from warouter.cluster.shardmap import ShardMap, SlotOwner
 
 LEASE = 1.5
 ALL = [UUID(int=n) for n in range(1, 9)]
 
 
-def coreapp(inc: UUID, *, alive: bool = True, leaving: bool = False, well: bool = True) -> Seen:
+def coreapp(
+    inc: UUID, *, alive: bool = True, leaving: bool = False, well: bool = True
+) -> SeenCoreapp:
     node = Node(inc, f"coreapp-{inc.int}", "coreapp", 1, leaving, upstream_ok=well)
-    return Seen(node, alive)
+    return SeenCoreapp(node, alive)
 
 
 def mapped(shards: int, *owners: UUID | None) -> ShardMap:
@@ -49,7 +51,7 @@ def test_the_number_that_is_set_already_moves_nothing() -> None:
 
 
 @st.composite
-def clusters(draw: st.DrawFn) -> tuple[ShardMap, list[Seen]]:
+def clusters(draw: st.DrawFn) -> tuple[ShardMap, list[SeenCoreapp]]:
     some = ALL[: draw(st.integers(1, 8))]
     coreapps = [
         coreapp(
@@ -68,7 +70,7 @@ def clusters(draw: st.DrawFn) -> tuple[ShardMap, list[Seen]]:
 
 @given(clusters(), st.sampled_from(SHARD_COUNTS))
 def test_the_preview_is_what_the_leader_does(
-    cluster: tuple[ShardMap, list[Seen]], shards: int
+    cluster: tuple[ShardMap, list[SeenCoreapp]], shards: int
 ) -> None:
     """The request is begun, every owner hands over, and the leader plans until nothing is left."""
     current, coreapps = cluster

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from warouter._hash import SHARD_COUNTS
-from warouter.cluster.membership import Member, Node, Verdict
+from warouter.cluster.membership import Liveness, Member, Node
 from warouter.cluster.plan import (
     HANDOVER_LEASES,
-    Mark,
+    MovingMark,
     Planner,
     Succession,
     View,
@@ -40,7 +40,7 @@ EVEN = range(0, 32, 2)
 def member(inc: UUID, *, dead: bool = False, upstream: str = CLOUD, **fields: Any) -> Member:
     leaving = fields.pop("leaving", False)
     node = Node(inc, f"coreapp-{inc.int}", "coreapp", 1, leaving, upstream=upstream)
-    verdict = Verdict.DEAD if dead else Verdict.HEALTHY
+    verdict = Liveness.DEAD if dead else Liveness.HEALTHY
     return Member(node, verdict, 0.0, 10.0, fields.pop("joined", True), **fields)
 
 
@@ -64,7 +64,9 @@ def planned_for(
     return plan(View(current, members(*some), marked_age=ages), LEASE)
 
 
-def written(current: ShardMap, planned: ShardMap | None) -> tuple[set[Mark], set[int], set[int]]:
+def written(
+    current: ShardMap, planned: ShardMap | None
+) -> tuple[set[MovingMark], set[int], set[int]]:
     """The marks that are written, and which slots are taken over and named."""
     takeovers, successions = changes(current, planned or current)
     moved = {t.slot for t in takeovers}, {s.slot for s in successions}
@@ -93,7 +95,7 @@ def test_a_successor_is_named_when_the_owner_is_quiet_or_has_had_its_time(
 ) -> None:
     current = mapped(2, A, B, moving=moving)
     planned = planned_for(current, owner, B, C, marked_for=marked_for)
-    expected = {Mark(slot, 1, MARKED) for slot in EVEN} if marked else set()
+    expected = {MovingMark(slot, 1, MARKED) for slot in EVEN} if marked else set()
     assert written(current, planned) == (expected, set(), set(EVEN) if named else set())
 
 
@@ -117,14 +119,14 @@ def test_a_mark_that_nobody_wants_any_more_is_taken_back(moving: int) -> None:
     current = mapped(2, A, B, moving=moving)
     planned = planned_for(current, A, B, C)
     assert planned is not None
-    assert written(current, planned) == ({Mark(slot, 1, 0) for slot in EVEN}, set(), set())
+    assert written(current, planned) == ({MovingMark(slot, 1, 0) for slot in EVEN}, set(), set())
     assert planned_for(planned, A, B, C) is None
 
 
 def test_an_unwanted_mark_of_a_resting_slot_is_taken_back() -> None:
     current = mapped(2, B, B, moving=MARKED)
     view = View(current, members(B, C), moved=frozenset(range(32)))
-    assert written(current, plan(view, LEASE))[0] == {Mark(slot, 1, 0) for slot in EVEN}
+    assert written(current, plan(view, LEASE))[0] == {MovingMark(slot, 1, 0) for slot in EVEN}
 
 
 def test_a_move_that_was_named_ends_though_its_owner_never_became_quiet() -> None:
@@ -200,7 +202,7 @@ def test_shards_are_set_when_all_that_moves_is_quiet_and_all_at_once() -> None:
     current = mapped(1, A)
     first, begins = asked(current, 2, A, B)
     assert (first.shards, begins) == (1, False)
-    assert written(current, first) == ({Mark(slot, 1, MARKED) for slot in MOVE}, set(), set())
+    assert written(current, first) == ({MovingMark(slot, 1, MARKED) for slot in MOVE}, set(), set())
     waiting = with_moving(first, dict.fromkeys([*MOVE][1:], QUIET))
     assert asked(waiting, 2, A, B) == (waiting, False)
     last, begins = asked(with_moving(waiting, {1: QUIET}), 2, A, B)

@@ -21,7 +21,7 @@ from warouter.store.views.doubts import CloudStatus, Stopped
 from warouter.store.views.number import NumberFacts, NumberStatus
 from warouter.store.views.setup.environment import ProcessEnvironment, compared
 from warouter.store.views.setup.media import Failed
-from warouter.upstream.cloud.check.step import Result, Step
+from warouter.upstream.cloud.check.step import CheckStep, StepResult
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
@@ -89,9 +89,9 @@ def test_until_when_the_version_lives() -> None:
 
 def test_how_a_check_went() -> None:
     steps = [
-        Step("a", Result.OK, "x"),
-        Step("b", Result.FAILED, "x"),
-        Step("c", Result.WARNING, "x"),
+        CheckStep("a", StepResult.OK, "x"),
+        CheckStep("b", StepResult.FAILED, "x"),
+        CheckStep("c", StepResult.WARNING, "x"),
     ]
     assert told(steps[:1]) == "1 steps, all right"
     assert told(steps) == "3 steps, 1 failed and 1 with a warning"
@@ -151,6 +151,8 @@ def test_a_meaning_without_its_marks() -> None:
 
 @pytest.mark.parametrize("number", ["+1 631-555-0000", "+16315550000", "+1 (631) 555.0000"])
 def test_a_check_shows_no_phone_number(number: str) -> None:
-    step = masked(Step("phone number", Result.OK, f"{number} (Bakery) is CONNECTED.", "See 10654."))
+    step = masked(
+        CheckStep("phone number", StepResult.OK, f"{number} (Bakery) is CONNECTED.", "See 10654.")
+    )
     assert step.found == "163…00 (Bakery) is CONNECTED."
     assert step.todo == "See 10654."

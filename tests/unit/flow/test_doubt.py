@@ -9,17 +9,17 @@ from hypothesis import strategies as st
 from warouter.flow.doubt import (
     NEXT,
     Doubt,
-    Happened,
+    DoubtEvent,
+    DoubtRule,
+    DoubtState,
+    DoubtVerdict,
     Policy,
-    Rule,
-    State,
-    Verdict,
     step,
     verdict,
 )
 
 FENCE = 31.5
-RULE = Rule(Policy.RESEND, window=60.0, blind=600.0, lane=60.0)
+RULE = DoubtRule(Policy.RESEND, window=60.0, blind=600.0, lane=60.0)
 DOUBTS = st.builds(
     Doubt,
     attempts=st.integers(1, 4),
@@ -31,7 +31,7 @@ DOUBTS = st.builds(
     ttl_over=st.booleans(),
 )
 RULES = st.builds(
-    Rule,
+    DoubtRule,
     policy=st.sampled_from(Policy),
     window=st.floats(0, 4_000),
     blind=st.floats(0, 8_000),
@@ -43,39 +43,39 @@ OVER = Doubt(1, waited=60.0, proven=True, drained=True)
 @pytest.mark.parametrize(
     ("doubt", "rule", "expected"),
     [
-        (Doubt(1, 0.0), RULE, Verdict.WAIT),
-        (Doubt(1, 0.0, taken=True), RULE, Verdict.TAKEN),
-        (Doubt(3, 9_999.0, taken=True, not_taken=True, ttl_over=True), RULE, Verdict.TAKEN),
-        (Doubt(1, 0.0, not_taken=True), RULE, Verdict.AGAIN),
-        (OVER._replace(waited=59.9), RULE, Verdict.WAIT),
-        (OVER, RULE, Verdict.RESEND),
-        (OVER._replace(attempts=2), RULE, Verdict.RESEND),
-        (OVER._replace(attempts=3), RULE, Verdict.HOLD),
-        (OVER, RULE._replace(policy=Policy.FAIL), Verdict.FAIL),
-        (OVER, RULE._replace(policy=Policy.HOLD), Verdict.HOLD),
+        (Doubt(1, 0.0), RULE, DoubtVerdict.WAIT),
+        (Doubt(1, 0.0, taken=True), RULE, DoubtVerdict.TAKEN),
+        (Doubt(3, 9_999.0, taken=True, not_taken=True, ttl_over=True), RULE, DoubtVerdict.TAKEN),
+        (Doubt(1, 0.0, not_taken=True), RULE, DoubtVerdict.AGAIN),
+        (OVER._replace(waited=59.9), RULE, DoubtVerdict.WAIT),
+        (OVER, RULE, DoubtVerdict.RESEND),
+        (OVER._replace(attempts=2), RULE, DoubtVerdict.RESEND),
+        (OVER._replace(attempts=3), RULE, DoubtVerdict.HOLD),
+        (OVER, RULE._replace(policy=Policy.FAIL), DoubtVerdict.FAIL),
+        (OVER, RULE._replace(policy=Policy.HOLD), DoubtVerdict.HOLD),
         # What has come in since the window ended is read before anything is decided.
-        (OVER._replace(drained=False), RULE, Verdict.DRAIN),
+        (OVER._replace(drained=False), RULE, DoubtVerdict.DRAIN),
         # Without a proof that webhooks come it waits longer, and not for ever.
-        (OVER._replace(proven=False), RULE, Verdict.WAIT),
-        (OVER._replace(proven=False, waited=600.0), RULE, Verdict.RESEND),
+        (OVER._replace(proven=False), RULE, DoubtVerdict.WAIT),
+        (OVER._replace(proven=False, waited=600.0), RULE, DoubtVerdict.RESEND),
         # No window is shorter than the fence.
-        (OVER._replace(waited=31.4), RULE._replace(window=1.0), Verdict.WAIT),
-        (OVER._replace(waited=31.5), RULE._replace(window=1.0), Verdict.RESEND),
+        (OVER._replace(waited=31.4), RULE._replace(window=1.0), DoubtVerdict.WAIT),
+        (OVER._replace(waited=31.5), RULE._replace(window=1.0), DoubtVerdict.RESEND),
         # A ttl that ends first ends it, with the outcome unknown, whatever the policy is.
-        (Doubt(1, 5.0, ttl_over=True), RULE, Verdict.DRAIN),
-        (Doubt(1, 5.0, ttl_over=True, drained=True), RULE, Verdict.FAIL),
-        (OVER._replace(ttl_over=True), RULE._replace(policy=Policy.HOLD), Verdict.FAIL),
+        (Doubt(1, 5.0, ttl_over=True), RULE, DoubtVerdict.DRAIN),
+        (Doubt(1, 5.0, ttl_over=True, drained=True), RULE, DoubtVerdict.FAIL),
+        (OVER._replace(ttl_over=True), RULE._replace(policy=Policy.HOLD), DoubtVerdict.FAIL),
     ],
 )
-def test_a_message_in_doubt(doubt: Doubt, rule: Rule, expected: Verdict) -> None:
+def test_a_message_in_doubt(doubt: Doubt, rule: DoubtRule, expected: DoubtVerdict) -> None:
     assert verdict(doubt, rule, FENCE) is expected
 
 
 @given(DOUBTS, RULES)
 def test_nothing_is_sent_again_that_may_still_be_taken_or_heard_of(
-    doubt: Doubt, rule: Rule
+    doubt: Doubt, rule: DoubtRule
 ) -> None:
-    if verdict(doubt, rule, FENCE) is Verdict.RESEND:
+    if verdict(doubt, rule, FENCE) is DoubtVerdict.RESEND:
         assert not doubt.taken
         assert doubt.waited >= FENCE
         assert doubt.waited >= rule.window
@@ -85,38 +85,38 @@ def test_nothing_is_sent_again_that_may_still_be_taken_or_heard_of(
 
 
 @given(DOUBTS, RULES)
-def test_every_doubt_ends(doubt: Doubt, rule: Rule) -> None:
+def test_every_doubt_ends(doubt: Doubt, rule: DoubtRule) -> None:
     late = doubt._replace(waited=10_000.0, drained=True)
-    assert verdict(late, rule, FENCE) not in (Verdict.WAIT, Verdict.DRAIN)
+    assert verdict(late, rule, FENCE) not in (DoubtVerdict.WAIT, DoubtVerdict.DRAIN)
 
 
 @given(DOUBTS, RULES)
-def test_waiting_never_ends_with_less_than_was_decided(doubt: Doubt, rule: Rule) -> None:
+def test_waiting_never_ends_with_less_than_was_decided(doubt: Doubt, rule: DoubtRule) -> None:
     """Who waits longer, with the same facts, comes to the same word or is still waiting before."""
     earlier = verdict(doubt, rule, FENCE)
-    if earlier not in (Verdict.WAIT, Verdict.DRAIN):
+    if earlier not in (DoubtVerdict.WAIT, DoubtVerdict.DRAIN):
         assert verdict(doubt._replace(waited=doubt.waited + 1), rule, FENCE) is earlier
 
 
 def test_evidence_ends_every_state_but_an_end() -> None:
-    for state in State:
-        after = step(state, Happened.EVIDENCE)
-        assert after is (state if state is State.FAILED else State.TAKEN)
+    for state in DoubtState:
+        after = step(state, DoubtEvent.EVIDENCE)
+        assert after is (state if state is DoubtState.FAILED else DoubtState.TAKEN)
 
 
 def test_an_end_stays_one() -> None:
-    for happened in Happened:
-        assert step(State.TAKEN, happened) is State.TAKEN
-        assert step(State.FAILED, happened) is State.FAILED
+    for happened in DoubtEvent:
+        assert step(DoubtState.TAKEN, happened) is DoubtState.TAKEN
+        assert step(DoubtState.FAILED, happened) is DoubtState.FAILED
 
 
 def test_what_is_out_waits_for_its_answer_alone() -> None:
     """Its ttl does not end it, nor does a policy."""
-    assert {h for s, h in NEXT if s is State.OUT} == {
-        Happened.NOT_TAKEN,
-        Happened.REFUSED,
-        Happened.UNCLEAR,
-        Happened.EVIDENCE,
+    assert {h for s, h in NEXT if s is DoubtState.OUT} == {
+        DoubtEvent.NOT_TAKEN,
+        DoubtEvent.REFUSED,
+        DoubtEvent.UNCLEAR,
+        DoubtEvent.EVIDENCE,
     }
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from warouter.flow.doubt import Policy, Rule, State
+from warouter.flow.doubt import DoubtRule, DoubtState, Policy
 from warouter.flow.issues import MOST_PROVEN, Issue, Issues
 
-RULE = Rule(Policy.RESEND, window=60.0, blind=600.0, lane=60.0)
+RULE = DoubtRule(Policy.RESEND, window=60.0, blind=600.0, lane=60.0)
 TO = "4915100000000"
 
 
-def _issue(state: State, doubts: int) -> Issue:
+def _issue(state: DoubtState, doubts: int) -> Issue:
     issue = Issue(1, bytes(20), TO, doubts=doubts)
     issue.state, issue.rule = state, RULE
     return issue
@@ -20,16 +20,16 @@ def _issue(state: State, doubts: int) -> Issue:
 @pytest.mark.parametrize(
     ("state", "doubts", "others"),
     [
-        (State.OUT, 0, 0),  # the usual end
-        (State.OUT, 1, 1),  # the answer is of the second request
-        (State.DOUBT, 1, 0),  # the evidence is of the only one
-        (State.DOUBT, 2, 1),
-        (State.QUEUED, 1, 0),
-        (State.HELD, 3, 2),
+        (DoubtState.OUT, 0, 0),  # the usual end
+        (DoubtState.OUT, 1, 1),  # the answer is of the second request
+        (DoubtState.DOUBT, 1, 0),  # the evidence is of the only one
+        (DoubtState.DOUBT, 2, 1),
+        (DoubtState.QUEUED, 1, 0),
+        (DoubtState.HELD, 3, 2),
     ],
 )
 def test_the_requests_beside_the_one_that_was_taken_may_be_heard_of(
-    state: State, doubts: int, others: int
+    state: DoubtState, doubts: int, others: int
 ) -> None:
     assert Issues().ended(_issue(state, doubts), 1, 100.0) == others
 

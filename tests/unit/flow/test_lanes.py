@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from warouter.flow.lanes import Entry, Lanes
+from warouter.flow.lanes import LaneEntry, Lanes
 
 
-def entry(seq: int, recipient: str = "111", **fields: Any) -> Entry:
-    return Entry(seq, seq.to_bytes(20, "big"), recipient, 0, b"{}", **fields)
+def entry(seq: int, recipient: str = "111", **fields: Any) -> LaneEntry:
+    return LaneEntry(seq, seq.to_bytes(20, "big"), recipient, 0, b"{}", **fields)
 
 
-def seqs(entries: list[Entry]) -> list[int]:
+def seqs(entries: list[LaneEntry]) -> list[int]:
     return [e.seq for e in entries]
 
 
@@ -92,7 +92,7 @@ ACTIONS += ["release", "expire", "record", "reconnect", "block", "take_up", "unb
 ACTIONS += ["one", "one"]
 
 
-def order(e: Entry) -> tuple[bool, int]:
+def order(e: LaneEntry) -> tuple[bool, int]:
     """Priority first, then in seq order."""
     return not e.priority, e.seq
 
@@ -105,13 +105,13 @@ class Script:
         self.lanes = Lanes(window=WINDOW)
         self.now = 0.0
         self.pushed = 0
-        self.waits: dict[str, list[Entry]] = defaultdict(list)  # by recipient, in order
-        self.out: dict[str, Entry] = {}  # by recipient, as all of these
-        self.held: dict[str, Entry] = {}
+        self.waits: dict[str, list[LaneEntry]] = defaultdict(list)  # by recipient, in order
+        self.out: dict[str, LaneEntry] = {}  # by recipient, as all of these
+        self.held: dict[str, LaneEntry] = {}
         self.later: dict[str, float] = {}
         self.blocked: set[str] = set()
-        self.parked: dict[str, list[Entry]] = {}  # by recipient
-        self.ending: list[Entry] = []  # as failed, and that is not recorded
+        self.parked: dict[str, list[LaneEntry]] = {}  # by recipient
+        self.ending: list[LaneEntry] = []  # as failed, and that is not recorded
         self.told: set[int] = set()  # on another connection, or once more: may have arrived
         self.window: set[int] = set()
 
@@ -131,7 +131,7 @@ class Script:
         self.later = {r: due for r, due in self.later.items() if due > self.now}
         assert self.lanes.due(self.now) == min(self.later.values(), default=None)
 
-    def heads(self) -> list[Entry]:
+    def heads(self) -> list[LaneEntry]:
         """Those that may go, but for the window."""
         busy = self.out | self.held | self.later
         heads = [lane[0] for r, lane in self.waits.items() if lane and r not in busy]
@@ -180,7 +180,7 @@ class Script:
         assert self.lanes.answered(e.id) == e
         self.gone([e])
 
-    def free(self, e: Entry) -> bool:
+    def free(self, e: LaneEntry) -> bool:
         """Nothing before it has failed without a record."""
         return all(x.recipient != e.recipient or x.seq > e.seq for x in self.ending)
 
@@ -191,7 +191,7 @@ class Script:
         assert self.lanes.failed(e.id) == e
         self.failed([e])
 
-    def failed(self, entries: list[Entry]) -> None:
+    def failed(self, entries: list[LaneEntry]) -> None:
         for e in entries:
             self.waits[e.recipient] = [o for o in self.waits[e.recipient] if o.seq != e.seq]
         self.ending += entries
@@ -270,7 +270,7 @@ class Script:
         self.lanes.unblock(recipient)
         self.blocked.discard(recipient)
 
-    def gone(self, entries: list[Entry]) -> None:
+    def gone(self, entries: list[LaneEntry]) -> None:
         """They have ended one way or another, and that is recorded."""
         self.lanes.recorded(seqs(entries))
         self.window -= set(seqs(entries))

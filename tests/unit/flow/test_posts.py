@@ -13,9 +13,9 @@ from warouter.flow.posts import (
     FAILURE_BYTES,
     MOST_FAILURES,
     Counted,
-    Failure,
-    Failures,
     Hour,
+    PostFailure,
+    PostFailures,
     Sheet,
     bounded,
     text_of,
@@ -27,8 +27,8 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=600)
 ANSWERS = st.binary(max_size=600) | TEXTS.map(lambda text: text.encode())
 
 
-def failure(event: str = "gBEG", answer: str = "", at_ms: int = 1) -> Failure:
-    return Failure(at_ms, 0, event, 100, "connection", 500, 15_000, answer)
+def failure(event: str = "gBEG", answer: str = "", at_ms: int = 1) -> PostFailure:
+    return PostFailure(at_ms, 0, event, 100, "connection", 500, 15_000, answer)
 
 
 class TestFailures:
@@ -36,7 +36,7 @@ class TestFailures:
     def test_there_are_never_more_than_so_many_nor_is_one_larger(
         self, given: list[tuple[str, bytes]], more: int
     ) -> None:
-        kept = Failures()
+        kept = PostFailures()
         for event, answer in given:
             kept.add(failure(event, text_of(answer)))
         for n in range(more):

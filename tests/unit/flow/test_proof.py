@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warouter.flow.proof import Cohort, Listener, Way, way
+from warouter.flow.proof import Cohort, ListenerAges, ProofState, way
 from warouter.flow.windows import Windows
 
 CLEAN = Cohort(100, 0)
@@ -18,13 +18,13 @@ DAY = 86_400.0
 
 def at(
     age: float, since: float, until: float = math.inf, *, left: bool = False, meta: float = math.inf
-) -> Listener:
+) -> ListenerAges:
     """A row as it is ``age`` seconds after the doubt began; all times are since then.
 
     ``meta``: when its newest event was made: just now, unless told; NaN if it had none.
     """
     seen = max(0.0, age - until)
-    return Listener(
+    return ListenerAges(
         since=age - since,
         seen=seen,
         left=seen if left else None,
@@ -34,11 +34,11 @@ def at(
 
 def judge(
     age: float,
-    *listeners: Listener,
+    *listeners: ListenerAges,
     cohort: Cohort = CLEAN,
     offset: float | None = 0.0,
     base: float = 60.0,
-) -> Way:
+) -> ProofState:
     rows = listeners or (at(age, -DAY),)
     return way(age, cohort, rows, offset=offset, windows=Windows(base), spread=0.0)
 
@@ -46,61 +46,63 @@ def judge(
 @pytest.mark.parametrize(
     ("answered", "silent", "expected"),
     [
-        (1, 0, Way.PROVEN),
-        (1, 1, Way.BEHIND),
-        (19, 1, Way.BEHIND),  # one of 20, not of fewer
-        (20, 1, Way.PROVEN),
-        (20, 2, Way.BEHIND),
-        (199, 2, Way.BEHIND),
-        (200, 2, Way.PROVEN),  # 1 %
-        (1000, 10, Way.PROVEN),
-        (1000, 11, Way.BEHIND),
+        (1, 0, ProofState.PROVEN),
+        (1, 1, ProofState.BEHIND),
+        (19, 1, ProofState.BEHIND),  # one of 20, not of fewer
+        (20, 1, ProofState.PROVEN),
+        (20, 2, ProofState.BEHIND),
+        (199, 2, ProofState.BEHIND),
+        (200, 2, ProofState.PROVEN),  # 1 %
+        (1000, 10, ProofState.PROVEN),
+        (1000, 11, ProofState.BEHIND),
     ],
 )
-def test_nearly_all_of_the_cohort_have_a_status(answered: int, silent: int, expected: Way) -> None:
+def test_nearly_all_of_the_cohort_have_a_status(
+    answered: int, silent: int, expected: ProofState
+) -> None:
     assert judge(60.0, cohort=Cohort(answered, silent)) is expected
 
 
 @pytest.mark.parametrize(
     ("vain", "seen", "expected"),
     [
-        (None, 0.0, Way.PROVEN),
-        (29.9, 0.0, Way.PROVEN),  # of a stranger, unless nothing rightly signed follows
-        (30.1, 0.0, Way.GAP),
-        (1_000.0, 0.0, Way.GAP),
-        (1_000.0, 400.0, Way.GAP),  # it was restarted, and the gap is not over twice as long
-        (1_000.0, 900.0, Way.PROVEN),
+        (None, 0.0, ProofState.PROVEN),
+        (29.9, 0.0, ProofState.PROVEN),  # of a stranger, unless nothing rightly signed follows
+        (30.1, 0.0, ProofState.GAP),
+        (1_000.0, 0.0, ProofState.GAP),
+        (1_000.0, 400.0, ProofState.GAP),  # it was restarted, and the gap is not over twice as long
+        (1_000.0, 900.0, ProofState.PROVEN),
     ],
 )
 def test_what_was_refused_is_a_gap_if_nothing_rightly_signed_follows(
-    vain: float | None, seen: float, expected: Way
+    vain: float | None, seen: float, expected: ProofState
 ) -> None:
     left = seen or None
-    row = Listener(DAY, seen, left, 0.0, vain)
-    assert judge(1_000.0, row, Listener(DAY, 0.0, meta=0.0)) is expected
+    row = ListenerAges(DAY, seen, left, 0.0, vain)
+    assert judge(1_000.0, row, ListenerAges(DAY, 0.0, meta=0.0)) is expected
 
 
 def test_a_cohort_that_is_not_complete_proves_nothing() -> None:
-    assert judge(29.9) is Way.BEHIND
-    assert judge(30.0) is Way.PROVEN
+    assert judge(29.9) is ProofState.BEHIND
+    assert judge(30.0) is ProofState.PROVEN
 
 
 @pytest.mark.parametrize(
     ("made", "offset", "expected"),
     [
-        (math.nan, 0.0, Way.IDLE),
-        (-10.0, 0.0, Way.IDLE),  # an old one that was late
-        (2.9, 0.0, Way.IDLE),
-        (3.0, 0.0, Way.PROVEN),
-        (12.9, 10.0, Way.IDLE),  # Meta's clock is ahead
-        (13.0, 10.0, Way.PROVEN),
-        (-7.0, -10.0, Way.PROVEN),  # and behind
-        (62.9, None, Way.IDLE),  # nobody knows
-        (63.0, None, Way.PROVEN),
+        (math.nan, 0.0, ProofState.IDLE),
+        (-10.0, 0.0, ProofState.IDLE),  # an old one that was late
+        (2.9, 0.0, ProofState.IDLE),
+        (3.0, 0.0, ProofState.PROVEN),
+        (12.9, 10.0, ProofState.IDLE),  # Meta's clock is ahead
+        (13.0, 10.0, ProofState.PROVEN),
+        (-7.0, -10.0, ProofState.PROVEN),  # and behind
+        (62.9, None, ProofState.IDLE),  # nobody knows
+        (63.0, None, ProofState.PROVEN),
     ],
 )
 def test_without_a_cohort_one_event_by_metas_clock(
-    made: float, offset: float | None, expected: Way
+    made: float, offset: float | None, expected: ProofState
 ) -> None:
     rows = at(90.0, -DAY, meta=math.nan), at(90.0, -DAY, meta=made)
     assert judge(90.0, *rows, cohort=NONE, offset=offset) is expected
@@ -109,17 +111,17 @@ def test_without_a_cohort_one_event_by_metas_clock(
 @pytest.mark.parametrize(
     ("made", "offset", "expected"),
     [
-        (math.nan, 0.0, Way.IDLE),
-        (-0.1, 0.0, Way.IDLE),
-        (0.0, 0.0, Way.PROVEN),
-        (9.9, 10.0, Way.IDLE),
-        (10.0, 10.0, Way.PROVEN),
-        (59.9, None, Way.IDLE),
-        (60.0, None, Way.PROVEN),
+        (math.nan, 0.0, ProofState.IDLE),
+        (-0.1, 0.0, ProofState.IDLE),
+        (0.0, 0.0, ProofState.PROVEN),
+        (9.9, 10.0, ProofState.IDLE),
+        (10.0, 10.0, ProofState.PROVEN),
+        (59.9, None, ProofState.IDLE),
+        (60.0, None, ProofState.PROVEN),
     ],
 )
 def test_a_cohort_of_which_all_was_told_before_the_doubt_proves_nothing(
-    made: float, offset: float | None, expected: Way
+    made: float, offset: float | None, expected: ProofState
 ) -> None:
     """A successor drains what came in before it: of that it keeps ids as of a cohort."""
     assert judge(90.0, at(90.0, -DAY, meta=made), cohort=CLEAN, offset=offset) is expected
@@ -137,12 +139,12 @@ def test_what_proves_the_way_for_the_first_of_them_proves_it_for_each(
 ) -> None:
     """Doubts of one second share an answer: one near its end has another time before it."""
 
-    def told(begun: float, spread: float = 0.0) -> Way:
+    def told(begun: float, spread: float = 0.0) -> ProofState:
         rows = (at(age - begun, -DAY), at(age - begun, began - begun, meta=made - begun))
         return way(age - begun, cohort, rows, offset=0.0, windows=Windows(2.0), spread=spread)
 
-    if told(0.0, spread=1.0) is Way.PROVEN:
-        assert told(later) is Way.PROVEN
+    if told(0.0, spread=1.0) is ProofState.PROVEN:
+        assert told(later) is ProofState.PROVEN
 
 
 def first(*spans: tuple[float, float, str], base: float = 60.0, most: float = 2_000.0) -> float:
@@ -154,7 +156,7 @@ def first(*spans: tuple[float, float, str], base: float = 60.0, most: float = 2_
     age = max(rows_from, 30.0)
     while age < most:
         rows = [at(age, since, until, left=how == "left") for since, until, how in spans]
-        if judge(age, *rows, base=base) is not Way.GAP:
+        if judge(age, *rows, base=base) is not ProofState.GAP:
             return round(age, 1)
         age += 0.1
     return math.inf
@@ -228,27 +230,27 @@ def test_our_own_gaps_count_twice(spans: list[tuple[float, float, str]], expecte
 
 
 def test_nobody_ever_listened() -> None:
-    assert way(1e6, CLEAN, [], offset=0.0, windows=Windows(), spread=0.0) is Way.GAP
+    assert way(1e6, CLEAN, [], offset=0.0, windows=Windows(), spread=0.0) is ProofState.GAP
 
 
 def test_a_gap_counts_whatever_the_cohort_says() -> None:
     rows = at(269.0, -DAY, 0.0), at(269.0, 90.0)
-    assert judge(269.0, *rows, cohort=CLEAN) is Way.GAP
-    assert judge(269.0, *rows, cohort=NONE) is Way.GAP
+    assert judge(269.0, *rows, cohort=CLEAN) is ProofState.GAP
+    assert judge(269.0, *rows, cohort=NONE) is ProofState.GAP
 
 
 def test_a_row_is_touched_now_and_then_only() -> None:
-    assert judge(60.0, Listener(DAY, 4.9, meta=4.9)) is Way.PROVEN
-    assert judge(60.0, Listener(DAY, 5.1)) is Way.GAP
-    assert judge(60.0, Listener(DAY, 2.0, left=2.0)) is Way.GAP
+    assert judge(60.0, ListenerAges(DAY, 4.9, meta=4.9)) is ProofState.PROVEN
+    assert judge(60.0, ListenerAges(DAY, 5.1)) is ProofState.GAP
+    assert judge(60.0, ListenerAges(DAY, 2.0, left=2.0)) is ProofState.GAP
 
 
 def test_all_scales_with_the_base() -> None:
-    assert judge(2.9, base=6.0) is Way.BEHIND
-    assert judge(3.0, base=6.0) is Way.PROVEN
-    for made, expected in ((0.29, Way.IDLE), (0.31, Way.PROVEN)):
+    assert judge(2.9, base=6.0) is ProofState.BEHIND
+    assert judge(3.0, base=6.0) is ProofState.PROVEN
+    for made, expected in ((0.29, ProofState.IDLE), (0.31, ProofState.PROVEN)):
         assert judge(6.0, at(6.0, -DAY, meta=made), cohort=NONE, base=6.0) is expected
-    for made, expected in ((6.29, Way.IDLE), (6.31, Way.PROVEN)):
+    for made, expected in ((6.29, ProofState.IDLE), (6.31, ProofState.PROVEN)):
         row = at(9.0, -DAY, meta=made)
         assert judge(9.0, row, cohort=NONE, offset=None, base=6.0) is expected
     assert first((-DAY, OPEN, ""), (-DAY, 40.0, ""), base=6.0) == pytest.approx(49.0, abs=0.15)
@@ -259,7 +261,7 @@ ROWS = st.lists(SPAN, min_size=1, max_size=5)
 AGES = st.floats(30, 3_000)
 
 
-def listening(spans: list[tuple[float, float, str]], age: float) -> list[Listener]:
+def listening(spans: list[tuple[float, float, str]], age: float) -> list[ListenerAges]:
     return [
         at(age, since, math.inf if how == "on" else since + lasted, left=how == "left")
         for since, lasted, how in spans
@@ -280,7 +282,7 @@ def test_no_proof_within_twice_the_time_that_nobody_listened(
     ended = max((second for second, ok in enumerate(heard) if not ok), default=-1)
     began = max((second for second in range(ended) if heard[second]), default=0)
     if age <= ended + 2 * (ended - began - 1):
-        assert way(age, CLEAN, rows, offset=0.0, windows=Windows(), spread=0.0) is Way.GAP
+        assert way(age, CLEAN, rows, offset=0.0, windows=Windows(), spread=0.0) is ProofState.GAP
 
 
 @given(ROWS, AGES, st.floats(0, 500))
@@ -291,11 +293,12 @@ def test_once_over_a_gap_does_not_come_back(
     age = max(age, 410.0)  # all rows are as they will be
     if (
         way(age, CLEAN, listening(spans, age), offset=0.0, windows=Windows(), spread=0.0)
-        is Way.PROVEN
+        is ProofState.PROVEN
     ):
         later = listening(spans, age + more)
         assert (
-            way(age + more, CLEAN, later, offset=0.0, windows=Windows(), spread=0.0) is Way.PROVEN
+            way(age + more, CLEAN, later, offset=0.0, windows=Windows(), spread=0.0)
+            is ProofState.PROVEN
         )
 
 
@@ -304,5 +307,5 @@ def test_who_does_not_know_the_offset_takes_less_for_proof(
     age: float, offset: float, made: float
 ) -> None:
     row = at(age, -DAY, meta=made)
-    if judge(age, row, cohort=NONE, offset=None) is Way.PROVEN:
-        assert judge(age, row, cohort=NONE, offset=offset) is Way.PROVEN
+    if judge(age, row, cohort=NONE, offset=None) is ProofState.PROVEN:
+        assert judge(age, row, cohort=NONE, offset=offset) is ProofState.PROVEN

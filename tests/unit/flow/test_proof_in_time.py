@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
-from warouter.flow.proof import Cohort, Listener, Way, way
+from warouter.flow.proof import Cohort, ListenerAges, ProofState, way
 from warouter.flow.windows import Wait, Windows
 
 WINDOWS = Windows()
@@ -85,19 +85,19 @@ def proof(world: World, doubt: Doubt) -> float:
             windows=WINDOWS,
             spread=0.0,
         )
-        if verdict is Way.PROVEN:
+        if verdict is ProofState.PROVEN:
             return age
         age += 5.0
     return math.inf
 
 
-def listeners(world: World, age: float, meta: float | None) -> list[Listener]:
+def listeners(world: World, age: float, meta: float | None) -> list[ListenerAges]:
     """Two webapps that share the POSTs, or one that died and begins again."""
     if world.share < 1.0:
-        return [Listener(age + DAY, 0.0, meta=meta), Listener(age - world.away, 0.0)]
+        return [ListenerAges(age + DAY, 0.0, meta=meta), ListenerAges(age - world.away, 0.0)]
     if not world.away:
-        return [Listener(age + DAY, 0.0, meta=meta)]
-    return [Listener(age + DAY, age), Listener(age - world.away, 0.0, meta=meta)]
+        return [ListenerAges(age + DAY, 0.0, meta=meta)]
+    return [ListenerAges(age + DAY, age), ListenerAges(age - world.away, 0.0, meta=meta)]
 
 
 Rule = Callable[[World, Doubt], float]

@@ -6,14 +6,14 @@ import itertools
 
 import pytest
 
-from warouter.flow.statuses import RANKS, Seen, show
+from warouter.flow.statuses import RANKS, KnownStatuses, show
 
 ONE, BOTH = frozenset({1}), frozenset({1, 2})
 
 
 def heard(events: list[tuple[int, str]], open_attempts: frozenset[int] = ONE) -> list[str]:
     """What v1 hears, one after the other."""
-    seen, words = Seen(), []
+    seen, words = KnownStatuses(), []
     for attempt, status in events:
         seen, word = show(seen, open_attempts, attempt, status)
         words += [word] if word else []
@@ -42,15 +42,15 @@ def test_a_failure_waits_for_the_other_attempt() -> None:
     assert heard([(1, "failed")], BOTH) == []
     assert heard([(1, "failed"), (2, "sent")], BOTH) == ["sent"]
     assert heard([(1, "failed"), (2, "failed")], BOTH) == ["failed"]
-    seen, _ = show(Seen(), BOTH, 1, "failed")
+    seen, _ = show(KnownStatuses(), BOTH, 1, "failed")
     assert show(seen, ONE, 2, "void")[1] == "failed"  # the other was surely not taken
 
 
 def test_contradictions_are_counted_and_not_shown() -> None:
-    seen, _ = show(Seen(), ONE, 1, "delivered")
+    seen, _ = show(KnownStatuses(), ONE, 1, "delivered")
     seen, word = show(seen, ONE, 1, "failed")
     assert (seen.contradictions, word) == (1, None)
-    seen, _ = show(Seen(), ONE, 1, "failed")
+    seen, _ = show(KnownStatuses(), ONE, 1, "failed")
     seen, word = show(seen, ONE, 1, "delivered")
     assert (seen.contradictions, word) == (1, None)
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warouter.flow.budget import Budget
-from warouter.flow.lanes import Entry, Lanes
+from warouter.flow.lanes import LaneEntry, Lanes
 from warouter.flow.pairs import Pairs
 from warouter.flow.turns import Turn, Turns
 
@@ -94,11 +94,11 @@ class Owner:
         self.pairs = Pairs()
         self.seq = 0
         self.now = 0.0
-        self.sent: list[tuple[float, Entry]] = []
+        self.sent: list[tuple[float, LaneEntry]] = []
 
-    def push(self, slot: int, recipient: str, *, priority: bool = False) -> Entry:
+    def push(self, slot: int, recipient: str, *, priority: bool = False) -> LaneEntry:
         self.seq += 1
-        entry = Entry(
+        entry = LaneEntry(
             self.seq, self.seq.to_bytes(20, "big"), recipient, 0, b"{}", priority=priority
         )
         self.lanes[slot].push(entry)

@@ -6,15 +6,15 @@ import pytest
 
 from warouter.errors import Overloaded
 from warouter.link import pending
-from warouter.link.pending import Held, Pending
+from warouter.link.pending import HeldMessages, Pending
 
 
 def entry(number: int, slot: int = 0, size: int = 0) -> Pending:
     return Pending(bytes([number]) * 20, slot, size, b"", 1.0, lambda _outcome: None)
 
 
-def filled(count: int, slot: int = 0, size: int = 0) -> Held:
-    held = Held()
+def filled(count: int, slot: int = 0, size: int = 0) -> HeldMessages:
+    held = HeldMessages()
     for number in range(count):
         held.add(entry(number, slot, size))
     return held

@@ -23,7 +23,7 @@ slots = st.integers(0, 31)
 numbers = st.from_regex("[0-9]{5,15}", fullmatch=True)
 ttls = st.none() | st.integers(1, 2**32 - 1)
 hashes = st.binary(min_size=32, max_size=32)
-keys = st.none() | st.builds(wire.Key, hashes, hashes)
+keys = st.none() | st.builds(wire.IdempotencyKey, hashes, hashes)
 messages = st.tuples(slots, epochs, ids, st.integers(0, 255), numbers, st.binary(), ttls, keys)
 
 
@@ -128,7 +128,7 @@ def test_a_relayed_message_comes_out_as_it_went_in(
 ) -> None:
     message = wire.message(3, 7, bytes(20), 0, recipient, body)
     parsed = wire.parse(memoryview(wire.relay(owner, message)))
-    assert isinstance(parsed, wire.Relay)
+    assert isinstance(parsed, wire.RelayFrame)
     assert parsed.owner == owner
     assert told(parsed.message) == (3, 7, bytes(20), 0, recipient, body, None, None)
 

@@ -13,13 +13,13 @@ from warouter.media.turns import (
     PLACES,
     SLOW_AFTER,
     SLOW_FOR,
-    Source,
-    Turn,
-    Turns,
+    FetchQueue,
+    FetchTurn,
+    LinkSource,
 )
 
 
-def begun(turns: Turns, now: float = 0.0) -> list[Turn]:
+def begun(turns: FetchQueue, now: float = 0.0) -> list[FetchTurn]:
     found = []
     while (turn := turns.next(now)) is not None:
         found.append(turn)
@@ -29,17 +29,17 @@ def begun(turns: Turns, now: float = 0.0) -> list[Turn]:
 @pytest.mark.parametrize("each_user", [EACH_USER, PLACES], ids=["", "no_share_of_a_user"])
 def test_one_user_leaves_places_for_another_whatever_he_sends(each_user: int) -> None:
     """The mutant is found: there all places are one user's."""
-    turns = Turns(each_user=each_user)
+    turns = FetchQueue(each_user=each_user)
     for n in range(24):
-        turns.ask(Source(b"a", f"https://{n}.test"))
+        turns.ask(LinkSource(b"a", f"https://{n}.test"))
     assert len(begun(turns)) == each_user
-    other = turns.ask(Source(b"b", "https://other.test"))
+    other = turns.ask(LinkSource(b"b", "https://other.test"))
     assert (begun(turns) == [other]) == (each_user == EACH_USER)
 
 
 def test_slow_ones_go_behind_the_others_and_not_for_ever() -> None:
-    turns = Turns(places=1)
-    slow, good = Source(b"a", "https://slow.test"), Source(b"a", "https://good.test")
+    turns = FetchQueue(places=1)
+    slow, good = LinkSource(b"a", "https://slow.test"), LinkSource(b"a", "https://good.test")
     first = turns.ask(slow)
     assert begun(turns) == [first]
     early, late = turns.ask(slow), turns.ask(good)
@@ -55,10 +55,10 @@ def test_slow_ones_go_behind_the_others_and_not_for_ever() -> None:
 @given(st.lists(st.integers(2, 6), min_size=2, max_size=6))
 def test_users_are_served_in_turn(backlogs: list[int]) -> None:
     """However much each has waiting, nobody gets a second place before everybody has one."""
-    turns = Turns(places=len(backlogs))
+    turns = FetchQueue(places=len(backlogs))
     for user, backlog in enumerate(backlogs):
         for n in range(backlog):
-            turns.ask(Source(bytes([user]), f"https://{n}.test"))
+            turns.ask(LinkSource(bytes([user]), f"https://{n}.test"))
     assert {turn.source.user for turn in begun(turns)} == {bytes([u]) for u in range(len(backlogs))}
 
 
@@ -67,14 +67,14 @@ class Model(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.turns = Turns()
-        self.waiting: list[Turn] = []
-        self.running: list[Turn] = []
+        self.turns = FetchQueue()
+        self.waiting: list[FetchTurn] = []
+        self.running: list[FetchTurn] = []
         self.now = 0.0
 
     @rule(user=st.binary(min_size=1, max_size=1), origin=st.sampled_from("abc"))
     def ask(self, user: bytes, origin: str) -> None:
-        self.waiting.append(self.turns.ask(Source(user, origin)))
+        self.waiting.append(self.turns.ask(LinkSource(user, origin)))
 
     @rule(data=st.data(), seconds=st.floats(0, 20))
     def end(self, data: st.DataObject, seconds: float) -> None:

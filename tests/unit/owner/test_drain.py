@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from tests.harness.patch import patched
-from warouter.cluster.role import State
+from warouter.cluster.role import SlotState
 from warouter.flow.issues import Issues
 from warouter.owner.cloud import drain
 from warouter.owner.cloud.drain import Drain
@@ -60,7 +60,7 @@ class Draining:
 
     def __init__(self) -> None:
         self.journal = Journal()
-        self.slot = Slot(slot=SLOT, epoch=1, state=State.ACTIVE, claimed=True, open=True)
+        self.slot = Slot(slot=SLOT, epoch=1, state=SlotState.ACTIVE, claimed=True, open=True)
         self.slot.issues = Issues()
         owned = SimpleNamespace(slots={SLOT: self.slot}, tasks=SimpleNamespace(guard=_unguarded))
         self.out = frozenset[int]()

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from warouter.flow.doubt import Policy, Rule, State
+from warouter.flow.doubt import DoubtRule, DoubtState, Policy
 from warouter.flow.issues import Issue
-from warouter.flow.lanes import Entry
+from warouter.flow.lanes import LaneEntry
 from warouter.flow.progress import Stated, Took, Unheard, Unissued
 from warouter.flow.windows import Windows
 from warouter.message_id import text_of
@@ -42,7 +42,7 @@ class Scene:
         self.doubts = Doubts(me, self.endings, me, me, me, Brake(), lambda: self.now)
         self.slot = OwnedSlot(3, 1)
         self.issue = self.slot.issues[ID] = Issue(7, ID, "49151", 1, 1)
-        self.issue.state, self.issue.since = State.DOUBT, 0.0
+        self.issue.state, self.issue.since = DoubtState.DOUBT, 0.0
         self.slot.messages.parked.shut("49151", 0.0)
 
     # the expiry, the recorder, the backlog
@@ -55,8 +55,8 @@ class Scene:
 
     # the rules
 
-    def of(self, _kind: int, _body: bytes) -> Rule:
-        return Rule(Policy.RESEND, 60.0, 600.0, 60.0)
+    def of(self, _kind: int, _body: bytes) -> DoubtRule:
+        return DoubtRule(Policy.RESEND, 60.0, 600.0, 60.0)
 
     # the readings of the inbox
 
@@ -107,7 +107,7 @@ def test_a_late_answer_does_not_send_it_again() -> None:
     scene = Scene()
     scene.fails()
     scene.endings.not_taken(scene.slot, scene.issue)
-    assert scene.issue.state is State.DOUBT
+    assert scene.issue.state is DoubtState.DOUBT
     assert len(scene.stored) == 1
 
 
@@ -149,13 +149,13 @@ def test_a_template_is_treated_as_what_it_turns_out_to_be() -> None:
     scene.now = 61.0
     scene.issue.drained_after = 0
     doubts.look_at(scene.slot)
-    assert scene.issue.state is State.DOUBT
+    assert scene.issue.state is DoubtState.DOUBT
 
 
 def test_what_was_held_for_too_long_fails_once_what_came_in_meanwhile_is_read() -> None:
     """Its evidence may have come while nobody owned the slot, for a while or for a day."""
     scene = Scene()
-    scene.issue.state, scene.held = State.HELD, 100.0
+    scene.issue.state, scene.held = DoubtState.HELD, 100.0
     scene.looks_at(100.0)
     scene.looks_at(100.2)
     assert not scene.stored
@@ -167,14 +167,14 @@ def test_what_was_held_for_too_long_fails_once_what_came_in_meanwhile_is_read() 
 @pytest.mark.parametrize(
     ("state", "doubts", "open_"),
     [
-        (State.OUT, 0, False),  # the usual end
-        (State.DOUBT, 1, False),  # the evidence is of it
-        (State.DOUBT, 2, True),
-        (State.TAKEN, 1, True),  # the first request of two, which the answer was not of
+        (DoubtState.OUT, 0, False),  # the usual end
+        (DoubtState.DOUBT, 1, False),  # the evidence is of it
+        (DoubtState.DOUBT, 2, True),
+        (DoubtState.TAKEN, 1, True),  # the first request of two, which the answer was not of
     ],
 )
 def test_a_request_of_which_nobody_knows_is_recorded_with_the_end_by_evidence(
-    state: State, doubts: int, *, open_: bool
+    state: DoubtState, doubts: int, *, open_: bool
 ) -> None:
     scene = Scene()
     scene.issue.state, scene.issue.doubts = state, doubts
@@ -242,12 +242,12 @@ def test_a_message_whose_row_is_gone_is_held_and_said_and_never_over(
     scene.slot.found = [OpenIssue(3, 7, ID, "49151", 1, 1, state, 9.0, None, *[None] * 5)]
     scene.doubts.opened(scene.slot)
     issue = scene.slot.issues[ID]
-    assert (issue.state, scene.over) == (State.HELD, False)
+    assert (issue.state, scene.over) == (DoubtState.HELD, False)
     states = [c.state for c in scene.slot.messages.changes if isinstance(c, Stated)]
     assert states == [KEPT]
     assert scene.doubts.begun == {"gone": 1}
     assert scene.doubts.asked(scene.slot, ID, "resend")
-    assert issue.state is State.HELD
+    assert issue.state is DoubtState.HELD
     assert [said.message for said in caplog.records] == ["message row gone"]
 
 
@@ -255,8 +255,8 @@ def test_a_message_whose_row_is_gone_is_held_and_said_and_never_over(
 def test_or_with_the_end_of_a_message_that_waited_to_be_sent_again(doubts: int) -> None:
     """Its ttl was over, or its last request was refused."""
     scene = Scene()
-    scene.issue.state, scene.issue.doubts = State.QUEUED, doubts
-    entry = Entry(7, ID, "49151", 0, b"")
+    scene.issue.state, scene.issue.doubts = DoubtState.QUEUED, doubts
+    entry = LaneEntry(7, ID, "49151", 0, b"")
     backlog: Any = SimpleNamespace(_recorder=scene)
     Backlog.settled(backlog, scene.slot, entry)
     assert scene.unheard is bool(doubts)

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.harness.journals import RECIPIENT, an_id
-from warouter.cluster.role import Happened
-from warouter.flow.lanes import Entry
+from warouter.cluster.role import SlotEvent
+from warouter.flow.lanes import LaneEntry
 from warouter.kinds import MESSAGE, READ_MARK
 from warouter.message_id import mint, text_of
 from warouter.owner import expiry
@@ -79,15 +79,15 @@ class Endings:
         [error] = msgspec.json.decode(event.payload)["errors"]
         self.failed[event.key.partition(":")[0]] = error
 
-    def ended(self, _slot: OwnedSlot, entry: Entry) -> None:
+    def ended(self, _slot: OwnedSlot, entry: LaneEntry) -> None:
         self.settled.append(entry.id)
 
 
-def late(seq: int, *, timed: bool = True, told: bool = False) -> Entry:
-    return Entry(seq, an_id(seq), RECIPIENT, 0, b"{}", timed=timed, told=told)
+def late(seq: int, *, timed: bool = True, told: bool = False) -> LaneEntry:
+    return LaneEntry(seq, an_id(seq), RECIPIENT, 0, b"{}", timed=timed, told=told)
 
 
-async def ended(late: list[Entry], taken: set[str], unknown: set[bytes]) -> Endings:
+async def ended(late: list[LaneEntry], taken: set[str], unknown: set[bytes]) -> Endings:
     """What becomes of these, of which the journal has a status of the ``taken`` ones."""
 
     async def with_status(_ids: list[str]) -> set[str]:
@@ -96,7 +96,7 @@ async def ended(late: list[Entry], taken: set[str], unknown: set[bytes]) -> Endi
     endings: Any = Endings()
     journal: Any = SimpleNamespace(with_status=with_status)
     slot = OwnedSlot(3, 1)
-    slot.happened(Happened.OPENED)
+    slot.happened(SlotEvent.OPENED)
     asked = Expiry(journal, endings, lambda: 9.0, PENDING, lambda _, entry: entry.id in unknown)
     slot.opened_at = 0.0
     await asked.end(slot, late, endings)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.harness.patch import patched
 from warouter.flow.issues import Issue, Issues
-from warouter.flow.lanes import Entry
+from warouter.flow.lanes import LaneEntry
 from warouter.flow.progress import Unpark
 from warouter.message_id import minted_at, text_of
 from warouter.owner import expiry as module
@@ -19,13 +19,13 @@ from warouter.owner.expiry import Expiry, Waiting
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import ReadRow
 
-LATE = Entry(7, bytes(20), "4915100000000", 0, b"{}", parked=True, expires=1.0, timed=True)
+LATE = LaneEntry(7, bytes(20), "4915100000000", 0, b"{}", parked=True, expires=1.0, timed=True)
 
 
-def _ended(issues: Issues) -> tuple[list[Any], list[Entry]]:
+def _ended(issues: Issues) -> tuple[list[Any], list[LaneEntry]]:
     """The events that say so, and what was settled without one."""
     said: list[Any] = []
-    settled: list[Entry] = []
+    settled: list[LaneEntry] = []
 
     async def with_status(_names: object) -> set[str]:
         return set()

@@ -10,7 +10,7 @@ from typing import Any, cast
 from tests.harness.patch import patched
 from tests.harness.wait import soon
 from warouter.errors import OutcomeUnknown
-from warouter.flow.proof import Cohort, Listener
+from warouter.flow.proof import Cohort, ListenerAges
 from warouter.flow.windows import Windows
 from warouter.owner.cloud import proving as module
 from warouter.owner.cloud.proving import AGAIN_SECONDS, Proving
@@ -33,7 +33,7 @@ class Journal:
         await asyncio.sleep(0)
         if self.broken:
             raise OutcomeUnknown("away")
-        return CloudPath(Cohort(100, 0), [Listener(age + 60.0, 0.0, meta=0.0)], 0.0)
+        return CloudPath(Cohort(100, 0), [ListenerAges(age + 60.0, 0.0, meta=0.0)], 0.0)
 
 
 async def test_after_an_outage_all_is_known_at_the_second_look() -> None:
@@ -71,7 +71,7 @@ class Silence(Journal):
     async def way(self, age: float, within: float) -> CloudPath:
         self.readings += 1
         silent = int(LATER - age <= self.answered < LATER - age + within)
-        return CloudPath(Cohort(silent, silent), [Listener(age + 60.0, 0.0, meta=0.0)], 0.0)
+        return CloudPath(Cohort(silent, silent), [ListenerAges(age + 60.0, 0.0, meta=0.0)], 0.0)
 
 
 async def test_a_cohort_goes_on_after_the_last_doubt_that_shares_the_answer() -> None:

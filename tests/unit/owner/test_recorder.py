@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from warouter.flow.lanes import WINDOW, Entry
+from warouter.flow.lanes import WINDOW, LaneEntry
 from warouter.owner import recorder
 from warouter.owner.recorder import MANY, Recorder
 from warouter.owner.slot import OwnedSlot
@@ -82,7 +82,7 @@ async def test_a_full_window_waits_for_nothing(
     paced(monkeypatch, NEVER, NEVER)
     lanes = owner.slot.lanes
     for seq in range(1, WINDOW + 1):
-        lanes.push(Entry(seq, bytes([seq]), str(seq), 0, b"", 0, False))
+        lanes.push(LaneEntry(seq, bytes([seq]), str(seq), 0, b"", 0, False))
     assert len(list(lanes.take(None))) == WINDOW
     owner.settle(1)
     assert await owner.marks.get() == 1

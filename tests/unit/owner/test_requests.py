@@ -6,14 +6,14 @@ from typing import Any
 
 import msgspec
 
-from warouter.flow.doubt import State
+from warouter.flow.doubt import DoubtState
 from warouter.flow.issues import Issue
-from warouter.flow.lanes import Entry
+from warouter.flow.lanes import LaneEntry
 from warouter.owner.cloud.rate.pace import Pace
 from warouter.owner.cloud.requests import Requests
 from warouter.owner.slot import GRANTED, OwnedSlot
 from warouter.upstream.cloud.answers import judge
-from warouter.upstream.cloud.graph.client import Post
+from warouter.upstream.cloud.graph.client import MessagePost
 from warouter.upstream.protocol import Answer
 
 ID = bytes(20)
@@ -35,7 +35,7 @@ class Scene:
         self.requests = Requests(me, me, me, me, lambda: self.now, pace=pace, **ways)
         self.requests.belong_to(me, me)
         self.issue = self.slot.issues[ID] = Issue(7, ID, "49151", attempt=0)
-        self.slot.lanes.push(Entry(7, ID, "49151", 0, b"{}"))
+        self.slot.lanes.push(LaneEntry(7, ID, "49151", 0, b"{}"))
         self.begins()
 
     # the upstream, what was learned, the recorder, the sender
@@ -55,12 +55,12 @@ class Scene:
     def begins(self) -> None:
         self.slot.lanes.due(self.now)
         assert self.slot.lanes.take()
-        self.issue.attempt, self.issue.state = self.issue.next_attempt, State.OUT
+        self.issue.attempt, self.issue.state = self.issue.next_attempt, DoubtState.OUT
 
     def is_refused(self, code: int) -> int:
         """With this code of Meta's: after so many ms it goes again, and it does."""
         body = msgspec.json.encode({"error": {"code": code}})
-        post = Post(3, 1, ID, self.issue.attempt, b"")
+        post = MessagePost(3, 1, ID, self.issue.attempt, b"")
         self.requests.on_judged(post, judge(400, body), b"")
         self.now += self.waits[-1] / 1000
         self.begins()

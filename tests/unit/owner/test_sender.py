@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.harness.journals import row
-from warouter.cluster.role import Happened
-from warouter.flow.lanes import Entry
+from warouter.cluster.role import SlotEvent
+from warouter.flow.lanes import LaneEntry
 from warouter.kinds import FAIL, HOLD, MEDIA, MESSAGE, READ_MARK, kind_with
 from warouter.message_id import text_of
 from warouter.owner.expiry import UNKNOWN
@@ -39,7 +39,7 @@ class Scene:
         self.sender = sender(me, me, me, me, me, me, me, lambda: self.now)
         self.slot = OwnedSlot(3, 1)
         self.slots = {3: self.slot}
-        self.slot.happened(Happened.OPENED)
+        self.slot.happened(SlotEvent.OPENED)
         self.slot.claim = Claiming.GRANTED
 
     # ownership, recorder, receipts, attachments, claims, upstream
@@ -112,7 +112,7 @@ async def test_options_make_no_other_message_of_it(scene: Scene) -> None:
 class Unsure(Sender):
     """As with an upstream that cannot be told again."""
 
-    def unknown(self, _slot: OwnedSlot, _entry: Entry) -> bool:
+    def unknown(self, _slot: OwnedSlot, _entry: LaneEntry) -> bool:
         return True
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from warouter.flow.lanes import Entry
+from warouter.flow.lanes import LaneEntry
 from warouter.flow.progress import Park, Unpark
 from warouter.owner.slot import (
     MAX_BYTES_IN_MEMORY,
@@ -73,7 +73,9 @@ def test_memory_is_full_of_many_or_of_large_messages(size: int) -> None:
     slot, pushed = opened(0, [], 1), 0
     while slot.messages.has_room:
         pushed += 1
-        slot.lanes.push(Entry(pushed, pushed.to_bytes(20, "big"), f"{pushed:09}", 0, bytes(size)))
+        slot.lanes.push(
+            LaneEntry(pushed, pushed.to_bytes(20, "big"), f"{pushed:09}", 0, bytes(size))
+        )
         if pushed == min(MAX_IN_MEMORY, MAX_BYTES_IN_MEMORY // size) // 2 - 1:
             assert slot.messages.half_empty
     assert not slot.messages.half_empty

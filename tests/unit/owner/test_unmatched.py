@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.harness.patch import patched
-from warouter.cluster.role import Happened
-from warouter.flow.doubt import State
+from warouter.cluster.role import SlotEvent
+from warouter.flow.doubt import DoubtState
 from warouter.flow.issues import Issue
 from warouter.flow.windows import BASE_SECONDS, Wait, Windows
 from warouter.owner.cloud import unmatched
@@ -35,7 +35,7 @@ def looks(*, slots: int, seconds: float, base: float = BASE_SECONDS) -> int:
 
     owned = {n: OwnedSlot(n, 1) for n in range(slots)}
     for slot in owned.values():
-        slot.happened(Happened.OPENED)
+        slot.happened(SlotEvent.OPENED)
     ownership: Any = SimpleNamespace(slots=owned)
     journal: Any = SimpleNamespace(match=match)
     clock, windows = lambda: now[0], Windows(base)
@@ -87,9 +87,9 @@ def test_a_failure_that_may_be_of_a_message_that_has_ended_is_of_nobody(
         matched.append(key)
 
     slot = OwnedSlot(3, 1)
-    slot.happened(Happened.OPENED)
+    slot.happened(SlotEvent.OPENED)
     issue = slot.issues[bytes(20)] = Issue(7, bytes(20), to)
-    issue.state, issue.begun = State.DOUBT, 90.0
+    issue.state, issue.begun = DoubtState.DOUBT, 90.0
     if left:
         slot.leave_unheard(Issue(6, bytes(20), to), 1)
     slot.recorded = recorded

@@ -9,11 +9,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warouter.upstream.authority import Certificate, check, issue, kept_key, public_bytes
+from warouter.upstream.authority import NumberCertificate, check, issue, kept_key, public_bytes
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC = public_bytes(KEY)
-CERTIFICATE = Certificate("491511234567", "Bäckerei", issued=1000, expires=2000)
+CERTIFICATE = NumberCertificate("491511234567", "Bäckerei", issued=1000, expires=2000)
 CERT = issue(KEY, CERTIFICATE)
 
 

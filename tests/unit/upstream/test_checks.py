@@ -13,7 +13,7 @@ from tests.campaigns.fuzz.raw import flipped, left_out, noise
 from tests.harness.owned import Heard
 from tests.harness.wait import soon
 from warouter._hash import slot_of
-from warouter.cluster.role import Happened
+from warouter.cluster.role import SlotEvent
 from warouter.config import Timing
 from warouter.owner.ownership import Ownership
 from warouter.owner.receipts import MAX_QUEUED, Receipts
@@ -199,7 +199,7 @@ async def test_what_waits_for_the_disk_is_counted_in_bytes() -> None:
     ownership = Ownership(unused, Timing(), lambda: 0.0)
     appender = Receipts(ownership, unused, unused, unused, unused)
     lost: Any = OwnedSlot(1, 1)
-    lost.happened(Happened.FENCED)
+    lost.happened(SlotEvent.FENCED)
     large = Event(1, 0, "status", "k:sent", SENDER, b"x" * 1_000_000, b"y" * 100_000)
     for _ in range(MAX_QUEUED // 1_100_000):
         appender.store(lost, large, Heard())

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from warouter import __version__
-from warouter.webhook.exchange import Heard, Target, exchange
+from warouter.webhook.exchange import ReceiverAnswer, Target, exchange
 
 TLS = ssl.create_default_context()
 
@@ -83,7 +83,7 @@ async def test_an_answer_is_what_its_status_says_also_if_its_body_breaks_off(
     port = server.sockets[0].getsockname()[1]
     target = Target(f"http://127.0.0.1:{port}", TLS)
     async with server, aiohttp.TCPConnector() as connections:
-        connection, heard = await target.connection(connections), Heard(100)
+        connection, heard = await target.connection(connections), ReceiverAnswer(100)
         with pytest.raises(aiohttp.ClientPayloadError):
             await exchange(connection, target.request(b"{}", {}), heard)
         connection.close()

@@ -19,8 +19,8 @@ from warouter.errors import (
 )
 from warouter.store.account.accounts import Accounts
 from warouter.upstream.cloud.graph.failed import CallFailed
-from warouter.upstream.cloud.graph.number import Number, Registration
-from warouter.upstream.registration import Registered, Registrar, Sent
+from warouter.upstream.cloud.graph.number import NumberCalls, RegistrationCalls
+from warouter.upstream.registration import RegisteredNumber, Registrar, Sent
 
 PIN = "cloud_two_step"  # the setting that has it
 REGISTRATIONS_SECONDS = 3600  # Meta lets a number be registered ten times in 72 h
@@ -36,8 +36,8 @@ class CloudRegistrar(Registrar):
 
     def __init__(
         self,
-        number: Number,
-        registration: Registration,
+        number: NumberCalls,
+        registration: RegistrationCalls,
         accounts: Accounts,
         app_secrets: Callable[[], Sequence[str]],
     ) -> None:
@@ -48,14 +48,14 @@ class CloudRegistrar(Registrar):
 
     async def send_code(
         self, number: str, cert: str, method: str, pin: str | None
-    ) -> Sent | Registered:
+    ) -> Sent | RegisteredNumber:
         """A number that is connected is registered, one that is verified gets registered."""
         check_form(cert)
         try:
             known = await self._number.named()
             _check_is_metas(number, known.number)
             if known.connected:
-                return Registered(None, two_step=False)
+                return RegisteredNumber(None, two_step=False)
             await self._keep(pin)
             if not known.verified:
                 await self._registration.request_code(method.upper())
@@ -64,11 +64,11 @@ class CloudRegistrar(Registrar):
             raise _refused(error, "the number") from None
         return await self._register()
 
-    async def verify(self, cert: str, code: str) -> Registered:
+    async def verify(self, cert: str, code: str) -> RegisteredNumber:
         try:
             # Whoever did not hear the answer asks again, and its code has been used up.
             if (await self._number.named()).connected:
-                return Registered(None, two_step=(await self._kept())[1])
+                return RegisteredNumber(None, two_step=(await self._kept())[1])
             await self._registration.verify_code(code)
         except CallFailed as error:
             raise _refused(error, "code") from None
@@ -83,7 +83,7 @@ class CloudRegistrar(Registrar):
             raise _refused(error, "pin") from None
         await self._keep(pin)
 
-    async def _register(self) -> Registered:
+    async def _register(self) -> RegisteredNumber:
         pin, given = await self._kept()
         try:
             await self._registration.register(pin)
@@ -94,7 +94,7 @@ class CloudRegistrar(Registrar):
                 if not given:
                     refusal = ParameterMissing(_TWO_STEP)
             raise refusal from None
-        return Registered(None, two_step=given)
+        return RegisteredNumber(None, two_step=given)
 
     async def _keep(self, pin: str | None) -> None:
         """Keep the client's pin; without one that which is kept, or else a drawn one."""

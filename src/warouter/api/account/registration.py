@@ -35,7 +35,7 @@ from warouter.link.wire import Outgoing
 from warouter.recipient import wa_id
 from warouter.store.account.accounts import Account
 from warouter.store.account.registration import PendingRegistration, Registrations
-from warouter.upstream.registration import Registered
+from warouter.upstream.registration import RegisteredNumber
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ async def register(context: Context, request: web.Request, caller: Caller) -> we
     sent = await context.authority.send_code(cc + phone_number, wish.cert, wish.method, pin)
     pending = PendingRegistration(cc, phone_number, wish.cert, pin_hash)
     await context.registrations.begin(pending)
-    if isinstance(sent, Registered):
+    if isinstance(sent, RegisteredNumber):
         await _complete(context, pending, sent, caller)
         return success({}, 201)
     return success({"account": [{"vname": sent.vname}]}, 202)
@@ -116,7 +116,7 @@ async def verify(context: Context, request: web.Request, caller: Caller) -> web.
 
 
 async def _complete(
-    context: Context, pending: PendingRegistration, known: Registered, caller: Caller
+    context: Context, pending: PendingRegistration, known: RegisteredNumber, caller: Caller
 ) -> None:
     if not await context.registrations.complete(pending, known.public_key, two_step=known.two_step):
         raise NumberTaken("another number has been registered here in the meantime")

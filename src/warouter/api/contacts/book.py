@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection
 
 from warouter.errors import NotReady, Overloaded
 from warouter.store.account.contacts import ContactStore
-from warouter.upstream.numbers import MOST_NUMBERS, Directory, Identity, UpstreamAway
+from warouter.upstream.numbers import MOST_NUMBERS, ContactIdentity, NumberLookup, UpstreamAway
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class ContactBook:
     def __init__(
         self,
         store: ContactStore,
-        directory: Directory,
+        directory: NumberLookup,
         *,
         required: bool,
         clock: Callable[[], float] = time.monotonic,
@@ -79,7 +79,7 @@ class ContactBook:
         statuses = {number: _status(outcome, wait) for number, outcome in outcomes.items()}
         return statuses | {n: "valid" if valid else "invalid" for n, valid in known.items()}
 
-    async def identity(self, wa_id: str) -> Identity | None:
+    async def identity(self, wa_id: str) -> ContactIdentity | None:
         """The identity of a contact, or None if it is unknown;
         raises NotReady if the upstream does not answer.
         """
@@ -88,7 +88,7 @@ class ContactBook:
         except UpstreamAway as error:
             raise _not_ready(error) from error
 
-    async def acknowledge(self, wa_id: str, hash: str) -> Identity | None:
+    async def acknowledge(self, wa_id: str, hash: str) -> ContactIdentity | None:
         """Acknowledge an identity by its hash and return it; None
         and NotReady as in ``identity``.
         """

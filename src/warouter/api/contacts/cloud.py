@@ -11,13 +11,13 @@ from warouter.errors import ApiError
 from warouter.store.cloud.contacts import CloudContacts, KnownKey
 from warouter.upstream.cloud.answers import Class
 from warouter.upstream.cloud.graph.failed import CallFailed, CallRefused
-from warouter.upstream.cloud.graph.number import Switches
-from warouter.upstream.numbers import Directory, Identity
+from warouter.upstream.cloud.graph.number import SettingsCalls
+from warouter.upstream.numbers import ContactIdentity, NumberLookup
 
 IDENTITY_CHECK = "identity_check"  # in the name of a row of cloud_switch
 
 
-class CloudDirectory(Directory):
+class CloudDirectory(NumberLookup):
     """Everybody is on WhatsApp but those whom a message could not reach within the last 24 hours.
 
     Who became reachable meanwhile is found out when these are over, or by a message: to look for
@@ -32,11 +32,11 @@ class CloudDirectory(Directory):
     async def on_whatsapp(self, numbers: Sequence[str]) -> set[str]:
         return set(numbers) - await self._contacts.unreachable(numbers)
 
-    async def identity(self, wa_id: str) -> Identity | None:
+    async def identity(self, wa_id: str) -> ContactIdentity | None:
         """The identity that a webhook has shown since identities are checked, or None."""
         return _identity(await self._contacts.key(wa_id))
 
-    async def acknowledge(self, wa_id: str, hash: str) -> Identity | None:
+    async def acknowledge(self, wa_id: str, hash: str) -> ContactIdentity | None:
         return _identity(await self._contacts.acknowledge(wa_id, hash))
 
     async def close(self) -> None:
@@ -50,7 +50,7 @@ class IdentityCheck:
     a word to Meta.
     """
 
-    def __init__(self, contacts: CloudContacts, switches: Switches, number: str) -> None:
+    def __init__(self, contacts: CloudContacts, switches: SettingsCalls, number: str) -> None:
         self._contacts = contacts
         self._switches = switches
         self._name = f"{IDENTITY_CHECK}:{number}"  # another number has a switch of its own
@@ -74,8 +74,8 @@ class IdentityCheck:
         return await self._contacts.told(self._name)
 
 
-def _identity(key: KnownKey | None) -> Identity | None:
-    return Identity(key.hash, key.since, key.acknowledged) if key is not None else None
+def _identity(key: KnownKey | None) -> ContactIdentity | None:
+    return ContactIdentity(key.hash, key.since, key.acknowledged) if key is not None else None
 
 
 def _refused(error: CallFailed) -> ApiError:

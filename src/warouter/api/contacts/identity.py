@@ -18,7 +18,7 @@ from warouter.errors import NotFound, ParameterInvalid, ParameterMissing
 from warouter.http.envelope import success
 from warouter.http.request import path_name, read_json
 from warouter.recipient import wa_id
-from warouter.upstream.numbers import Identity
+from warouter.upstream.numbers import ContactIdentity
 
 
 class IdentityRequest(msgspec.Struct, frozen=True):
@@ -26,7 +26,7 @@ class IdentityRequest(msgspec.Struct, frozen=True):
 
 
 class IdentityAnswer(msgspec.Struct, frozen=True):
-    identity: Identity
+    identity: ContactIdentity
 
 
 _REQUEST = msgspec.json.Decoder(IdentityRequest)
@@ -55,7 +55,7 @@ def _number(request: web.Request) -> str:
         raise NotFound("there is no such contact") from None
 
 
-def _shown(identity: Identity | None) -> web.Response:
+def _shown(identity: ContactIdentity | None) -> web.Response:
     if identity is None:
         raise NotFound("the identity of this contact is not known")
     return success({"identity": identity})

@@ -14,7 +14,7 @@ import msgspec
 
 from warouter.api.description.examples import BODIES
 from warouter.api.description.replies import ErrorAnswer, Meta
-from warouter.api.route import Access, Header, Route
+from warouter.api.route import Access, HeaderField, Route
 from warouter.errors import (
     AccessDenied,
     ApiError,
@@ -186,7 +186,7 @@ def _query_parameters(route: Route) -> list[dict[str, Any]]:
     ]
 
 
-def _header_parameter(header: Header) -> dict[str, Any]:
+def _header_parameter(header: HeaderField) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": "string"}
     if header.values:
         schema["enum"] = list(header.values)

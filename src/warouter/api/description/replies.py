@@ -17,14 +17,14 @@ GatewayStatus = Literal["connected", "connecting", "disconnected", "uninitialize
 NodeRole = Literal["primary_master", "secondary_master", "coreapp"]
 
 
-class Answer(msgspec.Struct):
+class ApiAnswer(msgspec.Struct):
     """Base of all answers."""
 
 
 # ---------------------------------------------------------------- the envelope
 
 
-class Meta(Answer):
+class Meta(ApiAnswer):
     """`version` is the version of the API, not warouter's own."""
 
     api_status: Literal["stable", "deprecated", "experimental"]
@@ -32,7 +32,7 @@ class Meta(Answer):
     warnings: list[str] | UnsetType = UNSET
 
 
-class Error(Answer):
+class Error(ApiAnswer):
     """`code` and `title` are the product's; `details` says what was wrong with this request, and
     `href` leads to causes and remedies of the code.
     """
@@ -43,7 +43,7 @@ class Error(Answer):
     href: str
 
 
-class ErrorAnswer(Answer):
+class ErrorAnswer(ApiAnswer):
     """The body of every failure."""
 
     meta: Meta
@@ -53,42 +53,42 @@ class ErrorAnswer(Answer):
 # ---------------------------------------------------------------- users
 
 
-class Token(Answer):
+class Token(ApiAnswer):
     """A token; `expires_after` is in UTC, such as `2026-12-01 13:41:29+00:00`."""
 
     token: str
     expires_after: Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00:00$")]
 
 
-class TokenAnswer(Answer):
+class TokenAnswer(ApiAnswer):
     users: list[Token]
 
 
-class UserName(Answer):
+class UserName(ApiAnswer):
     username: str
 
 
-class UserNameAnswer(Answer):
+class UserNameAnswer(ApiAnswer):
     users: list[UserName]
 
 
-class UserShown(Answer):
+class UserShown(ApiAnswer):
     username: str
     ROLES: Literal["ROLE_ADMIN", "ROLE_USER"]
 
 
-class UserAnswer(Answer):
+class UserAnswer(ApiAnswer):
     users: list[UserShown]
 
 
 # ---------------------------------------------------------------- messages
 
 
-class MessageId(Answer):
+class MessageId(ApiAnswer):
     id: str
 
 
-class MessageAnswer(Answer):
+class MessageAnswer(ApiAnswer):
     messages: list[MessageId]
 
 
@@ -101,30 +101,30 @@ class ApplicationShown(ApplicationSettings, frozen=True, kw_only=True):
     wa_id: str | UnsetType = UNSET
 
 
-class ApplicationGroup(Answer):
+class ApplicationGroup(ApiAnswer):
     application: ApplicationShown
 
 
-class ApplicationAnswer(Answer):
+class ApplicationAnswer(ApiAnswer):
     settings: ApplicationGroup
 
 
-class ShardCount(Answer):
+class ShardCount(ApiAnswer):
     shards: Literal[1, 2, 4, 8, 16, 32]
 
 
-class ShardsAnswer(Answer):
+class ShardsAnswer(ApiAnswer):
     account: ShardCount
 
 
 # ---------------------------------------------------------------- monitoring
 
 
-class UpAnswer(Answer):
+class UpAnswer(ApiAnswer):
     status: Literal["up"]
 
 
-class NodeHealth(Answer):
+class NodeHealth(ApiAnswer):
     """The state of a node; `errors` explains a node that does not answer."""
 
     role: NodeRole
@@ -132,13 +132,13 @@ class NodeHealth(Answer):
     errors: list[Error] | UnsetType = UNSET
 
 
-class ClusterHealthAnswer(Answer):
+class ClusterHealthAnswer(ApiAnswer):
     """Nodes by name, `host:container`, with WA_APP_MULTICONNECT=1."""
 
     health: dict[str, NodeHealth]
 
 
-class EntityTrouble(Answer):
+class EntityTrouble(ApiAnswer):
     """Why something may not send, by Meta's code and in its words; `solution` is its advice."""
 
     code: int
@@ -146,7 +146,7 @@ class EntityTrouble(Answer):
     solution: str
 
 
-class EntityHealth(Answer):
+class EntityHealth(ApiAnswer):
     """One of the things that a message passes: the number, its account, the business, the app.
 
     `type` is PHONE_NUMBER, WABA, BUSINESS or APP, `can_send` AVAILABLE, LIMITED or BLOCKED; Meta
@@ -160,7 +160,7 @@ class EntityHealth(Answer):
     info: list[str]
 
 
-class NumberHealth(Answer):
+class NumberHealth(ApiAnswer):
     """The number in Meta's words; "" for what it left out.
 
     It was asked at `read_at` (UTC), at most a minute ago while the Cloud API answers; null if it
@@ -182,11 +182,11 @@ class HealthMeta(Meta):
     number: NumberHealth | UnsetType = UNSET
 
 
-class SingleHealth(Answer):
+class SingleHealth(ApiAnswer):
     gateway_status: GatewayStatus
 
 
-class SingleHealthAnswer(Answer):
+class SingleHealthAnswer(ApiAnswer):
     """The state of the one node, without Multiconnect."""
 
     health: SingleHealth

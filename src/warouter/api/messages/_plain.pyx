@@ -57,7 +57,7 @@ cdef class Known:
 @cython.final
 @cython.auto_pickle(False)
 cdef class Message:
-    """A plain message on its way: a ``link.pending.Waiting``, whose frame is all there is of it."""
+    """A plain message on its way: a ``link.pending.WaitingMessage``, whose frame is all of it."""
 
     cdef readonly bytes id, frame
     cdef readonly int slot

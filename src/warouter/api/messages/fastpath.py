@@ -18,7 +18,7 @@ from functools import partial
 from http import HTTPStatus
 
 from warouter.api.access.tokens import Caller
-from warouter.api.context import Context, Registered
+from warouter.api.context import Context, RegistrationGate
 from warouter.api.media import travels_as
 from warouter.api.messages import _plain
 from warouter.api.messages.handlers import ACCEPTED, accepted, outgoing
@@ -62,7 +62,7 @@ class FastPath(Reader):
     ``links`` takes a message to its owner.
     """
 
-    def __init__(self, context: Context, links: Offering, registered: Registered) -> None:
+    def __init__(self, context: Context, links: Offering, registered: RegistrationGate) -> None:
         self._context = context
         self._registered = registered
         self._meter = context.operations.meter

@@ -18,7 +18,7 @@ from warouter.api.messages.idempotency import HEADER, MOST_CHARS, key_of
 from warouter.api.messages.options import IN_DOUBT, POLICIES, PRIORITIES, PRIORITY, options_of
 from warouter.api.messages.schema import Message
 from warouter.api.messages.validate import parse_message
-from warouter.api.route import Access, Header, Route
+from warouter.api.route import Access, HeaderField, Route
 from warouter.errors import (
     BodyTooLarge,
     InvalidRecipientType,
@@ -31,7 +31,7 @@ from warouter.errors import (
 from warouter.http.envelope import META_JSON, encoded, success
 from warouter.http.request import path_name, read_body, read_json
 from warouter.kinds import MEDIA, READ_MARK, base_of, kind_with
-from warouter.link.wire import Key, Outgoing
+from warouter.link.wire import IdempotencyKey, Outgoing
 from warouter.message_id import MARK_SIZE, RANDOM_SIZE, letters_of, mark_of, mint
 from warouter.store.views.trace import Trace
 from warouter.upstream.cloud.identity import slot_of_shown
@@ -119,7 +119,7 @@ def outgoing(
     body: bytes,
     username: str,
     ttl: int | None = None,
-    key: Key | None = None,
+    key: IdempotencyKey | None = None,
 ) -> Outgoing:
     """A message with a new id, for the owner of its recipient's slot. A read mark may be for a user
     whom only an id is known of (WAROUTER_CLOUD_BSUID=raw).
@@ -152,18 +152,18 @@ ROUTES = (
             BodyTooLarge,
         ),
         headers=(
-            Header(
+            HeaderField(
                 HEADER,
                 f"1 to {MOST_CHARS} printable ASCII characters: a repeat with the same key and"
                 " body is the same message (an addition)",
             ),
-            Header(
+            HeaderField(
                 IN_DOUBT,
                 "what to do if nobody can know whether the Cloud API took the message (an"
                 " addition); without it WAROUTER_CLOUD_IN_DOUBT holds",
                 POLICIES,
             ),
-            Header(
+            HeaderField(
                 PRIORITY,
                 "`high`: with the Cloud API the message goes before others, if none of its"
                 " recipient is before it (an addition)",

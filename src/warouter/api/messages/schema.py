@@ -26,15 +26,15 @@ ROWS = 10
 PRODUCTS = 30
 
 
-class Wire(msgspec.Struct, gc=False):
+class RequestObject(msgspec.Struct, gc=False):
     """Base of request types: trees without cycles, so that the garbage collector can skip them."""
 
 
-class Provider(Wire):
+class Provider(RequestObject):
     name: str | None = None
 
 
-class Media(Wire):
+class Media(RequestObject):
     """An image, audio, video, document or sticker, with exactly one of ``id`` and ``link``."""
 
     id: str | None = None
@@ -44,12 +44,12 @@ class Media(Wire):
     provider: Provider | None = None
 
 
-class Text(Wire):
+class Text(RequestObject):
     body: str | None = None
     preview_url: bool | None = None  # belongs to the top level; some senders put it here
 
 
-class Location(Wire):
+class Location(RequestObject):
     latitude: float | None = None
     longitude: float | None = None
     name: str | None = None
@@ -59,7 +59,7 @@ class Location(Wire):
 # ---------------------------------------------------------------- contacts
 
 
-class ContactName(Wire):
+class ContactName(RequestObject):
     formatted_name: str | None = None
     first_name: str | None = None
     last_name: str | None = None
@@ -68,18 +68,18 @@ class ContactName(Wire):
     prefix: str | None = None
 
 
-class Phone(Wire):
+class Phone(RequestObject):
     phone: str | None = None
     type: str | None = None
     wa_id: str | None = None
 
 
-class Email(Wire):
+class Email(RequestObject):
     email: str | None = None
     type: str | None = None
 
 
-class Address(Wire):
+class Address(RequestObject):
     street: str | None = None
     city: str | None = None
     state: str | None = None
@@ -89,18 +89,18 @@ class Address(Wire):
     type: str | None = None
 
 
-class Organisation(Wire):
+class Organisation(RequestObject):
     company: str | None = None
     department: str | None = None
     title: str | None = None
 
 
-class Url(Wire):
+class Url(RequestObject):
     url: str | None = None
     type: str | None = None
 
 
-class Contact(Wire):
+class Contact(RequestObject):
     name: ContactName | None = None
     phones: list[Phone] | None = None
     emails: list[Email] | None = None
@@ -113,12 +113,12 @@ class Contact(Wire):
 # ---------------------------------------------------------------- template and hsm
 
 
-class Language(Wire):
+class Language(RequestObject):
     policy: str | None = None
     code: str | None = None
 
 
-class Currency(Wire):
+class Currency(RequestObject):
     """An amount of money; ``currency_code`` is hsm's name for ``code``."""
 
     fallback_value: str | None = None
@@ -127,13 +127,13 @@ class Currency(Wire):
     amount_1000: int | float | str | None = None
 
 
-class DateTime(Wire):
+class DateTime(RequestObject):
     """A date or time, of which the upstream checks the form."""
 
     fallback_value: str | None = None
 
 
-class Parameter(Wire):
+class Parameter(RequestObject):
     type: str | None = None
     text: str | None = None
     payload: str | None = None
@@ -145,7 +145,7 @@ class Parameter(Wire):
     location: Location | None = None
 
 
-class Component(Wire):
+class Component(RequestObject):
     type: str | None = None
     sub_type: str | None = None
     index: int | None = None
@@ -153,25 +153,25 @@ class Component(Wire):
     cards: list[Card] | None = None  # of a carousel
 
 
-class Card(Wire):
+class Card(RequestObject):
     card_index: int | None = None
     components: list[Component] | None = None
 
 
-class Template(Wire):
+class Template(RequestObject):
     name: str | None = None
     namespace: str | None = None
     language: Language | None = None
     components: list[Component] | None = None
 
 
-class HsmParameter(Wire):
+class HsmParameter(RequestObject):
     default: str | None = None
     currency: Currency | None = None
     date_time: DateTime | None = None
 
 
-class Hsm(Wire):
+class Hsm(RequestObject):
     namespace: str | None = None
     element_name: str | None = None
     language: Language | None = None
@@ -181,7 +181,7 @@ class Hsm(Wire):
 # ---------------------------------------------------------------- interactive
 
 
-class Header(Wire):
+class Header(RequestObject):
     type: str | None = None
     text: str | None = None
     image: Media | None = None
@@ -189,39 +189,39 @@ class Header(Wire):
     document: Media | None = None
 
 
-class Words(Wire):
+class Words(RequestObject):
     """Body or footer of an interactive message."""
 
     text: str | None = None
 
 
-class Reply(Wire):
+class Reply(RequestObject):
     id: str | None = None
     title: str | None = None
 
 
-class Button(Wire):
+class Button(RequestObject):
     type: str | None = None
     reply: Reply | None = None
 
 
-class Row(Wire):
+class Row(RequestObject):
     id: str | None = None
     title: str | None = None
     description: str | None = None
 
 
-class ProductItem(Wire):
+class ProductItem(RequestObject):
     product_retailer_id: str | None = None
 
 
-class Section(Wire):
+class Section(RequestObject):
     title: str | None = None
     rows: list[Row] | None = None
     product_items: list[ProductItem] | None = None
 
 
-class Action(Wire):
+class Action(RequestObject):
     button: str | None = None
     buttons: list[Button] | None = None
     sections: list[Section] | None = None
@@ -229,7 +229,7 @@ class Action(Wire):
     product_retailer_id: str | None = None
 
 
-class Interactive(Wire):
+class Interactive(RequestObject):
     type: str | None = None
     header: Header | None = None
     body: Words | None = None
@@ -240,16 +240,16 @@ class Interactive(Wire):
 # ---------------------------------------------------------------- the message
 
 
-class Reaction(Wire):
+class Reaction(RequestObject):
     message_id: str | None = None
     emoji: str | None = None
 
 
-class Quoted(Wire):
+class Quoted(RequestObject):
     message_id: str | None = None
 
 
-class Message(Wire):
+class Message(RequestObject):
     to: str | None = None
     recipient_type: str | None = None
     type: str | None = None

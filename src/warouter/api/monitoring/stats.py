@@ -16,7 +16,7 @@ from warouter.metrics import (
     CATALOGUE,
     NODE,
     TEXT_TYPE,
-    Page,
+    MetricPage,
     Sample,
     json_form,
     labelled,
@@ -26,10 +26,10 @@ from warouter.store.account.accounts import is_unavailable
 from warouter.store.reports import Report
 
 _QUERY = {"format": "`prometheus` for the Prometheus text format, otherwise JSON"}
-_PROCESS = frozenset({Page.PROCESS})
-_WEB = frozenset({Page.WEB}) | _PROCESS
-_APP = frozenset({Page.APP}) | _PROCESS
-_INTERNAL = frozenset({Page.APP_INTERNAL})
+_PROCESS = frozenset({MetricPage.PROCESS})
+_WEB = frozenset({MetricPage.WEB}) | _PROCESS
+_APP = frozenset({MetricPage.APP}) | _PROCESS
+_INTERNAL = frozenset({MetricPage.APP_INTERNAL})
 # Of coreapps, and shown on /metrics too: monitors of the product look for the queue there, and all
 # that concerns the number is to be found in one place.
 _QUEUE, _CLOUD = "callback_queue_size", "warouter_cloud_"
@@ -143,7 +143,7 @@ async def _reports(context: Context) -> list[Report]:
         raise
 
 
-def _of_all(reports: list[Report], pages: frozenset[Page]) -> list[Sample]:
+def _of_all(reports: list[Report], pages: frozenset[MetricPage]) -> list[Sample]:
     return [
         sample
         for report in reports
@@ -151,7 +151,7 @@ def _of_all(reports: list[Report], pages: frozenset[Page]) -> list[Sample]:
     ]
 
 
-def _on(pages: frozenset[Page], samples: Iterable[Sample]) -> list[Sample]:
+def _on(pages: frozenset[MetricPage], samples: Iterable[Sample]) -> list[Sample]:
     return [s for s in samples if s.name in CATALOGUE and CATALOGUE[s.name].page in pages]
 
 

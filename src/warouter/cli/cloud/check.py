@@ -12,17 +12,17 @@ import uvloop
 from warouter.cli.cloud.settings import number_settings
 from warouter.cli.nodes import data_dir_option
 from warouter.errors import ConfigError
-from warouter.upstream.cloud.check.step import Result, Step
+from warouter.upstream.cloud.check.step import CheckStep, StepResult
 from warouter.upstream.cloud.check.walk import walk
 from warouter.upstream.cloud.check.webhooks import fault
 from warouter.upstream.cloud.secrets import Secrets
 
 
-class Report(msgspec.Struct, frozen=True):
+class CheckReport(msgspec.Struct, frozen=True):
     """The object that ``--json`` prints."""
 
     ok: bool
-    steps: list[Step]
+    steps: list[CheckStep]
 
 
 @click.command("check")
@@ -47,7 +47,7 @@ def command(data_dir: Path | None, url: str | None, as_json: bool) -> None:
     if url is not None and (wrong := fault(url, cloud.base_url)):
         raise ConfigError(f"--subscribe {url or '(nothing)'}: {wrong}.")
     steps = uvloop.run(walk(cloud, secrets, url or ""))
-    report = Report(not any(step.failed for step in steps), steps)
+    report = CheckReport(not any(step.failed for step in steps), steps)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2))
     else:
@@ -56,13 +56,13 @@ def command(data_dir: Path | None, url: str | None, as_json: bool) -> None:
         sys.exit(1)
 
 
-def _show(report: Report) -> None:
+def _show(report: CheckReport) -> None:
     for step in report.steps:
         words = f"{step.found} {step.todo}".rstrip()
         click.echo(f"{step.result:<11}  {step.step:<12}  {words}")
     failed = sum(step.failed for step in report.steps)
-    warned = sum(step.result is Result.WARNING for step in report.steps)
-    skipped = sum(step.result is Result.SKIPPED for step in report.steps)
+    warned = sum(step.result is StepResult.WARNING for step in report.steps)
+    skipped = sum(step.result is StepResult.SKIPPED for step in report.steps)
     counts = ((failed, "failed"), (warned, "with a warning"), (skipped, "not checked"))
     said = ", ".join(f"{count} {word}" for count, word in counts if count)
     click.echo(f"Of {len(report.steps)} steps: {said}." if said else "Everything is right.")

@@ -18,7 +18,7 @@ from warouter.store.account.registration import unregister
 from warouter.store.upstream import read_upstream
 from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.failed import CallFailed
-from warouter.upstream.cloud.graph.number import Named, Number, Registration
+from warouter.upstream.cloud.graph.number import Named, NumberCalls, RegistrationCalls
 from warouter.upstream.cloud.secrets import Secrets
 
 APPLICATION = "warouter cloud"
@@ -71,7 +71,7 @@ def _digits(text: str) -> str:
 async def _named(cloud: CloudSettings, secrets: Secrets) -> Named:
     calls = Calls(cloud, secrets)
     try:
-        return await Number(cloud, calls).named()
+        return await NumberCalls(cloud, calls).named()
     except CallFailed as error:
         raise CommandError(
             f"Meta does not say which number this is ({error}): see `warouter cloud check`."
@@ -83,7 +83,7 @@ async def _named(cloud: CloudSettings, secrets: Secrets) -> Named:
 async def _deregister(cloud: CloudSettings, secrets: Secrets) -> None:
     calls = Calls(cloud, secrets)
     try:
-        await Registration(cloud, calls).deregister()
+        await RegistrationCalls(cloud, calls).deregister()
     except CallFailed as error:
         words = str(error)
         if error.judged is None:

@@ -22,7 +22,7 @@ from warouter.flow.pairs import Pairs
 from warouter.lab.probe.lab import Lab
 from warouter.lab.probe.observed import Observed
 from warouter.lab.probe.plan import Times, dry
-from warouter.lab.probe.questions import IDS, Asked
+from warouter.lab.probe.questions import IDS, ProbeScope
 from warouter.lab.probe.run import run
 from warouter.lab.probe.table import heading, markdown, raw
 from warouter.lab.probe.verdicts import rows
@@ -127,7 +127,7 @@ def command(
     Uses the variables WAROUTER_CLOUD_*, or those of a local cluster as the other commands do.
     """
     cloud = number_settings(data_dir).cloud
-    asked = Asked(
+    asked = ProbeScope(
         only,
         recipients,
         unreachable,
@@ -149,14 +149,14 @@ def command(
         sys.exit(_INTERRUPTED if observed.ended == "interrupted" else 1)
 
 
-def _confirm(asked: Asked, plan: str) -> None:
+def _confirm(asked: ProbeScope, plan: str) -> None:
     if not asked.person:
         raise CommandError("--run asks before it sends: run it at a terminal, or give --yes.")
     click.echo(plan, err=True)
     click.confirm("\nSend all this now?", abort=True, err=True)
 
 
-def _measured(cloud: CloudSettings, asked: Asked, times: Times, note: bytes) -> Observed:
+def _measured(cloud: CloudSettings, asked: ProbeScope, times: Times, note: bytes) -> Observed:
     async def measure() -> Observed:
         person = Terminal() if asked.person else None
         lab = Lab(cloud, asked, times, token_hex(3), _say, person=person, pairs=Pairs())
@@ -167,7 +167,9 @@ def _measured(cloud: CloudSettings, asked: Asked, times: Times, note: bytes) -> 
         return runner.run(measure())
 
 
-def _print(observed: Observed, asked: Asked, cloud: CloudSettings, json_file: Path | None) -> None:
+def _print(
+    observed: Observed, asked: ProbeScope, cloud: CloudSettings, json_file: Path | None
+) -> None:
     found = rows(observed, asked.questions)
     title = heading(observed, __version__, cloud.version)
     click.echo(markdown(title, found))

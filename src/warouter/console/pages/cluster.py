@@ -10,7 +10,7 @@ from uuid import UUID
 from warouter._hash import SHARD_COUNTS
 from warouter.cluster.membership import Node
 from warouter.cluster.moves import slots_text
-from warouter.cluster.preview import Preview, Seen, preview
+from warouter.cluster.preview import Preview, SeenCoreapp, preview
 from warouter.cluster.shardmap import ShardMap, SlotOwner
 from warouter.console.context import ConsoleContext
 from warouter.console.form import Form, moment
@@ -123,7 +123,7 @@ def planned_of(status: Status, shards: int) -> Preview:
     upstreams = {n.upstream for n in coreapps if n.shards} or {n.upstream for n in coreapps}
     slots = tuple(_slot(s) for s in status.slots)
     current = ShardMap(status.map_version, status.shard_count, slots, *sorted(upstreams)[:1])
-    return preview(current, [Seen(_node(n), n.state == "alive") for n in coreapps], shards)
+    return preview(current, [SeenCoreapp(_node(n), n.state == "alive") for n in coreapps], shards)
 
 
 async def _planned(context: ConsoleContext, status: Status, asked: str) -> Planned | None:

@@ -23,7 +23,7 @@ from warouter.store.views.doubts import CloudStatus, DoubtfulMessage, find, read
 from warouter.store.views.number import NumberFacts, NumberStatus
 from warouter.store.views.setup.registration import read_registration
 from warouter.store.views.twice import read_twice
-from warouter.upstream.cloud.check.step import Result, Step
+from warouter.upstream.cloud.check.step import CheckStep, StepResult
 from warouter.upstream.cloud.check.walk import walk
 from warouter.upstream.cloud.secrets import Secrets
 
@@ -38,10 +38,10 @@ END_OF_TIME = 253_402_300_800  # unix s: the year 10000, which no calendar here 
 REFUSED_TOKEN = (0, 190)  # Meta's codes
 STATES = ("in_doubt", "held")
 _LEVELS = {
-    Result.OK: "good",
-    Result.WARNING: "warn",
-    Result.FAILED: "bad",
-    Result.SKIPPED: "off",
+    StepResult.OK: "good",
+    StepResult.WARNING: "warn",
+    StepResult.FAILED: "bad",
+    StepResult.SKIPPED: "off",
 }
 _QUALITIES = {"GREEN": "good", "YELLOW": "warn", "RED": "bad"}
 _MAY_SEND = {"AVAILABLE": "good", "LIMITED": "warn", "BLOCKED": "bad"}
@@ -52,7 +52,7 @@ class Checked(NamedTuple):
 
     at: datetime
     by: str
-    steps: list[Step]
+    steps: list[CheckStep]
 
 
 class DeadlineText(NamedTuple):
@@ -199,7 +199,7 @@ async def check(context: ConsoleContext, visitor: Visitor, _form: Form) -> Done:
     return Done(told(steps))
 
 
-def masked(step: Step) -> Step:
+def masked(step: CheckStep) -> CheckStep:
     """The step without the digits of a phone number, as Meta writes them."""
 
     def hidden(found: re.Match[str]) -> str:
@@ -210,10 +210,10 @@ def masked(step: Step) -> Step:
     )
 
 
-def told(steps: list[Step]) -> str:
+def told(steps: list[CheckStep]) -> str:
     """How it went, in a few words."""
     failed = sum(step.failed for step in steps)
-    warned = sum(step.result is Result.WARNING for step in steps)
+    warned = sum(step.result is StepResult.WARNING for step in steps)
     counts = [f"{failed} failed"] if failed else []
     counts += [f"{warned} with a warning"] if warned else []
     return f"{len(steps)} steps" + (f", {' and '.join(counts)}" if counts else ", all right")

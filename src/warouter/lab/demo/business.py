@@ -26,7 +26,7 @@ _ID = re.compile(r"[A-Za-z0-9_-]{27}")
 _JSON = {"Content-Type": "application/json"}
 
 
-class Answer(msgspec.Struct, frozen=True):
+class SendOutcome(msgspec.Struct, frozen=True):
     """The outcome of one message: ``id`` of a 201, else ``status`` (0: no response) and ``error``.
 
     ``doubtful`` is the id that an error named: its outcome is unknown.
@@ -83,7 +83,7 @@ class Business:
         warnings: list[str] = answer["meta"].get("warnings", [])
         return warnings
 
-    async def send(self, recipient: str, text: str) -> Answer:
+    async def send(self, recipient: str, text: str) -> SendOutcome:
         """Send one text message. Only a refused connection is
         retried: nothing had been sent then.
         """
@@ -94,22 +94,24 @@ class Business:
         except aiohttp.ClientConnectorError:
             await asyncio.sleep(AGAIN_SECONDS)
         except (aiohttp.ClientError, TimeoutError) as error:
-            return Answer(error=str(error) or type(error).__name__)
+            return SendOutcome(error=str(error) or type(error).__name__)
         try:
             return await self._post(body)
         except (aiohttp.ClientError, TimeoutError) as error:
-            return Answer(error=str(error) or type(error).__name__)
+            return SendOutcome(error=str(error) or type(error).__name__)
 
-    async def _post(self, body: bytes) -> Answer:
+    async def _post(self, body: bytes) -> SendOutcome:
         async with self._http.post(
             f"{self._url}/v1/messages", data=body, headers=self._headers
         ) as answer:
             content = await answer.read()
         if answer.status == 201:
-            return Answer(id=msgspec.json.decode(content)["messages"][0]["id"], status=201)
+            return SendOutcome(id=msgspec.json.decode(content)["messages"][0]["id"], status=201)
         error = _details(content) or answer.reason or ""
         found = _ID.search(error)
-        return Answer(status=answer.status, error=error, doubtful=found.group() if found else "")
+        return SendOutcome(
+            status=answer.status, error=error, doubtful=found.group() if found else ""
+        )
 
     async def _call(
         self,
@@ -140,7 +142,7 @@ class Business:
         return result
 
 
-class Webhook:
+class DemoWebhook:
     """A webhook on a free port that records every callback in the order of arrival.
 
     ``host`` is this machine's name or address for coreapps. ``statuses`` are (message id, status),

@@ -19,13 +19,13 @@ import msgspec
 from warouter._hash import SHARD_COUNTS, SLOTS
 from warouter.errors import CommandError
 from warouter.lab.demo import seen
-from warouter.lab.demo.business import Business, Webhook
+from warouter.lab.demo.business import Business, DemoWebhook
 from warouter.lab.demo.doubts import Doubted
 from warouter.lab.demo.gaps import Failover, failover, longest_gap, unseen
 from warouter.lab.demo.scene import Scene, kill
-from warouter.lab.demo.seen import Seen
-from warouter.lab.demo.tally import Evidence, Tally, complete, judge
-from warouter.lab.demo.traffic import Lane, Offered, draw_recipients, even_turns, inbound
+from warouter.lab.demo.seen import RunRecord
+from warouter.lab.demo.tally import Observations, Tally, complete, judge
+from warouter.lab.demo.traffic import Offered, TrafficLane, draw_recipients, even_turns, inbound
 from warouter.lab.demo.watch import DoubtWatch
 
 MOVE_SECONDS = 20.0  # a failover or a change of shards that takes longer has failed
@@ -37,7 +37,7 @@ WARM_SECONDS = 0.5
 NEW_COREAPPS = 2
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class DemoPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The amount of the demo's traffic; ``rate`` is in messages a second.
 
     ``webhook_host`` is where coreapps reach the demo's webhook.
@@ -50,7 +50,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     webhook_host: str = "127.0.0.1"
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class DemoReport(msgspec.Struct, frozen=True, kw_only=True):
     """The results of a run, times in seconds; None could not be measured.
 
     ``spacing`` is how far apart the messages of a slot are: no pause can be told more finely.
@@ -76,13 +76,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 class Demo:
     """One run against a scene. ``say`` is called with a sentence for each intervention."""
 
-    def __init__(self, scene: Scene, plan: Plan, say: Callable[[str], None]) -> None:
+    def __init__(self, scene: Scene, plan: DemoPlan, say: Callable[[str], None]) -> None:
         self._scene = scene
         self._plan = plan
         self._say = say
         self._described = dict(scene.describe())
         self._control = control_url(self._described)
-        self._lanes = {to: Lane() for to in draw_recipients(plan.recipients)}
+        self._lanes = {to: TrafficLane() for to in draw_recipients(plan.recipients)}
         self._injected: list[tuple[str, str]] = []
         self._may_finish = asyncio.Event()
         self._waits = False
@@ -91,7 +91,7 @@ class Demo:
         self._began_at = time.monotonic()
         self._killed: tuple[float, dict[int, int]] = (0.0, {})
         self._change = _Change()
-        self._webhook = Webhook(plan.webhook_host)
+        self._webhook = DemoWebhook(plan.webhook_host)
         self._simulator = aiohttp.ClientSession(self._control, raise_for_status=True)
         self._doubts: DoubtWatch | None = None
 
@@ -111,7 +111,7 @@ class Demo:
 
     # the run
 
-    async def run(self) -> Report:
+    async def run(self) -> DemoReport:
         """Run all steps in order; raises CommandError if a step of the demo itself fails."""
         d = self._described
         async with AsyncExitStack() as stack:
@@ -246,9 +246,9 @@ class Demo:
                 return
             await asyncio.sleep(LOOK_SECONDS)
 
-    def _evidence(self, arrived: dict[str, list[str]], in_doubt: int) -> Evidence:
+    def _evidence(self, arrived: dict[str, list[str]], in_doubt: int) -> Observations:
         lanes = self._lanes
-        return Evidence(
+        return Observations(
             accepted={to: lane.accepted for to, lane in lanes.items()},
             doubtful=set().union(*(lane.doubtful for lane in lanes.values())),
             unanswered=sum(lane.unanswered for lane in lanes.values()),
@@ -260,7 +260,7 @@ class Demo:
             in_doubt=in_doubt,
         )
 
-    async def _report(self) -> Report:
+    async def _report(self) -> DemoReport:
         doubted = await self._doubts.counted(CALLBACK_SECONDS) if self._doubts else None
         record = await self._seen()
         tally = judge(self._evidence(record.ids, doubted.open if doubted else 0))
@@ -270,7 +270,7 @@ class Demo:
         change = self._change
         unmoved = set(range(SLOTS)) - change.moved
         seconds = sorted(t for lane in self._lanes.values() for t in lane.seconds)
-        return Report(
+        return DemoReport(
             tally=tally,
             doubted=doubted,
             failover=failover(arrivals, killed_at, owned),
@@ -287,7 +287,7 @@ class Demo:
             first_sent_at=min((a.at for a in arrivals), default=None),
         )
 
-    async def _seen(self) -> Seen:
+    async def _seen(self) -> RunRecord:
         """The simulator's record since the beginning."""
         query = f"/record?ids=1&since={self._began_at!r}"
         async with self._simulator.get(query) as answer:

@@ -24,11 +24,11 @@ from warouter.check.postgres_version import described
 from warouter.cluster.shardmap import ShardMap
 from warouter.config import Settings, load
 from warouter.errors import CommandError
-from warouter.lab.demo.seen import Owner
+from warouter.lab.demo.seen import EpochStart
 from warouter.lab.demo.watch import DoubtWatch
 from warouter.local.cluster import Cluster
 from warouter.local.description import read_description
-from warouter.local.options import EMULATOR, Options
+from warouter.local.options import EMULATOR, UpOptions
 from warouter.local.process import Process
 from warouter.local.seed import SERVER_VERSION
 from warouter.store.database import create_pool
@@ -97,11 +97,11 @@ class Scene:
     def doubts(self) -> DoubtWatch:
         return DoubtWatch(self._pool)
 
-    async def owners(self, since: float) -> list[Owner]:
+    async def owners(self, since: float) -> list[EpochStart]:
         """Every owner that a slot got after ``since`` (monotonic s)."""
         rows = await self._pool.fetch(_OWNERS, time.monotonic() - since)
         now = time.monotonic()
-        return [Owner(row["slot"], now - row["age_s"], row["epoch"]) for row in rows]
+        return [EpochStart(row["slot"], now - row["age_s"], row["epoch"]) for row in rows]
 
     async def victim(self) -> Victim:
         """The coreapp with most slots, of those that ``warouter up`` runs and restarts."""
@@ -198,11 +198,11 @@ async def running_cluster(folder: Path) -> AsyncIterator[Scene]:
         await asyncio.gather(*(process.stop() for process in added))
 
 
-def _own(folder: Path, upstream: str) -> Options:
+def _own(folder: Path, upstream: str) -> UpOptions:
     if upstream != EMULATOR:
-        return Options(data_dir=folder, port=0, upstream=upstream)
+        return UpOptions(data_dir=folder, port=0, upstream=upstream)
     seconds = os.environ.get("WAROUTER_CLOUD_DOUBT_SECONDS") or DOUBT_SECONDS
-    return Options(
+    return UpOptions(
         data_dir=folder,
         port=0,
         upstream=upstream,

@@ -15,7 +15,7 @@ from warouter._hash import slot_of
 from warouter.lab.demo.gaps import Arrival
 
 
-class Owner(NamedTuple):
+class EpochStart(NamedTuple):
     """From ``since`` on (monotonic s) the owner of a slot had this epoch."""
 
     slot: int
@@ -23,21 +23,21 @@ class Owner(NamedTuple):
     epoch: int
 
 
-class Seen(NamedTuple):
+class RunRecord(NamedTuple):
     """``ids`` per recipient in the order of their arrival, each repeat included."""
 
     ids: dict[str, list[str]]
     arrivals: list[Arrival]
 
 
-def native(record: Mapping[str, Any]) -> Seen:
+def native(record: Mapping[str, Any]) -> RunRecord:
     """From ``GET /record?ids=1&times=1`` of the native door."""
-    return Seen(record["ids"], [Arrival(*row) for row in record["arrivals"]])
+    return RunRecord(record["ids"], [Arrival(*row) for row in record["arrivals"]])
 
 
-def cloud(record: Mapping[str, Any], owners: Iterable[Owner]) -> Seen:
+def cloud(record: Mapping[str, Any], owners: Iterable[EpochStart]) -> RunRecord:
     """From ``GET /record?ids=1&requests=1`` of the Cloud door."""
-    by_slot: dict[int, list[Owner]] = {}
+    by_slot: dict[int, list[EpochStart]] = {}
     for owner in sorted(owners):
         by_slot.setdefault(owner.slot, []).append(owner)
     arrivals: dict[str, Arrival] = {}
@@ -47,14 +47,14 @@ def cloud(record: Mapping[str, Any], owners: Iterable[Owner]) -> Seen:
             epoch = _epoch(by_slot.get(slot, []), request["begun"])
             arrival = Arrival(request["accepted"], slot, request["id"], epoch)
             arrivals.setdefault(arrival.id, arrival)
-    return Seen(record["ids"], list(arrivals.values()))
+    return RunRecord(record["ids"], list(arrivals.values()))
 
 
 def _accepted(request: Mapping[str, Any]) -> float:
     return request["accepted"] or 0.0
 
 
-def _epoch(owners: list[Owner], at: float) -> int:
+def _epoch(owners: list[EpochStart], at: float) -> int:
     """The epoch of the last of these owners, in order, who began before; 0 before the first."""
     place = bisect_right(owners, at, key=lambda owner: owner.since)
     return owners[place - 1].epoch if place else 0

@@ -17,7 +17,7 @@ import msgspec
 STATUSES = ("sent", "delivered", "read")
 
 
-class Evidence(msgspec.Struct, kw_only=True):
+class Observations(msgspec.Struct, kw_only=True):
     """All observations, each list in the order in which they were made.
 
     ``accepted`` ids of 201s by recipient; ``doubtful`` ids whose outcome the API called unknown;
@@ -82,7 +82,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
         return "; ".join(faults) + "." if faults else ""
 
 
-def judge(evidence: Evidence) -> Tally:
+def judge(evidence: Observations) -> Tally:
     """Compare both sides."""
     promised = {id for ids in evidence.accepted.values() for id in ids}
     arrived = {to: evidence.arrived.get(to, []) for to in evidence.accepted}
@@ -111,7 +111,7 @@ def judge(evidence: Evidence) -> Tally:
     )
 
 
-def complete(evidence: Evidence) -> bool:
+def complete(evidence: Observations) -> bool:
     """True if every promised callback has come."""
     called_back = set(evidence.statuses)
     return set(evidence.injected) <= set(evidence.inbound) and all(
@@ -135,7 +135,9 @@ def inversions(expected: Sequence[str], seen: Sequence[str]) -> int:
     return count
 
 
-def _repeated(evidence: Evidence, arrived: Mapping[str, Sequence[str]], promised: set[str]) -> int:
+def _repeated(
+    evidence: Observations, arrived: Mapping[str, Sequence[str]], promised: set[str]
+) -> int:
     """Ids that arrived twice, at another recipient, or without an answer that explains them."""
     owner = {id: to for to, ids in evidence.accepted.items() for id in ids}
     astray = sum(owner.get(id, to) != to for to, ids in arrived.items() for id in ids)

@@ -35,7 +35,7 @@ class Offered:
             await self._waiting.setdefault(count, asyncio.Event()).wait()
 
 
-class Lane:
+class TrafficLane:
     """The messages to one recipient: never more than one of them is unanswered."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ import msgspec
 
 from warouter.background import wait_for
 from warouter.lab.probe.bodies import PREFIX
-from warouter.lab.probe.observed import Heard, Message
+from warouter.lab.probe.observed import HeardStatus, ProbeMessage
 from warouter.upstream.cloud.batch import STATUS, Batch, Element
 
 
@@ -23,15 +23,15 @@ class Arrivals:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._by_wamid: defaultdict[str, list[Heard]] = defaultdict(list)
-        self._by_reference: defaultdict[str, list[Heard]] = defaultdict(list)
+        self._by_wamid: defaultdict[str, list[HeardStatus]] = defaultdict(list)
+        self._by_reference: defaultdict[str, list[HeardStatus]] = defaultdict(list)
         self._known: set[str] = set()
         self._sent: set[str] = set()
         self._changed = asyncio.Event()
         self.count = 0
         self.failures: set[int] = set()  # codes of messages of the probe that failed
 
-    def of(self, message: Message) -> list[Heard]:
+    def of(self, message: ProbeMessage) -> list[HeardStatus]:
         """The statuses of a message: by its wamid, or by its reference while it has none."""
         if message.wamid:
             return self._by_wamid.get(message.wamid, [])
@@ -45,7 +45,7 @@ class Arrivals:
         """True if something of it is not about a message of the probe: the webapps want it."""
         return bool(batch.notices) or any(self._is_foreign(one) for one in batch.elements)
 
-    def has(self, message: Message, *names: str) -> bool:
+    def has(self, message: ProbeMessage, *names: str) -> bool:
         """A status of one of these names has come, of any without them."""
         return any(not names or heard.status in names for heard in self.of(message))
 
@@ -95,7 +95,7 @@ class Arrivals:
     def _hear(self, element: Element) -> None:
         found = decoded(element)
         reference = opaque(found)
-        heard = Heard(
+        heard = HeardStatus(
             status=element.status,
             at=self._clock(),
             meta=element.timestamp,

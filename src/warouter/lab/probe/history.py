@@ -11,7 +11,7 @@ import asyncio
 
 from warouter.lab.probe.bodies import content
 from warouter.lab.probe.lab import Lab
-from warouter.lab.probe.observed import Listing, Message, masked
+from warouter.lab.probe.observed import Listing, ProbeMessage, masked
 from warouter.upstream.cloud.graph.failed import CallAway, CallFailed
 from warouter.upstream.cloud.graph.fields import objects, text
 
@@ -40,7 +40,7 @@ async def history(lab: Lab) -> None:
 
 
 async def _look(
-    lab: Lab, name: str, query: dict[str, str], answered: Message, cut: Message
+    lab: Lab, name: str, query: dict[str, str], answered: ProbeMessage, cut: ProbeMessage
 ) -> Listing:
     listing = Listing(at=lab.clock(), query=name)
     lab.observed.listings.append(listing)

@@ -21,14 +21,14 @@ from warouter.flow.pairs import Pairs
 from warouter.lab.probe.arrivals import Arrivals
 from warouter.lab.probe.bodies import body, reference
 from warouter.lab.probe.listening import Listening
-from warouter.lab.probe.observed import Message, Observed, masked
+from warouter.lab.probe.observed import Observed, ProbeMessage, masked
 from warouter.lab.probe.plan import Times
-from warouter.lab.probe.questions import Asked
-from warouter.lab.probe.refusals import Refusals, failed
+from warouter.lab.probe.questions import ProbeScope
+from warouter.lab.probe.refusals import RunRefusals, failed
 from warouter.upstream.cloud.answers import Class, judge
 from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.connections import Unreachable
-from warouter.upstream.cloud.graph.exchange import Exchanged, Graph, Outcome
+from warouter.upstream.cloud.graph.exchange import Exchanged, ExchangeOutcome, GraphExchange
 from warouter.upstream.cloud.graph.response import Response
 from warouter.upstream.cloud.graph.wire import Begun
 from warouter.upstream.cloud.secrets import Secrets
@@ -56,7 +56,7 @@ class Lab:
     def __init__(
         self,
         cloud: CloudSettings,
-        asked: Asked,
+        asked: ProbeScope,
         times: Times,
         run: str,
         say: Callable[[str], None],
@@ -75,12 +75,12 @@ class Lab:
         self.arrivals = Arrivals(self.clock)
         self.listening = Listening(cloud, self.secrets, self.arrivals, self.clock)
         self.calls = Calls(cloud, self.secrets, tls)
-        self._graph = Graph(cloud, self.secrets, _JSON_LIMIT, tls=tls)
+        self._graph = GraphExchange(cloud, self.secrets, _JSON_LIMIT, tls=tls)
         self._pairs = pairs
         self._numbers = count(1)
         self._recipients = cycle(range(len(asked.recipients)))
         self._clocks: list[float] = []
-        self._refusals = Refusals()
+        self._refusals = RunRefusals()
         self._ending = ""
 
     async def close(self) -> None:
@@ -88,9 +88,9 @@ class Lab:
         self._graph.close()
         await self.calls.close()
 
-    def message(self, question: str, kind: str, to: int | None = None) -> Message:
+    def message(self, question: str, kind: str, to: int | None = None) -> ProbeMessage:
         """A new message, to the next of the numbers unless told."""
-        made = Message(
+        made = ProbeMessage(
             question=question,
             kind=kind,
             to=next(self._recipients) if to is None else to,
@@ -99,9 +99,9 @@ class Lab:
         self.observed.messages.append(made)
         return made
 
-    def again(self, message: Message) -> Message:
+    def again(self, message: ProbeMessage) -> ProbeMessage:
         """The message once more, equal in every byte."""
-        made = Message(
+        made = ProbeMessage(
             question=message.question,
             kind=message.kind,
             to=message.to,
@@ -115,8 +115,8 @@ class Lab:
         return f"warouter probe {self.run} {question}"
 
     async def send(
-        self, message: Message, content: Any, kind: str = "text", **more: Any
-    ) -> Message:
+        self, message: ProbeMessage, content: Any, kind: str = "text", **more: Any
+    ) -> ProbeMessage:
         """Send it as fast as its recipient may be written to, and take its answer."""
         to = await self._turn(message)
         exchange = self._graph.post(
@@ -125,7 +125,7 @@ class Lab:
         self._answered(message, await exchange)
         return message
 
-    async def cut(self, message: Message, content: Any, after_ms: int) -> Message:
+    async def cut(self, message: ProbeMessage, content: Any, after_ms: int) -> ProbeMessage:
         """Send all of its bytes, and reset the connection so long after the last one."""
         to = await self._turn(message)
         message.cut_ms = after_ms
@@ -172,7 +172,7 @@ class Lab:
             message.statuses = list(self.arrivals.of(message))
         return self.observed
 
-    async def _turn(self, message: Message) -> str:
+    async def _turn(self, message: ProbeMessage) -> str:
         """Wait until the recipient may be written to; returns its digits."""
         await asyncio.sleep(self.times.gap)
         to = self._number(message)
@@ -182,33 +182,33 @@ class Lab:
         self.check()
         return to
 
-    def _number(self, message: Message) -> str:
+    def _number(self, message: ProbeMessage) -> str:
         is_one = message.to != _UNREACHABLE
         return self.asked.recipients[message.to] if is_one else self.asked.unreachable
 
     def _take(self, pairs: Pairs, to: str) -> float:
         return pairs.take(to, self.clock())
 
-    def _written(self, message: Message) -> bool:
+    def _written(self, message: ProbeMessage) -> bool:
         """Asked around the write, last after it: see ``graph.wire``."""
         message.written = self.clock()
         return True
 
-    def _answered(self, message: Message, exchanged: Exchanged) -> None:
+    def _answered(self, message: ProbeMessage, exchanged: Exchanged) -> None:
         message.ended = self.clock()
         if exchanged.server_time is not None:
             self.server_time(exchanged.server_time)
         match exchanged.outcome:
-            case Outcome.ANSWERED:
+            case ExchangeOutcome.ANSWERED:
                 message.outcome = "answered"
                 self._judge(message, exchanged.status, exchanged.body)
-            case Outcome.UNKNOWN:
+            case ExchangeOutcome.UNKNOWN:
                 message.outcome, message.words = "unanswered", masked(exchanged.cause)
-            case Outcome.UNBEGUN:
+            case ExchangeOutcome.UNBEGUN:
                 message.written = None
                 message.words = masked(exchanged.cause)
 
-    def _judge(self, message: Message, status: int, answer: bytes) -> None:
+    def _judge(self, message: ProbeMessage, status: int, answer: bytes) -> None:
         judged = judge(status, answer)
         message.http, message.code = status, judged.meta_code
         message.wamid, message.words = judged.wamid, masked(judged.details)

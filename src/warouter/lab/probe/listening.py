@@ -20,11 +20,11 @@ from warouter.errors import CommandError
 from warouter.http.intake import WebhookIntake
 from warouter.http.post import PostConnection
 from warouter.lab.probe.arrivals import Arrivals, decoded, opaque
-from warouter.lab.probe.observed import Trial
+from warouter.lab.probe.observed import WebhookTrial
 from warouter.node.webhooks import tls_of
 from warouter.upstream.cloud.batch import STATUS, Batch
 from warouter.upstream.cloud.elements import read
-from warouter.upstream.cloud.listener import TAKEN, UNAVAILABLE, Answer, Listener
+from warouter.upstream.cloud.listener import TAKEN, UNAVAILABLE, WebhookAnswer, WebhookListener
 from warouter.upstream.cloud.secrets import Secrets
 
 _LOOK_SECONDS = 0.02  # between two looks whether who waits for an answer is still there
@@ -38,9 +38,9 @@ class Trials:
     def __init__(self, arrivals: Arrivals, clock: Callable[[], float]) -> None:
         self._arrivals = arrivals
         self._clock = clock
-        self._running: dict[str, Trial] = {}
+        self._running: dict[str, WebhookTrial] = {}
 
-    def begin(self, trials: Sequence[Trial]) -> None:
+    def begin(self, trials: Sequence[WebhookTrial]) -> None:
         """Answer for these trials from now on."""
         self._running = {trial.reference: trial for trial in trials}
 
@@ -48,7 +48,7 @@ class Trials:
         """End the trials: webhooks that come again get 200."""
         self._running = {}
 
-    async def answer(self, batch: Batch) -> Answer:
+    async def answer(self, batch: Batch) -> WebhookAnswer:
         """The answer to a webhook that was read."""
         if self._arrivals.holds_foreign(batch):
             return UNAVAILABLE  # before all trials: should Meta take a 204, it would be lost
@@ -61,9 +61,9 @@ class Trials:
         if found[0].manner == "stall":
             await self._stall(found[0])
             return UNAVAILABLE  # Meta repeats it, and a waiting webapp gets it then
-        return Answer(int(found[0].manner))
+        return WebhookAnswer(int(found[0].manner))
 
-    async def _stall(self, trial: Trial) -> None:
+    async def _stall(self, trial: WebhookTrial) -> None:
         began, caller = self._clock(), _caller.get()
         while trial.reference in self._running:
             if caller.hung_up:
@@ -72,19 +72,19 @@ class Trials:
             await asyncio.sleep(_LOOK_SECONDS)
 
 
-class _Listener(Listener):
+class _Listener(WebhookListener):
     def __init__(self, trials: Trials, phone_number_id: str, *given: Any) -> None:
         super().__init__(phone_number_id, *given)
         self._number = phone_number_id
         self._trials = trials
 
-    async def posted(self, body: bytes, signature: bytes) -> Answer:
+    async def posted(self, body: bytes, signature: bytes) -> WebhookAnswer:
         answer = await super().posted(body, signature)
         if answer is not TAKEN:
             return answer
         return await self._trials.answer(read(body, self._number, int(time.time())))
 
-    async def _unreadable(self, reason: str, body: bytes) -> Answer:
+    async def _unreadable(self, reason: str, body: bytes) -> WebhookAnswer:
         """Refuse what cannot be read: the webapps quarantine it, once they run again."""
         self.counts["unreadable"] += 1
         return UNAVAILABLE

@@ -16,7 +16,7 @@ _WAMID = re.compile(r"wamid\.[A-Za-z0-9+/=_-]*")
 _MOST_WORDS = 300
 
 
-class Heard(msgspec.Struct, kw_only=True):
+class HeardStatus(msgspec.Struct, kw_only=True):
     """A status. ``echoed``: it carried the reference. ``code`` is that of a ``failed`` one."""
 
     status: str
@@ -27,7 +27,7 @@ class Heard(msgspec.Struct, kw_only=True):
     wamid: str = ""
 
 
-class Message(msgspec.Struct, kw_only=True, eq=False):
+class ProbeMessage(msgspec.Struct, kw_only=True, eq=False):
     """One request for a message.
 
     ``written`` is when its last byte went to the kernel, ``ended`` when its answer came or its
@@ -46,7 +46,7 @@ class Message(msgspec.Struct, kw_only=True, eq=False):
     code: int = -1  # Meta's
     words: str = ""
     wamid: str = ""
-    statuses: list[Heard] = []
+    statuses: list[HeardStatus] = []
 
     @property
     def taken(self) -> bool:
@@ -63,13 +63,13 @@ class Message(msgspec.Struct, kw_only=True, eq=False):
         """True if it went out as a whole, and was not refused."""
         return self.written is not None and not self.refused
 
-    def first(self, *names: str) -> Heard | None:
+    def first(self, *names: str) -> HeardStatus | None:
         """The status of one of these names that came first; of any name without them."""
         found = [heard for heard in self.statuses if not names or heard.status in names]
         return min(found, key=lambda heard: heard.at, default=None)
 
 
-class Trial(msgspec.Struct, kw_only=True, eq=False):
+class WebhookTrial(msgspec.Struct, kw_only=True, eq=False):
     """A webhook that is not answered 200. ``posts`` is when it came, ``closed`` how long each
     connection was held open by the other side, if it got no answer at all.
     """
@@ -112,11 +112,11 @@ class Observed(msgspec.Struct, kw_only=True):
     history_seconds: float = 0.0
     seen: int | None = None
     ended: str = ""
-    messages: list[Message] = []
-    trials: list[Trial] = []
+    messages: list[ProbeMessage] = []
+    trials: list[WebhookTrial] = []
     listings: list[Listing] = []
 
-    def of(self, question: str) -> list[Message]:
+    def of(self, question: str) -> list[ProbeMessage]:
         return [message for message in self.messages if message.question == question]
 
 

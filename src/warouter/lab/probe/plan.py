@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from warouter.flow.pairs import PAIR_DEPTH, PAIR_SECONDS
-from warouter.lab.probe.questions import ALL, Asked, messages_of
+from warouter.lab.probe.questions import ALL, ProbeScope, messages_of
 
 _SPARE_SECONDS = 60.0
 
@@ -25,18 +25,18 @@ class Times(NamedTuple):
     gap: float = 0.1  # between two messages, at least
 
 
-def total(asked: Asked) -> int:
+def total(asked: ProbeScope) -> int:
     """All requests for messages, with the first one to each number."""
     return len(asked.recipients) + sum(messages_of(asked, q) for q in asked.questions)
 
 
-def calls(asked: Asked, times: Times) -> int:
+def calls(asked: ProbeScope, times: Times) -> int:
     """Calls of the Graph API beside those for messages, at most."""
     history = math.ceil(times.history / times.poll) + 3 if "Q7" in asked.questions else 0
     return 1 + history + (asked.plays and "Q2" in asked.questions)
 
 
-def seconds(asked: Asked, times: Times) -> float:
+def seconds(asked: ProbeScope, times: Times) -> float:
     """How long a run takes at most, if every wait is waited out."""
     each = math.ceil(total(asked) / len(asked.recipients))
     sending = total(asked) * (times.gap + 1) + max(0, each - PAIR_DEPTH) * PAIR_SECONDS
@@ -53,7 +53,7 @@ def seconds(asked: Asked, times: Times) -> float:
     return times.first + sending + sum(waits[q] for q in asked.questions)
 
 
-def bound(asked: Asked, times: Times) -> float:
+def bound(asked: ProbeScope, times: Times) -> float:
     """Seconds after which a run is ended, whatever it does."""
     return 1.5 * seconds(asked, times) + _SPARE_SECONDS
 
@@ -63,12 +63,12 @@ def ending(number: str) -> str:
     return f"...{number[-2:]}"
 
 
-def dry(asked: Asked, times: Times, version: str, listen: str) -> str:
+def dry(asked: ProbeScope, times: Times, version: str, listen: str) -> str:
     """The plan for people; ``listen`` is host:port."""
     return "\n".join(_dry(asked, times, version, listen))
 
 
-def _dry(asked: Asked, times: Times, version: str, listen: str) -> Iterator[str]:
+def _dry(asked: ProbeScope, times: Times, version: str, listen: str) -> Iterator[str]:
     count = len(asked.recipients)
     shown = ", ".join(ending(number) for number in asked.recipients)
     yield f"Nothing is sent without --run. With it, by {version} of the Graph API:"
@@ -118,7 +118,7 @@ def _dry(asked: Asked, times: Times, version: str, listen: str) -> Iterator[str]
     )
 
 
-def _left_out(asked: Asked) -> Iterator[str]:
+def _left_out(asked: ProbeScope) -> Iterator[str]:
     if "Q2" in asked.questions and not asked.unreachable:
         yield "Of Q2 `failed` is left out: give a number without WhatsApp as --unreachable."
     if "Q2" in asked.questions and not asked.voice:

@@ -33,7 +33,7 @@ IDS = tuple(question.id for question in ALL)
 ORDER = ("Q11", "Q12", "Q1", "Q7", "Q2", "Q3", "Q15", "Q6")
 
 
-class Asked(NamedTuple):
+class ProbeScope(NamedTuple):
     """The run that is asked for. ``recipients`` are digits, as is ``unreachable``, or ""."""
 
     questions: tuple[str, ...]
@@ -58,7 +58,7 @@ class Asked(NamedTuple):
         return min(self.messages, MOST_PAIRS)
 
 
-def messages_of(asked: Asked, question: str) -> int:
+def messages_of(asked: ProbeScope, question: str) -> int:
     """Requests for messages of one question; those of Q3 and Q15 are counted once, for Q3 if it is
     asked.
     """

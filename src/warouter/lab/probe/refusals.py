@@ -30,7 +30,7 @@ _OFTEN = {
 }
 
 
-class Refusals:
+class RunRefusals:
     """Watches the refusals of one run, in the order of its answers."""
 
     def __init__(self) -> None:

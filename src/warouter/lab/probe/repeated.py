@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from warouter.lab.probe.bodies import content
 from warouter.lab.probe.lab import Lab
-from warouter.lab.probe.observed import Trial
+from warouter.lab.probe.observed import WebhookTrial
 from warouter.lab.probe.questions import MANNERS
 
 
 async def repeats(lab: Lab) -> None:
     """Answer so for as long as patience lasts; afterwards everything gets its 200."""
     messages = {manner: lab.message("Q6", manner) for manner in MANNERS}
-    trials = [Trial(manner=m, reference=message.reference) for m, message in messages.items()]
+    trials = [
+        WebhookTrial(manner=m, reference=message.reference) for m, message in messages.items()
+    ]
     lab.observed.trials.extend(trials)
     lab.listening.trials.begin(trials)
     began = lab.clock()

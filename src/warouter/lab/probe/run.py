@@ -12,13 +12,13 @@ from warouter.lab.probe.bodies import content
 from warouter.lab.probe.cut import cuts
 from warouter.lab.probe.history import history
 from warouter.lab.probe.lab import Lab
-from warouter.lab.probe.observed import Message, Observed
+from warouter.lab.probe.observed import Observed, ProbeMessage
 from warouter.lab.probe.plan import bound, ending
 from warouter.lab.probe.questions import ORDER
 from warouter.lab.probe.repeated import repeats
 from warouter.lab.probe.sent import echoes, times_of_sent
 from warouter.upstream.cloud.graph.failed import CallFailed
-from warouter.upstream.cloud.graph.number import Number
+from warouter.upstream.cloud.graph.number import NumberCalls
 
 _WINDOW_CLOSED = 131047
 
@@ -51,7 +51,7 @@ async def run(lab: Lab, note: bytes = b"") -> Observed:
 
 
 async def _begin(lab: Lab) -> None:
-    number = Number(lab.cloud, lab.calls)
+    number = NumberCalls(lab.cloud, lab.calls)
     try:
         facts = await number.facts()
     except CallFailed as error:
@@ -117,5 +117,5 @@ async def _measure(lab: Lab, note: bytes) -> None:
         await measure(lab)
 
 
-def _name(lab: Lab, message: Message) -> str:
+def _name(lab: Lab, message: ProbeMessage) -> str:
     return ending(lab.asked.recipients[message.to])

@@ -7,7 +7,7 @@ from functools import partial
 
 from warouter.lab.probe.bodies import content, voice
 from warouter.lab.probe.lab import Lab
-from warouter.lab.probe.observed import Message
+from warouter.lab.probe.observed import ProbeMessage
 from warouter.lab.probe.plan import ending
 from warouter.lab.probe.questions import OTHER_KINDS
 from warouter.upstream.cloud.graph.media import CloudMedia
@@ -71,5 +71,5 @@ async def _once(note: bytes) -> AsyncIterator[bytes]:
     yield note
 
 
-def _all_have(lab: Lab, messages: list[Message], status: str) -> bool:
+def _all_have(lab: Lab, messages: list[ProbeMessage], status: str) -> bool:
     return all(lab.arrivals.has(message, status) for message in messages)

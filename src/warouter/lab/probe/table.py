@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from warouter.lab.probe.observed import Observed, exported
-from warouter.lab.probe.verdicts import Row
+from warouter.lab.probe.verdicts import ResultRow
 
 
 def heading(observed: Observed, warouter: str, version: str) -> str:
@@ -22,7 +22,7 @@ def heading(observed: Observed, warouter: str, version: str) -> str:
     return f"{line}, ended early: {observed.ended}" if observed.ended else line
 
 
-def markdown(heading: str, rows: Sequence[Row]) -> str:
+def markdown(heading: str, rows: Sequence[ResultRow]) -> str:
     """The table under its heading."""
     lines = [heading, "", "| question | what was measured | n | result |", "|---|---|---|---|"]
     lines += [
@@ -31,7 +31,7 @@ def markdown(heading: str, rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def raw(heading: str, rows: Sequence[Row], observed: Observed) -> bytes:
+def raw(heading: str, rows: Sequence[ResultRow], observed: Observed) -> bytes:
     """All observations and the table as JSON."""
     found = {
         "heading": heading,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from warouter.lab.probe.observed import Listing, Message, Observed, Trial
+from warouter.lab.probe.observed import Listing, Observed, ProbeMessage, WebhookTrial
 from warouter.lab.probe.questions import ALL, CUT_MS
 from warouter.lab.probe.statistics import secs, share, spread
 
@@ -16,7 +16,7 @@ _FENCE_SECONDS = 20.0  # the longest time of a request, as the window has it
 _MOST_DELAYS = 5
 
 
-class Row(NamedTuple):
+class ResultRow(NamedTuple):
     """One line of the table; ``n`` counts what the result rests on."""
 
     question: str
@@ -25,10 +25,10 @@ class Row(NamedTuple):
     result: str
 
 
-def rows(observed: Observed, questions: Sequence[str]) -> list[Row]:
+def rows(observed: Observed, questions: Sequence[str]) -> list[ResultRow]:
     """A row for each question that was asked, in the order of their numbers."""
     asked = [question for question in ALL if question.id in questions]
-    return [Row(q.id, q.title, *_VERDICTS[q.id](observed)) for q in asked]
+    return [ResultRow(q.id, q.title, *_VERDICTS[q.id](observed)) for q in asked]
 
 
 def _sent(observed: Observed) -> tuple[int, str]:
@@ -104,7 +104,7 @@ def _repeats(observed: Observed) -> tuple[int, str]:
     return len([trial for trial in observed.trials if trial.posts]), _joined(told)
 
 
-def _trial(trial: Trial) -> str:
+def _trial(trial: WebhookTrial) -> str:
     if not trial.posts:
         return f"{trial.manner}: no webhook came"
     words = trial.manner
@@ -156,7 +156,7 @@ def _unknown_keys(observed: Observed) -> tuple[int, str]:
 def _twice(observed: Observed) -> tuple[int, str]:
     """Q12."""
     messages = observed.of("Q12")
-    pairs: dict[str, list[Message]] = {}
+    pairs: dict[str, list[ProbeMessage]] = {}
     for message in messages:
         pairs.setdefault(message.reference, []).append(message)
     whole = [pair for pair in pairs.values() if len(pair) == 2 and all(m.wamid for m in pair)]
@@ -187,24 +187,24 @@ def _query(listing: Listing) -> str:
     return listing.query
 
 
-def _cuts(observed: Observed) -> list[Message]:
+def _cuts(observed: Observed) -> list[ProbeMessage]:
     """Requests that show what becomes of one that is cut."""
     return [m for m in observed.of("Q3") if m.may_be_taken]
 
 
-def _refused_cuts(observed: Observed) -> list[Message]:
+def _refused_cuts(observed: Observed) -> list[ProbeMessage]:
     """Requests that were refused before they were cut: they show nothing."""
     return [m for m in observed.of("Q3") if m.refused]
 
 
-def _by_kind(messages: list[Message]) -> list[tuple[str, list[Message]]]:
-    found: dict[str, list[Message]] = {}
+def _by_kind(messages: list[ProbeMessage]) -> list[tuple[str, list[ProbeMessage]]]:
+    found: dict[str, list[ProbeMessage]] = {}
     for message in messages:
         found.setdefault(message.kind, []).append(message)
     return list(found.items())
 
 
-def _answer(message: Message) -> str:
+def _answer(message: ProbeMessage) -> str:
     if message.outcome != "answered":
         return "no answer"
     if message.wamid:
@@ -213,7 +213,7 @@ def _answer(message: Message) -> str:
     return f"HTTP {message.http}{code}, refused: {message.words}"
 
 
-def _refused(messages: list[Message]) -> list[str]:
+def _refused(messages: list[ProbeMessage]) -> list[str]:
     """``2 refused with 131056``, for each code, or HTTP status; and what had no answer."""
     refused = Counter(
         str(m.code) if m.code >= 0 else f"HTTP {m.http}" for m in messages if m.refused

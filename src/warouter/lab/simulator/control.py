@@ -32,8 +32,8 @@ from warouter.lab.simulator.behaviour import Behaviour
 from warouter.lab.simulator.exchange import Exchange
 from warouter.lab.simulator.faults import Faults, described
 from warouter.lab.simulator.guard import no_pages, only_as
-from warouter.lab.simulator.inbound import Inbound, build
-from warouter.lab.simulator.numbers import Numbers
+from warouter.lab.simulator.inbound import InboundMessage, build
+from warouter.lab.simulator.numbers import NumberAuthority
 from warouter.lab.simulator.services.media import MediaStore
 from warouter.recipient import wa_id
 from warouter.upstream import authority
@@ -70,7 +70,7 @@ class CertificateRequest(msgspec.Struct, forbid_unknown_fields=True):
 def application(
     exchange: Exchange,
     media: MediaStore,
-    numbers: Numbers,
+    numbers: NumberAuthority,
     key: Ed25519PrivateKey,
     *,
     use: Callable[[Faults], None],
@@ -82,7 +82,7 @@ def application(
     """
     middlewares = [no_pages, only_as(names), errors]
     app = web.Application(middlewares=middlewares, client_max_size=LARGEST_BODY)
-    control = _Control(exchange, media, numbers, key, use)
+    control = _NativeControl(exchange, media, numbers, key, use)
     app.router.add_get("/", control.index)
     app.router.add_get("/record", control.record)
     app.router.add_delete("/record", control.forget)
@@ -97,12 +97,12 @@ def application(
     return app
 
 
-class _Control:
+class _NativeControl:
     def __init__(
         self,
         exchange: Exchange,
         media: MediaStore,
-        numbers: Numbers,
+        numbers: NumberAuthority,
         key: Ed25519PrivateKey,
         use: Callable[[Faults], None],
     ) -> None:
@@ -155,7 +155,7 @@ class _Control:
         ids = [message.id for message in messages]
         return answer({"ids": ids} if several else {"id": ids[0]}, status=201)
 
-    async def _kept(self, message: Inbound) -> dict[str, str]:
+    async def _kept(self, message: InboundMessage) -> dict[str, str]:
         """The handles of the message's contents, by their place in it."""
         found = {}
         for place, content in message.contents.items():
@@ -182,7 +182,7 @@ class _Control:
         if not -MOST_VALID_S <= asked.valid_s <= MOST_VALID_S:
             raise ValueError(f"valid_s must be at most {MOST_VALID_S} seconds either way")
         now = int(time.time())
-        certificate = authority.Certificate(
+        certificate = authority.NumberCertificate(
             number=wa_id(asked.cc + asked.phone_number),
             name=asked.name or "warouter test",
             issued=now + min(0, asked.valid_s),

@@ -18,12 +18,12 @@ from warouter.errors import ProtocolError
 from warouter.lab.simulator.broken import broken, broken_event, noise
 from warouter.lab.simulator.events import EventQueue
 from warouter.lab.simulator.faults import Faults
-from warouter.lab.simulator.fence import Fence, Standing, Verdict
+from warouter.lab.simulator.fence import ClaimVerdict, Fence, SendStanding
 from warouter.lab.simulator.identity import Identities
-from warouter.lab.simulator.inbound import Inbound, with_identity
+from warouter.lab.simulator.inbound import InboundMessage, with_identity
 from warouter.lab.simulator.intake import Intake
 from warouter.lab.simulator.record import Record
-from warouter.lab.simulator.statuses import Taken, Timetable, payload
+from warouter.lab.simulator.statuses import TakenMessage, Timetable, payload
 from warouter.upstream.protocol import (
     Answer,
     Claim,
@@ -145,7 +145,7 @@ class Exchange:
         peer.held.clear()
 
     def inject(
-        self, message: Inbound, now: float, wall: float, media: dict[str, str] = _NO_MEDIA
+        self, message: InboundMessage, now: float, wall: float, media: dict[str, str] = _NO_MEDIA
     ) -> None:
         """Queue an inbound message for the slot of its sender; ``media`` are handles by place."""
         self.record.counters.inbound += 1
@@ -181,13 +181,13 @@ class Exchange:
         if before is not None and claim.epoch == seen and _came_after(before, peer):
             return
         verdict = self._fence.claim(claim.slot, claim.epoch, peer.incarnation, peer)
-        if verdict is Verdict.GRANTED:
+        if verdict is ClaimVerdict.GRANTED:
             self._granted(peer, claim, before, seen)
         elif self._faults.forget_fence:
             self.record.counters.claims += 1
             self._answer(peer, Claimed(claim.slot, claim.epoch, True))
         else:
-            below = verdict is Verdict.BELOW
+            below = verdict is ClaimVerdict.BELOW
             self.record.counters.refused += below
             self.record.counters.conflicts += not below
             _tell(peer, Refused(claim.slot, claim.epoch, seen))
@@ -206,9 +206,9 @@ class Exchange:
 
     def _send(self, peer: Peer, send: Send, now: float, wall: float) -> None:
         standing = self._fence.standing(send.slot, send.epoch, peer.incarnation, peer)
-        if standing is not Standing.HOLDS:
-            self.record.counters.stale += standing is Standing.STALE
-            self.record.counters.unclaimed += standing is Standing.UNCLAIMED
+        if standing is not SendStanding.HOLDS:
+            self.record.counters.stale += standing is SendStanding.STALE
+            self.record.counters.unclaimed += standing is SendStanding.UNCLAIMED
             if not self._faults.forget_fence:
                 _tell(peer, Refused(send.slot, send.epoch, self._fence.seen(send.slot)))
                 return
@@ -233,7 +233,7 @@ class Exchange:
         while peer.held and self._may_take(peer, now):
             send = peer.held.popleft()
             standing = self._fence.standing(send.slot, send.epoch, peer.incarnation, peer)
-            if standing is Standing.HOLDS or self._faults.forget_fence:
+            if standing is SendStanding.HOLDS or self._faults.forget_fence:
                 self._answer(peer, self._intake.answer(send, now, wall))
 
     def _answer(self, peer: Peer, answer: Answer | Claimed) -> None:
@@ -249,11 +249,11 @@ class Exchange:
 
     def _ack(self, peer: Peer, slot: int, epoch: int, numbers: list[int]) -> None:
         # Only the claimant's word counts: a late one of an older claim costs a redelivery at most.
-        if self._fence.standing(slot, epoch, peer.incarnation, peer) is Standing.HOLDS:
+        if self._fence.standing(slot, epoch, peer.incarnation, peer) is SendStanding.HOLDS:
             self.record.counters.acked += sum(map(self._queues[slot].ack, numbers))
             self._deliver(slot)
 
-    def _status(self, status: str, taken: Taken, now: float) -> None:
+    def _status(self, status: str, taken: TakenMessage, now: float) -> None:
         self.record.counters.statuses += 1
         timestamp = taken.timestamp(status, self._delays)
         key = f"{taken.id}:{status}:{timestamp}"

@@ -16,7 +16,7 @@ from warouter._hash import SLOTS
 Holder = TypeVar("Holder")
 
 
-class Verdict(enum.Enum):
+class ClaimVerdict(enum.Enum):
     """The outcome of a claim."""
 
     GRANTED = enum.auto()
@@ -24,7 +24,7 @@ class Verdict(enum.Enum):
     CONFLICT = enum.auto()
 
 
-class Standing(enum.Enum):
+class SendStanding(enum.Enum):
     """The validity of a send: by the holder, by a former holder, or by another."""
 
     HOLDS = enum.auto()
@@ -38,26 +38,26 @@ class Fence(Generic[Holder]):
     def __init__(self) -> None:
         self._claims: list[_Claim[Holder]] = [_Claim() for _ in range(SLOTS)]
 
-    def claim(self, slot: int, epoch: int, incarnation: str, holder: Holder) -> Verdict:
+    def claim(self, slot: int, epoch: int, incarnation: str, holder: Holder) -> ClaimVerdict:
         """Give the slot to the claimant if its epoch is the newest; otherwise nothing changes."""
         claim = self._claims[slot]
         if epoch < claim.epoch:
-            return Verdict.BELOW
+            return ClaimVerdict.BELOW
         if epoch == claim.epoch and incarnation != claim.incarnation:
-            return Verdict.CONFLICT
+            return ClaimVerdict.CONFLICT
         claim.epoch, claim.incarnation, claim.holder = epoch, incarnation, holder
-        return Verdict.GRANTED
+        return ClaimVerdict.GRANTED
 
-    def standing(self, slot: int, epoch: int, incarnation: str, holder: Holder) -> Standing:
+    def standing(self, slot: int, epoch: int, incarnation: str, holder: Holder) -> SendStanding:
         """The standing of a send by ``incarnation`` under ``epoch``
         over the connection ``holder``.
         """
         claim = self._claims[slot]
         if claim.holder is holder and claim.epoch == epoch:
-            return Standing.HOLDS
+            return SendStanding.HOLDS
         if epoch < claim.epoch or (claim.epoch and incarnation != claim.incarnation):
-            return Standing.STALE
-        return Standing.UNCLAIMED
+            return SendStanding.STALE
+        return SendStanding.UNCLAIMED
 
     def release(self, slot: int, epoch: int, holder: Holder) -> bool:
         """Remove the holder of the slot if it is this one under this epoch."""

@@ -11,7 +11,7 @@ import hashlib
 import msgspec
 
 
-class Identity(msgspec.Struct, frozen=True):
+class CustomerIdentity(msgspec.Struct, frozen=True):
     """One identity; ``created_timestamp`` is in unix seconds."""
 
     hash: str
@@ -39,7 +39,7 @@ class Identities:
         if wa_id not in self._met:
             self._met[wa_id] = int(wall)
 
-    def change(self, wa_id: str, wall: float) -> Identity:
+    def change(self, wa_id: str, wall: float) -> CustomerIdentity:
         """The customer has new keys, even if the number was not known."""
         self.meet(wa_id, wall)
         before = self._later.get(wa_id)
@@ -47,11 +47,11 @@ class Identities:
         self._later[wa_id] = _Later(number, int(wall), False)
         return self._shown(wa_id)
 
-    def of(self, wa_id: str) -> Identity | None:
+    def of(self, wa_id: str) -> CustomerIdentity | None:
         """The identity of a number; None if the number is not known."""
         return self._shown(wa_id) if wa_id in self._met else None
 
-    def acknowledge(self, wa_id: str, hash: str) -> Identity | None:
+    def acknowledge(self, wa_id: str, hash: str) -> CustomerIdentity | None:
         """Acknowledge the hash and return the identity, unchanged if the hash differs."""
         identity = self.of(wa_id)
         if identity is None or identity.hash != hash:
@@ -65,7 +65,7 @@ class Identities:
         later = self._later.get(wa_id)
         return later is not None and not later.acknowledged
 
-    def _shown(self, wa_id: str) -> Identity:
+    def _shown(self, wa_id: str) -> CustomerIdentity:
         later = self._later.get(wa_id) or _Later(0, self._met[wa_id], True)
         digest = hashlib.sha256(f"{wa_id}:{later.number}".encode()).hexdigest()
-        return Identity(digest, later.at, later.acknowledged)
+        return CustomerIdentity(digest, later.at, later.acknowledged)

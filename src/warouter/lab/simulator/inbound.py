@@ -18,7 +18,7 @@ from msgspec import Meta
 from warouter._hash import slot_of
 from warouter.codes import href
 from warouter.lab.simulator import shapes
-from warouter.lab.simulator.identity import Identity
+from warouter.lab.simulator.identity import CustomerIdentity
 from warouter.recipient import wa_id
 from warouter.upstream.protocol import MAX_FRAME
 
@@ -36,7 +36,7 @@ _MIMES = {
 _CAPTIONED = frozenset({"image", "video", "document"})
 
 
-class Request(msgspec.Struct, forbid_unknown_fields=True, rename={"sender": "from"}):
+class InboundRequest(msgspec.Struct, forbid_unknown_fields=True, rename={"sender": "from"}):
     """A request for an inbound message, without the object of its type. ``data`` is base64."""
 
     sender: str
@@ -52,7 +52,7 @@ class Request(msgspec.Struct, forbid_unknown_fields=True, rename={"sender": "fro
     identity: dict[str, Any] | None = None
 
 
-class Inbound(msgspec.Struct, frozen=True):
+class InboundMessage(msgspec.Struct, frozen=True):
     """One message: ``payload`` is its element of
     ``messages[]``, ``contact`` that of ``contacts[]``.
 
@@ -71,7 +71,7 @@ class Inbound(msgspec.Struct, frozen=True):
     contents: dict[str, bytes] = {}
 
 
-def build(asked: object, new_id: str, now: int) -> Inbound:
+def build(asked: object, new_id: str, now: int) -> InboundMessage:
     """The message for a JSON object; ``new_id`` and ``now`` (unix s) apply unless it has its own.
 
     ValueError with a sentence if something is missing, unknown or wrong.
@@ -83,11 +83,13 @@ def build(asked: object, new_id: str, now: int) -> Inbound:
     if not isinstance(kind, str) or kind not in TYPES:
         raise ValueError(f"the type must be one of {', '.join(TYPES)}, not {kind!r}")
     given = fields.pop(kind, None)
-    request = msgspec.convert(fields, Request)
+    request = msgspec.convert(fields, InboundRequest)
     number = wa_id(request.sender)
     if kind == "error":
         error = TYPES[kind](request, given)["error"]
-        return Inbound(request.id or new_id, slot_of(number), "", msgspec.json.encode(error), b"")
+        return InboundMessage(
+            request.id or new_id, slot_of(number), "", msgspec.json.encode(error), b""
+        )
     message: dict[str, Any] = {
         "from": number,
         "id": request.id or new_id,
@@ -107,29 +109,31 @@ def build(asked: object, new_id: str, now: int) -> Inbound:
     if len(payload) + len(contact) > LARGEST:
         raise ValueError(f"an inbound message has at most {LARGEST} bytes, not {len(payload)}")
     changed = kind == "system" and message["system"]["type"] == "user_identity_changed"
-    return Inbound(message["id"], slot_of(number), number, payload, contact, changed, contents)
+    return InboundMessage(
+        message["id"], slot_of(number), number, payload, contact, changed, contents
+    )
 
 
-def with_identity(payload: bytes, identity: Identity) -> bytes:
+def with_identity(payload: bytes, identity: CustomerIdentity) -> bytes:
     """The element of ``messages[]`` with the identity of its sender."""
     return b'%b,"identity":%b}' % (payload[:-1], msgspec.json.encode(identity))
 
 
-def _text(request: Request, given: object) -> dict[str, Any]:
-    return {"text": _checked(_either(request, given, "body"), shapes.Text, "text")}
+def _text(request: InboundRequest, given: object) -> dict[str, Any]:
+    return {"text": _checked(_either(request, given, "body"), shapes.TextShape, "text")}
 
 
-def _button(request: Request, given: object) -> dict[str, Any]:
+def _button(request: InboundRequest, given: object) -> dict[str, Any]:
     button = {"payload": None} | _either(request, given, "text")
-    return {"button": _checked(button, shapes.Button, "button")}
+    return {"button": _checked(button, shapes.ButtonShape, "button")}
 
 
-def _system(request: Request, given: object) -> dict[str, Any]:
+def _system(request: InboundRequest, given: object) -> dict[str, Any]:
     system = {"type": "user_changed_number"} | _either(request, given, "body")
-    return {"system": _checked(system, shapes.System, "system")}
+    return {"system": _checked(system, shapes.SystemShape, "system")}
 
 
-def _media(request: Request, given: object) -> dict[str, Any]:
+def _media(request: InboundRequest, given: object) -> dict[str, Any]:
     kind = request.type
     if given is None and request.data is None:
         raise ValueError(f'a message of type {kind} needs "data" (base64) or the object "{kind}"')
@@ -143,7 +147,7 @@ def _media(request: Request, given: object) -> dict[str, Any]:
     if request.body is not None and kind in _CAPTIONED:
         media["caption"] = request.body
     media["status"] = "undownloaded"
-    return {kind: _checked(media, shapes.Media, kind)}
+    return {kind: _checked(media, shapes.MediaShape, kind)}
 
 
 def _referral(given: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
@@ -161,8 +165,8 @@ def _referral(given: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     return referral, b""
 
 
-def _plain(kind: str, shape: Any) -> Callable[[Request, object], dict[str, Any]]:
-    def made(request: Request, given: object) -> dict[str, Any]:
+def _plain(kind: str, shape: Any) -> Callable[[InboundRequest, object], dict[str, Any]]:
+    def made(request: InboundRequest, given: object) -> dict[str, Any]:
         if given is None:
             raise ValueError(f'a message of type {kind} needs the object "{kind}"')
         return {kind: _checked(given, shape, kind)}
@@ -170,9 +174,9 @@ def _plain(kind: str, shape: Any) -> Callable[[Request, object], dict[str, Any]]
     return made
 
 
-def _contacts(request: Request, given: object) -> dict[str, Any]:
+def _contacts(request: InboundRequest, given: object) -> dict[str, Any]:
     """Each phone with its wa_id, empty if the number cannot have one."""
-    cards = _plain("contacts", list[shapes.ContactCard])(request, given)["contacts"]
+    cards = _plain("contacts", list[shapes.ContactShape])(request, given)["contacts"]
     for phone in (phone for card in cards for phone in card.get("phones", ())):
         phone.setdefault("wa_id", _wa_id_or_none(str(phone.get("phone", ""))))
     return {"contacts": cards}
@@ -185,11 +189,11 @@ def _wa_id_or_none(spelling: str) -> str:
         return ""
 
 
-def _empty(request: Request, given: object) -> dict[str, Any]:
+def _empty(request: InboundRequest, given: object) -> dict[str, Any]:
     return {}
 
 
-def _unknown(request: Request, given: object) -> dict[str, Any]:
+def _unknown(request: InboundRequest, given: object) -> dict[str, Any]:
     return {
         "errors": [
             {
@@ -202,22 +206,22 @@ def _unknown(request: Request, given: object) -> dict[str, Any]:
     }
 
 
-TYPES: dict[str, Callable[[Request, object], dict[str, Any]]] = {
+TYPES: dict[str, Callable[[InboundRequest, object], dict[str, Any]]] = {
     "text": _text,
     **dict.fromkeys(_MIMES, _media),
-    "location": _plain("location", shapes.Location),
+    "location": _plain("location", shapes.LocationShape),
     "contacts": _contacts,
     "button": _button,
-    "interactive": _plain("interactive", shapes.Interactive),
-    "order": _plain("order", shapes.Order),
+    "interactive": _plain("interactive", shapes.InteractiveShape),
+    "order": _plain("order", shapes.OrderShape),
     "system": _system,
     "ephemeral": _empty,
     "unknown": _unknown,
-    "error": _plain("error", shapes.Error),
+    "error": _plain("error", shapes.ErrorShape),
 }
 
 
-def _either(request: Request, given: object, key: str) -> dict[str, Any]:
+def _either(request: InboundRequest, given: object, key: str) -> dict[str, Any]:
     if given is not None:
         return _object(given, request.type)
     if request.body is None:

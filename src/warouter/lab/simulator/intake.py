@@ -15,8 +15,8 @@ from warouter._hash import slot_of
 from warouter.lab.simulator.faults import Faults
 from warouter.lab.simulator.identity import Identities
 from warouter.lab.simulator.record import Record
-from warouter.lab.simulator.refusals import Refusals
-from warouter.lab.simulator.statuses import ALL, Taken, Timetable, drawn
+from warouter.lab.simulator.refusals import RefusalJudge
+from warouter.lab.simulator.statuses import ALL, TakenMessage, Timetable, drawn
 from warouter.upstream.protocol import Answer, Send
 
 NOT_VALID = 1009
@@ -37,7 +37,7 @@ class Intake:
         self._random = random
         self._faults = Faults()
         self._plain = True
-        self.refusals = Refusals(identities, random)
+        self.refusals = RefusalJudge(identities, random)
         self._codes: dict[str, int] = {}
         self._marks: set[str] = set()
         self._pair_free: dict[str, float] = {}
@@ -93,7 +93,7 @@ class Intake:
             self._record.counters.rejected += 1
         else:
             statuses = ALL if self._plain else drawn(self._faults, self._random)
-            self._timetable.add(Taken(send.slot, send.id, send.to, now, wall, statuses))
+            self._timetable.add(TakenMessage(send.slot, send.id, send.to, now, wall, statuses))
             self._identities.meet(send.to, wall)
         return _settled(send, code)
 
@@ -107,11 +107,11 @@ class Intake:
         return self.refusals.code(send, now)
 
 
-class _Mark(msgspec.Struct):
+class _ReadMark(msgspec.Struct):
     message_id: str = ""
 
 
-_mark = msgspec.json.Decoder(_Mark)
+_mark = msgspec.json.Decoder(_ReadMark)
 
 
 def _marked(send: Send) -> str:

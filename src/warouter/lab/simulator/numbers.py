@@ -31,7 +31,7 @@ class Declined(Exception):
 
 
 @dataclass
-class _Number:
+class _KnownNumber:
     code: str = ""
     method: str = ""
     ends: float = 0.0
@@ -48,18 +48,18 @@ def draw_code() -> str:
     return f"{secrets.randbelow(1_000_000):06d}"
 
 
-class Numbers:
+class NumberAuthority:
     """Codes and pins by number. ``now`` is monotonic seconds; a
     number is digits, country code first.
     """
 
     def __init__(self, draw: Callable[[], str] = draw_code) -> None:
         self._draw = draw
-        self._numbers: dict[str, _Number] = {}
+        self._numbers: dict[str, _KnownNumber] = {}
 
     def request(self, number: str, method: str, pin: str | None, now: float) -> str:
         """A new code, sent by ``method``; raises Declined (pin_missing, pin_wrong, wait)."""
-        known = self._numbers.setdefault(number, _Number())
+        known = self._numbers.setdefault(number, _KnownNumber())
         self._check_pin(known, pin, now)
         known.asked = [at for at in known.asked if now - at < CODE_S]
         if len(known.asked) >= CODES:
@@ -85,7 +85,7 @@ class Numbers:
 
     def set_pin(self, number: str, pin: str | None) -> None:
         """Turn two-step on with the pin, or off (None)."""
-        known = self._numbers.setdefault(number, _Number())
+        known = self._numbers.setdefault(number, _KnownNumber())
         known.salt = secrets.token_bytes(16)
         known.pin = b"" if pin is None else _digest(known.salt, pin)
         known.pin_tries, known.pin_blocked = 0, 0.0
@@ -102,7 +102,7 @@ class Numbers:
             if known.code and now < known.ends
         }
 
-    def _check_pin(self, known: _Number, pin: str | None, now: float) -> None:
+    def _check_pin(self, known: _KnownNumber, pin: str | None, now: float) -> None:
         if not known.pin:
             return
         if not pin:

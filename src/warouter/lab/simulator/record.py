@@ -14,7 +14,7 @@ import msgspec
 ARRIVALS = 200_000
 
 
-class Counters(msgspec.Struct, kw_only=True):
+class ArrivalCounters(msgspec.Struct, kw_only=True):
     """Numbers since the last ``forget``; ``received`` = ``unique`` + ``repeats``."""
 
     received: int = 0
@@ -73,7 +73,7 @@ class Record:
     """Counters, the order of arrival per recipient, and a ring of arrival times."""
 
     def __init__(self) -> None:
-        self.counters = Counters()
+        self.counters = ArrivalCounters()
         self._recipients: dict[str, _Recipient] = {}
         self._marks: list[str] = []
         self._uploads: dict[str, Upload] = {}
@@ -143,7 +143,7 @@ class Record:
         """Start a new record. Known ids and media are kept, because
         they decide what is a repeat.
         """
-        self.counters = Counters()
+        self.counters = ArrivalCounters()
         self._recipients.clear()
         self._marks.clear()
         self._attached.clear()

@@ -27,21 +27,21 @@ INCAPABLE = 1026
 LOCKED = 1031
 
 
-class _Name(msgspec.Struct):
+class _TemplateName(msgspec.Struct):
     name: str = ""
 
 
-class _Body(msgspec.Struct):
+class _DecidingFields(msgspec.Struct):
     """The fields of a message's body that decide."""
 
     type: str | None = None
-    template: _Name | None = None
+    template: _TemplateName | None = None
 
 
-_BODY = msgspec.json.Decoder(_Body)
+_BODY = msgspec.json.Decoder(_DecidingFields)
 
 
-class Refusals:
+class RefusalJudge:
     """Applies the last switches given to ``use``."""
 
     def __init__(self, identities: Identities, random: Random) -> None:

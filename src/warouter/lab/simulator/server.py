@@ -32,7 +32,7 @@ from warouter.errors import WarouterError
 from warouter.lab.simulator.control import Addresses, application
 from warouter.lab.simulator.exchange import Exchange, Peer
 from warouter.lab.simulator.faults import Faults
-from warouter.lab.simulator.numbers import Numbers
+from warouter.lab.simulator.numbers import NumberAuthority
 from warouter.lab.simulator.services.app import services
 from warouter.lab.simulator.services.media import MediaStore
 from warouter.upstream import authority
@@ -102,12 +102,12 @@ class Simulator:
         self._control_port = control_port
         self._services_port = services_port
         self.key = key or Ed25519PrivateKey.generate()
-        self.numbers = Numbers()
+        self.numbers = NumberAuthority()
         # Milliseconds in the upper bits: numbers of a later process are above all earlier ones.
         first_number = int(time.time() * 1000) << 20
         self.exchange = Exchange(random or Random(), first_number)
         self.media = MediaStore(self.exchange.record)
-        self.connections: set[Connection] = set()
+        self.connections: set[SimulatorConnection] = set()
         self._server: asyncio.Server | None = None
         self._control: web.AppRunner | None = None
         self._services: web.AppRunner | None = None
@@ -130,7 +130,7 @@ class Simulator:
         """Listen on all ports; raises OSError if one is taken, and then listens on none."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: Connection(self), self._host, self._port, backlog=512
+            lambda: SimulatorConnection(self), self._host, self._port, backlog=512
         )
         port = _port(self._server.sockets)
         parts = self.exchange, self.media, self.numbers, self.key
@@ -170,7 +170,7 @@ class Simulator:
             connection.write_due(now)
 
 
-class Connection(asyncio.Protocol):
+class SimulatorConnection(asyncio.Protocol):
     """The socket of one coreapp."""
 
     def __init__(self, simulator: Simulator) -> None:

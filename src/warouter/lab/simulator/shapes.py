@@ -11,18 +11,18 @@ import msgspec
 from msgspec import Meta
 
 
-class Text(msgspec.Struct):
+class TextShape(msgspec.Struct):
     body: str
 
 
-class Media(msgspec.Struct):
+class MediaShape(msgspec.Struct):
     mime_type: str
     sha256: str
     caption: str | None = None
     filename: str | None = None
 
 
-class Location(msgspec.Struct):
+class LocationShape(msgspec.Struct):
     latitude: Annotated[float, Meta(ge=-90, le=90)]
     longitude: Annotated[float, Meta(ge=-180, le=180)]
     name: str | None = None
@@ -30,49 +30,49 @@ class Location(msgspec.Struct):
     url: str | None = None
 
 
-class ContactName(msgspec.Struct):
+class ContactNameShape(msgspec.Struct):
     formatted_name: str
 
 
-class ContactCard(msgspec.Struct):
-    name: ContactName
+class ContactShape(msgspec.Struct):
+    name: ContactNameShape
     phones: list[dict[str, Any]] = []
 
 
-class Error(msgspec.Struct):
+class ErrorShape(msgspec.Struct):
     code: int
     title: str
     details: str | None = None
     href: str | None = None
 
 
-class Button(msgspec.Struct):
+class ButtonShape(msgspec.Struct):
     text: str
     payload: str | None = None
 
 
-class ButtonReply(msgspec.Struct):
+class ButtonReplyShape(msgspec.Struct):
     id: str
     title: str
 
 
-class ListReply(msgspec.Struct):
+class ListReplyShape(msgspec.Struct):
     id: str
     title: str
     description: str | None = None
 
 
-class FlowReply(msgspec.Struct):
+class FlowReplyShape(msgspec.Struct):
     response_json: str
     body: str
     name: str
 
 
-class Interactive(msgspec.Struct):
+class InteractiveShape(msgspec.Struct):
     type: str
-    button_reply: ButtonReply | None = None
-    list_reply: ListReply | None = None
-    nfm_reply: FlowReply | None = None
+    button_reply: ButtonReplyShape | None = None
+    list_reply: ListReplyShape | None = None
+    nfm_reply: FlowReplyShape | None = None
 
     def __post_init__(self) -> None:
         replies = {
@@ -87,19 +87,19 @@ class Interactive(msgspec.Struct):
             )
 
 
-class Product(msgspec.Struct):
+class ProductShape(msgspec.Struct):
     product_retailer_id: str
     quantity: float | str
     item_price: float | str
     currency: str
 
 
-class Order(msgspec.Struct):
+class OrderShape(msgspec.Struct):
     catalog_id: str
-    product_items: list[Product]
+    product_items: list[ProductShape]
     text: str | None = None
 
 
-class System(msgspec.Struct):
+class SystemShape(msgspec.Struct):
     body: str
     type: str

@@ -20,7 +20,7 @@ FAILED = ("failed", "", "")
 _CONVERSATION_S = 24 * 3600
 
 
-class Taken(msgspec.Struct, gc=False):
+class TakenMessage(msgspec.Struct, gc=False):
     """A message that was taken, with its status at each of the three delays.
 
     ``at`` is seconds of the monotonic clock, ``wall`` of the wall clock; "" is no status.
@@ -42,14 +42,14 @@ class Timetable:
     """Messages that were taken, in three queues of statuses."""
 
     def __init__(self) -> None:
-        self._lines: tuple[deque[Taken], ...] = (deque(), deque(), deque())
+        self._lines: tuple[deque[TakenMessage], ...] = (deque(), deque(), deque())
 
-    def add(self, taken: Taken) -> None:
+    def add(self, taken: TakenMessage) -> None:
         """Add a message; ``at`` must not decrease from one to the next."""
         for line in self._lines:
             line.append(taken)
 
-    def due(self, now: float, delays: tuple[float, float, float]) -> list[tuple[str, Taken]]:
+    def due(self, now: float, delays: tuple[float, float, float]) -> list[tuple[str, TakenMessage]]:
         """Remove and return what is due: all first statuses, then the second, then the third."""
         found = []
         for place, line in enumerate(self._lines):

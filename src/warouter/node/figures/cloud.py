@@ -14,7 +14,7 @@ from typing import Protocol
 from warouter.cloud_settings import version_end
 from warouter.flow.aftermath import CODES, STATUSES
 from warouter.flow.causes import CAUSES, OTHER, word_of
-from warouter.flow.doubt import State
+from warouter.flow.doubt import DoubtState
 from warouter.metrics import Sample
 from warouter.owner.cloud.facts.described import Known
 from warouter.upstream.cloud.answers import Class
@@ -117,7 +117,7 @@ class CloudParts(Protocol):
 class Issue(Protocol):
     """A request on record, in its owner's memory."""
 
-    state: State
+    state: DoubtState
 
 
 def cloud_samples(parts: CloudParts, issues: Iterable[Issue]) -> list[Sample]:
@@ -147,9 +147,9 @@ def doubt_samples(doubts: Doubts, issues: Iterable[Issue]) -> list[Sample]:
         *_counted("warouter_cloud_in_doubt_total", "cause", doubts.begun, CAUSES, word_of),
         *_counted("warouter_cloud_doubt_ended_total", "by", doubts.ended, ENDS),
         Sample("warouter_cloud_blind_total", doubts.blind),
-        Sample("warouter_cloud_out", states[State.OUT]),
-        Sample("warouter_cloud_doubts", states[State.DOUBT]),
-        Sample("warouter_cloud_held", states[State.HELD]),
+        Sample("warouter_cloud_out", states[DoubtState.OUT]),
+        Sample("warouter_cloud_doubts", states[DoubtState.DOUBT]),
+        Sample("warouter_cloud_held", states[DoubtState.HELD]),
     ]
 
 

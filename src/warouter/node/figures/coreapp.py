@@ -23,13 +23,13 @@ from warouter.store.reports import WEBHOOK
 from warouter.upstream.protocol import Upstream
 
 
-class End(Protocol):
+class EndFigures(Protocol):
     """The end of its pipelines that differs by the upstream."""
 
     def samples(self) -> list[Sample]: ...
 
 
-class Parts(Protocol):
+class CoreappParts(Protocol):
     """The parts of a coreapp that have metrics."""
 
     ownership: Ownership
@@ -45,7 +45,7 @@ class Parts(Protocol):
     beat_count: BeatCount
 
     @property
-    def end(self) -> End: ...
+    def end(self) -> EndFigures: ...
 
 
 class BeatCount(BeatListener):
@@ -68,7 +68,7 @@ class BeatCount(BeatListener):
 class CoreappFigures:
     """Collects the metrics of a coreapp; counts beats from its creation on."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: CoreappParts) -> None:
         self._parts = parts
 
     def samples(self) -> list[Sample]:

@@ -10,7 +10,7 @@ from warouter.metrics import Sample
 from warouter.node.mapview import MapView
 
 
-class Source(Protocol):
+class SampleSource(Protocol):
     """A source of metrics: ``http.edge`` of its connections, ``node.webhooks`` of Meta's posts."""
 
     def samples(self) -> list[Sample]: ...
@@ -23,8 +23,8 @@ class WebappFigures:
         self._meter = meter
         self._view = view
         self._started = time.monotonic()
-        self.door: Source | None = None
-        self.webhooks: Source | None = None
+        self.door: SampleSource | None = None
+        self.webhooks: SampleSource | None = None
 
     def samples(self) -> list[Sample]:
         links = self._view.links

@@ -21,13 +21,13 @@ from warouter.owner.recorder import Recorder
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
 from warouter.webhook.callbacks import Callbacks
-from warouter.webhook.owner import Owner
+from warouter.webhook.owner import EventOwner
 from warouter.webhook.trial import try_out
 
 log = logging.getLogger(__name__)
 
 
-class CallbackFeed(SlotListener, Destination, Owner):
+class CallbackFeed(SlotListener, Destination, EventOwner):
     """Feeds ``Callbacks`` from the journals of the open slots and records what it says."""
 
     def __init__(

@@ -16,9 +16,9 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from warouter.flow.causes import GONE, word_of
-from warouter.flow.doubt import Doubt, Rule, State, Verdict, verdict
+from warouter.flow.doubt import Doubt, DoubtRule, DoubtState, DoubtVerdict, verdict
 from warouter.flow.issues import Issue
-from warouter.flow.lanes import Entry
+from warouter.flow.lanes import LaneEntry
 from warouter.flow.progress import Unissued
 from warouter.owner.backlog import Backlog
 from warouter.owner.cloud.endings import EXPIRED, UNKNOWN, Endings, Rules, about
@@ -104,7 +104,7 @@ class Doubts:
         if (entry := slot.lanes.entry_out(message_id)) is not None:
             self._rules.was_held(entry.body)
 
-    def begin(self, slot: OwnedSlot, entry: Entry, cause: str) -> None:
+    def begin(self, slot: OwnedSlot, entry: LaneEntry, cause: str) -> None:
         """Begin a doubt: nobody knows whether the request that is out was taken."""
         issue = slot.issues[entry.id]
         issue.doubt(self._clock(), cause)
@@ -148,10 +148,10 @@ class Doubts:
         if row.body is None:
             self._said_gone(slot, issue)
         if row.state == KEPT or issue.gone:
-            issue.state = State.HELD
+            issue.state = DoubtState.HELD
             self.endings.settle(slot, issue, reopen=False)
             return
-        issue.state, issue.cause = State.DOUBT, row.cause or ""
+        issue.state, issue.cause = DoubtState.DOUBT, row.cause or ""
         issue.saying = issue.said = row.failed  # only its lane is still to be shut
         if _gave_way(slot, row) or rule.goes_on(row.age):
             issue.aside = True
@@ -193,10 +193,10 @@ class Doubts:
         """Whatever time has decided of the messages in doubt."""
         now = self._clock()
         for issue in slot.issues.unsettled:
-            if issue.state is State.TAKEN:
+            if issue.state is DoubtState.TAKEN:
                 if now - issue.since >= SENT_SECONDS:
                     self.endings.proven(slot, issue.id)
-            elif issue.state is State.HELD:
+            elif issue.state is DoubtState.HELD:
                 if now - issue.since >= self._rules.held and not issue.saying:
                     self._end_held(slot, issue)
             elif issue.said:
@@ -218,22 +218,22 @@ class Doubts:
             in_all=issue.doubts,
         )
         match verdict(doubt, rule, self._rules.fence):
-            case Verdict.WAIT:
+            case DoubtVerdict.WAIT:
                 if rule.goes_on(waited) and not issue.aside:
                     self.endings.step_aside(slot, issue)
-            case Verdict.AGAIN:
+            case DoubtVerdict.AGAIN:
                 self.endings.resend(slot, issue, "answer")
-            case Verdict.DRAIN:
+            case DoubtVerdict.DRAIN:
                 if issue.drained_after is None:
                     issue.drained_after = self._readings.begun()
-            case Verdict.RESEND:
+            case DoubtVerdict.RESEND:
                 if self._going.may_resend(now) and self.endings.resend(slot, issue):
                     self._going.resends(issue.id, now)
                     self._note_blind(slot, issue, proven=proven)
-            case Verdict.FAIL:
+            case DoubtVerdict.FAIL:
                 self._note_blind(slot, issue, proven=proven or doubt.ttl_over)
                 self.endings.fail(slot, issue, EXPIRED if doubt.ttl_over else UNKNOWN, "fail")
-            case Verdict.HOLD:
+            case DoubtVerdict.HOLD:
                 self._note_blind(slot, issue, proven=proven)
                 self.endings.hold(slot, issue)
                 issue.drained_after = None  # the end of that wait has a reading of its own
@@ -257,7 +257,7 @@ class Doubts:
     def asked(self, slot: OwnedSlot, message_id: bytes, word: str) -> bool:
         """An operator's word for a message that is held; False: not now, ask again."""
         issue = slot.issues.get(message_id)
-        if issue is None or issue.state is not State.HELD or issue.saying:
+        if issue is None or issue.state is not DoubtState.HELD or issue.saying:
             return True
         if issue.gone and word != "fail":
             return True  # it cannot be sent, as its row's cause says
@@ -267,14 +267,14 @@ class Doubts:
         return self.endings.resend(slot, issue, "operator")
 
 
-def rule_of(rules: Rules, issue: Issue, kind: int, body: bytes) -> Rule:
+def rule_of(rules: Rules, issue: Issue, kind: int, body: bytes) -> DoubtRule:
     """The rule of a message that is in doubt from now on."""
     issue.rule = rule = rules.of(kind, body)
     issue.ruled = (kind, body) if b'"template"' in body else None
     return rule
 
 
-def _ruled(rules: Rules, issue: Issue) -> Rule:
+def _ruled(rules: Rules, issue: Issue) -> DoubtRule:
     """The rule of an issue, by what is known of its template now."""
     if issue.ruled is not None:
         return rule_of(rules, issue, *issue.ruled)

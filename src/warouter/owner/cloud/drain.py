@@ -16,7 +16,7 @@ import asyncpg
 
 from warouter._hash import SLOTS
 from warouter.background import wait_for
-from warouter.cluster.role import State
+from warouter.cluster.role import SlotState
 from warouter.errors import OutcomeUnknown
 from warouter.flow.progress import Took
 from warouter.flow.statuses import FAILED
@@ -136,7 +136,7 @@ class Drain(SlotListener, Acks):
 
     def _ready(self) -> list[OwnedSlot]:
         slots = self._ownership.slots.values()
-        return [s for s in slots if s.state is State.ACTIVE and s.claimed]
+        return [s for s in slots if s.state is SlotState.ACTIVE and s.claimed]
 
     async def _read_once(self, slots: Sequence[OwnedSlot]) -> None:
         self._last = 0

@@ -14,9 +14,9 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from warouter.flow.doubt import Rule, State, goes_again
+from warouter.flow.doubt import DoubtRule, DoubtState, goes_again
 from warouter.flow.issues import Issue
-from warouter.flow.lanes import Entry
+from warouter.flow.lanes import LaneEntry
 from warouter.flow.progress import Park, Stated, Took, Unissued, Unpark
 from warouter.message_id import text_of
 from warouter.owner.backlog import Backlog
@@ -60,7 +60,7 @@ class Rules(Protocol):
         """Seconds after which a held message ends as failed."""
         ...
 
-    def of(self, kind: int, body: bytes | memoryview) -> Rule: ...
+    def of(self, kind: int, body: bytes | memoryview) -> DoubtRule: ...
 
     def was_held(self, body: bytes | memoryview) -> None:
         """The Cloud API has taken this message, and holds it back for a while."""
@@ -100,7 +100,7 @@ class Endings:
         if issue is None:
             return False
         slot.messages.note(took._replace(seq=issue.seq))
-        if issue.state in (State.DOUBT, State.HELD):
+        if issue.state in (DoubtState.DOUBT, DoubtState.HELD):
             self.count(slot, issue, by)
         slot.leave_unheard(issue, slot.issues.ended(issue, took.attempt, self._clock()))
         self._end(slot, issue)
@@ -108,7 +108,7 @@ class Endings:
 
     def wait_for_sent(self, slot: OwnedSlot, issue: Issue, took: Took) -> None:
         """Let those behind a taken message wait for its ``sent``, or for a few seconds."""
-        issue.state, issue.since = State.TAKEN, self._clock()
+        issue.state, issue.since = DoubtState.TAKEN, self._clock()
         slot.messages.note(took)  # without its seq: the issue row stays until it is settled
         self._recorder.touch(slot)
 
@@ -117,7 +117,7 @@ class Endings:
         issue = slot.issues.pop(message_id, None)
         if issue is not None:
             slot.messages.note(Unissued(issue.seq))
-            if in_doubt := issue.state is not State.TAKEN:
+            if in_doubt := issue.state is not DoubtState.TAKEN:
                 self.count(slot, issue, "status")
             slot.leave_unheard(issue, issue.doubts - in_doubt)
             self._end(slot, issue)
@@ -145,9 +145,9 @@ class Endings:
         issue = slot.issues.get(message_id)
         if issue is None or issue.attempt != attempt:
             return True
-        if issue.state is State.HELD and not final:
+        if issue.state is DoubtState.HELD and not final:
             return self._held_not_taken(slot, issue)
-        if issue.state in (State.DOUBT, State.HELD):
+        if issue.state in (DoubtState.DOUBT, DoubtState.HELD):
             if final:
                 self.refused(slot, issue, answer)
             else:
@@ -181,7 +181,7 @@ class Endings:
         False: not now, since its place was given away, and a message of its recipient is on its
         way.
         """
-        if issue.aside or issue.state is State.HELD:
+        if issue.aside or issue.state is DoubtState.HELD:
             if not self._may_return(slot, issue):
                 return False
             issue.doubts -= issue.not_taken
@@ -200,14 +200,14 @@ class Endings:
         return idle and slot.recorded >= issue.left
 
     def _again(self, slot: OwnedSlot, issue: Issue) -> None:
-        issue.state, issue.drained_after = State.QUEUED, None
+        issue.state, issue.drained_after = DoubtState.QUEUED, None
         issue.aside = issue.not_taken = False
         self._reopen(slot, issue)
 
     def hold(self, slot: OwnedSlot, issue: Issue) -> None:
         self.count(slot, issue, "hold")
         shut = not issue.aside
-        issue.state, issue.since, issue.aside = State.HELD, self._clock(), False
+        issue.state, issue.since, issue.aside = DoubtState.HELD, self._clock(), False
         self.state(slot, issue, KEPT)
         self.settle(slot, issue, reopen=shut)
         log.warning("message held", extra=about(slot, issue))
@@ -222,14 +222,14 @@ class Endings:
         issue.saying = True
         slot.issues.fail(issue.id)
         slot.leave_unheard(issue, issue.doubts)
-        entry = Entry(issue.seq, issue.id, issue.recipient, 0, b"")
+        entry = LaneEntry(issue.seq, issue.id, issue.recipient, 0, b"")
         answer = Answer(slot.slot, text_of(issue.id), *why)
         self._expiry.fail(slot, entry, answer, _Failed(self, issue))
 
     def failed(self, slot: OwnedSlot, issue: Issue) -> None:
         """Go on once its ``failed`` is on disk."""
         issue.said = True
-        if issue.state is State.DOUBT:
+        if issue.state is DoubtState.DOUBT:
             self.shut_until_fence(slot, issue, self._clock())
         elif slot.issues.pop(issue.id, None) is not None:
             slot.messages.note(Unissued(issue.seq))
@@ -251,7 +251,7 @@ class Endings:
             self._backlog.ended(slot, entry)
         else:
             slot.issues.prove(issue.id)
-            self.settle(slot, issue, reopen=issue.state is State.DOUBT and not issue.aside)
+            self.settle(slot, issue, reopen=issue.state is DoubtState.DOUBT and not issue.aside)
 
     def settle(self, slot: OwnedSlot, issue: Issue, *, reopen: bool = True) -> None:
         """Out of the journal and out of the parked table, whichever it is in."""
@@ -280,5 +280,5 @@ class _Failed:
         self._endings = endings
         self._issue = issue
 
-    def ended(self, slot: OwnedSlot, _entry: Entry) -> None:
+    def ended(self, slot: OwnedSlot, _entry: LaneEntry) -> None:
         self._endings.failed(slot, self._issue)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from warouter.flow.doubt import State
+from warouter.flow.doubt import DoubtState
 from warouter.flow.issues import Issue
 from warouter.owner.slot import OwnedSlot
 from warouter.upstream.cloud.answers import Class, Judged
-from warouter.upstream.cloud.graph.client import CloudUpstream, Fate, Post
+from warouter.upstream.cloud.graph.client import CloudUpstream, MessagePost, RequestState
 
 NEVER_BEGAN = Judged(Class.NOT_TAKEN)
 
@@ -22,7 +22,7 @@ class Handed:
     """Hands it on; ``hear`` takes it as if it came now."""
 
     def __init__(
-        self, upstream: CloudUpstream, hear: Callable[[OwnedSlot, Post, Judged], None]
+        self, upstream: CloudUpstream, hear: Callable[[OwnedSlot, MessagePost, Judged], None]
     ) -> None:
         self._upstream = upstream
         self._hear = hear
@@ -37,15 +37,17 @@ class Handed:
         epoch, unbegun = self._left.pop(slot.slot, (-1, {}))
         if epoch + 1 != slot.epoch:
             unbegun = {}  # an owner in between may have begun the same
-        for issue in [each for each in slot.issues.values() if each.state is State.DOUBT]:
+        for issue in [each for each in slot.issues.values() if each.state is DoubtState.DOUBT]:
             known = self._known(issue, unbegun)
             if known is not None:
-                self._hear(slot, Post(slot.slot, slot.epoch, issue.id, issue.attempt, b""), known)
+                self._hear(
+                    slot, MessagePost(slot.slot, slot.epoch, issue.id, issue.attempt, b""), known
+                )
 
     def _known(self, issue: Issue, unbegun: dict[bytes, int]) -> Judged | None:
         fate = self._upstream.fate(issue.id, issue.attempt)
-        if fate is Fate.OUT:
+        if fate is RequestState.OUT:
             return None
         heard = self._upstream.heard(issue.id, issue.attempt)
-        never = fate is Fate.WAITING or unbegun.get(issue.id) == issue.attempt
+        never = fate is RequestState.WAITING or unbegun.get(issue.id) == issue.attempt
         return NEVER_BEGAN if heard is None and never else heard

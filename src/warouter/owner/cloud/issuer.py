@@ -8,8 +8,8 @@ from typing import Protocol
 
 import msgspec
 
-from warouter.cluster.role import Happened
-from warouter.flow.lanes import Entry
+from warouter.cluster.role import SlotEvent
+from warouter.flow.lanes import LaneEntry
 from warouter.owner.commit import Gather, GroupCommit
 from warouter.owner.ownership import Ownership
 from warouter.owner.recorder import Recorder
@@ -25,7 +25,7 @@ class Marking(msgspec.Struct, frozen=True, gc=False):
     """A request that is to begin once its row is on disk."""
 
     owned: OwnedSlot
-    entry: Entry
+    entry: LaneEntry
     attempt: int
     doubts: int
     body: bytes
@@ -94,7 +94,7 @@ class Issuer(GroupCommit[Marking]):
                 except Exception as error:  # of this slot; the others go on
                     self._ownership.tasks.failed(slot.current(), error)
         for slot in fenced:
-            self._ownership.close(slot, Happened.FENCED)
+            self._ownership.close(slot, SlotEvent.FENCED)
         self._ownership.progressed()
 
 

@@ -14,13 +14,13 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from warouter.flow.lanes import Entry
+from warouter.flow.lanes import LaneEntry
 from warouter.message_id import parse, text_of
 from warouter.owner.slot import OwnedSlot
 from warouter.owner.tasks import SlotTasks
 from warouter.store.journal import Journal
 from warouter.upstream.cloud.identity import PREFIX
-from warouter.upstream.cloud.outgoing import Address, Refused, mentions, translate
+from warouter.upstream.cloud.outgoing import Addressee, Untranslatable, mentions, translate
 from warouter.upstream.cloud.reference import MAX_ATTEMPT, reference
 
 log = logging.getLogger(__name__)
@@ -42,31 +42,31 @@ class Found(msgspec.Struct, frozen=True):
     ``unknown``: its recipient is an alias of nobody.
     """
 
-    address: Address
+    address: Addressee
     wamids: dict[str, str]
     unknown: bool = False
 
 
-def written(entry: Entry, attempt: int, found: Found, media: Sequence[str]) -> bytes:
-    """The request's body; raises Refused for a message that cannot be sent."""
+def written(entry: LaneEntry, attempt: int, found: Found, media: Sequence[str]) -> bytes:
+    """The request's body; raises Untranslatable for a message that cannot be sent."""
     if attempt > MAX_ATTEMPT:
-        raise Refused(NO_ATTEMPT, "the Cloud API did not take it in so many attempts")
+        raise Untranslatable(NO_ATTEMPT, "the Cloud API did not take it in so many attempts")
     if found.unknown:
-        raise Refused(UNKNOWN_ALIAS, "nobody is known under this number")
+        raise Untranslatable(UNKNOWN_ALIAS, "nobody is known under this number")
     name = reference(entry.id, attempt)
     try:
         return translate(entry.body, found.address, name, media=media, wamids=found.wamids)
-    except Refused:
+    except Untranslatable:
         raise
     except Exception as error:  # a fault of ours, which would end one epoch after another
         log.exception("message translation failed", extra={"id": text_of(entry.id)})
-        raise Refused(UNREADABLE, "no request could be made of it") from error
+        raise Untranslatable(UNREADABLE, "no request could be made of it") from error
 
 
 class _Asked(NamedTuple):
     """An entry that is withheld, and the ids that it mentions."""
 
-    entry: Entry
+    entry: LaneEntry
     named: list[str]
     alias: bool
 
@@ -85,12 +85,12 @@ class Lookups:
         self._waiting: dict[OwnedSlot, list[_Asked]] = {}  # of slots with a look-up under way
         self._ready: OrderedDict[bytes, Found] = OrderedDict()
 
-    def found(self, slot: OwnedSlot, entry: Entry, sender: Waiting) -> Found | None:
+    def found(self, slot: OwnedSlot, entry: LaneEntry, sender: Waiting) -> Found | None:
         """The ids and users for ``entry``; None: it is withheld, and comes again with a pump."""
         alias = len(entry.recipient) == ALIAS_DIGITS and entry.recipient.startswith(PREFIX)
         named = mentions(entry.body)
         if not alias and not named and not self._checks():
-            return Found(Address(entry.recipient), {})
+            return Found(Addressee(entry.recipient), {})
         ready = self._ready.pop(entry.id, None)
         if ready is None:
             slot.lanes.withhold(entry.id)
@@ -131,7 +131,7 @@ class Lookups:
         found: dict[bytes, Found] = {}
         for entry, named, alias in some:
             user = users.get(entry.recipient, "")
-            address = Address(entry.recipient, user, keys.get(entry.recipient, ""))
+            address = Addressee(entry.recipient, user, keys.get(entry.recipient, ""))
             of_it = {name: known[name] for name in named if name in known}
             found[entry.id] = Found(address, of_it, unknown=alias and not user)
         return found

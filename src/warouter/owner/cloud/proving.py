@@ -10,7 +10,7 @@ import asyncpg
 
 from warouter import background
 from warouter.errors import OutcomeUnknown
-from warouter.flow.proof import CLOCKS_SECONDS, COHORT_SECONDS, Way, way
+from warouter.flow.proof import CLOCKS_SECONDS, COHORT_SECONDS, ProofState, way
 from warouter.flow.windows import Windows
 from warouter.store.journal import Journal
 
@@ -84,7 +84,7 @@ class Proving:
             )
             if len(self._known) >= MOST_KNOWN:
                 self._known.pop(next(iter(self._known)))
-            self._known[second] = self._clock(), told is Way.PROVEN
+            self._known[second] = self._clock(), told is ProofState.PROVEN
         except (OutcomeUnknown, asyncpg.PostgresError) as error:
             self._wanted.clear()  # they are asked for again
             self._failed(error)

@@ -10,9 +10,9 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from warouter.flow.causes import unclear
-from warouter.flow.doubt import State as Fate
+from warouter.flow.doubt import DoubtState
 from warouter.flow.issues import Issue
-from warouter.flow.lanes import Entry
+from warouter.flow.lanes import LaneEntry
 from warouter.flow.progress import Stated, Took, Unissued
 from warouter.kinds import MEDIA, base_of
 from warouter.message_id import text_of
@@ -30,7 +30,7 @@ from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
 from warouter.store.journal.issues import NOT_TAKEN
 from warouter.upstream.cloud.answers import Class, Judged
-from warouter.upstream.cloud.graph.client import Answers, CloudUpstream, Post
+from warouter.upstream.cloud.graph.client import Answers, CloudUpstream, MessagePost
 from warouter.upstream.protocol import Answer
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ AGAIN = 1011  # of a request that never began; nobody sees it
 class Answered(Protocol):
     """Whoever's messages they are: the sender."""
 
-    def media_gone(self, entry: Entry) -> None:
+    def media_gone(self, entry: LaneEntry) -> None:
         """Meta does not know the media of this message any more."""
 
     def on_answer(self, slot: OwnedSlot, message_id: bytes, answer: Answer) -> None:
@@ -98,7 +98,7 @@ class Requests(Answers, Issued):
 
     # outwards
 
-    def begin(self, slot: OwnedSlot, entry: Entry, attempt: int, body: bytes) -> None:
+    def begin(self, slot: OwnedSlot, entry: LaneEntry, attempt: int, body: bytes) -> None:
         """Begin the request of a message that is out, once its issue row is on disk."""
         issue = slot.issues.get(entry.id)
         doubts = issue.counted if issue is not None else 0
@@ -109,13 +109,13 @@ class Requests(Answers, Issued):
             slot.issues.unbegun[entry.id] = attempt
             self.issuer.mark(marking)
 
-    def mark_read(self, slot: OwnedSlot, entry: Entry, body: bytes) -> None:
+    def mark_read(self, slot: OwnedSlot, entry: LaneEntry, body: bytes) -> None:
         """Read marks need no issue row: they are free to repeat."""
-        self._upstream.post(Post(slot.slot, slot.epoch, entry.id, 0, body))
+        self._upstream.post(MessagePost(slot.slot, slot.epoch, entry.id, 0, body))
 
     def out(self, slot: OwnedSlot) -> bool:
         """True while a request of the slot is out or about to be, or its refusal is not on disk."""
-        found_in_doubt = Fate.OUT, Fate.FAILED  # by a next owner
+        found_in_doubt = DoubtState.OUT, DoubtState.FAILED  # by a next owner
         issues = slot.issues.values()
         return self.issuer.marking(slot) or any(i.state in found_in_doubt for i in issues)
 
@@ -148,7 +148,7 @@ class Requests(Answers, Issued):
             return
         slot.issues.unbegun.pop(issue.id, None)
         issue.begin(self._clock(), probing=not self._pace.brake.taken)
-        post = Post(slot.slot, slot.epoch, issue.id, issue.attempt, marking.body)
+        post = MessagePost(slot.slot, slot.epoch, issue.id, issue.attempt, marking.body)
         self._upstream.post(post)
 
     def _unmark(self, slot: OwnedSlot, issue: Issue) -> None:
@@ -164,12 +164,12 @@ class Requests(Answers, Issued):
 
     # and back
 
-    def may_begin(self, post: Post) -> bool:
+    def may_begin(self, post: MessagePost) -> bool:
         slot = self._ownership.slots.get(post.slot)
         here = slot is not None and slot.epoch == post.epoch and not slot.quiet
         return here and self._ownership.may_act(post.slot) and self._pace.may_begin(post.request)
 
-    def on_judged(self, post: Post, judged: Judged, token_hash: bytes) -> None:
+    def on_judged(self, post: MessagePost, judged: Judged, token_hash: bytes) -> None:
         """A request has ended; its slot may be ours under a later epoch, or another's."""
         slot = self._ownership.slots.get(post.slot)
         issue = slot.issues.get(post.id) if slot is not None else None
@@ -200,7 +200,7 @@ class Requests(Answers, Issued):
     def on_server_time(self, unix_seconds: int) -> None:
         self._proving.server_said(unix_seconds)
 
-    def _ended(self, slot: OwnedSlot, post: Post, judged: Judged) -> None:
+    def _ended(self, slot: OwnedSlot, post: MessagePost, judged: Judged) -> None:
         issue = slot.issues.get(post.id)
         if judged.cls is Class.TAKEN:
             took = _took(post, judged)
@@ -208,7 +208,7 @@ class Requests(Answers, Issued):
                 self._doubts.held_back(slot, post.id)
             if issue is None or issue.doubts:  # another attempt may have been taken as well
                 self._prove(slot.slot, took)
-            if self._until_sent and issue is not None and issue.state is Fate.OUT:
+            if self._until_sent and issue is not None and issue.state is DoubtState.OUT:
                 self._doubts.endings.wait_for_sent(slot, issue, took)
             else:
                 self._doubts.endings.evidence(slot, took, "answer")
@@ -217,12 +217,12 @@ class Requests(Answers, Issued):
             if judged.cls is Class.DOUBT:
                 self._doubts.left_unknown(slot, post.id, post.attempt)
             return
-        if issue.state is Fate.DOUBT:
+        if issue.state is DoubtState.DOUBT:
             if judged.cls is not Class.DOUBT:  # handed on from an epoch that has ended
                 answer = _answer(slot, issue.id, judged)
                 final = judged.cls is Class.FINAL
                 self._doubts.endings.heard(slot, issue.id, issue.attempt, answer, final=final)
-        elif issue.state is Fate.OUT:
+        elif issue.state is DoubtState.OUT:
             self._ended_out(slot, issue, judged)
 
     def _ended_out(self, slot: OwnedSlot, issue: Issue, judged: Judged) -> None:
@@ -239,9 +239,9 @@ class Requests(Answers, Issued):
             judged = replace(judged, cls=Class.NOT_TAKEN, wait_ms=UPLOAD_AGAIN_MS)
         answer = _answer(slot, issue.id, judged)
         if judged.cls is Class.FINAL:
-            issue.state, answer = Fate.FAILED, hedged(issue, answer)
+            issue.state, answer = DoubtState.FAILED, hedged(issue, answer)
         else:
-            issue.state = Fate.QUEUED
+            issue.state = DoubtState.QUEUED
             never_began = judged.cls is Class.NOT_TAKEN and not judged.code
             free = never_began or judged.cls is Class.OPERATOR
             (self._unmark if free else self._state)(slot, issue)
@@ -253,7 +253,7 @@ class Requests(Answers, Issued):
         self._recorder.touch(slot)
 
 
-def _took(post: Post, judged: Judged) -> Took:
+def _took(post: MessagePost, judged: Judged) -> Took:
     ids = judged.wamid, judged.wa_id or None, judged.user_id or None
     return Took(0, post.id.hex(), post.attempt, *ids, held=judged.held)
 
@@ -264,7 +264,7 @@ def _answer(slot: OwnedSlot, message_id: bytes, judged: Judged) -> Answer:
     return Answer(slot.slot, text_of(message_id), code, judged.title, judged.details)
 
 
-def _of_mark(slot: OwnedSlot, post: Post, judged: Judged) -> Answer:
+def _of_mark(slot: OwnedSlot, post: MessagePost, judged: Judged) -> Answer:
     """The judged answer to a read mark, which is free to repeat."""
     answer = _answer(slot, post.id, judged)
     if judged.cls in (Class.TAKEN, Class.FINAL):

@@ -13,7 +13,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from warouter.flow.progress import Took
-from warouter.flow.statuses import FAILED, RANKS, Seen, show
+from warouter.flow.statuses import FAILED, RANKS, KnownStatuses, show
 from warouter.kinds import EVENT_NAMES
 from warouter.message_id import slot_of_id, text_of
 from warouter.owner.cloud.doubts import Doubts
@@ -31,7 +31,7 @@ LATE = ("delivered", "read")
 LAST = 99  # sorts behind every status
 _JUDGED = frozenset((*RANKS, FAILED))  # of which ``show`` says whether v1 hears them
 _FAILED = f":{FAILED}:"  # in an event's key
-_NOTHING = Seen()
+_NOTHING = KnownStatuses()
 _NONE = frozenset[int]()
 
 
@@ -64,7 +64,7 @@ class Rows:
         self._heard = heard  # is told of each status of a reference, maybe more than once
         self._unreachable = unreachable  # told of recipients, and when they were not reached
         self._late_success = late_success  # a ``delivered`` after a shown ``failed`` is shown
-        self._seen: dict[bytes, Seen] = {}  # of the messages whose rows are on their way
+        self._seen: dict[bytes, KnownStatuses] = {}  # of the messages whose rows are on their way
         # The attempts of those, by the number of the row.
         self._flying: defaultdict[bytes, dict[int, int]] = defaultdict(dict)
         self._doubts: Doubts
@@ -155,11 +155,11 @@ class Rows:
         if statuses.shows_unreachable(row.payload):
             self._unreachable(row.sent_to, timestamp_of(row.payload))
 
-    def _is_late(self, seen: Seen, status: str) -> bool:
+    def _is_late(self, seen: KnownStatuses, status: str) -> bool:
         """A success after a shown ``failed``, which the settings let v1 hear of."""
         return self._late_success and seen.over and status in LATE
 
-    def _known(self, slot: OwnedSlot, row: InboxRow) -> Seen:
+    def _known(self, slot: OwnedSlot, row: InboxRow) -> KnownStatuses:
         assert row.id is not None
         before = self._seen.get(row.id, _NOTHING)
         rank, over = before.rank, before.over or slot.issues.fails(row.id)
@@ -169,7 +169,9 @@ class Rows:
             return before
         return before._replace(rank=rank, over=over)
 
-    def _others(self, slot: OwnedSlot, row: InboxRow, attempt: int, seen: Seen) -> frozenset[int]:
+    def _others(
+        self, slot: OwnedSlot, row: InboxRow, attempt: int, seen: KnownStatuses
+    ) -> frozenset[int]:
         """The attempts beside the one that failed that may exist, and have not failed; raises
         NotYet while nobody knows if there are any.
         """

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 
 import msgspec
 
-from warouter.flow.doubt import Policy, Rule
+from warouter.flow.doubt import DoubtRule, Policy
 from warouter.flow.windows import Wait, Windows
 from warouter.kinds import MESSAGE, POLICY_NAMES, READ_MARK, base_of, has_priority, policy_of
 
@@ -84,11 +84,11 @@ class RuleBook:
             return True
         return self._categories.get(self._template(body)) == AUTHENTICATION
 
-    def of(self, kind: int, body: bytes | memoryview) -> Rule:
+    def of(self, kind: int, body: bytes | memoryview) -> DoubtRule:
         window = self._windows.of(self._wait(body))
         asked = POLICY_NAMES[policy_of(kind)]
         policy = Policy(asked) if asked else self._policy
-        return Rule(policy, window.ends, window.blind, window.lane)
+        return DoubtRule(policy, window.ends, window.blind, window.lane)
 
     def _wait(self, body: bytes | memoryview) -> Wait:
         template = self._template(body)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from warouter.cluster.role import State
+from warouter.cluster.role import SlotState
 from warouter.flow.issues import Issue
-from warouter.flow.lanes import Entry
+from warouter.flow.lanes import LaneEntry
 from warouter.flow.turns import Turn, Turns
 from warouter.kinds import READ_MARK, base_of
 from warouter.link.wire import Message
@@ -33,7 +33,7 @@ from warouter.owner.sender import PARK_AFTER_MS, Sender, has_more
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
 from warouter.upstream.cloud.graph.client import CloudUpstream
-from warouter.upstream.cloud.outgoing import Refused, read_mark
+from warouter.upstream.cloud.outgoing import Untranslatable, read_mark
 from warouter.upstream.protocol import Answer
 
 
@@ -90,14 +90,14 @@ class CloudSender(Sender, Answered):
     def idle(self, slot: OwnedSlot) -> bool:
         return not self._requests.out(slot)
 
-    def unknown(self, slot: OwnedSlot, entry: Entry) -> bool:
+    def unknown(self, slot: OwnedSlot, entry: LaneEntry) -> bool:
         issue = slot.issues.get(entry.id)
         return issue is not None and issue.doubts > 0
 
     def take_back(self, slot: OwnedSlot) -> None:
         self._requests.take_back(slot)
 
-    def media_gone(self, entry: Entry) -> None:
+    def media_gone(self, entry: LaneEntry) -> None:
         self._attachments.gone(entry)
 
     def look_again(self, slot: OwnedSlot) -> None:
@@ -134,7 +134,7 @@ class CloudSender(Sender, Answered):
 
     # to the Cloud API
 
-    def _heads(self, slot: OwnedSlot, _below: int | None) -> list[Entry]:
+    def _heads(self, slot: OwnedSlot, _below: int | None) -> list[LaneEntry]:
         """None at once: the slot has its turns."""
         lanes = slot.lanes
         if not lanes.ready:  # nearly always
@@ -191,13 +191,17 @@ class CloudSender(Sender, Answered):
             self.sent += 1
             self._send(slot, entry, media)
 
-    def _head(self, slot: OwnedSlot, *, priority: bool) -> Entry | None:
-        if slot.state is not State.ACTIVE or slot.quiet or not self._ownership.may_act(slot.slot):
+    def _head(self, slot: OwnedSlot, *, priority: bool) -> LaneEntry | None:
+        if (
+            slot.state is not SlotState.ACTIVE
+            or slot.quiet
+            or not self._ownership.may_act(slot.slot)
+        ):
             return None
         cursor = slot.messages.cursor
         return slot.lanes.peek(priority=priority, below=cursor.first_range if cursor.full else None)
 
-    def _send(self, slot: OwnedSlot, entry: Entry, media: tuple[str, ...]) -> None:
+    def _send(self, slot: OwnedSlot, entry: LaneEntry, media: tuple[str, ...]) -> None:
         if base_of(entry.kind) == READ_MARK:
             self._requests.mark_read(slot, entry, read_mark(entry.body))
             return
@@ -209,13 +213,13 @@ class CloudSender(Sender, Answered):
         attempt = issue.next_attempt if issue is not None else 1
         try:
             body = written(entry, attempt, found, media)
-        except Refused as why:
+        except Untranslatable as why:
             answer = Answer(slot.slot, text_of(entry.id), why.code, why.title, why.details)
             self.on_answer(slot, entry.id, answer)
         else:
             self._requests.begin(slot, entry, attempt, body)
 
-    def _wait(self, slot: OwnedSlot, entry: Entry, seconds: float) -> None:
+    def _wait(self, slot: OwnedSlot, entry: LaneEntry, seconds: float) -> None:
         """The recipient's own rate has no place for it now."""
         self._pace.pair_waits += 1
         if seconds <= PARK_AFTER_MS / 1000:
@@ -233,7 +237,7 @@ def _marked(row: Message) -> Issue:
     return issue
 
 
-def _has_place(slot: OwnedSlot, head: Entry) -> bool:
+def _has_place(slot: OwnedSlot, head: LaneEntry) -> bool:
     """The message has its place in the rate, and its request has not begun. A read mark needs none,
     before it is refused: Meta may count it after all.
     """

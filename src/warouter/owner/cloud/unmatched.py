@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 import asyncpg
 
 from warouter.errors import OutcomeUnknown
-from warouter.flow.doubt import State
+from warouter.flow.doubt import DoubtState
 from warouter.flow.issues import Issue
 from warouter.flow.windows import Windows
 from warouter.owner.ownership import Ownership
@@ -32,7 +32,7 @@ LOOK_SECONDS = 2.0  # less often than needed: a failure is of somebody by the se
 REST_SECONDS = 30.0
 MOST = 2_000
 EARLIER_SECONDS = 2.0  # by which a time of Meta's may be before the request
-_MAY_EXIST = (State.OUT, State.DOUBT, State.HELD)
+_MAY_EXIST = (DoubtState.OUT, DoubtState.DOUBT, DoubtState.HELD)
 _BRAZIL, _MEXICO = "55", "52"
 
 

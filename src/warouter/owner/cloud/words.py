@@ -15,7 +15,7 @@ from warouter import background
 from warouter.errors import OutcomeUnknown
 from warouter.upstream.cloud.answers import Class, Judged
 from warouter.upstream.cloud.batch import WORD
-from warouter.upstream.cloud.graph.client import Post
+from warouter.upstream.cloud.graph.client import MessagePost
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Words:
         self._say = say
         self.said = 0
 
-    def say(self, post: Post, judged: Judged) -> None:
+    def say(self, post: MessagePost, judged: Judged) -> None:
         """The request has ended so; DOUBT says nothing."""
         word = _WORDS.get(judged.cls, "not taken")
         if judged.cls is Class.DOUBT:
@@ -48,7 +48,7 @@ class Words:
         told = Word(word, judged.code, judged.title, judged.details, judged.wa_id, judged.user_id)
         background.begin(self._write(post, judged.wamid or None, told), _log)
 
-    async def _write(self, post: Post, wamid: str | None, word: Word) -> None:
+    async def _write(self, post: MessagePost, wamid: str | None, word: Word) -> None:
         key = f"word:{post.id.hex()}:{post.attempt}"
         payload = msgspec.json.encode(word)
         try:

@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from warouter.errors import ApiError
-from warouter.flow.lanes import WINDOW, Entry
+from warouter.flow.lanes import WINDOW, LaneEntry
 from warouter.kinds import MEDIA, base_of
 from warouter.media.references import Reference, find
 from warouter.message_id import mark_of_id, text_of
@@ -60,8 +60,8 @@ class Attachments(SlotListener):
         self._slots: dict[OwnedSlot, _Prepared] = {}
 
     def prepared(
-        self, slot: OwnedSlot, entries: Sequence[Entry], sender: Waiting
-    ) -> Iterator[tuple[Entry, tuple[str, ...]]]:
+        self, slot: OwnedSlot, entries: Sequence[LaneEntry], sender: Waiting
+    ) -> Iterator[tuple[LaneEntry, tuple[str, ...]]]:
         """Yield the entries that may go now, with their media's handles; the rest comes again."""
         for entry in entries:
             if base_of(entry.kind) != MEDIA:
@@ -74,7 +74,7 @@ class Attachments(SlotListener):
             else:
                 self._take(slot, mine, entry, sender)
 
-    def gone(self, entry: Entry) -> None:
+    def gone(self, entry: LaneEntry) -> None:
         """The upstream does not know its media: they are prepared anew when it comes again."""
         for reference in self._references(entry):
             self._uploads.drop(reference)
@@ -87,7 +87,7 @@ class Attachments(SlotListener):
                 task.cancel()
         self._uploads.forget(slot.slot)
 
-    def _take(self, slot: OwnedSlot, mine: _Prepared, entry: Entry, sender: Waiting) -> None:
+    def _take(self, slot: OwnedSlot, mine: _Prepared, entry: LaneEntry, sender: Waiting) -> None:
         slot.lanes.withhold(entry.id)
         if entry.id in mine.preparing:  # since before a new connection
             return
@@ -96,7 +96,7 @@ class Attachments(SlotListener):
         mine.preparing[entry.id] = task
 
     async def _prepare(
-        self, slot: OwnedSlot, entry: Entry, patience: float, sender: Waiting
+        self, slot: OwnedSlot, entry: LaneEntry, patience: float, sender: Waiting
     ) -> None:
         answer: Answer | None = None
         handles: list[str] = []
@@ -128,20 +128,20 @@ class Attachments(SlotListener):
         elif slot.lanes.is_out(entry.id):
             sender.on_answer(slot, entry.id, answer)
 
-    def _references(self, entry: Entry) -> list[Reference]:
+    def _references(self, entry: LaneEntry) -> list[Reference]:
         try:
             return find(entry.body)
         except (ValueError, msgspec.MsgspecError):
             return []  # the upstream judges it
 
-    def _refused(self, slot: OwnedSlot, entry: Entry, error: ApiError) -> Answer:
+    def _refused(self, slot: OwnedSlot, entry: LaneEntry, error: ApiError) -> Answer:
         """The answer for a message whose media cannot be had: it fails."""
         message = text_of(entry.id)
         kinds = ", ".join(reference.type for reference in self._references(entry))
         self._failures.note("outgoing", message, kinds, error.details or error.title)
         return Answer(slot.slot, message, error.code, error.title, error.details)
 
-    def _troubled(self, slot: OwnedSlot, entry: Entry, error: Exception) -> Answer:
+    def _troubled(self, slot: OwnedSlot, entry: LaneEntry, error: Exception) -> Answer:
         """The answer in a trouble that is not the message's fault: it waits, longer each time."""
         log.warning(
             "media preparation failed", extra={"slot": slot.slot, "error": repr(error)[:200]}
@@ -157,5 +157,5 @@ class _Prepared(NamedTuple):
     ready: dict[bytes, tuple[str, ...]]
 
 
-def _later(slot: OwnedSlot, entry: Entry, delay_ms: int, why: str) -> Answer:
+def _later(slot: OwnedSlot, entry: LaneEntry, delay_ms: int, why: str) -> Answer:
     return Answer(slot.slot, text_of(entry.id), TROUBLE, why, "", delay_ms)

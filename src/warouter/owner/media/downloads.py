@@ -22,7 +22,7 @@ from uuid import UUID
 import msgspec
 
 from warouter.app_settings import ApplicationSettings
-from warouter.media.inbound import Stored, completed, described, unasked
+from warouter.media.inbound import InboundMedia, completed, described, unasked
 from warouter.media.received import REFUSED, Received, wanted
 from warouter.owner.listener import SlotListener
 from warouter.owner.media.failures import Failures
@@ -105,7 +105,7 @@ class Downloads(SlotListener):
 
     async def _complete(self, slot: OwnedSlot, waiting: _Waiting, places: list[str]) -> None:
         event = waiting.event
-        stored: dict[str, Stored] = {}
+        stored: dict[str, InboundMedia] = {}
         failed: dict[str, str] = {}
         until = asyncio.get_running_loop().time() + self._most_seconds
         try:
@@ -138,7 +138,7 @@ class Downloads(SlotListener):
         if not lane:
             lanes.pop(sender, None)
 
-    async def _stored(self, slot: OwnedSlot, media: WantedMedia, until: float) -> Stored:
+    async def _stored(self, slot: OwnedSlot, media: WantedMedia, until: float) -> InboundMedia:
         """Where the media is, or will be; one of REFUSED if the upstream refuses it."""
         try:
             async with asyncio.timeout_at(until):
@@ -149,7 +149,7 @@ class Downloads(SlotListener):
             await self._keep(slot, media)
             told = {"media": str(media.id), "error": str(error)[:200] or type(error).__name__}
             log.warning("inbound media postponed", extra=told)
-            return Stored(str(media.id), "", self._link(media.id))
+            return InboundMedia(str(media.id), "", self._link(media.id))
 
     async def _fetched(self, media: WantedMedia) -> MediaFile:
         """The media, after some tries."""
@@ -171,8 +171,10 @@ class Downloads(SlotListener):
                 await asyncio.sleep(pause)
         return await self._library.rows.want(media, slot.slot)
 
-    def _where(self, media: MediaFile) -> Stored:
-        return Stored(str(media.id), self._library.storage.where(media.id), self._link(media.id))
+    def _where(self, media: MediaFile) -> InboundMedia:
+        return InboundMedia(
+            str(media.id), self._library.storage.where(media.id), self._link(media.id)
+        )
 
     def _link(self, media_id: UUID) -> str:
         return f"{self._public_url}/v1/media/{media_id}" if self._public_url else ""

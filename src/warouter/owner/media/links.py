@@ -21,7 +21,7 @@ from warouter.media.library import Library
 from warouter.media.providers import Credentials, credentials, listed, origin_of
 from warouter.media.references import Reference
 from warouter.media.storage import Staged
-from warouter.media.turns import Source, Turn, Turns
+from warouter.media.turns import FetchQueue, FetchTurn, LinkSource
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +34,8 @@ class Links:
     def __init__(self, library: Library, fetcher: Fetcher) -> None:
         self._library = library
         self._fetcher = fetcher
-        self._turns = Turns()
-        self._granted: dict[Turn, asyncio.Future[None]] = {}
+        self._turns = FetchQueue()
+        self._granted: dict[FetchTurn, asyncio.Future[None]] = {}
         self._providers: list[Any] = []
         self.fetched = 0
 
@@ -55,7 +55,7 @@ class Links:
             raise MediaRefused(str(error)) from error
 
     async def _try(self, reference: Reference, user: bytes) -> tuple[Staged, str]:
-        async with self._place(Source(user, origin_of(reference.link))):
+        async with self._place(LinkSource(user, origin_of(reference.link))):
             shown = await self._credentials(reference.provider) if reference.provider else None
             return await self._once(reference, shown, user)
 
@@ -86,7 +86,7 @@ class Links:
         return staged, mime
 
     @asynccontextmanager
-    async def _place(self, source: Source) -> AsyncIterator[None]:
+    async def _place(self, source: LinkSource) -> AsyncIterator[None]:
         turn = self._turns.ask(source)
         granted = self._granted[turn] = asyncio.get_running_loop().create_future()
         self._grant()

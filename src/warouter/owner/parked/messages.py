@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
-from warouter.flow.lanes import Entry
+from warouter.flow.lanes import LaneEntry
 from warouter.flow.log import SlotLog
 from warouter.owner.expiry import Expiry, Settling, Waiting
 from warouter.owner.parked.log import Chosen
@@ -25,13 +25,13 @@ TOLD = "told, and not answered"
 class Messages(Settling, Protocol):
     """The backlog, whose messages are parked."""
 
-    def settled(self, slot: OwnedSlot, entry: Entry) -> None: ...
+    def settled(self, slot: OwnedSlot, entry: LaneEntry) -> None: ...
 
-    def park_behind(self, slot: OwnedSlot, recipient: str, entries: list[Entry]) -> None: ...
+    def park_behind(self, slot: OwnedSlot, recipient: str, entries: list[LaneEntry]) -> None: ...
 
     def pump(self, slot: OwnedSlot) -> None: ...
 
-    def ranked(self, entry: Entry) -> Entry: ...
+    def ranked(self, entry: LaneEntry) -> LaneEntry: ...
 
 
 class ParkedMessages:
@@ -80,7 +80,7 @@ class ParkedMessages:
         await self._expiry.prove_ended(slot, waiting)
         return {recipient: (rows, len(rows) >= limit) for recipient, rows in read.items()}
 
-    def choose(self, slot: OwnedSlot, rows: Sequence[Any], *, due: bool) -> Chosen[Entry]:
+    def choose(self, slot: OwnedSlot, rows: Sequence[Any], *, due: bool) -> Chosen[LaneEntry]:
         now, entries = self._clock(), [self._entry(row) for row in rows]
         doubted = slot.issues.doubted  # how these end is not said by their age
         late = (each for each in entries if each.expires <= now and not doubted(each.id))
@@ -88,7 +88,7 @@ class ParkedMessages:
         later = (entry.expires for entry in entries if entry.expires > now)
         return Chosen(chosen, min(later, default=math.inf))
 
-    def release(self, slot: OwnedSlot, entries: Sequence[Entry], *, due: bool) -> None:
+    def release(self, slot: OwnedSlot, entries: Sequence[LaneEntry], *, due: bool) -> None:
         if due:
             for entry in entries:
                 if entry.id in slot.issues.proven:
@@ -98,7 +98,7 @@ class ParkedMessages:
         else:
             slot.lanes.end(entries)
 
-    async def released(self, slot: OwnedSlot, entries: Sequence[Entry], *, due: bool) -> None:
+    async def released(self, slot: OwnedSlot, entries: Sequence[LaneEntry], *, due: bool) -> None:
         if due:
             self._messages.pump(slot)
         elif entries:
@@ -113,10 +113,10 @@ class ParkedMessages:
     def unblock(self, slot: OwnedSlot, recipient: str) -> None:
         slot.lanes.unblock(recipient)
 
-    def _entry(self, row: Any) -> Entry:
+    def _entry(self, row: Any) -> LaneEntry:
         end = self._expiry.end_of(*_waiting(row)[:4])
         place = row["seq"], row["id"], row["recipient"], row["kind"], row["body"]
-        return Entry(*place, row["attempts"], True, *end, row["reason"] == TOLD)
+        return LaneEntry(*place, row["attempts"], True, *end, row["reason"] == TOLD)
 
 
 def _waiting(row: Any) -> Waiting:

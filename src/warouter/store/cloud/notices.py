@@ -13,7 +13,7 @@ import msgspec
 
 from warouter.store.bounded import Fetch
 from warouter.store.database import Source
-from warouter.upstream.cloud.batch import Action, Notice
+from warouter.upstream.cloud.batch import Notice, NoticeAction
 from warouter.upstream.cloud.elements import ECHOES, HANDOVERS, OLD, STANDBY, UNREADABLE
 
 MOST_CHARS = 400  # of what is said
@@ -59,11 +59,11 @@ def _left_out(field: str, count: int, at: str) -> AccountNotice:
 
 async def pass_on(fetch: Fetch, notice: Notice, account: str = "") -> None:
     """Tell whom a notice concerns; of one that is only logged nobody hears. ``account`` is ours."""
-    if notice.action is Action.LEVEL:
+    if notice.action is NoticeAction.LEVEL:
         await fetch(_LEVEL)
-    elif notice.action is Action.TEMPLATES:
+    elif notice.action is NoticeAction.TEMPLATES:
         await fetch(_TEMPLATES)
-    elif notice.action is Action.ACCOUNT:
+    elif notice.action is NoticeAction.ACCOUNT:
         others = account and notice.account not in ("", account)
         field = f"{notice.field} of account {notice.account}" if others else notice.field
         await fetch(_KEEP, field, notice.said[:MOST_CHARS])

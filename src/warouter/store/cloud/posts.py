@@ -41,7 +41,7 @@ class _Post(NamedTuple):
     written: asyncio.Future[bool]
 
 
-class Posts(listener.Inbox):
+class Posts(listener.WebhookStore):
     """The queue of POSTs before the ``inbox``. ``counts`` has events by kind."""
 
     def __init__(self, inbox: WebhookInbox) -> None:

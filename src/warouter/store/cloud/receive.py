@@ -17,8 +17,8 @@ from warouter.message_id import slot_of_id
 from warouter.store.cloud.keys import IdentityKey, SeenKeys, keeping
 from warouter.store.cloud.notices import pass_on
 from warouter.store.database import WRITE_SECONDS, Session
-from warouter.upstream.cloud.batch import INBOUND, STATUS, Batch, Element, Kept, Notice
-from warouter.upstream.cloud.identity import Directory, User, slot_of_shown
+from warouter.upstream.cloud.batch import INBOUND, STATUS, Batch, Element, KeptElement, Notice
+from warouter.upstream.cloud.identity import CloudUser, UserDirectory, slot_of_shown
 from warouter.upstream.cloud.reference import parse_reference
 
 # As in the journals' sessions: the server gives up as well, and plans do not depend on how many
@@ -145,7 +145,7 @@ class WebhookInbox:
             return
         left = sum((batch.left_out for batch in batches), Counter[str]())
         kept = {kept.key: kept for batch in batches for kept in batch.kept}.values()
-        columns = _columns(kept, len(Kept._fields))
+        columns = _columns(kept, len(KeptElement._fields))
         await self._fetch(_LEAVE_OUT, list(left), list(left.values()), *columns, self._keep_days)
 
     async def pass_on(self, notice: Notice) -> None:
@@ -162,7 +162,7 @@ class WebhookInbox:
     async def _write(
         self, elements: Sequence[Element], said: ListenerState | None, salt: int
     ) -> Written:
-        directory = Directory(await self._users(elements), self._shows, salt)
+        directory = UserDirectory(await self._users(elements), self._shows, salt)
         shown = [directory.shown(element) for element in elements]
         rows, dropped = _rows(elements, shown, directory.revealed)
         keys = self._keys.new(zip(shown, elements, strict=True))
@@ -178,7 +178,7 @@ class WebhookInbox:
         self._keys.written(keys)
         return Written(row["inserted"], row["unmatched"], dropped)
 
-    async def _users(self, elements: Iterable[Element]) -> list[User]:
+    async def _users(self, elements: Iterable[Element]) -> list[CloudUser]:
         """The stored users that these elements are about, by the ids of then and of now."""
         ids = {e.user_id for e in elements} | {e.previous_user_id for e in elements}
         numbers = {e.wa_id for e in elements if e.previous_user_id or e.changed_to}
@@ -186,7 +186,7 @@ class WebhookInbox:
         if not ids and not numbers:
             return []
         rows = await self._fetch(_USERS, list(ids), list(numbers))
-        return [User(**{name: value or "" for name, value in row.items()}) for row in rows]
+        return [CloudUser(**{name: value or "" for name, value in row.items()}) for row in rows]
 
     async def _fetch(self, sql: str, *arguments: Any) -> list[Any]:
         return await self._session.fetch(sql, *arguments, within=WRITE_SECONDS)
@@ -229,7 +229,7 @@ def _row(element: Element, shown: str) -> ReceivedRow:
     )
 
 
-def _fields(user: User) -> tuple[str | None, ...]:
+def _fields(user: CloudUser) -> tuple[str | None, ...]:
     """The fields of a user in the order of the function's arguments."""
     return (
         user.user_id,

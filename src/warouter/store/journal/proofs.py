@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from warouter.flow.proof import Cohort, Listener
+from warouter.flow.proof import Cohort, ListenerAges
 from warouter.store.journal.sessions import JournalSessions
 
 _MOST = 2_000  # messages of a cohort that are looked at
@@ -36,7 +36,7 @@ class CloudPath(NamedTuple):
     """``now`` is the database's clock in unix seconds."""
 
     cohort: Cohort
-    listeners: list[Listener]
+    listeners: list[ListenerAges]
     now: float
 
 
@@ -48,7 +48,7 @@ class Proofs(JournalSessions):
         [row] = await self._cloud_read(_COHORT, age, within)
         rows = await self._cloud_read(_LISTENERS)
         listeners = [
-            Listener(r["since"], r["seen"], r["left_at"], r["meta"], r["vain"]) for r in rows
+            ListenerAges(r["since"], r["seen"], r["left_at"], r["meta"], r["vain"]) for r in rows
         ]
         now = rows[0]["now"] if rows else 0.0
         return CloudPath(Cohort(row["answered"], row["silent"]), listeners, now)

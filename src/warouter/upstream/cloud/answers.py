@@ -132,14 +132,14 @@ def _unreadable(status: int, rest_ms: int = 0) -> Judged:
 # ---------------------------------------------------------------- bodies
 
 
-class _Number(msgspec.Struct):
+class _ErrorNumber(msgspec.Struct):
     code: int
     error_subcode: int | str | None = None
     is_transient: Any = False
 
 
 class _Numbered(msgspec.Struct):
-    error: _Number
+    error: _ErrorNumber
 
 
 class _Data(msgspec.Struct):

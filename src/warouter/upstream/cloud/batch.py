@@ -38,7 +38,7 @@ class Modes(NamedTuple):
 KEEPS = Modes()
 
 
-class Kept(NamedTuple):
+class KeptElement(NamedTuple):
     """An element that calls nobody back and may still be wanted, as it came. ``key`` is unique."""
 
     key: str
@@ -76,7 +76,7 @@ class Element(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     timestamp: int = 0  # unix s by Meta's clock
 
 
-class Action(Enum):
+class NoticeAction(Enum):
     """The action that a notice asks for."""
 
     LOG = "log"
@@ -93,7 +93,7 @@ class Notice(msgspec.Struct, frozen=True):
 
     field: str
     raw: bytes
-    action: Action
+    action: NoticeAction
     account: str = ""
 
     @property
@@ -114,7 +114,7 @@ class Batch(msgspec.Struct):
 
     elements: list[Element] = []
     notices: list[Notice] = []
-    kept: list[Kept] = []
+    kept: list[KeptElement] = []
     counted: Counter[str] = msgspec.field(default_factory=Counter)
     left_out: Counter[str] = msgspec.field(default_factory=Counter)
     newest: int = 0

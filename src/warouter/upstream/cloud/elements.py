@@ -26,12 +26,12 @@ from warouter.upstream.cloud.batch import (
     OFF,
     STATUS,
     WORD,
-    Action,
     Batch,
     Element,
-    Kept,
+    KeptElement,
     Modes,
     Notice,
+    NoticeAction,
     Unreadable,
 )
 from warouter.upstream.cloud.parties import Parties, party_of, word_of
@@ -53,31 +53,31 @@ __all__ = [
     "LONGEST_KEY",
     "STATUS",
     "WORD",
-    "Action",
     "Batch",
     "Element",
-    "Kept",
+    "KeptElement",
     "Modes",
     "Notice",
+    "NoticeAction",
     "Unreadable",
     "read",
 ]
 
 # Fields that say something about the account.
 NOTICES = {
-    "account_update": Action.ACCOUNT,
-    "account_alerts": Action.ACCOUNT,
-    "account_review_update": Action.ACCOUNT,
-    "security": Action.ACCOUNT,
-    "phone_number_quality_update": Action.LEVEL,
-    "business_capability_update": Action.LOG,
-    "phone_number_name_update": Action.LOG,
-    "user_preferences": Action.LOG,
-    "business_username_update": Action.LOG,
-    "message_template_status_update": Action.TEMPLATES,
-    "message_template_quality_update": Action.TEMPLATES,
-    "message_template_components_update": Action.TEMPLATES,
-    "template_category_update": Action.TEMPLATES,
+    "account_update": NoticeAction.ACCOUNT,
+    "account_alerts": NoticeAction.ACCOUNT,
+    "account_review_update": NoticeAction.ACCOUNT,
+    "security": NoticeAction.ACCOUNT,
+    "phone_number_quality_update": NoticeAction.LEVEL,
+    "business_capability_update": NoticeAction.LOG,
+    "phone_number_name_update": NoticeAction.LOG,
+    "user_preferences": NoticeAction.LOG,
+    "business_username_update": NoticeAction.LOG,
+    "message_template_status_update": NoticeAction.TEMPLATES,
+    "message_template_quality_update": NoticeAction.TEMPLATES,
+    "message_template_components_update": NoticeAction.TEMPLATES,
+    "template_category_update": NoticeAction.TEMPLATES,
 }
 # Fields of what is not offered here, and what they are counted as.
 LEFT_OUT = {
@@ -124,7 +124,7 @@ def _read(body: bytes, phone_number_id: str, now: int, modes: Modes) -> Batch:
     top = lenient.fields(body)
     if top is None:
         raise Unreadable("not a JSON object")
-    reading = _Reading(phone_number_id, modes, now - OLDEST_SECONDS)
+    reading = _WebhookReading(phone_number_id, modes, now - OLDEST_SECONDS)
     if lenient.value(top.get("object")) not in (None, _OBJECT):
         reading.batch.counted["unknown_object"] += 1
         return reading.batch
@@ -136,7 +136,7 @@ def _read(body: bytes, phone_number_id: str, now: int, modes: Modes) -> Batch:
     return reading.finished()
 
 
-class _Reading:
+class _WebhookReading:
     """One webhook, as far as it was read; what is before ``oldest`` (unix s) is left out."""
 
     def __init__(self, phone_number_id: str, modes: Modes, oldest: int) -> None:
@@ -247,7 +247,7 @@ class _Reading:
     def _keep(self, raw: Raw, field: str, count: int = 1) -> None:
         """Store a whole value: it may have a form that nobody knows here."""
         json = bytes(raw)
-        self.batch.kept.append(Kept(f"{field}:{sha256(json).hexdigest()}", field, json))
+        self.batch.kept.append(KeptElement(f"{field}:{sha256(json).hexdigest()}", field, json))
         self.batch.left_out[field] += count
 
     def _parties(self, value: dict[str, Raw]) -> Parties:

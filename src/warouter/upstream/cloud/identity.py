@@ -23,7 +23,7 @@ ALIAS, RAW, DROP = "alias", "raw", "drop"  # WAROUTER_CLOUD_BSUID
 _DIGITS = 12
 
 
-class User(msgspec.Struct, frozen=True, kw_only=True):
+class CloudUser(msgspec.Struct, frozen=True, kw_only=True):
     """A user by the id that the Cloud API gives; "" is what is not known. With a ``successor`` the
     id is one of the past, and stands for that one.
     """
@@ -48,7 +48,7 @@ def slot_of_shown(name: str) -> int:
     return slot_of(name) if name.isdigit() else hash64_of_bytes(name.encode()) % SLOTS
 
 
-class Directory:
+class UserDirectory:
     """The users of some elements: ``stored`` before, and as these elements change them.
 
     ``changed`` and ``gone`` (ids that a user had before, each with the one it has now) are to be
@@ -56,14 +56,14 @@ class Directory:
     shown a number. ``stored`` has the successors of the elements' users, too.
     """
 
-    def __init__(self, stored: Iterable[User], shows: str = ALIAS, salt: int = 0) -> None:
+    def __init__(self, stored: Iterable[CloudUser], shows: str = ALIAS, salt: int = 0) -> None:
         found = list(stored)
         self._users = {user.user_id: user for user in found if not user.successor}
         self._successors = {user.user_id: user.successor for user in found if user.successor}
         self._by_number = {user.wa_id: user for user in self._users.values() if user.wa_id}
         self._shows = shows
         self._salt = salt
-        self.changed: dict[str, User] = {}
+        self.changed: dict[str, CloudUser] = {}
         self.gone: dict[str, str] = {}
         self.revealed: list[Element] = []
 
@@ -77,7 +77,7 @@ class Directory:
         if not element.user_id:
             return element.wa_id
         user_id = self._now(element.user_id)
-        before = self._users.get(user_id) or User(user_id=user_id)
+        before = self._users.get(user_id) or CloudUser(user_id=user_id)
         # The number beside an id of the past may be of the past as well.
         user = _told(before, element) if user_id == element.user_id else before
         if not user.wa_id and not user.alias and self._shows == ALIAS and element.kind == INBOUND:
@@ -92,7 +92,7 @@ class Directory:
         previous = self._now(element.previous_user_id)
         old = self._users.get(previous) or self._by_number.get(element.wa_id)
         if old is None:
-            old = User(user_id=previous, wa_id=element.wa_id)
+            old = CloudUser(user_id=previous, wa_id=element.wa_id)
         sender = element.wa_id or self._name_of(old) or element.changed_to
         user_id = element.user_id or old.user_id
         told_again = previous != element.previous_user_id and self._now(user_id) != user_id
@@ -113,12 +113,12 @@ class Directory:
         self._keep(user)
         return sender
 
-    def _name_of(self, user: User) -> str:
+    def _name_of(self, user: CloudUser) -> str:
         if user.wa_id:
             return user.wa_id
         return {ALIAS: user.alias, RAW: user.user_id, DROP: ""}[self._shows]
 
-    def _keep(self, user: User) -> None:
+    def _keep(self, user: CloudUser) -> None:
         before = self._users.get(user.user_id)
         if before == user:
             return
@@ -131,7 +131,7 @@ class Directory:
         if user.wa_id:
             self._by_number[user.wa_id] = user
 
-    def _lose_number(self, holder: User) -> None:
+    def _lose_number(self, holder: CloudUser) -> None:
         """The database does so with whoever else had the number."""
         without = msgspec.structs.replace(holder, wa_id="")
         self._users[holder.user_id] = without
@@ -142,7 +142,7 @@ class Directory:
         """The id that the user of this one has now."""
         return self._successors.get(user_id, user_id)
 
-    def _forget(self, user: User, successor: str) -> None:
+    def _forget(self, user: CloudUser, successor: str) -> None:
         """The user has this id from now on, which may be one of the past."""
         self._users.pop(user.user_id, None)
         self.changed.pop(user.user_id, None)
@@ -153,14 +153,14 @@ class Directory:
             ids.pop(successor, None)
 
 
-def _told(user: User, element: Element) -> User:
+def _told(user: CloudUser, element: Element) -> CloudUser:
     """The user with what an element says of it."""
     if element.wa_id and element.wa_id != user.wa_id:
         user = msgspec.structs.replace(user, wa_id=element.wa_id)
     return _named(user, element)
 
 
-def _named(user: User, element: Element) -> User:
+def _named(user: CloudUser, element: Element) -> CloudUser:
     said = (
         element.parent_user_id or user.parent_user_id,
         element.username or user.username,
@@ -174,7 +174,7 @@ def _named(user: User, element: Element) -> User:
     )
 
 
-def _revealed(user: User, element: Element) -> Element:
+def _revealed(user: CloudUser, element: Element) -> Element:
     """The message by which v1 hears that an alias is a number from now on."""
     key = f"w1.revealed.{user.alias}.{user.wa_id}"
     who = user.name or user.username or user.alias

@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 from urllib.parse import parse_qs
 
 from warouter.cloud_settings import WEBHOOK_PATH
-from warouter.upstream.cloud.batch import KEEPS, Action, Batch, Modes, Notice, Unreadable
+from warouter.upstream.cloud.batch import KEEPS, Batch, Modes, Notice, NoticeAction, Unreadable
 from warouter.upstream.cloud.elements import NOTICES, UNREADABLE, WORDS, read
 from warouter.upstream.cloud.signature import FIELD, is_formed, is_signed
 
@@ -31,25 +31,25 @@ MOST_NAMES = 50  # of fields that nobody knows
 UNKNOWN = "unknown"
 
 
-class Answer(NamedTuple):
+class WebhookAnswer(NamedTuple):
     """``text`` is plain and for people, but for the challenge of the handshake."""
 
     status: int
     text: str = ""
 
 
-TAKEN = Answer(200)
-UNSIGNED = Answer(401, "X-Hub-Signature-256 has to be sha256= and 64 hex digits")
-TOO_LARGE = Answer(413, f"the body is larger than {MOST_BYTES} bytes")
-UNAVAILABLE = Answer(503, "not stored; send it again")
-_WRONG = Answer(401, "the signature is wrong")
-_NOT_FOUND = Answer(404, f"webhooks are at {PATH.decode()}")
-_NOT_ALLOWED = Answer(405, "GET and POST are allowed")
+TAKEN = WebhookAnswer(200)
+UNSIGNED = WebhookAnswer(401, "X-Hub-Signature-256 has to be sha256= and 64 hex digits")
+TOO_LARGE = WebhookAnswer(413, f"the body is larger than {MOST_BYTES} bytes")
+UNAVAILABLE = WebhookAnswer(503, "not stored; send it again")
+_WRONG = WebhookAnswer(401, "the signature is wrong")
+_NOT_FOUND = WebhookAnswer(404, f"webhooks are at {PATH.decode()}")
+_NOT_ALLOWED = WebhookAnswer(405, "GET and POST are allowed")
 WRONG_VERIFY_TOKEN = "the verify token is wrong"
-_REFUSED = Answer(403, WRONG_VERIFY_TOKEN)
+_REFUSED = WebhookAnswer(403, WRONG_VERIFY_TOKEN)
 
 
-class Inbox(Protocol):
+class WebhookStore(Protocol):
     """Where it goes: see ``store.cloud.posts``."""
 
     async def take(self, batch: Batch) -> bool: ...
@@ -61,7 +61,7 @@ class Inbox(Protocol):
     def in_vain(self, *, lasts: bool) -> None: ...
 
 
-class Listener:
+class WebhookListener:
     """Answers the requests to one webapp's webhook. ``counts`` has them by result, ``notices`` what
     Meta said of the account and the number, by its field, ``left_out`` what may be a customer's
     words and called nobody back, by its field, or as UNKNOWN.
@@ -74,7 +74,7 @@ class Listener:
         phone_number_id: str,
         secrets: Callable[[], Sequence[str]],
         verify_token: Callable[[], str],
-        inbox: Inbox,
+        inbox: WebhookStore,
         modes: Modes = KEEPS,
         clock: Callable[[], float] | None = None,
     ) -> None:
@@ -94,7 +94,7 @@ class Listener:
 
     def asked(
         self, method: bytes, target: bytes, fields: Mapping[bytes, bytes], length: int
-    ) -> Answer | None:
+    ) -> WebhookAnswer | None:
         """The answer to a request by its head alone; None if its body is to be read and ``posted``.
 
         ``length`` of the body in bytes, negative if that shows at its end only.
@@ -112,7 +112,7 @@ class Listener:
             return self.too_large()
         return None
 
-    async def posted(self, body: bytes, signature: bytes) -> Answer:
+    async def posted(self, body: bytes, signature: bytes) -> WebhookAnswer:
         """The answer to a body whose head was ``asked`` about."""
         if not is_signed(body, signature, self._secrets()):
             if self._phone_number_id.encode() in body:  # Meta always names the number
@@ -134,10 +134,10 @@ class Listener:
         self.taken_at = time.monotonic()
         return self._counted("taken", TAKEN)
 
-    def too_large(self) -> Answer:
+    def too_large(self) -> WebhookAnswer:
         return self._counted("too_large", TOO_LARGE)
 
-    def unavailable(self) -> Answer:
+    def unavailable(self) -> WebhookAnswer:
         """There is no room for it, or it was not committed."""
         self._inbox.broken()
         return self._counted("unavailable", UNAVAILABLE)
@@ -161,7 +161,7 @@ class Listener:
         self._refused_under = None
         self._inbox.in_vain(lasts=False)
 
-    async def _unreadable(self, reason: str, body: bytes) -> Answer:
+    async def _unreadable(self, reason: str, body: bytes) -> WebhookAnswer:
         log.error("webhook quarantined", extra={"reason": reason, "bytes": len(body)})
         if not await self._inbox.keep(reason, body):
             return self.unavailable()
@@ -184,20 +184,20 @@ class Listener:
             log.warning("webhook field left out", extra={"field": field, "count": count})
 
     def _notice(self, notice: Notice) -> None:
-        level = logging.WARNING if notice.action is Action.ACCOUNT else logging.INFO
+        level = logging.WARNING if notice.action is NoticeAction.ACCOUNT else logging.INFO
         said = {"field": notice.field, "account": notice.account, "value": notice.said[:2_000]}
         log.log(level, "notice received", extra=said)
         self.notices[notice.field] += 1
 
-    def _handshake(self, query: bytes) -> Answer:
+    def _handshake(self, query: bytes) -> WebhookAnswer:
         mode, token, challenge = _asked_in(query)
         right = hmac.compare_digest(token.encode(), self._verify_token().encode())
         if mode != "subscribe" or not right or not 0 < len(challenge) <= _LONGEST_CHALLENGE:
             return self._counted("handshake_refused", _REFUSED)
         log.info("webhook handshake completed")
-        return self._counted("handshake", Answer(200, challenge))
+        return self._counted("handshake", WebhookAnswer(200, challenge))
 
-    def _counted(self, result: str, answer: Answer) -> Answer:
+    def _counted(self, result: str, answer: WebhookAnswer) -> WebhookAnswer:
         self.counts[result] += 1
         return answer
 

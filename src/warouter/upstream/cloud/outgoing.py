@@ -22,7 +22,7 @@ from warouter.upstream.cloud.objects.template import template
 INVALID, MISSING, UNSUPPORTED = 1009, 1008, 501
 
 
-class Refused(WarouterError):
+class Untranslatable(WarouterError):
     """A message that no request can be made of: it fails for good, with a v1 ``code``."""
 
     def __init__(self, code: int, details: str) -> None:
@@ -32,7 +32,7 @@ class Refused(WarouterError):
         self.details = details
 
 
-class Address(msgspec.Struct, frozen=True, gc=False):
+class Addressee(msgspec.Struct, frozen=True, gc=False):
     """Whom a message goes to: the digits of a number, or the BSUID of a user without one.
 
     ``identity`` is the hash of the identity that it is meant for: anybody else's refuses it.
@@ -75,7 +75,7 @@ class _Mark(msgspec.Struct):
     message_id: str
 
 
-class _Given(msgspec.Struct, frozen=True):
+class _GivenMessage(msgspec.Struct, frozen=True):
     """The parts that a message is made of, beside its one object."""
 
     message: _Message
@@ -96,13 +96,13 @@ _BROKEN = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
 
 def translate(
     body: bytes | memoryview,
-    to: Address,
+    to: Addressee,
     reference: str,
     *,
     media: Sequence[str] = (),
     wamids: Mapping[str, str] = {},
 ) -> bytes:
-    """The JSON for the Graph API; Refused if there is none.
+    """The JSON for the Graph API; Untranslatable if there is none.
 
     ``media`` are Meta's ids of uploaded media, in the order of ``media.references.find``;
     ``wamids`` are Meta's ids of those in ``mentions``, as far as they are known.
@@ -112,13 +112,13 @@ def translate(
         kind = message.type or "text"
         make = _MAKERS.get(kind)
         if make is None:
-            raise Refused(UNSUPPORTED, f"messages of type {kind} cannot be sent")
+            raise Untranslatable(UNSUPPORTED, f"messages of type {kind} cannot be sent")
         made: dict[str, Any] = {
             "messaging_product": "whatsapp",
             "recipient_type": "individual",
             **_recipient(to),
             "type": kind,
-            kind: make(_raw(message, kind), _Given(message, iter(media), wamids)),
+            kind: make(_raw(message, kind), _GivenMessage(message, iter(media), wamids)),
         }
         if message.context is not None and (quoted := _wamid(message.context, wamids)):
             made["context"] = {"message_id": quoted}
@@ -127,7 +127,7 @@ def translate(
             made["recipient_identity_key_hash"] = to.identity
         return msgspec.json.encode(made)
     except _BROKEN as error:
-        raise Refused(INVALID, f"the message cannot be sent: {error}") from None
+        raise Untranslatable(INVALID, f"the message cannot be sent: {error}") from None
 
 
 def mentions(body: bytes | memoryview) -> list[str]:
@@ -150,7 +150,7 @@ def read_mark(body: bytes | memoryview, *, typing: bool = False) -> bytes:
     try:
         mark = _MARK.decode(body)
     except _BROKEN as error:
-        raise Refused(INVALID, f"the read mark cannot be sent: {error}") from None
+        raise Untranslatable(INVALID, f"the read mark cannot be sent: {error}") from None
     made: dict[str, Any] = {
         "messaging_product": "whatsapp",
         "status": "read",
@@ -161,7 +161,7 @@ def read_mark(body: bytes | memoryview, *, typing: bool = False) -> bytes:
     return msgspec.json.encode(made)
 
 
-def _recipient(to: Address) -> dict[str, str]:
+def _recipient(to: Addressee) -> dict[str, str]:
     # Without the plus Meta may put the sender's own country code in front.
     return {"recipient": to.user_id} if to.user_id else {"to": f"+{to.wa_id}"}
 
@@ -169,7 +169,7 @@ def _recipient(to: Address) -> dict[str, str]:
 def _raw(message: _Message, kind: str) -> msgspec.Raw:
     raw: msgspec.Raw = getattr(message, kind)
     if raw in _ABSENT:
-        raise Refused(MISSING, f"{kind} is required")
+        raise Untranslatable(MISSING, f"{kind} is required")
     return raw
 
 
@@ -186,36 +186,38 @@ def _is_ours(message_id: str) -> bool:
         return False
 
 
-def _text(raw: msgspec.Raw, given: _Given) -> dict[str, Any]:
+def _text(raw: msgspec.Raw, given: _GivenMessage) -> dict[str, Any]:
     text = _TEXT.decode(raw)
     if not text.body:
-        raise Refused(MISSING, "text.body is required")
+        raise Untranslatable(MISSING, "text.body is required")
     preview = given.message.preview_url
     if preview is None:
         preview = text.preview_url
     return {"body": text.body} if preview is None else {"body": text.body, "preview_url": preview}
 
 
-def _media(kind: str) -> Callable[[msgspec.Raw, _Given], dict[str, Any]]:
-    def make(raw: msgspec.Raw, given: _Given) -> dict[str, Any]:
+def _media(kind: str) -> Callable[[msgspec.Raw, _GivenMessage], dict[str, Any]]:
+    def make(raw: msgspec.Raw, given: _GivenMessage) -> dict[str, Any]:
         made = attached(_OBJECT.decode(raw), IN_MESSAGES[kind], given.ids)
         if not made:
-            raise Refused(MISSING, f"{kind}.id or {kind}.link is required")
+            raise Untranslatable(MISSING, f"{kind}.id or {kind}.link is required")
         return made
 
     return make
 
 
-def _location(raw: msgspec.Raw, _given: _Given) -> dict[str, Any]:
+def _location(raw: msgspec.Raw, _given: _GivenMessage) -> dict[str, Any]:
     location = _OBJECT.decode(raw)
     known = ("latitude", "longitude", "name", "address")
     return {key: location[key] for key in known if location.get(key) is not None}
 
 
-def _reaction(raw: msgspec.Raw, given: _Given) -> dict[str, Any]:
+def _reaction(raw: msgspec.Raw, given: _GivenMessage) -> dict[str, Any]:
     target = _wamid(_QUOTED.decode(raw), given.wamids)
     if not target:
-        raise Refused(INVALID, "reaction.message_id names a message that WhatsApp has no id of")
+        raise Untranslatable(
+            INVALID, "reaction.message_id names a message that WhatsApp has no id of"
+        )
     return {"message_id": target, "emoji": _OBJECT.decode(raw).get("emoji") or ""}
 
 
@@ -234,7 +236,7 @@ def _without_nulls(value: Any) -> Any:
     return value
 
 
-_MAKERS: dict[str, Callable[[msgspec.Raw, _Given], Any]] = {
+_MAKERS: dict[str, Callable[[msgspec.Raw, _GivenMessage], Any]] = {
     "text": _text,
     **{kind: _media(kind) for kind in IN_MESSAGES},
     "location": _location,

@@ -22,7 +22,7 @@ NAMES = frozenset((*RANKS, FAILED, "deleted", "warning"))
 _UNKNOWN = 500
 
 
-class _Given(msgspec.Struct, gc=False):
+class _GivenStatus(msgspec.Struct, gc=False):
     """An element of statuses[], as far as it is read; what v1 shows too stays as it came."""
 
     status: Any = None
@@ -62,7 +62,7 @@ class _Shown(msgspec.Struct, gc=False):
 
 
 _priced = msgspec.json.Decoder(_Priced).decode
-_given = msgspec.json.Decoder(_Given).decode
+_given = msgspec.json.Decoder(_GivenStatus).decode
 _encode = msgspec.json.Encoder().encode
 
 

@@ -17,9 +17,9 @@ from warouter import cloud_settings
 from warouter.upstream.cloud.graph.calls import failure
 from warouter.upstream.cloud.graph.connections import MOST
 from warouter.upstream.cloud.graph.described import TokenFacts
-from warouter.upstream.cloud.graph.exchange import Exchanged, Outcome
+from warouter.upstream.cloud.graph.exchange import Exchanged, ExchangeOutcome
 from warouter.upstream.cloud.graph.failed import CallAway
-from warouter.upstream.cloud.graph.number import Facts
+from warouter.upstream.cloud.graph.number import NumberFields
 
 CONNECT = 0.5  # seconds until a connection over a link that lets nothing through is given up
 NO_TOKEN = (401, b'{"error":{"message":"dead token","code":190}}')
@@ -61,7 +61,7 @@ class Request:
     def close(self, cause: str) -> None:
         if self.open:
             self._link.drop(self._up)
-            self._end(Exchanged(Outcome.UNKNOWN, cause=cause, late=self.late))
+            self._end(Exchanged(ExchangeOutcome.UNKNOWN, cause=cause, late=self.late))
 
     def detach(self) -> None:
         """Its process is gone."""
@@ -113,11 +113,11 @@ class Graph:
         pooled = meta.draw() < 0.5
         if meta.refuses or (link.blocks and not pooled):
             await asyncio.sleep(CONNECT * meta.draw())
-            return Exchanged(Outcome.UNBEGUN, cause="no connection in time")
+            return Exchanged(ExchangeOutcome.UNBEGUN, cause="no connection in time")
         if not pooled:
             await asyncio.sleep(0.01 * meta.draw())
         if not may_begin():
-            return Exchanged(Outcome.UNBEGUN, cause="refused")
+            return Exchanged(ExchangeOutcome.UNBEGUN, cause="refused")
         request = Request(self, link, body, self._secrets.token_hash)
         meta.begins(request, may_begin)
         timer = self.loop.call_later(
@@ -153,9 +153,9 @@ class Number:
     def __init__(self, _cloud: object, _calls: object, _marketing: object = None) -> None:
         """Calls go to ``Meta``, whatever they would be over."""
 
-    async def facts(self) -> Facts:
+    async def facts(self) -> NumberFields:
         await self.probe()
-        return Facts(status="CONNECTED")
+        return NumberFields(status="CONNECTED")
 
     async def categories(self) -> Mapping[tuple[str, str], str]:
         await self.probe()

@@ -16,7 +16,7 @@ import msgspec
 from tests.campaigns.simulation import history
 from tests.campaigns.simulation.cloud.issues import DOUBTED, ISSUED, KEPT, NOT_TAKEN, Issue
 from warouter.flow.windows import Wait, Windows
-from warouter.upstream.cloud.graph.exchange import Exchanged, Outcome
+from warouter.upstream.cloud.graph.exchange import Exchanged, ExchangeOutcome
 from warouter.upstream.cloud.reference import parse_reference
 
 Reference = tuple[bytes, int]
@@ -135,7 +135,7 @@ class History(history.History):
             return
         heard.probes.discard(request)
         heard.refused = self.now() if exchanged.status == 401 else 0.0
-        unclear = exchanged.outcome is Outcome.UNKNOWN or exchanged.status >= 500
+        unclear = exchanged.outcome is ExchangeOutcome.UNKNOWN or exchanged.status >= 500
         if b'"messages":[{"id":"' in exchanged.body:
             heard.took()
         elif (unclear or exchanged.status == 200) and request not in heard.proven:

@@ -19,7 +19,7 @@ from tests.campaigns.simulation.loop import EPOCH, Clock
 from tests.campaigns.simulation.network import Link, Network
 from tests.campaigns.simulation.upstream import WAITS
 from warouter import cloud_settings
-from warouter.upstream.cloud.graph.exchange import Exchanged, Outcome
+from warouter.upstream.cloud.graph.exchange import Exchanged, ExchangeOutcome
 from warouter.upstream.cloud.reference import parse_reference
 
 REFUSALS = (  # of which the same message may be sent again
@@ -243,7 +243,7 @@ class Meta:
         self._out.pop(request, None)
         now = int(EPOCH + self.clock.now + self.way.ahead)
         request.down.send(
-            request.receive, Exchanged(Outcome.ANSWERED, status, body, server_time=now)
+            request.receive, Exchanged(ExchangeOutcome.ANSWERED, status, body, server_time=now)
         )
 
     # webhooks

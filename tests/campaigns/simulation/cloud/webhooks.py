@@ -18,7 +18,7 @@ from tests.campaigns.simulation.nodes import Process, _Identity
 from warouter.config import Settings
 from warouter.store.cloud.posts import Posts
 from warouter.store.cloud.receive import WebhookInbox
-from warouter.upstream.cloud.listener import Listener
+from warouter.upstream.cloud.listener import WebhookListener
 from warouter.upstream.cloud.signature import sign
 
 NUMBER, SECRET = "4711", "app-secret"
@@ -142,7 +142,7 @@ class Door:
         name = _Identity(process).application
         self._inbox = WebhookInbox(settings, name, process.incarnation, settings.cloud.bsuid)
         self._posts = Posts(self._inbox)
-        self._listener = Listener(NUMBER, lambda: [SECRET], lambda: "", self._posts)
+        self._listener = WebhookListener(NUMBER, lambda: [SECRET], lambda: "", self._posts)
 
     async def run(self) -> None:
         while True:

@@ -11,7 +11,7 @@ from tests.campaigns.simulation.cloud.world import CloudWorld
 from warouter import background
 from warouter._hash import slot_of
 from warouter.flow import doubt, proof
-from warouter.flow.doubt import Policy, State, Verdict
+from warouter.flow.doubt import DoubtState, DoubtVerdict, Policy
 from warouter.flow.issues import Issue
 from warouter.flow.lanes import Lanes
 from warouter.flow.progress import Took
@@ -25,7 +25,7 @@ from warouter.store.journal.fitness import Fitness
 from warouter.store.journal.messages import Messages
 from warouter.upstream.cloud.answers import Class, Judged
 from warouter.upstream.cloud.graph.client import CloudUpstream
-from warouter.upstream.cloud.graph.exchange import Exchanged, Outcome
+from warouter.upstream.cloud.graph.exchange import Exchanged, ExchangeOutcome
 
 _evidence, _shut, _verdict = Endings.evidence, Endings.shut_until_fence, doubt.verdict
 _ended, _mark, _expire = CloudUpstream._ended, Issuer.mark, Lanes.expire
@@ -80,16 +80,16 @@ def no_doubt(cls: Class, of: Callable[[Any], bool]) -> Any:
 
 
 def cut(exchanged: Any) -> bool:
-    return exchanged.outcome is Outcome.UNKNOWN
+    return exchanged.outcome is ExchangeOutcome.UNKNOWN
 
 
 def answered(exchanged: Any) -> bool:
-    return exchanged.outcome is Outcome.ANSWERED
+    return exchanged.outcome is ExchangeOutcome.ANSWERED
 
 
 def heard_in_doubt_only(self: Endings, slot: Any, took: Took, by: str) -> None:
     issue = slot.issues.get(bytes.fromhex(took.id))
-    if issue is None or issue.state in (State.DOUBT, State.HELD):
+    if issue is None or issue.state in (DoubtState.DOUBT, DoubtState.HELD):
         _evidence(self, slot, took, by)
 
 
@@ -97,7 +97,7 @@ def opened_with_the_end(self: Endings, slot: Any, issue: Issue, _now: float) -> 
     _shut(self, slot, issue, 1e12)
 
 
-def resent(given: Any, rule: Any, fence: float) -> Verdict:
+def resent(given: Any, rule: Any, fence: float) -> DoubtVerdict:
     return _verdict(given, rule._replace(policy=Policy.RESEND), fence)
 
 
@@ -108,7 +108,7 @@ def of_closed_epochs(self: CloudUpstream, post: Any, judged: Judged, *more: Any)
 
 
 def out_alone(self: Requests, slot: Any) -> bool:
-    return any(issue.state is State.OUT for issue in slot.issues.values())
+    return any(issue.state is DoubtState.OUT for issue in slot.issues.values())
 
 
 def still_marked(_self: Requests, _slot: object, issue: Issue) -> None:
@@ -143,9 +143,9 @@ def proven_by_one_event(
     offset: float | None,
     windows: Any,
     spread: float,
-) -> proof.Way:
+) -> proof.ProofState:
     heard = proof._heard(age - spread, listeners, offset, windows)
-    return proof.Way.PROVEN if heard else proof.Way.IDLE
+    return proof.ProofState.PROVEN if heard else proof.ProofState.IDLE
 
 
 def from_the_takeover(self: Doubts, slot: Any, row: Any) -> None:

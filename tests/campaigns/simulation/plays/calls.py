@@ -14,7 +14,7 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
-from warouter.cluster.plan import Mark, Succession, Takeover
+from warouter.cluster.plan import MovingMark, Succession, Takeover
 from warouter.message_id import text_of
 from warouter.store.beats import NodeSession
 from warouter.store.election import LeaderSession
@@ -190,7 +190,7 @@ def _moves(move: Any, **more: Strategy) -> Strategy:
 
 def _marks() -> Strategy:
     """The epoch is what it is beside the known one."""
-    each = st.builds(Mark, slot=_slots, seen_epoch=_off, moving=st.sampled_from((0, 1, 1)))
+    each = st.builds(MovingMark, slot=_slots, seen_epoch=_off, moving=st.sampled_from((0, 1, 1)))
     return st.lists(each, max_size=2, unique_by=lambda mark: mark.slot)
 
 

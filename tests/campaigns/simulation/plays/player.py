@@ -175,7 +175,11 @@ def _made(row: Message | Event, seq: int, number: int) -> wire.Message | EventRo
     """As the product has it."""
     slot, recipient = row.slot, row.recipient
     if isinstance(row, Message):
-        key = wire.Key(row.key[0].encode() * 32, row.key[1].encode() * 32) if row.key else None
+        key = (
+            wire.IdempotencyKey(row.key[0].encode() * 32, row.key[1].encode() * 32)
+            if row.key
+            else None
+        )
         fields = row.kind, recipient, bytes(100 * (number % 4)), row.ttl, key
         return wire.Message(slot, 0, id_of(slot, number), *fields, seq)
     status = f"{text_of(id_of(slot, number))}:{row.status}"

@@ -5,11 +5,11 @@ import pytest
 from warouter.cli.demo import table
 from warouter.config import load
 from warouter.errors import CommandError
-from warouter.lab.demo.business import Webhook
+from warouter.lab.demo.business import DemoWebhook
 from warouter.lab.demo.gaps import Failover
-from warouter.lab.demo.run import Plan, Report
+from warouter.lab.demo.run import DemoPlan, DemoReport
 from warouter.lab.demo.scene import Scene
-from warouter.lab.demo.tally import Evidence, judge
+from warouter.lab.demo.tally import Observations, judge
 
 
 def scene(tmp_path, processes):
@@ -28,8 +28,8 @@ def test_a_cluster_without_processes_here_is_not_local(tmp_path):
 
 
 def test_the_report_says_that_no_failover_was_tried():
-    report = Report(
-        tally=judge(Evidence()),
+    report = DemoReport(
+        tally=judge(Observations()),
         doubted=None,
         failover=Failover(None, None, 0),
         lost_slots=0,
@@ -44,17 +44,17 @@ def test_the_report_says_that_no_failover_was_tried():
         answers=(0.01, 0.02),
         first_sent_at=None,
     )
-    columns = table(report, Plan(), 0.0).columns
+    columns = table(report, DemoPlan(), 0.0).columns
     cells = list(zip(*(column.cells for column in columns), strict=True))
     assert ("failover", "not tried") in [row[:2] for row in cells]
 
 
 async def test_a_host_of_another_machine_is_refused_in_one_sentence():
     with pytest.raises(CommandError, match="give --webhook-host a name or an address of this"):
-        async with Webhook("192.0.2.1"):
+        async with DemoWebhook("192.0.2.1"):
             pass
 
 
 async def test_the_webhook_is_called_by_the_host_it_was_given():
-    async with Webhook("localhost") as webhook:
+    async with DemoWebhook("localhost") as webhook:
         assert webhook.url.startswith("http://localhost:")

@@ -6,11 +6,15 @@ from typing import Any
 
 from warouter._hash import slot_of
 from warouter.lab.demo.gaps import Arrival
-from warouter.lab.demo.seen import Owner, cloud, native
+from warouter.lab.demo.seen import EpochStart, cloud, native
 
 ADA = "491510000001"
 SLOT = slot_of(ADA)
-OWNERS = [Owner(SLOT, 20.0, 8), Owner(SLOT, 10.0, 7), Owner((SLOT + 1) % 32, 5.0, 99)]
+OWNERS = [
+    EpochStart(SLOT, 20.0, 8),
+    EpochStart(SLOT, 10.0, 7),
+    EpochStart((SLOT + 1) % 32, 5.0, 99),
+]
 
 
 def request(id: str, begun: float, accepted: float | None, attempt: int = 1) -> dict[str, Any]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from warouter.lab.demo.tally import STATUSES, Evidence, complete, judge
+from warouter.lab.demo.tally import STATUSES, Observations, complete, judge
 
 ADA, BOB = "491510000001", "491510000002"
 
 
-def perfect() -> Evidence:
+def perfect() -> Observations:
     """Two recipients with three messages each, two inbound messages, nothing wrong."""
     accepted = {ADA: ["a1", "a2", "a3"], BOB: ["b1", "b2", "b3"]}
     ids = [id for of_one in accepted.values() for id in of_one]
     inbound = [(ADA, "in1"), (BOB, "in2"), (ADA, "in3")]
-    return Evidence(
+    return Observations(
         accepted=accepted,
         arrived={to: list(of_one) for to, of_one in accepted.items()},
         statuses=[(id, status) for status in STATUSES for id in ids],
@@ -30,7 +30,7 @@ def test_nothing_wrong() -> None:
     assert complete(perfect())
 
 
-def inverted_statuses(e: Evidence) -> None:
+def inverted_statuses(e: Observations) -> None:
     e.statuses.remove(("a1", "sent"))
     e.statuses.append(("a1", "sent"))
 
@@ -67,7 +67,7 @@ def test_what_is_still_in_doubt_is_no_success() -> None:
 
 
 def test_nothing_accepted_is_no_success() -> None:
-    tally = judge(Evidence(accepted={ADA: []}, refused=4))
+    tally = judge(Observations(accepted={ADA: []}, refused=4))
     assert tally.errors == 4
     assert tally.verdict == "no message was accepted."
 

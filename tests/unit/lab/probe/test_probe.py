@@ -11,13 +11,21 @@ from hypothesis import strategies as st
 
 from warouter.lab.probe.arrivals import decoded
 from warouter.lab.probe.bodies import body, content
-from warouter.lab.probe.observed import Heard, Listing, Message, Observed, Trial, exported, masked
+from warouter.lab.probe.observed import (
+    HeardStatus,
+    Listing,
+    Observed,
+    ProbeMessage,
+    WebhookTrial,
+    exported,
+    masked,
+)
 from warouter.lab.probe.plan import Times, bound, calls, dry, seconds, total
-from warouter.lab.probe.questions import ALL, IDS, ORDER, Asked, messages_of
-from warouter.lab.probe.refusals import ENDING, Refusals, failed
+from warouter.lab.probe.questions import ALL, IDS, ORDER, ProbeScope, messages_of
+from warouter.lab.probe.refusals import ENDING, RunRefusals, failed
 from warouter.lab.probe.statistics import interval, quantile, share, spread
 from warouter.lab.probe.table import heading, markdown, raw
-from warouter.lab.probe.verdicts import NOT_MEASURED, Row, rows
+from warouter.lab.probe.verdicts import NOT_MEASURED, ResultRow, rows
 from warouter.upstream.cloud.answers import Class, Judged
 from warouter.upstream.cloud.batch import STATUS, Element
 
@@ -25,20 +33,20 @@ TO = "491511234567"
 WAMID = "wamid.HBgLMTU1NTAwMDExMTEVAgARGBI5QTNEQTA2RjdGMEY4RTRGAA=="
 
 
-def asked(*questions: str, **more: Any) -> Asked:
-    return Asked(questions or IDS, (TO,), **more)
+def asked(*questions: str, **more: Any) -> ProbeScope:
+    return ProbeScope(questions or IDS, (TO,), **more)
 
 
-def message(question: str, **more: Any) -> Message:
+def message(question: str, **more: Any) -> ProbeMessage:
     given = {"kind": "text", "to": 0, "reference": "probe.r.Q.1", "outcome": "answered", **more}
-    return Message(question=question, **given)
+    return ProbeMessage(question=question, **given)
 
 
-def heard(status: str = "sent", at: float = 1.0, **more: Any) -> Heard:
-    return Heard(status=status, at=at, **{"meta": 1_000, "echoed": True, **more})
+def heard(status: str = "sent", at: float = 1.0, **more: Any) -> HeardStatus:
+    return HeardStatus(status=status, at=at, **{"meta": 1_000, "echoed": True, **more})
 
 
-def result(question: str, **seen: Any) -> Row:
+def result(question: str, **seen: Any) -> ResultRow:
     (row,) = rows(Observed(began=0.0, **seen), [question])
     return row
 
@@ -68,7 +76,7 @@ def test_more_questions_and_messages_never_cost_less(questions: set[str], messag
 def test_a_long_run_to_one_number_takes_six_seconds_a_message() -> None:
     one = seconds(asked("Q1", messages=1_000), Times())
     assert one > 1_400 * 6
-    several = Asked(("Q1",), tuple(f"4915112345{n}" for n in range(60, 70)), messages=1_000)
+    several = ProbeScope(("Q1",), tuple(f"4915112345{n}" for n in range(60, 70)), messages=1_000)
     assert seconds(several, Times()) < one / 3
 
 
@@ -207,9 +215,11 @@ def test_q15_of_what_was_never_taken() -> None:
 
 def test_q6_tells_the_delays_between_repeats() -> None:
     trials = [
-        Trial(manner="stall", reference="r", posts=[1.0, 22.0], closed=[20.0], seconds=600.0),
-        Trial(manner="204", reference="r", posts=[1.0], seconds=600.0),
-        Trial(manner="500", reference="r"),
+        WebhookTrial(
+            manner="stall", reference="r", posts=[1.0, 22.0], closed=[20.0], seconds=600.0
+        ),
+        WebhookTrial(manner="204", reference="r", posts=[1.0], seconds=600.0),
+        WebhookTrial(manner="500", reference="r"),
     ]
     row = result("Q6", trials=trials)
     assert row.n == 2
@@ -254,12 +264,12 @@ TAKEN = Judged(Class.TAKEN, wamid=WAMID)
     [[LANE, LANE, TAKEN, LANE, LANE], [RATE, LANE, RATE, LANE, RATE], [Judged(Class.FINAL)] * 9],
 )
 def test_refusals_that_are_not_in_a_row_end_nothing(answers: list[Judged]) -> None:
-    refusals = Refusals()
+    refusals = RunRefusals()
     assert not any(refusals.answered(answer, "words") for answer in answers)
 
 
 def test_the_third_in_a_row_ends_it() -> None:
-    refusals = Refusals()
+    refusals = RunRefusals()
     said = [refusals.answered(answer, "words") for answer in (RATE, LANE, LANE, LANE)]
     assert [bool(words) for words in said] == [False, False, False, True]
     assert said[-1].startswith("Meta refused 3 in a row (131056, words): ")

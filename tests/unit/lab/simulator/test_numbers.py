@@ -12,7 +12,7 @@ from warouter.lab.simulator.numbers import (
     PIN_TRIES,
     PIN_WAIT_S,
     Declined,
-    Numbers,
+    NumberAuthority,
     draw_code,
 )
 
@@ -20,9 +20,9 @@ NUMBER = "49301234567"
 
 
 @pytest.fixture
-def numbers() -> Numbers:
+def numbers() -> NumberAuthority:
     drawn = count(123_450)
-    return Numbers(lambda: f"{next(drawn):06d}")
+    return NumberAuthority(lambda: f"{next(drawn):06d}")
 
 
 def declined(work: object) -> Declined:
@@ -31,20 +31,20 @@ def declined(work: object) -> Declined:
     return caught.value
 
 
-def test_a_new_code_replaces_the_old_one(numbers: Numbers) -> None:
+def test_a_new_code_replaces_the_old_one(numbers: NumberAuthority) -> None:
     old = numbers.request(NUMBER, "sms", None, 0.0)
     new = numbers.request(NUMBER, "sms", None, 1.0)
     assert declined(lambda: numbers.verify(NUMBER, old, 2.0)).sentence == "the code is wrong"
     assert numbers.verify(NUMBER, new, 2.0) is False
 
 
-def test_nothing_was_asked_for(numbers: Numbers) -> None:
+def test_nothing_was_asked_for(numbers: NumberAuthority) -> None:
     assert declined(lambda: numbers.verify(NUMBER, "123450", 0.0)).reason == "code"
     numbers.set_pin(NUMBER, "111111")
     assert declined(lambda: numbers.verify(NUMBER, "", 0.0)).reason == "code"
 
 
-def test_five_codes_in_ten_minutes(numbers: Numbers) -> None:
+def test_five_codes_in_ten_minutes(numbers: NumberAuthority) -> None:
     for at in range(CODES):
         numbers.request(NUMBER, "sms", None, float(at))
     no = declined(lambda: numbers.request(NUMBER, "sms", None, 10.0))
@@ -53,7 +53,7 @@ def test_five_codes_in_ten_minutes(numbers: Numbers) -> None:
     numbers.request(NUMBER, "sms", None, CODE_S)
 
 
-def test_a_pin_that_is_guessed_waits(numbers: Numbers) -> None:
+def test_a_pin_that_is_guessed_waits(numbers: NumberAuthority) -> None:
     numbers.set_pin(NUMBER, "111111")
     for _ in range(PIN_TRIES):
         assert declined(lambda: numbers.request(NUMBER, "sms", "222222", 0.0)).reason == "pin_wrong"

@@ -8,20 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warouter.lab.simulator.faults import Faults
-from warouter.lab.simulator.statuses import ALL, FAILED, Taken, Timetable, drawn, payload
+from warouter.lab.simulator.statuses import ALL, FAILED, TakenMessage, Timetable, drawn, payload
 
 DELAYS = (0.02, 0.06, 0.15)
 
 
-def taken(id: str, at: float, statuses: tuple[str, str, str] = ALL) -> Taken:
-    return Taken(3, id, "491511234567", at, 1000.0 + at, statuses)
+def taken(id: str, at: float, statuses: tuple[str, str, str] = ALL) -> TakenMessage:
+    return TakenMessage(3, id, "491511234567", at, 1000.0 + at, statuses)
 
 
-def names(due: list[tuple[str, Taken]]) -> list[tuple[str, str]]:
+def names(due: list[tuple[str, TakenMessage]]) -> list[tuple[str, str]]:
     return [(status, message.id) for status, message in due]
 
 
-def filled(*messages: Taken) -> Timetable:
+def filled(*messages: TakenMessage) -> Timetable:
     table = Timetable()
     for message in messages:
         table.add(message)

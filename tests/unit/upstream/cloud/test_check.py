@@ -22,14 +22,19 @@ from warouter.upstream.cloud.check import (
     webhooks,
 )
 from warouter.upstream.cloud.check.callback import Handshake
-from warouter.upstream.cloud.check.contact import Contact, Trouble, remedy
-from warouter.upstream.cloud.check.step import Result, Step, ok, shown
-from warouter.upstream.cloud.graph.described import Callbacks, details, token_facts
+from warouter.upstream.cloud.check.contact import ContactTrouble, ServerContact, remedy
+from warouter.upstream.cloud.check.step import CheckStep, StepResult, ok, shown
+from warouter.upstream.cloud.graph.described import WebhookUrls, details, token_facts
 from warouter.upstream.cloud.graph.failed import CallAway, CallFailed, CallRefused
-from warouter.variables import Source
+from warouter.variables import SecretSource
 
 NOW, DAY = 1_764_000_000, 86_400
-OK, WARNING, FAILED, SKIPPED = Result.OK, Result.WARNING, Result.FAILED, Result.SKIPPED
+OK, WARNING, FAILED, SKIPPED = (
+    StepResult.OK,
+    StepResult.WARNING,
+    StepResult.FAILED,
+    StepResult.SKIPPED,
+)
 BASE, PATH = "https://graph.facebook.com", "/cloud/webhook"
 URL = f"https://hooks.example/{PATH[1:]}"
 SCOPES = ["whatsapp_business_management", "whatsapp_business_messaging"]
@@ -69,7 +74,7 @@ def facts(**given: Any) -> Any:
         ({"is_valid": False}, FAILED, "not valid: it ended or was revoked. Make a new one"),
     ],
 )
-def test_the_token(given: dict[str, Any], result: Result, said: str) -> None:
+def test_the_token(given: dict[str, Any], result: StepResult, said: str) -> None:
     step = token.judge(facts(**given), NOW)
     assert (step.result, said in f"{step.found} {step.todo}") == (result, True), step
 
@@ -84,7 +89,9 @@ def test_the_token(given: dict[str, Any], result: Result, said: str) -> None:
         (AWAY, FAILED, "Meta cannot be asked about it: the Graph API: it took too long."),
     ],
 )
-def test_a_token_that_cannot_be_asked_about(error: CallFailed, result: Result, said: str) -> None:
+def test_a_token_that_cannot_be_asked_about(
+    error: CallFailed, result: StepResult, said: str
+) -> None:
     step = token.judge_refusal(error)
     assert (step.result, said in step.found) == (result, True), step
 
@@ -108,7 +115,7 @@ def granted(scope: str, *ids: str) -> dict[str, Any]:
         ),
     ],
 )
-def test_the_permissions(given: dict[str, Any], result: Result, said: str) -> None:
+def test_the_permissions(given: dict[str, Any], result: StepResult, said: str) -> None:
     step = token.judge_permissions(facts(**given), "1")
     assert (step.result, said in step.found) == (result, True), step
 
@@ -128,7 +135,7 @@ def test_permissions_of_which_meta_says_nothing() -> None:
         ([False, True, False], WARNING, "Lines 1 and 3 are not of app 7"),
     ],
 )
-def test_app_secrets(right: list[bool], result: Result, said: str) -> None:
+def test_app_secrets(right: list[bool], result: StepResult, said: str) -> None:
     step = secret.judge("7", right)
     assert (step.result, said in step.found) == (result, True), step
 
@@ -182,7 +189,7 @@ PAYMENT = {"error_description": "No payment.", "possible_solution": "Pay."}
         ({"health_status": {"can_send_message": "BLOCKED"}}, FAILED, "Meta gives no reason."),
     ],
 )
-def test_the_number(given: dict[str, Any], result: Result, said: str) -> None:
+def test_the_number(given: dict[str, Any], result: StepResult, said: str) -> None:
     step = number.judge(details(WELL | given), "5")
     assert (step.result, said in f"{step.found} {step.todo}") == (result, True), step
 
@@ -198,7 +205,7 @@ def test_the_number(given: dict[str, Any], result: Result, said: str) -> None:
         ("STANDARD", 81.0, WARNING, "is 81: Meta refuses what is above."),
     ],
 )
-def test_the_throughput(level: str, rate: float | None, result: Result, said: str) -> None:
+def test_the_throughput(level: str, rate: float | None, result: StepResult, said: str) -> None:
     step = number.judge_throughput(level, rate)
     assert (step.result, said in step.found) == (result, True), step
 
@@ -239,20 +246,20 @@ ALL = {webhooks.FIELD, *webhooks.NOTICES}
         ({"7"}, "7", ("", "", "https://x/other"), WARNING, "to https://x/other"),
     ],
 )
-def test_webhooks(apps: set[str], app: str, callbacks: Any, result: Result, said: str) -> None:
-    step = webhooks.judge(apps, app, ALL, Callbacks(*callbacks), BASE)
+def test_webhooks(apps: set[str], app: str, callbacks: Any, result: StepResult, said: str) -> None:
+    step = webhooks.judge(apps, app, ALL, WebhookUrls(*callbacks), BASE)
     assert (step.result, said in step.found) == (result, True), step
 
 
 def test_the_field_of_messages() -> None:
-    assert webhooks.judge({"7"}, "7", None, Callbacks(URL, "", URL), BASE).result is OK
-    step = webhooks.judge({"7"}, "7", {"security"}, Callbacks(URL, "", URL), BASE)
+    assert webhooks.judge({"7"}, "7", None, WebhookUrls(URL, "", URL), BASE).result is OK
+    step = webhooks.judge({"7"}, "7", {"security"}, WebhookUrls(URL, "", URL), BASE)
     assert step.result is FAILED
     assert step.found.endswith("But app 7 is shown without the field messages.")
 
 
 def test_the_fields_that_tell_of_trouble() -> None:
-    step = webhooks.judge({"7"}, "7", ALL - {"account_update"}, Callbacks(URL, "", URL), BASE)
+    step = webhooks.judge({"7"}, "7", ALL - {"account_update"}, WebhookUrls(URL, "", URL), BASE)
     assert step.result is WARNING
     assert step.found.endswith("But app 7 is shown without account_update, which tell of trouble.")
 
@@ -280,9 +287,9 @@ def test_a_url_that_meta_can_call(url: str, base: str, fits: bool) -> None:
     assert (webhooks.fault(url, base) == "") is fits
 
 
-@pytest.mark.parametrize("trouble", Trouble)
-def test_trouble_with_the_callback_is_a_hint(trouble: Trouble) -> None:
-    found = Handshake(URL, Contact(trouble, "why"), right=False)
+@pytest.mark.parametrize("trouble", ContactTrouble)
+def test_trouble_with_the_callback_is_a_hint(trouble: ContactTrouble) -> None:
+    found = Handshake(URL, ServerContact(trouble, "why"), right=False)
     step = callback.judge(found)
     assert step.result is WARNING
     assert f"hooks.example {trouble.value} (why)." in step.found
@@ -293,31 +300,35 @@ def test_trouble_with_the_callback_is_a_hint(trouble: Trouble) -> None:
 
 
 def test_trouble_with_an_address_that_is_the_same_for_everybody() -> None:
-    found = Handshake("http://127.0.0.1:1/cloud/webhook", Contact(Trouble.REFUSED), right=False)
+    found = Handshake(
+        "http://127.0.0.1:1/cloud/webhook", ServerContact(ContactTrouble.REFUSED), right=False
+    )
     step = callback.judge(found)
     assert (step.result, step.found) == (FAILED, "127.0.0.1:1 cannot be connected to.")
 
 
 def test_what_the_callback_answers() -> None:
-    right = Handshake(URL, Contact(status=200), right=True)
+    right = Handshake(URL, ServerContact(status=200), right=True)
     assert callback.judge(right).result is OK
     assert callback.hint(right).startswith("It answers from here, so Meta does not get there")
-    other = Handshake(URL, Contact(status=403), right=False, by_webapp=True)
+    other = Handshake(URL, ServerContact(status=403), right=False, by_webapp=True)
     assert callback.judge(other).result is FAILED
     assert "has another verify token" in callback.hint(other)
     for status, said in ((200, "but not with the challenge"), (403, "answers HTTP 403")):
-        step = callback.judge(Handshake(URL, Contact(status=status), right=False))
+        step = callback.judge(Handshake(URL, ServerContact(status=status), right=False))
         assert (step.result, said in step.found) == (WARNING, True)
 
 
 # The way there
 
 
-def contact(ahead: float = 0, took: float = 0.1, **given: Any) -> Contact:
+def contact(ahead: float = 0, took: float = 0.1, **given: Any) -> ServerContact:
     """An answer to a clock that is so much ahead of Meta's."""
     sent = NOW + 0.5 + ahead - took / 2
     date_of = formatdate(NOW, usegmt=True)
-    return Contact(**{"date": date_of, "sent": sent, "heard": sent + took, "status": 400} | given)
+    return ServerContact(
+        **{"date": date_of, "sent": sent, "heard": sent + took, "status": 400} | given
+    )
 
 
 @pytest.mark.parametrize(
@@ -328,11 +339,15 @@ def contact(ahead: float = 0, took: float = 0.1, **given: Any) -> Contact:
         (contact(body=b"<html>"), FAILED, f"What answers at {BASE} is not the Graph API (HTTP 400"),
         (contact(body=b"[1]"), FAILED, "is not the Graph API"),
         (contact(body=b"[" * 4096), FAILED, "is not the Graph API"),
-        (Contact(Trouble.NAME), FAILED, f"{BASE} has no address."),
-        (Contact(Trouble.TLS, "odd"), FAILED, f"{BASE} speaks no TLS that we do (odd)."),
+        (ServerContact(ContactTrouble.NAME), FAILED, f"{BASE} has no address."),
+        (
+            ServerContact(ContactTrouble.TLS, "odd"),
+            FAILED,
+            f"{BASE} speaks no TLS that we do (odd).",
+        ),
     ],
 )
-def test_the_graph_api_is_reached(found: Contact, result: Result, said: str) -> None:
+def test_the_graph_api_is_reached(found: ServerContact, result: StepResult, said: str) -> None:
     step = reach.judge(BASE, found)
     assert (step.result, said in step.found) == (result, True), step
 
@@ -350,7 +365,7 @@ def test_the_graph_api_is_reached(found: Contact, result: Result, said: str) -> 
         (contact(date="yesterday"), SKIPPED, "does not say what time it is"),
     ],
 )
-def test_the_clock(found: Contact, result: Result, said: str) -> None:
+def test_the_clock(found: ServerContact, result: StepResult, said: str) -> None:
     step = reach.judge_clock(found)
     assert (step.result, said in step.found) == (result, True), step
 
@@ -359,7 +374,7 @@ def test_the_clock(found: Contact, result: Result, said: str) -> None:
 
 
 def test_the_settings() -> None:
-    some = Source("secret")
+    some = SecretSource("secret")
     cloud = CloudSettings(
         phone_number_id="1", waba_id="2", token=some, app_secret=some, verify_token=some
     )
@@ -375,7 +390,7 @@ def test_the_settings() -> None:
 
 
 def test_secrets_and_control_characters_are_not_shown() -> None:
-    step = Step("token", FAILED, "Malformed EAAsecret\x1b[31m\n", "not EAAsecret")
+    step = CheckStep("token", FAILED, "Malformed EAAsecret\x1b[31m\n", "not EAAsecret")
     found = shown(step, ("EAAsecret", "ab"))
     assert (found.found, found.todo) == ("Malformed (secret) [31m ", "not (secret)")
     assert shown(ok("clock", "about"), ("ab",)).found == "about"  # too short to be told apart

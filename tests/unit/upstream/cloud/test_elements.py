@@ -35,9 +35,9 @@ from warouter.upstream.cloud.elements import (
     ERROR,
     INBOUND,
     STATUS,
-    Action,
     Element,
     Modes,
+    NoticeAction,
     Unreadable,
     read,
 )
@@ -271,22 +271,22 @@ def test_the_id_of_the_number_may_be_written_as_a_number() -> None:
 @pytest.mark.parametrize(
     ("field", "action"),
     [
-        ("account_update", Action.ACCOUNT),
-        ("account_alerts", Action.ACCOUNT),
-        ("account_review_update", Action.ACCOUNT),
-        ("security", Action.ACCOUNT),
-        ("phone_number_quality_update", Action.LEVEL),
-        ("business_capability_update", Action.LOG),
-        ("phone_number_name_update", Action.LOG),
-        ("user_preferences", Action.LOG),
-        ("business_username_update", Action.LOG),
-        ("message_template_status_update", Action.TEMPLATES),
-        ("message_template_quality_update", Action.TEMPLATES),
-        ("message_template_components_update", Action.TEMPLATES),
-        ("template_category_update", Action.TEMPLATES),
+        ("account_update", NoticeAction.ACCOUNT),
+        ("account_alerts", NoticeAction.ACCOUNT),
+        ("account_review_update", NoticeAction.ACCOUNT),
+        ("security", NoticeAction.ACCOUNT),
+        ("phone_number_quality_update", NoticeAction.LEVEL),
+        ("business_capability_update", NoticeAction.LOG),
+        ("phone_number_name_update", NoticeAction.LOG),
+        ("user_preferences", NoticeAction.LOG),
+        ("business_username_update", NoticeAction.LOG),
+        ("message_template_status_update", NoticeAction.TEMPLATES),
+        ("message_template_quality_update", NoticeAction.TEMPLATES),
+        ("message_template_components_update", NoticeAction.TEMPLATES),
+        ("template_category_update", NoticeAction.TEMPLATES),
     ],
 )
-def test_notices_say_what_they_ask_for(field: str, action: Action) -> None:
+def test_notices_say_what_they_ask_for(field: str, action: NoticeAction) -> None:
     said = {"event": "DISABLED_UPDATE", "ban_info": {"waba_ban_state": "DISABLE"}}
     batch = read(webhook({"field": field, "value": said}, change(messages=[TEXT])), NUMBER)
     (notice,) = batch.notices

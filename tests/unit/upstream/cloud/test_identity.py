@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from warouter.recipient import wa_id as canonical
 from warouter.upstream.cloud.batch import INBOUND, STATUS, Element
-from warouter.upstream.cloud.identity import DROP, RAW, Directory, User, alias_of
+from warouter.upstream.cloud.identity import DROP, RAW, CloudUser, UserDirectory, alias_of
 
 ANN, BEA = "US.1122334455", "BR.99"
 NUMBER, OTHER = "15550001111", "15550003333"
@@ -34,63 +34,66 @@ def test_aliases_are_frozen() -> None:
 
 
 def test_who_shows_a_number_is_known_by_it() -> None:
-    directory = Directory([])
+    directory = UserDirectory([])
     assert directory.shown(element(wa_id=NUMBER, user_id=ANN, name="Ann")) == NUMBER
-    assert directory.changed == {ANN: User(user_id=ANN, wa_id=NUMBER, name="Ann")}
+    assert directory.changed == {ANN: CloudUser(user_id=ANN, wa_id=NUMBER, name="Ann")}
     assert directory.revealed == []
 
 
 def test_who_has_no_user_id_is_not_stored() -> None:
-    directory = Directory([])
+    directory = UserDirectory([])
     assert directory.shown(element(wa_id=NUMBER)) == NUMBER
     assert directory.changed == {}
 
 
 def test_what_is_known_already_is_not_written_again() -> None:
-    directory = Directory([User(user_id=ANN, wa_id=NUMBER, name="Ann", username="ann.x")])
+    directory = UserDirectory([CloudUser(user_id=ANN, wa_id=NUMBER, name="Ann", username="ann.x")])
     assert directory.shown(element(wa_id=NUMBER, user_id=ANN, name="Ann")) == NUMBER
     assert directory.shown(element(STATUS, wa_id=NUMBER, user_id=ANN)) == NUMBER
     assert directory.changed == {}
 
 
 def test_a_number_that_is_left_out_is_remembered() -> None:
-    directory = Directory([User(user_id=ANN, wa_id=NUMBER)])
+    directory = UserDirectory([CloudUser(user_id=ANN, wa_id=NUMBER)])
     assert directory.shown(element(user_id=ANN)) == NUMBER
     assert directory.shown(element(STATUS, user_id=ANN)) == NUMBER
     assert directory.changed == {}
 
 
 def test_an_unknown_user_gets_an_alias_and_keeps_it() -> None:
-    directory = Directory([])
+    directory = UserDirectory([])
     alias = directory.shown(element(user_id=ANN, username="ann.x"))
     assert alias == alias_of(ANN)
     assert directory.shown(element(user_id=ANN)) == alias
-    assert directory.changed == {ANN: User(user_id=ANN, alias=alias, username="ann.x")}
-    assert Directory([User(user_id=ANN, alias="999000000000001")]).shown(element(user_id=ANN)) == (
-        "999000000000001"
-    )
+    assert directory.changed == {ANN: CloudUser(user_id=ANN, alias=alias, username="ann.x")}
+    assert UserDirectory([CloudUser(user_id=ANN, alias="999000000000001")]).shown(
+        element(user_id=ANN)
+    ) == ("999000000000001")
 
 
 def test_a_status_mints_no_alias() -> None:
-    directory = Directory([])
+    directory = UserDirectory([])
     assert directory.shown(element(STATUS, user_id=ANN)) == ""
-    assert directory.changed == {ANN: User(user_id=ANN)}
+    assert directory.changed == {ANN: CloudUser(user_id=ANN)}
 
 
 def test_other_choices() -> None:
-    assert Directory([], RAW).shown(element(user_id=ANN)) == ANN
-    assert Directory([], RAW).shown(element(user_id=ANN, wa_id=NUMBER)) == NUMBER
-    assert Directory([], DROP).shown(element(user_id=ANN)) == ""
-    assert Directory([User(user_id=ANN, wa_id=NUMBER)], DROP).shown(element(user_id=ANN)) == NUMBER
+    assert UserDirectory([], RAW).shown(element(user_id=ANN)) == ANN
+    assert UserDirectory([], RAW).shown(element(user_id=ANN, wa_id=NUMBER)) == NUMBER
+    assert UserDirectory([], DROP).shown(element(user_id=ANN)) == ""
+    assert (
+        UserDirectory([CloudUser(user_id=ANN, wa_id=NUMBER)], DROP).shown(element(user_id=ANN))
+        == NUMBER
+    )
 
 
 @pytest.mark.parametrize("kind", [INBOUND, STATUS])
 def test_a_number_that_shows_behind_an_alias_is_told(kind: int) -> None:
     alias = alias_of(ANN)
-    directory = Directory([User(user_id=ANN, alias=alias, name="Ann")])
+    directory = UserDirectory([CloudUser(user_id=ANN, alias=alias, name="Ann")])
     assert directory.shown(element(kind, user_id=ANN, wa_id=NUMBER)) == NUMBER
     assert directory.shown(element(kind, user_id=ANN, wa_id=NUMBER)) == NUMBER
-    assert directory.changed == {ANN: User(user_id=ANN, wa_id=NUMBER, alias=alias, name="Ann")}
+    assert directory.changed == {ANN: CloudUser(user_id=ANN, wa_id=NUMBER, alias=alias, name="Ann")}
     (told,) = directory.revealed  # once
     assert (told.kind, told.wa_id, told.user_id) == (INBOUND, alias, ANN)
     message = msgspec.json.decode(told.raw)
@@ -107,14 +110,14 @@ def test_a_number_that_shows_behind_an_alias_is_told(kind: int) -> None:
 
 
 def test_a_new_number_replaces_the_former_and_is_not_told() -> None:
-    directory = Directory([User(user_id=ANN, wa_id=NUMBER, alias="999000000000001")])
+    directory = UserDirectory([CloudUser(user_id=ANN, wa_id=NUMBER, alias="999000000000001")])
     assert directory.shown(element(user_id=ANN, wa_id=OTHER)) == OTHER
     assert directory.changed[ANN].wa_id == OTHER
     assert directory.revealed == []
 
 
 def test_a_number_has_one_user() -> None:
-    directory = Directory([User(user_id=ANN, wa_id=NUMBER)])
+    directory = UserDirectory([CloudUser(user_id=ANN, wa_id=NUMBER)])
     assert directory.shown(element(user_id=BEA, wa_id=NUMBER)) == NUMBER
     assert directory.shown(element(user_id=ANN)) == alias_of(ANN)
     assert directory.changed[BEA].wa_id == NUMBER
@@ -122,7 +125,9 @@ def test_a_number_has_one_user() -> None:
 
 
 def test_two_users_swap_their_numbers() -> None:
-    directory = Directory([User(user_id=ANN, wa_id=NUMBER), User(user_id=BEA, wa_id=OTHER)])
+    directory = UserDirectory(
+        [CloudUser(user_id=ANN, wa_id=NUMBER), CloudUser(user_id=BEA, wa_id=OTHER)]
+    )
     directory.shown(element(user_id=ANN, wa_id=OTHER))
     directory.shown(element(user_id=BEA, wa_id=NUMBER))
     assert {u.user_id: u.wa_id for u in directory.changed.values()} == {ANN: OTHER, BEA: NUMBER}
@@ -133,16 +138,16 @@ def moved(**fields: str) -> Element:
 
 
 def test_a_user_changes_number_and_id() -> None:
-    directory = Directory([User(user_id=ANN, wa_id=NUMBER, name="Ann")])
+    directory = UserDirectory([CloudUser(user_id=ANN, wa_id=NUMBER, name="Ann")])
     assert directory.shown(moved(wa_id=NUMBER, changed_to=OTHER)) == NUMBER
-    assert directory.changed == {"US.77": User(user_id="US.77", wa_id=OTHER, name="Ann")}
+    assert directory.changed == {"US.77": CloudUser(user_id="US.77", wa_id=OTHER, name="Ann")}
     assert directory.gone == {ANN: "US.77"}
     assert directory.revealed == []
     assert directory.shown(element(user_id="US.77")) == OTHER
 
 
 def test_the_former_is_found_by_the_number_too() -> None:
-    directory = Directory([User(user_id=ANN, wa_id=NUMBER)])
+    directory = UserDirectory([CloudUser(user_id=ANN, wa_id=NUMBER)])
     assert directory.shown(moved(wa_id=NUMBER, changed_to=OTHER, previous_user_id="")) == NUMBER
     assert directory.gone == {ANN: "US.77"}
     assert directory.changed["US.77"].wa_id == OTHER
@@ -151,36 +156,36 @@ def test_the_former_is_found_by_the_number_too() -> None:
 def test_a_user_behind_an_alias_changes_number() -> None:
     """The message itself says so, from the alias."""
     alias = alias_of(ANN)
-    directory = Directory([User(user_id=ANN, alias=alias)])
+    directory = UserDirectory([CloudUser(user_id=ANN, alias=alias)])
     assert directory.shown(moved(changed_to=OTHER)) == alias
-    assert directory.changed == {"US.77": User(user_id="US.77", wa_id=OTHER, alias=alias)}
+    assert directory.changed == {"US.77": CloudUser(user_id="US.77", wa_id=OTHER, alias=alias)}
     assert directory.revealed == []
 
 
 def test_only_the_id_changes() -> None:
     """The customer stays who they were, with a number and without."""
-    directory = Directory([User(user_id=ANN, wa_id=NUMBER)])
+    directory = UserDirectory([CloudUser(user_id=ANN, wa_id=NUMBER)])
     assert directory.shown(moved()) == NUMBER
-    assert directory.changed == {"US.77": User(user_id="US.77", wa_id=NUMBER)}
+    assert directory.changed == {"US.77": CloudUser(user_id="US.77", wa_id=NUMBER)}
     alias = alias_of(ANN)
-    directory = Directory([User(user_id=ANN, alias=alias)])
+    directory = UserDirectory([CloudUser(user_id=ANN, alias=alias)])
     assert directory.shown(moved()) == alias
     assert directory.shown(element(user_id="US.77")) == alias
-    assert directory.changed == {"US.77": User(user_id="US.77", alias=alias)}
+    assert directory.changed == {"US.77": CloudUser(user_id="US.77", alias=alias)}
 
 
 def test_a_new_id_that_comes_with_a_number_reveals_who_the_alias_was() -> None:
     alias = alias_of(ANN)
-    directory = Directory([User(user_id=ANN, alias=alias)])
+    directory = UserDirectory([CloudUser(user_id=ANN, alias=alias)])
     assert directory.shown(moved(wa_id=NUMBER)) == NUMBER
     (told,) = directory.revealed
     assert told.wa_id == alias
 
 
 def test_nobody_knew_the_former() -> None:
-    directory = Directory([])
+    directory = UserDirectory([])
     assert directory.shown(moved(wa_id=NUMBER, changed_to=OTHER)) == NUMBER
-    assert directory.changed == {"US.77": User(user_id="US.77", wa_id=OTHER)}
+    assert directory.changed == {"US.77": CloudUser(user_id="US.77", wa_id=OTHER)}
 
 
 def renamed(former: str, now: str, **fields: str) -> Element:
@@ -189,17 +194,19 @@ def renamed(former: str, now: str, **fields: str) -> Element:
 
 def test_an_id_of_the_past_stands_for_the_one_of_now() -> None:
     alias = alias_of(ANN)
-    directory = Directory([User(user_id=ANN, alias=alias)])
+    directory = UserDirectory([CloudUser(user_id=ANN, alias=alias)])
     assert directory.shown(renamed(ANN, "US.77")) == alias
     assert directory.shown(element(user_id=ANN, name="Ann")) == alias
-    assert directory.changed == {"US.77": User(user_id="US.77", alias=alias)}
-    later = Directory([User(user_id=ANN, successor="US.77"), User(user_id="US.77", alias=alias)])
+    assert directory.changed == {"US.77": CloudUser(user_id="US.77", alias=alias)}
+    later = UserDirectory(
+        [CloudUser(user_id=ANN, successor="US.77"), CloudUser(user_id="US.77", alias=alias)]
+    )
     assert later.shown(element(user_id=ANN)) == alias
     assert (later.changed, later.gone) == ({}, {})
 
 
 def test_what_comes_late_under_an_id_of_the_past_moves_no_number_back() -> None:
-    directory = Directory([User(user_id=ANN, wa_id=NUMBER)])
+    directory = UserDirectory([CloudUser(user_id=ANN, wa_id=NUMBER)])
     directory.shown(renamed(ANN, "US.77", wa_id=NUMBER, changed_to=OTHER))
     assert directory.shown(element(user_id=ANN, wa_id=NUMBER)) == NUMBER
     assert directory.shown(element(user_id=ANN)) == OTHER
@@ -207,7 +214,7 @@ def test_what_comes_late_under_an_id_of_the_past_moves_no_number_back() -> None:
 
 
 def test_an_unknown_user_behind_an_id_of_the_past_gets_one_alias() -> None:
-    directory = Directory([])
+    directory = UserDirectory([])
     directory.shown(renamed(ANN, "US.77"))
     assert directory.gone == {ANN: "US.77"}
     alias = alias_of("US.77")
@@ -216,7 +223,7 @@ def test_an_unknown_user_behind_an_id_of_the_past_gets_one_alias() -> None:
 
 def test_ids_change_again_and_back() -> None:
     alias = alias_of(ANN)
-    directory = Directory([User(user_id=ANN, alias=alias)])
+    directory = UserDirectory([CloudUser(user_id=ANN, alias=alias)])
     directory.shown(renamed(ANN, "US.77"))
     directory.shown(renamed("US.77", "US.78"))
     assert directory.gone == {ANN: "US.78", "US.77": "US.78"}
@@ -224,4 +231,4 @@ def test_ids_change_again_and_back() -> None:
     assert directory.gone == {ANN: "US.78", "US.77": "US.78"}
     directory.shown(renamed("US.78", ANN))
     assert directory.gone == {"US.77": ANN, "US.78": ANN}
-    assert directory.changed == {ANN: User(user_id=ANN, alias=alias)}
+    assert directory.changed == {ANN: CloudUser(user_id=ANN, alias=alias)}

@@ -15,14 +15,14 @@ from warouter.api.messages.validate import parse_message
 from warouter.media.references import find
 from warouter.message_id import mint, text_of
 from warouter.upstream.cloud.outgoing import (
-    Address,
-    Refused,
+    Addressee,
+    Untranslatable,
     mentions,
     read_mark,
     translate,
 )
 
-TO = Address("15550001111")
+TO = Addressee("15550001111")
 OURS = text_of(mint(7, 1_764_000_000_000, bytes(range(12))))
 UNKNOWN = text_of(mint(3, 1_764_000_000_001, bytes(range(12))))
 WAMID = "wamid.HBgLMTU1NTAwMDExMTEVAgARGBI5QTNEQTA2RjdGMEY4RTRGAA=="
@@ -45,7 +45,7 @@ LIST: dict[str, Any] = {
 }
 
 
-def sent(message: dict[str, Any], to: Address = TO, **given: Any) -> dict[str, Any]:
+def sent(message: dict[str, Any], to: Addressee = TO, **given: Any) -> dict[str, Any]:
     """What goes out for a message that POST /v1/messages takes."""
     body = msgspec.json.encode({"to": "+1 555 000 1111", **message})
     if parse_message(body).type == "hsm":
@@ -242,7 +242,7 @@ def test_what_the_graph_api_does_not_know_stays_behind() -> None:
 
 
 def test_a_user_without_a_number_is_named_by_the_bsuid_alone() -> None:
-    made = sent({"text": {"body": "x"}}, Address("999123456789012", "US.1122"))
+    made = sent({"text": {"body": "x"}}, Addressee("999123456789012", "US.1122"))
     assert made["recipient"] == "US.1122"
     assert "to" not in made
 
@@ -266,7 +266,7 @@ def test_a_quoted_message_is_named_by_metas_id(quoted: str | None, expected: Any
 
 
 def test_a_reaction_to_what_has_no_wamid_is_refused() -> None:
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(Untranslatable) as raised:
         sent({"type": "reaction", "reaction": {"message_id": UNKNOWN, "emoji": "x"}})
     assert (raised.value.code, raised.value.title) == (1009, "Parameter value is not valid")
 
@@ -311,7 +311,7 @@ def test_a_read_mark() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"message_id":null}', b"\xff"])
 def test_a_broken_read_mark_is_refused(body: bytes) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(Untranslatable):
         read_mark(body)
 
 
@@ -448,7 +448,7 @@ messages = st.fixed_dictionaries(
     },
 )
 addresses = st.builds(
-    Address,
+    Addressee,
     st.from_regex(r"[0-9]{5,15}", fullmatch=True),
     st.sampled_from(["", "US.1122", "BR.ENT.99"]),
 )
@@ -456,12 +456,12 @@ addresses = st.builds(
 
 @given(messages, addresses)
 def test_only_known_keys_leave_and_each_message_has_one_recipient(
-    message: dict[str, Any], to: Address
+    message: dict[str, Any], to: Addressee
 ) -> None:
     body = msgspec.json.encode(message)
     try:
         text = translate(body, to, REFERENCE, media=["up1"], wamids={OURS: WAMID})
-    except Refused:
+    except Untranslatable:
         return
     made = msgspec.json.decode(text)
     assert set(made) <= TOP | {made["type"]}
@@ -479,7 +479,7 @@ def test_only_known_keys_leave_and_each_message_has_one_recipient(
 def test_nothing_else_is_raised_whatever_the_bytes(body: bytes) -> None:
     mentions(body)
     for make in (lambda: translate(body, TO, REFERENCE), lambda: read_mark(body)):
-        with suppress(Refused):
+        with suppress(Untranslatable):
             msgspec.json.decode(make())
 
 
@@ -510,7 +510,7 @@ DEEP = 100_000  # beyond what any Python follows
     ],
 )
 def test_what_cannot_be_sent_says_why(body: bytes, code: int) -> None:
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(Untranslatable) as raised:
         translate(body, TO, REFERENCE)
     assert raised.value.code == code
     assert raised.value.details

@@ -15,17 +15,17 @@ from warouter.cloud_settings import CloudSettings
 from warouter.errors import ConfigError
 from warouter.upstream.cloud.secret_text import app_secrets_of, token_of
 from warouter.upstream.cloud.secrets import Secrets
-from warouter.variables import Source
+from warouter.variables import SecretSource
 
 HIDDEN = "EAAhidden"
 
 
-def settings(**sources: Source) -> CloudSettings:
+def settings(**sources: SecretSource) -> CloudSettings:
     """A variable for each secret but those given here."""
     plain = {
-        "token": Source(HIDDEN),
-        "app_secret": Source("secret-a"),
-        "verify_token": Source("verify-me"),
+        "token": SecretSource(HIDDEN),
+        "app_secret": SecretSource("secret-a"),
+        "verify_token": SecretSource("verify-me"),
     }
     return CloudSettings(phone_number_id="1", waba_id="2", **{**plain, **sources})
 
@@ -41,7 +41,7 @@ def test_values_of_variables() -> None:
 def test_a_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("first\n")
-    secrets = Secrets(settings(token=Source(path=str(file))))
+    secrets = Secrets(settings(token=SecretSource(path=str(file))))
     assert secrets.token == "first"
     assert secrets.refresh() is False
     file.write_text("second-one\n")
@@ -53,7 +53,7 @@ def test_a_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
 def test_a_file_that_is_replaced_by_one_that_looks_alike_is_noticed(tmp_path: Path) -> None:
     file, new = tmp_path / "token", tmp_path / "new"
     file.write_text("first")
-    secrets = Secrets(settings(token=Source(path=str(file))))
+    secrets = Secrets(settings(token=SecretSource(path=str(file))))
     new.write_text("other")
     stat = file.stat()
     os.utime(new, ns=(stat.st_atime_ns, stat.st_mtime_ns))
@@ -67,7 +67,7 @@ def test_after_a_refusal_a_file_is_read_whatever_it_looks_like(
 ) -> None:
     file = tmp_path / "token"
     file.write_text("first")
-    secrets = Secrets(settings(token=Source(path=str(file))))
+    secrets = Secrets(settings(token=SecretSource(path=str(file))))
     monkeypatch.setattr("warouter.secret.look", lambda _path: secrets._token._seen)
     file.write_text("other")
     assert secrets.refresh() is False
@@ -81,7 +81,7 @@ def test_a_file_that_cannot_be_used_leaves_the_last_value_and_is_logged_once(
 ) -> None:
     file = tmp_path / "token"
     file.write_text(HIDDEN)
-    secrets = Secrets(settings(token=Source(path=str(file))))
+    secrets = Secrets(settings(token=SecretSource(path=str(file))))
     if spoilt is None:
         file.unlink()
     else:
@@ -99,7 +99,7 @@ def test_no_secret_is_logged_or_shown(tmp_path: Path, caplog: pytest.LogCaptureF
     caplog.set_level(logging.DEBUG)
     file = tmp_path / "token"
     file.write_text(HIDDEN)
-    secrets = Secrets(settings(token=Source(path=str(file))))
+    secrets = Secrets(settings(token=SecretSource(path=str(file))))
     for content in ("EAArenewed", "EAA renewed", "EAAagain"):
         file.write_text(content)
         secrets.refresh()
@@ -112,7 +112,7 @@ async def test_files_are_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("warouter.upstream.cloud.secrets.EVERY_SECONDS", 0.0)
     file = tmp_path / "token"
     file.write_text("first")
-    secrets = Secrets(settings(token=Source(path=str(file))))
+    secrets = Secrets(settings(token=SecretSource(path=str(file))))
     following = asyncio.ensure_future(secrets.follow())
     file.write_text("second-one")
     await soon(lambda: secrets.token == "second-one")
@@ -122,7 +122,7 @@ async def test_files_are_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_several_app_secrets_are_in_force_while_they_are_rotated(tmp_path: Path) -> None:
     file = tmp_path / "secrets"
     file.write_text("new\r\n\n old \n")
-    secrets = Secrets(settings(app_secret=Source(path=str(file))))
+    secrets = Secrets(settings(app_secret=SecretSource(path=str(file))))
     assert secrets.app_secrets == ("new", "old")
 
 
@@ -130,15 +130,18 @@ def test_several_app_secrets_are_in_force_while_they_are_rotated(tmp_path: Path)
     ("source", "sentence"),
     [
         (
-            Source(path="/nowhere/token"),
+            SecretSource(path="/nowhere/token"),
             "WAROUTER_CLOUD_TOKEN_FILE cannot be used: /nowhere/token: No such file",
         ),
-        (Source("two words"), "WAROUTER_CLOUD_TOKEN cannot be used: an access token is one word"),
-        (Source("EAA\nX: y"), "WAROUTER_CLOUD_TOKEN cannot be used"),
-        (Source("EAA\u0661"), "WAROUTER_CLOUD_TOKEN cannot be used"),
+        (
+            SecretSource("two words"),
+            "WAROUTER_CLOUD_TOKEN cannot be used: an access token is one word",
+        ),
+        (SecretSource("EAA\nX: y"), "WAROUTER_CLOUD_TOKEN cannot be used"),
+        (SecretSource("EAA\u0661"), "WAROUTER_CLOUD_TOKEN cannot be used"),
     ],
 )
-def test_what_is_unusable_at_the_start_is_said(source: Source, sentence: str) -> None:
+def test_what_is_unusable_at_the_start_is_said(source: SecretSource, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence) as raised:
         Secrets(settings(token=source))
     assert "EAA" not in str(raised.value)

@@ -14,7 +14,7 @@ NONE = -1
 _ID = 20
 
 
-class Outcome(IntEnum):
+class RequestOutcome(IntEnum):
     """The end of a request as the other side saw it."""
 
     OPEN = 0
@@ -60,7 +60,7 @@ class Columns:
         self.begun_wall.append(wall)
         self.accepted.append(NEVER)
         self.answered.append(NEVER)
-        self.outcome.append(Outcome.OPEN)
+        self.outcome.append(RequestOutcome.OPEN)
         self.code.append(0)
         self.number.append(NONE)
         self.told.append(NEVER)

@@ -43,8 +43,8 @@ from warouter.lab.simulator.control import (
     wanted,
 )
 from warouter.lab.simulator.guard import no_pages, only_as
-from warouter.lab.simulator.inbound import Inbound, build
-from warouter.lab.simulator.numbers import Numbers
+from warouter.lab.simulator.inbound import InboundMessage, build
+from warouter.lab.simulator.numbers import NumberAuthority
 
 _ROWS = 500
 
@@ -60,7 +60,7 @@ class FaultSwitches(Protocol):
 def application(
     world: World,
     media: MediaEdge,
-    numbers: Numbers,
+    numbers: NumberAuthority,
     switches: FaultSwitches,
     *,
     state: Callable[[], dict[str, Any]],
@@ -88,7 +88,7 @@ class _CloudControl:
         self,
         world: World,
         media: MediaEdge,
-        numbers: Numbers,
+        numbers: NumberAuthority,
         switches: FaultSwitches,
         state: Callable[[], dict[str, Any]],
     ) -> None:
@@ -145,13 +145,13 @@ class _CloudControl:
         ids = [await self._told(one) for one in built]
         return answer({"ids": ids} if several else {"id": ids[0]}, status=201)
 
-    def _built(self, asked: object, now: int) -> Inbound | dict[str, Any]:
+    def _built(self, asked: object, now: int) -> InboundMessage | dict[str, Any]:
         if isinstance(asked, dict) and self._world.is_own(asked):
             return asked
         return build(asked, self._world.new_id(_sender(asked)), now)
 
-    async def _told(self, built: Inbound | dict[str, Any]) -> str:
-        if not isinstance(built, Inbound):
+    async def _told(self, built: InboundMessage | dict[str, Any]) -> str:
+        if not isinstance(built, InboundMessage):
             return self._world.inject_own(built, time.monotonic(), time.time())
         media = {}
         for place, content in built.contents.items():
@@ -183,7 +183,7 @@ def _sender(asked: object) -> str:
     return str(asked.get("from", "")) if isinstance(asked, dict) else ""
 
 
-def _mime(message: Inbound, place: str) -> str:
+def _mime(message: InboundMessage, place: str) -> str:
     media = msgspec.json.decode(message.payload)[place]
     ad: dict[str, Any] = media.get("image") or media.get("video") or {}
     return str(media.get("mime_type") or ad.get("mime_type") or "application/octet-stream")

@@ -15,8 +15,8 @@ import msgspec
 from warouter.lab.simulator.cloud import people
 from warouter.lab.simulator.cloud.people import People, ShownCustomer
 from warouter.lab.simulator.cloud.webhooks.envelope import MESSAGES, WebhookElement
-from warouter.lab.simulator.identity import Identity
-from warouter.lab.simulator.inbound import TYPES, Inbound
+from warouter.lab.simulator.identity import CustomerIdentity
+from warouter.lab.simulator.inbound import TYPES, InboundMessage
 from warouter.recipient import wa_id
 
 RAW = "raw"
@@ -70,10 +70,10 @@ def cloud_only(
 
 
 def element(
-    message: Inbound,
+    message: InboundMessage,
     media: Mapping[str, GraphMedia],
     shown: ShownCustomer,
-    identity: Identity | None,
+    identity: CustomerIdentity | None,
     our_wamid: Callable[[str], str | None],
     hash: str = "",
 ) -> WebhookElement:
@@ -155,7 +155,7 @@ def _referral(given: dict[str, Any], kept: GraphMedia | None) -> dict[str, Any]:
     return referral
 
 
-def _system(found: dict[str, Any], identity: Identity | None) -> dict[str, Any]:
+def _system(found: dict[str, Any], identity: CustomerIdentity | None) -> dict[str, Any]:
     system = dict(found["system"])
     if system.get("type") == "user_changed_number" and system.get("wa_id"):
         system.setdefault("user_id", people.user_id(wa_id(str(system["wa_id"]))))

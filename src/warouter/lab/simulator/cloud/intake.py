@@ -30,7 +30,7 @@ from warouter.lab.simulator.cloud.record import CloudRecord
 from warouter.lab.simulator.cloud.statuses import AcceptedMessage, CloudTimetable, planned
 from warouter.lab.simulator.cloud.templates import HELD, Templates
 from warouter.lab.simulator.identity import Identities
-from warouter.lab.simulator.refusals import Refusals
+from warouter.lab.simulator.refusals import RefusalJudge
 from warouter.lab.simulator.statuses import ALL, drawn
 
 UPGRADE = 131057
@@ -66,7 +66,7 @@ class CloudIntake:
         self.identities = Identities()
         self.checks_identity = False
         self.accepted: Callable[[str, int], None] = _unheard
-        self.refusals = Refusals(self.identities, random)
+        self.refusals = RefusalJudge(self.identities, random)
         self.throughput = Throughput(0)
         self._pairs = PairLimit(0, 1)
         self._upgrade = 0.0

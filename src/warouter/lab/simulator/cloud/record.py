@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from warouter.lab.simulator.cloud.columns import NEVER, NONE, Columns, Outcome
+from warouter.lab.simulator.cloud.columns import NEVER, NONE, Columns, RequestOutcome
 from warouter.lab.simulator.cloud.counters import CloudCounters, WebhookCounters
 from warouter.lab.simulator.cloud.wamid import Wamids
 from warouter.lab.simulator.record import Upload
@@ -99,16 +99,16 @@ class CloudRecord:
         """A request is for the identity with this hash, and for no other of its recipient."""
         self._meant[row - self._first] = identity
 
-    def ended(self, row: int, outcome: Outcome, code: int, at: float) -> None:
+    def ended(self, row: int, outcome: RequestOutcome, code: int, at: float) -> None:
         """The other side has its answer, or never gets one. Only the first word counts."""
         columns = self._columns
         row -= self._first
-        if row < 0 or columns.outcome[row] != Outcome.OPEN:
+        if row < 0 or columns.outcome[row] != RequestOutcome.OPEN:
             return
         columns.outcome[row] = outcome
         columns.code[row] = code
         columns.answered[row] = at
-        if outcome is Outcome.ANSWERED:
+        if outcome is RequestOutcome.ANSWERED:
             self.counters.answered += not code
         if code and columns.number[row] == NONE:
             self.counters.refused += 1
@@ -191,7 +191,7 @@ class CloudRecord:
                 "accepted": _time(columns.accepted[row]),
                 "answered": _time(columns.answered[row]),
                 "told": _time(columns.told[row]),
-                "outcome": Outcome(columns.outcome[row]).name.lower(),
+                "outcome": RequestOutcome(columns.outcome[row]).name.lower(),
                 "code": columns.code[row],
                 "wamid": self._wamids.outgoing(recipient, number) if number != NONE else None,
                 **meant,
@@ -248,7 +248,7 @@ class CloudRecord:
 
     def _is_open(self, row: int) -> bool:
         columns = self._columns
-        refused = columns.outcome[row] == Outcome.ANSWERED and columns.code[row]
+        refused = columns.outcome[row] == RequestOutcome.ANSWERED and columns.code[row]
         return columns.number[row] != NONE or not refused
 
     def _count_repeated(self, row: int, earlier: list[int]) -> None:

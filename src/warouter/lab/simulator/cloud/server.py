@@ -37,7 +37,7 @@ from warouter.lab.simulator.cloud.graph.uploads import UploadSessions
 from warouter.lab.simulator.cloud.record import CloudRecord
 from warouter.lab.simulator.cloud.webhooks.sender import WebhookSender
 from warouter.lab.simulator.cloud.world import World
-from warouter.lab.simulator.numbers import Numbers
+from warouter.lab.simulator.numbers import NumberAuthority
 
 TICK_S = 0.005
 _SWEEP_S = 0.1
@@ -115,7 +115,7 @@ class CloudSimulator:
         self._tls, self._client_tls = tls, client_tls
         self.world = World(self.facts, self._random)
         self.line: GraphLine[GraphConnection] = GraphLine()
-        self.numbers = Numbers()
+        self.numbers = NumberAuthority()
         self.media = MediaEdge(self.world.record, self._switches)
         self.world.is_media = self.media.is_known
         self.history = History(self._switches)

@@ -23,7 +23,7 @@ from warouter.lab.simulator.cloud.templates import Templates
 from warouter.lab.simulator.cloud.wamid import Wamids
 from warouter.lab.simulator.cloud.webhooks.envelope import WebhookElement, WebhookSubject, body
 from warouter.lab.simulator.cloud.webhooks.outbox import Outbox
-from warouter.lab.simulator.inbound import Inbound
+from warouter.lab.simulator.inbound import InboundMessage
 from warouter.message_id import parse
 
 _HIGH = 1000.0
@@ -109,7 +109,7 @@ class World:
         return self._wamids.incoming(customer, self._received)
 
     def inject(
-        self, message: Inbound, media: dict[str, GraphMedia], now: float, wall: float
+        self, message: InboundMessage, media: dict[str, GraphMedia], now: float, wall: float
     ) -> None:
         """A customer wrote; ``media`` by their place in the message."""
         number = message.wa_id

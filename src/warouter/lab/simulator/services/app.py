@@ -16,14 +16,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from warouter.lab.simulator.exchange import Exchange
 from warouter.lab.simulator.guard import no_pages
-from warouter.lab.simulator.numbers import Numbers
+from warouter.lab.simulator.numbers import NumberAuthority
 from warouter.lab.simulator.services.contacts import contact_routes
 from warouter.lab.simulator.services.media import MediaStore, add_media
 from warouter.lab.simulator.services.registration import add_registration
 
 
 def services(
-    exchange: Exchange, media: MediaStore, numbers: Numbers, key: Ed25519PrivateKey
+    exchange: Exchange, media: MediaStore, numbers: NumberAuthority, key: Ed25519PrivateKey
 ) -> web.Application:
     """The service application of a simulator, to be run on its loop. ``key`` is the authority's."""
     app = web.Application(middlewares=[no_pages])

@@ -11,10 +11,10 @@ import msgspec
 from aiohttp import web
 
 from warouter.lab.simulator.exchange import Exchange
-from warouter.lab.simulator.identity import Identity
-from warouter.upstream.numbers import MOST_NUMBERS, Acknowledged, Numbers
+from warouter.lab.simulator.identity import CustomerIdentity
+from warouter.upstream.numbers import MOST_NUMBERS, Acknowledged, ContactsQuery
 
-_NUMBERS = msgspec.json.Decoder(Numbers)
+_NUMBERS = msgspec.json.Decoder(ContactsQuery)
 _ACKNOWLEDGED = msgspec.json.Decoder(Acknowledged)
 
 
@@ -44,7 +44,7 @@ class _Contacts:
             return _answer({"error": "try again later"}, 503)
         self._exchange.record.counters.checked += len(asked)
         unknown = frozenset(faults.unknown)
-        return _answer(Numbers([number for number in asked if number not in unknown]))
+        return _answer(ContactsQuery([number for number in asked if number not in unknown]))
 
     async def identity(self, request: web.Request) -> web.Response:
         found = self._exchange.identities.of(request.match_info["wa_id"])
@@ -59,7 +59,7 @@ class _Contacts:
         return _shown(identities.acknowledge(request.match_info["wa_id"], told.hash))
 
 
-def _shown(identity: Identity | None) -> web.Response:
+def _shown(identity: CustomerIdentity | None) -> web.Response:
     if identity is None:
         return _answer({"error": "this number is not known"}, 404)
     return _answer(identity)

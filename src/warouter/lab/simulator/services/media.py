@@ -26,7 +26,7 @@ MOST_BYTES = 1 << 30  # of all content that is kept
 LARGEST = 128 << 20
 
 
-class Uploads(Protocol):
+class UploadRecord(Protocol):
     """The record of a door, as far as media go."""
 
     def uploaded(self, handle: str, upload: Upload) -> None: ...
@@ -37,7 +37,7 @@ class MediaStore:
 
     def __init__(
         self,
-        record: Uploads,
+        record: UploadRecord,
         most: int = MOST_BYTES,
         handle: Callable[[], str] = lambda: secrets.token_urlsafe(18),
     ) -> None:

@@ -22,7 +22,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Meta
 
-from warouter.lab.simulator.numbers import Declined, Numbers
+from warouter.lab.simulator.numbers import Declined, NumberAuthority
 from warouter.upstream import authority
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,9 @@ class NewPin(msgspec.Struct, frozen=True):
     pin: Pin
 
 
-def add_registration(app: web.Application, numbers: Numbers, key: Ed25519PrivateKey) -> None:
+def add_registration(
+    app: web.Application, numbers: NumberAuthority, key: Ed25519PrivateKey
+) -> None:
     """Add the authority's services to those of a simulator."""
     services = _Registration(numbers, key)
     for method, path, handler in (
@@ -65,7 +67,7 @@ def add_registration(app: web.Application, numbers: Numbers, key: Ed25519Private
 
 
 class _Registration:
-    def __init__(self, numbers: Numbers, key: Ed25519PrivateKey) -> None:
+    def __init__(self, numbers: NumberAuthority, key: Ed25519PrivateKey) -> None:
         self._numbers = numbers
         self._public_key = authority.public_bytes(key)
 
@@ -95,7 +97,7 @@ class _Registration:
         self._numbers.set_pin(self._certificate(asked.cert).number, None)
         return _answer({})
 
-    def _certificate(self, cert: str) -> authority.Certificate:
+    def _certificate(self, cert: str) -> authority.NumberCertificate:
         try:
             return authority.check(cert, self._public_key, time.time())
         except ValueError as error:

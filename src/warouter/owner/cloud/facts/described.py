@@ -17,7 +17,7 @@ from warouter.store.cloud import number as store
 from warouter.store.journal.names import Users
 from warouter.upstream.cloud.graph.described import TokenFacts
 from warouter.upstream.cloud.graph.failed import CallFailed, CallRefused
-from warouter.upstream.cloud.graph.number import Facts
+from warouter.upstream.cloud.graph.number import NumberFields
 
 log = logging.getLogger(__name__)
 
@@ -28,13 +28,13 @@ UNKNOWN: dict[str, Any] = {"token_expires_at": None, "token_valid": None}
 class Graph(Protocol):
     """The call to Meta that reads the number's state."""
 
-    async def facts(self) -> Facts: ...
+    async def facts(self) -> NumberFields: ...
 
 
 class Known(NamedTuple):
     """The last answers. ``token_expires_at`` in unix s, 0 for never, None if it is not known."""
 
-    facts: Facts
+    facts: NumberFields
     token_expires_at: int | None
     users: Users
     at: float  # by the owner's clock

@@ -33,7 +33,7 @@ from warouter.store.cloud import number as store
 from warouter.store.cloud.number import Shared, Stop
 from warouter.upstream.cloud.answers import Judged
 from warouter.upstream.cloud.graph.failed import CallFailed
-from warouter.upstream.cloud.graph.number import Number as GraphNumber
+from warouter.upstream.cloud.graph.number import NumberCalls
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Number(SlotListener):
         fetch: Fetch,
         registered: asyncio.Event,
         pace: Pace,
-        graph: GraphNumber,
+        graph: NumberCalls,
         token_hash: Callable[[], bytes],
         rules: RuleBook,
         rate: float | None,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Set
 
-from warouter.upstream.cloud.check.step import Step, ended, failed, ok
+from warouter.upstream.cloud.check.step import CheckStep, ended, failed, ok
 from warouter.upstream.cloud.graph.failed import CallFailed
 
 NAME = "account"
 
 
-def judge(account: str, name: str, numbers: Set[str], number: str) -> Step:
+def judge(account: str, name: str, numbers: Set[str], number: str) -> CheckStep:
     """``numbers`` are the ids that it has, ``number`` is ours."""
     who = f"{account} ({name})" if name else account
     if number not in numbers:
@@ -29,7 +29,7 @@ def _others(count: int) -> str:
     return "one other" if count == 1 else f"{count} others"
 
 
-def judge_refusal(error: CallFailed, account: str) -> Step:
+def judge_refusal(error: CallFailed, account: str) -> CheckStep:
     """Judge the refusal to tell of the account."""
     if error.passing:
         return failed(NAME, f"Meta cannot be asked about it: {ended(error.words)}", "Try again.")

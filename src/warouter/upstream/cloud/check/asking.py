@@ -13,22 +13,22 @@ from yarl import URL
 
 from warouter import SERVER
 from warouter.upstream.cloud.check.callback import Handshake
-from warouter.upstream.cloud.check.contact import Contact, Trouble
+from warouter.upstream.cloud.check.contact import ContactTrouble, ServerContact
 from warouter.upstream.cloud.listener import WRONG_VERIFY_TOKEN
 
 SECONDS, CONNECT_SECONDS = 15.0, 5.0
 _MOST_BYTES = 4096
 # Of an error the first that fits; certificates are a kind of TLS, that a kind of connecting.
-_TROUBLES: tuple[tuple[type[BaseException], Trouble], ...] = (
-    (aiohttp.ClientConnectorDNSError, Trouble.NAME),
-    (aiohttp.ClientConnectorCertificateError, Trouble.CERTIFICATE),
-    (aiohttp.ClientConnectorSSLError, Trouble.TLS),
-    (TimeoutError, Trouble.SILENT),
-    (aiohttp.ClientConnectorError, Trouble.REFUSED),
+_TROUBLES: tuple[tuple[type[BaseException], ContactTrouble], ...] = (
+    (aiohttp.ClientConnectorDNSError, ContactTrouble.NAME),
+    (aiohttp.ClientConnectorCertificateError, ContactTrouble.CERTIFICATE),
+    (aiohttp.ClientConnectorSSLError, ContactTrouble.TLS),
+    (TimeoutError, ContactTrouble.SILENT),
+    (aiohttp.ClientConnectorError, ContactTrouble.REFUSED),
 )
 
 
-async def contact(url: str, query: Mapping[str, str] | None = None) -> Contact:
+async def contact(url: str, query: Mapping[str, str] | None = None) -> ServerContact:
     """A GET without the token; redirects are not followed, and nothing is raised."""
     target = f"{url}{_joint(url)}{urlencode(query)}" if query else url
     timeout = aiohttp.ClientTimeout(total=SECONDS, sock_connect=CONNECT_SECONDS)
@@ -43,10 +43,12 @@ async def contact(url: str, query: Mapping[str, str] | None = None) -> Contact:
             heard = time.time()
             body = await _beginning(answer)
             date = answer.headers.get("Date", "")
-            return Contact(None, "", answer.status, date, body, sent, heard)
+            return ServerContact(None, "", answer.status, date, body, sent, heard)
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        trouble = next((t for kind, t in _TROUBLES if isinstance(error, kind)), Trouble.BROKEN)
-        return Contact(trouble, _words(error))
+        trouble = next(
+            (t for kind, t in _TROUBLES if isinstance(error, kind)), ContactTrouble.BROKEN
+        )
+        return ServerContact(trouble, _words(error))
 
 
 async def handshake(url: str, verify_token: str) -> Handshake:

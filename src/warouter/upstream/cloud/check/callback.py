@@ -10,8 +10,8 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from warouter.cloud_settings import is_loopback
-from warouter.upstream.cloud.check.contact import Contact, remedy
-from warouter.upstream.cloud.check.step import Result, Step, failed, ok, warning
+from warouter.upstream.cloud.check.contact import ServerContact, remedy
+from warouter.upstream.cloud.check.step import CheckStep, StepResult, failed, ok, warning
 
 NAME = "callback"
 _HERE = "Seen from here, which may not be how Meta sees it"
@@ -23,12 +23,12 @@ class Handshake(NamedTuple):
     """
 
     url: str
-    contact: Contact
+    contact: ServerContact
     right: bool
     by_webapp: bool = False
 
 
-def judge(found: Handshake) -> Step:
+def judge(found: Handshake) -> CheckStep:
     if found.right:
         return ok(NAME, "It answers the handshake, with this verify token.")
     if found.by_webapp:
@@ -38,9 +38,11 @@ def judge(found: Handshake) -> Step:
     return warning(NAME, f"{_HERE}: {_what(found)}.", _todo(found))
 
 
-def unasked() -> Step:
+def unasked() -> CheckStep:
     """The URL may be a proxy's of ours, or somebody else's."""
-    return Step(NAME, Result.SKIPPED, "It is not known for a webapp's, so it is not asked.")
+    return CheckStep(
+        NAME, StepResult.SKIPPED, "It is not known for a webapp's, so it is not asked."
+    )
 
 
 def hint(found: Handshake) -> str:

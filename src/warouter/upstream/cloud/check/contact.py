@@ -6,7 +6,7 @@ from enum import Enum
 from typing import NamedTuple
 
 
-class Trouble(Enum):
+class ContactTrouble(Enum):
     """Why there is no answer, as a sentence begins that names the host before it."""
 
     NAME = "has no address"
@@ -17,12 +17,12 @@ class Trouble(Enum):
     BROKEN = "gives no answer of HTTP"
 
 
-class Contact(NamedTuple):
+class ServerContact(NamedTuple):
     """``trouble`` is None with an answer; then come its status, the field Date, its body's
     beginning. ``sent`` and ``heard`` are unix seconds by our clock. ``words`` are the library's.
     """
 
-    trouble: Trouble | None = None
+    trouble: ContactTrouble | None = None
     words: str = ""
     status: int = 0
     date: str = ""
@@ -32,16 +32,16 @@ class Contact(NamedTuple):
 
 
 _REMEDIES = {
-    Trouble.NAME: "Check the name, and the DNS servers of this host.",
-    Trouble.REFUSED: "Check that something listens there, and that no firewall is between.",
-    Trouble.CERTIFICATE: "It must be of an authority that is trusted, for this name, not expired,"
-    " and sent with its whole chain.",
-    Trouble.TLS: "Check that this port speaks TLS, and no older one than 1.2.",
-    Trouble.SILENT: "Check that the webapp answers, and that nothing between drops it.",
-    Trouble.BROKEN: "Check what listens there.",
+    ContactTrouble.NAME: "Check the name, and the DNS servers of this host.",
+    ContactTrouble.REFUSED: "Check that something listens there, and that no firewall is between.",
+    ContactTrouble.CERTIFICATE: "It must be of an authority that is trusted, for this name, not"
+    " expired, and sent with its whole chain.",
+    ContactTrouble.TLS: "Check that this port speaks TLS, and no older one than 1.2.",
+    ContactTrouble.SILENT: "Check that the webapp answers, and that nothing between drops it.",
+    ContactTrouble.BROKEN: "Check what listens there.",
 }
 
 
-def remedy(trouble: Trouble) -> str:
+def remedy(trouble: ContactTrouble) -> str:
     """The advice against this trouble."""
     return _REMEDIES[trouble]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from warouter.upstream.cloud.check.step import Step, ended, failed, ok, warning
+from warouter.upstream.cloud.check.step import CheckStep, ended, failed, ok, warning
 from warouter.upstream.cloud.graph.described import (
     CONNECTED,
     LEVELS,
@@ -21,7 +21,7 @@ _REGISTRABLE = frozenset({"", "DISCONNECTED", "PENDING", "UNKNOWN", "UNVERIFIED"
 _CLOUD = frozenset({"", "CLOUD_API"})
 
 
-def judge(found: Details, id: str) -> Step:
+def judge(found: Details, id: str) -> CheckStep:
     """Judge if the number may send now."""
     who = f"{found.number} ({found.name})" if found.name else found.number
     if not found.number and not found.status:
@@ -44,7 +44,7 @@ def judge(found: Details, id: str) -> Step:
     return ok(NAME, f"{who} is {status}{quality}.")
 
 
-def judge_refusal(error: CallFailed, id: str) -> Step:
+def judge_refusal(error: CallFailed, id: str) -> CheckStep:
     """Judge the refusal to tell of the number."""
     if error.passing:
         return failed(NAME, f"Meta cannot be asked about it: {ended(error.words)}", "Try again.")
@@ -55,7 +55,7 @@ def judge_refusal(error: CallFailed, id: str) -> Step:
     )
 
 
-def judge_throughput(level: str, rate: float | None) -> Step:
+def judge_throughput(level: str, rate: float | None) -> CheckStep:
     """Judge the number's level; ``rate`` is that of WAROUTER_CLOUD_RATE, None for `auto`."""
     most = LEVELS.get(level, STANDARD)
     if level not in LEVELS:

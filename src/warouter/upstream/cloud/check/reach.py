@@ -8,15 +8,15 @@ from typing import Any
 
 import msgspec
 
-from warouter.upstream.cloud.check.contact import Contact, remedy
-from warouter.upstream.cloud.check.step import Result, Step, failed, ok, warning
+from warouter.upstream.cloud.check.contact import ServerContact, remedy
+from warouter.upstream.cloud.check.step import CheckStep, StepResult, failed, ok, warning
 
 NAME, CLOCK = "Graph API", "clock"
 WARN_SECONDS, FAIL_SECONDS = 5.0, 60.0
 _HALF = 0.5  # the field Date has whole seconds
 
 
-def judge(base_url: str, contact: Contact) -> Step:
+def judge(base_url: str, contact: ServerContact) -> CheckStep:
     """Judge if there is an answer of the Graph API: JSON, also if it refuses."""
     if contact.trouble is not None:
         words = f" ({contact.words})" if contact.words else ""
@@ -30,11 +30,11 @@ def judge(base_url: str, contact: Contact) -> Step:
     return ok(NAME, f"{base_url} answers.")
 
 
-def judge_clock(contact: Contact) -> Step:
+def judge_clock(contact: ServerContact) -> CheckStep:
     """Our clock against Meta's."""
     ahead = clock_ahead(contact)
     if ahead is None:
-        return Step(CLOCK, Result.SKIPPED, "The Graph API does not say what time it is.")
+        return CheckStep(CLOCK, StepResult.SKIPPED, "The Graph API does not say what time it is.")
     # By so much it may seem wrong when it is right.
     unsure = _HALF + (contact.heard - contact.sent) / 2
     least = abs(ahead) - unsure
@@ -45,7 +45,7 @@ def judge_clock(contact: Contact) -> Step:
     return (failed if least > FAIL_SECONDS else warning)(CLOCK, found, todo)
 
 
-def clock_ahead(contact: Contact) -> float | None:
+def clock_ahead(contact: ServerContact) -> float | None:
     """Seconds by which we are ahead; None without a time to compare with."""
     try:
         met = parsedate_to_datetime(contact.date)

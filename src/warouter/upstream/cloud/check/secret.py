@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from warouter.upstream.cloud.check.step import Result, Step, failed, ok, warning
+from warouter.upstream.cloud.check.step import CheckStep, StepResult, failed, ok, warning
 
 NAME = "app secret"
 
 
-def judge(app: str, right: Sequence[bool]) -> Step:
+def judge(app: str, right: Sequence[bool]) -> CheckStep:
     """``right`` says of each line whether it is the app's."""
     wrong = [str(number) for number, good in enumerate(right, 1) if not good]
     if not wrong:
@@ -30,6 +30,6 @@ def judge(app: str, right: Sequence[bool]) -> Step:
     )
 
 
-def unknown(words: str) -> Step:
+def unknown(words: str) -> CheckStep:
     """The step where nobody says which app it is, or Meta cannot be asked."""
-    return Step(NAME, Result.SKIPPED, f"Meta does not say whose it is ({words}).")
+    return CheckStep(NAME, StepResult.SKIPPED, f"Meta does not say whose it is ({words}).")

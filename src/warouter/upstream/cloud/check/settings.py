@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from datetime import date
 
 from warouter.cloud_settings import CloudSettings, version_end
-from warouter.upstream.cloud.check.step import Step, failed, ok, warning
+from warouter.upstream.cloud.check.step import CheckStep, failed, ok, warning
 
 NAME = "settings"
 
 
-def judge(cloud: CloudSettings, unreadable: Sequence[str], today: date) -> Step:
+def judge(cloud: CloudSettings, unreadable: Sequence[str], today: date) -> CheckStep:
     """``unreadable``: variables whose files cannot be read, each with the reason."""
     if unreadable:
         return failed(

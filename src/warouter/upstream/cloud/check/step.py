@@ -10,41 +10,41 @@ import msgspec
 from warouter.upstream.cloud.secret_text import SHORTEST_SECRET
 
 
-class Result(StrEnum):
+class StepResult(StrEnum):
     OK = "ok"
     WARNING = "warning"
     FAILED = "failed"
     SKIPPED = "not checked"
 
 
-class Step(msgspec.Struct, frozen=True):
+class CheckStep(msgspec.Struct, frozen=True):
     """``found`` is what is there or what is wrong, ``todo`` what to do about it; sentences."""
 
     step: str
-    result: Result
+    result: StepResult
     found: str
     todo: str = ""
 
     @property
     def failed(self) -> bool:
-        return self.result is Result.FAILED
+        return self.result is StepResult.FAILED
 
 
-def ok(step: str, found: str) -> Step:
-    return Step(step, Result.OK, found)
+def ok(step: str, found: str) -> CheckStep:
+    return CheckStep(step, StepResult.OK, found)
 
 
-def warning(step: str, found: str, todo: str = "") -> Step:
-    return Step(step, Result.WARNING, found, todo)
+def warning(step: str, found: str, todo: str = "") -> CheckStep:
+    return CheckStep(step, StepResult.WARNING, found, todo)
 
 
-def failed(step: str, found: str, todo: str) -> Step:
-    return Step(step, Result.FAILED, found, todo)
+def failed(step: str, found: str, todo: str) -> CheckStep:
+    return CheckStep(step, StepResult.FAILED, found, todo)
 
 
-def skipped(step: str, ground: str) -> Step:
+def skipped(step: str, ground: str) -> CheckStep:
     """The step where another one, which it needs, has failed."""
-    return Step(step, Result.SKIPPED, f"It needs what failed above: {ground}.")
+    return CheckStep(step, StepResult.SKIPPED, f"It needs what failed above: {ground}.")
 
 
 def ended(words: str) -> str:
@@ -52,7 +52,7 @@ def ended(words: str) -> str:
     return words if words.endswith((".", "!", "?")) else f"{words}."
 
 
-def shown(step: Step, secrets: Iterable[str]) -> Step:
+def shown(step: CheckStep, secrets: Iterable[str]) -> CheckStep:
     """The step as it may be printed: in one line, and without a secret that somebody repeated."""
     return msgspec.structs.replace(
         step, found=_printable(step.found, secrets), todo=_printable(step.todo, secrets)

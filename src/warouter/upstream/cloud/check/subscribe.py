@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from warouter.upstream.cloud.check import asking, callback
-from warouter.upstream.cloud.check.step import Step, ended, failed, ok
-from warouter.upstream.cloud.graph.account import Account
+from warouter.upstream.cloud.check.step import CheckStep, ended, failed, ok
+from warouter.upstream.cloud.graph.account import AccountCalls
 from warouter.upstream.cloud.graph.failed import CallFailed
 
 NAME = "subscribe"
 
 
-async def subscribe(account: Account, app: str, url: str, verify_token: str) -> Step:
+async def subscribe(account: AccountCalls, app: str, url: str, verify_token: str) -> CheckStep:
     """Subscribe the token's app unless it is (``app`` is its id, "" if nobody says), and set the
     URL, at which Meta asks it at once. Whatever fails leaves the URL that was set before.
     """
@@ -45,7 +45,7 @@ async def subscribe(account: Account, app: str, url: str, verify_token: str) -> 
     return ok(NAME, f"{first}Meta asked {url}, was answered, and calls it for this number.")
 
 
-async def _override(account: Account, url: str, verify_token: str) -> CallFailed | None:
+async def _override(account: AccountCalls, url: str, verify_token: str) -> CallFailed | None:
     try:
         await account.override(url, verify_token)
     except CallFailed as error:  # without an answer it may be set all the same

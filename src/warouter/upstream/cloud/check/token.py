@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from warouter.upstream.cloud.check.step import Result, Step, ended, failed, ok, warning
+from warouter.upstream.cloud.check.step import CheckStep, StepResult, ended, failed, ok, warning
 from warouter.upstream.cloud.graph.described import TokenFacts
 from warouter.upstream.cloud.graph.failed import CallFailed
 
@@ -18,7 +18,7 @@ _RENEW = (
 _KINDS = {"SYSTEM_USER": "a system user", "USER": "a person", "PAGE": "a page", "APP": "an app"}
 
 
-def judge(token: TokenFacts, now: float) -> Step:
+def judge(token: TokenFacts, now: float) -> CheckStep:
     """Judge if the token is valid, and for how long; ``now`` in unix seconds, by Meta's clock."""
     if not token.valid:
         return failed(NAME, "Meta says that it is not valid: it ended or was revoked.", _RENEW)
@@ -36,7 +36,7 @@ def judge(token: TokenFacts, now: float) -> Step:
     return ok(NAME, found)
 
 
-def judge_refusal(error: CallFailed) -> Step:
+def judge_refusal(error: CallFailed) -> CheckStep:
     """The question was refused: for the token itself, or by somebody who may not ask it."""
     if error.judged is not None and error.judged.meta_code in _INVALID:
         return failed(NAME, f"Meta does not take it: {ended(error.words)}", _RENEW)
@@ -49,10 +49,12 @@ def judge_refusal(error: CallFailed) -> Step:
     )
 
 
-def judge_permissions(token: TokenFacts | None, account: str) -> Step:
+def judge_permissions(token: TokenFacts | None, account: str) -> CheckStep:
     """Both permissions, for our account; None if Meta does not say."""
     if token is None:
-        return Step(PERMISSIONS, Result.SKIPPED, "Meta does not say what the token may do.")
+        return CheckStep(
+            PERMISSIONS, StepResult.SKIPPED, "Meta does not say what the token may do."
+        )
     if missing := [scope for scope in NEEDED if scope not in token.scopes]:
         return failed(
             PERMISSIONS,

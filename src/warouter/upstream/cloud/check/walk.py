@@ -20,8 +20,8 @@ from warouter.upstream.cloud.check import (
     token,
     webhooks,
 )
-from warouter.upstream.cloud.check.step import Step, shown, skipped
-from warouter.upstream.cloud.graph.account import Account
+from warouter.upstream.cloud.check.step import CheckStep, shown, skipped
+from warouter.upstream.cloud.graph.account import AccountCalls
 from warouter.upstream.cloud.graph.app import App
 from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.described import TokenFacts
@@ -43,7 +43,7 @@ _ORDER = (
 )
 
 
-async def walk(cloud: CloudSettings, secrets: Secrets, url: str = "") -> list[Step]:
+async def walk(cloud: CloudSettings, secrets: Secrets, url: str = "") -> list[CheckStep]:
     """Every step; with ``url`` it becomes the number's callback URL on the way."""
     calls = Calls(cloud, secrets)
     try:
@@ -60,12 +60,12 @@ class _Walk:
         self._secrets = secrets
         self._url = url
         self._app = App(cloud, calls, secrets)
-        self._account = Account(cloud, calls)
-        self._steps: list[Step] = []
+        self._account = AccountCalls(cloud, calls)
+        self._steps: list[CheckStep] = []
         self._ahead = 0.0  # seconds, of our clock before Meta's
         self._fields: frozenset[str] | None = None  # of webhooks, None if nobody says
 
-    async def taken(self) -> list[Step]:
+    async def taken(self) -> list[CheckStep]:
         cloud = self._cloud
         self._add(settings.judge(cloud, _unreadable(cloud), date.today()))
         first = await asking.contact(f"{cloud.base_url}/{cloud.version}/{cloud.phone_number_id}")
@@ -113,7 +113,7 @@ class _Walk:
             return await self._app.token(f"{app}|{app_secret}")
         return None
 
-    async def _secret(self, app: str) -> tuple[Step, str]:
+    async def _secret(self, app: str) -> tuple[CheckStep, str]:
         """The step, and a secret that is the app's, "" if none is known to be."""
         if not app:
             return secret.unknown("nor which app the token is for"), ""
@@ -137,7 +137,7 @@ class _Walk:
         self._add(number.judge(found, self._cloud.phone_number_id))
         return found.level
 
-    async def _has_number(self) -> Step:
+    async def _has_number(self) -> CheckStep:
         cloud = self._cloud
         try:
             name, numbers = await self._account.name(), await self._account.numbers()
@@ -174,11 +174,11 @@ class _Walk:
         step = self._add(webhooks.judge(apps, app, self._fields, callbacks, self._cloud.base_url))
         return "" if step.failed else callbacks.used
 
-    def _add(self, step: Step) -> Step:
+    def _add(self, step: CheckStep) -> CheckStep:
         self._steps.append(step)
         return step
 
-    def _ended(self, ground: str) -> list[Step]:
+    def _ended(self, ground: str) -> list[CheckStep]:
         """The steps so far, and those behind them, which cannot be taken."""
         taken = {step.step for step in self._steps}
         left = [n for n in _ORDER if n not in taken and (n != subscribe.NAME or self._url)]

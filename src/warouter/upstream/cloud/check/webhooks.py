@@ -6,8 +6,8 @@ from collections.abc import Set
 from urllib.parse import SplitResult, urlsplit
 
 from warouter.cloud_settings import WEBHOOK_PATH, is_loopback
-from warouter.upstream.cloud.check.step import Step, ended, failed, ok, warning
-from warouter.upstream.cloud.graph.described import LONGEST_URL, Callbacks
+from warouter.upstream.cloud.check.step import CheckStep, ended, failed, ok, warning
+from warouter.upstream.cloud.graph.described import LONGEST_URL, WebhookUrls
 from warouter.upstream.cloud.graph.failed import CallFailed
 
 NAME = "webhooks"
@@ -23,8 +23,8 @@ _SET = f"Set one: warouter cloud check --subscribe https://YOUR-HOST{WEBHOOK_PAT
 
 
 def judge(
-    apps: Set[str], app: str, fields: Set[str] | None, callbacks: Callbacks, base_url: str
-) -> Step:
+    apps: Set[str], app: str, fields: Set[str] | None, callbacks: WebhookUrls, base_url: str
+) -> CheckStep:
     """``app`` is the token's, "" if nobody says; ``fields`` are those that it is subscribed to, and
     None likewise; ``base_url`` is the Graph API's.
     """
@@ -64,7 +64,7 @@ def judge(
     return ok(NAME, found)
 
 
-def judge_refusal(error: CallFailed) -> Step:
+def judge_refusal(error: CallFailed) -> CheckStep:
     """The step where Meta does not say where webhooks go."""
     return failed(
         NAME,
@@ -102,7 +102,7 @@ def _is_here(parts: SplitResult, base_url: str) -> bool:
     return parts.scheme == "http" and is_loopback(parts.hostname or "") and is_loopback(graph)
 
 
-def _whose(callbacks: Callbacks) -> str:
+def _whose(callbacks: WebhookUrls) -> str:
     if callbacks.number:
         return "which is set for this number"
     return "the account's URL" if callbacks.account else "the app's URL"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from warouter.cloud_settings import CloudSettings
 from warouter.upstream.cloud.graph.calls import Calls
-from warouter.upstream.cloud.graph.described import DETAILS, Callbacks, Details, details
+from warouter.upstream.cloud.graph.described import DETAILS, Details, WebhookUrls, details
 from warouter.upstream.cloud.graph.fields import following, nested, objects, text, word
 
 _PAGE, _MOST_PAGES = "100", 100
 
 
-class Account:
+class AccountCalls:
     """Calls about the account, and about our number of it. Each raises CallAway or CallRefused."""
 
     def __init__(self, cloud: CloudSettings, calls: Calls) -> None:
@@ -48,12 +48,12 @@ class Account:
         """Have webhooks sent to the token's app; an override of the account's URL ends by it."""
         await self._calls.post(self._subscribed, {})
 
-    async def callbacks(self) -> Callbacks:
+    async def callbacks(self) -> WebhookUrls:
         """Where they are sent for our number."""
         asked = await self._calls.get(self._number, {"fields": "webhook_configuration"})
         found = nested(asked, "webhook_configuration")
         names = ("phone_number", "whatsapp_business_account", "application")
-        return Callbacks(*(text(found, name) for name in names))
+        return WebhookUrls(*(text(found, name) for name in names))
 
     async def override(self, url: str, verify_token: str) -> None:
         """Have those of our number sent to this URL, which Meta asks at once."""

@@ -19,10 +19,15 @@ from typing import Protocol
 import msgspec
 
 from warouter.upstream.cloud.answers import Class, Judged, judge, judge_mark
-from warouter.upstream.cloud.graph.exchange import HELD_BACK, Exchanged, Graph, Outcome
+from warouter.upstream.cloud.graph.exchange import (
+    HELD_BACK,
+    Exchanged,
+    ExchangeOutcome,
+    GraphExchange,
+)
 from warouter.upstream.cloud.graph.marketing import MESSAGES, Marketing
 from warouter.upstream.cloud.graph.reach import Reach
-from warouter.upstream.protocol import Claim, Claimed, Listener, ToUpstream, Upstream
+from warouter.upstream.protocol import Claim, Claimed, ToUpstream, Upstream, UpstreamHandler
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +36,7 @@ UNREACHED_MS = 200  # no connection: worth another try so soon
 _NONE: frozenset[int] = frozenset()
 
 
-class Post(msgspec.Struct, frozen=True, gc=False):
+class MessagePost(msgspec.Struct, frozen=True, gc=False):
     """One request; ``attempt`` is 0 for a read mark, which is free to repeat."""
 
     slot: int
@@ -48,11 +53,11 @@ class Post(msgspec.Struct, frozen=True, gc=False):
 class Answers(Protocol):
     """Whoever hears of the end of requests."""
 
-    def may_begin(self, post: Post) -> bool:
+    def may_begin(self, post: MessagePost) -> bool:
         """True if the request may still begin; asked last thing before the write."""
         ...
 
-    def on_judged(self, post: Post, judged: Judged, token_hash: bytes) -> None:
+    def on_judged(self, post: MessagePost, judged: Judged, token_hash: bytes) -> None:
         """The request has ended so, with the token of this hash. NOT_TAKEN without a code: it never
         began; if it says to wait, the Cloud API was not reached.
         """
@@ -61,7 +66,7 @@ class Answers(Protocol):
         """The other side's clock, as an answer said."""
 
 
-class Fate(Enum):
+class RequestState(Enum):
     """The state of a request, as far as this process knows it."""
 
     UNKNOWN = "unknown"  # it was another's
@@ -74,20 +79,20 @@ class CloudUpstream(Upstream):
     ``marketing`` knows which of them have an edge of their own.
     """
 
-    _listener: Listener
+    _listener: UpstreamHandler
     _answers: Answers
 
     def __init__(
         self,
-        graph: Graph,
+        graph: GraphExchange,
         clock: Callable[[], float],
-        told: Callable[[Post, Judged], None] = lambda _post, _judged: None,
+        told: Callable[[MessagePost, Judged], None] = lambda _post, _judged: None,
         marketing: Marketing | None = None,
     ) -> None:
         self._marketing = marketing or Marketing(on=False)
         self._graph = graph
         self._told = told
-        self._out: dict[tuple[bytes, int], Post] = {}
+        self._out: dict[tuple[bytes, int], MessagePost] = {}
         self._begun: dict[bytes, frozenset[int]] = {}  # the attempts that are out, by message
         self._heard_of: OrderedDict[bytes, dict[int, Judged]] = OrderedDict()  # by attempt
         self.posts = 0
@@ -123,7 +128,7 @@ class CloudUpstream(Upstream):
         """
         return 2 * self._graph.connections.limit - len(self._out)
 
-    async def run(self, listener: Listener) -> None:
+    async def run(self, listener: UpstreamHandler) -> None:
         """Grant claims to ``listener`` until cancelled."""
         self._listener = listener
         listener.on_upstream_up()
@@ -134,7 +139,7 @@ class CloudUpstream(Upstream):
             granted = Claimed(message.slot, message.epoch)
             asyncio.get_running_loop().call_soon(self._listener.on_upstream, [granted])
 
-    def post(self, post: Post) -> None:
+    def post(self, post: MessagePost) -> None:
         """Begin a request as soon as there is a connection, if it may begin then."""
         self.posts += 1
         self._out[post.id, post.attempt] = post
@@ -146,12 +151,12 @@ class CloudUpstream(Upstream):
         else:
             exchange.add_done_callback(partial(self._exchanged, post, edge))
 
-    def fate(self, message_id: bytes, attempt: int) -> Fate:
+    def fate(self, message_id: bytes, attempt: int) -> RequestState:
         """The state of a request that this process, or a predecessor, has issued."""
         if (message_id, attempt) not in self._out:
-            return Fate.UNKNOWN
+            return RequestState.UNKNOWN
         begun = attempt in self._begun.get(message_id, _NONE)
-        return Fate.OUT if begun else Fate.WAITING
+        return RequestState.OUT if begun else RequestState.WAITING
 
     def heard(self, message_id: bytes, attempt: int) -> Judged | None:
         """How this request of ours ended, if it began, and did so lately."""
@@ -179,7 +184,7 @@ class CloudUpstream(Upstream):
     async def close(self) -> None:
         self._graph.connections.close()
 
-    def _may_begin(self, post: Post) -> bool:
+    def _may_begin(self, post: MessagePost) -> bool:
         if not self._answers.may_begin(post):
             return False
         begun = self._begun.get(post.id, _NONE)
@@ -187,7 +192,7 @@ class CloudUpstream(Upstream):
             self._begun[post.id] = begun | {post.attempt}
         return True
 
-    def _exchanged(self, post: Post, edge: str, exchange: asyncio.Future[Exchanged]) -> None:
+    def _exchanged(self, post: MessagePost, edge: str, exchange: asyncio.Future[Exchanged]) -> None:
         if exchange.cancelled():
             return  # as all is that the loop still has to do when it ends
         try:
@@ -199,8 +204,8 @@ class CloudUpstream(Upstream):
         except Exception as error:
             self._broken(post, error)
 
-    def _judge(self, post: Post, exchanged: Exchanged) -> Judged:
-        if exchanged.outcome is Outcome.ANSWERED:
+    def _judge(self, post: MessagePost, exchanged: Exchanged) -> Judged:
+        if exchanged.outcome is ExchangeOutcome.ANSWERED:
             says = judge if post.attempt else judge_mark
             judged = says(exchanged.status, exchanged.body, exchanged.retry_after)
             if judged.cls is not Class.DOUBT or judged.meta_code >= 0:
@@ -211,11 +216,11 @@ class CloudUpstream(Upstream):
         if exchanged.cause == HELD_BACK:
             return Judged(Class.NOT_TAKEN, details=exchanged.cause)
         self.reach.failed()
-        if exchanged.outcome is Outcome.UNBEGUN:
+        if exchanged.outcome is ExchangeOutcome.UNBEGUN:
             return Judged(Class.NOT_TAKEN, details=exchanged.cause, wait_ms=UNREACHED_MS)
         return Judged(Class.DOUBT, 500, title=exchanged.cause)
 
-    def _ended(self, post: Post, judged: Judged, token_hash: bytes = b"") -> None:
+    def _ended(self, post: MessagePost, judged: Judged, token_hash: bytes = b"") -> None:
         self._out.pop((post.id, post.attempt), None)
         begun = self._begun.get(post.id, _NONE)
         if post.attempt and post.attempt in begun:
@@ -227,12 +232,12 @@ class CloudUpstream(Upstream):
         self._told(post, judged)
         self._answers.on_judged(post, judged, token_hash)
 
-    def _remember(self, post: Post, judged: Judged) -> None:
+    def _remember(self, post: MessagePost, judged: Judged) -> None:
         if len(self._heard_of) >= MOST_HEARD:
             self._heard_of.popitem(last=False)
         self._heard_of.setdefault(post.id, {})[post.attempt] = judged
 
-    def _broken(self, post: Post, error: Exception) -> None:
+    def _broken(self, post: MessagePost, error: Exception) -> None:
         log.error("request failed", extra={"slot": post.slot}, exc_info=error)
         begun = post.attempt in self._begun.get(post.id, _NONE)
         self._ended(post, Judged(Class.DOUBT if begun else Class.NOT_TAKEN, title=repr(error)))

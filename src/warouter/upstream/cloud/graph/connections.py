@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from warouter import background
 from warouter.errors import WarouterError
-from warouter.net.names import Names
+from warouter.net.names import HostLookups
 from warouter.net.sockets import end_with_process
 from warouter.upstream.cloud.graph.wire import Tls, Wire
 
@@ -55,7 +55,7 @@ class Origin(NamedTuple):
         return host if usual else f"{host}:{self.port}"
 
 
-class Connections:
+class ConnectionPool:
     """At most ``limit`` connections, those that are being opened included.
 
     ``send_bytes`` is what a socket takes in one write. ``tls`` judges the certificate, instead of
@@ -75,7 +75,7 @@ class Connections:
         self._send_bytes = send_bytes
         self._tls = (tls or client_context()) if origin.secure else None
         self._session: ssl.SSLSession | None = None
-        self._names = Names()
+        self._names = HostLookups()
         self._wires: set[Wire] = set()
         self._free: list[Wire] = []  # the one used last at the end
         self._opening = 0

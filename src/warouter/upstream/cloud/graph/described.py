@@ -68,7 +68,7 @@ class Details(NamedTuple):
     entities: tuple[Entity, ...]
 
 
-class Callbacks(NamedTuple):
+class WebhookUrls(NamedTuple):
     """The URLs for webhooks of messages, each "" if it is not set."""
 
     number: str

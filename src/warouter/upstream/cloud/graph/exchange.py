@@ -22,7 +22,7 @@ import msgspec
 
 from warouter import SERVER
 from warouter.cloud_settings import REQUEST_SECONDS, CloudSettings
-from warouter.upstream.cloud.graph.connections import Connections, Origin, Unreachable, needed
+from warouter.upstream.cloud.graph.connections import ConnectionPool, Origin, Unreachable, needed
 from warouter.upstream.cloud.graph.marketing import EDGES, MESSAGES
 from warouter.upstream.cloud.graph.response import Response
 from warouter.upstream.cloud.graph.wire import Begun, MayBegin, Wire
@@ -37,7 +37,7 @@ _ENOUGH, _REMEMBERED = 20, 500
 HELD_BACK = "refused"  # the cause of a request that ``may_begin`` refused
 
 
-class Outcome(enum.Enum):
+class ExchangeOutcome(enum.Enum):
     """The outcome of a request, as far as it is known."""
 
     ANSWERED = enum.auto()  # a complete answer came
@@ -53,7 +53,7 @@ class Exchanged(msgspec.Struct, frozen=True, gc=False):
     request carried: by the time of its answer another one may be in force.
     """
 
-    outcome: Outcome
+    outcome: ExchangeOutcome
     status: int = 0
     body: bytes = b""
     retry_after: str = ""
@@ -63,7 +63,7 @@ class Exchanged(msgspec.Struct, frozen=True, gc=False):
     token_hash: bytes = b""
 
 
-class Graph:
+class GraphExchange:
     """Sends messages. ``late_writes`` counts the requests that began too late, and were cut.
 
     ``json_limit`` is the largest body of a message in bytes.
@@ -79,7 +79,7 @@ class Graph:
         seconds: float = REQUEST_SECONDS,
     ) -> None:
         origin = Origin.of(cloud.base_url)
-        self.connections = Connections(origin, send_bytes=2 * json_limit, tls=tls)
+        self.connections = ConnectionPool(origin, send_bytes=2 * json_limit, tls=tls)
         self.late_writes = 0
         self._took: deque[float] = deque(maxlen=_REMEMBERED)
         self._secrets = secrets
@@ -120,9 +120,9 @@ class Graph:
             try:
                 wire = await self._taken(until)
             except Unreachable as error:
-                return Exchanged(Outcome.UNBEGUN, cause=str(error))
+                return Exchanged(ExchangeOutcome.UNBEGUN, cause=str(error))
             except TimeoutError:
-                return Exchanged(Outcome.UNBEGUN, cause="no free connection in time")
+                return Exchanged(ExchangeOutcome.UNBEGUN, cause="no free connection in time")
             if self._begin(wire, request, may_begin, until, exchange):
                 return await exchange
 
@@ -147,9 +147,9 @@ class Graph:
                 exchange.add_done_callback(partial(self._over, wire))
                 return True
             case Begun.REFUSED:
-                exchange.set_result(Exchanged(Outcome.UNBEGUN, cause=HELD_BACK))
+                exchange.set_result(Exchanged(ExchangeOutcome.UNBEGUN, cause=HELD_BACK))
             case Begun.GONE if wire.fresh:  # a server that ends a fresh connection may end them all
-                exchange.set_result(Exchanged(Outcome.UNBEGUN, cause=wire.cause))
+                exchange.set_result(Exchanged(ExchangeOutcome.UNBEGUN, cause=wire.cause))
         self.connections.give(wire)
         return exchange.done()
 
@@ -179,7 +179,7 @@ class Graph:
         self.connections.warm(needed(rate, self.latency / 2))
 
     def cut(self) -> None:
-        """At the lease's deadline: see ``Connections.cut``."""
+        """At the lease's deadline: see ``ConnectionPool.cut``."""
         self.connections.cut()
 
     def close(self) -> None:
@@ -200,7 +200,9 @@ class Graph:
             return  # it was given up
         self._took.append(asyncio.get_running_loop().time() - began)
         if response is None:
-            exchange.set_result(Exchanged(Outcome.UNKNOWN, cause=wire.cause, late=wire.late))
+            exchange.set_result(
+                Exchanged(ExchangeOutcome.UNKNOWN, cause=wire.cause, late=wire.late)
+            )
             return
         if response.status == HTTPStatus.UNAUTHORIZED:
             self._secrets.refresh(anyway=True)
@@ -216,7 +218,7 @@ class Graph:
 
 def _exchanged(response: Response, token_hash: bytes) -> Exchanged:
     return Exchanged(
-        Outcome.ANSWERED,
+        ExchangeOutcome.ANSWERED,
         response.status,
         response.body,
         response.fields.get("retry-after", ""),

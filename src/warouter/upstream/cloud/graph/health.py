@@ -30,7 +30,7 @@ _CALLED = {
 }
 
 
-class Trouble(msgspec.Struct, frozen=True):
+class HealthTrouble(msgspec.Struct, frozen=True):
     """Why something may not send, by Meta's code and in its words."""
 
     code: int
@@ -47,7 +47,7 @@ class Entity(msgspec.Struct, frozen=True):
     type: str
     id: str
     can_send: str  # AVAILABLE, LIMITED, BLOCKED
-    errors: tuple[Trouble, ...] = ()
+    errors: tuple[HealthTrouble, ...] = ()
     info: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -96,16 +96,16 @@ def warnings(
         )
 
 
-def _trouble(one: dict[str, Any]) -> Trouble:
+def _trouble(one: dict[str, Any]) -> HealthTrouble:
     code = one.get("error_code")
-    return Trouble(
+    return HealthTrouble(
         code if isinstance(code, int) and not isinstance(code, bool) else 0,
         text(one, "error_description"),
         text(one, "possible_solution"),
     )
 
 
-def _words(trouble: Trouble) -> str:
+def _words(trouble: HealthTrouble) -> str:
     said = " ".join(_ended(part) for part in (trouble.description, trouble.solution) if part)
     return f"code {trouble.code}: {said}" if said else f"code {trouble.code}."
 

@@ -18,20 +18,20 @@ MESSAGES, MARKETING = EDGES = "messages", "marketing_messages"
 _NOT_HERE = frozenset({131055, 131063, 134100})
 
 
-class _Language(msgspec.Struct):
+class _MarketingLanguage(msgspec.Struct):
     code: str = ""
 
 
-class _Template(msgspec.Struct):
+class _MarketingTemplate(msgspec.Struct):
     name: str = ""
-    language: _Language = msgspec.field(default_factory=_Language)
+    language: _MarketingLanguage = msgspec.field(default_factory=_MarketingLanguage)
 
 
-class _Body(msgspec.Struct):
-    template: _Template | None = None
+class _MarketingBody(msgspec.Struct):
+    template: _MarketingTemplate | None = None
 
 
-_body = msgspec.json.Decoder(_Body).decode
+_body = msgspec.json.Decoder(_MarketingBody).decode
 
 
 class Marketing:

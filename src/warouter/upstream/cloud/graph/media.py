@@ -27,7 +27,7 @@ from warouter.upstream.media import (
     MediaService,
     ServiceAway,
     ServiceRefused,
-    Source,
+    UploadSource,
     pieces,
 )
 
@@ -55,7 +55,7 @@ class CloudMedia(MediaService):
     async def upload(self, content: AsyncIterator[bytes], mime: str, size: int) -> str:
         """Upload content and return its id, which lives for 30 days; errors as in MediaService."""
         form = _Form(mime)
-        source = Source(content)
+        source = UploadSource(content)
         headers = bearer(self._secrets) | {
             "Content-Type": form.type,
             "Content-Length": str(form.size(size)),

@@ -19,7 +19,7 @@ _ONBOARDING = "marketing_messages_onboarding_status"
 _PAGE, _MOST_PAGES = "200", 100
 
 
-class Facts(NamedTuple):
+class NumberFields(NamedTuple):
     """The number as the Graph API has it; texts are Meta's own words, "" for what it left out.
 
     ``level`` is messages a second, ``throughput`` its name. ``can_send`` is AVAILABLE, LIMITED or
@@ -43,7 +43,7 @@ class Facts(NamedTuple):
 
 
 class Named(NamedTuple):
-    """Which number it is, and how far its registration has come; texts as in ``Facts``."""
+    """Which number it is, and how far its registration has come; texts as in ``NumberFields``."""
 
     connected: bool
     verified: bool  # a code has shown that it is the business's
@@ -51,7 +51,7 @@ class Named(NamedTuple):
     name: str  # the display name that customers see
 
 
-class Number:
+class NumberCalls:
     """Calls about one number. Each raises CallAway or CallRefused."""
 
     def __init__(
@@ -63,11 +63,11 @@ class Number:
         self._marketing = marketing or Marketing(on=False)
         self._stored_as = ""
 
-    async def facts(self) -> Facts:
+    async def facts(self) -> NumberFields:
         """All of it, without what Meta refuses to tell."""
         found = await self._calls.fields(self._number, _FIELDS)
         health = nested(found, "health_status")
-        return Facts(
+        return NumberFields(
             status=text(found, "status"),
             level=_level(found),
             quality=text(found, "quality_rating"),
@@ -132,7 +132,7 @@ class Number:
         return text(found, _ONBOARDING) == "ONBOARDED"
 
 
-class Registration:
+class RegistrationCalls:
     """The steps by which the number is registered. Each raises CallAway or CallRefused."""
 
     def __init__(self, cloud: CloudSettings, calls: Calls) -> None:
@@ -164,7 +164,7 @@ class Registration:
         await self._calls.post(self._number, {"pin": pin})
 
 
-class Switches:
+class SettingsCalls:
     """Settings of the number. Each call raises CallAway or CallRefused."""
 
     def __init__(self, cloud: CloudSettings, calls: Calls) -> None:

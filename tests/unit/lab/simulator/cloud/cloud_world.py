@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from warouter.lab.simulator.cloud.columns import Outcome
+from warouter.lab.simulator.cloud.columns import RequestOutcome
 from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.graph.errors import GraphError
@@ -42,9 +42,9 @@ class Meta:
         try:
             accepted = self.world.intake.take(asked, row, self.now, wall, held)
         except GraphError as error:
-            record.ended(row, Outcome.ANSWERED, error.code, self.now)
+            record.ended(row, RequestOutcome.ANSWERED, error.code, self.now)
             raise
-        record.ended(row, Outcome.ANSWERED, 0, self.now)
+        record.ended(row, RequestOutcome.ANSWERED, 0, self.now)
         return msgspec.json.decode(accepted.body, type=dict[str, Any])
 
     def code(self, **body: Any) -> int:

@@ -17,7 +17,7 @@ from warouter.message_id import text_of
 from warouter.upstream.cloud import elements, inbound, statuses
 from warouter.upstream.cloud.answers import judge
 from warouter.upstream.cloud.batch import Batch
-from warouter.upstream.cloud.outgoing import Address, read_mark, translate
+from warouter.upstream.cloud.outgoing import Addressee, read_mark, translate
 from warouter.upstream.cloud.reference import reference
 
 ID = bytes((1, 3)) + bytes(18)
@@ -39,7 +39,7 @@ def heard(meta: Meta, **dealt: Any) -> Batch:
 @pytest.mark.parametrize("name", BODIES["POST", "/v1/messages"])
 def test_what_the_product_sends_is_taken(name: str) -> None:
     body = msgspec.json.encode(BODIES["POST", "/v1/messages"][name])
-    sent = translate(body, Address(TO), REFERENCE, media=["1", "2", "3"])
+    sent = translate(body, Addressee(TO), REFERENCE, media=["1", "2", "3"])
     asked = read(sent, need_plus=True)
     assert (asked.number, asked.reference) == (TO, REFERENCE)
     mark = read(read_mark(b'{"status":"read","message_id":"wamid.x"}', typing=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from warouter.lab.simulator.cloud.columns import Outcome
+from warouter.lab.simulator.cloud.columns import RequestOutcome
 from warouter.lab.simulator.cloud.record import CloudRecord
 from warouter.lab.simulator.cloud.wamid import Wamids
 from warouter.lab.simulator.record import Upload
@@ -30,11 +30,11 @@ class Judge:
     def take(self, id: bytes, attempt: int = 1, to: str = TO) -> str:
         row = self.begin(id, attempt, to)
         wamid = self.record.accepted(row, to, self.now)
-        self.record.ended(row, Outcome.ANSWERED, 0, self.now)
+        self.record.ended(row, RequestOutcome.ANSWERED, 0, self.now)
         return wamid
 
     def refuse(self, id: bytes, attempt: int = 1, code: int = 130429) -> None:
-        self.record.ended(self.begin(id, attempt), Outcome.ANSWERED, code, self.now)
+        self.record.ended(self.begin(id, attempt), RequestOutcome.ANSWERED, code, self.now)
 
     def __getitem__(self, name: str) -> Any:
         return self.record.summary()[name]
@@ -72,7 +72,11 @@ def test_an_attempt_that_was_refused_may_come_again() -> None:
 
 
 def test_an_attempt_whose_end_is_unknown_may_not() -> None:
-    for outcome, code in ((Outcome.DROPPED, 0), (Outcome.GONE, 0), (Outcome.FAILED, 500)):
+    for outcome, code in (
+        (RequestOutcome.DROPPED, 0),
+        (RequestOutcome.GONE, 0),
+        (RequestOutcome.FAILED, 500),
+    ):
         judge = Judge()
         judge.record.ended(judge.begin(id_at(1)), outcome, code, 1.0)
         judge.begin(id_at(1))
@@ -109,7 +113,7 @@ def test_requests_tell_their_whole_story() -> None:
     judge = Judge()
     wamid = judge.take(id_at(1), 2)
     row = judge.begin(id_at(2))
-    judge.record.ended(row, Outcome.DROPPED, 0, 9.0)
+    judge.record.ended(row, RequestOutcome.DROPPED, 0, 9.0)
     taken, dropped = judge.record.requests(float("-inf"))
     assert taken == {
         "reference": reference(id_at(1), 2),
@@ -132,8 +136,8 @@ def test_requests_tell_their_whole_story() -> None:
 def test_only_the_first_word_about_an_answer_counts() -> None:
     judge = Judge()
     row = judge.begin(id_at(1))
-    judge.record.ended(row, Outcome.ANSWERED, 0, 1.0)
-    judge.record.ended(row, Outcome.GONE, 0, 2.0)
+    judge.record.ended(row, RequestOutcome.ANSWERED, 0, 1.0)
+    judge.record.ended(row, RequestOutcome.GONE, 0, 2.0)
     assert (judge["answered"], next(judge.record.requests(0))["outcome"]) == (1, "answered")
 
 
@@ -174,7 +178,7 @@ def test_a_forgotten_record_is_not_touched_by_what_began_before() -> None:
     row = judge.begin(id_at(2))
     judge.record.forget()
     after = judge.record.accepted(row, TO, 9.0)
-    judge.record.ended(row, Outcome.ANSWERED, 0, 9.0)
+    judge.record.ended(row, RequestOutcome.ANSWERED, 0, 9.0)
     assert (judge["accepted"], judge["answered"], judge.record.ids()) == (0, 0, {})
     assert before != after
     judge.take(id_at(3))

@@ -10,7 +10,7 @@ from warouter.upstream.cloud.graph.health import (
     MOST_ENTITIES,
     MOST_ERRORS,
     Entity,
-    Trouble,
+    HealthTrouble,
     entities_of,
     warnings,
 )
@@ -30,7 +30,7 @@ WABA = {
 
 
 def test_a_part_with_all_that_meta_says_of_it() -> None:
-    trouble = Trouble(141006, "There is an error with the payment method", "Add a new one!")
+    trouble = HealthTrouble(141006, "There is an error with the payment method", "Add a new one!")
     found = Entity("WABA", "102", "BLOCKED", (trouble,), ("See the manager.",))
     assert entities_of({"entities": [WABA]}) == (found,)
 
@@ -49,11 +49,11 @@ def test_a_part_with_all_that_meta_says_of_it() -> None:
                     {"entity_type": "APP", "id": 7, "errors": [1, {}], "additional_info": 3}
                 ]
             },
-            (Entity("APP", "7", "", (Trouble(0, "", ""),)),),
+            (Entity("APP", "7", "", (HealthTrouble(0, "", ""),)),),
         ),
         (
             {"entities": [{"entity_type": "APP", "errors": [{"error_code": True}]}]},
-            (Entity("APP", "", "", (Trouble(0, "", ""),)),),
+            (Entity("APP", "", "", (HealthTrouble(0, "", ""),)),),
         ),
     ],
 )
@@ -90,7 +90,7 @@ def test_without_errors_the_other_words_count() -> None:
     assert said(Entity("MOON", "1", "LIMITED")) == [
         "Meta says that the MOON 1 is LIMITED: Meta does not say why."
     ]
-    assert said(Entity("APP", "1", "BLOCKED", (Trouble(7, "", ""),))) == [
+    assert said(Entity("APP", "1", "BLOCKED", (HealthTrouble(7, "", ""),))) == [
         "Meta says that the app 1 is BLOCKED: code 7."
     ]
 

@@ -9,7 +9,7 @@ from functools import partial
 from random import Random
 from typing import NamedTuple
 
-from warouter.lab.simulator.cloud.columns import Outcome
+from warouter.lab.simulator.cloud.columns import RequestOutcome
 from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.graph import errors, fate
 from warouter.lab.simulator.cloud.graph.connection import GraphConnection, GraphRequest
@@ -77,7 +77,7 @@ class MessagesEdge:
         if asked.identity:
             self._record.meant(row, asked.identity)
         call = _Call(connection, asked, row, fate.drawn(faults, self._random))
-        connection.when_gone(lambda: self._ended(row, Outcome.GONE))
+        connection.when_gone(lambda: self._ended(row, RequestOutcome.GONE))
         if connection.requests > 1 and self._random.random() < faults.reset_reused:
             self._drop(call)
         elif call.fate.takes_nothing:
@@ -116,16 +116,16 @@ class MessagesEdge:
             case "drop_after":
                 self._drop(call)
             case "half":
-                self._ended(call.row, Outcome.DROPPED)
+                self._ended(call.row, RequestOutcome.DROPPED)
                 call.connection.half(200, body)
             case "fail_after":
                 self._fail(call, self._switches().fail_after_as)
             case _:
-                self._ended(call.row, Outcome.ANSWERED)
+                self._ended(call.row, RequestOutcome.ANSWERED)
                 call.connection.answer(200, body)
 
     def _refuse(self, call: _Call, error: GraphError) -> None:
-        self._ended(call.row, Outcome.ANSWERED, error.code)
+        self._ended(call.row, RequestOutcome.ANSWERED, error.code)
         status, body = self._refusal(error)
         faults = self._switches()
         if faults.code_http and error.code == faults.code:
@@ -137,7 +137,7 @@ class MessagesEdge:
             case "drop_before":
                 self._drop(call)
             case "bare_throttle":
-                self._ended(call.row, Outcome.ANSWERED, 429)
+                self._ended(call.row, RequestOutcome.ANSWERED, 429)
                 call.connection.answer(429, b"", "text/plain")
             case _:
                 self._fail(call, self._switches().fail_before_as)
@@ -147,11 +147,11 @@ class MessagesEdge:
         if kind.isdigit() and len(kind) == _GRAPH_CODE:
             code = int(kind)
             clear = code == UNAVAILABLE and call.fate.takes_nothing
-            self._ended(call.row, Outcome.ANSWERED if clear else Outcome.FAILED, code)
+            self._ended(call.row, RequestOutcome.ANSWERED if clear else RequestOutcome.FAILED, code)
             call.connection.answer(*self._refusal(GraphError(code)))
             return
         status, body, form = _TROUBLES.get(kind, (200, b"", ""))
-        self._ended(call.row, Outcome.FAILED, status)
+        self._ended(call.row, RequestOutcome.FAILED, status)
         if kind == "endless":
             call.connection.endless()
         else:
@@ -159,13 +159,13 @@ class MessagesEdge:
 
     def _drop(self, call: _Call) -> None:
         """End the connection without an answer: with a reset, or politely."""
-        self._ended(call.row, Outcome.DROPPED)
+        self._ended(call.row, RequestOutcome.DROPPED)
         if self._random.random() < 0.5:
             call.connection.reset()
         else:
             call.connection.close()
 
-    def _ended(self, row: int, outcome: Outcome, code: int = 0) -> None:
+    def _ended(self, row: int, outcome: RequestOutcome, code: int = 0) -> None:
         self._record.ended(row, outcome, code, time.monotonic())
 
     def _refusal(self, error: GraphError) -> tuple[int, bytes]:

@@ -16,7 +16,7 @@ from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.graph.errors import PARAMETER, GraphError
 from warouter.lab.simulator.cloud.graph.health import health_status
-from warouter.lab.simulator.numbers import Declined, Numbers
+from warouter.lab.simulator.numbers import Declined, NumberAuthority
 
 Given = dict[str, Any]
 
@@ -75,7 +75,7 @@ class NumberNode:
     """The number's state; it begins registered and connected."""
 
     def __init__(
-        self, facts: CloudFacts, numbers: Numbers, switches: Callable[[], CloudFaults]
+        self, facts: CloudFacts, numbers: NumberAuthority, switches: Callable[[], CloudFaults]
     ) -> None:
         self._facts = facts
         self._numbers = numbers
