@@ -314,7 +314,7 @@ def _advice(
 ) -> str:
     if enough:
         return f"Ask for {enough[0]} shards."
-    spares = shards // 2 + 1  # then nobody ever owns two
+    spares = shards // 2 + 1  # so many that nobody ever owns two
     if carried(shards, spares, upstream, costs) >= rate:
         return f"Plan --spares {spares}."
     return "One cluster serves one number: split the customers over several."

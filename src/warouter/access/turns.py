@@ -128,7 +128,7 @@ class PasswordQueue:
             if turn.cancelled():
                 line.leave(address, name, turn)
             elif turn.exception() is None:
-                self._pass_on()  # it had come, and is not wanted any more
+                self._pass_on()  # the turn had come, and is not wanted any more
             raise
 
     def _pass_on(self) -> None:
@@ -136,7 +136,7 @@ class PasswordQueue:
             line = self._lines[0]
             self._lines.rotate(-1)
             while (turn := line.next()) is not None:
-                if not turn.done():  # else it was cancelled, and has not left yet
+                if not turn.done():  # a waiter that was cancelled has not left yet
                     turn.set_result(None)
                     return
         self._free += 1

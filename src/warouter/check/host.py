@@ -120,7 +120,7 @@ def _environments(etc: Path) -> Iterator[FileAccess]:
             if _GIVEN.search(path.read_text(errors="replace")):
                 yield place(str(path), "environment file")
         except OSError:
-            continue  # then others cannot read it either
+            continue  # a file that we cannot read others cannot read either
 
 
 def _media(settings: Settings) -> Path | None:

@@ -197,7 +197,7 @@ class Membership:
             if node.incarnation not in self._dead:
                 self._dead.add(node.incarnation)
                 if node.leaving:
-                    return  # it said so: no crash
+                    return  # the process said that it leaves: no crash
                 deaths = self._deaths.setdefault(node.name, [])
                 deaths[:] = [at for at in deaths if now - at < FORGIVE_SECONDS] + [now]
         elif node.incarnation in self._dead:

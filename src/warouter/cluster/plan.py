@@ -238,7 +238,7 @@ def _next_owner(slot: SlotOwner, desired: UUID, alive: set[UUID], *, overdue: bo
     if slot.owner is None or slot.owner not in alive:
         return raised
     if slot.successor is not None and slot.successor not in alive and desired == slot.owner:
-        return raised  # its lease was let go already: it starts again under a new epoch
+        return raised  # the lease was let go already: the slot starts again under a new epoch
     if slot.successor is not None and overdue:
         return raised
     if desired == slot.owner and slot.successor is None:

@@ -17,7 +17,7 @@ BURST_SECONDS = 1.0
 CUT = 0.7
 CUT_EVERY_SECONDS = 1.0
 GROWTH = 0.02  # of the quota, a second
-LEAST = 0.02  # of the quota: a request now and then finds out that all is well again
+LEAST = 0.02  # of the quota: enough that a request now and then finds out that all is well again
 PRIORITY = 0.5
 _WHOLE = 1.0 - 1e-6  # a token, but for rounding: who waits as long as told shall find one
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 
-ANSWER = "answer"  # one came, and says neither "taken" nor "not taken"
+ANSWER = "answer"  # an answer came, and says neither "taken" nor "not taken"
 TIMEOUT = "timeout"  # none came in time
-CONNECTION = "connection"  # it ended before the answer did
+CONNECTION = "connection"  # the connection ended before the answer did
 TAKEOVER = "takeover"  # the next owner found the request issued
 TIMELINE = "timeline"  # PostgreSQL failed over: the row of a request may be gone
-GONE = "gone"  # its message is not stored any more, and should be
+GONE = "gone"  # the message is not stored any more, and should be
 OTHER = "other"
 CAUSES = (ANSWER, TIMEOUT, CONNECTION, TAKEOVER, TIMELINE, GONE, OTHER)
 

@@ -69,8 +69,8 @@ class Issue:
         self.gone = False  # its message is not stored any more: it cannot be sent
         self.aside = False  # in doubt, but those behind it go on
         self.left = 0  # the number of the record that takes it out of its lane
-        self.not_taken = False  # its last request, surely, as was heard while it was aside
-        self.uploaded_again = False  # its media, since the other side did not know them
+        self.not_taken = False  # its last request was surely not taken: heard while aside
+        self.uploaded_again = False  # its media were, since the other side did not know them
         self.probing = False  # its last request began while no message was taken
         self.spared = 0  # doubts of requests that probed, which use up no attempt
         self.pair_refusals = 0  # how often its recipient had got too many messages
@@ -110,7 +110,7 @@ class Issues(dict[bytes, Issue]):
         self._failing: set[bytes] = set()  # said to have failed in this epoch, and not on disk yet
         self._failed: dict[bytes, None] = {}  # the same on disk; their rows may just be being read
         self.unbegun: dict[bytes, int] = {}  # attempts that may have a row, and have not begun
-        self.paid: set[bytes] = set()  # they have a place in the rate, and their request not begun
+        self.paid: set[bytes] = set()  # with a place in the rate and a request not begun
         self._unknown: dict[tuple[bytes, int], float] = {}
         self._unheard: dict[str, int] = {}  # by recipient, the record that takes it to disk
 

@@ -68,7 +68,7 @@ class Lanes:
         self._ending: dict[str, list[int]] = {}  # by recipient; as long, its lane is kept if empty
         self._asked: set[bytes] = set()  # out on a connection that was lost: may be taken
         self._withheld: set[bytes] = set()  # out, but the upstream has not been told
-        self.soonest = math.inf  # nothing expires earlier
+        self.soonest = math.inf  # no entry expires earlier
         # What was out at the last call of ``unanswered``, and what was heard since.
         self._seen: dict[bytes, LaneEntry] = {}
         self._heard = self._overtaken = False

@@ -69,7 +69,7 @@ class SlotLog:
         self.next_seq = 1
         self.committed = 0  # the highest seq that is known to be on disk
         self.loaded = 0  # the highest seq that is, or was, in memory
-        self.loading = False  # somebody is reading it on
+        self.loading = False  # a read of the next page is under way
         self.parked = Parking()
         self.dirty = False  # the cursor moved since it was recorded
         self.unrecorded: list[int] = []  # settled in memory and not in the database

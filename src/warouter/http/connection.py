@@ -164,7 +164,7 @@ class Connection(web.RequestHandler):
         self._idle_since = self._now()
         super().connection_made(transport)
         if self._turn is _ENDED:
-            self.force_close()  # it was ended while it shook hands
+            self.force_close()  # the connection was ended during its handshake
         else:
             self._wait()
 
@@ -424,7 +424,7 @@ class Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._end()
         self._wire = None
-        vars(self).pop("data_received", None)  # else both would keep each other
+        vars(self).pop("data_received", None)  # else both keep each other alive
         self._client = None
         super().connection_lost(exc)
         self._door.lost(self)
@@ -460,7 +460,7 @@ class Connection(web.RequestHandler):
         if wire is None:
             return ""
         if self._turn is _ENDED:
-            self.pace.asked(now)  # it owes nothing more but to take what it was told
+            self.pace.asked(now)  # the client has only to read its answer now
         if not self._reading:
             self.pace.held_back(now)
         sock = wire.get_extra_info("socket")

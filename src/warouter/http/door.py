@@ -123,13 +123,13 @@ class FrontDoor:
 
     def _drop(self, connection: Connection, fault: str) -> None:
         if fault == "idle":
-            connection.force_close()  # as was agreed: no fault of the client's
+            connection.force_close()  # the answer before said so: no fault of the client's
             return
         self.dropped[fault] += 1
         if fault == "stall":
             connection.abort()
         elif fault == "head" and not connection.pace.head_bytes:
-            connection.force_close()  # it has asked nothing, so it is told nothing
+            connection.force_close()  # a client that asked nothing is told nothing
         else:
             connection.refuse(RequestTooSlow("the request arrived too slowly"))
 

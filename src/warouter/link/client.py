@@ -212,7 +212,7 @@ class Links(Offering, Submitting, LinkHandler):
         incarnation = connection.address.incarnation
         if not self._ways.lost(connection):
             return
-        if incarnation in self._tasks:  # else it was let go
+        if incarnation in self._tasks:  # a node that was let go has no task
             # One that fell silent has been away for long enough already.
             self._down(incarnation, 0.0 if connection.silent else PATIENCE_SECONDS)
         for entry in self.held:
@@ -244,7 +244,7 @@ class Links(Offering, Submitting, LinkHandler):
         for entry in self.held.taken(ids):
             try:
                 entry.done(entry.id)
-            except Exception as error:  # one request's, not that of those behind it
+            except Exception as error:  # one request's error, not that of those behind it
                 _not_told(error)
 
     def _on_refused(self, connection: CoreappConnection, frame: wire.Outcome) -> None:
@@ -337,4 +337,4 @@ def _final(outcome: int, entry: WaitingMessage) -> ApiError | None:
             return KeyTaken("this Idempotency-Key was used before with another body")
         case wire.OVERLOADED if entry.offers <= 1:
             return Overloaded("the shard's queue is full; retry later")
-    return None  # of those that are overloaded an earlier offer may be on disk: only its id goes on
+    return None  # an earlier offer of an overloaded one may be on disk: only its id goes on

@@ -64,7 +64,7 @@ class WebappConnection(LinkConnection):
         self._hello = wire.hello(token_bytes(wire.NONCE_SIZE))
         self.sock: socket.socket | None = None
         self.address = ""
-        self.version = 0  # of the pins when it came
+        self.version = 0  # the version of the pins when it came
         self.deadline: asyncio.TimerHandle | None = None
 
     def end(self) -> None:

@@ -62,7 +62,7 @@ class WaitingMessage(Protocol):
     epoch: int  # under which it was offered last
     via: UUID | None  # to which coreapp it went then: the owner, or who relays
     offers: int  # how often it left
-    refused: bool  # nobody could take it: the sweep offers it again
+    refused: bool  # no owner could take the message: the sweep offers it again
     old_link: bool  # the way to the owner has no place for its ttl or key
 
 

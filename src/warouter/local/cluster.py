@@ -408,7 +408,7 @@ class Cluster:
 
     async def _start(self, process: Process) -> None:
         keeper = self._keepers.pop(process.name, None)
-        if keeper is not None:  # it may be about to restart what is started here
+        if keeper is not None:  # the keeper may be about to restart what is started here
             keeper.cancel()
             await asyncio.gather(keeper, return_exceptions=True)
         await process.start()

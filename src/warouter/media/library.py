@@ -129,7 +129,7 @@ class Library:
             self._without_row -= media.size
         if known == media.id:
             return media
-        if await self.rows.find(media.id) is None:  # nobody else has stored the same meanwhile
+        if await self.rows.find(media.id) is None:  # no other process has stored the same meanwhile
             await self.storage.remove(media.id)
         if known is None:
             raise _full()

@@ -18,7 +18,7 @@ from warouter.upstream.media import MediaService, ServiceRefused
 
 # Of the ids that are made of handles; frozen, as they are in callbacks.
 NAMESPACE = UUID("5b7c1d1e-6e0a-5d0b-9a55-2f0d4f6a7c31")
-REFUSED = (MediaRefused, ServiceRefused, ValueError)  # it cannot be had, now or later
+REFUSED = (MediaRefused, ServiceRefused, ValueError)  # media cannot be had, now or later
 MOST_AT_ONCE = 8
 LATE_SECONDS = 60.0  # a client waits for it
 

@@ -62,7 +62,7 @@ class Writing:
     """A file that is being written; its methods run in threads, one after the other."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        self.file = file  # its lock keeps discard() out of a write that still runs
+        self.file = file  # the file's lock keeps discard() out of a write that still runs
         self.size = 0
         self.head = b""
         self._digest = hashlib.sha256()

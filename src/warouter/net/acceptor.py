@@ -175,7 +175,7 @@ class Acceptor(Generic[P]):
 
     def _rest(self) -> None:
         if self._closing:
-            return  # there is nothing to come back to
+            return  # the server has closed meanwhile
         self._loop.remove_reader(self._listener)
         self._resting = self._loop.call_later(REST_SECONDS, self._rested)
 

@@ -123,7 +123,7 @@ class Master:
             await self._lead(picture, started)
             self._locked.ends()
         except asyncpg.LockNotAvailableError as error:
-            # It was not written, and no reason to lead no longer: the next round tries again.
+            # The write failed, which is no reason to stop leading: the next round tries again.
             if self._locked.begins():
                 log.warning("leader write postponed", extra={"reason": str(error)})
 
@@ -208,7 +208,7 @@ class Master:
             return
         planned = self._planner.plan(self._view(current, now))
         if planned is not None:
-            # Only now, as it can but keep slots where they are.
+            # Only now: a later look can only keep slots where they are.
             moved = await self._session.moved_lately()
             planned = plan(self._view(current, now, moved=moved), self._timing.lease)
         if planned is not None:
@@ -340,7 +340,7 @@ class Master:
                 await self._beat(self._clock())
         finally:
             if not answer.done():
-                self._session.terminate()  # nobody waits for it any more
+                self._session.terminate()  # nobody waits for its answer any more
                 await asyncio.wait({answer})
             if not answer.cancelled():
                 answer.exception()  # retrieved, or asyncio logs it when a beat failed as well

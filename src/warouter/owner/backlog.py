@@ -104,7 +104,7 @@ class Backlog:
                 begin.append(entry)
             elif not push(entry):
                 self.park_behind(slot, recipient, [entry])
-        if log.loaded > loaded or log.has_room:  # else nothing goes, or is read, that could not
+        if log.loaded > loaded or log.has_room:  # else nothing new goes, or is read
             self._sending.moved(slot)
         return begin
 

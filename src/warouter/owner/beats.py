@@ -90,7 +90,7 @@ class Beats:
             log.warning("shutdown handover failed", extra={"error": repr(error)})
         try:
             async with asyncio.timeout(RELEASE_SECONDS):
-                # One whose handover failed is handed over again, by what the next beat says of it.
+                # A slot whose handover failed is handed over again, by the next beat's word on it.
                 await self._until(self._moves.released)
         except Exception as error:
             log.warning("shutdown release failed", extra={"error": repr(error)})

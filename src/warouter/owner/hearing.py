@@ -86,7 +86,7 @@ class UpstreamListener(UpstreamHandler):
                     self._on_answer(slot, message)
                 else:
                     self._hear(slot, message)
-            except Exception as error:  # one slot's, whatever it is: the connection is everybody's
+            except Exception as error:  # an error of one slot: the connection is everybody's
                 self._ownership.tasks.failed(slot.current(), error)
         if events:
             self._receipts.on_events(events)

@@ -202,7 +202,7 @@ class Sender(SlotListener):
             if answer.code == 0:
                 self._backlog.settled(slot, entry)
                 self._backlog.make_way(slot, entry)
-            elif base_of(entry.kind) == READ_MARK:  # it has no status
+            elif base_of(entry.kind) == READ_MARK:  # a read mark has no status
                 self._backlog.ended(slot, entry)
             else:
                 self._expiry.fail(slot, entry, answer, self._backlog)

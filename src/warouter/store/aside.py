@@ -59,7 +59,7 @@ class AsideSession:
         self._closing = asyncio.ensure_future(self._close_unused())
 
     async def _close_unused(self) -> None:
-        if not self._users:  # somebody may have come since the timer
+        if not self._users:  # a user may have come since the timer
             await self._session.close()
 
 

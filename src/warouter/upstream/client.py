@@ -49,9 +49,9 @@ SEND_BUFFER = 64 * 1024
 TICK_SECONDS = 0.25
 QUIET_SECONDS = 0.5  # nothing heard for so long: ask
 LOST_SECONDS = 1.5  # nothing heard for so long: cut the connection, the upstream counts as lost
-MUTE_SECONDS = 3.0  # nothing that makes sense for so long: the framing is lost, begin anew
+MUTE_SECONDS = 3.0  # no frame that can be decoded for so long: the framing is lost, begin anew
 CONNECT_SECONDS = 1.0
-_NO_SLOT = -1  # of Hello and Ping, which need no lease
+_NO_SLOT = -1  # the slot of Hello and Ping, which need no lease
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 
 
@@ -69,7 +69,7 @@ class SimulatorUpstream(asyncio.Protocol, Upstream):
         self._transport: asyncio.Transport | None = None
         self._splitter = _splitter()
         self._out: list[bytes] = []
-        self._slots: list[int] = []  # of the frames in _out
+        self._slots: list[int] = []  # slots of the frames in _out
         self._flushing = False
         self._lost = asyncio.Event()
         self._writable = True
@@ -147,7 +147,7 @@ class SimulatorUpstream(asyncio.Protocol, Upstream):
                 self.tell(Ping())
             if was_well and not self.well:
                 log.warning("upstream lost")
-                if not self.connected:  # else what was claimed on this connection stands
+                if not self.connected:  # while the connection is up, claims on it stand
                     self._listener.on_upstream_down()
 
     def tell(self, message: ToUpstream) -> None:
@@ -226,7 +226,7 @@ class SimulatorUpstream(asyncio.Protocol, Upstream):
             try:
                 message = decode_from_upstream(frame)
             except (ValueError, RecursionError) as error:
-                # It would come again on the next connection: this one goes on without it.
+                # A broken frame would come again on a new one: this connection goes on without it.
                 self._listener.on_broken(identify(frame, str(error)))
                 continue
             self._mute = 0.0

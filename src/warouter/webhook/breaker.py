@@ -30,7 +30,7 @@ class Breaker:
     def __init__(self, failures: int = FAILURES) -> None:
         self._most = failures
         self._row = 0  # failures since the last success, retries of parked events included
-        self._new = 0  # those of them that open the circuit
+        self._new = 0  # failures that open the circuit
         self._waits = 0
         self._until: float | None = None  # while open: earliest probe with an event that was tried
         self._soon = 0.0  # while open: earliest probe with a fresh one

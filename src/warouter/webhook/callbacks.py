@@ -168,7 +168,7 @@ class Callbacks:
             while True:
                 self._wake.clear()
                 self._resume_held()
-                now = self._now()  # one for both: what falls due in between would not be seen
+                now = self._now()  # one time for both: else an event may fall due in between
                 self._start_posts(connections, posts, now)
                 await wait_for(self._wake, self._pause(now))
 

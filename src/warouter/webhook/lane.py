@@ -162,7 +162,7 @@ class EventLanes:
     def drop_if_idle(self, lane: EventLane) -> None:
         lanes = self._slots.get(lane.slot, {})
         idle = not (lane.items or lane.blocked or lane.out)
-        # One that was forgotten may still stand in a queue, with a successor of the same name.
+        # A forgotten lane may still stand in a queue, with a successor of the same name.
         if idle and lanes.get(lane.recipient) is lane:
             del lanes[lane.recipient]
 

@@ -56,7 +56,7 @@ def _wanted(payload: bytes, settings: ApplicationSettings) -> bool:
     try:
         message = _MESSAGE.decode(payload)
     except msgspec.DecodeError:
-        return True  # of a shape that is not known here: the business may know it
+        return True  # a shape that is not known here: the business may know it
     if message.type != "system":
         return True
     if message.system.type in _NUMBER_CHANGES:

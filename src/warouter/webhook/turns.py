@@ -123,7 +123,7 @@ class LaneQueues:
             if not lane.items:
                 lane.stage = IDLE
             elif lane.blocked and (lanes is self._ready or lanes is self._tried):
-                self._wary.append(lanes.popleft())  # it was blocked while it stood there, or out
+                self._wary.append(lanes.popleft())  # blocked while it stood here, or out
                 continue
             elif lane.slot in self._held:
                 self._held[lane.slot].append(lanes.popleft())

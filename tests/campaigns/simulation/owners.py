@@ -223,7 +223,7 @@ class Owners:
         simulated = self.upstream == "simulator"
         longest = WAITED_SECONDS if simulated else QUIET_WAITED_SECONDS
         if waits and abs(self.now() - self.requested) > longest:
-            self.request = None  # nobody waits for it any more
+            self.request = None  # nobody waits for its answer any more
             waits = False
         if not waits and self.asked_still:
             runs = self.request is not None and self.request[::2] == [request, "running"]

@@ -94,7 +94,7 @@ async def _let_in(context: Context, log_ins: LogIns, given: Given) -> tuple[str,
     """(a new token, its end); raises LoginRefused if the password has just been changed."""
     user, password_hash = await log_ins.verified(given)
     token = new_token()
-    await context.tokens.write_uses()  # it decides which one goes, if that is one too many
+    await context.tokens.write_uses()  # they decide which token goes if it is one too many
     added = await context.accounts.add_token(user.username, password_hash, hash_of(token))
     if added is None:  # the password was changed, or the user deleted, since it was checked
         raise LoginRefused("Invalid credentials.")

@@ -128,7 +128,7 @@ def _told(request: web.Request, wish: msgspec.Struct) -> dict[str, Any]:
 def _link(request: web.Request) -> str:
     try:
         return str(request.url.origin().with_path(_PHOTO))
-    except ValueError:  # it is made of the header Host
+    except ValueError:  # the URL is made of the header Host
         raise ParameterInvalid("the Host header is not a valid host") from None
 
 

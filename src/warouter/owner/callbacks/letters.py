@@ -85,7 +85,7 @@ class Letters:
         log.info("dead letter replay started", extra={"letters": sum(lane[3] for lane in lanes)})
         self._asked.set()  # there may be more
         for number, kind, recipient, _ in lanes:
-            if mine[number].open:  # else its next epoch reads them
+            if mine[number].open:  # a closed slot's next epoch reads them
                 self._revive(mine[number], kind, recipient)
 
     def _revive(self, slot: OwnedSlot, kind: int, recipient: str) -> None:

@@ -139,7 +139,7 @@ class Doubts:
             return
         slot.issues[row.id] = issue
         if row.state == NOT_TAKEN and row.body is not None:
-            return  # it comes through its lane, and goes under the next attempt
+            return  # the message comes through its lane, and goes under the next attempt
         issue.since = self._clock() - row.age
         issue.begun = issue.since - self._rules.fence
         rule = rule_of(self._rules, issue, row.kind or 0, row.body or b"")
@@ -186,7 +186,7 @@ class Doubts:
                 if slot.open and slot.issues:
                     try:
                         self.look_at(slot)
-                    except Exception as error:  # of this slot; the others go on
+                    except Exception as error:  # an error of this slot; the others go on
                         ownership.tasks.failed(slot.current(), error)
 
     def look_at(self, slot: OwnedSlot) -> None:
@@ -260,7 +260,7 @@ class Doubts:
         if issue is None or issue.state is not DoubtState.HELD or issue.saying:
             return True
         if issue.gone and word != "fail":
-            return True  # it cannot be sent, as its row's cause says
+            return True  # a message that is not stored cannot be sent
         if word == "fail":
             self.endings.fail(slot, issue, UNKNOWN, "operator")
             return True

@@ -171,7 +171,7 @@ class Endings:
             return
         issue.doubts -= 1
         if not issue.doubts:
-            issue.since = -math.inf  # nothing of it can be taken any more
+            issue.since = -math.inf  # no request of it can be taken any more
         answer = hedged(issue, answer)
         self.fail(slot, issue, (answer.code, answer.title, answer.details), "answer")
 

@@ -91,7 +91,7 @@ class Issuer(GroupCommit[Marking]):
                 try:
                     tell = self._issued.on_proven if outcome is PROVEN else self._issued.on_issued
                     tell(slot, row)
-                except Exception as error:  # of this slot; the others go on
+                except Exception as error:  # an error of this slot; the others go on
                     self._ownership.tasks.failed(slot.current(), error)
         for slot in fenced:
             self._ownership.close(slot, SlotEvent.FENCED)

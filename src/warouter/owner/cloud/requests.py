@@ -128,7 +128,7 @@ class Requests(Answers, Issued):
         entry = marking.entry
         issue = slot.issues.get(entry.id)
         if issue is None:
-            if not slot.lanes.is_out(entry.id):  # it ended meanwhile: by evidence, or parked
+            if not slot.lanes.is_out(entry.id):  # ended by evidence, or parked
                 slot.messages.note(Unissued(entry.seq, marking.attempt))
                 self._recorder.touch(slot)
                 return
@@ -213,7 +213,7 @@ class Requests(Answers, Issued):
             else:
                 self._doubts.endings.evidence(slot, took, "answer")
             return
-        if issue is None or issue.attempt != post.attempt:  # it ended by evidence, or went again
+        if issue is None or issue.attempt != post.attempt:  # ended by evidence, or went again
             if judged.cls is Class.DOUBT:
                 self._doubts.left_unknown(slot, post.id, post.attempt)
             return

@@ -118,10 +118,10 @@ class Rows:
         if row.id is not None and row.sent_to is None and row.id in slot.issues:
             row = replace(row, sent_to=slot.issues[row.id].recipient)
         if row.id is None or row.sent_to is None:
-            self.counts["foreign"] += 1  # of a restored copy, or of another cluster
+            self.counts["foreign"] += 1  # a status of a restored copy, or of another cluster
             return None
         if slot.issues.fails(row.id) and FAILED not in (row.stored or ()):
-            raise NotYet  # it may never be on disk: what is left out would be lost with it
+            raise NotYet  # it may never be on disk, and this row would be lost with it
         attempt = row.attempt or 1
         if row.attempt is not None:
             self._heard(row.id, row.attempt, status_of(row))

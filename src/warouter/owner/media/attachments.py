@@ -120,7 +120,7 @@ class Attachments(SlotListener):
             return
         mine.preparing.pop(entry.id, None)
         if answer is None:
-            if len(mine.ready) >= MOST_READY:  # they have expired
+            if len(mine.ready) >= MOST_READY:  # the entries have expired
                 mine.ready.clear()
             mine.ready[entry.id] = tuple(handles)
             slot.lanes.release(entry.id)

@@ -122,7 +122,7 @@ class Downloads(SlotListener):
             log.warning("inbound media download failed", extra={"error": repr(error)[:200]})
         for place, why in failed.items():
             self._failures.note("inbound", event.key, place, why)
-        with suppress(Exception):  # else it goes on as it came: whoever stores it looks at it
+        with suppress(Exception):  # on failure it goes on as it came: whoever stores it looks at it
             payload = completed(event.payload, stored, failed)
             waiting.event = msgspec.structs.replace(event, payload=payload)
         waiting.ready = True

@@ -53,7 +53,7 @@ class Late:
             if over:
                 await self._give_up(wanted, str(error) or type(error).__name__)
         else:
-            await self._rows.forget_wanted(wanted.handle)  # it may have been stored before
+            await self._rows.forget_wanted(wanted.handle)  # the media may have been stored before
             log.info("inbound media fetched late", extra={"media": str(wanted.id)})
 
     async def _give_up(self, wanted: WantedMedia, why: str) -> None:

@@ -54,7 +54,7 @@ _LEAVE_OUT = "select leave_out($1, $2, $3, $4, $5, $6)"
 _KEEP = "select keep_unreadable($1, $2)"
 
 _ALIASES = "contact_identity_alias_key"
-LEAVE_SECONDS = 0.5  # it stops anyway
+LEAVE_SECONDS = 0.5  # the process stops anyway
 _SALTS = 5  # the first is nearly always free
 
 

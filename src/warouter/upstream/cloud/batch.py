@@ -72,7 +72,7 @@ class Element(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     previous_user_id: str = ""
     changed_to: str = ""  # the new wa_id
     identity_hash: str = ""
-    identity_changed: bool = False  # it tells of that: the customer had another one before
+    identity_changed: bool = False  # the webhook says that the customer had another identity before
     timestamp: int = 0  # unix s by Meta's clock
 
 

@@ -82,7 +82,7 @@ class CloudRecord:
         columns = self._columns
         self._accepted += 1
         row -= self._first
-        if row < 0:  # its record was forgotten meanwhile
+        if row < 0:  # the record was forgotten meanwhile
             return self._wamids.outgoing(customer, self._accepted)
         columns.accepted[row] = at
         columns.number[row] = self._accepted

@@ -157,7 +157,7 @@ class Number(SlotListener):
         self._pace.grant(part_of(self._incarnation, shared.demands, self.budget, own))
         self._sized(self._pace.rate)
         self._rules.held_are(shared.held)
-        if self._stops == stops and not self._writing:  # else it may be older than our own stop
+        if self._stops == stops and not self._writing:  # else it may be from before our stop
             self._take_stop(shared.stop)
         self._see_to_stop()
         if 0 in self._ownership.slots:

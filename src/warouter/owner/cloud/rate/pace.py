@@ -140,7 +140,7 @@ class Pace:
             self._braked(judged, request, now, probe=probe)
         if judged.cls is not Class.NOT_TAKEN or judged.code:
             self._unreached = 0
-        elif judged.wait_ms and now >= self._paused_until:  # of several at once the first
+        elif judged.wait_ms and now >= self._paused_until:  # only the first of several at once
             first, most = UNREACHED_SECONDS
             self._pause(min(most, first * 2.0**self._unreached), now)
             self._unreached = min(self._unreached + 1, 10)

@@ -16,7 +16,7 @@ from warouter.upstream.cloud.graph.failed import CallFailed
 from warouter.upstream.cloud.graph.health import NAMES
 
 NAME, THROUGHPUT = "phone number", "throughput"
-# Of those that are not registered; any other is Meta's to change.
+# Statuses of numbers that can be registered; any other is Meta's to change.
 _REGISTRABLE = frozenset({"", "DISCONNECTED", "PENDING", "UNKNOWN", "UNVERIFIED"})
 _CLOUD = frozenset({"", "CLOUD_API"})
 

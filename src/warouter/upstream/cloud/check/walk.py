@@ -28,7 +28,7 @@ from warouter.upstream.cloud.graph.described import TokenFacts
 from warouter.upstream.cloud.graph.failed import CallFailed
 from warouter.upstream.cloud.secrets import Secrets
 
-# Those behind the clock, which nothing needs; `subscribe` stands among them if it was asked for.
+# Steps behind the clock, which no other needs; with `subscribe` if it was asked for.
 _ORDER = (
     reach.CLOCK,
     token.NAME,
@@ -159,7 +159,7 @@ class _Walk:
         used = await self._webhooks(app)
         if not used:
             self._add(skipped(callback.NAME, webhooks.NAME))
-        elif not webhooks.is_ours(used):  # it may be a stranger's, who is told no verify token
+        elif not webhooks.is_ours(used):  # the URL may be a stranger's, who is told no verify token
             self._add(callback.unasked())
         else:
             self._add(callback.judge(await asking.handshake(used, self._secrets.verify_token)))

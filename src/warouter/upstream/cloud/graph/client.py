@@ -69,7 +69,7 @@ class Answers(Protocol):
 class RequestState(Enum):
     """The state of a request, as far as this process knows it."""
 
-    UNKNOWN = "unknown"  # it was another's
+    UNKNOWN = "unknown"  # the request was another process's
     WAITING = "waiting"  # it has not begun
     OUT = "out"
 
@@ -194,7 +194,7 @@ class CloudUpstream(Upstream):
 
     def _exchanged(self, post: MessagePost, edge: str, exchange: asyncio.Future[Exchanged]) -> None:
         if exchange.cancelled():
-            return  # as all is that the loop still has to do when it ends
+            return  # cancelled, like all that the loop still has to do when it ends
         try:
             exchanged = exchange.result()
             if exchanged.server_time is not None:

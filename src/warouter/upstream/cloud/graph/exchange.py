@@ -42,7 +42,7 @@ class ExchangeOutcome(enum.Enum):
 
     ANSWERED = enum.auto()  # a complete answer came
     UNBEGUN = enum.auto()  # surely no byte of it was written
-    UNKNOWN = enum.auto()  # it was begun, and no complete answer came
+    UNKNOWN = enum.auto()  # a request that was begun and has no complete answer
 
 
 class Exchanged(msgspec.Struct, frozen=True, gc=False):
@@ -155,7 +155,7 @@ class GraphExchange:
 
     def _over(self, wire: Wire, exchange: asyncio.Future[Exchanged]) -> None:
         if exchange.cancelled():
-            wire.close("given up")  # nobody would know whose answer comes then
+            wire.close("given up")  # else nobody would know whose answer comes then
         self.connections.give(wire)
 
     async def _taken(self, until: float) -> Wire:

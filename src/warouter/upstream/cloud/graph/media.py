@@ -31,7 +31,7 @@ from warouter.upstream.media import (
     pieces,
 )
 
-# Of a URL that has died meanwhile; another one is asked for, once.
+# Statuses of a URL that has died meanwhile; another one is asked for, once.
 _GONE = (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 
 

@@ -89,7 +89,7 @@ class Tls:
             while part := self._tls.read(RECEIVE_BYTES):
                 parts.append(part)
                 if not self._incoming.pending and not self._tls.pending():
-                    return b"".join(parts), False, ""  # as below, without the error's price
+                    return b"".join(parts), False, ""  # as below, without an exception
         except ssl.SSLWantReadError:
             return b"".join(parts), False, ""
         except ssl.SSLError as error:
@@ -264,7 +264,7 @@ class Wire:
         if response.broken:
             self.close(response.broken)
         elif response.complete:
-            # It counts, also when it came before the whole request was written.
+            # An answer counts, also when it came before the whole request was written.
             self._told = None
             if over or self._unsent is not None or not response.reusable:
                 self.close("answered")

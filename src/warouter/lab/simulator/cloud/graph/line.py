@@ -125,5 +125,5 @@ def _filter(sock: socket.socket | None) -> None:
 
 def _unfilter(sock: socket.socket | None) -> None:
     if sock is not None:
-        with contextlib.suppress(OSError):  # it came during the cut
+        with contextlib.suppress(OSError):  # the connection came during the cut
             sock.setsockopt(socket.SOL_SOCKET, _DETACH, 0)
