@@ -201,10 +201,6 @@ class Scene:
 
     # owners
 
-    async def owner_of(self, recipient: str) -> Process:
-        current = await self.facts.map()
-        return await self.facts.process_of(current.slots[slot_of(recipient)].owner)
-
     async def killed(self, recipient: str, number: signal.Signals = signal.SIGKILL) -> Process:
         """The owner of a recipient gets a signal; returns it once another owns the slot."""
         slot = slot_of(recipient)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 
 from warouter.console.verdict.runbook import PATH
@@ -18,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "3am.md"
 SHIPPED = ROOT / "src" / "warouter" / "static" / "3am.html"
 _ALERTS = "alerts"  # the section that says where each alert leads
-_MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
+Tokens = Sequence[Token]
 
 
 class Section(NamedTuple):
@@ -69,57 +70,42 @@ def _leads_on(token: Token) -> bool:
     return token.type == "link_open" and str(token.attrs["href"]).startswith("#")
 
 
-class _Rules:
-    """How tokens are rendered that need more than their tag. ``env`` is of one section."""
+class _Renderer(RendererHTML):
+    """Renders a section as the console's style sheet and readers of screens want it."""
 
-    @staticmethod
-    def fence(tokens: Sequence[Token], at: int, _options: Any, _env: Any) -> str:
-        return f'<pre class="card">{escape(tokens[at].content.rstrip())}</pre>\n'
+    def fence(self, tokens: Tokens, idx: int, options: Any, env: Any) -> str:
+        return f'<pre class="card">{escape(tokens[idx].content.rstrip())}</pre>\n'
 
-    @staticmethod
-    def table_open(_tokens: Sequence[Token], _at: int, _options: Any, env: Any) -> str:
+    def table_open(self, tokens: Tokens, idx: int, options: Any, env: Any) -> str:
         caption = f"<caption>{escape(env['title'])}</caption>"
         return f'<div class="table" tabindex="0"><table>\n{caption}\n'
 
-    @staticmethod
-    def table_close(*_: Any) -> str:
+    def table_close(self, tokens: Tokens, idx: int, options: Any, env: Any) -> str:
         return "</table></div>\n"
 
-    @staticmethod
-    def th_open(*_: Any) -> str:
+    def th_open(self, tokens: Tokens, idx: int, options: Any, env: Any) -> str:
         return '<th scope="col">'
 
-    @staticmethod
-    def tr_open(_tokens: Sequence[Token], _at: int, _options: Any, env: Any) -> str:
-        env["first"] = True
-        return "<tr>\n"
+    def td_open(self, tokens: Tokens, idx: int, options: Any, env: Any) -> str:
+        env["heads"] = tokens[idx - 1].type == "tr_open"
+        return '<th scope="row">' if env["heads"] else "<td>"
 
-    @staticmethod
-    def td_open(_tokens: Sequence[Token], _at: int, _options: Any, env: Any) -> str:
-        return '<th scope="row">' if env["first"] else "<td>"
+    def td_close(self, tokens: Tokens, idx: int, options: Any, env: Any) -> str:
+        return "</th>\n" if env["heads"] else "</td>\n"
 
-    @staticmethod
-    def td_close(_tokens: Sequence[Token], _at: int, _options: Any, env: Any) -> str:
-        first, env["first"] = env["first"], False
-        return "</th>\n" if first else "</td>\n"
-
-    @staticmethod
-    def link_open(tokens: Sequence[Token], at: int, _options: Any, env: Any) -> str:
-        to = str(tokens[at].attrs["href"])
-        if _leads_on(tokens[at]):
+    def link_open(self, tokens: Tokens, idx: int, options: Any, env: Any) -> str:
+        to = str(tokens[idx].attrs["href"])
+        if _leads_on(tokens[idx]):
             env["end"] = "</a>"
             return f'<a href="{PATH}{escape(to[1:])}">'
         env["end"] = f' <span class="muted">({escape(to)})</span>'
         return ""
 
-    @staticmethod
-    def link_close(_tokens: Sequence[Token], _at: int, _options: Any, env: Any) -> str:
+    def link_close(self, tokens: Tokens, idx: int, options: Any, env: Any) -> str:
         return str(env["end"])
 
 
-for _name, _rule in vars(_Rules).items():
-    if isinstance(_rule, staticmethod):
-        _MARKDOWN.renderer.rules[_name] = _rule.__func__
+_MARKDOWN = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable("table")
 
 if __name__ == "__main__":
     SHIPPED.write_text(made())
