@@ -101,8 +101,8 @@ def drawn(random: Random, spans: Spans, *, small: bool, held: float) -> Iterator
         (brake, "UNCLEAR_SECONDS", (0.2, 0.5)),
         (pace.Pace, "proven", _proven_in_its_process),
         (Secrets, "token_hash", property(_token_of_its_process)),
-        (ends, "Graph", graph.Graph),
-        (ends, "GraphNumber", graph.Number),
+        (ends, "GraphExchange", graph.Graph),
+        (ends, "NumberCalls", graph.Number),
         (ends, "App", graph.App),
     ]
     with patched(chosen):
