@@ -115,7 +115,7 @@ async def failed_ago(pool: asyncpg.Pool, wa_id: str, hours: float) -> None:
     await pool.execute(sql, wa_id, hours)
 
 
-async def test_who_could_not_be_reached_is_invalid_for_a_day(
+async def test_a_number_that_could_not_be_reached_is_invalid_for_a_day(
     cloud: Contacts, pool: asyncpg.Pool
 ) -> None:
     await failed_ago(pool, TO, 23.9)

@@ -148,7 +148,7 @@ async def test_a_node_that_was_restarted_is_shown_once(api: Api, pool: asyncpg.P
     assert data == [{"labels": {"node": "h:coreapp-1"}, "value": 2}]
 
 
-async def test_who_has_fallen_silent_is_not_shown_and_later_removed(
+async def test_a_silent_process_is_not_shown_and_later_removed(
     api: Api, pool: asyncpg.Pool
 ) -> None:
     gone = await report(pool, "h:coreapp-1", "coreapp", Sample("callback_queue_size", 1))

@@ -198,7 +198,7 @@ class TestStatuses:
 
 
 @pytest.mark.parametrize("errors", ["answer", "status"])
-async def test_whom_a_message_does_not_reach_is_invalid(scene: Scene, errors: str) -> None:
+async def test_a_number_that_a_message_did_not_reach_is_invalid(scene: Scene, errors: str) -> None:
     """Guards ``Learned.unreachable`` from answers and from statuses, and ``CloudDirectory``."""
     to, other = scene.recipients(2)
     await scene.use(unknown=[to], errors=errors)

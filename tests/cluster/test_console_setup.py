@@ -130,7 +130,7 @@ async def test_a_collection_is_asked_for_through_the_api(scene: Scene) -> None:
     assert await scene.audited("PUT /v1/services/message/gc") == ["done"]
 
 
-async def test_who_only_reads_does_nothing_of_it(scene: Scene) -> None:
+async def test_a_reader_can_change_nothing_of_the_set_up(scene: Scene) -> None:
     await scene.business.call("POST", "/v1/users", json=READER)
     async with aiohttp.ClientSession() as http:
         visit = Visit(scene.cluster, http)

@@ -151,7 +151,7 @@ async def test_what_a_receiver_refuses_is_shown_with_its_answer(scene: Scene) ->
     await scene.hook.until(lambda: message in scene.hook.messages)
 
 
-async def test_who_does_not_listen_is_named(scene: Scene) -> None:
+async def test_a_webhook_that_does_not_listen_is_shown_as_refused(scene: Scene) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # nobody listens
         nobody = f"http://127.0.0.1:{taken.getsockname()[1]}/"

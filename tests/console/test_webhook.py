@@ -117,9 +117,7 @@ async def test_what_is_parked_is_tried_again_at_once(
     await expect(again).to_have_count(0)  # without a reload
 
 
-async def test_who_only_reads_has_no_button(
-    shared: Site, browsers: Browsers, letters: list[str]
-) -> None:
+async def test_a_reader_has_no_button(shared: Site, browsers: Browsers, letters: list[str]) -> None:
     visit = await browsers.visit(shared, "reader")
     page = await visit.open(PATH)
     await expect(page.locator("tr[id^=letter-]")).to_have_count(len(letters))

@@ -84,7 +84,7 @@ async def test_such_a_session_is_closed_when_nothing_needs_it(operator: asyncpg.
         await until(operator, SESSIONS.format(count), f"aside:{NODE}")
 
 
-async def test_who_comes_as_it_is_about_to_close_is_served(settings: Settings) -> None:
+async def test_a_call_as_the_session_is_about_to_close_is_served(settings: Settings) -> None:
     session = AsideSession(settings, "aside", NODE)
     await session.fetch("select 1")
     session._let_go()  # its timer, in the turn before the next use

@@ -206,7 +206,7 @@ class TestKeys:
             assert await asyncio.gather(*posts) == [200, 200]
         assert {hash for hash, _, _ in (await keys(pool)).values()} == {"14"}
 
-    async def test_whoever_acknowledges_names_the_hash(
+    async def test_an_acknowledgement_names_its_hash(
         self, hooks: list[Webhook], pool: asyncpg.Pool
     ) -> None:
         contacts = CloudContacts(pool)

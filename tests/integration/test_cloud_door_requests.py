@@ -287,7 +287,7 @@ async def test_what_lies_in_our_kernel_is_taken_after_deafness_though_the_caller
     assert world.record.counters.accepted == 2
 
 
-async def test_who_connects_to_the_deaf_is_heard_later(world: Door) -> None:
+async def test_a_request_to_a_deaf_door_is_heard_later(world: Door) -> None:
     began = time.monotonic()
     world.use(deaf_s=0.5)
     assert (await world.send())[0] == 200

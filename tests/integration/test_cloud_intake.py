@@ -136,7 +136,7 @@ async def test_bodies_are_let_go_before_they_are_committed(door: Door) -> None:
 
 
 @pytest.mark.parametrize("said", [b"", b"POST /cloud", HEAD], ids=["nothing", "head", "body"])
-async def test_who_is_slow_has_to_go(
+async def test_a_slow_caller_is_dropped(
     door: Door, said: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(intake, "SWEEP_SECONDS", 0.02)
@@ -166,7 +166,7 @@ async def test_a_malformed_signature_is_refused_before_the_body(door: Door, said
     assert not door.inbox.vain
 
 
-async def test_who_waits_for_a_commit_is_not_slow(
+async def test_a_caller_that_waits_for_a_commit_is_not_slow(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(intake, "REQUEST_SECONDS", 0.0)
@@ -202,7 +202,7 @@ async def test_few_are_heard_out(door: Door, monkeypatch: pytest.MonkeyPatch) ->
     assert len(door.intake) == 0
 
 
-async def test_who_hangs_up_costs_nothing(door: Door) -> None:
+async def test_a_caller_that_hangs_up_costs_nothing(door: Door) -> None:
     await door.serve()
     door.inbox.open.clear()
     for said in (b"", HEAD, HEAD + BODY[:9]):
@@ -236,7 +236,7 @@ async def test_what_comes_behind_a_request_waits(door: Door) -> None:
         assert (await line.hear()).status == 200
 
 
-async def test_who_was_about_to_ask_at_the_end_is_answered_once(door: Door) -> None:
+async def test_a_caller_that_was_about_to_ask_at_a_stop_is_answered(door: Door) -> None:
     await door.serve()
     line = await door.connect(HEAD[:20])
     await soon(lambda: any(caller._came for caller in door.intake._strangers))
@@ -264,7 +264,7 @@ async def test_a_defect_ends_one_connection(
     assert (await (await door.connect(SIGNED)).hear()).status == 200
 
 
-async def test_who_sends_no_more_is_answered(door: Door) -> None:
+async def test_a_caller_that_has_ended_its_side_is_answered(door: Door) -> None:
     await door.serve()
     line = await door.connect(SIGNED)
     line.writer.write_eof()

@@ -173,7 +173,7 @@ async def test_a_new_owner_begins_without_a_mark(
     assert (slot.owner, slot.moving) == (None if how == "released" else HEIR, 0)
 
 
-async def test_who_says_quiet_waits_for_no_leader(
+async def test_an_owner_says_quiet_without_waiting_for_a_leader(
     leader: LeaderSession, owner: Journal, pool: asyncpg.Pool
 ) -> None:
     """It is said again with the next beat; each waiting for a row of the other is a deadlock."""
@@ -243,7 +243,7 @@ async def test_a_request_waits_longer_where_slots_have_to_be_quiet(
     assert await leader.begin_request(term, [], seen) == begins
 
 
-async def test_who_asked_is_told_that_the_leader_has_seen_it_and_waits(
+async def test_a_caller_of_set_shards_waits_once_the_leader_has_seen_it(
     leader: LeaderSession, pool: asyncpg.Pool, cloud: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a leader it still ends soon."""
@@ -344,7 +344,7 @@ async def test_a_slot_that_opens_while_it_is_to_move_begins_nothing(
         assert (slots.ownership.slots[3].quiet, upstream.sent) == (True, [])
 
 
-async def test_who_stops_waits_for_what_is_out_also_without_an_heir(
+async def test_a_stop_waits_for_open_requests_also_without_an_heir(
     cloud: Settings, settings: Settings, pool: asyncpg.Pool
 ) -> None:
     upstream = Granting(answers=False)

@@ -15,7 +15,7 @@ async def demands(pool: asyncpg.Pool, asks: UUID, demand: float) -> dict[UUID, f
     return {each.incarnation: each.demand for each in found.demands}
 
 
-async def test_who_lost_its_slots_takes_no_part_of_the_rate(pool: asyncpg.Pool) -> None:
+async def test_an_owner_that_lost_its_slots_has_no_part_of_the_rate(pool: asyncpg.Pool) -> None:
     """What a dead owner wanted is what its successor wants."""
     await own(pool, 3, 1)
     await demands(pool, ME, 30.0)

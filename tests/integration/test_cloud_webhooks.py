@@ -194,7 +194,7 @@ async def test_a_connection_serves_one_post_after_the_other(
     assert [row["key"] for row in await inbox_of(pool)] == [f"wamid.{n}" for n in (1, 2, 3, 4)]
 
 
-async def test_who_asks_first_may_go_on(hook: Webhook) -> None:
+async def test_expect_100_continue_is_answered(hook: Webhook) -> None:
     body = webhook(messages=[text("wamid.1")])
     whole = post(body, Expect="100-continue")
     line = await hook.connect()
@@ -422,7 +422,7 @@ async def test_a_user_gets_another_id(hook: Webhook, pool: asyncpg.Pool) -> None
     assert {row["recipient"] for row in await inbox_of(pool)} == {alias_of(ANN)}
 
 
-async def test_whose_number_changes_is_found_by_the_former(
+async def test_a_user_whose_number_changes_is_found_by_the_former_one(
     hook: Webhook, pool: asyncpg.Pool
 ) -> None:
     assert await hook.post(webhook(messages=[text("wamid.1", from_user_id=ANN)])) == 200
@@ -497,7 +497,7 @@ async def test_ids_change_again_and_back_on_disk(hook: Webhook, pool: asyncpg.Po
     ]
 
 
-async def test_who_has_not_heard_of_a_renaming_changes_nothing(
+async def test_a_webapp_that_missed_a_renaming_changes_nothing(
     hook: Webhook, pool: asyncpg.Pool
 ) -> None:
     """Another webapp has read the users just before."""

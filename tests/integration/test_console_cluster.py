@@ -169,7 +169,9 @@ async def test_what_alerts_ask_for_is_what_the_database_holds(
     assert "the oldest for 2 h" in shown("cluster", values)
 
 
-async def test_who_owned_what_at_a_time(context: ConsoleContext, pool: asyncpg.Pool) -> None:
+async def test_the_page_shows_the_owners_of_a_former_time(
+    context: ConsoleContext, pool: asyncpg.Pool
+) -> None:
     await pool.execute("update owner_log set at = at - interval '1 hour'")
     for slot in range(0, 32, 2):
         await pool.execute("select change_owner($1::smallint, $2, 7, 'dead', 90, 0)", slot, C)

@@ -79,7 +79,7 @@ async def audited(pool: asyncpg.Pool) -> list[tuple[str, str, str, int]]:
     return [tuple(row) for row in rows]
 
 
-async def test_who_is_not_logged_in_is_sent_to_log_in_and_comes_back(console: Console) -> None:
+async def test_a_visitor_without_a_session_logs_in_and_comes_back(console: Console) -> None:
     asked = "/console/?slot=7"
     answer = await console.ask(asked)
     assert answer.status == 303
@@ -306,7 +306,9 @@ async def behind(made: Made) -> Console:
     return console
 
 
-async def test_whom_a_trusted_proxy_names_is_let_in(behind: Console, pool: asyncpg.Pool) -> None:
+async def test_a_user_named_by_a_trusted_proxy_is_let_in(
+    behind: Console, pool: asyncpg.Pool
+) -> None:
     named = {HEADER: "robert", "X-Forwarded-For": "203.0.113.9"}
     sent = await behind.ask("/console/?slot=7", headers=named)
     answer = await behind.ask(sent.location, headers=named)

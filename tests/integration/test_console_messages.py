@@ -276,7 +276,7 @@ async def test_a_text_is_shown_after_a_click_and_audited(
         assert (await audited(pool))[-1][:2] == ("reveal text", "ab")
 
 
-async def test_who_only_reads_has_no_acts(console: Pages, pool: asyncpg.Pool) -> None:
+async def test_a_reader_has_no_acts_on_a_message(console: Pages, pool: asyncpg.Pool) -> None:
     await accepted(pool)
     await console.as_person("robert")
     answer = await console.get(ONE)

@@ -91,7 +91,7 @@ async def test_the_cloud_door_is_another_and_answers_alike(cloud: Door) -> None:
         await client.close()
 
 
-async def test_who_is_away_is_said_in_a_sentence() -> None:
+async def test_a_simulator_that_is_away_is_one_sentence() -> None:
     url = f"http://127.0.0.1:{unused_port()}"
     client = SimulatorClient(url)
     with pytest.raises(ConsoleRefusal, match=f"No simulator answers at {url}") as refused:

@@ -120,7 +120,7 @@ def test_pools_and_sessions_tell_no_more(way: Any, asks: bytes, sentence: str) -
     assert not server.learned(USER, PASSWORD)
 
 
-def test_who_never_comes_to_an_end_is_left(loop: Loop) -> None:
+def test_a_server_whose_greeting_never_ends_is_left(loop: Loop) -> None:
     """Else what it reports of itself would fill this process's memory."""
 
     def endless(talk: Talk) -> None:
@@ -232,7 +232,7 @@ def test_of_two_refusals_that_in_tls_is_told(loop: Loop) -> None:
     assert list(refusals) == []
 
 
-def test_who_asks_for_nothing_is_told_nothing(loop: Loop) -> None:
+def test_a_server_that_asked_for_no_password_is_told_none_later(loop: Loop) -> None:
     def asks(talk: Talk) -> None:
         talk.say(OK + VERSION + READY)
         talk.hear()

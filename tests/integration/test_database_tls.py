@@ -154,7 +154,7 @@ async def test_a_wrong_password_is_one_sentence_in_tls_too(scene: Scene) -> None
         await database.first_connection(settings, "test")
 
 
-async def test_who_is_not_let_in_is_one_sentence(scene: Scene) -> None:
+async def test_a_login_that_is_not_let_in_is_one_sentence(scene: Scene) -> None:
     with pytest.raises(CommandError, match=r"does not let 'nobody' in .*change its pg_hba\.conf"):
         await database.first_connection(scene.settings("nobody", **scene.ca()), "test")
 

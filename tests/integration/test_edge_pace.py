@@ -197,7 +197,7 @@ def test_a_stop_closes_nobody_who_is_about_to_ask() -> None:
     on_uvloop(about, ConnectionLimits())
 
 
-def test_who_has_asked_nothing_yet_has_twice_the_time_at_a_stop() -> None:
+def test_a_connection_without_a_request_has_twice_the_time_at_a_stop() -> None:
     async def made(edge: Edge, connect: Connect) -> None:
         reader, writer = await connect()
         await soon(lambda: edge._connections.states()["idle"] == 1)

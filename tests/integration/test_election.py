@@ -69,7 +69,7 @@ async def test_one_holds_the_lock_until_its_session_ends(
     await leader.close()
 
 
-async def test_who_contends_takes_the_lock_and_sees_what_a_follower_judges_by(
+async def test_a_contender_takes_the_lock_and_sees_what_followers_judge_by(
     leader: LeaderSession, rival: LeaderSession, settings: Settings
 ) -> None:
     session = session_of(settings, "coreapp", NODE)
@@ -119,7 +119,7 @@ async def test_sessions_of_others_may_have_names_like_ours(
     await soon(lambda: _sees(leader, set()))
 
 
-async def test_who_finds_the_lock_of_the_living_taken_has_it_with_the_next_beat(
+async def test_a_process_gets_a_taken_lock_of_the_living_with_its_next_beat(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
     """A leader that looks has it for a moment: whoever connects then must not seem silent."""
@@ -191,7 +191,7 @@ async def test_after_a_change_of_timeline_no_epoch_is_handed_out_twice(
 
 
 @pytest.mark.parametrize("how", ["renewed", "handed over", "released", "taken over"])
-async def test_whoever_changes_an_owner_across_a_timeline_makes_the_slot_unsure(
+async def test_a_change_of_owner_across_a_timeline_makes_the_slot_unsure(
     leader: LeaderSession, settings: Settings, pool: asyncpg.Pool, how: str
 ) -> None:
     """An owner renews its epoch right after a promotion, before any leader has seen it."""
@@ -270,7 +270,7 @@ async def test_a_request_that_was_given_up_is_dead_for_whoever_saw_it_before(
     assert await pool.fetchval("select count(why) from slot") == 0
 
 
-async def test_who_gives_up_while_a_leader_begins_is_the_second(
+async def test_a_caller_that_gives_up_while_a_leader_begins_comes_second(
     leader: LeaderSession, pool: asyncpg.Pool
 ) -> None:
     term = await leader.win()
@@ -384,7 +384,7 @@ async def test_nobody_who_is_leaving_is_named_or_given_a_slot(
     await journal.close()
 
 
-async def test_who_says_good_bye_beats_on_while_its_word_waits(
+async def test_a_coreapp_beats_on_while_its_farewell_waits(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
     """A leader's lock, or a disk, may hold it up for longer than a lease."""
@@ -407,7 +407,7 @@ async def test_who_says_good_bye_beats_on_while_its_word_waits(
 
 
 @pytest.mark.parametrize("taken", [False, True], ids=["named", "given"])
-async def test_who_leaves_while_it_is_named_learns_of_it(
+async def test_a_coreapp_that_is_named_as_it_leaves_learns_of_it(
     settings: Settings, leader: LeaderSession, pool: asyncpg.Pool, taken: bool
 ) -> None:
     """Whatever a leader has begun to write comes before its word, and is seen after it."""
@@ -432,7 +432,7 @@ async def test_who_leaves_while_it_is_named_learns_of_it(
     await journal.close()
 
 
-async def test_who_is_named_stays_until_it_has_handed_on_what_comes(
+async def test_a_named_successor_stays_until_it_has_handed_on(
     settings: Settings, leader: LeaderSession, pool: asyncpg.Pool
 ) -> None:
     """Its predecessor stops too, as when their machine goes: nobody finds a dead owner."""

@@ -433,7 +433,7 @@ async def _to_nobody(_word: str) -> None:
 
 
 @pytest.mark.parametrize("answers_an_error", [False, True])
-async def test_who_was_cut_off_and_has_nothing_to_send_asks_whether_it_still_is(
+async def test_an_idle_coreapp_that_was_cut_off_asks_whether_it_still_is(
     client: Client, simulator: CloudSimulator, answers_an_error: bool
 ) -> None:
     clock = Clock()

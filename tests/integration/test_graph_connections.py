@@ -649,7 +649,7 @@ def test_connections_are_shared_up_to_their_limit(way: Way) -> None:
     run(way, serving(), body)
 
 
-def test_who_waits_for_a_connection_too_long_has_not_begun(way: Way) -> None:
+def test_a_request_that_waits_too_long_for_a_connection_has_not_begun(way: Way) -> None:
     def script(conversation: Conversation) -> None:
         conversation.request()
         conversation.rest()

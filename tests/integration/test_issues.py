@@ -83,7 +83,7 @@ async def test_a_row_that_cannot_be_stored_costs_the_others_no_more_than_their_i
     assert await states(pool) == []
 
 
-async def test_who_lost_the_slot_issues_nothing(journal: Journal, pool: asyncpg.Pool) -> None:
+async def test_a_former_owner_issues_nothing(journal: Journal, pool: asyncpg.Pool) -> None:
     await own(pool, 3, 11, OTHER)
     assert await journal.issue(OWNED, [request(1), request(1, slot=5)]) == {0: FENCED}
     assert await states(pool) == [(5, 1, 1, 0, ISSUED)]
@@ -207,7 +207,7 @@ async def test_what_is_said_of_an_attempt_says_nothing_of_a_later_one(
     assert await states(pool) == []
 
 
-async def test_who_lost_the_slot_records_nothing(journal: Journal, pool: asyncpg.Pool) -> None:
+async def test_a_former_owner_records_nothing(journal: Journal, pool: asyncpg.Pool) -> None:
     await journal.issue(OWNED, [request(1)])
     await own(pool, 3, 11, OTHER)
     assert await record(journal, Took(1, an_id(1).hex(), 1, "w1"), Unissued(1)) == set()
@@ -275,7 +275,7 @@ async def test_a_failure_is_read_with_the_ends_of_all_attempts(
     assert (sorted(found.taken or ()), found.failed) == ([1, 2], [1])
 
 
-async def test_who_lost_the_slot_drains_nothing(journal: Journal, pool: asyncpg.Pool) -> None:
+async def test_a_former_owner_drains_nothing(journal: Journal, pool: asyncpg.Pool) -> None:
     await told(pool, 1)
     [found] = await journal.inbox([3], [], 10)
     await own(pool, 3, 11, OTHER)

@@ -106,7 +106,7 @@ async def test_both_ends_show_what_their_rows_say(owner: Coreapp) -> None:
         assert [shown.getpeercert(binary_form=True)] == owner.rows
 
 
-async def test_who_calls_before_its_row_was_read_is_let_in_at_once_and_not_logged(
+async def test_a_caller_whose_row_was_not_read_yet_is_let_in_and_not_logged(
     owner: Coreapp, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As each process that starts: its row is read because of its call, not by polling."""
@@ -297,7 +297,7 @@ async def test_somebody_in_the_middle_learns_nothing(owner: Coreapp) -> None:
     assert owner.came.empty()
 
 
-async def test_who_reads_the_wire_sees_neither_key_nor_body(owner: Coreapp) -> None:
+async def test_the_wire_shows_neither_key_nor_body(owner: Coreapp) -> None:
     wire_bytes = bytearray()
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -95,7 +95,7 @@ async def test_a_silent_name_that_is_asked_for_again_has_one_thread(server: Serv
     assert await look_up(names, "a", "silent-1") == ["127.0.0.1"]  # found meanwhile
 
 
-async def test_who_asks_for_the_same_name_shares_the_answer(server: Server) -> None:
+async def test_callers_for_one_name_share_the_answer(server: Server) -> None:
     names = HostLookups(threads=8, each=2, seconds=60.0, lookup=server)
     calls = [asyncio.ensure_future(look_up(names, asker, "silent")) for asker in "abca"]
     await soon(lambda: server.hanging == 1)

@@ -82,7 +82,7 @@ async def test_the_command_says_who_owned_what_then(settings: Settings, log: asy
     assert "handover" not in page
 
 
-async def test_who_opens_a_slot_notes_when(settings: Settings, log: asyncpg.Pool) -> None:
+async def test_an_owner_notes_when_it_opened_a_slot(settings: Settings, log: asyncpg.Pool) -> None:
     """Once, of its own epoch only, and not of a change that was superseded."""
     epochs = {}
     for slot in (0, 1):

@@ -248,7 +248,9 @@ def test_names_that_are_listed_are_names() -> None:
         b"GET / HTTP/1.1\r\n",
     ],
 )
-async def test_who_breaks_the_protocol_is_dropped_alone(world: World, rubbish: bytes) -> None:
+async def test_a_connection_that_breaks_the_protocol_is_dropped_alone(
+    world: World, rubbish: bytes
+) -> None:
     owner = await world.owner()
     assert await _turned_away(world.addresses, rubbish)
     assert (await owner.send("m1", 1)).code == 0

@@ -277,7 +277,7 @@ class TestOddAnswers:
                 assert callbacks.requests == {PostResult("status_change", result): 1}
 
     @pytest.mark.parametrize("scheme", ["http", "https"])
-    async def test_who_takes_a_connection_and_says_nothing_is_a_failure_after_the_timeout(
+    async def test_a_receiver_that_says_nothing_fails_after_the_timeout(
         self, owner: Owner, scheme: str
     ) -> None:
         """With https not even a handshake."""

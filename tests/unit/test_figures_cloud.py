@@ -116,7 +116,7 @@ def test_every_counter_is_shown() -> None:
     }
 
 
-def test_who_owns_nothing_has_no_share_of_the_rate() -> None:
+def test_an_owner_of_nothing_has_no_share_of_the_rate() -> None:
     parts = Parts(pace=Pace(rate=76.0), sends=False)
     assert values(parts)["rate",] == 0
 

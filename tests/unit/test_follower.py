@@ -68,7 +68,7 @@ class Follower:
             await self.master.run()
 
 
-async def test_who_follows_looks_with_each_beat(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_follower_looks_with_each_beat(monkeypatch: pytest.MonkeyPatch) -> None:
     follower = Follower(DEFAULT, monkeypatch)
     follower.until = follower.now + 1.0
     await follower.run()

@@ -165,7 +165,7 @@ async def test_what_is_no_process_of_ours_is_no_reason_to_fail() -> None:
         ({"problem": "disk full"}, "cannot write its journals (disk full)"),
     ],
 )
-def test_who_cannot_work_says_why(changes: dict[str, object], clause: str) -> None:
+def test_a_process_that_cannot_work_says_why(changes: dict[str, object], clause: str) -> None:
     said = trouble(asked(**changes))
     assert said == (f"a:coreapp-6250 {clause}" if clause else "")
 

@@ -43,7 +43,7 @@ def test_the_numbers_never_change() -> None:
 
 
 @given(st.sampled_from((MESSAGE, READ_MARK, MEDIA)))
-def test_who_asks_for_nothing_has_a_plain_kind(base: int) -> None:
+def test_a_message_without_options_has_a_plain_kind(base: int) -> None:
     """As earlier builds know it."""
     assert kind_with(base) == base
 

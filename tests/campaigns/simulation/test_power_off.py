@@ -73,7 +73,7 @@ def test_nothing_is_taken_by_force(before: tuple[Kind, ...]) -> None:
     assert not ({"released"} | FORCED) & found.keys()
 
 
-def test_who_says_good_bye_between_its_beats_is_taken_for_dead() -> None:
+def test_a_farewell_on_the_session_of_beats_looks_like_a_death() -> None:
     until = Beats._until
 
     async def between(self: Beats, done: Callable[[], Awaitable[bool]]) -> None:

@@ -45,7 +45,7 @@ def test_with_a_backlog_all_of_the_quota_is_used() -> None:
         assert busy(Budget(quota, 0.0), 0.0, 60.0) >= 60 * quota
 
 
-def test_who_waits_as_long_as_told_finds_a_token() -> None:
+def test_a_token_is_there_after_the_wait_that_was_told() -> None:
     budget, now = Budget(76.0 / 7, 0.1), 0.1
     drain(budget, now)
     for _ in range(10_000):

@@ -71,7 +71,7 @@ def test_never_more_than_the_bucket_allows(pauses: list[float]) -> None:
             assert j <= PAIR_DEPTH + (end - begin) / PAIR_SECONDS + 1e-3
 
 
-def test_who_waits_as_long_as_told_may_go() -> None:
+def test_a_recipient_may_go_after_the_wait_that_was_told() -> None:
     pairs, now = Pairs(), 0.1
     drain(pairs, "4917", now)
     for n in range(1, 1000):

@@ -54,7 +54,7 @@ def test_the_table_is_looked_at_now_and_then_whatever_it_said() -> None:
     assert lanes.wants(LOOK_SECONDS)
 
 
-def test_who_is_due_finds_room() -> None:
+def test_a_lane_that_is_due_finds_room() -> None:
     """Memory full of what is tried again in an hour must not hold up what is due now."""
     lanes = Parking()
     for n in range(MAX_PARKED):

@@ -303,9 +303,7 @@ def test_once_over_a_gap_does_not_come_back(
 
 
 @given(AGES, st.floats(-100, 60), st.floats(0, 1_000))
-def test_who_does_not_know_the_offset_takes_less_for_proof(
-    age: float, offset: float, made: float
-) -> None:
+def test_without_the_offset_less_counts_as_proof(age: float, offset: float, made: float) -> None:
     row = at(age, -DAY, meta=made)
     if judge(age, row, cohort=NONE, offset=None) is ProofState.PROVEN:
         assert judge(age, row, cohort=NONE, offset=offset) is ProofState.PROVEN

@@ -98,9 +98,7 @@ def evenly(rate: float, seconds: float) -> list[tuple[float, str]]:
 
 
 @pytest.mark.parametrize(("level", "rate", "owners"), [(80, 75.0, 2), (1000, 900.0, 4)])
-def test_who_stays_below_the_rate_waits_for_no_token(
-    level: float, rate: float, owners: int
-) -> None:
+def test_senders_below_the_rate_wait_for_no_token(level: float, rate: float, owners: int) -> None:
     """Chance gives each owner more in one second than in the next: the burst is what evens it."""
     number = Number(level, owners)
     number.run(evenly(rate, 120.0), QUIET + 120.0)

@@ -72,7 +72,7 @@ def test_more_demand_never_brings_less(
 
 
 @given(DEMANDS, RATES)
-def test_who_gets_less_than_another_wanted_no_more(demands: list[float], rate: float) -> None:
+def test_an_owner_with_a_smaller_share_wanted_no_more(demands: list[float], rate: float) -> None:
     split = shares(demands, rate)
     for demand, part in zip(demands, split, strict=True):
         assert part >= min(demand, max(split)) - 1e-6

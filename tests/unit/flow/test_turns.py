@@ -42,13 +42,13 @@ def test_priority_goes_first() -> None:
     assert order(offered("a", "b", "C", "D"), 4) == "CDCD"
 
 
-def test_who_is_offered_again_keeps_its_turn() -> None:
+def test_a_slot_that_is_offered_again_keeps_its_turn() -> None:
     turns = offered("a", "b")
     turns.offer(Turn("a", False))
     assert order(turns, 3) == "aba"
 
 
-def test_who_is_withdrawn_has_no_turn() -> None:
+def test_a_slot_that_is_withdrawn_has_no_turn() -> None:
     turns = offered("a", "b", "A")
     turns.withdraw(Turn("a", False))
     turns.withdraw(Turn("a", True))

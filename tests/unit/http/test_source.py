@@ -96,7 +96,7 @@ LOOPBACKS = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
         ("", [(FORWARDED, "127.0.0.1")], False, False),
     ],
 )
-def test_who_is_on_this_host(
+def test_a_client_on_this_host_is_known(
     peer: str, headers: list[tuple[str, str]], here: bool, behind: bool
 ) -> None:
     """``here``: without trusted proxies; ``behind``: where loopback is one."""

@@ -47,7 +47,7 @@ def test_one_way_is_kept_while_it_leads_there() -> None:
     assert detours.via(A, [other], LATER) == other
 
 
-def test_who_did_not_reach_the_owner_is_left_out_for_a_while() -> None:
+def test_a_coreapp_that_did_not_reach_the_owner_is_left_out_for_a_while() -> None:
     detours = cut_off()
     detours.failed(A, B, LATER)
     assert detours.via(A, [B, C], LATER) == C

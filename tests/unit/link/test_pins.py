@@ -32,7 +32,9 @@ def name_of(der: bytes) -> str:
         ([], None, NONE_SHOWN),
     ],
 )
-def test_who_is_let_in(rows: list[bytes | None], shown: str | None, said: str) -> None:
+def test_a_caller_with_a_pinned_certificate_is_let_in(
+    rows: list[bytes | None], shown: str | None, said: str
+) -> None:
     assert objection(pins_of(rows, name_of), shown) == said
 
 

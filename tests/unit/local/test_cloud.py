@@ -43,7 +43,7 @@ def test_an_emulator_with_a_certificate_is_asked_over_tls(tmp_path: Path) -> Non
     assert found["WAROUTER_CLOUD_BASE_URL"] == "https://127.0.0.1:1"
 
 
-def test_who_joins_may_have_a_secret_by_value() -> None:
+def test_a_joining_process_may_have_a_secret_by_value() -> None:
     cluster = {TOKEN_FILE: "/f", "WAROUTER_CLOUD_APP_SECRET_FILE": "/g"}
     own = {TOKEN: "secret", "PATH": "/bin"}
     assert joined(cluster, own) == own | {"WAROUTER_CLOUD_APP_SECRET_FILE": "/g"}

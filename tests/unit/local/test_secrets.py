@@ -42,7 +42,7 @@ def test_a_path_can_be_found_from_everywhere(
 
 @pytest.mark.parametrize("cluster", [OURS, TOO])
 @pytest.mark.parametrize("own", ["WA_DB_PASSWORD", OURS, TOO])
-def test_who_joins_may_have_a_password_of_its_own(cluster: str, own: str) -> None:
+def test_a_joining_process_may_have_its_own_password(cluster: str, own: str) -> None:
     found = joined({cluster: "/of-the-cluster"}, {own: "/mine"})
     assert found == {own: "/mine"}
     assert load(found)

@@ -141,7 +141,7 @@ def test_one_that_goes_keeps_the_others_until_its_end() -> None:
     assert brake.may_resend(2.0)
 
 
-def test_who_has_nothing_to_send_is_not_said_to_be_braked_for_ever() -> None:
+def test_an_idle_owner_is_not_shown_as_braked_for_ever() -> None:
     brake = braked()
     assert brake.felt(60.0)
     assert not brake.felt(62.0)

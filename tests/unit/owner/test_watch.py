@@ -35,7 +35,7 @@ class Owner:
         self.looked.set()
 
 
-async def test_who_rests_is_looked_at_as_soon_as_something_is_parked(
+async def test_a_resting_slot_is_looked_at_as_soon_as_something_is_parked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(parked, "LOOK_SECONDS", 0.0)

@@ -23,13 +23,13 @@ def row(incarnation: UUID, port: int, *, leaving: bool, role: str = "coreapp") -
     }
 
 
-def test_who_has_left_is_not_called_where_a_successor_listens() -> None:
+def test_a_coreapp_that_left_is_not_called_where_a_successor_listens() -> None:
     rows = [row(FORMER, 6250, leaving=True), row(LATER, 6250, leaving=False)]
     assert list(addresses_of(rows)) == [LATER]
     assert list(addresses_of(rows[::-1])) == [LATER]
 
 
-def test_who_is_leaving_is_called_until_then() -> None:
+def test_a_leaving_coreapp_is_called_until_a_successor_listens() -> None:
     rows = [row(FORMER, 6250, leaving=True), row(OTHER, 6251, leaving=False)]
     assert list(addresses_of(rows)) == [FORMER, OTHER]
 

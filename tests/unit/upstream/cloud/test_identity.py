@@ -33,14 +33,14 @@ def test_aliases_are_frozen() -> None:
     assert alias_of(ANN, 1) == "999694796902407"
 
 
-def test_who_shows_a_number_is_known_by_it() -> None:
+def test_a_user_who_shows_a_number_is_known_by_it() -> None:
     directory = UserDirectory([])
     assert directory.shown(element(wa_id=NUMBER, user_id=ANN, name="Ann")) == NUMBER
     assert directory.changed == {ANN: CloudUser(user_id=ANN, wa_id=NUMBER, name="Ann")}
     assert directory.revealed == []
 
 
-def test_who_has_no_user_id_is_not_stored() -> None:
+def test_a_user_without_an_id_is_not_stored() -> None:
     directory = UserDirectory([])
     assert directory.shown(element(wa_id=NUMBER)) == NUMBER
     assert directory.changed == {}

@@ -104,7 +104,7 @@ async def test_all_count_at_the_same_time_where_it_is_away_for_all(later: float)
     assert busy.turns[0] >= BEGIN + TRYING_SECONDS
 
 
-async def test_who_is_cut_off_alone_counts_alone() -> None:
+async def test_a_coreapp_that_is_cut_off_alone_counts_alone() -> None:
     time, said = Time(), list[str]()
     cut = Coreapp(time, lambda now: now >= BEGIN, said, every=0.3)
     others = [Coreapp(time, lambda _now: False, said, every=n) for n in (0.3, float("inf"))]
@@ -115,7 +115,7 @@ async def test_who_is_cut_off_alone_counts_alone() -> None:
     assert all(other.reach.well for other in others)
 
 
-async def test_who_has_nothing_to_send_asks_when_others_begin_to_fail() -> None:
+async def test_an_idle_coreapp_asks_when_others_begin_to_fail() -> None:
     time = Time()
     spare = Coreapp(time, lambda _now: True, [])
     time.now = BEGIN
