@@ -20,7 +20,7 @@ from bench.cloud.shim import Wanted
 from bench.cloud.site import LATENCY, as_arguments, certified, secret
 from bench.e2e.site import Found
 from bench.order import Command, Load
-from warouter.local import cloud, ports
+from warouter.local import cloud_emulator, ports
 from warouter.local.cluster import SAMPLE
 from warouter.local.environment import of_child
 from warouter.local.process import Process
@@ -43,9 +43,11 @@ class Beside:
             own, graph, control = found = [ports.free_port() for _ in range(3)]
             stack.callback(ports.release, found)
             certificate, key = certified(folder)
-            variables = cloud.emulated(folder, graph, tls=True)
+            variables = cloud_emulator.emulated(folder, graph, tls=True)
             faults = as_arguments({**LATENCY, **switches})
-            arguments = cloud.arguments(graph, control, "127.0.0.1", (), "".join(SAMPLE), faults)
+            arguments = cloud_emulator.arguments(
+                graph, control, "127.0.0.1", (), "".join(SAMPLE), faults
+            )
             arguments += ["--tls", certificate, key]
             door = Process("simulator", "simulator", arguments, of_child(variables), folder)
             stack.push_async_callback(door.stop)
@@ -54,10 +56,10 @@ class Beside:
             stack.push_async_callback(load.stop)
             wanted = Wanted(
                 port=own,
-                graph_url=variables[f"{cloud.PREFIX}BASE_URL"],
+                graph_url=variables[f"{cloud_emulator.PREFIX}BASE_URL"],
                 certificate=certificate,
                 token=secret(variables, "TOKEN"),
-                phone_number_id=variables[f"{cloud.PREFIX}PHONE_NUMBER_ID"],
+                phone_number_id=variables[f"{cloud_emulator.PREFIX}PHONE_NUMBER_ID"],
             )
             beside = cls(wanted, f"http://127.0.0.1:{control}", load)
             await beside._start()

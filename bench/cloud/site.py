@@ -18,7 +18,7 @@ from bench.e2e.site import ENVIRONMENT, PRODUCT, Found, Site, site
 from bench.order import Command
 from tests.campaigns.chaos.doors.requests import Whole
 from tests.harness.wait import soon
-from warouter.local.cloud import PREFIX
+from warouter.local.cloud_emulator import PREFIX
 from warouter.local.options import EMULATOR
 from warouter.tls.certificate import self_signed
 

@@ -30,7 +30,7 @@ from bench.cloud.site import (
     spread,
 )
 from bench.e2e.site import DRAIN_SECONDS, LOOK_SECONDS, Found, Site, say
-from warouter.local.cloud import PREFIX
+from warouter.local.cloud_emulator import PREFIX
 from warouter.local.cluster import SAMPLE
 
 OWNERS = 4

@@ -24,7 +24,7 @@ from warouter.api.app import ROUTES
 from warouter.api.route import Access, Route
 from warouter.store import audit as store_audit
 from warouter.store.audit import DONE, MOST_A_MINUTE, Audit
-from warouter.store.refusals import MOST, Note, RefusalSums
+from warouter.store.refusal_sums import MOST, Note, RefusalSums
 from warouter.store.views.audit import read_audit
 
 GOOD = "G00d!passw"

@@ -12,13 +12,13 @@ import pytest
 import pytest_asyncio
 
 from tests.harness.api import Answer, Api, Webapp
-from warouter.api.contacts.cloud import IDENTITY_CHECK, CloudDirectory, IdentityCheck
+from warouter.api.contacts.cloud_contacts import IDENTITY_CHECK, CloudDirectory, IdentityCheck
 from warouter.config import load
 from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.server import CloudSimulator
 from warouter.store.cloud.contacts import AT_ONCE, CloudContacts
 from warouter.upstream.cloud.graph.calls import Calls, failure
-from warouter.upstream.cloud.graph.number import SettingsCalls
+from warouter.upstream.cloud.graph.number_calls import SettingsCalls
 from warouter.upstream.cloud.secrets import Secrets
 
 TO, STRANGER = "250788123123", "250788999999"

@@ -24,11 +24,11 @@ from warouter.lab.simulator.cloud.server import CloudSimulator
 from warouter.node.mapview import MapView
 from warouter.owner.cloud.facts.described import TOKEN_SECONDS, Described
 from warouter.store.journal.names import USERS_SQL, Users
-from warouter.store.views.number import NumberFacts, read_number
-from warouter.upstream.cloud.graph.app import App
+from warouter.store.views.number_status import NumberFacts, read_number
+from warouter.upstream.cloud.graph.app_calls import App
 from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.failed import CallAway
-from warouter.upstream.cloud.graph.number import NumberCalls
+from warouter.upstream.cloud.graph.number_calls import NumberCalls
 from warouter.upstream.cloud.secrets import Secrets
 
 FACTS = CloudFacts(token="token-1")

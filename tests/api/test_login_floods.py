@@ -19,8 +19,8 @@ from tests.harness.api import (
     Webapp,
 )
 from tests.harness.wait import soon
+from warouter.access.password_queue import FairQueue
 from warouter.access.token import hash_of, new_token
-from warouter.access.turns import FairQueue
 
 CONNECTIONS = 40  # two are checked and 32 may wait
 STRANGER, LOOPBACK = "203.0.113.9", None

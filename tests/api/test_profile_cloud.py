@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from tests.harness.api import Answer, Api, Webapp
 from tests.harness.cloud import client_settings
-from warouter.api.profile.cloud import CloudProfile
+from warouter.api.profile.cloud_profile import CloudProfile
 from warouter.http.pace import LOOPBACK
 from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
@@ -21,7 +21,7 @@ from warouter.lab.simulator.cloud.server import CloudSimulator
 from warouter.media.fetch import Fetcher
 from warouter.store.audit import DONE
 from warouter.upstream.cloud.graph.calls import Calls
-from warouter.upstream.cloud.graph.profile import Profile
+from warouter.upstream.cloud.graph.profile_calls import Profile
 from warouter.upstream.cloud.secrets import Secrets
 
 PROFILE = "/v1/settings/business/profile"

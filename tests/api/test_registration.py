@@ -17,7 +17,7 @@ from tests.harness.api import Answer, Api, Webapp
 from tests.harness.receiver import Receiver, Reply
 from warouter.api.account.registration import OnceRegistered
 from warouter.errors import NotReady
-from warouter.lab.simulator.numbers import CODE_TRIES, CODES, PIN_TRIES
+from warouter.lab.simulator.number_authority import CODE_TRIES, CODES, PIN_TRIES
 from warouter.lab.simulator.server import Simulator
 from warouter.link.wire import Outgoing
 from warouter.store.account.accounts import Account

@@ -15,16 +15,16 @@ import pytest_asyncio
 
 from tests.harness.api import Answer, Api, Webapp
 from tests.harness.cloud import client_settings
-from warouter.api.account.cloud import PIN, CloudRegistrar
+from warouter.api.account.cloud_registration import PIN, CloudRegistrar
 from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.graph.errors import GraphError
 from warouter.lab.simulator.cloud.server import CloudSimulator
-from warouter.lab.simulator.numbers import CODE_TRIES, CODES
+from warouter.lab.simulator.number_authority import CODE_TRIES, CODES
 from warouter.store.account.accounts import Account, Accounts
 from warouter.store.account.registration import unregister
 from warouter.upstream.cloud.graph.calls import Calls
-from warouter.upstream.cloud.graph.number import Named, NumberCalls, RegistrationCalls
+from warouter.upstream.cloud.graph.number_calls import Named, NumberCalls, RegistrationCalls
 from warouter.upstream.cloud.secrets import Secrets
 
 CERT = b64encode(b"any certificate").decode()

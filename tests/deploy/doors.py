@@ -14,7 +14,7 @@ from trustme import CA
 from tests.deploy.network import HOST
 from tests.harness.certificates import issued
 from warouter.config import load
-from warouter.local import cloud
+from warouter.local import cloud_emulator
 from warouter.local.cluster import SAMPLE
 from warouter.local.environment import of_child
 from warouter.local.process import Process
@@ -86,10 +86,10 @@ class CloudDoor:
         certificate, key = folder / "graph.crt", folder / "graph.key"
         certificate.write_text(pair.pem)
         key.write_text(pair.key)
-        given = cloud.emulated(folder, GRAPH_PORT, tls=True)
+        given = cloud_emulator.emulated(folder, GRAPH_PORT, tls=True)
         given["WAROUTER_CLOUD_BASE_URL"] = f"https://{HOST}:{GRAPH_PORT}"
-        webhooks = [cloud.webhook_url(HOST, WEBHOOK_PORT, tls=True)]
-        arguments = cloud.arguments(
+        webhooks = [cloud_emulator.webhook_url(HOST, WEBHOOK_PORT, tls=True)]
+        arguments = cloud_emulator.arguments(
             GRAPH_PORT, CONTROL_PORT, HOST, webhooks, "".join(SAMPLE), _FAULTS
         )
         arguments += ["--tls", str(certificate), str(key)]
@@ -112,6 +112,6 @@ class CloudDoor:
         return Path(self._given[f"WAROUTER_CLOUD_{name}_FILE"]).read_text().strip()
 
     async def register(self, database: Mapping[str, str]) -> None:
-        cert, key = cloud.own_certificate(self._folder, "".join(SAMPLE))
+        cert, key = cloud_emulator.own_certificate(self._folder, "".join(SAMPLE))
         settings = load({**database, **self._given, "WAROUTER_UPSTREAM": "cloud"})
         await seed_number(settings, *SAMPLE, cert, key)

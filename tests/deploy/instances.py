@@ -19,7 +19,7 @@ from tests.deploy.machine import Machine
 from tests.deploy.network import HOST, NETWORK
 from tests.deploy.site import SERVED, Site
 from tests.harness.certificates import issued, text_of
-from warouter.local import cloud
+from warouter.local import cloud_emulator
 from warouter.local.cluster import SAMPLE
 
 ACTIVE_COREAPPS, EACH = "4", 2  # of the template's table
@@ -101,8 +101,8 @@ def _upstream(door: Door) -> dict[str, str]:
         return {"Upstream": "simulator", "SimulatorHost": HOST}
     return {
         "Upstream": "cloud",
-        "CloudPhoneNumberId": cloud.PHONE_NUMBER_ID,
-        "CloudAccountId": cloud.WABA_ID,
+        "CloudPhoneNumberId": cloud_emulator.PHONE_NUMBER_ID,
+        "CloudAccountId": cloud_emulator.WABA_ID,
         "CloudSecret": _CLOUD,
     }
 

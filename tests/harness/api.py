@@ -23,7 +23,7 @@ from tests.harness.wait import PATIENCE
 from warouter.access.token import hash_of, new_token
 from warouter.api.access.tokens import TokenCache
 from warouter.api.app import build_app
-from warouter.api.contacts.cloud import IdentityCheck
+from warouter.api.contacts.cloud_contacts import IdentityCheck
 from warouter.api.context import ApiConfig, Context, HealthReport, NodeState
 from warouter.api.profile.local import LocalProfile
 from warouter.api.profile.port import ProfileStore
@@ -37,11 +37,11 @@ from warouter.store.account.accounts import Accounts
 from warouter.store.account.photo import Photos
 from warouter.store.audit import Audit
 from warouter.store.media import through_pool
-from warouter.store.views.number import NumberFacts
+from warouter.store.views.number_status import NumberFacts
 from warouter.store.views.trace import Trace, read_trace
-from warouter.upstream.media import MediaService
-from warouter.upstream.numbers import NumberDirectory
-from warouter.upstream.numbers import NumberLookup as Numbers
+from warouter.upstream.media_service import MediaService
+from warouter.upstream.number_services import NumberDirectory
+from warouter.upstream.number_services import NumberLookup as Numbers
 from warouter.upstream.registration import Authority, Registrar
 
 API_KEY = "0123456789abcdef"

@@ -17,7 +17,7 @@ from warouter.local.postgres import Postgres
 from warouter.store import migrate
 from warouter.store.audit import DONE, Audit, record
 from warouter.store.database import connect, create_pool
-from warouter.store.refusals import Note
+from warouter.store.refusal_sums import Note
 from warouter.store.views.audit import read_audit, read_ends, read_rows
 
 HERE = "203.0.113.9"

@@ -12,7 +12,7 @@ from tests.harness.shell import printed, refused
 from warouter.config import Settings
 from warouter.lab.simulator.server import Simulator
 from warouter.store.audit import Audit
-from warouter.store.refusals import Note
+from warouter.store.refusal_sums import Note
 
 
 async def test_the_latest_first_as_a_table_and_as_json(

@@ -20,7 +20,7 @@ from warouter.store.account.accounts import ADMIN, USER, Accounts
 from warouter.store.account.logins import USER as AT_USER
 from warouter.store.account.logins import Logins
 from warouter.store.audit import Audit
-from warouter.store.refusals import Note
+from warouter.store.refusal_sums import Note
 
 PAGE = "/console/access"
 GOOD = "G00d!passw"

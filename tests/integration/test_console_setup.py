@@ -37,7 +37,7 @@ from warouter.store.reports import ReportBody, ReportWriter
 from warouter.store.roles.catalogue import recorded
 from warouter.store.roles.create import create
 from warouter.store.views.setup.application import HIDDEN, read_application
-from warouter.store.views.webhook import read_webhook
+from warouter.store.views.webhook_status import read_webhook
 
 NUMBER = "106540352242922"
 RECIPIENT = "491511234567"

@@ -25,7 +25,7 @@ from warouter.config import Settings, load
 from warouter.errors import CommandError, UntrustedDatabase
 from warouter.local.postgres import Postgres
 from warouter.store import database
-from warouter.store.transport import contexts, guard
+from warouter.store.transport import contexts, password_guard
 from warouter.tls import pem
 
 PASSWORD = "a-password-of-its-own"
@@ -168,7 +168,7 @@ async def test_of_several_hosts_each_is_judged_by_itself(scene: Scene) -> None:
 
 async def test_the_guard_is_in_force_until_the_server_is_ready(scene: Scene) -> None:
     """asyncpg's names are its own business; when they change, no password goes out any more."""
-    assert asyncpg.protocol.Protocol is guard.GuardedProtocol
+    assert asyncpg.protocol.Protocol is password_guard.GuardedProtocol
     assert asyncpg.connect_utils.protocol is asyncpg.protocol
     for settings in (
         scene.settings(**scene.ca()),
@@ -176,9 +176,9 @@ async def test_the_guard_is_in_force_until_the_server_is_ready(scene: Scene) -> 
     ):
         connection = await database.connect(settings, "test")
         protocol = connection._protocol
-        assert type(protocol) is guard.GuardedProtocol
+        assert type(protocol) is password_guard.GuardedProtocol
         # asyncpg's own from here on: a message costs nothing more.
-        assert protocol.data_received.__func__ is not guard.GuardedProtocol.data_received
+        assert protocol.data_received.__func__ is not password_guard.GuardedProtocol.data_received
         await connection.close()
         assert "data_received" not in vars(protocol)
 

@@ -22,18 +22,18 @@ from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.server import CloudSimulator
 from warouter.upstream.cloud.answers import Class, Judged, judge
-from warouter.upstream.cloud.graph.app import App
+from warouter.upstream.cloud.graph.app_calls import App
 from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.client import Answers, CloudUpstream, MessagePost
 from warouter.upstream.cloud.graph.described import HIGH, SHARED, STANDARD, TokenFacts
 from warouter.upstream.cloud.graph.exchange import Exchanged, ExchangeOutcome, GraphExchange
 from warouter.upstream.cloud.graph.failed import CallAway, CallFailed, CallRefused
 from warouter.upstream.cloud.graph.marketing import Marketing
-from warouter.upstream.cloud.graph.media import CloudMedia, may_carry_token
-from warouter.upstream.cloud.graph.number import NumberCalls
+from warouter.upstream.cloud.graph.media_calls import CloudMedia, may_carry_token
+from warouter.upstream.cloud.graph.number_calls import NumberCalls
 from warouter.upstream.cloud.graph.recovery import Recovery
 from warouter.upstream.cloud.secrets import Secrets
-from warouter.upstream.media import ServiceAway, ServiceRefused
+from warouter.upstream.media_service import ServiceAway, ServiceRefused
 from warouter.variables import SecretSource
 
 TOKEN = "EAAtoken"

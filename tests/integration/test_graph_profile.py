@@ -15,7 +15,7 @@ from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.server import CloudSimulator
 from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.failed import CallAway, CallRefused
-from warouter.upstream.cloud.graph.profile import Profile
+from warouter.upstream.cloud.graph.profile_calls import Profile
 from warouter.upstream.cloud.secrets import Secrets
 from warouter.variables import SecretSource
 

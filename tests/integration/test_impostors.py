@@ -25,9 +25,9 @@ from warouter.tls import pem
 from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.exchange import ExchangeOutcome, GraphExchange
 from warouter.upstream.cloud.graph.failed import CallAway, CallRefused
-from warouter.upstream.cloud.graph.media import CloudMedia
+from warouter.upstream.cloud.graph.media_calls import CloudMedia
 from warouter.upstream.cloud.secrets import Secrets
-from warouter.upstream.media import ServiceAway, ServiceRefused
+from warouter.upstream.media_service import ServiceAway, ServiceRefused
 from warouter.webhook.post import SUCCESS, Receiver
 
 TOKEN, APP_SECRET = "EAAcanary-of-the-token", "canary-of-the-app-secret"

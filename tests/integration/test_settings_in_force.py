@@ -27,7 +27,12 @@ from warouter.kinds import EVENT_NAMES, STATUS
 from warouter.node.coreapp import Coreapp
 from warouter.owner import retention
 from warouter.store.account.accounts import Accounts
-from warouter.store.account.webhook import CallbackRequest, CallbackRequests, ask_retry, ask_test
+from warouter.store.account.callback_requests import (
+    CallbackRequest,
+    CallbackRequests,
+    ask_retry,
+    ask_test,
+)
 from warouter.store.bounded import fetcher
 from warouter.store.history import ask_for_collection
 from warouter.upstream.protocol import Event

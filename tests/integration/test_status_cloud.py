@@ -17,7 +17,7 @@ from warouter.metrics import Sample
 from warouter.store.cloud.number import describe
 from warouter.store.reports import ReportBody, ReportWriter
 from warouter.upstream.cloud.graph.health import Entity, HealthTrouble
-from warouter.upstream.cloud.graph.number import NumberFields
+from warouter.upstream.cloud.graph.number_calls import NumberFields
 
 NUMBER = "106540352242922"
 FACTS = NumberFields(

@@ -19,7 +19,7 @@ from tests.harness.wait import soon
 from warouter.config import Settings
 from warouter.node.coreapp import Coreapp
 from warouter.node.loglevel import LogLevel
-from warouter.node.settings import SettingsFollower
+from warouter.node.setting_changes import SettingsFollower
 from warouter.node.settings_coreapp import FOLLOWED
 from warouter.node.settings_webapp import WebappSettings
 from warouter.store.account.accounts import Accounts

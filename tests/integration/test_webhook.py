@@ -31,7 +31,7 @@ from warouter.kinds import INBOUND, STATUS
 from warouter.webhook import callbacks as webhook
 from warouter.webhook import exchange
 from warouter.webhook.callbacks import BATCH_EVENTS, Callbacks
-from warouter.webhook.record import PostResult
+from warouter.webhook.post_record import PostResult
 
 
 class TestDelivery:

@@ -28,7 +28,7 @@ from tests.harness.callbacks import (
 from tests.harness.receiver import Post, Receiver, Reply
 from warouter.kinds import INBOUND, STATUS
 from warouter.webhook.breaker import FAILURES, GIVE_UP
-from warouter.webhook.record import PostResult
+from warouter.webhook.post_record import PostResult
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 

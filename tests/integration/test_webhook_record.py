@@ -22,7 +22,7 @@ from warouter.node.reporter import Reporter
 from warouter.node.runtime import ProcessIdentity
 from warouter.store.bounded import fetcher
 from warouter.store.reports import ReportBody, ReportWriter, read_reports
-from warouter.store.views.webhook import read_webhook
+from warouter.store.views.webhook_status import read_webhook
 from warouter.webhook.callbacks import Callbacks
 from warouter.webhook.trial import body_of, try_out
 

@@ -30,7 +30,7 @@ from warouter.errors import ConfigError
 from warouter.kinds import INBOUND, STATUS
 from warouter.net.egress import client_certificate
 from warouter.tls import pem
-from warouter.webhook.record import PostResult
+from warouter.webhook.post_record import PostResult
 
 # {port} is the trap's.
 OTHER_FORMS = [

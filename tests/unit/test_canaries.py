@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.harness.canaries import CANARIES, OF_THE_URL, SETTINGS, found_in
-from warouter.access import record
+from warouter.access import recorded_action
 from warouter.errors import ParameterInvalid
 from warouter.lab.simulator.cloud.wamid import Wamids
 
@@ -66,11 +66,11 @@ async def test_an_outcome_that_quotes_is_found(
     mutant: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if mutant:
-        monkeypatch.setattr(record, "without_values", lambda sentence: sentence)
+        monkeypatch.setattr(recorded_action, "without_values", lambda sentence: sentence)
     rows: Any = Rows()
 
     async def refused() -> None:
-        async with record.recorded(rows, "anna", "PATCH", ""):
+        async with recorded_action.recorded(rows, "anna", "PATCH", ""):
             raise ParameterInvalid(f"webhooks.url is 'https://a.example/?k={KEY}' now")
 
     with pytest.raises(ParameterInvalid):

@@ -151,7 +151,7 @@ CHECKS: dict[str, tuple[Check, int]] = {
     "warouter.link.wire": (envelope, 1),
 }
 # The stand-in for Meta and WhatsApp keeps no secret of anybody.
-ELSEWHERE = {"warouter.lab.simulator.numbers", "warouter.lab.simulator.cloud.graph.tokens"}
+ELSEWHERE = {"warouter.lab.simulator.number_authority", "warouter.lab.simulator.cloud.graph.tokens"}
 
 
 def obeys(patch: pytest.MonkeyPatch, name: str, mutant: ast.NodeTransformer | None = None) -> bool:

@@ -14,7 +14,7 @@ from warouter.node.figures.cloud import ANSWERS, CATEGORIES, ENDS, cloud_samples
 from warouter.owner.cloud.facts.described import Known
 from warouter.store.journal.names import Users
 from warouter.upstream.cloud.graph.health import Entity
-from warouter.upstream.cloud.graph.number import NumberFields
+from warouter.upstream.cloud.graph.number_calls import NumberFields
 
 
 @dataclass

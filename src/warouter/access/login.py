@@ -12,12 +12,12 @@ from typing import NamedTuple
 from warouter.access.guard import Guard
 from warouter.access.names import DEFAULT_USERNAME
 from warouter.access.passwords import Passwords, check_new_password
-from warouter.access.record import recorded
+from warouter.access.recorded_action import recorded
 from warouter.errors import ApiError, LoginRefused, PasswordChangeRequired
 from warouter.http.source import prefix_of
 from warouter.store.account.accounts import ADMIN, Accounts, User
 from warouter.store.audit import DONE, Audit
-from warouter.store.refusals import Note
+from warouter.store.refusal_sums import Note
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from typing import TypeVar
 from argon2 import PasswordHasher, Type, extract_parameters
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from warouter.access.turns import PasswordQueue
+from warouter.access.password_queue import PasswordQueue
 from warouter.errors import ParameterInvalid
 
 log = logging.getLogger(__name__)

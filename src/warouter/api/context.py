@@ -12,7 +12,7 @@ from warouter.access.passwords import Passwords
 from warouter.api.access.tokens import TokenCache
 from warouter.api.access.waits import Waits
 from warouter.api.contacts.book import ContactBook
-from warouter.api.contacts.cloud import IdentityCheck
+from warouter.api.contacts.cloud_contacts import IdentityCheck
 from warouter.api.monitoring.operations import Operations
 from warouter.api.profile.port import ProfileStore
 from warouter.app_settings import Network
@@ -25,7 +25,7 @@ from warouter.store.account.logins import Logins
 from warouter.store.account.registration import Registrations
 from warouter.store.account.stickers import Stickers
 from warouter.store.audit import Audit
-from warouter.store.views.number import NumberFacts
+from warouter.store.views.number_status import NumberFacts
 from warouter.store.views.trace import Trace
 from warouter.upstream.registration import Registrar
 

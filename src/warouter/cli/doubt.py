@@ -20,9 +20,9 @@ from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.message_id import parse, text_of
 from warouter.recipient import wa_id
-from warouter.store import doubts
+from warouter.store import operator_word
 from warouter.store.database import Connection
-from warouter.store.doubts import Word
+from warouter.store.operator_word import Word
 from warouter.store.views.doubts import (
     Doubtful,
     DoubtfulMessage,
@@ -198,7 +198,7 @@ async def _ask(
     """Say the word to all ``named`` messages or to none, without names to those held; how many."""
     async with connected(settings, APPLICATION) as connection, connection.transaction():
         ids = await held(connection, since, to) if named is None else named
-        heard = await doubts.say(connection, ids, word)
+        heard = await operator_word.say(connection, ids, word)
         for message_id in ids:
             if message_id not in heard:
                 spans = await read_spans(connection, settings)

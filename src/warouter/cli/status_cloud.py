@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 from warouter.store.journal.names import MOST_USERS
 from warouter.store.views.doubts import CloudStatus, Stopped
-from warouter.store.views.number import NumberFacts, NumberStatus
+from warouter.store.views.number_status import NumberFacts, NumberStatus
 from warouter.upstream.cloud.graph.described import RETRY_SECONDS, retry_seconds
 
 UNASKED = "not asked yet"

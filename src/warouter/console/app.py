@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 from aiohttp import web
 
 from warouter import __version__
-from warouter.access.record import recorded
+from warouter.access.recorded_action import recorded
 from warouter.console import guard, login, stream
 from warouter.console.context import ConsoleContext
 from warouter.console.feed import Feeds

@@ -10,7 +10,7 @@ systemd would start them and started again when they die; cluster.json says wher
     container          what is different where it is the program of one
     environment        settings of the children, and the address of the database
     upstream           the simulator as the registration authority
-    cloud              variables for the Cloud API, and its emulator
+    cloud_emulator     variables for the Cloud API, and its emulator
     secrets            files for those that were given by value
     number             is registered by itself with the Cloud API
     seed               a password, a registered number, a shard count

@@ -20,7 +20,7 @@ from warouter.background import wait_for
 from warouter.check.postgres_version import described
 from warouter.config import Settings, load
 from warouter.errors import CommandError
-from warouter.local import cloud, ports
+from warouter.local import cloud_emulator, ports
 from warouter.local.container import EVERYWHERE, HERE, Orphans
 from warouter.local.counts import coreapps_for
 from warouter.local.description import read_description, take_folder, write_description
@@ -115,7 +115,7 @@ class Cluster:
     def cloud_webhooks(self) -> list[str]:
         """Where Meta, or who stands in for it, sends webhooks: one URL a webapp."""
         tls = bool(self._environment.get("WAROUTER_CLOUD_TLS_CERT"))
-        return [cloud.webhook_url(host, port, tls=tls) for host, port in self._listening]
+        return [cloud_emulator.webhook_url(host, port, tls=tls) for host, port in self._listening]
 
     def _host(self, here: str) -> str:
         """The host of a URL: ``here`` where webapps listen on loopback as well."""
@@ -270,12 +270,12 @@ class Cluster:
             return
         self._environment["WAROUTER_UPSTREAM"] = "cloud"
         for n in range(1, self.options.webapps + 1):
-            given = cloud.listening(self._environment, n)
+            given = cloud_emulator.listening(self._environment, n)
             host = self.options.listen_host(f"webapp-{n}")
             self._listening.append(given or (host, self._free_port()))
         if self.options.upstream == EMULATOR:
             await self._start_emulator()
-        cert, key = cloud.own_certificate(self.folder, "".join(SAMPLE))
+        cert, key = cloud_emulator.own_certificate(self.folder, "".join(SAMPLE))
         self.cert = old.get("cert", "") or cert
         await use_upstream(self.settings)
         if self.options.upstream == EMULATOR:
@@ -306,8 +306,8 @@ class Cluster:
     async def _start_emulator(self) -> None:
         graph_port, self.control_port = self._free_port(), self._free_port()
         tls = self.options.emulator_tls is not None
-        self._environment |= cloud.emulated(self.folder, graph_port, tls=tls)
-        arguments = cloud.arguments(
+        self._environment |= cloud_emulator.emulated(self.folder, graph_port, tls=tls)
+        arguments = cloud_emulator.arguments(
             graph_port,
             self.control_port,
             self.options.simulator_host,

@@ -11,7 +11,7 @@ from warouter.errors import WarouterError
 from warouter.store.account.accounts import Accounts
 from warouter.store.database import create_pool
 from warouter.upstream.cloud.graph.calls import Calls
-from warouter.upstream.cloud.graph.number import NumberCalls
+from warouter.upstream.cloud.graph.number_calls import NumberCalls
 from warouter.upstream.cloud.secrets import Secrets
 
 

@@ -21,7 +21,7 @@ import msgspec
 
 from warouter.config import load
 from warouter.errors import CommandError, ConfigError
-from warouter.local import cloud
+from warouter.local import cloud_emulator
 from warouter.local.cluster import SAMPLE
 from warouter.local.description import write_description
 from warouter.local.environment import outer_settings
@@ -55,7 +55,7 @@ def draw(folder: Path) -> None:
             _copy(admin / f"{kind}.password", folder / kind / "db-password")
         _copy(admin / "console.password", folder / "demo" / "db-password")
         _copy(admin / "web_console.password", folder / "web-console" / "db-password")
-        for name in cloud.SECRETS:
+        for name in cloud_emulator.SECRETS:
             _once(folder / "cloud" / name.lower().replace("_", "-"), secrets.token_hex(24))
         for kind, hosts in NAMES.items():
             _certificate(folder / kind, hosts)
@@ -80,7 +80,7 @@ async def seed(folder: Path, environ: Mapping[str, str]) -> None:
     password = await first_seed(settings, SHARDS, known)
     if not known:
         keep(path, password)
-    cert, key = cloud.own_certificate(folder / "demo", "".join(SAMPLE))
+    cert, key = cloud_emulator.own_certificate(folder / "demo", "".join(SAMPLE))
     await seed_number(settings, *SAMPLE, cert, key)
     described = msgspec.json.encode(description(folder, environ, password, cert))
     write_description(folder / "demo", msgspec.json.format(described).decode())

@@ -22,7 +22,7 @@ import aiohttp
 
 from warouter.config import Settings
 from warouter.errors import ConfigError, MediaAway
-from warouter.media.refusals import NOT_KEPT, S3Refusal, of_answer, of_failure
+from warouter.media.s3_refusals import NOT_KEPT, S3Refusal, of_answer, of_failure
 from warouter.media.staging import CHUNK
 from warouter.secret import Followed
 

@@ -14,7 +14,7 @@ is finished in an order that loses nothing.
     ends              those of the Cloud API, and which a coreapp has
     master            campaigns; while it leads it looks, plans and writes
     console           the web console
-    settings          when the settings are read again
+    setting_changes   when the settings are read again
     settings_coreapp  what a coreapp takes from them
     settings_webapp   what a webapp takes from them
     adoption          unusable settings leave the last good value in force

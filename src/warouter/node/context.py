@@ -14,7 +14,7 @@ import asyncpg
 from warouter.access.passwords import Passwords
 from warouter.api.access.tokens import TokenCache
 from warouter.api.contacts.book import ContactBook
-from warouter.api.contacts.cloud import IdentityCheck
+from warouter.api.contacts.cloud_contacts import IdentityCheck
 from warouter.api.context import ApiConfig, Context, HealthReport
 from warouter.api.monitoring.operations import Operations
 from warouter.api.profile.port import ProfileStore
@@ -35,7 +35,7 @@ from warouter.store.reports import read_reports
 from warouter.store.views.facts import read_facts
 from warouter.store.views.stats import Statistics
 from warouter.store.views.trace import Trace
-from warouter.upstream.numbers import NumberLookup
+from warouter.upstream.number_services import NumberLookup
 from warouter.upstream.registration import Registrar
 
 

@@ -40,7 +40,7 @@ from warouter.node.runtime import (
     run_until,
     signs_of_life,
 )
-from warouter.node.settings import SettingsFollower
+from warouter.node.setting_changes import SettingsFollower
 from warouter.node.settings_coreapp import CoreappSettings, InForce
 from warouter.owner.appender import Appender
 from warouter.owner.beats import Beats

@@ -20,7 +20,7 @@ from warouter.owner.recorder import Recorder
 from warouter.owner.sender import Sender
 from warouter.store.beats import NodeSession
 from warouter.store.journal import Journal
-from warouter.upstream.media import MediaService
+from warouter.upstream.media_service import MediaService
 from warouter.upstream.protocol import Acks, Upstream
 
 

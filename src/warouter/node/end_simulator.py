@@ -14,7 +14,7 @@ from warouter.owner.media.attachments import Attachments
 from warouter.owner.receipts import Receipts
 from warouter.owner.sender import Sender
 from warouter.upstream.client import SimulatorUpstream
-from warouter.upstream.media import MediaService
+from warouter.upstream.media_service import MediaService
 from warouter.upstream.protocol import Acks
 
 

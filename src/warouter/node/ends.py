@@ -41,13 +41,13 @@ from warouter.owner.receipts import Receipts
 from warouter.owner.sender import Sender
 from warouter.store.locks import CHANNEL
 from warouter.upstream.cloud.answers import Judged
-from warouter.upstream.cloud.graph.app import App
+from warouter.upstream.cloud.graph.app_calls import App
 from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.client import CloudUpstream, MessagePost
 from warouter.upstream.cloud.graph.exchange import GraphExchange
 from warouter.upstream.cloud.graph.marketing import Marketing
-from warouter.upstream.cloud.graph.media import CloudMedia
-from warouter.upstream.cloud.graph.number import NumberCalls
+from warouter.upstream.cloud.graph.media_calls import CloudMedia
+from warouter.upstream.cloud.graph.number_calls import NumberCalls
 from warouter.upstream.cloud.graph.recovery import AWAY, THERE, Recovery
 from warouter.upstream.cloud.secrets import Secrets
 

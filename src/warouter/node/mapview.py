@@ -40,7 +40,7 @@ from warouter.store.nodes import (
     shard_request_state,
     withdraw_shard_request,
 )
-from warouter.store.views.number import read_number
+from warouter.store.views.number_status import read_number
 from warouter.store.views.trace import Trace, read_trace
 
 log = logging.getLogger(__name__)

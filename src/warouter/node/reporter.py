@@ -57,7 +57,7 @@ _OURS = ("WA_", "WAROUTER_", "COREAPP_", "WEBAPP_", "WACORE_")
 
 
 class SideSheet(Protocol):
-    """The sheet beside the reports, written only when it has changed: ``webhook.record``."""
+    """The sheet beside the reports, written only when it has changed: ``webhook.post_record``."""
 
     version: int
 

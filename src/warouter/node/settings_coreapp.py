@@ -19,7 +19,7 @@ from warouter.app_settings import (
 from warouter.node.adoption import ApplicationFields, adopt
 from warouter.node.loglevel import LogLevel
 from warouter.owner.callbacks.feed import CallbackFeed
-from warouter.store.account.webhook import CallbackRequest, CallbackRequests
+from warouter.store.account.callback_requests import CallbackRequest, CallbackRequests
 from warouter.store.aside import settings_of
 from warouter.store.bounded import Fetch
 from warouter.stored import text_of

@@ -13,13 +13,13 @@ from aiohttp import web
 
 from warouter.access.login import seed_administrator
 from warouter.api.access.tokens import TokenCache
-from warouter.api.account.cloud import CloudRegistrar
+from warouter.api.account.cloud_registration import CloudRegistrar
 from warouter.api.account.registration import OnceRegistered
 from warouter.api.app import build_app
-from warouter.api.contacts.cloud import CloudDirectory, IdentityCheck
+from warouter.api.contacts.cloud_contacts import CloudDirectory, IdentityCheck
 from warouter.api.context import ApiConfig, Context
 from warouter.api.messages.fastpath import FastPath
-from warouter.api.profile.cloud import CloudProfile
+from warouter.api.profile.cloud_profile import CloudProfile
 from warouter.api.profile.local import LocalProfile
 from warouter.api.profile.port import ProfileStore
 from warouter.cloud_settings import is_loopback
@@ -45,7 +45,7 @@ from warouter.node.loglevel import LogLevel
 from warouter.node.mapview import MapView
 from warouter.node.reporter import Reporter, process_samples
 from warouter.node.runtime import ProcessIdentity, cancel, check_database, health_of, run_until
-from warouter.node.settings import SettingsFollower
+from warouter.node.setting_changes import SettingsFollower
 from warouter.node.settings_webapp import WebappSettings
 from warouter.node.webhooks import CloudWebhooks
 from warouter.secret import api_keys
@@ -60,11 +60,11 @@ from warouter.store.media import through_pool
 from warouter.systemd import Notifier
 from warouter.tls.server import ServerTls, follow
 from warouter.upstream.cloud.graph.calls import Calls
-from warouter.upstream.cloud.graph.media import CloudMedia
-from warouter.upstream.cloud.graph.number import NumberCalls, RegistrationCalls, SettingsCalls
-from warouter.upstream.cloud.graph.profile import Profile
-from warouter.upstream.media import MediaService
-from warouter.upstream.numbers import NumberDirectory, NumberLookup
+from warouter.upstream.cloud.graph.media_calls import CloudMedia
+from warouter.upstream.cloud.graph.number_calls import NumberCalls, RegistrationCalls, SettingsCalls
+from warouter.upstream.cloud.graph.profile_calls import Profile
+from warouter.upstream.media_service import MediaService
+from warouter.upstream.number_services import NumberDirectory, NumberLookup
 from warouter.upstream.registration import Authority, Registrar
 
 log = logging.getLogger(__name__)

@@ -29,13 +29,13 @@ What a slot's owner writes and reads:
 
     journal           messages, events, cursors, what is parked, dead letters: all of it fenced
     dead_letters      letters as an operator sees them
-    doubts            an operator's word on messages that are held
+    operator_word     an operator's word on messages that are held
     history           how long finished things are kept
 
 What the API writes:
 
     audit             the audit log
-    refusals          refusals on their way there, summed
+    refusal_sums      refusals on their way there, summed
     media             rows of media files
 
 ``cloud`` has what the Cloud API needs, ``account`` users and settings, ``views`` what consoles

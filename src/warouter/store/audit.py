@@ -14,7 +14,7 @@ import asyncpg
 import msgspec
 
 from warouter.store.bounded import Bounded
-from warouter.store.refusals import Note, RefusalSums
+from warouter.store.refusal_sums import Note, RefusalSums
 
 BEGUN = "begun"
 DONE = "done"

@@ -37,8 +37,8 @@ from warouter.webhook.breaker import Breaker, given_up, patience, retry_delay_ms
 from warouter.webhook.owner import EventOwner
 from warouter.webhook.places import Places
 from warouter.webhook.post import HUNG, SUCCESS, TIMEOUT, Receiver
+from warouter.webhook.post_record import PostRecord
 from warouter.webhook.queue import Delivery, body
-from warouter.webhook.record import PostRecord
 
 log = logging.getLogger(__name__)
 

@@ -3,8 +3,8 @@
 A lane is in one stage at a time:
 
     IDLE      nothing of it may go: it is empty, or its events are parked
-    QUEUED    it stands in one of the queues of ``webhook.turns``, or is set aside with its slot
-    OUT       a batch with events of it is open, so no other batch may have any: order holds
+    QUEUED    it stands in one of the queues of ``webhook.lane_queues``, or is set aside with its
+    slot OUT       a batch with events of it is open, so no other batch may have any: order holds
     ORPHANED  as OUT, but its slot was lost meanwhile: the result will be ignored
 
 Beside that it may be *blocked*: events of it are parked, and later ones are turned away to be

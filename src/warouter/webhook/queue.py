@@ -26,7 +26,7 @@ from warouter.flow.event import EventRow
 from warouter.kinds import STATUS
 from warouter.webhook.breaker import GIVE_UP, given_up
 from warouter.webhook.lane import IDLE, EventLane, EventLanes, halves
-from warouter.webhook.turns import LaneQueues
+from warouter.webhook.lane_queues import LaneQueues
 
 
 class Delivery:

@@ -14,7 +14,7 @@ import msgspec
 
 from warouter.signature import signed
 from warouter.webhook.post import Ended, Receiver
-from warouter.webhook.record import PostRecord
+from warouter.webhook.post_record import PostRecord
 
 NO_URL = Ended("", "no URL")
 

@@ -18,7 +18,7 @@ from warouter.media.library import Library
 from warouter.owner.media.uploads import Uploads
 from warouter.owner.tasks import SlotTasks
 from warouter.store.media import through_pool
-from warouter.upstream.media import MediaService
+from warouter.upstream.media_service import MediaService
 
 TASKS = SlotTasks(lambda epochs, why: pytest.fail(f"{epochs} in doubt: {why}"))
 USER = b"us"

@@ -30,7 +30,7 @@ from warouter.owner.media.attachments import Attachments
 from warouter.owner.media.failures import Failures
 from warouter.owner.media.uploads import Uploads
 from warouter.owner.slot import OwnedSlot
-from warouter.upstream.media import MediaService
+from warouter.upstream.media_service import MediaService
 from warouter.upstream.protocol import Answer
 
 

@@ -29,7 +29,7 @@ from warouter.owner.media.late import Late
 from warouter.owner.media.uploads import MOST_AT_ONCE
 from warouter.owner.slot import OwnedSlot
 from warouter.store.media import MediaFile
-from warouter.upstream.media import MediaService, ServiceAway
+from warouter.upstream.media_service import MediaService, ServiceAway
 from warouter.upstream.protocol import Event
 
 

@@ -27,7 +27,7 @@ from warouter.media.directory import MediaDirectory
 from warouter.media.library import Library
 from warouter.owner.media.work import MediaWork
 from warouter.store.media import RECEIVED, MediaFile, through_pool
-from warouter.upstream.media import MediaService
+from warouter.upstream.media_service import MediaService
 
 Libraries = Callable[[int], Library]
 

@@ -20,7 +20,7 @@ from warouter.media.references import Reference
 from warouter.owner.media import uploads as uploads_file
 from warouter.owner.media.uploads import MOST_AT_ONCE, Uploads
 from warouter.store.media import MediaFile
-from warouter.upstream.media import MediaService
+from warouter.upstream.media_service import MediaService
 
 
 def reference(media: MediaFile) -> Reference:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warouter.api.messages.validate import parse_message
-from warouter.media.inbound import InboundMedia, completed, described, unasked
+from warouter.media.inbound_media import InboundMedia, completed, described, unasked
 from warouter.media.references import Reference, find
 
 ALL = ("image", "video", "voice", "sticker", "audio", "document")

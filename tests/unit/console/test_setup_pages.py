@@ -18,9 +18,9 @@ from warouter.console.pages.numbers import (
 )
 from warouter.console.pages.settings import grouped, plain
 from warouter.store.views.doubts import CloudStatus, Stopped
-from warouter.store.views.number import NumberFacts, NumberStatus
+from warouter.store.views.number_status import NumberFacts, NumberStatus
 from warouter.store.views.setup.environment import ProcessEnvironment, compared
-from warouter.store.views.setup.media import Failed
+from warouter.store.views.setup.media_status import Failed
 from warouter.upstream.cloud.check.step import CheckStep, StepResult
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)

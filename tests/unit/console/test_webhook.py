@@ -16,7 +16,7 @@ from warouter.console.static import Files
 from warouter.console.visit import ConsoleRefusal
 from warouter.kinds import EVENT_NAMES
 from warouter.store.dead_letters import Cover, Selection
-from warouter.store.views.webhook import (
+from warouter.store.views.webhook_status import (
     FailedPost,
     KindStatus,
     TestCallback,

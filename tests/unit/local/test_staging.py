@@ -5,7 +5,7 @@ import stat
 import pytest
 
 from warouter.errors import CommandError
-from warouter.local import cloud, staging
+from warouter.local import cloud_emulator, staging
 from warouter.secret import text_of
 from warouter.tls.certificate import checked_pair
 
@@ -63,7 +63,7 @@ def test_services_show_certificates_for_their_names(folder):
     trusted = (folder / "cloud" / "authorities.crt").read_text()
     assert (folder / "cloud" / "tls.crt").read_text().strip() in trusted
     assert "PRIVATE KEY" not in trusted
-    for name in cloud.SECRETS:
+    for name in cloud_emulator.SECRETS:
         assert (folder / "cloud" / name.lower().replace("_", "-")).exists()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from warouter.access import record
+from warouter.access import recorded_action
 from warouter.api.access.tokens import Caller
 from warouter.api.context import Context
 from warouter.api.route import Handler
@@ -53,7 +53,7 @@ async def recorded(
     Without the row nothing is done: while the database is away, this raises what the store raises.
     """
     source = source_of(request, context.config.trusted_proxies)
-    async with record.recorded(context.audit, actor, action, source) as under_way:
+    async with recorded_action.recorded(context.audit, actor, action, source) as under_way:
         try:
             yield
         finally:

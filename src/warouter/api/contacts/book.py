@@ -20,7 +20,12 @@ from collections.abc import Callable, Collection
 
 from warouter.errors import NotReady, Overloaded
 from warouter.store.account.contacts import ContactStore
-from warouter.upstream.numbers import MOST_NUMBERS, ContactIdentity, NumberLookup, UpstreamAway
+from warouter.upstream.number_services import (
+    MOST_NUMBERS,
+    ContactIdentity,
+    NumberLookup,
+    UpstreamAway,
+)
 
 log = logging.getLogger(__name__)
 

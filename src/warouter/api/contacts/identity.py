@@ -18,7 +18,7 @@ from warouter.errors import NotFound, ParameterInvalid, ParameterMissing
 from warouter.http.envelope import success
 from warouter.http.request import path_name, read_json
 from warouter.recipient import wa_id
-from warouter.upstream.numbers import ContactIdentity
+from warouter.upstream.number_services import ContactIdentity
 
 
 class IdentityRequest(msgspec.Struct, frozen=True):

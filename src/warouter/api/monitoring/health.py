@@ -19,7 +19,7 @@ from warouter.api.route import Access, Route
 from warouter.codes import href
 from warouter.errors import NotReady
 from warouter.http.envelope import success
-from warouter.store.views.number import NumberFacts
+from warouter.store.views.number_status import NumberFacts
 
 # The best first: one connected coreapp is enough for a client that sees one gateway.
 _STATUSES = ("connected", "connecting", "unregistered", "uninitialized", "disconnected")

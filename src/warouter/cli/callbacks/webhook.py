@@ -17,8 +17,8 @@ from warouter.cli.database import connected, console, operator, settings_of
 from warouter.cli.nodes import data_dir_option
 from warouter.config import Settings
 from warouter.errors import CommandError
-from warouter.store.account import webhook
-from warouter.store.views.webhook import (
+from warouter.store.account import callback_requests
+from warouter.store.views.webhook_status import (
     MOST_FAILURES,
     FailedPost,
     KindStatus,
@@ -99,7 +99,7 @@ async def _try_out(settings: Settings) -> tuple[list[TestCallback], int]:
     async with connected(settings, APPLICATION) as connection:
         if not (await read_webhook(connection, 0)).coreapps:
             raise CommandError("No coreapp runs: only these send callbacks.")
-        name = await webhook.ask_test(connection, *operator())
+        name = await callback_requests.ask_test(connection, *operator())
         ends = time.monotonic() + TEST_SECONDS
         while True:
             read = await read_webhook(connection, 0)
@@ -115,7 +115,7 @@ async def _retry(settings: Settings) -> WebhookStatus:
         found = await read_webhook(connection, 0)
         if found.why_no_retry:
             raise CommandError(found.why_no_retry)
-        await webhook.ask_retry(connection, *operator())
+        await callback_requests.ask_retry(connection, *operator())
         return found
 
 

@@ -18,7 +18,7 @@ from warouter.store.account.registration import unregister
 from warouter.store.upstream import read_upstream
 from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.failed import CallFailed
-from warouter.upstream.cloud.graph.number import Named, NumberCalls, RegistrationCalls
+from warouter.upstream.cloud.graph.number_calls import Named, NumberCalls, RegistrationCalls
 from warouter.upstream.cloud.secrets import Secrets
 
 APPLICATION = "warouter cloud"

@@ -16,7 +16,7 @@ from warouter.cli.database import connected, console, settings_of
 from warouter.cli.nodes import data_dir_option
 from warouter.config import Settings
 from warouter.store.views.setup.environment import EnvironmentStatus, read_environment
-from warouter.store.views.setup.media import MediaStatus, quota_of, read_media
+from warouter.store.views.setup.media_status import MediaStatus, quota_of, read_media
 
 APPLICATION = "warouter show"
 PIPE_COLUMNS = 140

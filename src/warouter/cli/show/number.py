@@ -14,7 +14,7 @@ from warouter.cli.nodes import data_dir_option
 from warouter.cli.status_cloud import facts_of
 from warouter.config import Settings
 from warouter.store.views.doubts import CloudStatus, read_cloud
-from warouter.store.views.setup.registration import RegistrationStatus, read_registration
+from warouter.store.views.setup.registration_status import RegistrationStatus, read_registration
 
 APPLICATION = "warouter show"
 

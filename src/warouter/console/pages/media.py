@@ -9,7 +9,7 @@ from warouter.console.form import Form
 from warouter.console.page import Act, Export, Page
 from warouter.console.visit import Done, ReadingKey, Visitor
 from warouter.store.views.setup.environment import EnvironmentStatus, read_environment
-from warouter.store.views.setup.media import (
+from warouter.store.views.setup.media_status import (
     MOST_COUNTED,
     Failed,
     MediaStatus,

@@ -18,10 +18,10 @@ from warouter.console.timeline import timeline
 from warouter.console.visit import ConsoleRefusal, Done, ReadingKey, Visitor
 from warouter.log import without_numbers
 from warouter.message_id import parse
-from warouter.store import dead_letters, doubts
-from warouter.store.account.webhook import ask_retry
+from warouter.store import dead_letters, operator_word
+from warouter.store.account.callback_requests import ask_retry
 from warouter.store.dead_letters import Selection
-from warouter.store.doubts import Word
+from warouter.store.operator_word import Word
 from warouter.store.views.doubts import DoubtfulMessage, find_one, read_spans
 from warouter.store.views.messages.shown import read_shown
 from warouter.store.views.status import numbered
@@ -235,7 +235,7 @@ async def _say(context: ConsoleContext, form: Form, word: Word) -> Done:
     except ValueError as error:
         raise ConsoleRefusal(_UNKNOWN, 404) from error
     async with context.reading() as connection:
-        heard = await doubts.say(connection, [raw], word)
+        heard = await operator_word.say(connection, [raw], word)
     if not heard:
         raise ConsoleRefusal(
             "It is not held, or not any more: only a held message can be ended so.", 409

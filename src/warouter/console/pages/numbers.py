@@ -20,8 +20,8 @@ from warouter.console.visit import ConsoleRefusal, Done, ReadingKey, Visitor
 from warouter.errors import ConfigError
 from warouter.flow.causes import CAUSES
 from warouter.store.views.doubts import CloudStatus, DoubtfulMessage, find, read_cloud, read_spans
-from warouter.store.views.number import NumberFacts, NumberStatus
-from warouter.store.views.setup.registration import read_registration
+from warouter.store.views.number_status import NumberFacts, NumberStatus
+from warouter.store.views.setup.registration_status import read_registration
 from warouter.store.views.twice import read_twice
 from warouter.upstream.cloud.check.step import CheckStep, StepResult
 from warouter.upstream.cloud.check.walk import walk

@@ -13,10 +13,10 @@ from warouter.console.visit import ConsoleRefusal, Done, ReadingKey, Visitor
 from warouter.kinds import EVENT_NAMES
 from warouter.recipient import wa_id
 from warouter.store import dead_letters
-from warouter.store.account.webhook import ask_retry, ask_test
+from warouter.store.account.callback_requests import ask_retry, ask_test
 from warouter.store.dead_letters import Cover, Selection
 from warouter.store.views.backlog import MOST_COUNTED
-from warouter.store.views.webhook import KindStatus, WebhookStatus, read_webhook
+from warouter.store.views.webhook_status import KindStatus, WebhookStatus, read_webhook
 
 PATH = "/console/webhook"
 SECRETS = "/v1/settings/application/webhook-secrets"

@@ -18,7 +18,7 @@ from warouter.lab.probe.questions import ORDER
 from warouter.lab.probe.repeated import repeats
 from warouter.lab.probe.sent import echoes, times_of_sent
 from warouter.upstream.cloud.graph.failed import CallFailed
-from warouter.upstream.cloud.graph.number import NumberCalls
+from warouter.upstream.cloud.graph.number_calls import NumberCalls
 
 _WINDOW_CLOSED = 131047
 

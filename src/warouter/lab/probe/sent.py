@@ -10,8 +10,8 @@ from warouter.lab.probe.lab import Lab
 from warouter.lab.probe.observed import ProbeMessage
 from warouter.lab.probe.plan import ending
 from warouter.lab.probe.questions import OTHER_KINDS
-from warouter.upstream.cloud.graph.media import CloudMedia
-from warouter.upstream.media import ServiceAway, ServiceRefused
+from warouter.upstream.cloud.graph.media_calls import CloudMedia
+from warouter.upstream.media_service import ServiceAway, ServiceRefused
 
 VOICE_MIME = "audio/ogg"
 _SAY_EVERY = 20

@@ -33,8 +33,8 @@ from warouter.lab.simulator.exchange import Exchange
 from warouter.lab.simulator.faults import Faults, described
 from warouter.lab.simulator.guard import no_pages, only_as
 from warouter.lab.simulator.inbound import InboundMessage, build
-from warouter.lab.simulator.numbers import NumberAuthority
-from warouter.lab.simulator.services.media import MediaStore
+from warouter.lab.simulator.number_authority import NumberAuthority
+from warouter.lab.simulator.services.media_store import MediaStore
 from warouter.recipient import wa_id
 from warouter.upstream import authority
 

@@ -32,9 +32,9 @@ from warouter.errors import WarouterError
 from warouter.lab.simulator.control import Addresses, application
 from warouter.lab.simulator.exchange import Exchange, Peer
 from warouter.lab.simulator.faults import Faults
-from warouter.lab.simulator.numbers import NumberAuthority
+from warouter.lab.simulator.number_authority import NumberAuthority
 from warouter.lab.simulator.services.app import services
-from warouter.lab.simulator.services.media import MediaStore
+from warouter.lab.simulator.services.media_store import MediaStore
 from warouter.upstream import authority
 from warouter.upstream.protocol import MAX_FRAME, decode_to_upstream
 

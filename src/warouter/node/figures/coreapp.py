@@ -102,7 +102,7 @@ class CoreappFigures:
 
     def state(self) -> dict[str, Any]:
         """Facts besides those of the host: of the upstream for /v1/support, of the webhook for
-        ``store.views.webhook``, of media for ``store.views.media``.
+        ``store.views.webhook_status``, of media for ``store.views.media``.
         """
         return {
             "socket_conn": "UP" if self._parts.upstream.well else "DN",

@@ -22,7 +22,7 @@ from uuid import UUID
 import msgspec
 
 from warouter.app_settings import ApplicationSettings
-from warouter.media.inbound import InboundMedia, completed, described, unasked
+from warouter.media.inbound_media import InboundMedia, completed, described, unasked
 from warouter.media.received import REFUSED, Received, wanted
 from warouter.owner.listener import SlotListener
 from warouter.owner.media.failures import Failures

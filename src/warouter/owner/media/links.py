@@ -1,7 +1,7 @@
 """The links of outgoing messages: each fetched into the media directory, in fair turns.
 
 Where a link leads is its sender's choice, so the places are shared by users and origins
-(``media.turns``), and a link that is too slow loses its place (``media.fetch``).
+(``media.fetch_queue``), and a link that is too slow loses its place (``media.fetch``).
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from warouter.app_settings import MEDIA_PROVIDERS
 from warouter.errors import MediaRefused
 from warouter.media import types
 from warouter.media.fetch import Fetcher, LinkFailed
+from warouter.media.fetch_queue import FetchQueue, FetchTurn, LinkSource
 from warouter.media.library import Library
 from warouter.media.providers import Credentials, credentials, listed, origin_of
 from warouter.media.references import Reference
 from warouter.media.storage import Staged
-from warouter.media.turns import FetchQueue, FetchTurn, LinkSource
 
 log = logging.getLogger(__name__)
 

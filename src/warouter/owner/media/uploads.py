@@ -24,7 +24,7 @@ from warouter.media.providers import CredentialsRefused
 from warouter.media.references import Reference
 from warouter.media.storage import Damaged
 from warouter.owner.media.links import Links
-from warouter.upstream.media import MediaService, ServiceRefused
+from warouter.upstream.media_service import MediaService, ServiceRefused
 
 log = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from warouter.owner.media.uploads import Uploads
 from warouter.owner.ownership import Ownership
 from warouter.owner.receipts import Receipts
 from warouter.store.media import through_session
-from warouter.upstream.media import MediaService
+from warouter.upstream.media_service import MediaService
 
 log = logging.getLogger(__name__)
 

@@ -1,14 +1,14 @@
 """Rows of the business's account, read and written by webapps. Nothing here is fenced.
 
-accounts       users, tokens, settings, the registered number
-sessions       sessions of the console, and tokens that it acts with
-users          users made, changed and removed, in the transaction of who does it
-author         who changes users, looked for once more in the transaction that does it
-logins         attempts at passwords, pins and the API key, counted for all webapps together
-registration   a number between its code and its verification
-backup         everything that a backup holds, in one transaction each way
-contacts       what the upstream said of a number, and when
-photo          the profile's photo
-stickers       sticker packs
-webhook        what operators ask of the callbacks: a test, a try of what waits
+accounts           users, tokens, settings, the registered number
+sessions           sessions of the console, and tokens that it acts with
+users              users made, changed and removed, in the transaction of who does it
+author             who changes users, looked for once more in the transaction that does it
+logins             attempts at passwords, pins and the API key, counted for all webapps together
+registration       a number between its code and its verification
+backup             everything that a backup holds, in one transaction each way
+contacts           what the upstream said of a number, and when
+photo              the profile's photo
+stickers           sticker packs
+callback_requests  what operators ask of the callbacks: a test, a try of what waits
 """

@@ -17,7 +17,7 @@ create table callback_request (
 -- The counter's row keeps who asks at the same time waiting, so rows appear in the order of their
 -- numbers.
 --
--- Called by: store/account/webhook.py
+-- Called by: store/account/callback_requests.py
 create function ask_callbacks(p_what text, p_actor text, p_source text) returns bigint
 language plpgsql volatile
 security definer set search_path from current as $$

@@ -8,7 +8,7 @@ import asyncpg
 
 from warouter.config import Settings
 from warouter.errors import UntrustedDatabase
-from warouter.store.transport import contexts, guard, sentences
+from warouter.store.transport import contexts, password_guard, sentences
 from warouter.store.transport.modes import Mode, ssl_mode
 
 # What asyncpg would otherwise take from PG* variables and from files in the home directory.
@@ -21,7 +21,7 @@ async def dial(settings: Settings, host: str, port: int, **arguments: Any) -> as
     mode = ssl_mode(settings, host)
     match mode:
         case Mode.SOCKET:
-            return await guard.connect(**given, ssl=False)
+            return await password_guard.connect(**given, ssl=False)
         case Mode.VERIFIED:
             return await _verified(settings, given)
         case Mode.LOOPBACK | Mode.OFF:
@@ -31,7 +31,7 @@ async def dial(settings: Settings, host: str, port: int, **arguments: Any) -> as
 async def _verified(settings: Settings, given: dict[str, Any]) -> asyncpg.Connection:
     context = contexts.context(settings, verified=True)
     try:
-        return await guard.connect(**given, ssl=context)
+        return await password_guard.connect(**given, ssl=context)
     except OSError as error:
         where = f"{given['host']}:{given['port']}"
         if sentence := sentences.untrusted(where, settings.db_ssl_ca, error):
@@ -42,7 +42,7 @@ async def _verified(settings: Settings, given: dict[str, Any]) -> asyncpg.Connec
 async def _if_offered(settings: Settings, given: dict[str, Any]) -> asyncpg.Connection:
     """In TLS that verifies nothing, or without where the server has or wants none."""
     try:
-        return await guard.connect(**given, ssl=contexts.context(settings, verified=False))
+        return await password_guard.connect(**given, ssl=contexts.context(settings, verified=False))
     except asyncpg.InvalidPasswordError:
         raise
     except asyncpg.InvalidAuthorizationSpecificationError as error:
@@ -50,7 +50,7 @@ async def _if_offered(settings: Settings, given: dict[str, Any]) -> asyncpg.Conn
     except OSError as error:
         if not sentences.lacks_tls(error):
             raise
-    return await guard.connect(**given, ssl=False)
+    return await password_guard.connect(**given, ssl=False)
 
 
 async def _as_hostnossl(
@@ -58,7 +58,7 @@ async def _as_hostnossl(
 ) -> asyncpg.Connection:
     """Connect without TLS, as pg_hba.conf may demand; else raise the refusal in TLS."""
     try:
-        return await guard.connect(**given, ssl=False)
+        return await password_guard.connect(**given, ssl=False)
     except asyncpg.InvalidPasswordError:
         raise
     except asyncpg.InvalidAuthorizationSpecificationError:

@@ -19,7 +19,7 @@ from warouter.store.cloud.notices import AccountNotice, read_notices
 from warouter.store.database import Source
 from warouter.store.journal.issues import DOUBTED, ISSUED, KEPT, NOT_TAKEN
 from warouter.store.views.backlog import MOST_COUNTED
-from warouter.store.views.number import NumberStatus, read_number_status
+from warouter.store.views.number_status import NumberStatus, read_number_status
 
 STATES = {ISSUED: "issued", DOUBTED: "in_doubt", KEPT: "held", NOT_TAKEN: "waiting"}
 

@@ -37,7 +37,7 @@ class V1Inbound(NamedTuple):
     event has the ``key`` given here; that of all others is the element's.
 
     ``payload`` is the element of messages[], statuses[] or errors[], ``contact`` that of
-    contacts[] or empty, ``media`` the handles by place, as ``media.inbound`` has it.
+    contacts[] or empty, ``media`` the handles by place, as ``media.inbound_media`` has it.
     """
 
     payload: bytes

@@ -19,7 +19,7 @@ from warouter.upstream.cloud.graph.connections import MOST
 from warouter.upstream.cloud.graph.described import TokenFacts
 from warouter.upstream.cloud.graph.exchange import Exchanged, ExchangeOutcome
 from warouter.upstream.cloud.graph.failed import CallAway
-from warouter.upstream.cloud.graph.number import NumberFields
+from warouter.upstream.cloud.graph.number_calls import NumberFields
 
 CONNECT = 0.5  # seconds until a connection over a link that lets nothing through is given up
 NO_TOKEN = (401, b'{"error":{"message":"dead token","code":190}}')
@@ -148,7 +148,7 @@ class Graph:
 
 
 class Number:
-    """In the place of ``graph.number.Number``."""
+    """In the place of ``graph.number_calls.Number``."""
 
     def __init__(self, _cloud: object, _calls: object, _marketing: object = None) -> None:
         """Calls go to ``Meta``, whatever they would be over."""
@@ -172,7 +172,7 @@ class Number:
 
 
 class App:
-    """In the place of ``graph.app.App``."""
+    """In the place of ``graph.app_calls.App``."""
 
     def __init__(self, _cloud: object, _calls: object, _secrets: object) -> None:
         """Calls go to ``Meta``, whatever they would be over."""

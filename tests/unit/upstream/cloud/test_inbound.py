@@ -26,7 +26,7 @@ from tests.unit.upstream.cloud.samples import (
     dumped,
 )
 from warouter.kinds import EVENT_NAMES, INBOUND, STATUS
-from warouter.media.inbound import described
+from warouter.media.inbound_media import described
 from warouter.upstream.checks import problem
 from warouter.upstream.cloud.handles import hex_of
 from warouter.upstream.cloud.inbound import mentioned, to_v1

@@ -44,7 +44,7 @@ from warouter.lab.simulator.control import (
 )
 from warouter.lab.simulator.guard import no_pages, only_as
 from warouter.lab.simulator.inbound import InboundMessage, build
-from warouter.lab.simulator.numbers import NumberAuthority
+from warouter.lab.simulator.number_authority import NumberAuthority
 
 _ROWS = 500
 

@@ -37,7 +37,7 @@ from warouter.lab.simulator.cloud.graph.uploads import UploadSessions
 from warouter.lab.simulator.cloud.record import CloudRecord
 from warouter.lab.simulator.cloud.webhooks.sender import WebhookSender
 from warouter.lab.simulator.cloud.world import World
-from warouter.lab.simulator.numbers import NumberAuthority
+from warouter.lab.simulator.number_authority import NumberAuthority
 
 TICK_S = 0.005
 _SWEEP_S = 0.1

@@ -2,6 +2,6 @@
 
 app           the three together, as one aiohttp application
 contacts      which numbers are on WhatsApp, and the identities of customers
-registration  codes, verification and two-step pins of numbers
-media         content by handle
+authority     codes, verification and two-step pins of numbers
+media_store   content by handle
 """

@@ -5,8 +5,8 @@ of the product's world: nothing here is for tests alone.
 
     GET    /              what this is
     /contacts ...         who is on WhatsApp, identities (``contacts``)
-    /registration/...     codes, verification, two-step pins (``registration``)
-    /media                content for handles (``media``)
+    /registration/...     codes, verification, two-step pins (``authority``)
+    /media                content for handles (``media_store``)
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from warouter.lab.simulator.exchange import Exchange
 from warouter.lab.simulator.guard import no_pages
-from warouter.lab.simulator.numbers import NumberAuthority
+from warouter.lab.simulator.number_authority import NumberAuthority
+from warouter.lab.simulator.services.authority import add_registration
 from warouter.lab.simulator.services.contacts import contact_routes
-from warouter.lab.simulator.services.media import MediaStore, add_media
-from warouter.lab.simulator.services.registration import add_registration
+from warouter.lab.simulator.services.media_store import MediaStore, add_media
 
 
 def services(

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from warouter.lab.simulator.exchange import Exchange
 from warouter.lab.simulator.identity import CustomerIdentity
-from warouter.upstream.numbers import MOST_NUMBERS, Acknowledged, ContactsQuery
+from warouter.upstream.number_services import MOST_NUMBERS, Acknowledged, ContactsQuery
 
 _NUMBERS = msgspec.json.Decoder(ContactsQuery)
 _ACKNOWLEDGED = msgspec.json.Decoder(Acknowledged)

@@ -17,7 +17,7 @@ from warouter.store.cloud import number as store
 from warouter.store.journal.names import Users
 from warouter.upstream.cloud.graph.described import TokenFacts
 from warouter.upstream.cloud.graph.failed import CallFailed, CallRefused
-from warouter.upstream.cloud.graph.number import NumberFields
+from warouter.upstream.cloud.graph.number_calls import NumberFields
 
 log = logging.getLogger(__name__)
 

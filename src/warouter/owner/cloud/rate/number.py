@@ -33,7 +33,7 @@ from warouter.store.cloud import number as store
 from warouter.store.cloud.number import Shared, Stop
 from warouter.upstream.cloud.answers import Judged
 from warouter.upstream.cloud.graph.failed import CallFailed
-from warouter.upstream.cloud.graph.number import NumberCalls
+from warouter.upstream.cloud.graph.number_calls import NumberCalls
 
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 -- The registered number without its keys and its pin: whether two-step verification is on, and the
 -- name and the end (unix seconds) that its certificate says, null if it has none that can be read.
 --
--- Called by: store/views/setup/registration.py
+-- Called by: store/views/setup/registration_status.py
 create function number_shown() returns table (cc text, phone_number text, registered_at timestamptz,
                                               two_step boolean, cert_name text, cert_ends bigint)
 language plpgsql volatile

@@ -1,7 +1,7 @@
 -- Writes an operator's word on messages into the inbox of their owners; p_draw makes its key one of its
 -- own. Returns those that are held, and so hear it. In the order of the keys, as all writers of the inbox.
 --
--- Called by: store/doubts.py
+-- Called by: store/operator_word.py
 create function say_word(p_ids bytea[], p_draw text, p_word bytea) returns setof bytea
 language sql volatile
 security definer set search_path from current as $$

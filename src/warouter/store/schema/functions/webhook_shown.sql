@@ -2,7 +2,7 @@
 -- secrets themselves, so who shows the rest has no right to them. Whatever is stored, it is read:
 -- what is no text or list counts as not set.
 --
--- Called by: store/views/webhook.py
+-- Called by: store/views/webhook_status.py
 create function webhook_shown(out url text, out secrets integer, out secrets_at text)
 language sql volatile
 security definer set search_path from current as $$

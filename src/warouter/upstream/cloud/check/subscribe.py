@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from warouter.upstream.cloud.check import asking, callback
 from warouter.upstream.cloud.check.step import CheckStep, ended, failed, ok
-from warouter.upstream.cloud.graph.account import AccountCalls
+from warouter.upstream.cloud.graph.account_calls import AccountCalls
 from warouter.upstream.cloud.graph.failed import CallFailed
 
 NAME = "subscribe"

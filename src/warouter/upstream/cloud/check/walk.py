@@ -21,8 +21,8 @@ from warouter.upstream.cloud.check import (
     webhooks,
 )
 from warouter.upstream.cloud.check.step import CheckStep, shown, skipped
-from warouter.upstream.cloud.graph.account import AccountCalls
-from warouter.upstream.cloud.graph.app import App
+from warouter.upstream.cloud.graph.account_calls import AccountCalls
+from warouter.upstream.cloud.graph.app_calls import App
 from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.described import TokenFacts
 from warouter.upstream.cloud.graph.failed import CallFailed

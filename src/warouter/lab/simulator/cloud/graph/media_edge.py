@@ -14,7 +14,7 @@ from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.graph.errors import PARAMETER, GraphError
 from warouter.lab.simulator.cloud.graph.number_node import SUCCESS, Given
 from warouter.lab.simulator.cloud.record import CloudRecord
-from warouter.lab.simulator.services.media import MediaStore
+from warouter.lab.simulator.services.media_store import MediaStore
 
 CONTENT = "/whatsapp_business/attachments/"
 _OF_MESSAGES = 7 * 86400.0  # ids of inbound media

@@ -16,7 +16,7 @@ from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.graph.errors import PARAMETER, GraphError
 from warouter.lab.simulator.cloud.graph.health import health_status
-from warouter.lab.simulator.numbers import Declined, NumberAuthority
+from warouter.lab.simulator.number_authority import Declined, NumberAuthority
 
 Given = dict[str, Any]
 

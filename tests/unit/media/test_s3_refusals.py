@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from warouter.media.refusals import of_answer, of_failure
+from warouter.media.s3_refusals import of_answer, of_failure
 
 
 def body(code: str, message: str = "") -> str:

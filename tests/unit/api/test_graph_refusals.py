@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from warouter.api.refusals import refusal, unanswered
+from warouter.api.graph_refusals import refusal, unanswered
 from warouter.errors import NotReady, ParameterInvalid
 from warouter.upstream.cloud.graph.calls import failure
 from warouter.upstream.cloud.graph.failed import CallAway, CallFailed

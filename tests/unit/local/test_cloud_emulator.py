@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from warouter.local import cloud
+from warouter.local import cloud_emulator
 from warouter.local.secrets import joined, kept_secrets
 
 TOKEN, TOKEN_FILE = "WAROUTER_CLOUD_TOKEN", "WAROUTER_CLOUD_TOKEN_FILE"
@@ -30,16 +30,16 @@ def test_a_secret_by_file_can_be_found_from_everywhere(
 def test_the_secrets_of_the_emulator_are_drawn_once_and_are_not_the_operators(
     tmp_path: Path,
 ) -> None:
-    first = cloud.emulated(tmp_path, 1)
+    first = cloud_emulator.emulated(tmp_path, 1)
     drawn = Path(first[TOKEN_FILE]).read_text()
     kept_secrets({TOKEN: "of an operator"}, tmp_path)
-    again = cloud.emulated(tmp_path, 2)
+    again = cloud_emulator.emulated(tmp_path, 2)
     assert again == first | {"WAROUTER_CLOUD_BASE_URL": "http://127.0.0.1:2"}
     assert Path(again[TOKEN_FILE]).read_text() == drawn
 
 
 def test_an_emulator_with_a_certificate_is_asked_over_tls(tmp_path: Path) -> None:
-    found = cloud.emulated(tmp_path, 1, tls=True)
+    found = cloud_emulator.emulated(tmp_path, 1, tls=True)
     assert found["WAROUTER_CLOUD_BASE_URL"] == "https://127.0.0.1:1"
 
 
@@ -63,9 +63,9 @@ def test_a_joining_process_may_have_a_secret_by_value() -> None:
 def test_each_webapp_listens_at_the_next_port(
     listen: str, expected: tuple[str, int] | None
 ) -> None:
-    assert cloud.listening({"WAROUTER_CLOUD_LISTEN": listen}, 3) == expected
+    assert cloud_emulator.listening({"WAROUTER_CLOUD_LISTEN": listen}, 3) == expected
 
 
 def test_the_webhook_is_called_as_it_listens() -> None:
-    assert cloud.webhook_url("127.0.0.1", 9) == "http://127.0.0.1:9/cloud/webhook"
-    assert cloud.webhook_url("[::1]", 9, tls=True) == "https://[::1]:9/cloud/webhook"
+    assert cloud_emulator.webhook_url("127.0.0.1", 9) == "http://127.0.0.1:9/cloud/webhook"
+    assert cloud_emulator.webhook_url("[::1]", 9, tls=True) == "https://[::1]:9/cloud/webhook"

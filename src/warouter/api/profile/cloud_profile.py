@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from warouter.api.graph_refusals import AGAIN_SECONDS, refusal, unanswered
 from warouter.api.profile import verticals
 from warouter.api.profile.fields import (
     PHOTO_BYTES,
@@ -17,13 +18,12 @@ from warouter.api.profile.fields import (
     present,
 )
 from warouter.api.profile.port import ProfileStore
-from warouter.api.refusals import AGAIN_SECONDS, refusal, unanswered
 from warouter.errors import MediaRefused, NotReady, ParameterInvalid
 from warouter.media.fetch import Fetched, Fetcher, LinkFailed
 from warouter.store.account.photo import Photo
 from warouter.stored import usable
 from warouter.upstream.cloud.graph.failed import CallFailed
-from warouter.upstream.cloud.graph.profile import Profile
+from warouter.upstream.cloud.graph.profile_calls import Profile
 
 _FIELDS = ("address", "description", "email", "vertical", "websites")
 _COMPLIANCE = tuple(ComplianceInfo.__struct_fields__)

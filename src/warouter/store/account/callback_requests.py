@@ -47,7 +47,7 @@ class CallbackRequests:
 async def ask_test(connection: Source, actor: str, source: str) -> str:
     """Ask all coreapps for a test callback; returns its name.
 
-    How each ended stands beside its report within seconds (``views.webhook``).
+    How each ended stands beside its report within seconds (``views.webhook_status``).
     """
     return str(await connection.fetchval(_ASK, CallbackRequest.TEST, actor, source))
 

@@ -22,7 +22,7 @@ from warouter.upstream.cloud.graph.calls import Calls, bearer, result, whole
 from warouter.upstream.cloud.graph.failed import CallAway, CallRefused
 from warouter.upstream.cloud.meanings import PARAMETER
 from warouter.upstream.cloud.secrets import Secrets
-from warouter.upstream.media import (
+from warouter.upstream.media_service import (
     ANSWER_BYTES,
     MediaService,
     ServiceAway,

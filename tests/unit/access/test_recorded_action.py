@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from warouter.access.record import recorded, without_values
+from warouter.access.recorded_action import recorded, without_values
 from warouter.errors import ParameterInvalid
 
 

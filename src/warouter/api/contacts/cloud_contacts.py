@@ -6,13 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from warouter.api.refusals import refusal, unanswered
+from warouter.api.graph_refusals import refusal, unanswered
 from warouter.errors import ApiError
 from warouter.store.cloud.contacts import CloudContacts, KnownKey
 from warouter.upstream.cloud.answers import Class
 from warouter.upstream.cloud.graph.failed import CallFailed, CallRefused
-from warouter.upstream.cloud.graph.number import SettingsCalls
-from warouter.upstream.numbers import ContactIdentity, NumberLookup
+from warouter.upstream.cloud.graph.number_calls import SettingsCalls
+from warouter.upstream.number_services import ContactIdentity, NumberLookup
 
 IDENTITY_CHECK = "identity_check"  # in the name of a row of cloud_switch
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from warouter.media.turns import (
+from warouter.media.fetch_queue import (
     EACH_ORIGIN,
     EACH_USER,
     PLACES,

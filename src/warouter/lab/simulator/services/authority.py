@@ -22,7 +22,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Meta
 
-from warouter.lab.simulator.numbers import Declined, NumberAuthority
+from warouter.lab.simulator.number_authority import Declined, NumberAuthority
 from warouter.upstream import authority
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 
-from warouter.lab.simulator.numbers import (
+from warouter.lab.simulator.number_authority import (
     CODE_S,
     CODES,
     PIN_TRIES,

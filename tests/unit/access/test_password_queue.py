@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.harness.wait import soon
-from warouter.access.turns import FairQueue, PasswordQueue
+from warouter.access.password_queue import FairQueue, PasswordQueue
 from warouter.errors import TooManyRequests
 
 MOST = 8

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from warouter.api.account.shards import check_form
-from warouter.api.refusals import refusal
+from warouter.api.graph_refusals import refusal
 from warouter.errors import (
     ApiError,
     ParameterInvalid,
@@ -19,7 +19,7 @@ from warouter.errors import (
 )
 from warouter.store.account.accounts import Accounts
 from warouter.upstream.cloud.graph.failed import CallFailed
-from warouter.upstream.cloud.graph.number import NumberCalls, RegistrationCalls
+from warouter.upstream.cloud.graph.number_calls import NumberCalls, RegistrationCalls
 from warouter.upstream.registration import RegisteredNumber, Registrar, Sent
 
 PIN = "cloud_two_step"  # the setting that has it
