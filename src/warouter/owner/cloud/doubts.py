@@ -161,9 +161,8 @@ class Doubts:
         self._said(slot, issue)
 
     def _said_gone(self, slot: OwnedSlot, issue: Issue) -> None:
-        """Hold an issue whose message is not stored any more, which retention never does.
-
-        It has not ended by that: an operator sees it, and what is heard of it still counts.
+        """Hold an issue whose message is not stored any more, which retention never does: an
+        operator sees it, and what is heard of it still counts.
         """
         issue.gone, issue.cause = True, GONE
         self.begun[GONE] += 1

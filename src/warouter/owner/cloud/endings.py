@@ -176,10 +176,8 @@ class Endings:
         self.fail(slot, issue, (answer.code, answer.title, answer.details), "answer")
 
     def resend(self, slot: OwnedSlot, issue: Issue, by: str = "resend") -> bool:
-        """Send it once more, under the next attempt, when its lane lets it.
-
-        False: not now, since its place was given away, and a message of its recipient is on its
-        way.
+        """Send it once more, under the next attempt, when its lane lets it. False: not now, as its
+        place was given away, and a message of its recipient is on its way.
         """
         if issue.aside or issue.state is DoubtState.HELD:
             if not self._may_return(slot, issue):
