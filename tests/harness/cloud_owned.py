@@ -165,7 +165,7 @@ class CloudSlots(Slots):
     def __init__(self, settings: Settings, graph: ScriptedGraph, journal: Any = None) -> None:
         self._ahead = 0.0
         self.graph = graph
-        with patched([(ends, "Graph", lambda *_: graph)]):
+        with patched([(ends, "GraphExchange", lambda *_: graph)]):
             super().__init__(settings, journal=journal or Journal(settings, ME, "test"))
         self.proven = True
         vars(self.end._proving)["proven"] = lambda _since: self.proven
