@@ -72,7 +72,7 @@ async def _asked(slots: list[int]) -> tuple[list[str], list[Any]]:
     asking = _number(slots, graph, used.append, describe=describe)
 
     async def share(*_: Any) -> Shared:
-        return Shared(None, 0.0, 0.0, [], None)
+        return Shared(None, 0.0, [], None)
 
     with patched([(store, "share", share)]):
         await asking._once()
@@ -110,7 +110,7 @@ def test_a_stop_that_is_being_written_is_not_lifted_by_what_was_read_before(
                 written.set()
                 for _ in range(5):
                     await asyncio.sleep(0)
-            return Shared(None, 0.0, 0.0, [], None)
+            return Shared(None, 0.0, [], None)
 
         stopping = _number([5], SimpleNamespace(probe=_refused))
         stopping._see_to_templates = lambda: None  # type: ignore[method-assign]
@@ -140,7 +140,7 @@ def test_a_stop_is_of_a_token_and_ends_with_success_by_that_token_alone() -> Non
         stops.pop(token, None)
 
     async def share(_fetch: Any, _incarnation: UUID, _demand: float, token: bytes) -> Shared:
-        return Shared(None, 0.0, 0.0, [], stops.get(token))
+        return Shared(None, 0.0, [], stops.get(token))
 
     async def scene() -> None:
         old = _number([5], SimpleNamespace(probe=_refused), token=lambda: b"old")
@@ -187,7 +187,7 @@ class _Shares:
 
     async def share(self, *args: Any) -> Shared:
         self.said.append(args[2])
-        return Shared(80, 0.0, 0.0, [], None)
+        return Shared(80, 0.0, [], None)
 
     async def after(self, seconds: float, begun: int) -> None:
         """It shares again, and has begun so many requests in between."""

@@ -11,7 +11,7 @@ from warouter.flow.share import Demand
 from warouter.store.bounded import Fetch
 
 _SHARE = """
-select s.level, s.read_age, s.inbound, s.owners, s.demands, s.ages, s.held,
+select s.level, s.inbound, s.owners, s.demands, s.ages, s.held,
        h.code as stop_code, h.details as stop_details
   from share_number($1, $2) s left join hold_token($1, $3) h on true"""
 _STOP = "select stop_number($1, $2, $3) as news"
@@ -34,13 +34,9 @@ class Stop(NamedTuple):
 
 
 class Shared(NamedTuple):
-    """``level`` in messages/s, None if nobody has read it; ``level_age`` in seconds.
-
-    ``inbound`` in messages/s.
-    """
+    """``level`` and ``inbound`` in messages/s; ``level`` is None if nobody has read it."""
 
     level: int | None
-    level_age: float
     inbound: float
     demands: list[Demand]
     stop: Stop | None
@@ -58,7 +54,7 @@ async def share(fetch: Fetch, incarnation: UUID, demand: float, token_hash: byte
     stop, held = None, frozenset(row.get("held") or ())
     if row["stop_code"] is not None:
         stop = Stop(row["stop_code"], row["stop_details"], token_hash)
-    return Shared(row["level"], row["read_age"] or 0.0, row["inbound"], demands, stop, held)
+    return Shared(row["level"], row["inbound"], demands, stop, held)
 
 
 async def stop(fetch: Fetch, why: Stop) -> bool:

@@ -34,13 +34,12 @@ class Number:
         shares = [(inc, d, at) for inc, (d, at) in self.shares.items() if inc in owning]
         fresh = [share for share in shares if share[2] > now - FRESH]
         code, details = self.stops.get(token, (None, None))
-        level, read_at = self.level or (None, None)
+        level, _ = self.level or (None, None)
         paths = self._inbox.paths.values()
         listening = [p.inbound for p in paths if p.left is None and p.seen > now - LISTENS]
         return [
             {
                 "level": level,
-                "read_age": None if read_at is None else now - read_at,
                 "inbound": float(sum(listening)),
                 "owners": [inc for inc, _, _ in fresh],
                 "demands": [d for _, d, _ in fresh],
