@@ -721,7 +721,7 @@ def test_as_many_connections_as_the_rate_needs(plain: Way) -> None:
         graph._took.extend([0.1] * 98 + [0.2] * 2)
         graph.size(76)
         assert (graph.latency, graph.connections.limit) == (0.2, 18)
-        graph.begin(38)  # as many as are in use at a time, and some
+        graph.warm_up(38)  # as many as are in use at a time, and some
         assert graph.connections.limit == 10
         await soon(lambda: graph.connections.count == 6)
 

@@ -123,7 +123,7 @@ class Hour:
         number = int(now // 60)
         minute = self._minutes[number % _MINUTES]
         if minute.number != number:
-            minute.begin(number)
+            minute.restart(number)
         minute.took[bisect_left(BOUNDS_MS, took_ms)] += 1
         minute.taken += taken
 
@@ -141,9 +141,9 @@ class _Minute:
     __slots__ = ("number", "taken", "took")
 
     def __init__(self) -> None:
-        self.begin(-1)
+        self.restart(-1)
 
-    def begin(self, number: int) -> None:
+    def restart(self, number: int) -> None:
         self.number = number
         self.taken = 0
         self.took = [0] * (len(BOUNDS_MS) + 1)

@@ -164,7 +164,7 @@ class CloudEnd:
             common.settings.cloud.rate,
             common.clock,
             self.graph.size,
-            self.graph.begin,
+            self.graph.warm_up,
             self._described.read,
         )
 

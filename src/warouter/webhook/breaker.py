@@ -62,7 +62,7 @@ class Breaker:
             return None
         return max(0.0, (min(self._soon, self._until) if untried else self._until) - now)
 
-    def begin(self) -> bool:
+    def begin_batch(self) -> bool:
         """A permitted batch goes now; returns if it is a probe."""
         self._probing = self.open
         return self._probing

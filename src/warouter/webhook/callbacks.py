@@ -190,8 +190,10 @@ class Callbacks:
                 events = Counter(map(_slot_of, batch))
             if batch:
                 suspects = queue.suspicious(batch)
-                self._places.begin(kind, events, suspects=suspects)
-                deliver = self._deliver(connections, kind, batch, events, breaker.begin(), suspects)
+                self._places.occupy(kind, events, suspects=suspects)
+                deliver = self._deliver(
+                    connections, kind, batch, events, breaker.begin_batch(), suspects
+                )
                 posts.create_task(deliver)
 
     def _next_kind(self, now: float) -> int | None:
@@ -260,7 +262,7 @@ class Callbacks:
             self._breakers[kind].aborted(probe=probe)
             self._owner.on_broken(events.keys(), error)
         finally:
-            self._places.end(kind, events, suspects=suspects)
+            self._places.release(kind, events, suspects=suspects)
             if any(queue.ready or queue.held for queue in self._queues.values()):
                 self._wake.set()
 

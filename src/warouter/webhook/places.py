@@ -45,13 +45,13 @@ class Places:
         """Events of a slot whose POST has not ended."""
         return self._events[slot]
 
-    def begin(self, kind: int, events: Mapping[int, int], *, suspects: bool) -> None:
+    def occupy(self, kind: int, events: Mapping[int, int], *, suspects: bool) -> None:
         """One more POST begins, with so many events by slot."""
         self._posts[kind] += 1
         self._suspects[kind] += suspects
         self._events.update(events)
 
-    def end(self, kind: int, events: Mapping[int, int], *, suspects: bool) -> None:
+    def release(self, kind: int, events: Mapping[int, int], *, suspects: bool) -> None:
         self._posts[kind] -= 1
         self._suspects[kind] -= suspects
         self._events.subtract(events)

@@ -55,20 +55,20 @@ class TestBreaker:
             assert breaker.wait(begins, untried=False) == wait
             assert not breaker.permits(begins + wait - 0.01, untried=False)
             assert breaker.permits(begins + wait, untried=False)
-            assert breaker.begin()
+            assert breaker.begin_batch()
             assert not breaker.permits(begins + wait, untried=True)  # one probe at a time
             assert breaker.wait(begins + wait, untried=True) is None
 
     def test_what_was_not_tried_waits_for_one_step_and_leaves_the_others_their_wait(self) -> None:
         breaker = self.opened(now=0.0)
-        breaker.begin()
+        breaker.begin_batch()
         self.fail(breaker, 3.0, probe=True)
         assert breaker.wait(3.0, untried=False) == 6.0
         assert breaker.wait(3.0, untried=True) == 3.0
         assert not breaker.permits(5.9, untried=True)
         assert breaker.permits(6.0, untried=True)
         assert not breaker.due(6.0)
-        breaker.begin()
+        breaker.begin_batch()
         self.fail(breaker, 6.5, probe=True)
         assert breaker.wait(6.5, untried=False) == 2.5
         assert breaker.due(9.0)
@@ -80,7 +80,7 @@ class TestBreaker:
 
     def test_any_success_closes_it_and_a_late_failure_of_the_probe_does_not_open_it(self) -> None:
         breaker = self.opened()
-        breaker.begin()
+        breaker.begin_batch()
         breaker.succeeded()
         assert breaker.permits(0.0, untried=False)
         self.fail(breaker, 4.0, probe=True)
@@ -88,7 +88,7 @@ class TestBreaker:
 
     def test_a_probe_that_was_not_made_may_be_made_again(self) -> None:
         breaker = self.opened()
-        breaker.begin()
+        breaker.begin_batch()
         breaker.aborted(probe=True)
         assert breaker.permits(3.0, untried=False)
 
@@ -96,12 +96,12 @@ class TestBreaker:
         breaker = self.opened()
         breaker.hurry()
         assert breaker.permits(0.0, untried=False)
-        breaker.begin()
+        breaker.begin_batch()
         self.fail(breaker, 0.0, probe=True)
         assert breaker.wait(0.0, untried=False) == 6.0
 
     def test_closed_it_is_no_probe(self) -> None:
-        assert not Breaker().begin()
+        assert not Breaker().begin_batch()
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ BATCH = {3: 2, 4: 1}  # events by slot
 def occupied(statuses: int, inbound: int = 0, suspects: int = 0) -> Places:
     places = Places()
     for number in range(statuses):
-        places.begin(STATUS, BATCH, suspects=number < suspects)
+        places.occupy(STATUS, BATCH, suspects=number < suspects)
     for _ in range(inbound):
-        places.begin(INBOUND, BATCH, suspects=False)
+        places.occupy(INBOUND, BATCH, suspects=False)
     return places
 
 
@@ -45,7 +45,7 @@ def test_the_kind_with_fewer_is_next() -> None:
 def test_the_end_of_a_post_gives_everything_back() -> None:
     places = occupied(1, suspects=1)
     assert (places.events, places.events_of(3), places.events_of(4)) == (3, 2, 1)
-    places.end(STATUS, BATCH, suspects=True)
+    places.release(STATUS, BATCH, suspects=True)
     assert (places.events, places.events_of(3), places.events_of(4)) == (0, 0, 0)
     assert places.may_hang(STATUS, 2)
     assert places.has(STATUS, 2)

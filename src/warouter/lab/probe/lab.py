@@ -134,7 +134,7 @@ class Lab:
         except Unreachable:
             return message
         heard: list[Response | None] = []
-        begun = wire.begin(
+        begun = wire.begin_request(
             self._graph.request(body(to, message.reference, "text", content)),
             lambda: self._written(message),
             asyncio.get_running_loop().time() + REQUEST_SECONDS,

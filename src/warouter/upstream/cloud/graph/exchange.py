@@ -138,7 +138,7 @@ class GraphExchange:
         began = asyncio.get_running_loop().time()
         told = partial(self._answered, wire, exchange, self._secrets.token_hash, began)
         try:
-            begun = wire.begin(request(), may_begin, until, told)
+            begun = wire.begin_request(request(), may_begin, until, told)
         except BaseException:
             wire.close("broken")
             raise
@@ -173,7 +173,7 @@ class GraphExchange:
             return _ASSUMED_SECONDS
         return sorted(self._took)[len(self._took) * 99 // 100]
 
-    def begin(self, rate: float) -> None:
+    def warm_up(self, rate: float) -> None:
         """``rate`` messages a second are about to begin: open connections ahead for them."""
         self.size(rate)
         self.connections.warm(needed(rate, self.latency / 2))

@@ -133,7 +133,7 @@ class Wire:
     def session(self) -> ssl.SSLSession | None:
         return self._tls.session if self._tls is not None else None
 
-    def begin(self, request: bytes, may_begin: MayBegin, until: float, told: Told) -> Begun:
+    def begin_request(self, request: bytes, may_begin: MayBegin, until: float, told: Told) -> Begun:
         """Write a request, if that may be. ``told`` is called with its complete answer, or with
         None once the connection has ended without one, which it does at ``until`` (loop's time).
         """
