@@ -1,7 +1,7 @@
 """The build after this one, as far as neighbours notice: ``python next_version.py coreapp``.
 
 It speaks link versions N and N + 1, where N + 1 has one field more in a message (who sent it), and
-brings one migration more: a column for that field, an overload that writes it, and a NOTIFY that
+brings one step more: a column for that field, an overload that writes it, and a NOTIFY that
 nobody knows. Everything else is this build, so a test can run both side by side and tell from a row
 which way it came: ``origin`` is the webapp's pid if both ends are of the next build, else 0.
 """
@@ -21,7 +21,7 @@ from warouter.store import migrate
 from warouter.store.database import WRITE_SECONDS
 from warouter.store.journal import RowOutcome
 from warouter.store.journal.messages import Messages
-from warouter.store.migrate import Migration
+from warouter.store.migrations import Migration, migrations
 
 OLD = max(wire.FRAMES)
 NEW = OLD + 1
@@ -94,8 +94,6 @@ def files() -> list[Migration]:
     sql = _MIGRATION.format(runs_with=last)
     return [*now, Migration(last + 1, f"{last + 1:04}_next.sql", sql)]
 
-
-migrations = migrate.migrations
 
 if __name__ == "__main__":
     wire.FRAMES[NEW] = wire.FRAMES[OLD]._replace(

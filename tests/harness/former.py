@@ -11,16 +11,20 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from warouter.store.migrations import baseline, migrations
+
 ROOT = Path(__file__).parents[2]
+SCHEMA = "src/warouter/store/schema"
 _WANTED = ("src", "pyproject.toml")
 _BUILD = ("-m", "Cython.Build.Cythonize", "--inplace", "--quiet")
 
 
 class Former(NamedTuple):
-    """A build by its commit; ``newest`` is the number of its newest migration."""
+    """A build by its commit; ``newest`` is the number of its newest step of the schema."""
 
     commit: str
     newest: int
@@ -28,10 +32,14 @@ class Former(NamedTuple):
     @property
     def lacking(self) -> str:
         """Why it cannot run here, or "": a shallow clone or an unpacked sdist has no history."""
+        short = self.commit[:7]
         asked = ("git", "-C", str(ROOT), "cat-file", "-e", f"{self.commit}^{{commit}}")
-        if shutil.which("git") and subprocess.run(asked, check=False).returncode == 0:
-            return ""
-        return f"not run (git fetch --unshallow: this clone has no commit {self.commit[:7]})"
+        if not shutil.which("git") or subprocess.run(asked, check=False).returncode != 0:
+            return f"not run (git fetch --unshallow: this clone has no commit {short})"
+        with tempfile.TemporaryDirectory() as folder:
+            _unpack(Path(folder), self.commit, SCHEMA)
+            same = baseline(Path(folder) / SCHEMA).checksum == migrations()[0].checksum
+        return "" if same else f"not run ({short} has another baseline than this build)"
 
     def sources(self) -> Path:
         """The folder of its package, ready to run: PYTHONPATH of its processes."""
@@ -48,22 +56,25 @@ class Former(NamedTuple):
         return place / "src"
 
 
-BEFORE = Former("6692e68dea5c2e5a7e1ca80c87754f700a2e07c9", newest=39)
-"""The build before: the oldest that the schema allows."""
-BEFORE_LOGINS = Former("3cac5aee7505b8bae70fb834cce25484fa5b6261", newest=29)
-"""The last build with one login for all processes, and without TLS unless it was asked for."""
+BEFORE = Former("6692e68dea5c2e5a7e1ca80c87754f700a2e07c9", newest=1)
+"""The build before: one with the same baseline. Until the tag of 0.3.0 the baseline may change:
+then this is the commit that changed it."""
 
 
 def _make(folder: Path, commit: str) -> None:
-    archive = ("git", "-C", str(ROOT), "archive", commit, *_WANTED)
-    files = subprocess.run(archive, capture_output=True, check=True).stdout
-    subprocess.run(("tar", "-x", "-C", str(folder)), input=files, check=True)
+    _unpack(folder, commit, *_WANTED)
     wanted = [path for path in folder.glob("src/**/*.pyx") if not _borrowed(path, folder)]
     if wanted:
         build = (sys.executable, *_BUILD, *map(str, wanted))
         flags = os.environ | {"CFLAGS": "-O0 -w"}
         done = subprocess.run(build, cwd=folder, env=flags, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _unpack(folder: Path, commit: str, *paths: str) -> None:
+    archive = ("git", "-C", str(ROOT), "archive", commit, *paths)
+    files = subprocess.run(archive, capture_output=True, check=True).stdout
+    subprocess.run(("tar", "-x", "-C", str(folder)), input=files, check=True)
 
 
 def _borrowed(pyx: Path, folder: Path) -> bool:

@@ -10,11 +10,9 @@ import msgspec
 import pytest
 
 from tests.harness.audit import by_force
-from tests.harness.postgres import PATIENT, drop, until
+from tests.harness.postgres import PATIENT, until
 from tests.harness.shell import command, printed, refused
-from warouter.config import Settings, load
-from warouter.local.postgres import Postgres
-from warouter.store import migrate
+from warouter.config import Settings
 from warouter.store.audit import DONE, Audit, record
 from warouter.store.database import connect, create_pool
 from warouter.store.refusal_sums import Note
@@ -452,40 +450,6 @@ async def test_the_build_before_goes_on_with_its_own_statements(
         ("deed", "clerk", "done", 1),
     ]
     assert "is whole: 2 rows" in await printed(settings, "audit", "--verify")
-
-
-async def test_an_upgrade_begins_the_chain_behind_what_is_there(
-    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An action that began under the schema before ends on this one, by either build."""
-    settings, files = load(postgres.settings("before_audit_chain")), migrate.migrations()
-    monkeypatch.setattr(migrate, "migrations", lambda: [f for f in files if f.version < 31])
-    await migrate.migrate(settings)
-    before = await create_pool(settings, "wa:0123456789abcdef0123456789abcdef:webapp-1", 2)
-    pool = await create_pool(settings, "test", 2)
-    try:
-        old_one, new_one = [
-            await before.fetchval(OLD_BEGIN, "admin", f"deed {n}", HERE, "begun") for n in range(2)
-        ]
-        await before.execute(OLD_ADD, "x", "log in", HERE, DONE, 2, 30, 2000)
-        monkeypatch.setattr(migrate, "migrations", lambda: files)
-        assert "0031_audit.sql" in await migrate.migrate(settings)
-        await before.execute(OLD_END, old_one, "one", DONE)
-        await before.execute(OLD_ADD, "x", "log in", HERE, DONE, 2, 30, 2000)
-        await Audit(pool).end(new_one, "other", DONE)
-        shown = [(e.action, e.subject, e.outcome, e.times) for e in await read_audit(pool, 9)]
-        assert sorted(shown) == [
-            ("deed 0", "one", DONE, 1),
-            ("deed 1", "other", DONE, 1),
-            *[("log in", "", DONE, 2)] * 2,
-        ]
-        said = await printed(settings, "audit", "--verify")
-        assert "2 rows (4 to 5," in said
-        assert "; 3 more are from before the chain" in said
-    finally:
-        await before.close()
-        await pool.close()
-        await drop(postgres, settings)
 
 
 async def test_what_a_webapp_needs_is_little(settings: Settings, pool: asyncpg.Pool) -> None:

@@ -12,9 +12,8 @@ import pytest
 from tests.harness import prepared
 from tests.harness.aurora import OLDER, TODAY, Refusal, like_aurora
 from tests.harness.standby import Pair
-from warouter.config import Settings, load
+from warouter.config import Settings
 from warouter.local.postgres import Postgres
-from warouter.store import migrate
 
 NEXT = "select next_number($1)"
 FIRST = 1 << 32
@@ -61,27 +60,3 @@ async def test_a_standby_gives_no_number() -> None:
     finally:
         await pair.stop()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-async def test_a_database_of_0032_comes_forward_there(
-    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As where processes of the build before wait for a leader; the rights stay as they were."""
-    files = migrate.migrations()
-    monkeypatch.setattr(migrate, "migrations", lambda: files[:32])
-    settings = load(postgres.settings("from_0032"))
-    await migrate.migrate(settings)
-    await like_aurora(postgres.dsn(settings.database), TODAY)
-    connection = await asyncpg.connect(postgres.dsn(settings.database))
-    try:
-        await connection.execute("set search_path = warouter")
-        with pytest.raises(asyncpg.ObjectNotInPrerequisiteStateError):
-            await connection.fetchval(NEXT, 0)
-        granted = "select proacl::text, proowner from pg_proc where proname = 'next_number'"
-        before = await connection.fetchrow(granted)
-        monkeypatch.setattr(migrate, "migrations", lambda: files[:33])
-        assert await migrate.migrate(settings) == ["0033_aurora.sql"]
-        assert await connection.fetchval(NEXT, 0) == FIRST + 1
-        assert await connection.fetchrow(granted) == before
-    finally:
-        await connection.close()

@@ -14,7 +14,7 @@ import pytest
 from tests.harness.shell import command, printed
 from warouter.config import Settings
 from warouter.local.postgres import Postgres
-from warouter.store.migrate import migrations
+from warouter.store.migrations import migrations
 
 
 def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:

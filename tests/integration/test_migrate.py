@@ -11,33 +11,53 @@ import pytest
 
 from tests.harness.postgres import until
 from tests.harness.wait import PATIENCE
+from warouter import __version__
 from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.retry import backoff
-from warouter.store import database, migrate
-from warouter.store.migrate import Migration
+from warouter.store import database, former, migrate
+from warouter.store.migrations import BASELINE, Migration, migrations
 from warouter.store.roles import stepwise
 
-NEWEST = max(m.version for m in migrate.migrations())
+NEWEST = migrations()[-1].version
+# Checksums of the steps that are released, by name. Until 0.3.0 has its tag none is, and the
+# baseline may change; from then on each release adds its own.
+RELEASED: dict[str, str] = {}
 
 
-async def test_the_files_make_the_schema_once(settings: Settings, pool: asyncpg.Pool) -> None:
+def test_a_released_step_never_changes() -> None:
+    checksums = {step.name: step.checksum for step in migrations()}
+    assert {name: checksums.get(name) for name in RELEASED} == RELEASED
+    version = tuple(int(n) for n in __version__.split(".")[:2])
+    assert (version >= (0, 3)) == bool(RELEASED), "put the checksums of this release there"
+
+
+def test_comments_do_not_count_in_a_checksum() -> None:
+    """The comment of a function names its callers, which may move."""
+    first, *others = (
+        Migration(7, "0007_x.sql", sql).checksum
+        for sql in ("select 1;\n", "-- A\n-- B\nselect 1;\n", "select 2;\n", "  -- A\nselect 1;\n")
+    )
+    assert [first == other for other in others] == [True, False, False]
+
+
+async def test_the_steps_make_the_schema_once(settings: Settings, pool: asyncpg.Pool) -> None:
     assert await migrate.migrate(settings) == []
     applied = await pool.fetch("select name from schema_migration order by version")
-    assert [row["name"] for row in applied] == [m.name for m in migrate.migrations()]
+    assert [row["name"] for row in applied] == [m.name for m in migrations()]
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ("delete from schema_migration where version = 2", "run `warouter migrate`"),
+        ("delete from schema_migration", "run `warouter migrate`"),
         (
             "update schema_migration set checksum = 'other' where version = 1",
             "differs from the one that was applied",
         ),
         ("update format set hash_name = 'crc32'", "would change their slot"),
     ],
-    ids=["older", "a changed file", "another hash"],
+    ids=["older", "a changed step", "another hash"],
 )
 async def test_what_this_build_cannot_use_is_refused(
     settings: Settings, pool: asyncpg.Pool, change: str, sentence: str
@@ -46,12 +66,11 @@ async def test_what_this_build_cannot_use_is_refused(
     await _refused(settings, sentence)
 
 
-@pytest.mark.parametrize("runs_with", [None, 9998])
 async def test_a_newer_schema_that_does_not_run_with_this_build_is_refused(
-    settings: Settings, pool: asyncpg.Pool, runs_with: int | None
+    settings: Settings, pool: asyncpg.Pool
 ) -> None:
     await _newer(pool, 9998, NEWEST)
-    await _newer(pool, 9999, runs_with)
+    await _newer(pool, 9999, 9998)
     sentence = "newer than this build .it has 9999_later.sql, this build ends with"
     await _refused(settings, sentence)
     with pytest.raises(CommandError, match=sentence):
@@ -66,13 +85,34 @@ async def test_a_newer_schema_whose_files_all_run_with_this_build_is_accepted(
     await _accepted(settings)
 
 
-async def test_a_database_from_before_files_said_what_they_run_with(
+FORMER_STEPS = """
+delete from schema_migration;
+insert into schema_migration (version, name, checksum, runs_with)
+values (1, '0001_initial.sql', '', 1)"""
+LAST_STEP = """
+insert into schema_migration (version, name, checksum, runs_with) values (74, $1, $2, 39)"""
+
+
+async def test_a_database_after_the_last_former_step_is_one_of_the_baseline(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
-    await pool.execute("alter table schema_migration drop column runs_with")
+    await pool.execute(FORMER_STEPS)
+    await pool.execute(LAST_STEP, *former.LAST)
+    await _refused(settings, f"older than this build .{BASELINE} is not applied")
+    assert await migrate.migrate(settings) == [step.name for step in migrations()]
     await _accepted(settings)
-    await _newer(pool, 9999, None)  # as a build from then writes it
-    await _refused(settings, "newer than this build")
+
+
+@pytest.mark.parametrize("last", [("0073_fit_to_own.sql", ""), (former.LAST[0], "another")])
+async def test_an_older_one_is_told_what_to_do(
+    settings: Settings, pool: asyncpg.Pool, last: tuple[str, str]
+) -> None:
+    await pool.execute(FORMER_STEPS)
+    await pool.execute(LAST_STEP, *last)
+    sentence = f"ends with {last[0]}: run `warouter migrate` of commit .* or begin with an empty"
+    await _refused(settings, sentence)
+    with pytest.raises(CommandError, match=sentence):
+        await migrate.migrate(settings)
 
 
 async def test_a_second_cluster_in_the_database_is_refused(
@@ -88,7 +128,7 @@ async def test_a_second_cluster_in_the_database_is_refused(
     assert await migrate.migrate(settings) == []  # another program's table of that name
 
 
-def test_what_a_file_runs_with_stands_in_its_first_lines() -> None:
+def test_what_a_step_runs_with_stands_in_its_first_lines() -> None:
     def runs_with(sql: str) -> int:
         return Migration(7, "0007_x.sql", sql).runs_with
 
@@ -199,11 +239,11 @@ def test_nothing_but_indexes_is_outside_a_transaction() -> None:
         _ = Migration(7, "0007_x.sql", head + INDEX + "drop table node").indexes
 
 
-@pytest.mark.parametrize("file", [m for m in migrate.migrations() if m.version > 11])
-def test_an_index_on_a_table_that_was_there_is_outside_a_transaction(file: Migration) -> None:
-    made = set(re.findall(r"create table (\w+)", file.sql))
-    indexed = set(re.findall(r"create (?:unique )?index [^;]*? on (\w+)", file.sql))
-    assert file.indexes or indexed <= made
+@pytest.mark.parametrize("step", migrations(), ids=lambda step: step.name)
+def test_an_index_on_a_table_that_was_there_is_outside_a_transaction(step: Migration) -> None:
+    made = set(re.findall(r"create (?:unlogged )?table (\w+)", step.sql))
+    indexed = set(re.findall(r"create (?:unique )?index [^;]*? on (\w+)", step.sql))
+    assert step.indexes or indexed <= made
 
 
 async def test_writing_functions_are_volatile(pool: asyncpg.Pool) -> None:
@@ -215,7 +255,7 @@ async def test_writing_functions_are_volatile(pool: asyncpg.Pool) -> None:
     assert [row["proname"] for row in rows] == [], "declare these volatile"
 
 
-async def _newer(pool: asyncpg.Pool, version: int, runs_with: int | None) -> None:
+async def _newer(pool: asyncpg.Pool, version: int, runs_with: int) -> None:
     await pool.execute(
         "insert into schema_migration (version, name, checksum, runs_with)"
         " values ($1, $2, 'x', $3)",
@@ -226,11 +266,11 @@ async def _newer(pool: asyncpg.Pool, version: int, runs_with: int | None) -> Non
 
 
 def _with_next(monkeypatch: pytest.MonkeyPatch, sql: str, *, outside: bool = False) -> None:
-    """This build has one file more."""
+    """This build has one step more."""
     how = "-- outside a transaction\n" if outside else ""
-    files = migrate.migrations()
+    steps = migrations()
     later = Migration(9999, "9999_later.sql", f"-- runs with: {NEWEST}\n{how}{sql}")
-    monkeypatch.setattr(migrate, "migrations", lambda: [*files, later])
+    monkeypatch.setattr(migrate, "migrations", lambda: [*steps, later])
 
 
 async def _accepted(settings: Settings) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import asyncpg
@@ -15,24 +13,10 @@ from warouter.config import Settings
 from warouter.errors import OutcomeUnknown
 from warouter.link.callers import Callers
 from warouter.link.credential import Credential
-from warouter.store.migrate import migrations
 from warouter.store.nodes import read_certificates
 from warouter.tls import link as tls
 
 TRUST = 5.0
-SIGNATURE = "uuid,text,text,text,int,bytea,text,text,text,int,int,text"
-
-
-@asynccontextmanager
-async def undone(connection: asyncpg.Connection) -> AsyncIterator[None]:
-    """What is done within is rolled back."""
-    transaction = connection.transaction()
-    await transaction.start()
-    try:
-        yield
-    finally:
-        await transaction.rollback()
-
 
 FORMER = "select register_node($1,'former','webapp','h',1,null,null,'0','xxh64',1,1,'simulator')"
 
@@ -104,28 +88,6 @@ async def test_without_a_right_to_the_rows_there_is_one_sentence(
     with pytest.raises(OutcomeUnknown):
         await node.publish(b"certificate")
     node.terminate()
-
-
-@pytest.mark.parametrize("told", [True, False], ids=["one was told so", "nobody was"])
-async def test_who_could_register_can_and_nobody_else(pool: asyncpg.Pool, told: bool) -> None:
-    """The migration, where 0030 has taken the right from everybody."""
-    (last,) = [m for m in migrations() if m.name == "0032_link_pins.sql"]
-    before, mine = SIGNATURE, f"{SIGNATURE},bytea"
-    async with pool.acquire() as connection, undone(connection):
-        await connection.execute(f"drop function register_node({mine})")
-        await connection.execute("alter table node drop column certificate")
-        await connection.execute("create role some_login")
-        if told:
-            await connection.execute(
-                f"grant execute on function register_node({before}) to some_login"
-            )
-        await connection.execute(last.sql)
-        query = "select has_function_privilege($1, $2, 'execute')"
-        rights = [
-            await connection.fetchval(query, login, f"register_node({mine})")
-            for login in ("some_login", "pg_monitor")
-        ]
-    assert rights == [told, False]
 
 
 async def test_coreapps_follow_the_rows(settings: Settings, pool: asyncpg.Pool) -> None:

@@ -2,81 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import asyncpg
 import msgspec
-import pytest
-import pytest_asyncio
 
 from tests.harness.postgres import drop
 from tests.harness.shell import command, printed, refused
 from warouter.config import Settings, load
 from warouter.local.postgres import Postgres
-from warouter.store import database, migrate
+from warouter.store import database
 from warouter.store.roles import grants
-
-# What each may call after the upgrade: it had the rights that the function needed.
-CALLS = {
-    "prune_audit(0)": "hand_webapp hand_coreapp",
-    "say_leaving(null, 'webapp', 'simulator')": "hand_webapp hand_coreapp",
-    "attempt_failed('user', 'n', 1, 1, 1, 1)": "hand_webapp hand_coreapp",
-    "append_messages(null, '{}', '{}', '{}', '{}', '{}', '{}', null, '{}')": "hand_coreapp",
-    "tell_owner(0::smallint, 0::smallint, 'k', null, null, null, '')": "hand_coreapp",
-    "prune_letters(0, 1)": "hand_coreapp",
-    "win_term(null)": "",
-    "end_slot_holders('{}')": "",
-    "change_owner(0::smallint, null, null, 'x', null, 0)": "",
-    "end_sessions('{}')": "",
-}
-HANDS = {
-    "hand_reader": "select on all tables in schema warouter",
-    "hand_webapp": "select, insert, update on beat, node, attempt, audit",
-    "hand_coreapp": "select, insert, update, delete on all tables in schema warouter",
-}
-
-
-@pytest_asyncio.fixture
-async def hands(
-    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[tuple[Settings, asyncpg.Connection]]:
-    """A database of the build before logins, with logins that were given rights to tables."""
-    settings, files = load(postgres.settings("before_logins")), migrate.migrations()
-    monkeypatch.setattr(migrate, "migrations", lambda: [f for f in files if f.version < 30])
-    await migrate.migrate(settings)
-    monkeypatch.setattr(migrate, "migrations", lambda: files)
-    connection = await database.connect(settings, "test")
-    for name, rights in HANDS.items():
-        await connection.execute(f"drop role if exists {name}; create role {name} login")
-        await connection.execute(f"grant usage on schema warouter to {name}")
-        await connection.execute(f"grant {rights} to {name}")
-    await connection.execute("revoke insert, update on term from hand_coreapp")
-    try:
-        yield settings, connection
-    finally:
-        await connection.execute(f"drop owned by {', '.join(HANDS)}")
-        await connection.execute(f"drop role {', '.join(HANDS)}")
-        await connection.close()
-        await drop(postgres, settings)
-
-
-async def test_after_an_upgrade_each_goes_on_and_may_do_no_more(
-    hands: tuple[Settings, asyncpg.Connection],
-) -> None:
-    """Functions run in the name of their owner now: whoever only reads must not call them."""
-    settings, _ = hands
-    await migrate.migrate(settings)
-    found = {}
-    for name in HANDS:
-        own = await database.connect(msgspec.structs.replace(settings, db_username=name), "test")
-        for call in CALLS:
-            try:
-                await own.execute(f"explain select * from {call}")
-            except asyncpg.InsufficientPrivilegeError:
-                continue
-            found.setdefault(call, []).append(name)
-        await own.close()
-    assert {call: " ".join(found.get(call, ())) for call in CALLS} == CALLS
 
 
 async def test_a_check_names_them(settings: Settings, pool: asyncpg.Pool) -> None:

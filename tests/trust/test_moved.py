@@ -1,8 +1,7 @@
-"""An installation of the build before logins and verified TLS is upgraded and moved to both, under
-traffic: what docs/compatibility.md and docs/postgresql.md tell an operator to do, in their order.
+"""An installation with one login and without TLS is moved to logins and verified TLS, under
+traffic: what docs/postgresql.md tells an operator to do, in its order.
 
-It has one login for everything, which owns the schema, and reaches PostgreSQL on another host
-without TLS.
+The one login does everything and owns the schema; PostgreSQL is on another host.
 """
 
 from __future__ import annotations
@@ -21,12 +20,11 @@ from trustme import CA
 from tests.cluster.conftest import CALM
 from tests.cluster.test_rolling import unnoticed
 from tests.cluster.test_upgrade import carrying
-from tests.cluster.upgrade_former import last_words, on_its_schema, restarted
+from tests.cluster.upgrade_former import restarted
 from tests.harness import prepared
 from tests.harness.business import Business
 from tests.harness.certificates import issued
 from tests.harness.facts import Facts
-from tests.harness.former import BEFORE_LOGINS
 from tests.harness.impostor import OFF_HOST
 from tests.harness.shell import command, printed
 from tests.harness.terminating import Terminating
@@ -50,8 +48,6 @@ local all all scram-sha-256
 """
 RATE = 60.0
 
-pytestmark = pytest.mark.skipif(bool(BEFORE_LOGINS.lacking), reason=BEFORE_LOGINS.lacking)
-
 
 class Installation:
     """Its processes come in by ``front``, the test and its cluster by the server's own socket."""
@@ -67,9 +63,9 @@ class Installation:
             "WA_DB_USERNAME": LOGIN,
             "WA_DB_PASSWORD": PASSWORD,
             "WAROUTER_DB_NAME": "warouter",
+            "WAROUTER_DB_SSL": "off",
         }
-        old = str(BEFORE_LOGINS.sources())
-        former = Placement(environment=self.at_front | CALM | {"PYTHONPATH": old})
+        bare = Placement(environment=self.at_front | CALM)
         self.cluster = Cluster(
             UpOptions(
                 data_dir=folder / "cluster",
@@ -79,13 +75,13 @@ class Installation:
                 coreapps=3,
                 webapps=2,
                 environment=self.administrator | CALM,
-                place=lambda _name, _role: former,
+                place=lambda _name, _role: bare,
             )
         )
 
     @property
     def one_login(self) -> Settings:
-        return load(self.at_front | {"WAROUTER_DB_SSL": "off"})
+        return load(self.at_front)
 
     def begins_tls(self) -> None:
         """PostgreSQL has a certificate from now on; sessions that stand go on without."""
@@ -125,9 +121,8 @@ async def installation() -> AsyncIterator[Installation]:
         front = await stack.enter_async_context(Terminating(socket, None))
         found = Installation(folder, server, front)
         stack.push_async_callback(found.cluster.stop)
-        with on_its_schema(BEFORE_LOGINS):
-            await migrate.migrate(found.one_login)
-            await found.cluster.start()
+        await migrate.migrate(found.one_login)
+        await found.cluster.start()
         yield found
 
 
@@ -154,16 +149,6 @@ async def test_moved_to_logins_and_tls_without_a_lost_message(installation: Inst
     async with business, Facts(cluster) as facts:
         business.start()
         await business.more(100)
-
-        # A new build says which variable it needs, and then runs beside the old one.
-        said = await last_words(cluster.processes["webapp-1"], "")
-        assert "WAROUTER_DB_SSL=off" in said
-        applied = await printed(installation.one_login, "migrate", WAROUTER_DB_SSL="off")
-        assert applied.splitlines()[0] == "applied 0030_roles.sql"
-        await business.more(50)
-        for name in ORDER:
-            new = {"WAROUTER_DB_SSL": "off"}
-            await restarted_with(facts, business, cluster.processes[name], new)
 
         # It says what it lacks.
         wrong = await found_wrong(installation.one_login, WAROUTER_DB_SSL="off")

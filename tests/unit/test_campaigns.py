@@ -12,7 +12,7 @@ import pytest
 
 from tests.deploy.needs import PACKAGES, said_of
 from tests.harness.former import BEFORE
-from warouter.store import migrate
+from warouter.store.migrations import migrations
 
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -65,7 +65,7 @@ def test_a_suite_elsewhere_loads_it_by_name(tmp_path: Path) -> None:
 
 def test_an_upgrade_begins_with_a_build_that_may_run_on_the_schema() -> None:
     """Of a cluster and of machines: the same one."""
-    assert max(file.runs_with for file in migrate.migrations()) <= BEFORE.newest
+    assert max(step.runs_with for step in migrations()) <= BEFORE.newest
     (commit,) = re.findall(r"(?m)^FORMER_COMMIT := (\w+)$", MAKEFILE)
     assert BEFORE.commit.startswith(commit)
 

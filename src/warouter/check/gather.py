@@ -18,6 +18,7 @@ from warouter.errors import CommandError, ConfigError, MediaAway
 from warouter.media.objects import Objects
 from warouter.store import migrate
 from warouter.store.database import Connection, close_politely, first_connection
+from warouter.store.migrations import migrations
 from warouter.store.roles import catalogue, compare, grants
 from warouter.store.views.exposure import StoredSettings, read_server, read_stored
 from warouter.store.views.peer import peer_of
@@ -57,7 +58,7 @@ async def gather(settings: Settings, data_dir: Path | None, etc: Path = host.ETC
         settings=settings,
         today=date.today(),
         version=__version__,
-        schema=migrate.migrations()[-1].version,
+        schema=migrations()[-1].version,
         host=msgspec.structs.replace(
             here,
             certificates=(*here.certificates, *found),

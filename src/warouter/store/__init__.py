@@ -15,7 +15,9 @@ Connections, from the ground up:
     transport         TLS to a server, and what its password is shown to
     arrays            whole columns to and from PostgreSQL's arrays
     locks             classes of advisory locks
-    migrate           migrations, in order and once
+    migrations        the steps of the schema
+    migrate           their application, in order and once
+    former            databases from before the first of them
 
 What the cluster shares:
 
@@ -39,6 +41,5 @@ What the API writes:
     media             rows of media files
 
 ``cloud`` has what the Cloud API needs, ``account`` users and settings, ``views`` what consoles
-show, ``roles`` the logins of processes, ``schema`` the present text of each table and SQL function,
-``migrations`` the way there.
+show, ``roles`` the logins of processes, ``schema`` the SQL of each table and function.
 """
