@@ -404,54 +404,6 @@ async def test_rows_from_before_the_chain(settings: Settings, pool: asyncpg.Pool
     assert (await read_ends(pool)).tail_id == 11  # type: ignore[union-attr]
 
 
-# A build of before, on this schema
-
-OLD_BEGIN = """
-insert into audit (actor, action, source, outcome) values ($1, $2, $3, $4) returning id"""
-OLD_END = "update audit set subject = $2, outcome = $3 where id = $1"
-OLD_PRUNE = """
-delete from audit where id in (
-    select id from audit where at < now() - make_interval(days => $1)
-     order by at limit 1000 for update skip locked)"""
-OLD_ADD = "select audit_add($1, $2, $3, $4, $5, $6, $7)"
-
-
-async def test_the_build_before_goes_on_with_its_own_statements(
-    settings: Settings, pool: asyncpg.Pool
-) -> None:
-    """Commit 3cac5ae, word by word, under the name that its sessions have."""
-    before = await create_pool(settings, "wa:0123456789abcdef0123456789abcdef:webapp-1", 2)
-    try:
-        async with before.acquire() as connection:
-            await connection.execute(OLD_PRUNE, 365)
-            number = await connection.fetchval(OLD_BEGIN, "admin", "deed", HERE, "begun")
-            assert await connection.execute(OLD_END, number, "clerk", "done") == "UPDATE 0"
-            await connection.executemany(
-                OLD_ADD, [("x", "log in", HERE, "401/1005 Access denied", 2, 30, 2000)] * 2
-            )
-            # Whoever takes that name gets no more than an end, and that once.
-            for forged in (
-                "update audit set actor = 'x'",
-                "update audit set actor = 'x', outcome = 'done' where id = 1",
-                "truncate audit",
-            ):
-                with pytest.raises(asyncpg.InsufficientPrivilegeError, match=KEPT):
-                    await connection.execute(forged)
-            for ended in (number, number + 1):
-                with pytest.raises(asyncpg.CheckViolationError, match="under way"):
-                    await connection.execute(OLD_END, ended, "clerk", "else")
-            await old(pool, 400)
-            assert await connection.execute(OLD_PRUNE, 365) == "DELETE 0"
-    finally:
-        await before.close()
-    shown = await read_audit(pool, 9)
-    assert [(e.action, e.subject, e.outcome, e.times) for e in shown] == [
-        ("log in", "", "401/1005 Access denied", 4),
-        ("deed", "clerk", "done", 1),
-    ]
-    assert "is whole: 2 rows" in await printed(settings, "audit", "--verify")
-
-
 async def test_what_a_webapp_needs_is_little(settings: Settings, pool: asyncpg.Pool) -> None:
     """A login that may insert, read numbers, and call two functions; and what it may not."""
     role = "audit_webapp"

@@ -193,16 +193,11 @@ async def test_every_process_publishes_its_upstream(
     sessions = [session_of(cloud, "coreapp", OWNER), session_of(settings, "coreapp", HEIR)]
     for session in sessions:
         await session.beat(True, 5.0)
-    old = uuid4()  # a build that does not know of upstreams has the simulator
-    register = "select register_node($1,'old','coreapp','h',1,null,null,'0','xxh64',1,1)"
-    await pool.execute(register, old)
     picture = await leader.look()
     assert picture.map.upstream == CLOUD
     found = {inc: node.upstream for inc, node in picture.nodes.items()}
-    assert found == {OWNER: CLOUD, HEIR: "simulator", old: "simulator"}
+    assert found == {OWNER: CLOUD, HEIR: "simulator"}
     assert {node.incarnation: node.upstream for node in await read_nodes(pool)} == found
-    stored = "select upstream from node where incarnation = $1"
-    assert await pool.fetchval(stored, old) is None
     for session in sessions:
         session.terminate()
 

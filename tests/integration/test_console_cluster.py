@@ -47,7 +47,7 @@ class Nodes:
 
     async def register(self, incarnation: UUID, name: str, role: str) -> None:
         await self._pool.execute(
-            "select register_node($1,$2,$3,'h',6250,null,null,'9.9','xxh64',1,4711)",
+            "select register_node($1,$2,$3,'h',6250,null,null,'9.9','xxh64',1,4711,'simulator','')",
             incarnation,
             name,
             role,

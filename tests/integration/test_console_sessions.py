@@ -26,7 +26,7 @@ from warouter.store.roles.catalogue import recorded
 from warouter.store.roles.create import create
 
 HERE = "192.0.2.7"
-# As the build before the console writes them, under the login of a webapp.
+# By a statement that knows no sessions, under the login of a webapp.
 SET_PASSWORD = """
 update user_account set password_hash = $2, must_change = false where username = $1
 returning username"""
@@ -156,7 +156,7 @@ async def test_a_change_of_the_user_ends_all_their_sessions_whoever_makes_it(
 async def test_logins_that_know_no_sessions_end_them_so(
     settings: Settings, names: dict[str, str], sessions: ConsoleSessions, kind: str
 ) -> None:
-    """A webapp of the build before, ``warouter user`` of any, and the console itself."""
+    """A webapp, ``warouter user`` of any, and the console itself."""
     await sessions.begin("alice", "h", key("1"), HERE)
     await sessions.begin("robert", "h", key("2"), HERE)
     own = msgspec.structs.replace(settings, db_username=names[kind])

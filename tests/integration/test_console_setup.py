@@ -178,7 +178,7 @@ async def test_what_is_streamed_stays_the_same_while_nothing_happens(
         "insert into cloud_path (webapp, meta_at) values ($1, now() - interval '5 min')", uuid4()
     )
     await pool.execute(
-        "insert into cloud_pause values (true, 131031, 'locked', 'x', now() - interval '1 h')"
+        "insert into cloud_pause values (131031, 'locked', 'x', now() - interval '1 h')"
     )
     await report(pool, "a", "coreapp", "WAROUTER_LEASE=2")
     for name in ("numbers", "settings", "media"):

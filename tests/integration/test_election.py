@@ -296,21 +296,15 @@ async def test_a_slot_that_left_a_troubled_owner_rests_for_a_minute(
     assert await leader.moved_lately() == {n * len(ages) for n in range(len(TROUBLES))}
 
 
-async def test_processes_of_the_version_before_beat_on(
-    pool: asyncpg.Pool, settings: Settings, leader: LeaderSession
+async def test_a_beat_says_what_its_process_lacks(
+    settings: Settings, leader: LeaderSession
 ) -> None:
     session = session_of(settings, "webapp", RIVAL)
-    await session.beat(True, 1.0)
-    row = await pool.fetchrow("select * from beat($1, $2)", RIVAL, False)
-    assert (row["slots"], row["map_version"]) == ([], 1)
-    assert not (await leader.look()).nodes[RIVAL].upstream_ok
-    row = await pool.fetchrow("select * from beat($1, $2, $3)", RIVAL, True, [NODE])
-    assert (row["slots"], row["map_version"]) == ([], 1)
-    node = (await leader.look()).nodes[RIVAL]
-    assert (node.upstream_ok, node.journal_ok) == (True, True)  # of that they say nothing
-    row = await pool.fetchrow("select * from beat($1, $2, $3, $4)", RIVAL, True, [NODE], False)
-    assert (row["slots"], row["map_version"]) == ([], 1)
-    assert not (await leader.look()).nodes[RIVAL].journal_ok
+    for upstream_ok, journal_ok in ((False, True), (True, False), (True, True)):
+        await session.beat(upstream_ok, 1.0, [NODE], journal_ok)
+        node = (await leader.look()).nodes[RIVAL]
+        assert (node.upstream_ok, node.journal_ok) == (upstream_ok, journal_ok)
+        assert NODE in node.unreached
     session.terminate()
 
 
@@ -331,24 +325,6 @@ async def test_each_beat_tells_what_others_have_changed(
         )
         assert grown == (1, 10, 100)
         session.terminate()
-
-
-async def test_a_leader_of_the_version_before_names_successors(
-    settings: Settings, leader: LeaderSession, pool: asyncpg.Pool
-) -> None:
-    """Why, it does not say."""
-    term = await leader.win()
-    await leader.take_over(term, [takeover(3, 0)], [0])
-    epochs = {3: (await read_map(pool)).slots[3].epoch}
-    await pool.execute(
-        "select name_successors($1,$2,$3,$4,$5,$6,$7)",
-        *(term, ME, [3], [epochs[3]], [HEIR], None, None),
-    )
-    journal = Journal(settings, NODE, "owner")
-    assert await journal.hand_over(epochs) == {3}
-    await journal.close()
-    reason = await pool.fetchval("select reason from owner_log where to_incarnation = $1", HEIR)
-    assert reason == "handover"
 
 
 async def test_a_spare_that_stops_is_no_heir_and_no_crash(
@@ -419,7 +395,10 @@ async def test_a_coreapp_that_is_named_as_it_leaves_learns_of_it(
     call = (
         ("select take_over($1,$2,$3,$4,$5,$6,$7)", [4], [0], [HEIR], ["unowned"], [0])
         if taken
-        else ("select name_successors($1,$2,$3,$4,$5,$6,$7)", [3], [epoch], [HEIR], None, None)
+        else (
+            "select name_successors($1,$2,$3,$4,$5,$6,$7,$8)",
+            *([3], [epoch], [HEIR], ["handover"], None, None),
+        )
     )
     async with pool.acquire() as connection:
         async with connection.transaction():

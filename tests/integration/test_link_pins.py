@@ -30,8 +30,6 @@ from tests.harness.wait import PATIENCE, soon
 from warouter import _batch
 from warouter.errors import NotReady, OutcomeUnknown
 from warouter.link import callers, listen, wire
-from warouter.link.address import LinkAddress
-from warouter.link.callers import Callers
 from warouter.link.client import Links
 from warouter.link.credential import Credential
 from warouter.link.pins import NONE_SHOWN, UNKNOWN
@@ -160,43 +158,6 @@ async def test_a_certificate_that_openssl_still_trusts_is_not_enough(owner: Core
     assert owner.callers is not None
     tls.trust(owner.callers._trusting, ended.der)
     assert await heard(owner, ended) == b""
-
-
-async def test_a_former_build_is_let_in_as_long_as_one_has_a_row(
-    owner: Coreapp, caplog: pytest.LogCaptureFixture
-) -> None:
-    await known(owner, [tls.fresh("webapp").der, None])
-    assert len(await heard(owner, None)) == HELLO
-    assert await heard(owner, tls.fresh("stranger")) == b""
-    assert await said(caplog) == UNKNOWN
-    await known(owner, [tls.fresh("webapp").der])
-    assert await heard(owner, None) == b""
-
-
-class FormerCallers(Callers):
-    """As a build without certificates of callers: it asks nobody for one."""
-
-    def __init__(self, own: tls.LinkCertificate) -> None:
-        super().__init__(own, self._nothing)
-        self.context.sni_callback = None
-        self.context.verify_mode = ssl.CERT_NONE
-
-    async def _nothing(self) -> Rows:
-        return []
-
-    def objection(self, _tls_object: ssl.SSLObject | None) -> str:
-        return ""
-
-
-async def test_a_former_coreapp_takes_this_build_s_webapps() -> None:
-    former = Coreapp()
-    own = former.credential.certificate
-    former.port = await former.server.start("127.0.0.1", 0, FormerCallers(own))
-    address = LinkAddress(OWNER, "former", "127.0.0.1", former.port, former.key, own.fingerprint)
-    former.known[OWNER] = address
-    async with caller(former, 8.0, credential([])) as links:
-        await submit(links)
-    await former.stop()
 
 
 async def test_the_key_alone_opens_no_link(

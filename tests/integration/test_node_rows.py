@@ -18,10 +18,8 @@ from warouter.tls import link as tls
 
 TRUST = 5.0
 
-FORMER = "select register_node($1,'former','webapp','h',1,null,null,'0','xxh64',1,1,'simulator')"
 
-
-async def of_callers(pool: asyncpg.Pool) -> list[bytes | None]:
+async def of_callers(pool: asyncpg.Pool) -> list[bytes]:
     return await read_certificates(pool.fetch)
 
 
@@ -66,14 +64,10 @@ async def test_nobody_puts_another_certificate_in_the_place_of_one(
     impostor.terminate()
 
 
-async def test_rows_of_masters_say_nothing_and_those_of_former_builds_null(
-    settings: Settings, pool: asyncpg.Pool
-) -> None:
+async def test_rows_of_masters_say_nothing(settings: Settings, pool: asyncpg.Pool) -> None:
     master = session_of(settings, "master", uuid4())
     await master.beat(True, TRUST)
     assert await of_callers(pool) == []
-    await pool.execute(FORMER, uuid4())
-    assert await of_callers(pool) == [None]
     master.terminate()
 
 
@@ -97,6 +91,5 @@ async def test_coreapps_follow_the_rows(settings: Settings, pool: asyncpg.Pool) 
     await shown.context()
     callers = Callers(tls.fresh("coreapp"), lambda: of_callers(pool))
     callers.adopt(await of_callers(pool))
-    assert callers._pins.known == {shown.certificate.fingerprint}
-    assert not callers._pins.bare
+    assert callers._pins == {shown.certificate.fingerprint}
     node.terminate()

@@ -25,7 +25,7 @@ async def log(pool: asyncpg.Pool) -> asyncpg.Pool:
     """Slots 0 and 1: nobody, A, B by its death, A again by a handover; a second between them."""
     for incarnation, name in NAMES.items():
         await pool.execute(
-            "select register_node($1,$2,'coreapp','h',1,null,null,'0','xxh64',1,1)",
+            "select register_node($1,$2,'coreapp','h',1,null,null,'0','xxh64',1,1,'simulator','')",
             incarnation,
             name,
         )

@@ -285,7 +285,7 @@ async def test_a_process_registers_as_what_its_login_is_for(logins: Logins) -> N
 
 async def test_a_member_of_a_login_registers_as_that(logins: Logins, pool: asyncpg.Pool) -> None:
     """As where each host has a login of its own."""
-    register = "select register_node($1, 'n', $2, 'h', 1, null, null, '1', 'h', 1, 1)"
+    register = "select register_node($1, 'n', $2, 'h', 1, null, null, '1', 'h', 1, 1, 'sim', '')"
     await pool.execute("drop role if exists one_host; create role one_host login")
     await pool.execute(f"grant {logins.names['webapp']} to one_host")
     one = msgspec.structs.replace(logins.administrator, db_username="one_host")

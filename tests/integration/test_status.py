@@ -37,7 +37,7 @@ async def cluster(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Setti
     """Two shards, all of OWNER; every node but GONE has its session with the alive lock."""
     for incarnation, (name, role) in NODES.items():
         await pool.execute(
-            "select register_node($1,$2,$3,'h',6250,null,null,'9.9','xxh64',1,4711)",
+            "select register_node($1,$2,$3,'h',6250,null,null,'9.9','xxh64',1,4711,'simulator','')",
             incarnation,
             name,
             role,
@@ -223,7 +223,8 @@ async def test_a_dead_incarnation_hides_behind_a_live_one_of_its_name(
     cluster: Settings, pool: asyncpg.Pool
 ) -> None:
     await pool.execute(
-        "select register_node($1,'h:webapp-1','webapp','h',1,null,null,'0.1','xxh64',1,999)",
+        "select register_node($1,'h:webapp-1','webapp','h',1,null,null,'0.1','xxh64',1,999,"
+        "'simulator','')",
         uuid4(),
     )
     assert len((await read(cluster))["nodes"]) == len(NODES) + 1
@@ -239,7 +240,7 @@ async def test_a_fresh_database_is_shown(settings: Settings) -> None:
 async def test_what_is_wrong_is_one_sentence(settings: Settings, pool: asyncpg.Pool) -> None:
     away = await refused(settings, "status", WA_DB_HOSTNAME="/nowhere")
     assert "cannot be reached" in away
-    await pool.execute("delete from schema_migration where version = 2")
+    await pool.execute("delete from schema_migration")
     assert "run `warouter migrate`" in await refused(settings, "status", "--json")
 
 

@@ -209,5 +209,5 @@ async def test_a_token_that_meta_refused(cloud: Settings, pool: asyncpg.Pool) ->
     """What was known of it before is not shown beside the stop."""
     await known(pool, token_expires_at=0)
     assert (await lines(cloud))["token"] == "never ends"
-    await pool.execute("insert into cloud_pause values (true, 190, 'Session has expired', 'x')")
+    await pool.execute("insert into cloud_pause values (190, 'Session has expired', 'x')")
     assert (await lines(cloud))["token"] == "refused by Meta (code 190)"

@@ -71,7 +71,9 @@ def steps(found: Trace) -> list[tuple[str, str | None]]:
 async def test_a_message_on_its_way(pool: asyncpg.Pool) -> None:
     node = uuid4()
     await pool.execute(
-        "select register_node($1,'h:coreapp-1','coreapp','h',1,null,null,'9','xxh64',1,1)", node
+        "select register_node($1,'h:coreapp-1','coreapp','h',1,null,null,'9','xxh64',1,1,"
+        "'simulator','')",
+        node,
     )
     await pool.execute("update shard_map set shards = 2")
     await pool.execute("update slot set owner = $1, epoch = $2 where slot = 3", node, EPOCH)

@@ -23,8 +23,6 @@ from typing import Any
 MAX_PARKED = 1_000  # recipients in memory; one process may own all 32 slots
 PAGE_LANES = 100  # recipients that one reading of the table brings
 LOOK_SECONDS = 5.0  # after so long the table is looked at for those beyond, whatever was seen
-LEAD_ROWS = 1_000  # that an older build parked, taken up at once,
-LEAD_SECONDS = 1.0  # and for so long before others have their turn
 
 
 class LaneState(Enum):
@@ -175,18 +173,13 @@ class Parking(dict[str, ParkedLane]):
         for lane in self.values():
             lane.due = min(lane.due, now)
 
-    def read(self, rows: Sequence[Any], now: float, *, unled: bool = False) -> list[str]:
-        """Add a page of rows; returns the recipients that are new here.
-
-        ``unled``: the table may have rows of an older build that do not say yet when that is.
-        """
+    def read(self, rows: Sequence[Any], now: float) -> list[str]:
+        """Add a page of rows; returns the recipients that are new here."""
         new = [row["recipient"] for row in rows if self.found(row, now)]
         full = any(row["full"] for row in rows)
         looks = [self[row["recipient"]].look for row in rows]
-        self.beyond = full or unled
-        self._next_look = (
-            now if unled else min(max(looks) if full else math.inf, now + LOOK_SECONDS)
-        )
+        self.beyond = full
+        self._next_look = min(max(looks) if full else math.inf, now + LOOK_SECONDS)
         return new
 
     def wants(self, now: float) -> bool:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from warouter.background import wait_for
 from warouter.errors import OutcomeUnknown
-from warouter.link.pins import Pins, objection, pins_of
+from warouter.link.pins import objection, pins_of
 from warouter.tls import link as tls
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ POLL_SECONDS = 5.0  # a row that is deleted is told to nobody
 MAX_REFUSALS = 64  # between two looks, of which each may be logged
 GAP_SECONDS = 0.1  # strangers make the rows be read no more often
 
-Read = Callable[[], Awaitable[Iterable[bytes | None]]]
+Read = Callable[[], Awaitable[Iterable[bytes]]]
 
 
 class CallerRefusal(NamedTuple):
@@ -46,7 +46,7 @@ class Callers:
     def __init__(self, own: tls.LinkCertificate, read: Read) -> None:
         self._own = own
         self._read = read
-        self._pins = Pins()
+        self._pins: frozenset[str] = frozenset()
         self._trusting = tls.server_context(own)
         self._refusals: list[CallerRefusal] = []
         self._wake = asyncio.Event()
@@ -81,17 +81,17 @@ class Callers:
             await asyncio.sleep(GAP_SECONDS)
             await wait_for(self._wake, POLL_SECONDS)
 
-    def adopt(self, certificates: Iterable[bytes | None]) -> None:
+    def adopt(self, certificates: Iterable[bytes]) -> None:
         """From now on those with these certificates may call."""
         rows = list(certificates)
         pins = pins_of(rows, tls.fingerprint)
         if pins == self._pins:
             return
-        if self._pins.known - pins.known:
+        if self._pins - pins:
             # What is trusted cannot be taken back, and would pile up.
-            self._trusting, new = tls.server_context(self._own), pins.known
+            self._trusting, new = tls.server_context(self._own), pins
         else:
-            new = pins.known - self._pins.known
+            new = pins - self._pins
         for der in rows:
             if der and tls.fingerprint(der) in new:
                 self._trust(der)

@@ -182,7 +182,7 @@ class Coreapp:
         await self.journal.close()
         await self._aside.close()
 
-    async def _read_certificates(self) -> list[bytes | None]:
+    async def _read_certificates(self) -> list[bytes]:
         await self.session.registered.wait()
         return await read_certificates(self.session.fetch)
 

@@ -11,7 +11,6 @@ import asyncpg
 import msgspec
 
 from warouter._hash import HASH_NAME, HASH_VERSION
-from warouter.cluster.shardmap import SIMULATOR
 from warouter.config import Settings
 from warouter.errors import OutcomeUnknown
 from warouter.store import locks
@@ -26,7 +25,6 @@ from warouter.store.database import (
 _SHOW = "select pg_try_advisory_lock($1, hashtext($2))"
 _REGISTER = "select register_node($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)"
 _BEAT = "select * from beat($1, $2, $3, $4, $5)"
-_BEAT_WITH_MOVES = "select * from beat_with_moves($1, $2, $3, $4, $5)"
 LOST = "lost"  # the hint that the session itself has ended, and others were missed
 BETWEEN_SECONDS = 0.5  # a beat waits so long for another statement, and a lease for several beats
 
@@ -104,12 +102,6 @@ class NodeSession:
             raise OutcomeUnknown(f"certificate: {error!r}") from error
 
     @property
-    def _moves(self) -> bool:
-        """True if its slots have to be quiet before they move."""
-        simulator = self._settings.upstream_name == SIMULATOR
-        return self._registration.role == "coreapp" and not simulator
-
-    @property
     def connected(self) -> bool:
         return self._connection is not None and not self._connection.is_closed()
 
@@ -134,14 +126,13 @@ class NodeSession:
         """
         r = self._registration
         said = (r.incarnation, upstream_ok, list(unreached), journal_ok, r.role == "coreapp")
-        sql = _BEAT_WITH_MOVES if self._moves else _BEAT
         try:
             async with asyncio.timeout(within), self._lock:
                 connection = await self._connected()
-                row = await connection.fetchrow(sql, *said)
+                row = await connection.fetchrow(_BEAT, *said)
                 if row is None:
                     await self._register(connection)
-                    row = await connection.fetchrow(sql, *said)
+                    row = await connection.fetchrow(_BEAT, *said)
         except Exception as error:
             self.terminate()
             raise OutcomeUnknown(f"beat: {error!r}") from error
@@ -154,7 +145,7 @@ class NodeSession:
             row["map_version"],
             row["settings_version"],
             row["auth_version"],
-            frozenset(row["moving"]) if self._moves else frozenset(),
+            frozenset(row["moving"]),
         )
 
     async def fetch(self, sql: str, *arguments: Any) -> list[Any]:

@@ -38,7 +38,7 @@ m.version, m.shards, t.term, t.incarnation as leader,
        pg_postmaster_start_time() as started, next_number(0) >> 32 as timeline,
        array(select row(n.incarnation, n.name, n.role, n.leaving, b.counter,
                         coalesce(b.upstream_ok, true), array_to_string(b.unreached, ' '),
-                        coalesce(b.journal_ok, true), coalesce(n.upstream, 'simulator'))
+                        coalesce(b.journal_ok, true), n.upstream)
                from node n left join beat b using (incarnation)) as nodes"""
 _LOOK = f"""
 select {_JUDGED},

@@ -27,7 +27,7 @@ NODES_SQL = """
 select n.incarnation, n.name, n.role, n.leaving, n.host, n.port, n.link_key, n.fingerprint,
        n.version, n.pid, b.counter, coalesce(b.upstream_ok, true) as upstream_ok,
        coalesce(b.unreached, '{}') as unreached, coalesce(b.journal_ok, true) as journal_ok,
-       coalesce(n.upstream, 'simulator') as upstream
+       n.upstream
   from node n left join beat b using (incarnation) order by n.name, n.started_at"""
 
 
@@ -102,9 +102,9 @@ select incarnation, name, host, port, link_key, fingerprint
 _CERTIFICATES = "select certificate from node where role in ('webapp', 'coreapp')"
 
 
-async def read_certificates(fetch: Fetch) -> list[bytes | None]:
-    """The certificate (DER) of each row of a webapp or coreapp; b"" of one that has none, None of
-    a build that knows of none. OutcomeUnknown when the database does not answer.
+async def read_certificates(fetch: Fetch) -> list[bytes]:
+    """The certificate (DER) of each row of a webapp or coreapp; b"" of one that has none.
+    OutcomeUnknown when the database does not answer.
     """
     try:
         return [row["certificate"] for row in await fetch(_CERTIFICATES)]

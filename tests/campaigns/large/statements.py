@@ -14,7 +14,6 @@ from tests.harness.journals import row
 from warouter._hash import slot_of
 from warouter.config import Settings
 from warouter.flow.event import EventRow
-from warouter.flow.parking import LEAD_ROWS
 from warouter.link.wire import IdempotencyKey, Message
 from warouter.message_id import text_of
 from warouter.store import history
@@ -79,7 +78,6 @@ class Bench:
         park_events = [{**row, "kind": 0} for row in park]
         prune = lambda: journal.prune(OWNED, 30.0, 500)  # noqa: E731
         forget = lambda: history.prune_history(fetch, 30.0, 500)  # noqa: E731
-        mend, lead = (lambda: journal.mend_parked(OWNED, 500)), self._lead
         tables: dict[str, Asked] = {
             "message": {
                 "open_slots": (OWNER, lambda: journal.open(OWNED)),
@@ -97,8 +95,7 @@ class Bench:
                 "take up 20": (OWNER, lambda: journal.parked_of(SLOT, few, 4)),
                 "park 64": (OWNER, lambda: self._record(park=park)),
                 "unpark 64": (OWNER, lambda: self._record(unpark=park)),
-                "lead 1000": (OWNER, lead),
-                "mend": (OWNER, mend),
+                "mend": (OWNER, lambda: journal.mend_parked(OWNED, 500)),
                 "status": (READER, lambda: pool.fetch(backlog.PARKED_SQL)),
                 **self._listings(states=("parked",)),
                 "next seq": (OWNER, lambda: journal.open(OWNED)),
@@ -117,8 +114,7 @@ class Bench:
                 "take up one": (OWNER, lambda: journal.parked_events_of(SLOT, CROWDED, 0, 100)),
                 "park 64": (OWNER, lambda: self._record(park_events=park_events)),
                 "unpark 64": (OWNER, lambda: self._record(unpark_events=park_events)),
-                "lead 1000": (OWNER, lead),
-                "mend": (OWNER, mend),
+                "mend": (OWNER, lambda: journal.mend_parked(OWNED, 500)),
                 "status": (READER, lambda: pool.fetch(backlog.PARKED_EVENTS_SQL)),
             },
             "dead_letter": {
@@ -211,9 +207,6 @@ class Bench:
         ask = "update dead_letter set asked_at = now() where slot = $1 and seq between 1 and 400"
         await self.pool.execute(ask, SLOT)
         await self.journal.take_up_letters(OWNED, 0.0, 500)
-
-    async def _lead(self) -> None:
-        assert await self.journal.lead_parked(OWNED, LEAD_ROWS, 0.0)
 
     async def _fail(self, logins: Logins) -> None:
         await logins.failed(await logins.look("user", "u1", "::1", None))

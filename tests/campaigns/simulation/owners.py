@@ -192,11 +192,10 @@ class Owners:
     def name_successors(self, term: int, inc: UUID, *a: Any) -> list[dict[str, Any]]:
         self.hold_term(term, inc)
         *moves, _request, shards = a
-        for slot, epoch, heir, _reason in zip(*moves, strict=True):
+        for slot, epoch, heir, reason in zip(*moves, strict=True):
             if self.epochs[slot] == epoch and not self._leaves(heir):
-                self.successors[slot] = heir
+                self.successors[slot], self.why[slot] = heir, reason
                 self.named[slot] = self._history.now()
-        self._give_reasons(*moves)
         self.version += 1
         self.shards = shards or self.shards
         return [{}]
@@ -227,7 +226,6 @@ class Owners:
             waits = False
         if not waits and self.asked_still:
             runs = self.request is not None and self.request[::2] == [request, "running"]
-            self._give_reasons(*a[:4])
             return [{"begun": runs}]
         if request in self.given_up:
             self._history.broken("I12", "a change of shards that was given up took effect")
@@ -242,14 +240,6 @@ class Owners:
 
     def expects_slots(self, inc: UUID) -> bool:
         return inc in self.owners or inc in self.successors
-
-    def _give_reasons(
-        self, slots: list[int], epochs: list[int], heirs: list[UUID], reasons: list[str]
-    ) -> None:
-        """Of successors that are named, now or before: so does a request that is not begun."""
-        for slot, epoch, heir, reason in zip(slots, epochs, heirs, reasons, strict=True):
-            if self.epochs[slot] == epoch and self.successors[slot] == heir:
-                self.why[slot] = reason
 
     def looked(self) -> None:
         on_look, self.on_look = self.on_look, _nothing

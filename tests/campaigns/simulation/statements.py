@@ -16,7 +16,7 @@ Does = Callable[[Any, Any, tuple[Any, ...]], list[Any]]
 BEATEN = "from beat($1, true, '{}', true, false)) as beaten"  # by a master, with its poll
 UNFLUSHED = frozenset(
     (
-        *("select * from beat", "select * from beat_with_moves", "register_node"),
+        *("select * from beat", "register_node"),
         *(BEATEN, f"{BEATEN}, pg_try", "touch_cloud_path", "share_number", "say_leaving"),
     )
 )
@@ -103,7 +103,7 @@ def _register(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
 
 def _beat(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     c.beats = True
-    rows: list[dict[str, Any]] = s.tables.beat(*a)  # a beat_with_moves does no more
+    rows: list[dict[str, Any]] = s.tables.beat(*a)
     if rows:
         s.history.beaten(a[0], rows[0]["slots"])
     return rows
@@ -491,7 +491,6 @@ _STATEMENTS = {
         ("win_term(", _term_alone, _win),
         ("register_node(", _nothing, _register),
         ("select * from beat(", _nothing, _beat),
-        ("select * from beat_with_moves(", _nothing, _beat),
         (f"{BEATEN}, pg_try", _nothing, _contend),
         (BEATEN, _nothing, _state),
         ("select moved_lately()", None, lambda s, c, a: [{"moved": s.tables.moved_lately()}]),
@@ -521,7 +520,6 @@ _STATEMENTS = {
         ("from unnest($1::smallint[], $2::smallint[]) s(slot, kind)", None, _parked_events),
         ("$2::smallint as kind) s", None, _parked_events_among),
         ("from parked_event where slot = $1 and kind = $3", None, _parked_events_of),
-        ("lead_parked(", _shared, lambda s, c, a: [{"led": 0}]),  # all builds write alike here
         ("mend_parked(", _shared, _call("mend_parked")),
         ("exists (select from dead_letter", None, _asked_letters),
         # what the Cloud API needs

@@ -19,7 +19,7 @@ import asyncpg
 from warouter.background import wait_for
 from warouter.errors import OutcomeUnknown
 from warouter.flow.log import SlotLog
-from warouter.flow.parking import LEAD_ROWS, LEAD_SECONDS, ParkedLane
+from warouter.flow.parking import ParkedLane
 from warouter.owner.ownership import Ownership
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import OwnedSlot
@@ -167,12 +167,11 @@ class ParkedLog(Generic[EntryT]):
         await self._recorder.flush()
         if not slot.open:
             return
-        unled = await self._journal.lead_parked(slot.current(), LEAD_ROWS, LEAD_SECONDS)
         if await self._journal.mend_parked(slot.current(), MEND_ROWS):
             log.warning("database clock went back", extra={"slot": slot.slot})
         rows = await self.source.first(slot, parking.page)
         if slot.open:
-            self.source.block(slot, parking.read(rows, self._clock(), unled=unled))
+            self.source.block(slot, parking.read(rows, self._clock()))
 
     async def _take_up(self, slot: OwnedSlot, lanes: dict[str, ParkedLane], *, due: bool) -> None:
         """Read rows of recipients: all to go out, if ``due``, else to end those that are late.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -10,10 +9,8 @@ from warouter.store.journal.rows import FAILED
 from warouter.store.journal.sessions import JournalSessions
 
 # In how many seconds what is parked is due: no later than after the whole of its wait, wherever the
-# database's clock has gone since. (Rows from before that was kept wait a day at most.)
-_DUE_IN = """
-extract(epoch from due_at - greatest(clock_timestamp(),
-                                     coalesce(parked_at, due_at - interval '1 day')))::float8"""
+# database's clock has gone since.
+_DUE_IN = "extract(epoch from due_at - greatest(clock_timestamp(), parked_at))::float8"
 _AGE = "greatest(extract(epoch from clock_timestamp() - {0}), 0)::float8"
 _PARKED_FOR = _AGE.format("parked_at")
 # Rows of one recipient as a range in the order of their index, which no other index has: by the
@@ -86,7 +83,7 @@ class ParkedRows(JournalSessions):
         """Parked recipients of each slot, from ``rows`` rows, those due first.
 
         recipient, due_in (seconds, may be below 0), parked_for (seconds since the first of its rows
-        was parked; 0 where an older build did not note it), ends_in: when the first of theirs ends
+        was parked), ends_in: when the first of theirs ends
         by its ttl or after ``pending`` seconds, or None; full: there may be more of them.
         """
         return await self._read(_PARKED, list(slots), pending, rows)
@@ -114,20 +111,6 @@ class ParkedRows(JournalSessions):
 
     async def parked_events_of(self, slot: int, recipient: str, kind: int, limit: int) -> list[Any]:
         return await self._read(_PARKED_EVENTS_OF, slot, recipient, kind, limit)
-
-    async def lead_parked(self, owned: Mapping[int, int], rows: int, seconds: float) -> bool:
-        """Add the order that rows parked by an older build lack, a limited number at a time.
-
-        Pages would be full of it. True if after so many seconds there may be more.
-        """
-        loop = asyncio.get_running_loop()
-        until = loop.time() + seconds
-        while True:
-            found = await self._write("select lead_parked($1,$2,$3,$4) as led", owned, rows)
-            if found[0]["led"] < rows:
-                return False
-            if loop.time() >= until:
-                return True
 
     async def mend_parked(self, owned: Mapping[int, int], limit: int) -> int:
         """After the database's clock went back: let rows that were

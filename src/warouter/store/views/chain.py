@@ -15,7 +15,7 @@ import msgspec
 from warouter.errors import WarouterError
 
 _NULL = b"\xff\xff\xff\xff"
-# What the first row is chained to; as in 0031_audit.sql.
+# What the first row is chained to; as in schema/tables/access.sql.
 BEGINNING = hashlib.sha256().hexdigest()
 
 

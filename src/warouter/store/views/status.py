@@ -33,7 +33,7 @@ select n.incarnation, n.name, n.role, n.pid, n.version, n.host, n.port, n.leavin
        coalesce(b.upstream_ok, true) as upstream_ok,
        coalesce(b.journal_ok, true) as journal_ok,
        extract(epoch from clock_timestamp() - n.started_at)::float8 as age_s,
-       n.started_at, coalesce(n.upstream, 'simulator') as upstream, s.connections, s.silent_s
+       n.started_at, n.upstream, s.connections, s.silent_s
   from node n
   left join beat b using (incarnation)
   left join (

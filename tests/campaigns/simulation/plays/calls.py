@@ -345,7 +345,7 @@ _STEPS = (
         (call,)
         for call in (_step, st.one_of(_READS), st.one_of(_READS), _take_over, _name, _begin, _end)
     ),
-    *((_call(name),) for name in ("open", "renew", "hand_over", "lead_parked", "beat")),
+    *((_call(name),) for name in ("open", "renew", "hand_over", "beat")),
     *((_call(name),) for name in ("say_leaving", "win", "try_lock", "give_up")),
     *((_call(name),) for name in ("raise_epochs", "forget_nodes")),
     (_append_messages, _park_all),

@@ -2,15 +2,24 @@
 -- wait p_first seconds, and each further one twice as long as the one before, p_longest at most. A
 -- name that has waited starts anew after p_longest seconds without a failure.
 --
--- Called by: attempt_failed, builds up to 0013
+-- p_at_once: the name is guessed from all over. This failure counts as the p_free-th at this address, so
+-- that it makes the name wait at once. A name that has waited before goes on doubling.
+--
+-- Called by: store/account/logins.py
 create function attempt_failed(p_what text, p_name text, p_free integer, p_window float8,
-                               p_first float8, p_longest float8)
+                               p_first float8, p_longest float8, p_at_once boolean)
 returns void language plpgsql volatile
 security definer set search_path from current as $$
 declare
     a attempt;
     calm boolean;
 begin
+    if p_at_once then
+        insert into attempt as o (what, name, failures) values (p_what, p_name, p_free - 1)
+        on conflict (what, name) do update
+           set failures = p_free - 1, since = now(), until = null
+         where o.failures < p_free or o.until <= now() - p_longest * interval '1 s';
+    end if;
     insert into attempt (what, name, failures) values (p_what, p_name, 0)
         on conflict (what, name) do nothing;
     select * into a from attempt where what = p_what and name = p_name for update;
@@ -30,23 +39,4 @@ begin
                then now() + interval '1 s'
                     * least(p_longest, p_first * power(2, least(a.failures - p_free, 20))) end
      where what = p_what and name = p_name;
-end $$;
-
--- Does the same for a name that is guessed from all over, when p_at_once is true: this failure then
--- counts as the p_free-th at this address, so that it makes the name wait at once. A name that has
--- waited before goes on doubling.
---
--- Called by: store/account/logins.py
-create function attempt_failed(p_what text, p_name text, p_free integer, p_window float8,
-                               p_first float8, p_longest float8, p_at_once boolean)
-returns void language plpgsql volatile
-security definer set search_path from current as $$
-begin
-    if p_at_once then
-        insert into attempt as a (what, name, failures) values (p_what, p_name, p_free - 1)
-        on conflict (what, name) do update
-           set failures = p_free - 1, since = now(), until = null
-         where a.failures < p_free or a.until <= now() - p_longest * interval '1 s';
-    end if;
-    perform attempt_failed(p_what, p_name, p_free, p_window, p_first, p_longest);
 end $$;

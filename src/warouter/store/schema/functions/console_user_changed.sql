@@ -1,6 +1,5 @@
 -- Trigger function: ends all sessions of a user at the console when password, role or the duty to
--- change the password is another one, whoever has changed it: a webapp of an older build, or the
--- operator's command. With the user they go by their foreign key.
+-- change the password is another one, whoever has changed it. With the user they go by their foreign key.
 --
 -- Called by: the trigger console_user_changed of tables/access.sql
 create function console_user_changed() returns trigger language plpgsql volatile

@@ -15,5 +15,5 @@ security definer set search_path from current as $$
                                                    and (l.recipient, 1::bigint << 62)
                      order by f.recipient, f.seq limit 1) f
      where h.ctid = f.place
-       and (h.look_at is null or h.look_at = '-infinity' or h.parked_at = p_at);
+       and (h.look_at is null or h.parked_at = p_at);
 $$;

@@ -1,4 +1,4 @@
--- Names successors for slots whose epoch is still the one that the leader saw. Nobody is named who has
+-- Names successors for slots whose epoch is still the one that the leader saw, and why. Nobody is named who has
 -- said that it is leaving: its row is locked, so that it says so before, or finds itself named (see
 -- store/beats.py), and a leader whose picture is a little older cannot come between. With p_request it
 -- also begins that request and sets the shard count, in the same transaction; nothing is changed
@@ -6,10 +6,10 @@
 -- seconds ahead, is refused instead: nobody waits for it any more. With the Cloud API, where slots
 -- that move have to be quiet first, it is forty seconds.
 --
--- Called by: name_successors
+-- Called by: store/election.py, begin_shard_request
 create function name_successors(
     p_term bigint, p_incarnation uuid, p_slots smallint[], p_epochs bigint[], p_to uuid[],
-    p_request uuid, p_shards integer)
+    p_reasons text[], p_request uuid, p_shards integer)
 returns void language plpgsql volatile
 security definer set search_path from current as $$
 declare
@@ -35,26 +35,11 @@ begin
         end if;
     end if;
     perform from node n where n.incarnation = any (p_to) order by n.incarnation for share;
-    update slot o set successor = t.heir
-      from unnest(p_slots, p_epochs, p_to) as t(slot, epoch, heir)
+    update slot o set successor = t.heir, why = t.reason
+      from unnest(p_slots, p_epochs, p_to, p_reasons) as t(slot, epoch, heir, reason)
      where o.slot = t.slot and o.epoch = t.epoch
        and not exists (select from node n where n.incarnation = t.heir and n.leaving);
     update shard_map set version = version + 1, shards = coalesce(p_shards, shards),
                          changed_at = clock_timestamp();
     perform pg_notify('warouter', 'map');
-end $$;
-
--- Does the same and notes why each slot moves; only where the successor is the one named here.
---
--- Called by: store/election.py, begin_shard_request
-create function name_successors(
-    p_term bigint, p_incarnation uuid, p_slots smallint[], p_epochs bigint[], p_to uuid[],
-    p_reasons text[], p_request uuid, p_shards integer)
-returns void language plpgsql volatile
-security definer set search_path from current as $$
-begin
-    perform name_successors(p_term, p_incarnation, p_slots, p_epochs, p_to, p_request, p_shards);
-    update slot o set why = t.reason
-      from unnest(p_slots, p_epochs, p_to, p_reasons) as t(slot, epoch, heir, reason)
-     where o.slot = t.slot and o.epoch = t.epoch and o.successor = t.heir;
 end $$;

@@ -63,5 +63,5 @@ begin
                                                    and (l.recipient, 1::bigint << 62)
                      order by f.recipient, f.seq limit 1) f
      where h.ctid = f.place
-       and (h.look_at is null or h.look_at = '-infinity' or h.parked_at = at);
+       and (h.look_at is null or h.parked_at = at);
 end $$;

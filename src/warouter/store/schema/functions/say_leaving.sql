@@ -14,5 +14,5 @@ begin
         select from node n join pg_stat_activity a
             on a.application_name like 'wa:' || replace(n.incarnation::text, '-', '') || ':%'
          where n.role = p_role and n.incarnation <> p_incarnation and not n.leaving
-           and coalesce(n.upstream, 'simulator') = p_upstream);
+           and n.upstream = p_upstream);
 end $$;

@@ -53,7 +53,7 @@ create table audit (
     times   integer not null default 1,
     since   timestamptz,                             -- when the first of a sum came
     of      bigint,                                  -- the first row of the action that ended with this
-    hash    bytea                                    -- null: from before 0031
+    hash    bytea                                    -- null: from before the chain
 );
 create index audit_at on audit (at);
 create index audit_sum on audit (since, actor) where since is not null;

@@ -156,7 +156,6 @@ create table cloud_switch (
 
 -- Why the number is stopped, for each token that is refused: who has another one sends.
 create table cloud_pause (
-    one        boolean not null default true check (one), -- of no use any more
     code       integer not null,
     details    text not null,
     token_hash bytea primary key,

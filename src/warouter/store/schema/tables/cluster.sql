@@ -37,9 +37,9 @@ create table node (
     pid          integer not null,
     started_at   timestamptz not null default now(),
     leaving      boolean not null default false,     -- it asked for successors, as it will stop
-    upstream     text,                               -- as in format; null: of a build without it
-    certificate  bytea                               -- what it shows as it dials other hosts, in DER:
-                                                     -- empty: it has none; null: of a build without
+    upstream     text not null,                      -- as in format
+    certificate  bytea not null                      -- what it shows as it dials other hosts, in DER;
+                                                     -- empty: it has none
 );
 
 -- What each process says every 300 ms. Half of each page is free, so that an update needs no other

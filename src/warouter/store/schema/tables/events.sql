@@ -42,8 +42,8 @@ create table parked_event (
     due_at    timestamptz not null,
     first_at  timestamptz not null default now(),    -- the time to give up counts from here
     reason    text not null,
-    parked_at timestamptz,
-    look_at   timestamptz default '-infinity',
+    parked_at timestamptz not null default now(),
+    look_at   timestamptz,
     primary key (slot, kind, seq)
 );
 create index parked_event_lane on parked_event (slot, kind, recipient, seq);

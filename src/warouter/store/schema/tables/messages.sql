@@ -39,10 +39,9 @@ create table parked_message (
     ttl         integer,
     accepted_at timestamptz not null default now(),
     -- From when its wait counts: it never exceeds due_at - parked_at, wherever the clock goes.
-    parked_at   timestamptz,
-    -- Of the first row of each recipient: when to look at it; null in the others. -infinity: an
-    -- older build wrote the row, and lead_parked has not taken it up yet.
-    look_at     timestamptz default '-infinity',
+    parked_at   timestamptz not null default now(),
+    -- Of the first row of each recipient: when to look at it; null in the others.
+    look_at     timestamptz,
     primary key (slot, seq)
 );
 create index parked_message_lane on parked_message (slot, recipient, seq);
