@@ -139,7 +139,7 @@ class Graph:
     def size(self, rate: float) -> None:
         """There are as many connections as are needed."""
 
-    def begin(self, rate: float) -> None:
+    def warm_up(self, rate: float) -> None:
         """Connections are there when they are needed."""
 
     def close(self) -> None:
