@@ -104,7 +104,7 @@ class Scene:
         """Each connection's first request, which is aiohttp's."""
         for connection in self.connections:
             connection.data_received(LOG_IN)
-        await soon(lambda: all(connection.idle for connection in self.connections))
+        await soon(lambda: all(connection.is_idle for connection in self.connections))
 
     def turn(self) -> None:
         for connection in self.connections:

@@ -88,7 +88,7 @@ async def test_what_comes_behind_a_request_waits_for_its_answer(both: Both) -> N
     connection.data_received(request)
     connection.data_received(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     assert not wire.reading
-    assert not connection.idle
+    assert not connection.is_idle
     assert side.connections.states() == {"handle-request": 1}
     (message, done), side.waiting = side.waiting[0], []
     done(message.id)
@@ -133,7 +133,7 @@ async def test_a_body_that_does_not_end_is_noticed(both: Both) -> None:
     connection, wire = await both.fast.open()
     connection.data_received(post(both.slow.api)[:-5])
     assert connection.asking
-    assert not connection.idle
+    assert not connection.is_idle
     limits = both.fast.connections.limits
     later = asyncio.get_running_loop().time() + limits.body_grace_seconds + 0.1
     assert connection.look(limits, later) == "body"

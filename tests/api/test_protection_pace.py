@@ -59,7 +59,7 @@ async def test_a_closed_connection_whose_client_does_not_read_is_ended(front: Op
     while not wire.get_write_buffer_size():
         await loop.sock_sendall(sock, f.get())
         asked += 1
-        await soon(lambda n=asked: server.requests_count == n and connection.idle)
+        await soon(lambda n=asked: server.requests_count == n and connection.is_idle)
     await loop.sock_sendall(sock, b"\0\r\n\r\n")
     await soon(lambda: wire.is_closing())
     assert wire.get_write_buffer_size()
@@ -100,7 +100,7 @@ async def test_a_request_that_aiohttp_keeps_to_itself_ends_its_connection(
     await soon(lambda: f.figure("web_requests", state="idle") == 1)
     writer.write(f.get())
     assert await ended(reader, 20) == b""
-    assert [r.message for r in caplog.records if r.name.startswith("warouter.http.connection")] == [
+    assert [r.message for r in caplog.records if r.name.startswith("warouter.http.")] == [
         "connection failed"
     ]
     assert f.connections == 0

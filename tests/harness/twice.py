@@ -18,6 +18,7 @@ from tests.harness.api import Api
 from warouter.errors import ApiError, Overloaded
 from warouter.http.connection import Connection
 from warouter.http.door import FrontDoor
+from warouter.http.server_connection import HEAD
 from warouter.link.wire import Outgoing
 
 GOOD = b'{"to":"4915112345678","type":"text","text":{"body":"hello"}}'
@@ -110,7 +111,7 @@ async def settled(connection: Connection, wire: Wire) -> None:
     calm = 0
     while calm < 5:
         await asyncio.sleep(0)
-        calm = calm + 1 if connection.idle or reading(connection) or wire.closed else 0
+        calm = calm + 1 if connection.turn is HEAD or reading(connection) or wire.closed else 0
 
 
 def reading(connection: Connection) -> bool:

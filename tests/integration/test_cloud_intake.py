@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -20,9 +21,10 @@ from warouter.errors import CommandError
 from warouter.http import intake
 from warouter.http import post as post_module
 from warouter.http.intake import WebhookIntake
+from warouter.http.server_connection import ANSWER
 from warouter.tls import mutual
 from warouter.upstream.cloud.batch import Batch
-from warouter.upstream.cloud.listener import WebhookListener
+from warouter.upstream.cloud.listener import MOST_BYTES, WebhookListener
 
 BODY = webhook(messages=[text("wamid.1")])
 SIGNED = post(BODY)
@@ -122,6 +124,14 @@ async def test_memory_is_bounded_and_the_oldest_stranger_gives_it_back(door: Doo
     assert await second.ended()  # it had to go as well, and yet there was no room
     assert door.inbox.vain
     assert door.inbox.breaks == 1  # of the last one, which was refused for what others hold
+    assert door.intake._bytes == 0
+
+
+async def test_a_body_that_is_too_large_is_let_go_for_what_was_counted(door: Door) -> None:
+    await door.serve()
+    head = re.sub(rb"content-length: \d+", b"transfer-encoding: chunked", HEAD, flags=re.I)
+    line = await door.connect(head + b"%x\r\n" % (MOST_BYTES + 1) + b"x" * MOST_BYTES + b"x")
+    assert (await line.hear()).status == 413
     assert door.intake._bytes == 0
 
 
@@ -284,7 +294,7 @@ async def test_what_came_is_answered_before_the_end(door: Door) -> None:
     door.inbox.open.clear()
     busy.say(SIGNED)
     await soon(lambda: not door.inbox.open.is_set() and door.listener.counts["taken"] == 2)
-    await soon(lambda: any(c.turn is post_module.PostState.ANSWER for c in door.intake._known))
+    await soon(lambda: any(c.turn is ANSWER for c in door.intake._known))
     leaving = asyncio.create_task(door.intake.leave())
     assert await idle.ended()
     door.inbox.open.set()

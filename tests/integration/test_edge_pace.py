@@ -180,12 +180,12 @@ def test_a_stop_closes_nobody_who_is_about_to_ask() -> None:
         client = Slow(await connect(mute=True))
         await soon(lambda: len(edge._connections) == 1)
         (connection,) = edge._connections._open
-        accepted = connection._idle_since
+        accepted = connection.since
         await soon(lambda: connection._sock is not None and heard(connection._sock))
         edge._connections.close_idle(0.0)
         await client.shake_and_say(b"GET / HT")
         await soon(lambda: connection.state == "read")
-        assert connection._idle_since > accepted
+        assert connection.since > accepted
         edge._connections.close_idle(0.0)
         edge._connections.leave()
         client.say(b"TP/1.1\r\nHost: x\r\n\r\n")
@@ -203,12 +203,12 @@ def test_a_connection_without_a_request_has_twice_the_time_at_a_stop() -> None:
         await soon(lambda: edge._connections.states()["idle"] == 1)
         (connection,) = edge._connections._open
         await soon(lambda: connection._sock is None)
-        later = connection._idle_since + 1.0
+        later = connection.since + 1.0
         assert connection.idle_for(later) == pytest.approx(0.5)
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         await reader.readuntil(b"\r\n\r\n")
         await soon(lambda: connection.state == "idle")
-        later = connection._idle_since + 1.0
+        later = connection.since + 1.0
         assert connection.idle_for(later) == pytest.approx(1.0)
         writer.close()
 

@@ -127,7 +127,7 @@ class FrontDoor:
             return
         self.dropped[fault] += 1
         if fault == "stall":
-            connection.abort()
+            connection.drop()
         elif fault == "head" and not connection.pace.head_bytes:
             connection.force_close()  # a client that asked nothing is told nothing
         else:

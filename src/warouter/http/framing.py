@@ -72,6 +72,10 @@ class BodyFraming(Protocol):
         """
         ...
 
+    def content(self, taken: bytes | bytearray) -> bytes:
+        """The body without its framing; ``taken`` are all of its bytes, once they have ended."""
+        ...
+
 
 def read_head(head: bytes) -> Head:
     """The head in ``head``, which ends with its empty line.
@@ -137,6 +141,9 @@ class Sized:
         self._left -= size
         return size
 
+    def content(self, taken: bytes | bytearray) -> bytes:
+        return bytes(taken)
+
 
 class Chunks:
     """A chunked body without extensions and trailers, which no ordinary client sends here."""
@@ -159,6 +166,13 @@ class Chunks:
                 size = self._read_line(data, at)
             at += size
         return at
+
+    def content(self, taken: bytes | bytearray) -> bytes:
+        found, at = bytearray(), 0
+        while size := int(taken[at : (begins := taken.index(b"\r\n", at) + 2) - 2], 16):
+            found += taken[begins : begins + size]
+            at = begins + size + 2
+        return bytes(found)
 
     def _read_line(self, data: bytes, at: int) -> int:
         """Read on in a line between chunks, and act on it once it is complete."""

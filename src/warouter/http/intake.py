@@ -16,7 +16,8 @@ import ssl
 from collections import Counter
 from contextlib import suppress
 
-from warouter.http.post import PostConnection, PostState
+from warouter.http.post import PostConnection
+from warouter.http.server_connection import ANSWER, BODY, HEAD
 from warouter.net.acceptor import Acceptor, listen
 from warouter.tls.mutual import is_named
 from warouter.upstream.cloud.listener import WebhookListener
@@ -160,7 +161,7 @@ class WebhookIntake:
 
     def _cut_off(self, caller: PostConnection) -> None:
         """End a connection before its answer: half a body of Meta's comes again, and later."""
-        if caller.turn is PostState.BODY:
+        if caller.turn is BODY:
             if caller in self._known:
                 self.listener.unavailable()
             else:
@@ -173,7 +174,7 @@ class WebhookIntake:
         caller.drop()
 
     def _is_late(self, caller: PostConnection, now: float) -> bool:
-        if caller.turn is PostState.ANSWER:
+        if caller.turn is ANSWER:
             return False
-        waits = caller.turn is PostState.HEAD and caller in self._known
+        waits = caller.turn is HEAD and caller in self._known
         return now - caller.since > (IDLE_SECONDS if waits else REQUEST_SECONDS)

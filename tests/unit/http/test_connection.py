@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from tests.harness.wait import soon
-from warouter.http import connection
+from warouter.http import server_connection
 from warouter.http.door import FrontDoor
 from warouter.http.framing import read_head
 
@@ -60,7 +60,7 @@ async def asked(*requests: bytes) -> Wire:
         for at in range(0, len(request), 65_536):
             await soon(lambda: not wire.paused)
             client.data_received(request[at : at + 65_536])
-        await soon(lambda number=number: client.idle and wire.said.count(b"!") == number)  # type: ignore[misc]
+        await soon(lambda number=number: client.is_idle and wire.said.count(b"!") == number)  # type: ignore[misc]
     client.force_close()
     client.connection_lost(None)
     return wire
@@ -68,7 +68,9 @@ async def asked(*requests: bytes) -> Wire:
 
 async def test_the_same_head_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[bytes] = []
-    monkeypatch.setattr(connection, "read_head", lambda head: read.append(head) or read_head(head))
+    monkeypatch.setattr(
+        server_connection, "read_head", lambda head: read.append(head) or read_head(head)
+    )
     heads = [(b"/a", b"12"), (b"/a", b"34"), (b"/b", b"34"), (b"/b", b"345"), (b"/a", b"12")]
     requests = [REQUEST % (path, len(body), body) for path, body in heads]
     wire = await asked(*requests)

@@ -290,5 +290,5 @@ class CloudSimulator:
         if not idle or self.line.silent:
             return
         for caller in tuple(self.line.callers):
-            if caller.is_idle and now - caller.idle_since >= idle:
+            if caller.is_idle and now - caller.since >= idle:
                 caller.close()
