@@ -46,13 +46,13 @@ from warouter.owner.appender import Appender
 from warouter.owner.beats import Beats
 from warouter.owner.callbacks.feed import CallbackFeed
 from warouter.owner.claims import Claims
-from warouter.owner.cloud.quiesce import Quiesce
 from warouter.owner.hearing import UpstreamListener
 from warouter.owner.listener import BeatListener
 from warouter.owner.media.work import MediaWork
 from warouter.owner.moves import Moves, Openings
 from warouter.owner.ownership import Ownership
 from warouter.owner.parked.log import Watch
+from warouter.owner.quiesce import Quiesce
 from warouter.owner.receipts import Receipts
 from warouter.owner.recorder import Recorder
 from warouter.owner.retention import Retention

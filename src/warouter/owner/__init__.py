@@ -27,6 +27,7 @@ Owning:
     slot        one slot under one epoch: its state, its claim, its three logs
     ownership   leases, and what happens when an epoch opens and closes
     beats       beats, and what each asks for
+    quiesce     slots that are to move begin no request, where one cannot be told again
     moves       opening, renewing and handing over, beside the beats; when slots were opened
     cloud/      what only the Cloud API needs
     claims      the claim of each slot at the upstream

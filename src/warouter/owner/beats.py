@@ -15,10 +15,10 @@ from warouter.cluster.role import SlotEvent
 from warouter.config import Timing
 from warouter.errors import OutcomeUnknown
 from warouter.log import Outage
-from warouter.owner.cloud.quiesce import Quiesce
 from warouter.owner.listener import BeatListener
 from warouter.owner.moves import Moves
 from warouter.owner.ownership import Ownership
+from warouter.owner.quiesce import Quiesce
 from warouter.owner.tasks import FORESEEN
 from warouter.owner.writable import Writable
 from warouter.store.beats import Beat, NodeSession

@@ -21,5 +21,4 @@ evidence ends, or the policy after its window. What is decided is decided in ``f
     leaving     which messages of a commit have their issue row in it
     words       what is heard of a request whose slot is another's by now
     facts       what one owner asks Meta for all
-    quiesce     slots that are to move, and begin no request
 """

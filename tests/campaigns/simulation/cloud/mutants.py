@@ -27,7 +27,6 @@ from warouter.owner.cloud.doubts import Doubts
 from warouter.owner.cloud.endings import Endings
 from warouter.owner.cloud.issuer import Issuer
 from warouter.owner.cloud.proving import Proving
-from warouter.owner.cloud.quiesce import Quiesce
 from warouter.owner.cloud.rate.brake import Brake
 from warouter.owner.cloud.rate.number import Number
 from warouter.owner.cloud.requests import Requests
@@ -35,6 +34,7 @@ from warouter.owner.cloud.rules import RuleBook
 from warouter.owner.cloud.unmatched import Unmatched
 from warouter.owner.expiry import Expiry
 from warouter.owner.ownership import Ownership
+from warouter.owner.quiesce import Quiesce
 from warouter.store.cloud import receive
 from warouter.store.journal.fitness import Fitness
 from warouter.store.journal.issues import IssueRows

@@ -18,8 +18,8 @@ from warouter.flow.progress import Took
 from warouter.owner.cloud.doubts import Doubts
 from warouter.owner.cloud.endings import Endings
 from warouter.owner.cloud.issuer import Issuer, Marking
-from warouter.owner.cloud.quiesce import Quiesce
 from warouter.owner.cloud.requests import Requests
+from warouter.owner.quiesce import Quiesce
 from warouter.store.cloud import receive
 from warouter.store.journal.fitness import Fitness
 from warouter.store.journal.messages import Messages
