@@ -26,7 +26,7 @@ from warouter.owner.appender import Appender
 from warouter.owner.claims import Claims
 from warouter.owner.media.attachments import Attachments
 from warouter.owner.ownership import Ownership
-from warouter.owner.sender import Sender
+from warouter.owner.sender import Sender, SenderParts
 from warouter.owner.slot import OwnedSlot
 
 BATCH = 40
@@ -46,10 +46,8 @@ class Scene:
         upstream: Any = SimpleNamespace(connected=False)
         claims = Claims(self.ownership, upstream, lambda: 0.0)
         attachments = Attachments(nothing, self.ownership.tasks)
-        self.sender = Sender(
-            *(self.ownership, nothing, nothing, nothing),
-            *(attachments, claims, upstream, lambda: 0.0),
-        )
+        own = self.ownership, nothing, nothing, nothing, attachments, claims
+        self.sender = Sender(SenderParts(*own, lambda: 0.0), upstream)
         journal: Any = SimpleNamespace(append=self._append)
         self.appender = Appender(self.ownership, journal, nothing, self.sender)
         server = LinkServer(b"", self.appender)

@@ -25,8 +25,8 @@ from warouter.cluster.role import SlotEvent
 from warouter.config import Settings
 from warouter.link.wire import Message
 from warouter.message_id import mint, text_of
-from warouter.node import ends
-from warouter.node.ends import CloudEnd
+from warouter.node import end_cloud
+from warouter.node.end_cloud import CloudEnd
 from warouter.owner.cloud.rows import ASKED
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
@@ -147,7 +147,7 @@ class ScriptedGraph:
     def size(self, rate: float) -> None:
         """There are connections for any rate."""
 
-    def begin(self, rate: float) -> None:
+    def warm_up(self, rate: float) -> None:
         """They are there when they are needed."""
 
     def cut(self) -> None:
@@ -165,7 +165,7 @@ class CloudSlots(Slots):
     def __init__(self, settings: Settings, graph: ScriptedGraph, journal: Any = None) -> None:
         self._ahead = 0.0
         self.graph = graph
-        with patched([(ends, "GraphExchange", lambda *_: graph)]):
+        with patched([(end_cloud, "GraphExchange", lambda *_: graph)]):
             super().__init__(settings, journal=journal or Journal(settings, ME, "test"))
         self.proven = True
         vars(self.end._proving)["proven"] = lambda _since: self.proven
@@ -182,9 +182,9 @@ class CloudSlots(Slots):
     def loops(self) -> list[asyncio.Task[None]]:
         runs = [
             self.upstream.run(self.hearing),
-            self.end._requests.issuer.run(),
+            self.end.sender.requests.issuer.run(),
             self.end.doubts.run(self.ownership),
-            self.end.drain.run(),
+            self.end.drain.run(self.hearing),
         ]
         return [*super().loops(), *(asyncio.create_task(run) for run in runs)]
 
@@ -246,7 +246,7 @@ async def owning_cloud(
     Entered once more it is the next owner; ``more`` are settings.
     """
     slots = CloudSlots(cloud_settings(settings, **more), ScriptedGraph(script), journal)
-    slots.end._rules.use({(name, LANGUAGE): name.upper() for name in TEMPLATES})
+    slots.end._templates.use({(name, LANGUAGE): name.upper() for name in TEMPLATES})
     loops = slots.loops()
     try:
         await slots.moves.open({SLOT: await own(pool)})

@@ -30,7 +30,7 @@ def first_then_taken(code: int, status: int) -> Script:
 
 
 def counted(me: CloudSlots) -> tuple[dict[int, int], dict[tuple[int, str], int]]:
-    after = me.end.aftermath
+    after = me.end._remote.aftermath
     return dict(after.answers), dict(after.statuses)
 
 

@@ -52,8 +52,8 @@ async def drained(me: CloudSlots, pool: asyncpg.Pool) -> None:
 
 async def read(me: CloudSlots, times: int = 3) -> None:
     """The inbox was read so often more, from its beginning."""
-    begun = me.end.drain.begun()
-    await soon(lambda: me.end.drain.begun() > begun + times)
+    begun = me.end.readings.begun()
+    await soon(lambda: me.end.readings.begun() > begun + times)
 
 
 async def test_a_failure_is_not_shown_while_a_later_attempt_that_was_taken_may_be_delivered(
@@ -145,16 +145,16 @@ async def test_what_was_taken_twice_counts_also_if_the_commit_that_says_so_is_no
 
         vars(me.journal)["drained"] = unconfirmed
         await hear(pool, (message, 1))
-        await soon(lambda: me.end.drain.duplicates)
+        await soon(lambda: me.end._remote.acks.duplicates)
         await hear(pool, (message, 1), "delivered")
         await drained(me, pool)
-        assert (me.end.drain.duplicates, lost) == (1, 1)
+        assert (me.end._remote.acks.duplicates, lost) == (1, 1)
     # The next process is another incarnation.
     await pool.execute("update upstream_id set twice = gen_random_uuid() where twice is not null")
     async with owning_cloud(settings, pool) as me:
         await hear(pool, (message, 2), "delivered")
         await drained(me, pool)
-        assert me.end.drain.duplicates == 0
+        assert me.end._remote.acks.duplicates == 0
 
 
 async def test_it_counts_where_both_ids_are_read_at_once(
@@ -165,8 +165,8 @@ async def test_it_counts_where_both_ids_are_read_at_once(
         await hear(pool, (message, 1))
         await hear(pool, (message, 2))
         await drained(me, pool)
-        await soon(lambda: me.end.drain.duplicates)
-        assert me.end.drain.duplicates == 1
+        await soon(lambda: me.end._remote.acks.duplicates)
+        assert me.end._remote.acks.duplicates == 1
 
 
 async def test_it_counts_where_an_answer_is_recorded_after_the_status_of_the_other(
@@ -181,5 +181,5 @@ async def test_it_counts_where_an_answer_is_recorded_after_the_status_of_the_oth
         await soon(lambda: message not in me.slot.issues)
         await hear(pool, (message, 1))
         await settled(pool)
-        await soon(lambda: me.end.drain.duplicates)
-        assert me.end.drain.duplicates == 1
+        await soon(lambda: me.end._remote.acks.duplicates)
+        assert me.end._remote.acks.duplicates == 1

@@ -109,4 +109,4 @@ async def test_many_unknown_refusals_in_a_row_stop_the_number_and_fail_no_more(
         await soon(lambda: me.end.pace.stop == 987654)
         failed = "select count(*) = 9 from event where key like '%:failed'"
         await soon(lambda: pool.fetchval(failed))
-        assert me.end.number.stopped is not None
+        assert me.end._stop.now is not None

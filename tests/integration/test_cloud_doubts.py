@@ -130,8 +130,8 @@ async def test_one_that_waits_beside_its_lane_goes_again_when_the_lane_is_free(
         slots.skip(LANE)
         await slots.begun(2)
         slots.skip(HELD_WINDOW)
-        reading = slots.end.drain.begun()
-        await soon(lambda: slots.end.drain.begun() > reading + 4)
+        reading = slots.end.readings.begun()
+        await soon(lambda: slots.end.readings.begun() > reading + 4)
         request = slots.graph.requests[1]
         assert request.ref == (second, 1)
         slots.graph.script = taken
@@ -183,8 +183,8 @@ async def test_a_message_in_doubt_keeps_its_place_as_long_as_webhooks_do_not_pro
         second = slots.message()
         await soon(lambda: slots.slot.issues[first].state is DoubtState.DOUBT)
         slots.skip(LANE)
-        reading = slots.end.drain.begun()
-        await soon(lambda: slots.end.drain.begun() > reading + 5)
+        reading = slots.end.readings.begun()
+        await soon(lambda: slots.end.readings.begun() > reading + 5)
         slots.proven = True
         await settled(pool)
         assert slots.graph.refs() == [(first, 1), (first, 2), (second, 1)]

@@ -298,7 +298,7 @@ async def test_a_template_that_meta_holds_back_waits_long_for_the_next_owner_too
         return Exchanged(ExchangeOutcome.ANSWERED, 200, msgspec.json.encode(said))
 
     async with owning_cloud(settings, pool, script) as me:
-        vars(me.end.number)["_fetch"] = me.journal._cloud_read
+        vars(me.end._templates)["_fetch"] = me.journal._cloud_read
         me.message(body=body)
         await settled(pool)
         await soon(lambda: pool.fetchval("select template = 'news' from cloud_held"))
@@ -306,7 +306,7 @@ async def test_a_template_that_meta_holds_back_waits_long_for_the_next_owner_too
         found = await me.journal.way(1.0, 30.0)
         assert found.cohort.answered == 0
     async with owning_cloud(settings, pool, silent) as me:
-        vars(me.end.number)["_fetch"] = me.journal._cloud_read
+        vars(me.session)["fetch"] = me.journal._cloud_read
         await me.end.number._once()
         assert me.end._rules.of(0, msgspec.json.encode(body)).window > 3_600
 

@@ -109,7 +109,7 @@ async def test_an_authentication_template_goes_first(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
     async with owning_cloud(settings, pool) as me:
-        me.end._rules.use({("code", "en"): "AUTHENTICATION"})
+        me.end._templates.use({("code", "en"): "AUTHENTICATION"})
         me.end.pace.stop = 190
         for recipient in OTHERS:
             me.message(recipient)

@@ -105,7 +105,7 @@ async def test_of_what_an_owner_in_between_may_have_begun_nothing_is_known(
             ISSUED,
         )
         await slots.renew(pool)
-        reading = slots.end.drain.begun()
-        await soon(lambda: slots.end.drain.begun() > reading + 2)
+        reading = slots.end.readings.begun()
+        await soon(lambda: slots.end.readings.begun() > reading + 2)
         assert slots.graph.refs() == []
         assert await issues(pool) == [(message_id, 1, 1, DOUBTED)]

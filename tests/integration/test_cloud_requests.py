@@ -119,9 +119,9 @@ async def test_while_the_number_is_stopped_nobody_looks_for_room(
             looks += 1
             room()
 
-        slots.end.pace.on_room(counted)
-        reading = slots.end.drain.begun()
-        await soon(lambda: slots.end.drain.begun() > reading + 2)
+        vars(slots.end.pace)["_room"] = counted
+        reading = slots.end.readings.begun()
+        await soon(lambda: slots.end.readings.begun() > reading + 2)
         assert looks < 10
 
 
@@ -177,9 +177,9 @@ async def test_two_attempts_that_were_taken_are_counted_however_they_are_heard_o
         await hear(pool, (message_id, 1))
         await settled(pool)
         second.answer.set_result(taken(second))
-        await soon(lambda: slots.end.drain.duplicates)
+        await soon(lambda: slots.end._remote.acks.duplicates)
         await asyncio.sleep(0)
-        assert slots.end.drain.duplicates == 1
+        assert slots.end._remote.acks.duplicates == 1
 
 
 async def test_a_message_takes_one_place_in_the_rate_also_if_it_has_to_wait(

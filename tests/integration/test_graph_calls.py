@@ -197,11 +197,10 @@ async def test_marketing_templates_go_to_their_edge_and_back(state: str | None, 
             GraphExchange(cloud, other.secrets, 65536), Clock(), marketing=marketing
         )
         heard: asyncio.Queue[Judged] = asyncio.Queue()
-        upstream.answer_to(Heard(heard))
         await NumberCalls(cloud, other.calls, marketing).categories()
         classes = []
         for _ in range(edges + 1):
-            upstream.post(MessagePost(3, 1, bytes(20), 1, OFFER))
+            upstream.post(MessagePost(3, 1, bytes(20), 1, OFFER), Heard(heard))
             classes.append((await heard.get()).cls)
         assert classes == [Class.NOT_TAKEN] * edges + [Class.TAKEN]
         sent = [edge for edge, _ in asked]

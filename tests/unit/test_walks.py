@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_type_hints
 
 import pytest
 
@@ -153,9 +153,16 @@ def type_of(kind: type, attribute: str) -> object:
             name = said.removesuffix(" | None").partition("[")[0]
             found: object = module
             for part in name.split("."):
-                found = getattr(found, part, said)
+                found = _member(found, part, said)
             return found
     return None
+
+
+def _member(of: object, name: str, said: str) -> object:
+    """What a module has under this name; of a class with fields the type of one."""
+    if isinstance(of, type) and name in getattr(of, "__annotations__", {}):
+        return get_type_hints(of)[name]
+    return getattr(of, name, said)
 
 
 def _said_of(body: ast.ClassDef, attribute: str) -> Iterator[str]:
@@ -175,10 +182,18 @@ def _said_of(body: ast.ClassDef, attribute: str) -> Iterator[str]:
                 for target, part in _pairs(targets[-1], value):
                     if ast.unparse(target) != f"self.{attribute}":
                         continue
-                    if isinstance(part, ast.Name) and (named := arguments.get(part.id)):
-                        yield ast.unparse(named)
-                    elif isinstance(part, ast.Call):
-                        yield ast.unparse(part.func)
+                    yield from _named(part, arguments)
+
+
+def _named(value: ast.expr, arguments: dict[str, ast.expr | None]) -> Iterator[str]:
+    """The type of an argument, of an argument's field, or of what is made here."""
+    match value:
+        case ast.Name(name) if (of := arguments.get(name)) is not None:
+            yield ast.unparse(of)
+        case ast.Attribute(ast.Name(name), field) if (of := arguments.get(name)) is not None:
+            yield f"{ast.unparse(of)}.{field}"
+        case ast.Call(made):
+            yield ast.unparse(made)
 
 
 def _pairs(target: ast.expr, value: ast.expr) -> list[tuple[ast.expr, ast.expr]]:

@@ -10,8 +10,8 @@ is finished in an order that loses nothing.
     mapview           the shard map as a webapp follows it; shard changes asked for
     coreapp           the owner of slots: messages in, upstream, webhook
     end               the parts of it that differ by the upstream
-    end_simulator     those of the simulator, also after a switch
-    ends              those of the Cloud API, and which a coreapp has
+    end_simulator     those of the simulator
+    end_cloud         those of the Cloud API
     master            campaigns; while it leads it looks, plans and writes
     console           the web console
     setting_changes   when the settings are read again

@@ -7,7 +7,8 @@ Two pipelines, each step a call on the next part:
                -> Callbacks
 
 The parts are made from the far end of a pipeline to its beginning, so each is given those that it
-calls; what has to hear of a slot's life stands in ``ownership.listeners``.
+calls, the upstream's far side first; what has to hear of a slot's life stands in
+``ownership.listeners``.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from warouter.link.credential import Credential
 from warouter.link.listen import LinkServer
 from warouter.link.relay import Relay
 from warouter.net.sockets import not_taken
-from warouter.node.end import Common
-from warouter.node.ends import end_of
+from warouter.node.end import Common, Remote
+from warouter.node.end_cloud import CloudRemote
+from warouter.node.end_simulator import SimulatorRemote
 from warouter.node.figures.coreapp import BeatCount, CoreappFigures
 from warouter.node.loglevel import LogLevel
 from warouter.node.reporter import Reporter
@@ -56,6 +58,7 @@ from warouter.owner.quiesce import Quiesce
 from warouter.owner.receipts import Receipts
 from warouter.owner.recorder import Recorder
 from warouter.owner.retention import Retention
+from warouter.owner.sender import SenderParts
 from warouter.owner.writable import Writable
 from warouter.store.aside import AsideSession, find_address
 from warouter.store.beats import LOST, Beat, NodeSession
@@ -89,19 +92,21 @@ class Coreapp:
         self.session = NodeSession(settings, identity.registration("", 0), self._on_hint)
         self.ownership = owned = Ownership(self.session, settings.timing, clock)
         self.recorder = recorder = Recorder(owned, journal)
-        now = self.in_force.now
+        now, application = self.in_force.now, identity.application
         common = Common(settings, identity, journal, owned, recorder, self.session, clock, now)
-        self.end = end = end_of(common)
-        self.upstream = end.upstream
+        remote = _remote_of(common)
+        self.upstream = remote.upstream
 
         # Incoming, from its end: webhook <- feed <- receipts <- downloads.
         self.feed = CallbackFeed(owned, journal, recorder, now, settings, clock)
-        self.receipts = receipts = Receipts(owned, journal, recorder, self.feed, end.acks)
-        self.media = MediaWork(settings, identity.application, now, owned, receipts, end.contents)
+        self.receipts = receipts = Receipts(owned, journal, recorder, self.feed, remote.acks)
+        self.media = MediaWork(settings, application, now, owned, receipts, remote.contents)
 
         # Outgoing, from its end: upstream <- sender (attachments) <- appender <- link.
         self.claims = Claims(owned, self.upstream, clock)
-        self.sender = end.sender(receipts, self.media.attachments, self.claims)
+        own, parked = (receipts, self.media.attachments, self.claims), settings.pending_seconds
+        self.end = end = remote.end(SenderParts(owned, journal, recorder, *own, clock, parked))
+        self.sender = end.sender
         self.appender = Appender(owned, journal, recorder, self.sender)
         self.credential = Credential(identity.incarnation.hex, self.session.publish)
         self.relay = Relay(partial(find_address, self._aside.fetch), self.credential)
@@ -110,7 +115,6 @@ class Coreapp:
         # Whatever the upstream says begins here: answers for the sender, events for downloads.
         downloads = self.media.downloads
         self.hearing = UpstreamListener(owned, self.claims, downloads, receipts, self.sender)
-        end.wire(self.hearing)
 
         # A slot opens and closes from the end of each pipeline to its beginning: whoever passes
         # something on finds the next part ready.
@@ -165,7 +169,7 @@ class Coreapp:
             "media": self.media.run(),
             "late media": self.media.late.run(),
             **({"callers": self.callers.run()} if self.callers is not None else {}),
-            **self.end.work(),
+            **self.end.work(self.hearing),
         }
         return [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
 
@@ -238,6 +242,11 @@ class Coreapp:
             self.feed.look_for_letters()
         elif what != LINK_GONE:  # LINK_GONE is for masters
             self.ownership.wake()
+
+
+def _remote_of(common: Common) -> Remote:
+    cloud = common.settings.upstream == "cloud"
+    return CloudRemote(common) if cloud else SimulatorRemote(common)
 
 
 class Signs:

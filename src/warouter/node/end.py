@@ -1,4 +1,4 @@
-"""The end of a coreapp's pipelines: what lies behind it is one of two upstreams."""
+"""The end of a coreapp's pipelines, which is one of two upstreams."""
 
 from __future__ import annotations
 
@@ -10,14 +10,11 @@ from warouter.config import Settings
 from warouter.flow.issues import Issue
 from warouter.metrics import Sample
 from warouter.node.runtime import ProcessIdentity
-from warouter.owner.claims import Claims
 from warouter.owner.hearing import UpstreamListener
 from warouter.owner.listener import SlotListener
-from warouter.owner.media.attachments import Attachments
 from warouter.owner.ownership import Ownership
-from warouter.owner.receipts import Receipts
 from warouter.owner.recorder import Recorder
-from warouter.owner.sender import Sender
+from warouter.owner.sender import Sender, SenderParts
 from warouter.store.beats import NodeSession
 from warouter.store.journal import Journal
 from warouter.upstream.media_service import MediaService
@@ -42,8 +39,10 @@ class Common(NamedTuple):
         return [issue for slot in self.ownership.slots.values() for issue in slot.issues.values()]
 
 
-class End(Protocol):
-    """One of the two; made before what lies between it and the webapps, and wired to it after."""
+class Remote(Protocol):
+    """The far side, which the parts between it and the webapps are made with. The near side needs
+    those parts, and so is made of both.
+    """
 
     @property
     def upstream(self) -> Upstream: ...
@@ -58,6 +57,15 @@ class End(Protocol):
         """Where media goes and comes from."""
         ...
 
+    def end(self, parts: SenderParts) -> End: ...
+
+
+class End(Protocol):
+    """The near side: the sender, and what else goes on where the upstream is."""
+
+    @property
+    def sender(self) -> Sender: ...
+
     @property
     def issues(self) -> bool:
         """Messages may have issue rows."""
@@ -68,13 +76,10 @@ class End(Protocol):
         """Parts that hear of each slot, beside those that both ends have."""
         ...
 
-    def sender(self, receipts: Receipts, attachments: Attachments, claims: Claims) -> Sender: ...
-
-    def wire(self, hearing: UpstreamListener) -> None:
-        """Events go to ``hearing``."""
-
-    def work(self) -> dict[str, Coroutine[Any, Any, None]]:
-        """The tasks that run as long as the process does."""
+    def work(self, hearing: UpstreamListener) -> dict[str, Coroutine[Any, Any, None]]:
+        """The tasks that run as long as the process does; events that do not come from the upstream
+        itself go to ``hearing``.
+        """
         ...
 
     def hint(self, what: str) -> None:

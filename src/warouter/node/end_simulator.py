@@ -7,51 +7,37 @@ from typing import Any
 
 from warouter.metrics import Sample
 from warouter.node.end import Common
-from warouter.owner.claims import Claims
 from warouter.owner.hearing import UpstreamListener
 from warouter.owner.listener import SlotListener
-from warouter.owner.media.attachments import Attachments
-from warouter.owner.receipts import Receipts
-from warouter.owner.sender import Sender
+from warouter.owner.sender import Sender, SenderParts
 from warouter.upstream.client import SimulatorUpstream
 from warouter.upstream.media_service import MediaService
-from warouter.upstream.protocol import Acks
 
 
-class SimulatorEnd:
+class SimulatorRemote:
     """The simulator, which drops repeats and keeps what is not acknowledged."""
 
-    issues = False
-    acks: Acks
-    listeners: Sequence[SlotListener]
-
     def __init__(self, common: Common) -> None:
-        self._common = common
         identity = common.identity
         address = common.settings.upstream_host_port
         self.upstream = SimulatorUpstream(*address, identity.name, identity.incarnation.hex)
         self.acks = self.upstream
         self.contents = MediaService(common.settings.upstream_services_url)
-        self.listeners = ()
 
-    def sender(self, receipts: Receipts, attachments: Attachments, claims: Claims) -> Sender:
-        common = self._common
-        return Sender(
-            common.ownership,
-            common.journal,
-            common.recorder,
-            receipts,
-            attachments,
-            claims,
-            self.upstream,
-            common.clock,
-            common.settings.pending_seconds,
-        )
+    def end(self, parts: SenderParts) -> SimulatorEnd:
+        return SimulatorEnd(Sender(parts, self.upstream))
 
-    def wire(self, hearing: UpstreamListener) -> None:
-        """The upstream tells it itself."""
 
-    def work(self) -> dict[str, Coroutine[Any, Any, None]]:
+class SimulatorEnd:
+    """It needs a sender and nothing else: the upstream tells the listener itself."""
+
+    issues = False
+    listeners: Sequence[SlotListener] = ()
+
+    def __init__(self, sender: Sender) -> None:
+        self.sender = sender
+
+    def work(self, hearing: UpstreamListener) -> dict[str, Coroutine[Any, Any, None]]:
         return {}
 
     def hint(self, what: str) -> None:

@@ -50,7 +50,9 @@ class Sending(Protocol):
 
 
 class Backlog:
-    """The messages of every open slot, up to where they are sent."""
+    """The messages of every open slot, up to where they are sent. ``urgent`` says of a kind and a
+    body if the message goes before others.
+    """
 
     def __init__(
         self,
@@ -61,6 +63,7 @@ class Backlog:
         expiry: Expiry,
         clock: Callable[[], float],
         pending: float,
+        urgent: Urgent | None = None,
     ) -> None:
         self._sending = sending
         self._journal = journal
@@ -68,7 +71,7 @@ class Backlog:
         self._expiry = expiry
         self._clock = clock
         self._tasks = ownership.tasks
-        self.urgent: Urgent | None = None  # says of a kind and a body if it goes before others
+        self._urgent = urgent
         self._parked = ownership.parked
         source = ParkedMessages(self, journal, expiry, clock, pending)
         self.parked = ParkedLog(source, ownership, journal, recorder, clock)
@@ -89,7 +92,7 @@ class Backlog:
         """
         begin: list[LaneEntry] = []
         log, end_of, push = slot.messages, self._expiry.end_of, slot.lanes.push
-        loaded, usual, urgent = log.loaded, (self._expiry.usual_end(), False), self.urgent
+        loaded, usual, urgent = log.loaded, (self._expiry.usual_end(), False), self._urgent
         for row in rows:
             if not log.appended(row.seq):
                 log.appended(rows[-1].seq)  # nor does one that follows
@@ -121,7 +124,7 @@ class Backlog:
 
     def ranked(self, entry: LaneEntry) -> LaneEntry:
         """The entry with its priority."""
-        if self.urgent is not None and self.urgent(entry.kind, entry.body):
+        if self._urgent is not None and self._urgent(entry.kind, entry.body):
             return replace(entry, priority=True)
         return entry
 

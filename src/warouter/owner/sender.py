@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from warouter.cluster.role import SlotState
 from warouter.flow.lanes import LaneEntry
 from warouter.kinds import READ_MARK, base_of
 from warouter.link.wire import Message
 from warouter.message_id import text_of
-from warouter.owner.backlog import BEHIND, Backlog
+from warouter.owner.backlog import BEHIND, Backlog, Urgent
 from warouter.owner.claims import Claims
 from warouter.owner.expiry import Expiry
 from warouter.owner.listener import SlotListener
@@ -37,28 +38,37 @@ ANSWER_SECONDS = 5.0
 UNANSWERED_MS = 30_000  # the next try of a message sent PARK_AFTER_TRIES times without an answer
 
 
+class SenderParts(NamedTuple):
+    """The parts of an owner that its sender works with, whatever the upstream is. A message ends
+    unsent after ``pending`` seconds.
+    """
+
+    ownership: Ownership
+    journal: Journal
+    recorder: Recorder
+    receipts: Receipts
+    attachments: Attachments
+    claims: Claims
+    clock: Callable[[], float]
+    pending: float = math.inf
+
+
 class Sender(SlotListener):
     """The messages of every open slot, from the commit to their last answer."""
 
     def __init__(
-        self,
-        ownership: Ownership,
-        journal: Journal,
-        recorder: Recorder,
-        receipts: Receipts,
-        attachments: Attachments,
-        claims: Claims,
-        upstream: Upstream,
-        clock: Callable[[], float],
-        pending: float = math.inf,
+        self, parts: SenderParts, upstream: Upstream, urgent: Urgent | None = None
     ) -> None:
-        self._ownership = ownership
-        self._expiry = Expiry(journal, receipts, clock, pending, self.unknown)
-        self._backlog = Backlog(self, ownership, journal, recorder, self._expiry, clock, pending)
-        self._attachments = attachments
-        self._claims = claims
+        self._ownership = parts.ownership
+        self._attachments = parts.attachments
+        self._claims = parts.claims
         self._upstream = upstream
-        self._clock = clock
+        self._clock = clock = parts.clock
+        journal, pending = parts.journal, parts.pending
+        self._expiry = Expiry(journal, parts.receipts, clock, pending, self.unknown)
+        self._backlog = Backlog(
+            self, parts.ownership, journal, parts.recorder, self._expiry, clock, pending, urgent
+        )
         self._moved: dict[OwnedSlot, None] = {}
         self._soon = False  # moved slots are looked at in this turn of the loop
         self.sent = self.answered = self.asked_again = 0

@@ -102,6 +102,10 @@ class NodeSession:
             raise OutcomeUnknown(f"certificate: {error!r}") from error
 
     @property
+    def incarnation(self) -> UUID:
+        return self._registration.incarnation
+
+    @property
     def connected(self) -> bool:
         return self._connection is not None and not self._connection.is_closed()
 

@@ -11,8 +11,10 @@ import msgspec
 from tests.harness.patch import patched
 from warouter.cluster.role import SlotState
 from warouter.flow.issues import Issues
-from warouter.owner.cloud import drain
+from warouter.owner.cloud import acks, drain
+from warouter.owner.cloud.acks import InboxAcks
 from warouter.owner.cloud.drain import Drain
+from warouter.owner.cloud.readings import Readings
 from warouter.owner.cloud.rows import Rows, order_of
 from warouter.store.journal.inbox import DuplicateRequest, InboxRow
 from warouter.upstream.cloud.batch import INBOUND, STATUS
@@ -67,12 +69,12 @@ class Draining:
         upstream = SimpleNamespace(
             attempts_out=lambda _id: self.out, attempts_taken=lambda _id: frozenset()
         )
-        self.drain = Drain(
-            cast("Any", owned), cast("Any", self.journal), Rows(cast("Any", upstream))
-        )
         endings = SimpleNamespace(evidence=lambda *_: None)
-        doubts = SimpleNamespace(endings=endings, unknown=lambda *_: frozenset())
-        self.drain.pass_on(cast("Any", self), cast("Any", doubts))
+        doubts: Any = SimpleNamespace(endings=endings, unknown=lambda *_: frozenset())
+        self.rows = Rows(cast("Any", upstream), doubts)
+        ours: Any = owned, self.journal
+        self.acks = InboxAcks(*ours)
+        self.drain = Drain(*ours, self.rows, self.acks, Readings())
         self.shown: list[str] = []
 
     def congested(self) -> bool:
@@ -83,11 +85,14 @@ class Draining:
 
     async def read(self, *rows: InboxRow) -> None:
         self.journal.readings.put_nowait(list(rows))
-        await self.drain._read_once([cast("Any", self.slot)])
+        await self.reading()
+
+    async def reading(self) -> None:
+        await self.drain._read_once([cast("Any", self.slot)], cast("Any", self))
 
     async def delete(self, *numbers: int) -> None:
-        self.drain.ack(SLOT, 1, list(numbers))
-        await self.drain._delete()
+        self.acks.ack(SLOT, 1, list(numbers))
+        await self.acks._delete()
         assert set(numbers) <= set(self.journal.deleted)
 
 
@@ -107,7 +112,7 @@ async def test_a_row_that_is_deleted_does_not_forget_what_another_has_shown() ->
 async def test_a_reading_that_began_before_the_journal_knew_shows_nothing_below() -> None:
     draining = Draining()
     await draining.read(row(1, "read"))
-    reading = asyncio.create_task(draining.drain._read_once([cast("Any", draining.slot)]))
+    reading = asyncio.create_task(draining.reading())
     await asyncio.sleep(0)
     await draining.delete(1)
     draining.journal.readings.put_nowait([row(2, "delivered")])  # of a snapshot before the commit
@@ -120,7 +125,7 @@ async def test_what_was_shown_is_forgotten_once_the_journal_tells_it() -> None:
     await draining.read(row(1, "sent"))
     await draining.delete(1)
     await draining.read()
-    assert draining.drain.rows._seen == {}
+    assert draining.rows._seen == {}
     await draining.read(row(2, "sent", "sent"), row(3, "read", "sent"))
     assert draining.shown == ["sent", "read"]
 
@@ -128,7 +133,8 @@ async def test_what_was_shown_is_forgotten_once_the_journal_tells_it() -> None:
 async def test_what_no_journal_has_is_shown_by_the_next_epoch() -> None:
     draining = Draining()
     await draining.read(row(1, "read"))
-    draining.drain.closed(cast("Any", draining.slot))  # before its event was stored
+    for part in (draining.drain, draining.acks):
+        part.closed(cast("Any", draining.slot))  # before its event was stored
     await draining.read(row(1, "read"))
     assert draining.shown == ["read", "read"]
 
@@ -148,7 +154,7 @@ def test_nothing_is_shown_behind_a_failure_that_is_being_written() -> None:
         draining = Draining()
         draining.slot.issues.fail(ID)
         await draining.read(row(1, "sent", *stored))
-        await draining.drain._delete()
+        await draining.acks._delete()
         return draining.shown, 1 in draining.journal.deleted
 
     assert asyncio.run(scene()) == ([], False)
@@ -170,8 +176,8 @@ async def test_a_page_of_rows_that_wait_does_not_keep_others_from_being_read() -
 
 
 async def test_what_was_taken_twice_is_counted_once_and_not_kept_for_ever() -> None:
-    counting = Draining().drain
-    with patched([(drain, "MOST_TWICE", 3)]):
+    counting = Draining().acks
+    with patched([(acks, "MOST_TWICE", 3)]):
         for n in (1, 1, 2, 3, 4, 4):
             counting._note_twice([DuplicateRequest(ID, 2, f"wamid.{n}")])
     assert counting.duplicates == 4

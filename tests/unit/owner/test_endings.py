@@ -17,6 +17,7 @@ from warouter.message_id import text_of
 from warouter.owner.backlog import Backlog
 from warouter.owner.cloud.doubts import SENT_SECONDS, Doubts, rule_of
 from warouter.owner.cloud.endings import EARLIER, EXPIRED, Endings
+from warouter.owner.cloud.facts.templates import KnownTemplates
 from warouter.owner.cloud.rate.brake import Brake
 from warouter.owner.cloud.rules import RuleBook
 from warouter.owner.slot import HEARD_SECONDS, OwnedSlot
@@ -132,7 +133,9 @@ def test_a_template_is_treated_as_what_it_turns_out_to_be() -> None:
     """An owner that has just begun finds it in doubt, and does not know its category yet."""
     scene = Scene()
     categories: dict[tuple[str, str], str] = {}
-    book = RuleBook(Policy.RESEND, Windows(), FENCE, 1e9)
+    nobody: Any = None
+    templates = KnownTemplates(nobody, nobody, lambda: scene.now)
+    book = RuleBook(Policy.RESEND, Windows(), FENCE, 1e9, templates)
     doubts: Any = Doubts(
         scene,  # type: ignore[arg-type]
         scene.endings,
@@ -145,7 +148,7 @@ def test_a_template_is_treated_as_what_it_turns_out_to_be() -> None:
     body = b'{"type":"template","template":{"name":"promo","language":{"code":"en"}}}'
     rule_of(book, scene.issue, 0, body)
     categories["promo", "en"] = "MARKETING"
-    book.use(categories)
+    templates.use(categories)
     scene.now = 61.0
     scene.issue.drained_after = 0
     doubts.look_at(scene.slot)

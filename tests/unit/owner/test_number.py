@@ -12,8 +12,10 @@ import pytest
 
 from tests.harness.patch import patched
 from warouter.flow.share import FRESH_SECONDS
+from warouter.owner.cloud.facts.templates import KnownTemplates
 from warouter.owner.cloud.rate import number
 from warouter.owner.cloud.rate.number import Number
+from warouter.owner.cloud.rate.stop import NumberStop
 from warouter.store.cloud import number as store
 from warouter.store.cloud.number import Shared, Stop
 from warouter.upstream.cloud.answers import judge
@@ -26,42 +28,53 @@ def _slot() -> Any:
     return SimpleNamespace(lanes=SimpleNamespace(waiting=0), issues={})
 
 
-def _number(
-    slots: list[int],
-    graph: Any,
-    use: Callable[[Any], None] = print,
-    *,
-    clock: Callable[[], float] = lambda: 0.0,
-    began: list[float] | None = None,
-    token: Callable[[], bytes] = lambda: b"",
-    describe: Callable[[], Any] = lambda: None,
-) -> Number:
-    began = [] if began is None else began
-    pace = SimpleNamespace(begun=0, rate=1.0, stop=None)
-    pace.grant = lambda rate: setattr(pace, "rate", rate)
-    pace.resumed = lambda: setattr(pace, "stop", None)
-    return Number(
-        SimpleNamespace(slots={n: _slot() for n in slots}),  # type: ignore[arg-type]
-        UUID(int=1),
-        None,  # type: ignore[arg-type]
-        asyncio.Event(),
-        pace,  # type: ignore[arg-type]
-        graph,
-        token,
-        SimpleNamespace(use=use, tell=print, held_are=print),  # type: ignore[arg-type]
-        None,
-        clock,
-        lambda _rate: None,
-        began.append,
-        describe,
-    )
+class _Number:
+    """A number with its parts."""
+
+    def __init__(
+        self,
+        slots: list[int],
+        graph: Any,
+        use: Callable[[Any], None] = print,
+        *,
+        clock: Callable[[], float] = lambda: 0.0,
+        began: list[float] | None = None,
+        token: bytes = b"",
+        describe: Callable[[], Any] = lambda: None,
+    ) -> None:
+        began = [] if began is None else began
+        self.pace: Any = SimpleNamespace(begun=0, rate=1.0, stop=None)
+        self.pace.grant = lambda rate: setattr(self.pace, "rate", rate)
+        self.pace.resumed = lambda: setattr(self.pace, "stop", None)
+        self.ownership: Any = SimpleNamespace(slots={n: _slot() for n in slots})
+        session: Any = SimpleNamespace(
+            incarnation=UUID(int=1), registered=asyncio.Event(), fetch=None
+        )
+        secrets: Any = SimpleNamespace(token_hash=token)
+        connections: Any = SimpleNamespace(size=lambda _rate: None, warm_up=began.append)
+        self.stop = NumberStop(session.fetch, self.pace, graph, secrets, clock)
+        self.templates = KnownTemplates(session.fetch, graph, clock)
+        vars(self.templates)["use"] = use
+        described: Any = SimpleNamespace(see_to=describe)
+        parts = self.stop, self.templates, described
+        self.number = Number(self.ownership, session, self.pace, connections, *parts, None, clock)
+
+    def knows_templates(self) -> None:
+        vars(self.templates)["see_to"] = lambda: None
+
+    @property
+    def stopped(self) -> Stop | None:
+        return self.stop.now
+
+    async def once(self) -> None:
+        await self.number._once()
 
 
 async def _asked(slots: list[int]) -> tuple[list[str], list[Any]]:
     asked: list[str] = []
     used: list[Any] = []
 
-    async def describe() -> None:
+    def describe() -> None:
         asked.append("facts")
 
     async def categories() -> dict[tuple[str, str], str]:
@@ -69,13 +82,13 @@ async def _asked(slots: list[int]) -> tuple[list[str], list[Any]]:
         return CATEGORIES
 
     graph = SimpleNamespace(categories=categories)
-    asking = _number(slots, graph, used.append, describe=describe)
+    asking = _Number(slots, graph, used.append, describe=describe)
 
     async def share(*_: Any) -> Shared:
         return Shared(None, 0.0, [], None)
 
     with patched([(store, "share", share)]):
-        await asking._once()
+        await asking.once()
     for _ in range(5):
         await asyncio.sleep(0)
     return asked, used
@@ -112,16 +125,16 @@ def test_a_stop_that_is_being_written_is_not_lifted_by_what_was_read_before(
                     await asyncio.sleep(0)
             return Shared(None, 0.0, [], None)
 
-        stopping = _number([5], SimpleNamespace(probe=_refused))
-        stopping._see_to_templates = lambda: None  # type: ignore[method-assign]
+        stopping = _Number([5], SimpleNamespace(probe=_refused))
+        stopping.knows_templates()
         with patched([(store, "share", share), (store, "stop", stop)]):
-            stopping.stop(judge(401, b""), b"")
-            await stopping._once()
+            stopping.stop.stop(judge(401, b""), b"")
+            await stopping.once()
             assert stopping.stopped is not None
             written.set()
             for _ in range(5):
                 await asyncio.sleep(0)
-            await stopping._once()  # and what is read from then on counts
+            await stopping.once()  # and what is read from then on counts
         assert stopping.stopped is None
 
     asyncio.run(scene())
@@ -143,19 +156,20 @@ def test_a_stop_is_of_a_token_and_ends_with_success_by_that_token_alone() -> Non
         return Shared(None, 0.0, [], stops.get(token))
 
     async def scene() -> None:
-        old = _number([5], SimpleNamespace(probe=_refused), token=lambda: b"old")
-        new = _number([0], SimpleNamespace(probe=_well), token=lambda: b"new")
+        graph = SimpleNamespace(probe=_refused)
+        old = _Number([5], graph, token=b"old")
+        new = _Number([0], SimpleNamespace(probe=_well), token=b"new")
         for each in (old, new):
-            each._see_to_templates = lambda: None  # type: ignore[method-assign]
+            each.knows_templates()
         with patched([(store, "share", share), (store, "stop", stop), (store, "resume", resume)]):
-            old.stop(judge(401, b""), b"old")
+            old.stop.stop(judge(401, b""), b"old")
             for _ in range(3):
                 for each in (old, new):
-                    await each._once()
+                    await each.once()
                     await _turns()
             assert (old.stopped is not None, new.stopped) == (True, None)
-            old._graph.probe, old._probe_due = _well, 0.0  # type: ignore[method-assign]
-            await old._once()
+            graph.probe, old.stop._probe_due = _well, 0.0
+            await old.once()
             await _turns()
             assert (old.stopped, stops) == (None, {})
 
@@ -182,8 +196,10 @@ class _Shares:
         self.now = 0.0
         self.began: list[float] = []
         self.said: list[float] = []
-        self.number = _number(list(range(1, 17)), None, clock=lambda: self.now, began=self.began)
-        self.number._see_to_templates = lambda: None  # type: ignore[method-assign]
+        slots = list(range(1, 17))
+        self.parts = _Number(slots, None, clock=lambda: self.now, began=self.began)
+        self.parts.knows_templates()
+        self.number, self.pace = self.parts.number, self.parts.pace
 
     async def share(self, *args: Any) -> Shared:
         self.said.append(args[2])
@@ -192,7 +208,7 @@ class _Shares:
     async def after(self, seconds: float, begun: int) -> None:
         """It shares again, and has begun so many requests in between."""
         self.now += seconds
-        self.number._pace.begun += begun
+        self.pace.begun += begun
         with patched([(store, "share", self.share)]):
             await self.number._once()
 
@@ -200,11 +216,11 @@ class _Shares:
 def test_a_new_owner_begins_with_its_predecessors_share_of_the_rate() -> None:
     async def scene() -> None:
         here = _Shares()
-        for slot in here.number._ownership.slots.values():
+        for slot in here.parts.ownership.slots.values():
             here.number.opened(slot)
         await asyncio.sleep(0)
-        assert here.number._at_once.is_set()
-        assert here.began == [38.0] == [here.number._pace.rate]  # half of 95 % of the level
+        assert here.parts.stop.share_now.is_set()
+        assert here.began == [38.0] == [here.pace.rate]  # half of 95 % of the level
         await here.after(0.0, 0)
         await here.after(1.0, 30)
         assert here.said == [38.0, 30.0]
@@ -227,7 +243,7 @@ def test_an_owner_that_sent_since_its_last_share_does_not_rest() -> None:
         here = _Shares()
         await here.after(1.0, 30)
         assert not here.number._busy()
-        here.number._pace.begun += 1
+        here.pace.begun += 1
         assert here.number._busy()
 
     asyncio.run(scene())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -31,16 +32,15 @@ class Scene:
         self.slot.claim = GRANTED
         self.slots = {3: self.slot}
         pace = Pace(100.0, lambda: self.now)
-        ways: dict[str, Any] = dict.fromkeys(("proving", "words", "learned", "stop", "prove"), self)
-        self.requests = Requests(me, me, me, me, lambda: self.now, pace=pace, **ways)
-        self.requests.belong_to(me, me)
+        parts: Any = SimpleNamespace(ownership=me, journal=me, recorder=me, clock=lambda: self.now)
+        ways = dict.fromkeys(("upstream", "proving", "words", "learned", "stop", "acks"), self)
+        cloud: Any = SimpleNamespace(pace=pace, until_sent=False, **ways)
+        self.requests = Requests(parts, cloud, me, me)
         self.issue = self.slot.issues[ID] = Issue(7, ID, "49151", attempt=0)
         self.slot.lanes.push(LaneEntry(7, ID, "49151", 0, b"{}"))
         self.begins()
 
     # the upstream, what was learned, the recorder, the sender
-
-    def answer_to(self, _answers: Any) -> None: ...
 
     def note(self, _judged: Any, _recipient: str | None) -> None: ...
 

@@ -14,7 +14,7 @@ from warouter.flow.lanes import LaneEntry
 from warouter.kinds import FAIL, HOLD, MEDIA, MESSAGE, READ_MARK, kind_with
 from warouter.message_id import text_of
 from warouter.owner.expiry import UNKNOWN
-from warouter.owner.sender import Sender
+from warouter.owner.sender import Sender, SenderParts
 from warouter.owner.slot import Claiming, OwnedSlot
 from warouter.upstream.protocol import Answer, Send
 
@@ -36,7 +36,7 @@ class Scene:
         me: Any = self
         self.tasks = SimpleNamespace(begin=lambda _slot, work: self.work.append(work))
         self.parked, self.progress = asyncio.Event(), asyncio.Event()
-        self.sender = sender(me, me, me, me, me, me, me, lambda: self.now)
+        self.sender = sender(SenderParts(me, me, me, me, me, me, lambda: self.now), me)
         self.slot = OwnedSlot(3, 1)
         self.slots = {3: self.slot}
         self.slot.happened(SlotEvent.OPENED)

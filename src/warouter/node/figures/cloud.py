@@ -9,16 +9,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import NamedTuple
 
 from warouter.cloud_settings import version_end
-from warouter.flow.aftermath import CODES, STATUSES
+from warouter.flow.aftermath import CODES, STATUSES, Aftermath
 from warouter.flow.causes import CAUSES, OTHER, word_of
 from warouter.flow.doubt import DoubtState
+from warouter.flow.issues import Issue
 from warouter.metrics import Sample
+from warouter.owner.cloud.acks import InboxAcks
+from warouter.owner.cloud.doubts import Doubts
+from warouter.owner.cloud.drain import Drain
 from warouter.owner.cloud.facts.described import Known
+from warouter.owner.cloud.rate.number import Number
+from warouter.owner.cloud.rate.pace import Pace
+from warouter.owner.cloud.rate.stop import NumberStop
 from warouter.upstream.cloud.answers import Class
 from warouter.upstream.cloud.graph.described import retry_seconds
+from warouter.upstream.cloud.graph.exchange import GraphExchange
 from warouter.upstream.cloud.graph.health import ENTITIES, QUALITIES, STATES, Entity
 
 # What ends a doubt: a status with the reference, one that fits its lane alone, an answer that came
@@ -33,98 +41,34 @@ TYPES = ("regular", "free_customer_service", "free_entry_point")
 ANSWERS = tuple(each.name.lower() for each in Class)
 
 
-class Doubts(Protocol):
-    """The doubts since the process was started."""
-
-    begun: Counter[str]  # by what was said of the request
-    blind: int
-
-    @property
-    def ended(self) -> Counter[str]:
-        """The doubts that ended, by one of ENDS."""
-        ...
-
-
-class Drain(Protocol):
-    """The figures that the inbox has shown."""
-
-    duplicates: int
-
-    @property
-    def contradictions(self) -> int: ...
-    @property
-    def billed(self) -> Counter[tuple[str, str]]:
-        """Messages that Meta charges, by category and type."""
-        ...
-
-
-class Pace(Protocol):
-    """How fast this owner may send."""
-
-    throttled: int
-    pair_waits: int
-
-    @property
-    def rate(self) -> float: ...
-    @property
-    def braked(self) -> bool: ...
-
-
-class Number(Protocol):
-    """The number; ``stopped`` is why, or None. ``level`` and ``budget`` in messages a second."""
-
-    level: int
-    budget: float
-
-    @property
-    def stopped(self) -> object | None: ...
-
-
-class Aftermath(Protocol):
-    """Errors of Meta's own, by code, and what statuses said of their requests."""
-
-    answers: Counter[int]
-    statuses: Counter[tuple[int, str]]
-
-
-class Graph(Protocol):
-    late_writes: int
-
-
-class CloudParts(Protocol):
-    """The parts of a coreapp that have these metrics. ``sends``: it owns a slot, and so has a share
-    of the rate.
+class CloudFigures(NamedTuple):
+    """The parts of a coreapp that have these metrics. ``answers`` are counted by class. ``sends``:
+    it owns a slot, and so has a share of the rate.
     """
 
-    @property
-    def sends(self) -> bool: ...
-    @property
-    def doubts(self) -> Doubts: ...
-    @property
-    def answers(self) -> Mapping[str, int]: ...
-    @property
-    def drain(self) -> Drain: ...
-    @property
-    def pace(self) -> Pace: ...
-    @property
-    def number(self) -> Number: ...
-    @property
-    def graph(self) -> Graph: ...
-    @property
-    def aftermath(self) -> Aftermath: ...
+    doubts: Doubts
+    answers: Mapping[str, int]
+    acks: InboxAcks
+    drain: Drain
+    pace: Pace
+    number: Number
+    stop: NumberStop
+    graph: GraphExchange
+    aftermath: Aftermath
+    sends: bool
 
 
-class Issue(Protocol):
-    """A request on record, in its owner's memory."""
-
-    state: DoubtState
-
-
-def cloud_samples(parts: CloudParts, issues: Iterable[Issue]) -> list[Sample]:
+def cloud_samples(parts: CloudFigures, issues: Iterable[Issue]) -> list[Sample]:
     """The metrics of these parts; ``issues`` are those of all slots that this coreapp owns."""
+    states, doubts = Counter(issue.state for issue in issues), parts.doubts
     return [
-        *doubt_samples(parts.doubts, issues),
-        Sample("warouter_cloud_duplicates_total", parts.drain.duplicates),
+        *_counted("warouter_cloud_in_doubt_total", "cause", doubts.begun, CAUSES, word_of),
+        *_counted("warouter_cloud_doubt_ended_total", "by", doubts.ended, ENDS),
+        Sample("warouter_cloud_blind_total", doubts.blind),
+        Sample("warouter_cloud_out", states[DoubtState.OUT]),
+        Sample("warouter_cloud_doubts", states[DoubtState.DOUBT]),
+        Sample("warouter_cloud_held", states[DoubtState.HELD]),
+        Sample("warouter_cloud_duplicates_total", parts.acks.duplicates),
         Sample("warouter_cloud_contradictions_total", parts.drain.contradictions),
         *_billed(parts.drain.billed),
         *_counted("warouter_cloud_answers_total", "class", parts.answers, ANSWERS),
@@ -134,22 +78,9 @@ def cloud_samples(parts: CloudParts, issues: Iterable[Issue]) -> list[Sample]:
         Sample("warouter_cloud_rate", parts.pace.rate if parts.sends else 0.0),
         Sample("warouter_cloud_throttled_total", parts.pace.throttled),
         Sample("warouter_cloud_pair_waits_total", parts.pace.pair_waits),
-        Sample("warouter_cloud_stopped", int(parts.number.stopped is not None)),
+        Sample("warouter_cloud_stopped", int(parts.stop.now is not None)),
         Sample("warouter_cloud_braked", int(parts.pace.braked)),
         Sample("warouter_cloud_late_writes_total", parts.graph.late_writes),
-    ]
-
-
-def doubt_samples(doubts: Doubts, issues: Iterable[Issue]) -> list[Sample]:
-    """The samples of messages in doubt or held."""
-    states = Counter(issue.state for issue in issues)
-    return [
-        *_counted("warouter_cloud_in_doubt_total", "cause", doubts.begun, CAUSES, word_of),
-        *_counted("warouter_cloud_doubt_ended_total", "by", doubts.ended, ENDS),
-        Sample("warouter_cloud_blind_total", doubts.blind),
-        Sample("warouter_cloud_out", states[DoubtState.OUT]),
-        Sample("warouter_cloud_doubts", states[DoubtState.DOUBT]),
-        Sample("warouter_cloud_held", states[DoubtState.HELD]),
     ]
 
 

@@ -4,6 +4,7 @@ A request has an issue row on disk before it begins, and what its answer leaves 
 evidence ends, or the policy after its window. What is decided is decided in ``flow``.
 
     sender      messages of the lanes: issued, begun, and what their answers say
+    parts       what both work with
     requests    each from its issue row to what its answer means
     issuer      issue rows in batches
     ahead       messages with priority that memory has no place for
@@ -15,8 +16,11 @@ evidence ends, or the policy after its window. What is decided is decided in ``f
     rules       how each is treated
     proving     whether webhooks provably come in
     drain       the inbox into the journals, and what it proves
+    readings    how far it was read
+    acks        what is in the journals is deleted there
     rows        each row of it: an event, evidence, a word
     unmatched   statuses that came before their id was known, and failures without a reference
+    asking      questions for which nobody waits
     learned     whose number an answer shows, and who cannot be reached
     leaving     which messages of a commit have their issue row in it
     words       what is heard of a request whose slot is another's by now

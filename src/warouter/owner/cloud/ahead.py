@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from warouter.link.wire import Message
 from warouter.owner.backlog import Backlog
-from warouter.owner.cloud.endings import Rules
+from warouter.owner.cloud.rules import RuleBook
 from warouter.owner.slot import OwnedSlot
 from warouter.owner.tasks import SlotTasks
 from warouter.store.journal import Journal
@@ -22,7 +22,9 @@ MOST = 64  # of a slot at once; each may open a range of the cursor
 class Ahead:
     """Puts urgent messages from beyond memory straight into their lanes."""
 
-    def __init__(self, backlog: Backlog, journal: Journal, rules: Rules, tasks: SlotTasks) -> None:
+    def __init__(
+        self, backlog: Backlog, journal: Journal, rules: RuleBook, tasks: SlotTasks
+    ) -> None:
         self._backlog = backlog
         self._journal = journal
         self._rules = rules

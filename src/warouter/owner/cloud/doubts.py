@@ -11,7 +11,6 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Callable
-from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -21,7 +20,11 @@ from warouter.flow.issues import Issue
 from warouter.flow.lanes import LaneEntry
 from warouter.flow.progress import Unissued
 from warouter.owner.backlog import Backlog
-from warouter.owner.cloud.endings import EXPIRED, UNKNOWN, Endings, Rules, about
+from warouter.owner.cloud.endings import EXPIRED, UNKNOWN, Endings, about
+from warouter.owner.cloud.proving import Proving
+from warouter.owner.cloud.rate.brake import Brake
+from warouter.owner.cloud.readings import Readings
+from warouter.owner.cloud.rules import RuleBook
 from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import OpenIssue
@@ -33,37 +36,6 @@ LOOK_SECONDS = 0.2
 SENT_SECONDS = 5.0  # for which a ``sent`` is waited for, where that is asked for
 
 
-class Readings(Protocol):
-    """The readings of the inbox."""
-
-    def begun(self) -> int:
-        """How many have begun so far."""
-        ...
-
-    def ended(self, slot: int) -> int:
-        """The number of the last one that brought all there was of the slot."""
-        ...
-
-
-class Proving(Protocol):
-    """Proves that webhooks come in."""
-
-    def proven(self, since: float) -> bool:
-        """True if a status of a request that ended at ``since`` would have come in by now."""
-        ...
-
-
-class Going(Protocol):
-    """Knows whether Meta takes messages at all."""
-
-    def may_resend(self, now: float) -> bool:
-        """True if a message in doubt may go once more."""
-        ...
-
-    def resends(self, message_id: bytes, now: float) -> None:
-        """Note the message that goes once more."""
-
-
 class Doubts:
     """The messages in doubt of every open slot."""
 
@@ -71,10 +43,10 @@ class Doubts:
         self,
         backlog: Backlog,
         endings: Endings,
-        rules: Rules,
+        rules: RuleBook,
         readings: Readings,
         proving: Proving,
-        going: Going,
+        brake: Brake,
         clock: Callable[[], float],
     ) -> None:
         self._backlog = backlog
@@ -82,7 +54,7 @@ class Doubts:
         self._rules = rules
         self._readings = readings
         self._proving = proving
-        self._going = going
+        self._brake = brake
         self._clock = clock
         self.begun: Counter[str] = Counter()  # by cause
         self.blind = 0
@@ -226,8 +198,8 @@ class Doubts:
                 if issue.drained_after is None:
                     issue.drained_after = self._readings.begun()
             case DoubtVerdict.RESEND:
-                if self._going.may_resend(now) and self.endings.resend(slot, issue):
-                    self._going.resends(issue.id, now)
+                if self._brake.may_resend(now) and self.endings.resend(slot, issue):
+                    self._brake.resends(issue.id, now)
                     self._note_blind(slot, issue, proven=proven)
             case DoubtVerdict.FAIL:
                 self._note_blind(slot, issue, proven=proven or doubt.ttl_over)
@@ -266,14 +238,14 @@ class Doubts:
         return self.endings.resend(slot, issue, "operator")
 
 
-def rule_of(rules: Rules, issue: Issue, kind: int, body: bytes) -> DoubtRule:
+def rule_of(rules: RuleBook, issue: Issue, kind: int, body: bytes) -> DoubtRule:
     """The rule of a message that is in doubt from now on."""
     issue.rule = rule = rules.of(kind, body)
     issue.ruled = (kind, body) if b'"template"' in body else None
     return rule
 
 
-def _ruled(rules: Rules, issue: Issue) -> DoubtRule:
+def _ruled(rules: RuleBook, issue: Issue) -> DoubtRule:
     """The rule of an issue, by what is known of its template now."""
     if issue.ruled is not None:
         return rule_of(rules, issue, *issue.ruled)

@@ -10,16 +10,16 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Callable
-from typing import Protocol
 
 from msgspec.structs import replace
 
-from warouter.flow.doubt import DoubtRule, DoubtState, goes_again
+from warouter.flow.doubt import DoubtState, goes_again
 from warouter.flow.issues import Issue
 from warouter.flow.lanes import LaneEntry
 from warouter.flow.progress import Park, Stated, Took, Unissued, Unpark
 from warouter.message_id import text_of
 from warouter.owner.backlog import Backlog
+from warouter.owner.cloud.rules import RuleBook
 from warouter.owner.expiry import Expiry
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import OwnedSlot
@@ -44,32 +44,6 @@ def hedged(issue: Issue, answer: Answer) -> Answer:
     return replace(answer, details=EARLIER + answer.details) if issue.doubts else answer
 
 
-class Rules(Protocol):
-    """How a message in doubt is treated."""
-
-    @property
-    def fence(self) -> float: ...
-
-    @property
-    def usual(self) -> float:
-        """Seconds that an ordinary message waits."""
-        ...
-
-    @property
-    def held(self) -> float:
-        """Seconds after which a held message ends as failed."""
-        ...
-
-    def of(self, kind: int, body: bytes | memoryview) -> DoubtRule: ...
-
-    def was_held(self, body: bytes | memoryview) -> None:
-        """The Cloud API has taken this message, and holds it back for a while."""
-
-    def urgent(self, kind: int, body: bytes | memoryview) -> bool:
-        """True if it goes before others."""
-        ...
-
-
 class Endings:
     """Ends doubts, and counts by what."""
 
@@ -78,7 +52,7 @@ class Endings:
         backlog: Backlog,
         expiry: Expiry,
         recorder: Recorder,
-        rules: Rules,
+        rules: RuleBook,
         clock: Callable[[], float],
     ) -> None:
         self._backlog = backlog

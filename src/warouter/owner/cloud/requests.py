@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -20,17 +19,12 @@ from warouter.owner.cloud.doubts import Doubts
 from warouter.owner.cloud.endings import hedged
 from warouter.owner.cloud.handed import Handed
 from warouter.owner.cloud.issuer import Issued, Issuer, Marking
-from warouter.owner.cloud.learned import Learned
-from warouter.owner.cloud.proving import Proving
-from warouter.owner.cloud.rate.pace import Pace
-from warouter.owner.cloud.words import Words
-from warouter.owner.ownership import Ownership
-from warouter.owner.recorder import Recorder
+from warouter.owner.cloud.parts import CloudParts
+from warouter.owner.sender import SenderParts
 from warouter.owner.slot import OwnedSlot
-from warouter.store.journal import Journal
 from warouter.store.journal.issues import NOT_TAKEN
 from warouter.upstream.cloud.answers import Class, Judged
-from warouter.upstream.cloud.graph.client import Answers, CloudUpstream, MessagePost
+from warouter.upstream.cloud.graph.client import Answers, MessagePost
 from warouter.upstream.protocol import Answer
 
 log = logging.getLogger(__name__)
@@ -54,47 +48,29 @@ class Answered(Protocol):
 
 
 class Requests(Answers, Issued):
-    """The requests of this process. ``stop``: an operator must act before there are more.
-    ``prove`` keeps the id of an attempt beside which another one may have been taken.
+    """The requests of this process. ``sender`` hears how each ended, ``doubts`` of those of which
+    nobody knows.
     """
 
     def __init__(
-        self,
-        ownership: Ownership,
-        journal: Journal,
-        recorder: Recorder,
-        upstream: CloudUpstream,
-        clock: Callable[[], float],
-        *,
-        pace: Pace,
-        proving: Proving,
-        words: Words,
-        learned: Learned,
-        stop: Callable[[Judged, bytes], None],
-        prove: Callable[[int, Took], None],
-        until_sent: bool = False,
+        self, parts: SenderParts, cloud: CloudParts, sender: Answered, doubts: Doubts
     ) -> None:
-        self._ownership = ownership
-        self._recorder = recorder
-        self._upstream = upstream
-        self._clock = clock
-        self._pace = pace
-        self._proving = proving
-        self._words = words
-        self._learned = learned
-        self._stop = stop
-        self._prove = prove
-        self._until_sent = until_sent  # the next of a recipient waits for the status, too
-        self._sender: Answered
-        self._doubts: Doubts
-        self.handed = Handed(upstream, self._ended)
-        self.issuer = Issuer(ownership, journal, recorder, self)
+        self._ownership = parts.ownership
+        self._recorder = parts.recorder
+        self._clock = parts.clock
+        self._upstream = cloud.upstream
+        self._pace = cloud.pace
+        self._proving = cloud.proving
+        self._words = cloud.words
+        self._learned = cloud.learned
+        self._stop = cloud.stop
+        self._acks = cloud.acks
+        self._until_sent = cloud.until_sent
+        self._sender = sender
+        self._doubts = doubts
+        self.handed = Handed(cloud.upstream, self._ended)
+        self.issuer = Issuer(parts.ownership, parts.journal, parts.recorder, self)
         self.answers: Counter[str] = Counter()  # by class
-        upstream.answer_to(self)
-
-    def belong_to(self, sender: Answered, doubts: Doubts) -> None:
-        """Answers go to ``sender``, unclear ones to ``doubts``."""
-        self._sender, self._doubts = sender, doubts
 
     # outwards
 
@@ -111,7 +87,7 @@ class Requests(Answers, Issued):
 
     def mark_read(self, slot: OwnedSlot, entry: LaneEntry, body: bytes) -> None:
         """Read marks need no issue row: they are free to repeat."""
-        self._upstream.post(MessagePost(slot.slot, slot.epoch, entry.id, 0, body))
+        self._upstream.post(MessagePost(slot.slot, slot.epoch, entry.id, 0, body), self)
 
     def out(self, slot: OwnedSlot) -> bool:
         """True while a request of the slot is out or about to be, or its refusal is not on disk."""
@@ -149,7 +125,7 @@ class Requests(Answers, Issued):
         slot.issues.unbegun.pop(issue.id, None)
         issue.begin(self._clock(), probing=not self._pace.brake.taken)
         post = MessagePost(slot.slot, slot.epoch, issue.id, issue.attempt, marking.body)
-        self._upstream.post(post)
+        self._upstream.post(post, self)
 
     def _unmark(self, slot: OwnedSlot, issue: Issue) -> None:
         """Free the attempt of a request that did not begin, or was refused for the number."""
@@ -181,7 +157,7 @@ class Requests(Answers, Issued):
             self.answers[judged.cls.name.lower()] += 1
         self._learned.note(judged, recipient)
         if judged.cls is Class.OPERATOR:
-            self._stop(judged, token_hash)
+            self._stop.stop(judged, token_hash)
         if judged.alarm:
             extra = {"code": judged.meta_code, "details": judged.details}
             log.error("message refused: the account needs attention", extra=extra)
@@ -207,7 +183,7 @@ class Requests(Answers, Issued):
             if judged.held:
                 self._doubts.held_back(slot, post.id)
             if issue is None or issue.doubts:  # another attempt may have been taken as well
-                self._prove(slot.slot, took)
+                self._acks.prove(slot.slot, took)
             if self._until_sent and issue is not None and issue.state is DoubtState.OUT:
                 self._doubts.endings.wait_for_sent(slot, issue, took)
             else:

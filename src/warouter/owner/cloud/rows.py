@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -22,6 +21,7 @@ from warouter.owner.slot import OwnedSlot
 from warouter.store.journal.inbox import InboxRow
 from warouter.upstream.cloud import inbound, statuses
 from warouter.upstream.cloud.batch import ERROR, INBOUND, STATUS, WORD
+from warouter.upstream.cloud.graph.client import CloudUpstream
 from warouter.upstream.cloud.readers import timestamp_of
 from warouter.upstream.protocol import Answer, Event
 
@@ -39,42 +39,31 @@ class NotYet(Exception):
     """The row stays in the inbox: what it means depends on something that is still to come."""
 
 
-class Upstream(Protocol):
-    """Which requests of a message are out, or were taken."""
-
-    def attempts_out(self, message_id: bytes) -> frozenset[int]: ...
-
-    def attempts_taken(self, message_id: bytes) -> frozenset[int]:
-        """The attempts that answers said lately to be taken; the others are on disk."""
-        ...
-
-
 class Rows:
-    """Reads rows of an open slot. ``counts`` has what was left out, by kind."""
+    """Reads rows of an open slot: what they prove goes to ``doubts``. ``counts`` has what was left
+    out, by kind.
+    """
 
     def __init__(
         self,
-        upstream: Upstream,
+        upstream: CloudUpstream,
+        doubts: Doubts,
         *,
         late_success: bool = False,
         heard: Callable[[bytes, int, str], None] = lambda _id, _attempt, _status: None,
         unreachable: Callable[[str, int], None] | None = None,
     ) -> None:
         self._upstream = upstream
+        self._doubts = doubts
         self._heard = heard  # is told of each status of a reference, maybe more than once
         self._unreachable = unreachable  # told of recipients, and when they were not reached
         self._late_success = late_success  # a ``delivered`` after a shown ``failed`` is shown
         self._seen: dict[bytes, KnownStatuses] = {}  # of the messages whose rows are on their way
         # The attempts of those, by the number of the row.
         self._flying: defaultdict[bytes, dict[int, int]] = defaultdict(dict)
-        self._doubts: Doubts
         self.counts: Counter[str] = Counter()
         self.contradictions = 0
         self.billed: Counter[tuple[str, str]] = Counter()  # messages, by category and type
-
-    def tell(self, doubts: Doubts) -> None:
-        """Pass what rows prove on to ``doubts``."""
-        self._doubts = doubts
 
     def forget(self, row: InboxRow) -> None:
         """The row is deleted: what is read from now on says what was shown of its message."""

@@ -7,7 +7,7 @@ place for it and its issue row is on disk, and what its answer leaves open is a 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from warouter.cluster.role import SlotState
 from warouter.flow.issues import Issue
@@ -16,23 +16,15 @@ from warouter.flow.turns import Turn, Turns
 from warouter.kinds import READ_MARK, base_of
 from warouter.link.wire import Message
 from warouter.message_id import text_of
-from warouter.owner.claims import Claims
 from warouter.owner.cloud.ahead import Ahead
-from warouter.owner.cloud.doubts import Doubts, Readings
-from warouter.owner.cloud.endings import Endings, Rules
+from warouter.owner.cloud.doubts import Doubts
+from warouter.owner.cloud.endings import Endings
 from warouter.owner.cloud.leaving import leaving
 from warouter.owner.cloud.lookups import Lookups, written
-from warouter.owner.cloud.proving import Proving
-from warouter.owner.cloud.rate.pace import Pace
+from warouter.owner.cloud.parts import CloudParts
 from warouter.owner.cloud.requests import Answered, Requests
-from warouter.owner.media.attachments import Attachments
-from warouter.owner.ownership import Ownership
-from warouter.owner.receipts import Receipts
-from warouter.owner.recorder import Recorder
-from warouter.owner.sender import PARK_AFTER_MS, Sender, has_more
+from warouter.owner.sender import PARK_AFTER_MS, Sender, SenderParts, has_more
 from warouter.owner.slot import OwnedSlot
-from warouter.store.journal import Journal
-from warouter.upstream.cloud.graph.client import CloudUpstream
 from warouter.upstream.cloud.outgoing import Untranslatable, read_mark
 from warouter.upstream.protocol import Answer
 
@@ -40,62 +32,43 @@ from warouter.upstream.protocol import Answer
 class CloudSender(Sender, Answered):
     """The messages of every open slot, from the commit to the end of their last request."""
 
-    def __init__(
-        self,
-        ownership: Ownership,
-        journal: Journal,
-        recorder: Recorder,
-        receipts: Receipts,
-        attachments: Attachments,
-        claims: Claims,
-        upstream: CloudUpstream,
-        clock: Callable[[], float],
-        pending: float,
-        *,
-        pace: Pace,
-        rules: Rules,
-        readings: Readings,
-        proving: Proving,
-        requests: Requests,
-        checks_identity: Callable[[], bool],
-    ) -> None:
-        super().__init__(
-            ownership, journal, recorder, receipts, attachments, claims, upstream, clock, pending
+    def __init__(self, parts: SenderParts, cloud: CloudParts) -> None:
+        rules, clock = cloud.rules, parts.clock
+        super().__init__(parts, cloud.upstream, rules.urgent)
+        endings = Endings(self._backlog, self._expiry, parts.recorder, rules, clock)
+        self.doubts = Doubts(
+            self._backlog, endings, rules, cloud.readings, cloud.proving, cloud.pace.brake, clock
         )
-        endings = Endings(self._backlog, self._expiry, recorder, rules, clock)
-        self.doubts = Doubts(self._backlog, endings, rules, readings, proving, pace.brake, clock)
-        self._pace = pace
-        self._cloud = upstream
-        self._backlog.urgent = rules.urgent
-        self._ahead = Ahead(self._backlog, journal, rules, ownership.tasks)
-        self._lookups = Lookups(journal, ownership.tasks, checks_identity)
-        self._requests = requests
-        requests.belong_to(self, self.doubts)
+        self.requests = Requests(parts, cloud, self, self.doubts)
+        tasks = parts.ownership.tasks
+        self._pace = cloud.pace
+        self._cloud = cloud.upstream
+        self._ahead = Ahead(self._backlog, parts.journal, rules, tasks)
+        self._lookups = Lookups(parts.journal, tasks, cloud.checks_identity)
         self._reserved: dict[bytes, None] = {}  # issued with the messages of the last commit
-        self._turns: Turns[OwnedSlot] = Turns(pace.budget)
-        pace.on_room(self._take_turns)
+        self._turns: Turns[OwnedSlot] = Turns(cloud.pace.budget)
 
     # the life of a slot
 
     def opened(self, slot: OwnedSlot) -> None:
         self.doubts.opened(slot)
-        self._requests.handed.opened(slot)
+        self.requests.handed.opened(slot)
         super().opened(slot)
 
     def closed(self, slot: OwnedSlot) -> None:
         super().closed(slot)
-        self._requests.handed.closed(slot)
+        self.requests.handed.closed(slot)
         self._turns.leave(slot)
 
     def idle(self, slot: OwnedSlot) -> bool:
-        return not self._requests.out(slot)
+        return not self.requests.out(slot)
 
     def unknown(self, slot: OwnedSlot, entry: LaneEntry) -> bool:
         issue = slot.issues.get(entry.id)
         return issue is not None and issue.doubts > 0
 
     def take_back(self, slot: OwnedSlot) -> None:
-        self._requests.take_back(slot)
+        self.requests.take_back(slot)
 
     def media_gone(self, entry: LaneEntry) -> None:
         self._attachments.gone(entry)
@@ -143,10 +116,10 @@ class CloudSender(Sender, Answered):
             self._turns.offer(Turn(slot, priority=True))
         if lanes.peek(priority=False) is not None:
             self._turns.offer(Turn(slot, priority=False))
-        self._take_turns()
+        self.take_turns()
         return []
 
-    def _take_turns(self) -> None:
+    def take_turns(self) -> None:
         """Begin what the budget allows, a head of each slot in turn."""
         now = self._clock()
         while self._places > 0 and (turn := self._turns.next(now)) is not None:
@@ -164,11 +137,11 @@ class CloudSender(Sender, Answered):
         More would only wait for connections: a crash would leave them in doubt, and whoever has
         priority would go after them.
         """
-        return self._pace.places(self._cloud.room, self._requests.issuer.waiting)
+        return self._pace.places(self._cloud.room, self.requests.issuer.waiting)
 
     def _after_answers(self) -> None:
         super()._after_answers()
-        self._take_turns()
+        self.take_turns()
 
     def _take_turn(self, turn: Turn[OwnedSlot], now: float) -> None:
         slot = turn.slot
@@ -203,7 +176,7 @@ class CloudSender(Sender, Answered):
 
     def _send(self, slot: OwnedSlot, entry: LaneEntry, media: tuple[str, ...]) -> None:
         if base_of(entry.kind) == READ_MARK:
-            self._requests.mark_read(slot, entry, read_mark(entry.body))
+            self.requests.mark_read(slot, entry, read_mark(entry.body))
             return
         found = self._lookups.found(slot, entry, self)
         if found is None:
@@ -217,7 +190,7 @@ class CloudSender(Sender, Answered):
             answer = Answer(slot.slot, text_of(entry.id), why.code, why.title, why.details)
             self.on_answer(slot, entry.id, answer)
         else:
-            self._requests.begin(slot, entry, attempt, body)
+            self.requests.begin(slot, entry, attempt, body)
 
     def _wait(self, slot: OwnedSlot, entry: LaneEntry, seconds: float) -> None:
         """The recipient's own rate has no place for it now."""

@@ -6,6 +6,7 @@ a reference that its statuses echo, and ids are translated in both directions.
     reference    the string that ties a status to a message and an attempt
     outgoing     a v1 message, or read mark, as the body of a request
     objects      the parts of it that take more than a line
+    template     which template a message is of
     answers      what the answer to a request says of the message
     meanings     the table of Meta's error codes
     elements     a webhook, taken apart into statuses, messages and errors

@@ -28,7 +28,7 @@ from warouter.owner.cloud.endings import Endings
 from warouter.owner.cloud.issuer import Issuer
 from warouter.owner.cloud.proving import Proving
 from warouter.owner.cloud.rate.brake import Brake
-from warouter.owner.cloud.rate.number import Number
+from warouter.owner.cloud.rate.stop import NumberStop
 from warouter.owner.cloud.requests import Requests
 from warouter.owner.cloud.rules import RuleBook
 from warouter.owner.cloud.unmatched import Unmatched
@@ -279,7 +279,7 @@ MUTANTS = {
     ),
     "success with any token ends a stop": Mutant(
         "I16",
-        [(numbers.Number, "resume", without.any_token), (Number, "_see_to_stop", without.probing)],
+        [(numbers.Number, "resume", without.any_token), (NumberStop, "_see_to", without.probing)],
         ("I16",),
         (kinds.give_two_tokens,),
     ),

@@ -21,10 +21,11 @@ from warouter.cluster import quiesce
 from warouter.config import Settings
 from warouter.flow import windows
 from warouter.flow.windows import Wait
-from warouter.node import ends
+from warouter.node import end_cloud
 from warouter.owner import beats
-from warouter.owner.cloud import drain, issuer, proving
-from warouter.owner.cloud.rate import brake, number, pace
+from warouter.owner.cloud import acks, drain, issuer, proving
+from warouter.owner.cloud.facts import templates
+from warouter.owner.cloud.rate import brake, number, pace, stop
 from warouter.owner.commit import Gather
 from warouter.upstream.cloud.secrets import Secrets
 
@@ -32,7 +33,7 @@ WINDOW_OF_FENCE = 60.0 / 35.0 * 1.1  # the base, so that the shortest window is 
 
 _SEAMS: tuple[tuple[Any, str, tuple[Any, ...]], ...] = (
     (drain, "ROWS", (1, 2, 5)),
-    (drain, "FLUSH_SECONDS", (0.001, 0.5)),
+    (acks, "FLUSH_SECONDS", (0.001, 0.5)),
     (drain, "REST_SECONDS", (0.1, 2.0)),
     (issuer, "MAX_ROWS", (1, 2)),
     (issuer, "GATHER", (Gather(seconds=0.0, rows=1),)),
@@ -93,17 +94,17 @@ def drawn(random: Random, spans: Spans, *, small: bool, held: float) -> Iterator
         (quiesce, "QUIET_SECONDS", quiet),
         (beats, "QUIET_SECONDS", quiet),
         (beats, "QUIET_LEAVE_SECONDS", quiet + 1.0),
-        (number, "PROBE_SECONDS", 2.0),
+        (stop, "PROBE_SECONDS", 2.0),
         (number, "REST_SECONDS", 2.0),
-        (number, "READ_AGAIN_SECONDS", 2.0),
+        (templates, "READ_AGAIN_SECONDS", 2.0),
         (proving, "wall", loop.wall),
         (pace, "random", waits),
         (brake, "UNCLEAR_SECONDS", (0.2, 0.5)),
         (pace.Pace, "proven", _proven_in_its_process),
         (Secrets, "token_hash", property(_token_of_its_process)),
-        (ends, "GraphExchange", graph.Graph),
-        (ends, "NumberCalls", graph.Number),
-        (ends, "App", graph.App),
+        (end_cloud, "GraphExchange", graph.Graph),
+        (end_cloud, "NumberCalls", graph.Number),
+        (end_cloud, "App", graph.App),
     ]
     with patched(chosen):
         yield

@@ -8,13 +8,13 @@ from typing import Any
 from msgspec.structs import replace
 
 from tests.campaigns.simulation.cloud.world import CloudWorld
-from warouter import background
 from warouter._hash import slot_of
 from warouter.flow import doubt, proof
 from warouter.flow.doubt import DoubtState, DoubtVerdict, Policy
 from warouter.flow.issues import Issue
 from warouter.flow.lanes import Lanes
 from warouter.flow.progress import Took
+from warouter.owner.cloud.asking import ask
 from warouter.owner.cloud.doubts import Doubts
 from warouter.owner.cloud.endings import Endings
 from warouter.owner.cloud.issuer import Issuer, Marking
@@ -62,7 +62,7 @@ def any_token(self: Any, _token: bytes) -> list[dict[str, int]]:
 
 def probing(self: Any) -> None:
     """Whoever it is that is stopped."""
-    background.begin(self._probe(), self._failed)
+    ask(self._probe())
 
 
 def no_doubt(cls: Class, of: Callable[[Any], bool]) -> Any:
@@ -101,10 +101,10 @@ def resent(given: Any, rule: Any, fence: float) -> DoubtVerdict:
     return _verdict(given, rule._replace(policy=Policy.RESEND), fence)
 
 
-def of_closed_epochs(self: CloudUpstream, post: Any, judged: Judged, *more: Any) -> None:
-    slot = self._answers._ownership.slots.get(post.slot)  # type: ignore[attr-defined]
+def of_closed_epochs(self: CloudUpstream, post: Any, answers: Any, *more: Any) -> None:
+    slot = answers._ownership.slots.get(post.slot)
     if slot is not None and slot.epoch == post.epoch:
-        _ended(self, post, judged, *more)
+        _ended(self, post, answers, *more)
 
 
 def out_alone(self: Requests, slot: Any) -> bool:

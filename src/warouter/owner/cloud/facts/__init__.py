@@ -1,4 +1,5 @@
-"""The facts about the number that one owner asks Meta for, in the name of all.
+"""The questions to Meta beside messages.
 
-described   the number as Meta has it, and until when the token lives
+described   the number as Meta has it, and until when the token lives: one owner asks for all
+templates   their categories, and those that are held back
 """

@@ -9,26 +9,22 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from warouter.log import Outage
+from warouter.owner.cloud.asking import ask
 from warouter.store.bounded import Fetch
 from warouter.store.cloud import number as store
 from warouter.store.journal.names import Users
 from warouter.upstream.cloud.graph.described import TokenFacts
 from warouter.upstream.cloud.graph.failed import CallFailed, CallRefused
-from warouter.upstream.cloud.graph.number_calls import NumberFields
+from warouter.upstream.cloud.graph.number_calls import NumberCalls, NumberFields
 
 log = logging.getLogger(__name__)
 
 TOKEN_SECONDS = 3600.0
+EVERY_SECONDS = 55.0  # so that what /v1/health shows is no older than a minute
 UNKNOWN: dict[str, Any] = {"token_expires_at": None, "token_valid": None}
-
-
-class Graph(Protocol):
-    """The call to Meta that reads the number's state."""
-
-    async def facts(self) -> NumberFields: ...
 
 
 class Known(NamedTuple):
@@ -46,7 +42,7 @@ class Described:
     def __init__(
         self,
         fetch: Fetch,
-        graph: Graph,
+        graph: NumberCalls,
         token: Callable[[], Awaitable[TokenFacts]],
         token_hash: Callable[[], bytes],
         users: Callable[[], Awaitable[Users]],
@@ -61,10 +57,21 @@ class Described:
         self._version = version
         self._clock = clock
         self._asked_of: bytes | None = None  # the token that was asked of last
-        self._token_due = -math.inf
+        self._due = self._token_due = -math.inf
         self._token_facts: dict[str, Any] = {}  # a former owner's facts stay until Meta is asked
         self._refusals = Outage()
         self.known: Known | None = None
+
+    def see_to(self) -> None:
+        """Ask, if it is time."""
+        now = self._clock()
+        if now >= self._due:
+            self._due = now + EVERY_SECONDS
+            ask(self.read())
+
+    def read_soon(self) -> None:
+        """Ask with the next look: something has changed."""
+        self._due = -math.inf
 
     async def read(self) -> None:
         """Ask and keep; raises what the Graph API and the database do."""

@@ -33,25 +33,28 @@ USUAL_TRIES, MOST_WAIT_MS = 12, 120_000
 
 
 class Pace:
-    """The budget of one owner. ``quota`` in messages/s, ``clock`` in seconds."""
+    """The budget of one owner. ``quota`` in messages/s, ``clock`` in seconds. ``room`` is called
+    when there is room again for somebody who was refused.
+    """
 
-    def __init__(self, quota: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        quota: float,
+        clock: Callable[[], float],
+        room: Callable[[], None] = lambda: None,
+    ) -> None:
         self._clock = clock
         self.budget = Budget(quota, clock())
         self.pairs = Pairs()
         self.brake = Brake()
         self._strange = Strange()
-        self._room: Callable[[], None] = lambda: None
+        self._room = room
         self._timer: asyncio.TimerHandle | None = None
         self._paused_until = _NEVER
         self._unreached = 0
         self.stop: int | None = None  # Meta's code for which an operator must act
         self.throttled = self.pair_waits = 0
         self.begun = 0  # tokens taken
-
-    def on_room(self, room: Callable[[], None]) -> None:
-        """Call ``room`` when there is room again for somebody who was refused."""
-        self._room = room
 
     @property
     def stopped(self) -> bool:

@@ -51,7 +51,7 @@ class MessagePost(msgspec.Struct, frozen=True, gc=False):
 
 
 class Answers(Protocol):
-    """Whoever hears of the end of requests."""
+    """Whoever posts requests, and hears of their end."""
 
     def may_begin(self, post: MessagePost) -> bool:
         """True if the request may still begin; asked last thing before the write."""
@@ -80,7 +80,6 @@ class CloudUpstream(Upstream):
     """
 
     _listener: UpstreamHandler
-    _answers: Answers
 
     def __init__(
         self,
@@ -97,10 +96,6 @@ class CloudUpstream(Upstream):
         self._heard_of: OrderedDict[bytes, dict[int, Judged]] = OrderedDict()  # by attempt
         self.posts = 0
         self.reach = Reach(clock)
-
-    def answer_to(self, answers: Answers) -> None:
-        """Tell ``answers`` of the end of each request."""
-        self._answers = answers
 
     @property
     def well(self) -> bool:
@@ -139,17 +134,19 @@ class CloudUpstream(Upstream):
             granted = Claimed(message.slot, message.epoch)
             asyncio.get_running_loop().call_soon(self._listener.on_upstream, [granted])
 
-    def post(self, post: MessagePost) -> None:
-        """Begin a request as soon as there is a connection, if it may begin then."""
+    def post(self, post: MessagePost, answers: Answers) -> None:
+        """Begin a request as soon as there is a connection, if it may begin then; ``answers`` hears
+        of its end.
+        """
         self.posts += 1
         self._out[post.id, post.attempt] = post
         try:
             edge = self._marketing.edge(post.body) if post.attempt else MESSAGES
-            exchange = self._graph.post(post.body, partial(self._may_begin, post), edge)
+            exchange = self._graph.post(post.body, partial(self._may_begin, post, answers), edge)
         except Exception as error:
-            asyncio.get_running_loop().call_soon(self._broken, post, error)
+            asyncio.get_running_loop().call_soon(self._broken, post, answers, error)
         else:
-            exchange.add_done_callback(partial(self._exchanged, post, edge))
+            exchange.add_done_callback(partial(self._exchanged, post, answers, edge))
 
     def fate(self, message_id: bytes, attempt: int) -> RequestState:
         """The state of a request that this process, or a predecessor, has issued."""
@@ -184,25 +181,27 @@ class CloudUpstream(Upstream):
     async def close(self) -> None:
         self._graph.connections.close()
 
-    def _may_begin(self, post: MessagePost) -> bool:
-        if not self._answers.may_begin(post):
+    def _may_begin(self, post: MessagePost, answers: Answers) -> bool:
+        if not answers.may_begin(post):
             return False
         begun = self._begun.get(post.id, _NONE)
         if post.attempt not in begun:
             self._begun[post.id] = begun | {post.attempt}
         return True
 
-    def _exchanged(self, post: MessagePost, edge: str, exchange: asyncio.Future[Exchanged]) -> None:
+    def _exchanged(
+        self, post: MessagePost, answers: Answers, edge: str, exchange: asyncio.Future[Exchanged]
+    ) -> None:
         if exchange.cancelled():
             return  # cancelled, like all that the loop still has to do when it ends
         try:
             exchanged = exchange.result()
             if exchanged.server_time is not None:
-                self._answers.on_server_time(exchanged.server_time)
+                answers.on_server_time(exchanged.server_time)
             judged = self._marketing.judged(post.body, edge, self._judge(post, exchanged))
-            self._ended(post, judged, exchanged.token_hash)
+            self._ended(post, answers, judged, exchanged.token_hash)
         except Exception as error:
-            self._broken(post, error)
+            self._broken(post, answers, error)
 
     def _judge(self, post: MessagePost, exchanged: Exchanged) -> Judged:
         if exchanged.outcome is ExchangeOutcome.ANSWERED:
@@ -220,7 +219,9 @@ class CloudUpstream(Upstream):
             return Judged(Class.NOT_TAKEN, details=exchanged.cause, wait_ms=UNREACHED_MS)
         return Judged(Class.DOUBT, 500, title=exchanged.cause)
 
-    def _ended(self, post: MessagePost, judged: Judged, token_hash: bytes = b"") -> None:
+    def _ended(
+        self, post: MessagePost, answers: Answers, judged: Judged, token_hash: bytes = b""
+    ) -> None:
         self._out.pop((post.id, post.attempt), None)
         begun = self._begun.get(post.id, _NONE)
         if post.attempt and post.attempt in begun:
@@ -230,14 +231,16 @@ class CloudUpstream(Upstream):
         else:
             self._begun.pop(post.id, None)
         self._told(post, judged)
-        self._answers.on_judged(post, judged, token_hash)
+        answers.on_judged(post, judged, token_hash)
 
     def _remember(self, post: MessagePost, judged: Judged) -> None:
         if len(self._heard_of) >= MOST_HEARD:
             self._heard_of.popitem(last=False)
         self._heard_of.setdefault(post.id, {})[post.attempt] = judged
 
-    def _broken(self, post: MessagePost, error: Exception) -> None:
+    def _broken(self, post: MessagePost, answers: Answers, error: Exception) -> None:
         log.error("request failed", extra={"slot": post.slot}, exc_info=error)
         begun = post.attempt in self._begun.get(post.id, _NONE)
-        self._ended(post, Judged(Class.DOUBT if begun else Class.NOT_TAKEN, title=repr(error)))
+        self._ended(
+            post, answers, Judged(Class.DOUBT if begun else Class.NOT_TAKEN, title=repr(error))
+        )

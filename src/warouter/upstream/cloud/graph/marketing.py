@@ -7,31 +7,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-import msgspec
-
 from warouter.upstream.cloud.answers import Class, Judged
+from warouter.upstream.cloud.template import template_of
 
 log = logging.getLogger(__name__)
 
 MESSAGES, MARKETING = EDGES = "messages", "marketing_messages"
 # The account, the template or the number may not use this edge; nothing was taken.
 _NOT_HERE = frozenset({131055, 131063, 134100})
-
-
-class _MarketingLanguage(msgspec.Struct):
-    code: str = ""
-
-
-class _MarketingTemplate(msgspec.Struct):
-    name: str = ""
-    language: _MarketingLanguage = msgspec.field(default_factory=_MarketingLanguage)
-
-
-class _MarketingBody(msgspec.Struct):
-    template: _MarketingTemplate | None = None
-
-
-_body = msgspec.json.Decoder(_MarketingBody).decode
 
 
 class Marketing:
@@ -48,7 +31,7 @@ class Marketing:
 
     def edge(self, body: bytes) -> str:
         """The edge for a request with this body."""
-        return MARKETING if self._templates and _template(body) in self._templates else MESSAGES
+        return MARKETING if self._templates and template_of(body) in self._templates else MESSAGES
 
     def judged(self, body: bytes, edge: str, judged: Judged) -> Judged:
         """Judge the answer of an edge.
@@ -58,19 +41,9 @@ class Marketing:
         """
         if edge != MARKETING or judged.meta_code not in _NOT_HERE:
             return judged
-        template = _template(body)
+        template = template_of(body)
         if template in self._templates:  # until the templates are read again
             self._templates -= {template}
             said = {"template": template[0], "code": judged.meta_code, "details": judged.details}
             log.warning("marketing template refused by its edge", extra=said)
         return Judged(Class.NOT_TAKEN, details=judged.details)
-
-
-def _template(body: bytes) -> tuple[str, str]:
-    if b'"template"' not in body:
-        return "", ""
-    try:
-        found = _body(body).template
-    except msgspec.MsgspecError:
-        return "", ""
-    return (found.name, found.language.code) if found is not None else ("", "")

@@ -1,0 +1,244 @@
+"""The Cloud API as the end of a coreapp's pipelines.
+
+outgoing   Sender -> Issuer (an issue row each) -> CloudUpstream -> GraphExchange
+incoming   the inbox, which webapps fill -> Drain -> UpstreamListener -> as ever
+
+The sender and the pace need each other, as do the doubts and what the inbox proves: ``CloudEnd`` is
+the one place where they come together.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+import asyncpg
+
+from warouter.errors import OutcomeUnknown
+from warouter.flow.aftermath import Aftermath
+from warouter.flow.doubt import Policy
+from warouter.flow.share import outgoing
+from warouter.flow.windows import Windows
+from warouter.metrics import Sample
+from warouter.node.end import Common
+from warouter.node.figures.cloud import CloudFigures, cloud_samples, number_samples
+from warouter.owner.cloud.acks import InboxAcks
+from warouter.owner.cloud.doubts import Doubts
+from warouter.owner.cloud.drain import Drain
+from warouter.owner.cloud.facts.described import Described, Known
+from warouter.owner.cloud.facts.templates import KnownTemplates
+from warouter.owner.cloud.learned import Learned
+from warouter.owner.cloud.parts import CloudParts
+from warouter.owner.cloud.proving import Proving
+from warouter.owner.cloud.rate.number import DEFAULT_LEVEL, Number
+from warouter.owner.cloud.rate.pace import Pace
+from warouter.owner.cloud.rate.stop import NumberStop
+from warouter.owner.cloud.readings import Readings
+from warouter.owner.cloud.rows import Rows
+from warouter.owner.cloud.rules import RuleBook
+from warouter.owner.cloud.sender import CloudSender
+from warouter.owner.cloud.unmatched import Unmatched
+from warouter.owner.cloud.words import Words
+from warouter.owner.hearing import UpstreamListener
+from warouter.owner.sender import SenderParts
+from warouter.store.locks import CHANNEL
+from warouter.upstream.cloud.answers import Judged
+from warouter.upstream.cloud.graph.app_calls import App
+from warouter.upstream.cloud.graph.calls import Calls
+from warouter.upstream.cloud.graph.client import CloudUpstream, MessagePost
+from warouter.upstream.cloud.graph.exchange import GraphExchange
+from warouter.upstream.cloud.graph.marketing import Marketing
+from warouter.upstream.cloud.graph.media_calls import CloudMedia
+from warouter.upstream.cloud.graph.number_calls import NumberCalls
+from warouter.upstream.cloud.graph.recovery import AWAY, THERE, Recovery
+from warouter.upstream.cloud.secrets import Secrets
+
+log = logging.getLogger(__name__)
+
+_TELL = "select pg_notify($1, $2)"
+NOTICES = "cloud "  # the prefix of what webapps tell of Meta's notices
+
+
+class CloudRemote:
+    """The Cloud API, which knows of no repeats, slots or epochs."""
+
+    def __init__(self, common: Common) -> None:
+        self._common = common
+        cloud = common.settings.cloud
+        self.secrets = Secrets(cloud)
+        self.graph = GraphExchange(cloud, self.secrets, common.settings.json_limit)
+        self.aftermath = Aftermath()
+        self.marketing = Marketing(on=cloud.marketing == "auto")
+        self.upstream = CloudUpstream(self.graph, common.clock, self._told, self.marketing)
+        self.calls = Calls(cloud, self.secrets)
+        self.contents = CloudMedia(cloud, self.secrets, self.calls)
+        self.acks = InboxAcks(common.ownership, common.journal)
+
+    def end(self, parts: SenderParts) -> CloudEnd:
+        return CloudEnd(self._common, self, parts)
+
+    def _told(self, post: MessagePost, judged: Judged) -> None:
+        if post.attempt:  # a read mark has no statuses
+            now = self._common.clock()
+            self.aftermath.answered(post.id, post.attempt, judged.meta_code, now)
+
+
+class CloudEnd:
+    """The near side: it sends, reads the inbox, and keeps the number's rate."""
+
+    issues = True
+
+    def __init__(self, common: Common, remote: CloudRemote, parts: SenderParts) -> None:
+        self._common = common
+        self._remote = remote
+        cloud, clock = common.settings.cloud, common.clock
+        journal, ownership = common.journal, common.ownership
+        self._windows = windows = Windows(cloud.doubt_seconds)
+        self._learned = Learned(journal)
+        self._proving = Proving(journal, windows, clock)
+        self.pace = Pace(cloud.rate or outgoing(DEFAULT_LEVEL, 0.0), clock, self._has_room)
+        meta = NumberCalls(cloud, remote.calls, remote.marketing)
+        self._recovery = Recovery(remote.upstream.reach, meta.probe, self._tell, clock)
+        fetch = common.session.fetch
+        self._templates = KnownTemplates(fetch, meta, clock)
+        self._rules = self._made_rules()
+        self._described = self._made_described(meta)
+        self._stop = NumberStop(fetch, self.pace, meta, remote.secrets, clock)
+        self.number = self._made_number()
+        self.readings = Readings()
+        self.sender = CloudSender(parts, self._made_parts())
+        rows = Rows(
+            remote.upstream,
+            self.doubts,
+            late_success=cloud.late_success,
+            heard=self._heard,
+            unreachable=self._learned.unreachable,
+        )
+        self.drain = Drain(ownership, journal, rows, remote.acks, self.readings)
+        self._unmatched = self._made_unmatched()
+        self.listeners = (self.drain, remote.acks, self.number)
+
+    @property
+    def doubts(self) -> Doubts:
+        return self.sender.doubts
+
+    @property
+    def described(self) -> Known | None:
+        """The facts that this owner asked for; None if another asks, or before the first answer."""
+        return self._described.known if 0 in self._common.ownership.slots else None
+
+    def _made_described(self, meta: NumberCalls) -> Described:
+        common, cloud, secrets = self._common, self._common.settings.cloud, self._remote.secrets
+        return Described(
+            common.session.fetch,
+            meta,
+            App(cloud, self._remote.calls, secrets).token,
+            lambda: secrets.token_hash,
+            common.journal.users,
+            cloud.version,
+            common.clock,
+        )
+
+    def _made_number(self) -> Number:
+        common = self._common
+        return Number(
+            common.ownership,
+            common.session,
+            self.pace,
+            self._remote.graph,
+            self._stop,
+            self._templates,
+            self._described,
+            common.settings.cloud.rate,
+            common.clock,
+        )
+
+    def _made_rules(self) -> RuleBook:
+        settings = self._common.settings
+        cloud, pending = settings.cloud, settings.pending_seconds
+        policy = Policy(cloud.in_doubt)
+        return RuleBook(policy, self._windows, cloud.fence, pending, self._templates)
+
+    def _made_parts(self) -> CloudParts:
+        common, cloud = self._common, self._common.settings.cloud
+        return CloudParts(
+            self._remote.upstream,
+            self.pace,
+            self._rules,
+            self.readings,
+            self._proving,
+            Words(common.journal.say),
+            self._learned,
+            self._stop,
+            self._remote.acks,
+            lambda: common.app_settings().show_security_notifications,
+            until_sent=cloud.order == "sent",
+        )
+
+    def _made_unmatched(self) -> Unmatched:
+        common, remote = self._common, self._remote
+        return Unmatched(
+            common.ownership,
+            common.journal,
+            self._proving.unix,
+            lambda: remote.upstream.posts + remote.acks.proved,
+            common.clock,
+            self._windows,
+        )
+
+    def _has_room(self) -> None:
+        self.sender.take_turns()
+
+    def _heard(self, message_id: bytes, attempt: int, status: str) -> None:
+        self._remote.aftermath.heard(message_id, attempt, status, self._common.clock())
+        self.pace.proven((message_id, attempt))
+
+    def work(self, hearing: UpstreamListener) -> dict[str, Coroutine[Any, Any, None]]:
+        return {
+            "issues": self.sender.requests.issuer.run(),
+            "doubts": self.doubts.run(self._common.ownership),
+            "inbox": self.drain.run(hearing),
+            "unmatched": self._unmatched.run(),
+            "number": self.number.run(),
+            "recovery": self._recovery.run(),
+            "identities": self._learned.run(),
+            "secrets": self._remote.secrets.follow(),
+        }
+
+    def hint(self, what: str) -> None:
+        if what == THERE or what.startswith(AWAY):
+            self._recovery.on_word(what)
+        elif what.startswith(NOTICES):
+            self._described.read_soon()
+            self._templates.read_soon()
+
+    def samples(self) -> list[Sample]:
+        common, remote = self._common, self._remote
+        version, now = common.settings.cloud.version, common.clock()
+        figures = CloudFigures(
+            self.doubts,
+            self.sender.requests.answers,
+            remote.acks,
+            self.drain,
+            self.pace,
+            self.number,
+            self._stop,
+            remote.graph,
+            remote.aftermath,
+            sends=bool(common.ownership.slots),
+        )
+        return [
+            *cloud_samples(figures, common.all_issues),
+            *number_samples(self.described, version, now),
+        ]
+
+    async def _tell(self, word: str) -> None:
+        try:
+            await self._common.session.fetch(_TELL, CHANNEL, word)
+        except (OutcomeUnknown, asyncpg.PostgresError) as error:
+            log.warning("word to other coreapps failed", extra={"error": str(error)})
+
+    async def close(self) -> None:
+        self.pace.close()
+        await self._remote.calls.close()

@@ -1,0 +1,36 @@
+"""The parts of a sender to the Cloud API, beside those that every sender has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from warouter.owner.cloud.acks import InboxAcks
+from warouter.owner.cloud.learned import Learned
+from warouter.owner.cloud.proving import Proving
+from warouter.owner.cloud.rate.pace import Pace
+from warouter.owner.cloud.rate.stop import NumberStop
+from warouter.owner.cloud.readings import Readings
+from warouter.owner.cloud.rules import RuleBook
+from warouter.owner.cloud.words import Words
+from warouter.upstream.cloud.graph.client import CloudUpstream
+
+
+class CloudParts(NamedTuple):
+    """The parts in one value.
+
+    ``checks_identity`` tells if messages say whose identity they are meant for. ``until_sent``: the
+    next message of a recipient waits for the status, too.
+    """
+
+    upstream: CloudUpstream
+    pace: Pace
+    rules: RuleBook
+    readings: Readings
+    proving: Proving
+    words: Words
+    learned: Learned
+    stop: NumberStop
+    acks: InboxAcks
+    checks_identity: Callable[[], bool]
+    until_sent: bool = False
