@@ -22,7 +22,7 @@ from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.graph.health import BUSINESS
 from warouter.lab.simulator.cloud.server import CloudSimulator
 from warouter.node.mapview import MapView
-from warouter.owner.cloud.facts.described import TOKEN_SECONDS, Described
+from warouter.owner.cloud.facts.number_reader import TOKEN_SECONDS, NumberReader
 from warouter.store.journal.names import USERS_SQL, Users
 from warouter.store.views.number_status import NumberFacts, read_number
 from warouter.upstream.cloud.graph.app_calls import App
@@ -51,7 +51,7 @@ class Watched(NamedTuple):
 
     api: Api
     simulator: CloudSimulator
-    described: Described
+    described: NumberReader
     view: MapView
     pool: asyncpg.Pool
     tokens: list[bytes]  # the last one is in force
@@ -90,7 +90,7 @@ async def watched(webapp: Webapp, pool: asyncpg.Pool, database: Settings) -> Asy
     async def users() -> Users:
         return Users(*await pool.fetchrow(USERS_SQL))
 
-    described = Described(
+    described = NumberReader(
         pool.fetch,
         NumberCalls(cloud, calls),
         App(cloud, calls, secrets).token,

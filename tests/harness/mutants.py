@@ -312,7 +312,7 @@ def backlog_comes_later(self: Backlog, opened: Any, slot: OwnedSlot) -> None:
     log = slot.messages
     after, log.loaded = log.loaded, log.committed
     opened(self, slot)
-    self._tasks.begin(slot, backlog(after, log.committed))
+    self._tasks.begin_task(slot, backlog(after, log.committed))
 
 
 def program(name: str) -> tuple[str, ...]:

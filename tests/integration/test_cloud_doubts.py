@@ -29,8 +29,8 @@ from warouter.flow.doubt import DoubtState
 from warouter.kinds import HOLD, MESSAGE, kind_with
 from warouter.message_id import text_of
 from warouter.owner import recorder
-from warouter.owner.cloud.rules import RuleBook
-from warouter.owner.cloud.words import Word
+from warouter.owner.cloud.doubt_rules import RuleBook
+from warouter.owner.cloud.inbox_words import InboxWord
 from warouter.store.journal.issues import KEPT
 from warouter.upstream.cloud.batch import WORD
 
@@ -54,7 +54,7 @@ async def test_one_that_waits_beside_its_lane_goes_again_if_it_was_surely_not_ta
         await soon(lambda: issue.state is DoubtState.DOUBT)
         slots.skip(LANE)
         await soon(lambda: issue.aside)
-        word = msgspec.json.encode(Word("not taken"))
+        word = msgspec.json.encode(InboxWord("not taken"))
         await slots.journal.say(SLOT, WORD, "word", message_id, 1, None, word)
         await slots.begun(2)
         await settled(pool)
@@ -205,7 +205,7 @@ async def test_what_is_held_goes_again_once_it_was_surely_not_taken(
             slots.skip(WINDOW)
         await soon(lambda: slots.slot.issues[message_id].state is DoubtState.HELD)
         slots.graph.script = taken
-        await say(slots, message_id, tries, Word("not taken"))
+        await say(slots, message_id, tries, InboxWord("not taken"))
         await slots.begun(tries + 1)
         await settled(pool)
         assert slots.graph.refs() == [(message_id, n) for n in range(1, tries + 2)]
@@ -226,7 +226,7 @@ async def test_what_is_held_stays_so_where_an_earlier_attempt_may_have_been_take
         await doubted(slots, message_id, 2)
         slots.skip(WINDOW)
         await soon(lambda: slots.slot.issues[message_id].state is DoubtState.HELD)
-        await say(slots, message_id, 2, Word("not taken"))
+        await say(slots, message_id, 2, InboxWord("not taken"))
         await soon(lambda: pool.fetchval("select count(*) = 0 from cloud_inbox"))
         await soon(lambda: pool.fetchval("select doubts = 1 from send_issue"))
         assert await issues(pool) == [(message_id, 2, 1, KEPT)]
@@ -240,7 +240,7 @@ async def test_what_is_held_fails_as_it_was_refused(settings: Settings, pool: as
         await doubted(slots, message_id, 1)
         slots.skip(WINDOW)
         await soon(lambda: slots.slot.issues[message_id].state is DoubtState.HELD)
-        await say(slots, message_id, 1, Word("refused", 470, "closed", "24 h"))
+        await say(slots, message_id, 1, InboxWord("refused", 470, "closed", "24 h"))
         await settled(pool)
         payload = await pool.fetchval("select payload from event")
         assert msgspec.json.decode(payload)["errors"][0]["code"] == 470
@@ -252,7 +252,7 @@ async def doubted(slots: CloudSlots, message_id: bytes, attempt: int) -> None:
     await soon(lambda: (found.attempt, found.state) == (attempt, DoubtState.DOUBT))
 
 
-async def say(slots: CloudSlots, message_id: bytes, attempt: int, word: Word) -> None:
+async def say(slots: CloudSlots, message_id: bytes, attempt: int, word: InboxWord) -> None:
     """A former owner has heard of an attempt."""
     place = SLOT, WORD, f"word:{message_id.hex()}:{attempt}", message_id, attempt
     await slots.journal.say(*place, None, msgspec.json.encode(word))

@@ -80,7 +80,7 @@ class Issue:
             None  # the inbox is to be read once more after this reading
         )
 
-    def begin(self, now: float, *, probing: bool) -> None:
+    def begin_attempt(self, now: float, *, probing: bool) -> None:
         """Note that its request begins; ``probing``: while no message is taken."""
         self.state, self.marked, self.begun, self.probing = DoubtState.OUT, False, now, probing
 

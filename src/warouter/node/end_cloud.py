@@ -24,22 +24,22 @@ from warouter.metrics import Sample
 from warouter.node.end import Common
 from warouter.node.figures.cloud import CloudFigures, cloud_samples, number_samples
 from warouter.owner.cloud.acks import InboxAcks
+from warouter.owner.cloud.doubt_rules import RuleBook
 from warouter.owner.cloud.doubts import Doubts
 from warouter.owner.cloud.drain import Drain
-from warouter.owner.cloud.facts.described import Described, Known
+from warouter.owner.cloud.facts.number_reader import Known, NumberReader
 from warouter.owner.cloud.facts.templates import KnownTemplates
-from warouter.owner.cloud.learned import Learned
+from warouter.owner.cloud.inbox_words import InboxWords
+from warouter.owner.cloud.learned_users import LearnedUsers
 from warouter.owner.cloud.parts import CloudParts
 from warouter.owner.cloud.proving import Proving
-from warouter.owner.cloud.rate.number import DEFAULT_LEVEL, Number
+from warouter.owner.cloud.rate.number_share import DEFAULT_LEVEL, NumberShare
 from warouter.owner.cloud.rate.pace import Pace
 from warouter.owner.cloud.rate.stop import NumberStop
 from warouter.owner.cloud.readings import Readings
 from warouter.owner.cloud.rows import Rows
-from warouter.owner.cloud.rules import RuleBook
 from warouter.owner.cloud.sender import CloudSender
 from warouter.owner.cloud.unmatched import Unmatched
-from warouter.owner.cloud.words import Words
 from warouter.owner.hearing import UpstreamListener
 from warouter.owner.sender import SenderParts
 from warouter.store.locks import CHANNEL
@@ -95,7 +95,7 @@ class CloudEnd:
         cloud, clock = common.settings.cloud, common.clock
         journal, ownership = common.journal, common.ownership
         self._windows = windows = Windows(cloud.doubt_seconds)
-        self._learned = Learned(journal)
+        self._learned = LearnedUsers(journal)
         self._proving = Proving(journal, windows, clock)
         self.pace = Pace(cloud.rate or outgoing(DEFAULT_LEVEL, 0.0), clock, self._has_room)
         meta = NumberCalls(cloud, remote.calls, remote.marketing)
@@ -128,9 +128,9 @@ class CloudEnd:
         """The facts that this owner asked for; None if another asks, or before the first answer."""
         return self._described.known if 0 in self._common.ownership.slots else None
 
-    def _made_described(self, meta: NumberCalls) -> Described:
+    def _made_described(self, meta: NumberCalls) -> NumberReader:
         common, cloud, secrets = self._common, self._common.settings.cloud, self._remote.secrets
-        return Described(
+        return NumberReader(
             common.session.fetch,
             meta,
             App(cloud, self._remote.calls, secrets).token,
@@ -140,9 +140,9 @@ class CloudEnd:
             common.clock,
         )
 
-    def _made_number(self) -> Number:
+    def _made_number(self) -> NumberShare:
         common = self._common
-        return Number(
+        return NumberShare(
             common.ownership,
             common.session,
             self.pace,
@@ -168,7 +168,7 @@ class CloudEnd:
             self._rules,
             self.readings,
             self._proving,
-            Words(common.journal.say),
+            InboxWords(common.journal.say),
             self._learned,
             self._stop,
             self._remote.acks,

@@ -46,7 +46,7 @@ _RESULTS = {
 }
 
 
-class Webapp(Protocol):
+class FrameOrigin(Protocol):
     """The connection a frame came from: its outcome goes there, in its version's frames."""
 
     @property
@@ -65,10 +65,10 @@ class Appender(GroupCommit[wire.Message], SlotListener, MessageOwner):
         self._journal = journal
         self._recorder = recorder
         self._sender = sender
-        self._early: list[tuple[Webapp, wire.Message]] = []
+        self._early: list[tuple[FrameOrigin, wire.Message]] = []
         self._early_bytes = 0
 
-    def on_messages(self, webapp: Webapp, messages: list[wire.Message]) -> None:
+    def on_messages(self, webapp: FrameOrigin, messages: list[wire.Message]) -> None:
         """Take messages from a webapp, on the loop."""
         slots, queue = self._ownership.slots, self._queue
         most, room = MAX_QUEUED - len(queue), MAX_QUEUED_BYTES - self._queued_bytes
@@ -112,7 +112,9 @@ class Appender(GroupCommit[wire.Message], SlotListener, MessageOwner):
             else:
                 _refuse(webapp, frame, wire.NOT_OWNER)
 
-    async def append(self, owned: Mapping[int, int], rows: Sequence[wire.Message]) -> Exceptions:
+    async def write_batch(
+        self, owned: Mapping[int, int], rows: Sequence[wire.Message]
+    ) -> Exceptions:
         chosen = self._sender.reserve(rows)
         if not chosen:
             return await self._journal.append(owned, rows)
@@ -135,7 +137,7 @@ class Appender(GroupCommit[wire.Message], SlotListener, MessageOwner):
 
     def _finish_each(self, batch: list[wire.Message], exceptions: Exceptions) -> None:
         """``finished`` for a batch with rows that were not simply appended."""
-        answers: dict[tuple[Webapp, int, int, int], list[bytes]] = {}
+        answers: dict[tuple[FrameOrigin, int, int, int], list[bytes]] = {}
         fenced: list[OwnedSlot] = []
         for ordinal, row in enumerate(batch):
             outcome = exceptions.get(ordinal, APPENDED)
@@ -166,7 +168,7 @@ class Appender(GroupCommit[wire.Message], SlotListener, MessageOwner):
         except Exception as error:  # the rows are on disk all the same: all are answered for
             self._ownership.tasks.failed(slot.current(), error)
 
-    def _keep_early(self, webapp: Webapp, frame: wire.Message) -> None:
+    def _keep_early(self, webapp: FrameOrigin, frame: wire.Message) -> None:
         """A webapp may know of our epoch before we do: keep its frame, ask the database now."""
         if len(self._early) >= MAX_QUEUED or self._early_bytes >= MAX_QUEUED_BYTES:
             _refuse(webapp, frame, wire.OVERLOADED)
@@ -183,5 +185,5 @@ def _answer(row: wire.Message, outcome: Outcome) -> tuple[int, list[bytes]]:
     return _RESULTS[outcome], [row.id]
 
 
-def _refuse(webapp: Webapp, frame: wire.Message, result: int) -> None:
+def _refuse(webapp: FrameOrigin, frame: wire.Message, result: int) -> None:
     webapp.send(webapp.frames.outcome(result, frame.slot, frame.epoch, [frame.id]))

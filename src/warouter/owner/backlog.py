@@ -18,7 +18,7 @@ from warouter.flow.log import SlotLog
 from warouter.flow.progress import Park, Unissued, Unpark
 from warouter.kinds import MESSAGE
 from warouter.link.wire import Message
-from warouter.owner.expiry import Expiry, Waiting
+from warouter.owner.expiry import AgedMessage, Expiry
 from warouter.owner.ownership import Ownership
 from warouter.owner.pager import Pager
 from warouter.owner.parked.log import ParkedLog
@@ -203,7 +203,7 @@ class Backlog:
         """End what has waited too long in the lanes."""
         late = slot.lanes.expire(now)
         if late:
-            self._tasks.begin(slot, self._expiry.end(slot, late, self))
+            self._tasks.begin_task(slot, self._expiry.end(slot, late, self))
             if not slot.messages.caught_up:
                 self.pager.read_on(slot)
 
@@ -220,7 +220,7 @@ class Backlog:
 
     async def page(self, slot: OwnedSlot, upto: int, limit: int, most_bytes: int) -> list[ReadRow]:
         rows = await self._journal.page(slot.slot, slot.messages.loaded, upto, limit, most_bytes)
-        waiting = (Waiting(row.kind, row.ttl, row.age, row.id, row.failed) for row in rows)
+        waiting = (AgedMessage(row.kind, row.ttl, row.age, row.id, row.failed) for row in rows)
         await self._expiry.prove_ended(slot, waiting)
         return rows
 

@@ -153,4 +153,4 @@ class Beats:
             else:
                 spent.append(number)
         handing = {n: e for n, e in beat.handing.items() if not standings[n].busy}
-        self._moves.begin(fresh, spent, handing)
+        self._moves.begin_moves(fresh, spent, handing)

@@ -73,7 +73,7 @@ class GroupCommit(ABC, Generic[RowT]):
         return len(self._queue)
 
     @abstractmethod
-    async def append(self, owned: Mapping[int, int], rows: Sequence[RowT]) -> Exceptions:
+    async def write_batch(self, owned: Mapping[int, int], rows: Sequence[RowT]) -> Exceptions:
         """Write these rows; ``owned`` are the epochs of their slots."""
 
     @abstractmethod
@@ -157,7 +157,7 @@ class GroupCommit(ABC, Generic[RowT]):
     async def _exceptions(self, owned: Mapping[int, int], rows: list[RowT]) -> Exceptions:
         if not rows:
             return {}
-        exceptions = await self.append(owned, rows)
+        exceptions = await self.write_batch(owned, rows)
         self.commits += 1
         self.appended += len(rows) - len(exceptions)
         return exceptions

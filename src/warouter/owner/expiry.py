@@ -36,7 +36,7 @@ class Settling(Protocol):
     def ended(self, slot: OwnedSlot, entry: LaneEntry) -> None: ...
 
 
-class Waiting(NamedTuple):
+class AgedMessage(NamedTuple):
     """A message as it is read back, ``age`` seconds old by the database's clock."""
 
     kind: int
@@ -102,7 +102,7 @@ class Expiry:
         timed = ttl is not None and ttl <= self._pending
         return self._clock() - age + (ttl if timed and ttl else self._pending), timed
 
-    async def prove_ended(self, slot: OwnedSlot, rows: Iterable[Waiting]) -> None:
+    async def prove_ended(self, slot: OwnedSlot, rows: Iterable[AgedMessage]) -> None:
         """Find the rows read back that a former owner has ended and could not settle.
 
         They are not sent: those that were told to have failed; and those whose time is over by the
@@ -119,7 +119,7 @@ class Expiry:
                 if text_of(message_id) in ended:
                     slot.issues.prove(message_id)
 
-    def _disputed(self, row: Waiting) -> bool:
+    def _disputed(self, row: AgedMessage) -> bool:
         end, timed = self.end_of(*row[:4])
         most = row.ttl if timed and row.ttl else self._pending
         return end != math.inf and row.age >= most and end > self._clock()

@@ -54,7 +54,7 @@ class Moves:
         self._pending = pending  # seconds that a message may wait
         self._issues = issues  # requests have issue rows
 
-    def begin(
+    def begin_moves(
         self, fresh: Mapping[int, int], spent: Sequence[int], handing: Mapping[int, int]
     ) -> None:
         """Open ``fresh`` epochs, renew ``spent`` ones, hand over those that have a successor."""
@@ -67,7 +67,7 @@ class Moves:
 
     async def open(self, epochs: Mapping[int, int]) -> None:
         """Begin epochs: one synchronous write under each, then read where the journal stands."""
-        self._ownership.begin(epochs)
+        self._ownership.begin_epochs(epochs)
         opened = {o.slot: o for o in await self._journal.open(epochs)}
         found = await self._journal.open_issues(epochs) if self._issues else []
         page = Parking().page

@@ -102,7 +102,7 @@ class Ownership:
 
     # the life of a slot
 
-    def begin(self, epochs: Mapping[int, int]) -> None:
+    def begin_epochs(self, epochs: Mapping[int, int]) -> None:
         """Slots enter OPENING, under the lease that the last beat confirmed."""
         for number, epoch in epochs.items():
             self.slots[number] = OwnedSlot(number, epoch)

@@ -69,7 +69,7 @@ class Pager(Generic[RowT]):
         log = self._source.log(slot)
         if log.behind and not log.loading and slot.open:
             log.loading = True
-            self._tasks.begin(slot, self._read(slot, log))
+            self._tasks.begin_task(slot, self._read(slot, log))
 
     def read_on_if_empty(self, slot: OwnedSlot) -> None:
         """Read on once there is room for a page worth reading."""

@@ -110,7 +110,7 @@ class Receipts(GroupCommit[Placed]):
         """Acknowledge events that are on disk, or will never be read."""
         self._acks.ack(slot.slot, slot.epoch, numbers)
 
-    async def append(self, owned: Mapping[int, int], rows: Sequence[Placed]) -> Exceptions:
+    async def write_batch(self, owned: Mapping[int, int], rows: Sequence[Placed]) -> Exceptions:
         return await self._journal.append_events(owned, rows)
 
     def finished(self, batch: list[Placed], exceptions: Exceptions) -> None:

@@ -29,7 +29,7 @@ class SlotTasks:
     def __init__(self, doubt: Callable[[Mapping[int, int], str], None]) -> None:
         self._doubt = doubt
 
-    def begin(self, slot: OwnedSlot, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def begin_task(self, slot: OwnedSlot, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run ``work`` of this epoch beside everything else."""
         return background.begin(work, lambda error: self.failed(slot.current(), error))
 

@@ -35,7 +35,7 @@ class Kept(GroupCommit[Numbered]):
             row = Numbered(self._slot, number)
             self.put([row], row.size, urgent=urgent)
 
-    async def append(self, owned: Mapping[int, int], rows: Sequence[Numbered]) -> Exceptions:
+    async def write_batch(self, owned: Mapping[int, int], rows: Sequence[Numbered]) -> Exceptions:
         await self.batches.put([row.seq for row in rows])
         return {}
 

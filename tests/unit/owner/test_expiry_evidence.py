@@ -15,7 +15,7 @@ from warouter.flow.progress import Unpark
 from warouter.message_id import minted_at, text_of
 from warouter.owner import expiry as module
 from warouter.owner.backlog import Backlog
-from warouter.owner.expiry import Expiry, Waiting
+from warouter.owner.expiry import AgedMessage, Expiry
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import ReadRow
 
@@ -68,7 +68,7 @@ def test_an_end_that_another_node_has_written_counts_where_this_clock_is_behind(
     journal = Ended()
     slot: Any = SimpleNamespace(issues=Issues())
     with patched([(module, "wall", lambda: minted_at(LATE.id) + minted)]):
-        asyncio.run(journal.expiry.prove_ended(slot, [Waiting(0, 30, age, LATE.id)]))
+        asyncio.run(journal.expiry.prove_ended(slot, [AgedMessage(0, 30, age, LATE.id)]))
     assert journal.looked == ([text_of(LATE.id)] if asked else [])
     assert (LATE.id in slot.issues.proven) == asked
 

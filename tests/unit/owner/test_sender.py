@@ -34,7 +34,7 @@ class Scene:
         self.told: list[str] = []
         self.stored: list[Any] = []
         me: Any = self
-        self.tasks = SimpleNamespace(begin=lambda _slot, work: self.work.append(work))
+        self.tasks = SimpleNamespace(begin_task=lambda _slot, work: self.work.append(work))
         self.parked, self.progress = asyncio.Event(), asyncio.Event()
         self.sender = sender(SenderParts(me, me, me, me, me, me, lambda: self.now), me)
         self.slot = OwnedSlot(3, 1)

@@ -20,8 +20,8 @@ from warouter.metrics import Sample
 from warouter.owner.cloud.acks import InboxAcks
 from warouter.owner.cloud.doubts import Doubts
 from warouter.owner.cloud.drain import Drain
-from warouter.owner.cloud.facts.described import Known
-from warouter.owner.cloud.rate.number import Number
+from warouter.owner.cloud.facts.number_reader import Known
+from warouter.owner.cloud.rate.number_share import NumberShare
 from warouter.owner.cloud.rate.pace import Pace
 from warouter.owner.cloud.rate.stop import NumberStop
 from warouter.upstream.cloud.answers import Class
@@ -51,7 +51,7 @@ class CloudFigures(NamedTuple):
     acks: InboxAcks
     drain: Drain
     pace: Pace
-    number: Number
+    number: NumberShare
     stop: NumberStop
     graph: GraphExchange
     aftermath: Aftermath

@@ -3,26 +3,26 @@
 A request has an issue row on disk before it begins, and what its answer leaves open is a doubt that
 evidence ends, or the policy after its window. What is decided is decided in ``flow``.
 
-    sender      messages of the lanes: issued, begun, and what their answers say
-    parts       what both work with
-    requests    each from its issue row to what its answer means
-    issuer      issue rows in batches
-    ahead       messages with priority that memory has no place for
-    handed      what a process knows of its requests when its epoch has ended
-    lookups     ids and users that a message names, the identity that it is meant for
-    rate        when the next request may begin; the whole number: shares of its rate, its stops
-    doubts      messages in doubt, until their end
-    endings     how each ends
-    rules       how each is treated
-    proving     whether webhooks provably come in
-    drain       the inbox into the journals, and what it proves
-    readings    how far it was read
-    acks        what is in the journals is deleted there
-    rows        each row of it: an event, evidence, a word
-    unmatched   statuses that came before their id was known, and failures without a reference
-    asking      questions for which nobody waits
-    learned     whose number an answer shows, and who cannot be reached
-    leaving     which messages of a commit have their issue row in it
-    words       what is heard of a request whose slot is another's by now
-    facts       what one owner asks Meta for all
+    sender            messages of the lanes: issued, begun, and what their answers say
+    parts             what both work with
+    requests          each from its issue row to what its answer means
+    issuer            issue rows in batches
+    priority_backlog  messages with priority that memory has no place for
+    carryover         requests of an ended epoch, as far as this process knows, for the next one
+    lookups           ids and users that a message names, the identity that it is meant for
+    rate              when the next request may begin; shares of the whole number's rate, its stops
+    doubts            messages in doubt, until their end
+    doubt_endings     how each ends
+    doubt_rules       how each is treated
+    proving           whether webhooks provably come in
+    drain             the inbox into the journals, and what it proves
+    readings          how far it was read
+    acks              what is in the journals is deleted there
+    rows              each row of it: an event, evidence, a word
+    unmatched         statuses that came before their id was known, and failures without a reference
+    asking            questions for which nobody waits
+    learned_users     whose number an answer shows, and who cannot be reached
+    reservation       which messages of a commit have their issue row in it
+    inbox_words       what is heard of a request whose slot is another's by now
+    facts             what one owner asks Meta for all
 """

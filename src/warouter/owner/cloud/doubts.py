@@ -20,11 +20,11 @@ from warouter.flow.issues import Issue
 from warouter.flow.lanes import LaneEntry
 from warouter.flow.progress import Unissued
 from warouter.owner.backlog import Backlog
-from warouter.owner.cloud.endings import EXPIRED, UNKNOWN, Endings, about
+from warouter.owner.cloud.doubt_endings import EXPIRED, UNKNOWN, DoubtEndings, about
+from warouter.owner.cloud.doubt_rules import RuleBook
 from warouter.owner.cloud.proving import Proving
 from warouter.owner.cloud.rate.brake import Brake
 from warouter.owner.cloud.readings import Readings
-from warouter.owner.cloud.rules import RuleBook
 from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import OpenIssue
@@ -42,7 +42,7 @@ class Doubts:
     def __init__(
         self,
         backlog: Backlog,
-        endings: Endings,
+        endings: DoubtEndings,
         rules: RuleBook,
         readings: Readings,
         proving: Proving,
@@ -76,7 +76,7 @@ class Doubts:
         if (entry := slot.lanes.entry_out(message_id)) is not None:
             self._rules.was_held(entry.body)
 
-    def begin(self, slot: OwnedSlot, entry: LaneEntry, cause: str) -> None:
+    def begin_doubt(self, slot: OwnedSlot, entry: LaneEntry, cause: str) -> None:
         """Begin a doubt: nobody knows whether the request that is out was taken."""
         issue = slot.issues[entry.id]
         issue.doubt(self._clock(), cause)

@@ -72,7 +72,7 @@ class Issuer(GroupCommit[Marking]):
         """Number of rows that are not on disk yet."""
         return self._marking.total()
 
-    async def append(self, owned: Mapping[int, int], rows: Sequence[Marking]) -> Exceptions:
+    async def write_batch(self, owned: Mapping[int, int], rows: Sequence[Marking]) -> Exceptions:
         if any(row.again for row in rows):
             # What became of a former request is on disk first: recorded later it would take the row
             # of this one for that.

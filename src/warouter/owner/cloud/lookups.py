@@ -30,7 +30,7 @@ ALIAS_DIGITS = 15
 UNKNOWN_ALIAS, NO_ATTEMPT, UNREADABLE = 1013, 1014, 500
 
 
-class Waiting(Protocol):
+class LookupWaiter(Protocol):
     """The sender whose entries are looked up."""
 
     def pump(self, slot: OwnedSlot) -> None: ...
@@ -85,7 +85,7 @@ class Lookups:
         self._waiting: dict[OwnedSlot, list[_Asked]] = {}  # of slots with a look-up under way
         self._ready: OrderedDict[bytes, Found] = OrderedDict()
 
-    def found(self, slot: OwnedSlot, entry: LaneEntry, sender: Waiting) -> Found | None:
+    def found(self, slot: OwnedSlot, entry: LaneEntry, sender: LookupWaiter) -> Found | None:
         """The ids and users for ``entry``; None: it is withheld, and comes again with a pump."""
         alias = len(entry.recipient) == ALIAS_DIGITS and entry.recipient.startswith(PREFIX)
         named = mentions(entry.body)
@@ -99,10 +99,10 @@ class Lookups:
                 self._waiting[slot].append(asked)
             else:
                 self._waiting[slot] = [asked]
-                self._tasks.begin(slot, self._look_up(slot, sender))
+                self._tasks.begin_task(slot, self._look_up(slot, sender))
         return ready
 
-    async def _look_up(self, slot: OwnedSlot, sender: Waiting) -> None:
+    async def _look_up(self, slot: OwnedSlot, sender: LookupWaiter) -> None:
         """Look up whatever waits, until nothing does."""
         try:
             while some := self._waiting[slot]:

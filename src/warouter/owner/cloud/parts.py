@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from warouter.owner.cloud.acks import InboxAcks
-from warouter.owner.cloud.learned import Learned
+from warouter.owner.cloud.doubt_rules import RuleBook
+from warouter.owner.cloud.inbox_words import InboxWords
+from warouter.owner.cloud.learned_users import LearnedUsers
 from warouter.owner.cloud.proving import Proving
 from warouter.owner.cloud.rate.pace import Pace
 from warouter.owner.cloud.rate.stop import NumberStop
 from warouter.owner.cloud.readings import Readings
-from warouter.owner.cloud.rules import RuleBook
-from warouter.owner.cloud.words import Words
 from warouter.upstream.cloud.graph.client import CloudUpstream
 
 
@@ -28,8 +28,8 @@ class CloudParts(NamedTuple):
     rules: RuleBook
     readings: Readings
     proving: Proving
-    words: Words
-    learned: Learned
+    words: InboxWords
+    learned: LearnedUsers
     stop: NumberStop
     acks: InboxAcks
     checks_identity: Callable[[], bool]

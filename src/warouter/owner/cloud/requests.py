@@ -15,9 +15,9 @@ from warouter.flow.lanes import LaneEntry
 from warouter.flow.progress import Stated, Took, Unissued
 from warouter.kinds import MEDIA, base_of
 from warouter.message_id import text_of
+from warouter.owner.cloud.carryover import Carryover
+from warouter.owner.cloud.doubt_endings import hedged
 from warouter.owner.cloud.doubts import Doubts
-from warouter.owner.cloud.endings import hedged
-from warouter.owner.cloud.handed import Handed
 from warouter.owner.cloud.issuer import Issued, Issuer, Marking
 from warouter.owner.cloud.parts import CloudParts
 from warouter.owner.sender import SenderParts
@@ -68,19 +68,19 @@ class Requests(Answers, Issued):
         self._until_sent = cloud.until_sent
         self._sender = sender
         self._doubts = doubts
-        self.handed = Handed(cloud.upstream, self._ended)
+        self.carryover = Carryover(cloud.upstream, self._ended)
         self.issuer = Issuer(parts.ownership, parts.journal, parts.recorder, self)
         self.answers: Counter[str] = Counter()  # by class
 
     # outwards
 
-    def begin(self, slot: OwnedSlot, entry: LaneEntry, attempt: int, body: bytes) -> None:
+    def begin_or_issue(self, slot: OwnedSlot, entry: LaneEntry, attempt: int, body: bytes) -> None:
         """Begin the request of a message that is out, once its issue row is on disk."""
         issue = slot.issues.get(entry.id)
         doubts = issue.counted if issue is not None else 0
         marking = Marking(slot, entry, attempt, doubts, body, again=issue is not None)
         if issue is not None and issue.marked:
-            self._begin(slot, issue, marking)
+            self._post(slot, issue, marking)
         else:
             slot.issues.unbegun[entry.id] = attempt
             self.issuer.mark(marking)
@@ -112,18 +112,18 @@ class Requests(Answers, Issued):
             slot.issues[entry.id] = issue
         issue.attempt, issue.marked = marking.attempt, True
         if slot.lanes.is_out(entry.id):
-            self._begin(slot, issue, marking)
+            self._post(slot, issue, marking)
 
     def on_proven(self, slot: OwnedSlot, marking: Marking) -> None:
         self._doubts.endings.proven(slot, marking.entry.id)
 
-    def _begin(self, slot: OwnedSlot, issue: Issue, marking: Marking) -> None:
+    def _post(self, slot: OwnedSlot, issue: Issue, marking: Marking) -> None:
         if slot.quiet or self._pace.stopped:
             slot.lanes.retry(issue.id, self._clock())
             self._unmark(slot, issue)
             return
         slot.issues.unbegun.pop(issue.id, None)
-        issue.begin(self._clock(), probing=not self._pace.brake.taken)
+        issue.begin_attempt(self._clock(), probing=not self._pace.brake.taken)
         post = MessagePost(slot.slot, slot.epoch, issue.id, issue.attempt, marking.body)
         self._upstream.post(post, self)
 
@@ -207,7 +207,7 @@ class Requests(Answers, Issued):
             return
         if judged.cls is Class.DOUBT:
             said = unclear(judged.details) if judged.details else judged.title
-            self._doubts.begin(slot, entry, said or "unclear")
+            self._doubts.begin_doubt(slot, entry, said or "unclear")
             return
         if judged.upload_again and base_of(entry.kind) == MEDIA and not issue.uploaded_again:
             issue.uploaded_again = True

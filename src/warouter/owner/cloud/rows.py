@@ -16,7 +16,7 @@ from warouter.flow.statuses import FAILED, RANKS, KnownStatuses, show
 from warouter.kinds import EVENT_NAMES
 from warouter.message_id import slot_of_id, text_of
 from warouter.owner.cloud.doubts import Doubts
-from warouter.owner.cloud.words import decode as decode_word
+from warouter.owner.cloud.inbox_words import decode as decode_word
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal.inbox import InboxRow
 from warouter.upstream.cloud import inbound, statuses

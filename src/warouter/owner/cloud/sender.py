@@ -16,13 +16,13 @@ from warouter.flow.turns import Turn, Turns
 from warouter.kinds import READ_MARK, base_of
 from warouter.link.wire import Message
 from warouter.message_id import text_of
-from warouter.owner.cloud.ahead import Ahead
+from warouter.owner.cloud.doubt_endings import DoubtEndings
 from warouter.owner.cloud.doubts import Doubts
-from warouter.owner.cloud.endings import Endings
-from warouter.owner.cloud.leaving import leaving
 from warouter.owner.cloud.lookups import Lookups, written
 from warouter.owner.cloud.parts import CloudParts
+from warouter.owner.cloud.priority_backlog import PriorityBacklog
 from warouter.owner.cloud.requests import Answered, Requests
+from warouter.owner.cloud.reservation import reservable
 from warouter.owner.sender import PARK_AFTER_MS, Sender, SenderParts, has_more
 from warouter.owner.slot import OwnedSlot
 from warouter.upstream.cloud.outgoing import Untranslatable, read_mark
@@ -35,7 +35,7 @@ class CloudSender(Sender, Answered):
     def __init__(self, parts: SenderParts, cloud: CloudParts) -> None:
         rules, clock = cloud.rules, parts.clock
         super().__init__(parts, cloud.upstream, rules.urgent)
-        endings = Endings(self._backlog, self._expiry, parts.recorder, rules, clock)
+        endings = DoubtEndings(self._backlog, self._expiry, parts.recorder, rules, clock)
         self.doubts = Doubts(
             self._backlog, endings, rules, cloud.readings, cloud.proving, cloud.pace.brake, clock
         )
@@ -43,7 +43,7 @@ class CloudSender(Sender, Answered):
         tasks = parts.ownership.tasks
         self._pace = cloud.pace
         self._cloud = cloud.upstream
-        self._ahead = Ahead(self._backlog, parts.journal, rules, tasks)
+        self._priority_backlog = PriorityBacklog(self._backlog, parts.journal, rules, tasks)
         self._lookups = Lookups(parts.journal, tasks, cloud.checks_identity)
         self._reserved: dict[bytes, None] = {}  # issued with the messages of the last commit
         self._turns: Turns[OwnedSlot] = Turns(cloud.pace.budget)
@@ -52,12 +52,12 @@ class CloudSender(Sender, Answered):
 
     def opened(self, slot: OwnedSlot) -> None:
         self.doubts.opened(slot)
-        self.requests.handed.opened(slot)
+        self.requests.carryover.opened(slot)
         super().opened(slot)
 
     def closed(self, slot: OwnedSlot) -> None:
         super().closed(slot)
-        self.requests.handed.closed(slot)
+        self.requests.carryover.closed(slot)
         self._turns.leave(slot)
 
     def idle(self, slot: OwnedSlot) -> bool:
@@ -90,7 +90,7 @@ class CloudSender(Sender, Answered):
         now = self._clock()
         if self._turns.due(now) is not None:
             return []  # others wait already
-        return leaving(rows, self._places, self._pace, now)
+        return reservable(rows, self._places, self._pace, now)
 
     def reserved(self, rows: Sequence[Message]) -> None:
         self._reserved = dict.fromkeys([row.id for row in rows])
@@ -100,7 +100,7 @@ class CloudSender(Sender, Answered):
         for row in issued:
             slot.issues[row.id] = _marked(row)
         begin = self._backlog.add(slot, rows, self._reserved)
-        self._ahead.offer(slot, rows)
+        self._priority_backlog.offer(slot, rows)
         for entry, media in self._attachments.prepared(slot, begin, self):
             self.sent += 1
             self._send(slot, entry, media)
@@ -190,7 +190,7 @@ class CloudSender(Sender, Answered):
             answer = Answer(slot.slot, text_of(entry.id), why.code, why.title, why.details)
             self.on_answer(slot, entry.id, answer)
         else:
-            self.requests.begin(slot, entry, attempt, body)
+            self.requests.begin_or_issue(slot, entry, attempt, body)
 
     def _wait(self, slot: OwnedSlot, entry: LaneEntry, seconds: float) -> None:
         """The recipient's own rate has no place for it now."""

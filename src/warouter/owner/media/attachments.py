@@ -38,7 +38,7 @@ TROUBLE_MS, MOST_TROUBLE_MS = 2_000, 30_000
 TROUBLE = 1014
 
 
-class Waiting(Protocol):
+class AttachmentWaiter(Protocol):
     """The sender whose entries are prepared."""
 
     def pump(self, slot: OwnedSlot) -> None:
@@ -60,7 +60,7 @@ class Attachments(SlotListener):
         self._slots: dict[OwnedSlot, _Prepared] = {}
 
     def prepared(
-        self, slot: OwnedSlot, entries: Sequence[LaneEntry], sender: Waiting
+        self, slot: OwnedSlot, entries: Sequence[LaneEntry], sender: AttachmentWaiter
     ) -> Iterator[tuple[LaneEntry, tuple[str, ...]]]:
         """Yield the entries that may go now, with their media's handles; the rest comes again."""
         for entry in entries:
@@ -87,16 +87,18 @@ class Attachments(SlotListener):
                 task.cancel()
         self._uploads.forget(slot.slot)
 
-    def _take(self, slot: OwnedSlot, mine: _Prepared, entry: LaneEntry, sender: Waiting) -> None:
+    def _take(
+        self, slot: OwnedSlot, mine: _Prepared, entry: LaneEntry, sender: AttachmentWaiter
+    ) -> None:
         slot.lanes.withhold(entry.id)
         if entry.id in mine.preparing:  # since before a new connection
             return
         patience = PATIENCE_SECONDS if len(mine.preparing) < FEW else HURRIED_SECONDS
-        task = self._tasks.begin(slot, self._prepare(slot, entry, patience, sender))
+        task = self._tasks.begin_task(slot, self._prepare(slot, entry, patience, sender))
         mine.preparing[entry.id] = task
 
     async def _prepare(
-        self, slot: OwnedSlot, entry: LaneEntry, patience: float, sender: Waiting
+        self, slot: OwnedSlot, entry: LaneEntry, patience: float, sender: AttachmentWaiter
     ) -> None:
         answer: Answer | None = None
         handles: list[str] = []

@@ -84,7 +84,7 @@ class Downloads(SlotListener):
         lane.append(waiting)
         self._held += waiting.size
         if places:
-            waiting.task = self._tasks.begin(slot, self._complete(slot, waiting, places))
+            waiting.task = self._tasks.begin_task(slot, self._complete(slot, waiting, places))
         else:
             waiting.ready = True
 

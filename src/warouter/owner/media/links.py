@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 PAUSES = (0.5, 2.0, 6.0)  # seconds between the tries of a link
 
 
-class Links:
+class LinkFetches:
     """Fetches links, a few at a time."""
 
     def __init__(self, library: Library, fetcher: Fetcher) -> None:

@@ -23,7 +23,7 @@ from warouter.media.library import Library
 from warouter.media.providers import CredentialsRefused
 from warouter.media.references import Reference
 from warouter.media.storage import Damaged
-from warouter.owner.media.links import Links
+from warouter.owner.media.links import LinkFetches
 from warouter.upstream.media_service import MediaService, ServiceRefused
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Uploads:
         self._library = library
         self._service = service
         # Links which hang do not stand in the way of what is here already.
-        self._links = Links(library, fetcher)
+        self._links = LinkFetches(library, fetcher)
         self._uploading = asyncio.Semaphore(MOST_AT_ONCE)
         self._flights: dict[_Wanted, _Flight] = {}
         self._users: Counter[bytes] = Counter()  # flights by user

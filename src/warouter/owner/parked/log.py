@@ -159,7 +159,7 @@ class ParkedLog(Generic[EntryT]):
             self._done(slot, recipient)
         elif lane.due <= self._clock() and lane.idle:
             lane.read_begins()
-            self._tasks.begin(slot, self._take_up(slot, {recipient: lane}, due=True))
+            self._tasks.begin_task(slot, self._take_up(slot, {recipient: lane}, due=True))
 
     async def _read_on(self, slot: OwnedSlot) -> None:
         """The next parked recipients into memory."""

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from warouter.flow.lanes import LaneEntry
 from warouter.flow.log import SlotLog
-from warouter.owner.expiry import Expiry, Settling, Waiting
+from warouter.owner.expiry import AgedMessage, Expiry, Settling
 from warouter.owner.parked.log import Chosen
 from warouter.owner.slot import MAX_BYTES_IN_MEMORY, MAX_IN_MEMORY, OwnedSlot
 from warouter.store.journal import Journal
@@ -22,7 +22,7 @@ MAX_FLYING = MAX_IN_MEMORY // 4  # parked messages of a slot in memory; one read
 TOLD = "told, and not answered"
 
 
-class Messages(Settling, Protocol):
+class MessageBacklog(Settling, Protocol):
     """The backlog, whose messages are parked."""
 
     def settled(self, slot: OwnedSlot, entry: LaneEntry) -> None: ...
@@ -41,7 +41,7 @@ class ParkedMessages:
 
     def __init__(
         self,
-        messages: Messages,
+        messages: MessageBacklog,
         journal: Journal,
         expiry: Expiry,
         clock: Callable[[], float],
@@ -119,7 +119,7 @@ class ParkedMessages:
         return LaneEntry(*place, row["attempts"], True, *end, row["reason"] == TOLD)
 
 
-def _waiting(row: Any) -> Waiting:
+def _waiting(row: Any) -> AgedMessage:
     """The ttl ends no message that the upstream was told."""
     ttl = None if row["reason"] == TOLD else row["ttl"]
-    return Waiting(row["kind"], ttl, row["age"], row["id"], row["failed"])
+    return AgedMessage(row["kind"], ttl, row["age"], row["id"], row["failed"])

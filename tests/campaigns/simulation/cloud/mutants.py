@@ -23,14 +23,14 @@ from warouter.flow.issues import Issue
 from warouter.flow.lanes import Lanes
 from warouter.flow.windows import Wait
 from warouter.owner.cloud import doubts, drain, proving
+from warouter.owner.cloud.doubt_endings import DoubtEndings
+from warouter.owner.cloud.doubt_rules import RuleBook
 from warouter.owner.cloud.doubts import Doubts
-from warouter.owner.cloud.endings import Endings
 from warouter.owner.cloud.issuer import Issuer
 from warouter.owner.cloud.proving import Proving
 from warouter.owner.cloud.rate.brake import Brake
 from warouter.owner.cloud.rate.stop import NumberStop
 from warouter.owner.cloud.requests import Requests
-from warouter.owner.cloud.rules import RuleBook
 from warouter.owner.cloud.unmatched import Unmatched
 from warouter.owner.expiry import Expiry
 from warouter.owner.ownership import Ownership
@@ -225,7 +225,7 @@ MUTANTS = {
     ),
     "evidence is heard in doubt only": Mutant(
         "D14",
-        [(Endings, "evidence", without.heard_in_doubt_only)],
+        [(DoubtEndings, "evidence", without.heard_in_doubt_only)],
         ("I6",),
         (threats.tell_behind_a_throttle,),
         first=9,
@@ -233,7 +233,7 @@ MUTANTS = {
     ),
     "the lane opens with the end": Mutant(
         "D15",
-        [(Endings, "shut_until_fence", without.opened_with_the_end)],
+        [(DoubtEndings, "shut_until_fence", without.opened_with_the_end)],
         ("I7",),
         (threats.drop_and_linger,),
         first=7,
@@ -272,7 +272,10 @@ MUTANTS = {
     ),
     "all in doubt find out at once": Mutant(
         "I16",
-        [(Brake, "may_resend", lambda _self, _now: True), (Issue, "begin", without.unprobing)],
+        [
+            (Brake, "may_resend", lambda _self, _now: True),
+            (Issue, "begin_attempt", without.unprobing),
+        ],
         ("I5",),
         (threats.take_nothing_long,),
         spared=True,

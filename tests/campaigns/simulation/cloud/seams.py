@@ -25,7 +25,7 @@ from warouter.node import end_cloud
 from warouter.owner import beats
 from warouter.owner.cloud import acks, drain, issuer, proving
 from warouter.owner.cloud.facts import templates
-from warouter.owner.cloud.rate import brake, number, pace, stop
+from warouter.owner.cloud.rate import brake, number_share, pace, stop
 from warouter.owner.commit import Gather
 from warouter.upstream.cloud.secrets import Secrets
 
@@ -95,7 +95,7 @@ def drawn(random: Random, spans: Spans, *, small: bool, held: float) -> Iterator
         (beats, "QUIET_SECONDS", quiet),
         (beats, "QUIET_LEAVE_SECONDS", quiet + 1.0),
         (stop, "PROBE_SECONDS", 2.0),
-        (number, "REST_SECONDS", 2.0),
+        (number_share, "REST_SECONDS", 2.0),
         (templates, "READ_AGAIN_SECONDS", 2.0),
         (proving, "wall", loop.wall),
         (pace, "random", waits),

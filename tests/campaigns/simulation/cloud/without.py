@@ -15,8 +15,8 @@ from warouter.flow.issues import Issue
 from warouter.flow.lanes import Lanes
 from warouter.flow.progress import Took
 from warouter.owner.cloud.asking import ask
+from warouter.owner.cloud.doubt_endings import DoubtEndings
 from warouter.owner.cloud.doubts import Doubts
-from warouter.owner.cloud.endings import Endings
 from warouter.owner.cloud.issuer import Issuer, Marking
 from warouter.owner.cloud.requests import Requests
 from warouter.owner.quiesce import Quiesce
@@ -27,10 +27,10 @@ from warouter.upstream.cloud.answers import Class, Judged
 from warouter.upstream.cloud.graph.client import CloudUpstream
 from warouter.upstream.cloud.graph.exchange import Exchanged, ExchangeOutcome
 
-_evidence, _shut, _verdict = Endings.evidence, Endings.shut_until_fence, doubt.verdict
+_evidence, _shut, _verdict = DoubtEndings.evidence, DoubtEndings.shut_until_fence, doubt.verdict
 _ended, _mark, _expire = CloudUpstream._ended, Issuer.mark, Lanes.expire
 _problem = Fitness.problem
-_begin = Issue.begin
+_begin = Issue.begin_attempt
 _row, _found = receive._row, Doubts._found
 
 
@@ -47,7 +47,7 @@ async def asked_of_journals_only(self: Fitness, *, requests: bool = False) -> st
 
 
 async def issued(self: Messages, owned: Any, rows: Any, issued: Sequence[Any]) -> Any:
-    exceptions = await self.append(owned, rows)
+    exceptions = await self.write_batch(owned, rows)
     return exceptions, not exceptions
 
 
@@ -87,13 +87,13 @@ def answered(exchanged: Any) -> bool:
     return exchanged.outcome is ExchangeOutcome.ANSWERED
 
 
-def heard_in_doubt_only(self: Endings, slot: Any, took: Took, by: str) -> None:
+def heard_in_doubt_only(self: DoubtEndings, slot: Any, took: Took, by: str) -> None:
     issue = slot.issues.get(bytes.fromhex(took.id))
     if issue is None or issue.state in (DoubtState.DOUBT, DoubtState.HELD):
         _evidence(self, slot, took, by)
 
 
-def opened_with_the_end(self: Endings, slot: Any, issue: Issue, _now: float) -> None:
+def opened_with_the_end(self: DoubtEndings, slot: Any, issue: Issue, _now: float) -> None:
     _shut(self, slot, issue, 1e12)
 
 

@@ -15,11 +15,11 @@ from warouter.flow.progress import Stated, Took, Unheard, Unissued
 from warouter.flow.windows import Windows
 from warouter.message_id import text_of
 from warouter.owner.backlog import Backlog
+from warouter.owner.cloud.doubt_endings import EARLIER, EXPIRED, DoubtEndings
+from warouter.owner.cloud.doubt_rules import RuleBook
 from warouter.owner.cloud.doubts import SENT_SECONDS, Doubts, rule_of
-from warouter.owner.cloud.endings import EARLIER, EXPIRED, Endings
 from warouter.owner.cloud.facts.templates import KnownTemplates
 from warouter.owner.cloud.rate.brake import Brake
-from warouter.owner.cloud.rules import RuleBook
 from warouter.owner.slot import HEARD_SECONDS, OwnedSlot
 from warouter.store.journal import OpenIssue
 from warouter.store.journal.issues import DOUBTED, KEPT, NOT_TAKEN
@@ -39,7 +39,7 @@ class Scene:
         self.answers: list[Any] = []
         self.readings = 0
         self.fence, self.held = FENCE, 1e9
-        self.endings = Endings(me, me, me, me, lambda: self.now)
+        self.endings = DoubtEndings(me, me, me, me, lambda: self.now)
         self.doubts = Doubts(me, self.endings, me, me, me, Brake(), lambda: self.now)
         self.slot = OwnedSlot(3, 1)
         self.issue = self.slot.issues[ID] = Issue(7, ID, "49151", 1, 1)

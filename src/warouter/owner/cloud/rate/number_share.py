@@ -18,7 +18,7 @@ from warouter.errors import OutcomeUnknown
 from warouter.flow.share import outgoing
 from warouter.flow.share import share as part_of
 from warouter.log import Outage
-from warouter.owner.cloud.facts.described import Described
+from warouter.owner.cloud.facts.number_reader import NumberReader
 from warouter.owner.cloud.facts.templates import KnownTemplates
 from warouter.owner.cloud.rate.pace import Pace
 from warouter.owner.cloud.rate.stop import NumberStop
@@ -37,7 +37,7 @@ REST_SECONDS = 2.0  # while nothing is sent: the others go on knowing its part (
 DEFAULT_LEVEL = 80  # messages/s, until it is known
 
 
-class Number(SlotListener):
+class NumberShare(SlotListener):
     """``graph`` has connections for the rate. ``rate`` is that of the operator, None for the
     number's level.
     """
@@ -50,7 +50,7 @@ class Number(SlotListener):
         graph: GraphExchange,
         stop: NumberStop,
         templates: KnownTemplates,
-        described: Described,
+        described: NumberReader,
         rate: float | None,
         clock: Callable[[], float],
     ) -> None:

@@ -19,7 +19,7 @@ from warouter.flow.lanes import LaneEntry
 from warouter.flow.progress import Park, Stated, Took, Unissued, Unpark
 from warouter.message_id import text_of
 from warouter.owner.backlog import Backlog
-from warouter.owner.cloud.rules import RuleBook
+from warouter.owner.cloud.doubt_rules import RuleBook
 from warouter.owner.expiry import Expiry
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import OwnedSlot
@@ -44,7 +44,7 @@ def hedged(issue: Issue, answer: Answer) -> Answer:
     return replace(answer, details=EARLIER + answer.details) if issue.doubts else answer
 
 
-class Endings:
+class DoubtEndings:
     """Ends doubts, and counts by what."""
 
     def __init__(
@@ -248,7 +248,7 @@ class Endings:
 class _Failed:
     """Tells of a ``failed`` status that is on disk."""
 
-    def __init__(self, endings: Endings, issue: Issue) -> None:
+    def __init__(self, endings: DoubtEndings, issue: Issue) -> None:
         self._endings = endings
         self._issue = issue
 

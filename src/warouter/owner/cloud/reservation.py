@@ -10,7 +10,7 @@ from warouter.owner.cloud.rate.pace import Pace
 from warouter.owner.slot import OwnedSlot
 
 
-def leaving(rows: Sequence[Message], places: int, pace: Pace, now: float) -> list[Message]:
+def reservable(rows: Sequence[Message], places: int, pace: Pace, now: float) -> list[Message]:
     """At most ``places`` of the rows, which have their tokens now and count as unbegun."""
     chosen: list[Message] = []
     if places <= 0 or not _plain(rows):

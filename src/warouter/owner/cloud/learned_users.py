@@ -24,7 +24,7 @@ FLUSH_SECONDS = 5.0
 MOST_KNOWN = 20_000  # a pair that is forgotten is written once more
 
 
-class Learned:
+class LearnedUsers:
     """Writes what is new to this process, a batch at a time."""
 
     def __init__(self, journal: Journal) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from warouter.link.wire import Message
 from warouter.owner.backlog import Backlog
-from warouter.owner.cloud.rules import RuleBook
+from warouter.owner.cloud.doubt_rules import RuleBook
 from warouter.owner.slot import OwnedSlot
 from warouter.owner.tasks import SlotTasks
 from warouter.store.journal import Journal
@@ -19,7 +19,7 @@ from warouter.store.journal import Journal
 MOST = 64  # of a slot at once; each may open a range of the cursor
 
 
-class Ahead:
+class PriorityBacklog:
     """Puts urgent messages from beyond memory straight into their lanes."""
 
     def __init__(
@@ -39,7 +39,7 @@ class Ahead:
         urgent = self._rules.urgent
         late = [r for r in rows if r.seq > log.loaded and urgent(r.kind, r.body)]
         if late:
-            self._tasks.begin(slot, self._take(slot, late))
+            self._tasks.begin_task(slot, self._take(slot, late))
 
     async def _take(self, slot: OwnedSlot, rows: Sequence[Message]) -> None:
         log = slot.messages

@@ -36,7 +36,7 @@ class Known(NamedTuple):
     at: float  # by the owner's clock
 
 
-class Described:
+class NumberReader:
     """Asks, and writes down. ``token`` asks of the token whose hash is ``token_hash``."""
 
     def __init__(

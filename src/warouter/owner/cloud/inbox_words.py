@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 Say = Callable[[int, int, str, bytes, int, str | None, bytes], Awaitable[None]]
 
 
-class Word(msgspec.Struct, frozen=True):
+class InboxWord(msgspec.Struct, frozen=True):
     """The outcome of one attempt: ``taken``, ``not taken`` or ``refused``; as ``Judged`` has it."""
 
     word: str
@@ -33,7 +33,7 @@ class Word(msgspec.Struct, frozen=True):
     user_id: str = ""
 
 
-class Words:
+class InboxWords:
     """Says words; ``say`` writes one to the inbox."""
 
     def __init__(self, say: Say) -> None:
@@ -45,10 +45,12 @@ class Words:
         word = _WORDS.get(judged.cls, "not taken")
         if judged.cls is Class.DOUBT:
             return
-        told = Word(word, judged.code, judged.title, judged.details, judged.wa_id, judged.user_id)
+        told = InboxWord(
+            word, judged.code, judged.title, judged.details, judged.wa_id, judged.user_id
+        )
         background.begin(self._write(post, judged.wamid or None, told), _log)
 
-    async def _write(self, post: MessagePost, wamid: str | None, word: Word) -> None:
+    async def _write(self, post: MessagePost, wamid: str | None, word: InboxWord) -> None:
         key = f"word:{post.id.hex()}:{post.attempt}"
         payload = msgspec.json.encode(word)
         try:
@@ -59,7 +61,7 @@ class Words:
 
 
 _WORDS = {Class.TAKEN: "taken", Class.FINAL: "refused"}
-decode = msgspec.json.Decoder(Word).decode
+decode = msgspec.json.Decoder(InboxWord).decode
 
 
 def _log(error: Exception) -> None:

@@ -13,8 +13,8 @@ import pytest
 from tests.harness.patch import patched
 from warouter.flow.share import FRESH_SECONDS
 from warouter.owner.cloud.facts.templates import KnownTemplates
-from warouter.owner.cloud.rate import number
-from warouter.owner.cloud.rate.number import Number
+from warouter.owner.cloud.rate import number_share
+from warouter.owner.cloud.rate.number_share import NumberShare
 from warouter.owner.cloud.rate.stop import NumberStop
 from warouter.store.cloud import number as store
 from warouter.store.cloud.number import Shared, Stop
@@ -57,7 +57,9 @@ class _Number:
         vars(self.templates)["use"] = use
         described: Any = SimpleNamespace(see_to=describe)
         parts = self.stop, self.templates, described
-        self.number = Number(self.ownership, session, self.pace, connections, *parts, None, clock)
+        self.number = NumberShare(
+            self.ownership, session, self.pace, connections, *parts, None, clock
+        )
 
     def knows_templates(self) -> None:
         vars(self.templates)["see_to"] = lambda: None
@@ -247,4 +249,4 @@ def test_an_owner_that_sent_since_its_last_share_does_not_rest() -> None:
         assert here.number._busy()
 
     asyncio.run(scene())
-    assert number.REST_SECONDS < FRESH_SECONDS, "others would take the part of one that rests"
+    assert number_share.REST_SECONDS < FRESH_SECONDS, "others would take the part of one that rests"

@@ -18,8 +18,8 @@ from warouter.upstream.cloud.graph.client import CloudUpstream, MessagePost, Req
 NEVER_BEGAN = Judged(Class.NOT_TAKEN)
 
 
-class Handed:
-    """Hands it on; ``hear`` takes it as if it came now."""
+class Carryover:
+    """Carries what is known of requests on; ``hear`` takes it as if it came now."""
 
     def __init__(
         self, upstream: CloudUpstream, hear: Callable[[OwnedSlot, MessagePost, Judged], None]
