@@ -1,12 +1,12 @@
-"""The shape of src/warouter: imports without circles, small folders, short functions, and modules
-that are as pure as they say."""
+"""The shape of src/warouter: imports without circles, small folders, no crumbs of files, one thing
+for each class name, short functions, and modules that are as pure as they say."""
 
 from __future__ import annotations
 
 import ast
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -28,6 +28,11 @@ SMALL = {
 LEANING = re.compile(r"(?:What|Who|Whose|Whether|The same|As|So)\b")
 MOST_LINES = 60
 MOST_CLASS_LINES = 200
+# Names of classes that stand for the same role at two ends, and which role that is.
+TWINS = {
+    "Ping": "asks a quiet peer to answer, on a link and on the connection to the upstream",
+    "Pong": "answers that",
+}
 
 
 def name_of(path: Path) -> str:
@@ -100,6 +105,37 @@ def test_a_small_module_has_a_reason() -> None:
         if path.name != "__init__.py" and len(path.read_text().splitlines()) < LEAST_LINES
     }
     assert small == SMALL.keys()
+
+
+def homes(modules: Iterable[str]) -> dict[str, list[str]]:
+    """The modules of each public class name."""
+    found: dict[str, list[str]] = {}
+    for name in modules:
+        for node in ast.walk(tree(name)):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, []).append(name)
+    return found
+
+
+def test_a_class_name_stands_for_one_thing() -> None:
+    """What is found by its name is found: a name that another class has gets its context."""
+    found = homes(MODULES)
+    assert {name: at for name, at in found.items() if len(at) > 1 and name not in TWINS} == {}
+    assert [name for name in TWINS if len(found.get(name, [])) != 2] == []
+
+
+def test_no_class_is_imported_under_another_name() -> None:
+    """An alias is a second name for one thing."""
+    classes = homes(MODULES)
+    aliases = [
+        f"{name}: {alias.name} as {alias.asname}"
+        for name in MODULES
+        for node in ast.walk(tree(name))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("warouter")
+        for alias in node.names
+        if alias.asname and alias.name in classes
+    ]
+    assert aliases == []
 
 
 def test_a_package_says_what_each_of_its_modules_is_for() -> None:
