@@ -80,6 +80,16 @@ async def test_an_outage_holds_posts_back_and_the_rest_is_repeated(world: Door) 
     assert len(await world.statuses(3)) == 3
 
 
+async def test_held_webhooks_come_once_that_is_over(world: Door) -> None:
+    world.use(hold_webhooks_s=1000)
+    await world.send()
+    await soon(lambda: len(world.simulator.world.outbox) == 3)
+    assert "hold_webhooks_s" in (await world.ask("GET", "/"))[1]["running"]
+    assert world.business.bodies == []
+    await world.ask("DELETE", "/faults")
+    assert len(await world.statuses(3)) == 3
+
+
 async def test_every_second_post_in_an_outage(world: Door) -> None:
     world.use(outage_s=1000, outage_every=2, batch=1, retry_ms=3_600_000)
     await world.send()

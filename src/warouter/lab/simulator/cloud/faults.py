@@ -14,7 +14,7 @@ from warouter.lab.simulator.cloud.webhook_faults import WebhookFaults
 from warouter.recipient import wa_id
 
 # The switches that begin when they are set and reset themselves.
-TIMED = ("upgrade_s", "deaf_s", "cut_s", "outage_s")
+TIMED = ("upgrade_s", "deaf_s", "cut_s", "outage_s", "hold_webhooks_s")
 LISTS = (
     *NUMBERS,
     "withheld",
@@ -34,6 +34,7 @@ _TROUBLES = (
     "drop_before",
     "drop_after",
     "half",
+    "unanswered",
     "fail_before",
     "fail_after",
     "latency_ms",

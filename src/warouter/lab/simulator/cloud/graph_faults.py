@@ -14,7 +14,9 @@ Seconds = Annotated[float, Meta(ge=0, le=7 * 86400)]
 Millis = Annotated[int, Meta(ge=0, le=LONGEST_MS)]
 Entity = Literal["PHONE_NUMBER", "WABA", "BUSINESS", "APP"]
 Limit = Literal["LIMITED", "BLOCKED"]
-Trouble = Literal["500", "502", "200", "131000", "131016", "redirect", "large", "endless"]
+Trouble = Literal[
+    "500", "502", "200", "131000", "131016", "redirect", "large", "endless", "unclear"
+]
 
 
 class GraphFaults(Behaviour, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,7 +45,11 @@ class GraphFaults(Behaviour, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             "says THROUGHPUT_UPGRADE. Resets itself"
         ),
     ] = 0.0
-    throttle: Annotated[Share, Meta(description="share that is answered 130429")] = 0.0
+    throttle: Annotated[Share, Meta(description="share that is answered with throttle_as")] = 0.0
+    throttle_as: Annotated[
+        tuple[int, ...],
+        Meta(min_length=1, description="codes of which each throttled request gets one at random"),
+    ] = (130429,)
     bare_throttle: Annotated[
         Share, Meta(description="share that is answered HTTP 429 without a code")
     ] = 0.0
@@ -157,11 +163,18 @@ class GraphFaults(Behaviour, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     abandon: Annotated[
         Share,
         Meta(
-            description="share that is looked at abandon_ms after its last byte, and not taken if "
-            "its connection has ended by then"
+            description="share that is looked at abandon_ms later than else, and not taken if its "
+            "connection has ended by then"
         ),
     ] = 0.0
     abandon_ms: Annotated[Millis, Meta(description="see `abandon`, in ms")] = 100
+    expire_ms: Annotated[
+        Millis,
+        Meta(
+            description="what is not taken so many ms after its first byte is never taken, and has "
+            "no answer; 0 for no limit"
+        ),
+    ] = 0
     drop_before: Annotated[
         Share, Meta(description="share whose connection is dropped before the message is taken")
     ] = 0.0
@@ -172,6 +185,9 @@ class GraphFaults(Behaviour, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     half: Annotated[
         Share, Meta(description="share that is taken, and closed after half of the answer")
     ] = 0.0
+    unanswered: Annotated[
+        Share, Meta(description="share that is taken and never answered; its connection stays")
+    ] = 0.0
     fail_before: Annotated[
         Share, Meta(description="share that is not taken and answered with fail_before_as")
     ] = 0.0
@@ -179,7 +195,8 @@ class GraphFaults(Behaviour, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Trouble,
         Meta(
             description="500 (empty), 502 (a proxy's HTML page), 200 (no JSON), redirect (to "
-            "another host), large (16 MiB), endless, or Graph JSON with HTTP 500: 131000, 131016"
+            "another host), large (16 MiB), endless, or Graph JSON with HTTP 500: 131000, 131016; "
+            "unclear: one of 500, 502, 200 and 131000 at random"
         ),
     ] = "131016"
     fail_after: Annotated[
@@ -190,7 +207,7 @@ class GraphFaults(Behaviour, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Seconds,
         Meta(
             description="seconds by which the statuses of exactly those messages are held back "
-            "whose answer was dropped (drop_after, half, fail_after)"
+            "whose answer is lost (drop_after, half, fail_after, unanswered, or the caller went)"
         ),
     ] = 0.0
     reset_reused: Annotated[

@@ -133,7 +133,7 @@ def _message(
 
 def _from(shown: ShownCustomer) -> dict[str, Any]:
     number = {"from": shown.wa_id} if shown.wa_id else {}
-    return number | {"from_user_id": shown.user_id}
+    return number | ({"from_user_id": shown.user_id} if shown.user_id else {})
 
 
 def _media(kind: str, media: dict[str, Any], kept: GraphMedia | None) -> tuple[str, dict[str, Any]]:
@@ -157,7 +157,8 @@ def _referral(given: dict[str, Any], kept: GraphMedia | None) -> dict[str, Any]:
 
 def _system(found: dict[str, Any], identity: CustomerIdentity | None) -> dict[str, Any]:
     system = dict(found["system"])
-    if system.get("type") == "user_changed_number" and system.get("wa_id"):
+    changed = system.get("type") == "user_changed_number" and "from_user_id" in found
+    if changed and system.get("wa_id"):
         system.setdefault("user_id", people.user_id(wa_id(str(system["wa_id"]))))
         system.setdefault("previous_user_id", found["from_user_id"])
     if system.get("type") == "user_identity_changed":

@@ -27,7 +27,7 @@ from warouter.lab.simulator.cloud.limits import PairLimit, Throughput
 from warouter.lab.simulator.cloud.message import AskedMessage
 from warouter.lab.simulator.cloud.people import People
 from warouter.lab.simulator.cloud.record import CloudRecord
-from warouter.lab.simulator.cloud.statuses import AcceptedMessage, CloudTimetable, planned
+from warouter.lab.simulator.cloud.statuses import AcceptedMessage, CloudTimetable, planned, spread
 from warouter.lab.simulator.cloud.templates import HELD, Templates
 from warouter.lab.simulator.identity import Identities
 from warouter.lab.simulator.refusals import RefusalJudge
@@ -47,7 +47,7 @@ class Accepted(NamedTuple):
 
 class CloudIntake:
     """Takes messages. ``is_media`` tells if a media id was ever given; ``accepted`` is called with
-    the wamid and the unix time of each.
+    what was asked, the wamid and the unix time of each.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class CloudIntake:
         self._random = random
         self.identities = Identities()
         self.checks_identity = False
-        self.accepted: Callable[[str, int], None] = _unheard
+        self.accepted: Callable[[AskedMessage, str, float], None] = _unheard
         self.refusals = RefusalJudge(self.identities, random)
         self.throughput = Throughput(0)
         self._pairs = PairLimit(0, 1)
@@ -76,7 +76,9 @@ class CloudIntake:
         """Apply other switches from now on."""
         self._faults = faults
         self._plain = faults.all_statuses and not faults.contradict
-        self.people = People(faults.withheld, faults.withhold, respell=faults.respell)
+        self.people = People(
+            faults.withheld, faults.withhold, respell=faults.respell, ids=faults.user_ids
+        )
         self.refusals.use(faults)
         self.throughput.set(faults.level, now)
         self._pairs.set(faults.pair_s, faults.pair_depth)
@@ -102,7 +104,7 @@ class CloudIntake:
         self.throughput.take(now)
         self._pairs.take(asked.number or asked.written, now)
         wamid = self._record.accepted(row, asked.number or asked.written, now)
-        self.accepted(wamid, int(wall + self._faults.clock_s))
+        self.accepted(asked, wamid, wall + self._faults.clock_s)
         if asked.media:
             self._record.attached(row, asked.media)
         if asked.number:
@@ -123,7 +125,7 @@ class CloudIntake:
         if faults.code and self._random.random() < faults.code_share:
             raise GraphError(faults.code)
         if faults.throttle and self._random.random() < faults.throttle:
-            raise GraphError(RATE)
+            raise GraphError(self._random.choice(faults.throttle_as))
         if not self.throughput.may_take(now):
             raise GraphError(RATE)
         if not self._pairs.may_take(asked.number or asked.written, now):
@@ -177,6 +179,8 @@ class CloudIntake:
         statuses = planned(names, faults, voice=asked.voice and random.random() < faults.played)
         if faults.contradict and random.random() < faults.contradict:
             statuses.append(("failed", random.choice(faults.delays)))
+        if faults.spread_ms:
+            statuses = spread(statuses, faults.spread_ms / 1000, random)
         if is_held:
             statuses = [(name, after + faults.held_s) for name, after in statuses]
         taken.priced = next((n for n in ("delivered", "read") if n in names), "")
@@ -196,7 +200,8 @@ class CloudIntake:
             shown = self.people.shown(asked.number)
             if shown.wa_id:
                 contact["wa_id"] = shown.wa_id
-            contact["user_id"] = shown.user_id
+            if shown.user_id:
+                contact["user_id"] = shown.user_id
         elif asked.by_user:
             contact["user_id"] = asked.written
         message = {"id": wamid}
@@ -207,7 +212,7 @@ class CloudIntake:
         )
 
 
-def _unheard(_wamid: str, _at: int) -> None:
+def _unheard(_asked: AskedMessage, _wamid: str, _at: float) -> None:
     """Nobody asks."""
 
 

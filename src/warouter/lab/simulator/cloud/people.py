@@ -38,7 +38,9 @@ _BSUID = re.compile(r"[A-Z]{2}\.(?:ENT\.)?[A-Za-z0-9]{1,128}")
 
 
 class ShownCustomer(NamedTuple):
-    """A customer as webhooks show them; ``wa_id`` is "" if the number is withheld."""
+    """A customer as webhooks show them; ``wa_id`` is "" if the number is withheld, ``user_id`` if
+    there are none.
+    """
 
     wa_id: str
     user_id: str
@@ -46,21 +48,29 @@ class ShownCustomer(NamedTuple):
 
 
 class People:
-    """Customers under the switches `withheld`, `withhold` and `respell`."""
+    """Customers under the switches `withheld`, `withhold`, `respell` and `user_ids`."""
 
     def __init__(
-        self, withheld: tuple[str, ...] = (), withhold: float = 0.0, *, respell: bool = False
+        self,
+        withheld: tuple[str, ...] = (),
+        withhold: float = 0.0,
+        *,
+        respell: bool = False,
+        ids: bool = True,
     ) -> None:
         self._withheld = frozenset(withheld)
         self._share = round(withhold * 1000)
         self._respell = respell
+        self._ids = ids
 
     def shown(self, number: str) -> ShownCustomer:
         """The customer with this number."""
         user = user_id(number)
         if number in self._withheld or zlib.crc32(number.encode()) % 1000 < self._share:
             return ShownCustomer("", user, f"user.{user[3:13].lower()}")
-        return ShownCustomer(respelled(number) if self._respell else number, user, "")
+        return ShownCustomer(
+            respelled(number) if self._respell else number, user if self._ids else "", ""
+        )
 
 
 @lru_cache(1 << 16)
@@ -102,7 +112,8 @@ def contact(shown: ShownCustomer, name: str, identity: str = "") -> bytes:
     found: dict[str, object] = {"profile": profile}
     if shown.wa_id:
         found["wa_id"] = shown.wa_id
-    found["user_id"] = shown.user_id
+    if shown.user_id:
+        found["user_id"] = shown.user_id
     if identity:
         found["identity_key_hash"] = identity
     return msgspec.json.encode(found)

@@ -28,7 +28,7 @@ from warouter.lab.simulator.cloud.graph.connection import GraphConnection
 from warouter.lab.simulator.cloud.graph.history import History
 from warouter.lab.simulator.cloud.graph.line import GraphLine
 from warouter.lab.simulator.cloud.graph.media_edge import MediaEdge
-from warouter.lab.simulator.cloud.graph.messages_edge import MessagesEdge
+from warouter.lab.simulator.cloud.graph.messages_edge import EdgeClock, MessagesEdge
 from warouter.lab.simulator.cloud.graph.number_node import NumberNode
 from warouter.lab.simulator.cloud.graph.profile_edge import ProfileEdge
 from warouter.lab.simulator.cloud.graph.routes import GraphRouter, Nodes, tracer
@@ -225,7 +225,13 @@ class CloudSimulator:
     def _made_graph(self) -> GraphRouter:
         trace = tracer(self._random)
         messages = MessagesEdge(
-            self.world.intake, self.world.record, self._switches, self.line, trace, self._random
+            self.world.intake,
+            self.world.record,
+            self._switches,
+            self.line.when_open,
+            trace,
+            self._random,
+            EdgeClock(time.monotonic, time.time, _later),
         )
         tokens = BearerTokens(self.facts, self._switches)
         app = AppNode(self.facts, tokens, self.number.callbacks, self._switches)
@@ -292,3 +298,7 @@ class CloudSimulator:
         for caller in tuple(self.line.callers):
             if caller.is_idle and now - caller.since >= idle:
                 caller.close()
+
+
+def _later(seconds: float, then: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_later(seconds, then)

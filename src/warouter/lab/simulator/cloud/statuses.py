@@ -1,4 +1,5 @@
-"""Statuses of messages that were taken: which, when, and their form in a webhook. Pure.
+"""Statuses of messages that were taken: which, when, and their form in a webhook.
+Pure but for drawn times.
 
 What happens to a message is drawn below the doors (``simulator.statuses``); here it becomes Meta's
 words. Times differ from message to message (held templates, statuses held back), so what is due
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from heapq import heappop, heappush
 from itertools import count
+from random import Random
 
 import msgspec
 
@@ -87,6 +89,17 @@ def planned(names: Sequence[str], faults: CloudFaults, *, voice: bool) -> list[t
     return found
 
 
+def spread(
+    statuses: Sequence[tuple[str, float]], mean: float, random: Random
+) -> list[tuple[str, float]]:
+    """The statuses with random times (exponentially distributed) between them."""
+    found, more = [], 0.0
+    for name, after in statuses:
+        more += random.expovariate(1.0 / mean)
+        found.append((name, after + more))
+    return found
+
+
 def payload(due: Due, shown: ShownCustomer, faults: CloudFaults, identity: str = "") -> bytes:
     """The element of ``statuses[]``, with the hash of an identity if it is asked for."""
     taken, status = due.taken, due.status
@@ -101,7 +114,8 @@ def payload(due: Due, shown: ShownCustomer, faults: CloudFaults, identity: str =
     ]
     if shown.wa_id:
         parts.append(b',"recipient_id":"%b"' % shown.wa_id.encode())
-    parts.append(b',"recipient_user_id":"%b"' % shown.user_id.encode())
+    if shown.user_id:
+        parts.append(b',"recipient_user_id":"%b"' % shown.user_id.encode())
     if identity:
         parts.append(b',"recipient_identity_key_hash":"%b"' % identity.encode())
     if taken.reference and _echoes(status, faults):

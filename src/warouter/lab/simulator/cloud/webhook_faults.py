@@ -16,6 +16,13 @@ class WebhookFaults(GraphFaults, frozen=True, kw_only=True, forbid_unknown_field
     played_ms: Annotated[
         Millis, Meta(description="from taking a voice note to `played`, in ms")
     ] = 300
+    spread_ms: Annotated[
+        Millis,
+        Meta(
+            description="mean of the random time (exponentially distributed) by which each status "
+            "happens later than its delay, and those after it too, in ms"
+        ),
+    ] = 0
     failed_code: Annotated[int, Meta(ge=1, description="error code of `failed` messages")] = 131026
     contradict: Annotated[
         Share,
@@ -39,6 +46,9 @@ class WebhookFaults(GraphFaults, frozen=True, kw_only=True, forbid_unknown_field
             description="Graph version of the webhooks; up to 23 they show a conversation",
         ),
     ] = 25
+    user_ids: Annotated[
+        bool, Meta(description="webhooks and answers show user ids (BSUID), as since 2026")
+    ] = True
     withheld: Annotated[
         tuple[str, ...],
         Meta(description="numbers that webhooks and answers never show: only the user id (BSUID)"),
@@ -91,6 +101,13 @@ class WebhookFaults(GraphFaults, frozen=True, kw_only=True, forbid_unknown_field
         int, Meta(ge=0, le=86_400_000, description="how late those come, in ms, at most")
     ] = 2_000
     repeat_ms: Annotated[Millis, Meta(description="how much later a `repeat` comes, in ms")] = 100
+    hold_webhooks_s: Annotated[
+        Seconds,
+        Meta(
+            description="send no POST for so many seconds; then all come at once, in any order. "
+            "Resets itself"
+        ),
+    ] = 0.0
     outage_s: Annotated[
         Seconds,
         Meta(

@@ -17,6 +17,7 @@ from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import TIMED, CloudFaults
 from warouter.lab.simulator.cloud.inbound import GraphMedia, cloud_only, element, with_wamids
 from warouter.lab.simulator.cloud.intake import CloudIntake
+from warouter.lab.simulator.cloud.message import AskedMessage
 from warouter.lab.simulator.cloud.record import CloudRecord
 from warouter.lab.simulator.cloud.statuses import CloudTimetable, Due, payload
 from warouter.lab.simulator.cloud.templates import Templates
@@ -59,7 +60,7 @@ class World:
         self.intake = CloudIntake(
             self.record, self.timetable, self.templates, lambda id: self.is_media(id), random
         )
-        self.intake.accepted = lambda wamid, wall: self.happened(wamid, "accepted", wall)
+        self.intake.accepted = self._accepted
 
     def use(self, faults: CloudFaults, now: float) -> None:
         """Apply other switches; `upgrade_s` and `outage_s` begin now. What takes its time is shown
@@ -73,16 +74,23 @@ class World:
             self.intake.upgrade(self._upgrade)
         if faults.outage_s:
             self.outbox.outage(now + faults.outage_s)
+        if faults.hold_webhooks_s:
+            self.outbox.hold(now + faults.hold_webhooks_s)
 
     def calm(self) -> None:
         """End switches that take their time."""
         self._upgrade = 0.0
         self.intake.upgrade(0.0)
         self.outbox.outage(0.0)
+        self.outbox.hold(0.0)
 
     def left(self, now: float) -> dict[str, float]:
         """Seconds that are left of what takes its time."""
-        ends = {"upgrade_s": self._upgrade, "outage_s": self.outbox.outage_ends}
+        ends = {
+            "upgrade_s": self._upgrade,
+            "outage_s": self.outbox.outage_ends,
+            "hold_webhooks_s": self.outbox.hold_ends,
+        }
         return {name: round(end - now, 3) for name, end in ends.items() if end > now}
 
     def tick(self, now: float, wall: float) -> None:
@@ -142,6 +150,9 @@ class World:
         else:
             self.tell(found.element, now)
         return found.id
+
+    def _accepted(self, _asked: AskedMessage, wamid: str, at: float) -> None:
+        self.happened(wamid, "accepted", int(at))
 
     def _status(self, due: Due) -> WebhookElement:
         taken, faults = due.taken, self.faults

@@ -144,3 +144,24 @@ def test_no_webhook_is_kept_while_nobody_is_subscribed() -> None:
     meta.wait(1)
     meta.told()
     assert meta.world.record.statuses == {"sent": 1, "delivered": 1, "read": 1}
+
+
+def test_statuses_come_spread_over_random_times_in_their_order() -> None:
+    meta = Meta(spread_ms=1000)
+    meta.answer()
+    meta.answer()
+    happened = [due.after for due in meta.world.timetable.due(1e9)]
+    assert len({round(after, 3) for after in happened}) == 6
+    assert happened == sorted(happened)
+    meta.answer()
+    assert meta.names(60.0) == ["sent", "delivered", "read"]
+
+
+def test_before_there_were_user_ids_nothing_shows_one() -> None:
+    meta = Meta(user_ids=False)
+    shown = repr(meta.answer())
+    meta.write(body="x")
+    meta.wait(1)
+    shown += repr(meta.told())
+    assert "delivered" in shown
+    assert "user_id" not in shown

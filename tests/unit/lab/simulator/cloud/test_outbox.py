@@ -163,3 +163,14 @@ def test_the_business_has_heard_of_what_it_acknowledged() -> None:
     assert box.told == []
     box.leaving(2.0)
     assert box.told == [([3], 2.0)]
+
+
+def test_what_is_held_back_comes_at_once_in_any_order() -> None:
+    box = Box(batch=1, posts=100)
+    box.box.hold(10.0)
+    box.add(*"abcdefgh")
+    assert (box.leaving(9.99), len(box.box)) == ([], 8)
+    found = box.leaving(10.0)
+    assert sorted(found) == [*"abcdefgh"] != found
+    box.add("a", "b", now=11.0)
+    assert box.leaving(11.0) == ["a", "b"]

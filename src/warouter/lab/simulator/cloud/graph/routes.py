@@ -140,7 +140,7 @@ class GraphRouter:
                 self._check_registered()
                 if edge == "marketing_messages" and self._switches().marketing != "ONBOARDED":
                     raise GraphError(131055, "The account is not onboarded.")
-                self._messages.handle(connection, request)
+                self._messages.handle(connection, request.body, request.begun, request.begun_wall)
                 return
         except GraphError as error:
             self._line.when_open(partial(self._refuse, connection, error))

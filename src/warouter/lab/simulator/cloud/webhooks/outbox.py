@@ -68,6 +68,7 @@ class Outbox:
         self._numbers = count()
         self._flying = 0
         self.outage_ends = 0.0
+        self.hold_ends = 0.0
         self._drawn = 0
 
     def __len__(self) -> int:
@@ -81,6 +82,10 @@ class Outbox:
     def outage(self, until: float) -> None:
         """POSTs fail before they reach anybody, until then; 0 ends it."""
         self.outage_ends = until
+
+    def hold(self, until: float) -> None:
+        """No POST leaves until then; 0 ends it."""
+        self.hold_ends = until
 
     def add(self, element: WebhookElement, now: float) -> None:
         """Queue something to tell."""
@@ -96,6 +101,13 @@ class Outbox:
         """The POSTs that leave now. Each must be reported to ``done``."""
         while self._late and self._late[0][0] <= now:
             self._waiting.append((now, heappop(self._late)[2]))
+        if self.hold_ends:
+            if now < self.hold_ends:
+                return []
+            self.hold_ends = 0.0
+            held = list(self._waiting)
+            self._random.shuffle(held)
+            self._waiting = deque(held)
         found: list[WebhookPost] = []
         while self._again and self._again[0][0] <= now and self._flying < self._faults.posts:
             self._leave(heappop(self._again)[2], found, now)
