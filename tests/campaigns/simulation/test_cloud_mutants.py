@@ -27,9 +27,10 @@ def violations(mutant: Mutant, seed: int) -> list[tuple[float, str, str]]:
         history.once, history.moves, history.prompt = mutant.once, mutant.moves, mutant.prompt
         history.spared = mutant.spared
         history.before = world.tables.unsettled_before
-        world.upstream.held = mutant.held
+        if mutant.held:
+            world.upstream.switch(held_templates=("promo",))
         if mutant.moves:
-            world.upstream.slowness = 0.6
+            world.upstream.slow(0.6)
         mutant.spoil(world)
         return world
 

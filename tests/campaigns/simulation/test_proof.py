@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from random import Random
 from typing import Any
 
 import pytest
 
 from tests.campaigns.simulation import world
-from tests.campaigns.simulation.cloud.meta import Way
 from tests.campaigns.simulation.cloud.world import CloudWorld
 from tests.campaigns.simulation.faults import Faults
 
@@ -25,9 +25,9 @@ def lose_all(faults: Faults, random: Random) -> bool:
     last = faults.healed + 3.0  # that somebody writes
     cluster._inbound = 0.0
     clock.at(last - 0.5, setattr, meta, "loses", 1.0)
-    clock.at(last + 0.5, meta.webhooks.hold)
+    hold = partial(meta.switch, hold_webhooks_s=4.0 * cluster.spans.base - 0.5)
+    clock.at(last + 0.5, hold)
     clock.at(last + 0.5, setattr, meta, "loses", 0.0)
-    clock.at(last + 4.0 * cluster.spans.base, meta.webhooks.let_go)
     clock.at(last + 0.1, setattr, meta, "refuses", 1)
     clock.at(last + 0.8 * cluster.spans.base, setattr, meta, "refuses", 0)
     for name in cluster.coreapps:
@@ -41,7 +41,7 @@ def test_statuses_from_before_a_doubt_prove_nothing(seed: int) -> None:
     """They are read after it began, by the next owner: their messages are no cohort."""
 
     def made(*given: Any) -> CloudWorld:
-        return CloudWorld(*given, policy="resend", way=Way(mean=0.5))
+        return CloudWorld(*given, policy="resend", way={"spread_ms": 500})
 
     result = world.run(seed, BEGINS + 4.0, plan=((BEGINS, lose_all),), world=made)
     assert result.violations == []

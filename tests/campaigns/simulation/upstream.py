@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any, ClassVar
 from uuid import UUID
@@ -131,6 +131,10 @@ class Upstream:
     @property
     def unacked(self) -> int:
         return sum(map(len, self._queues))
+
+    def disown(self, numbers: Iterable[str]) -> None:
+        """These are no WhatsApp users."""
+        self.unknown.update(numbers)
 
     def accept(self, client: Transport, link: Link) -> Peer | None:
         if self.refuses:

@@ -96,6 +96,8 @@ def run(
 class World:
     """Everything of one run."""
 
+    country = 49  # of the recipients
+
     def __init__(
         self,
         seed: int,
@@ -222,9 +224,9 @@ class World:
         process = self._process(name)
         slots = self.random.sample(range(32), self.random.choice((2, 6, 20)))
         count = self.random.randint(5, 12)
-        load = self._load(name, _recipients(name, slots, count))
+        load = self._load(name, _recipients(name, self.country, slots, count))
         if self.random.random() < 0.3:
-            self.upstream.unknown.update(self.random.sample(load.recipients, 1))
+            self.upstream.disown(self.random.sample(load.recipients, 1))
         process.loop.call_soon(self._front, process, load)
 
     def _load(self, _name: str, recipients: list[str]) -> nodes.Load:
@@ -275,10 +277,10 @@ def _with(settings: Settings, **changes: Any) -> Settings:
     return Settings(**(fields | changes))
 
 
-def _recipients(name: str, slots: list[int], count: int) -> list[str]:
+def _recipients(name: str, country: int, slots: list[int], count: int) -> list[str]:
     """Wa_ids of these slots, none of another webapp's."""
     found: list[str] = []
-    number = 491700000000 + int(name[-1]) * 10**6
+    number = country * 10**10 + 1700000000 + int(name[-1]) * 10**6
     while len(found) < count:
         number += 1
         if slot_of(str(number)) in slots:

@@ -18,35 +18,43 @@ DRAINING = ("from cloud_inbox i\n  left join message", "drain_inbox")
 
 def drop_taken(faults: Faults, random: Random) -> bool:
     """Requests are taken, and their connection ends before the answer."""
-    return _share(faults, random, "drops_taken")
+    return _share(faults, random, "drop_after")
 
 
 def drop_untaken(faults: Faults, random: Random) -> bool:
     """Connections end, and their requests are not taken."""
-    return _share(faults, random, "drops")
+    return _share(faults, random, "drop_before")
 
 
 def answer_unclearly(faults: Faults, random: Random) -> bool:
     """Answers say neither; half of their requests were taken."""
-    return _share(faults, random, "unclear")
+    meta = faults.world.upstream
+    half = random.choice((0.05, 0.15, 0.5))
+    meta.switch(fail_before=half, fail_after=half)
+    faults.ends(random.uniform(0.5, 4.0), meta.reset, "fail_before", "fail_after")
+    return True
 
 
 def refuse_messages(faults: Faults, random: Random) -> bool:
     """Requests are refused for good; the next one of the same message might be taken."""
-    return _share(faults, random, "final")
+    return _share(faults, random, "code_share")
 
 
 def linger(faults: Faults, random: Random) -> bool:
     """Requests are taken just before their time ends."""
-    return _share(faults, random, "lingering")
+    meta = faults.world.upstream
+    meta.linger(random.choice((0.1, 0.3, 1.0)))
+    faults.ends(random.uniform(0.5, 4.0), meta.linger, 0.0)
+    return True
 
 
 def kill_a_token(faults: Faults, random: Random) -> bool:
     """Every request is refused, until somebody has given the token its rights again."""
-    faults.world.upstream.dead_token = True
+    meta = faults.world.upstream
+    meta.switch(no_token=True)
     for heard in faults.world.history.heard.values():
         heard.refused = 0.0  # before: the token has been good since, or was another one
-    faults.ends(random.uniform(0.5, 4.0), setattr, faults.world.upstream, "dead_token", False)
+    faults.ends(random.uniform(0.5, 4.0), meta.reset, "no_token")
     return True
 
 
@@ -67,21 +75,16 @@ def take_nothing(faults: Faults, random: Random) -> bool:
     """No request is taken, and no answer says so: as for five minutes of Meta's, where a window is
     a minute.
     """
-    meta, clock = faults.world.upstream, faults.world.clock
-    meta.taking = False  # beyond the end of all other faults
-    windows = random.choice((0.1, 1.0, 5.0))
-    clock.at(clock.now + windows * faults.world.spans.base, setattr, meta, "taking", True)
+    windows = random.choice((0.1, 1.0, 5.0))  # beyond the end of all other faults
+    faults.world.upstream.take_nothing(windows * faults.world.spans.base)
     return True
 
 
 def hold_webhooks(faults: Faults, random: Random) -> bool:
     """All webhooks wait at Meta."""
-    hooks = faults.world.upstream.webhooks
-    hooks.hold()
     base = faults.world.spans.base
     seconds = random.choice((random.uniform(0.5, 5.0), random.uniform(1.0, 2.0) * base))
-    clock = faults.world.clock  # beyond the end of all other faults
-    clock.at(clock.now + seconds, hooks.let_go)
+    faults.world.upstream.switch(hold_webhooks_s=seconds)  # beyond the end of all other faults
     return True
 
 
@@ -89,9 +92,8 @@ def hold_evidence(faults: Faults, random: Random) -> bool:
     """Statuses of just those messages wait whose answers are lost; more of them are."""
     meta = faults.world.upstream
     base = faults.world.spans.base
-    meta.late_for_lost, meta.drops_taken = base * random.uniform(1.2, 2.5), 0.3
-    faults.ends(4.0, setattr, meta, "late_for_lost", 0.0)
-    faults.ends(4.0, setattr, meta, "drops_taken", 0.0)
+    meta.switch(hold_dropped_s=base * random.uniform(1.2, 2.5), drop_after=0.3)
+    faults.ends(4.0, meta.reset, "hold_dropped_s", "drop_after")
     return True
 
 
@@ -207,8 +209,8 @@ def _closed(faults: Faults, random: Random, state: str, only: Collection[str]) -
 
 def _share(faults: Faults, random: Random, name: str) -> bool:
     meta = faults.world.upstream
-    setattr(meta, name, random.choice((0.1, 0.3, 1.0)))
-    faults.ends(random.uniform(0.5, 4.0), setattr, meta, name, 0.0)
+    meta.switch(**{name: random.choice((0.1, 0.3, 1.0))})
+    faults.ends(random.uniform(0.5, 4.0), meta.reset, name)
     return True
 
 

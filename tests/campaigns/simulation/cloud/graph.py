@@ -12,8 +12,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from tests.campaigns.simulation.loop import EPOCH
 from tests.campaigns.simulation.network import Link, Pipe
 from warouter import cloud_settings
+from warouter.lab.simulator.cloud.graph import errors
 from warouter.upstream.cloud.graph.calls import failure
 from warouter.upstream.cloud.graph.connections import MOST
 from warouter.upstream.cloud.graph.described import TokenFacts
@@ -22,21 +24,50 @@ from warouter.upstream.cloud.graph.failed import CallAway
 from warouter.upstream.cloud.graph.number_calls import NumberFields
 
 CONNECT = 0.5  # seconds until a connection over a link that lets nothing through is given up
-NO_TOKEN = (401, b'{"error":{"message":"dead token","code":190}}')
-CATEGORIES = {("promo", "en"): "MARKETING", ("code", "en"): "AUTHENTICATION"}
+NO_TOKEN = (errors.status_of(errors.TOKEN), errors.answer(errors.TOKEN, "", ""))
+
+
+class Asker:
+    """The server's end of a request's connection, as the core of the simulator's door asks for."""
+
+    requests = 1
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    @property
+    def is_open(self) -> bool:
+        return self._request.open
+
+    def when_gone(self, _then: object) -> None:
+        """The judge has its own record."""
+
+    def answer(self, status: int, body: bytes, _kind: str = "", _location: str = "") -> None:
+        """All of it at once."""
+        request, meta = self._request, self._request.meta
+        now = int(EPOCH + meta.clock.now + meta.switches().clock_s)
+        whole = Exchanged(ExchangeOutcome.ANSWERED, status, body, server_time=now)
+        request.down.send(request.receive, whole)
+
+    def reset(self, *_: object) -> None:
+        """Whatever it has said before: half an answer is none."""
+        self._request.down.send(self._request.reset)
+
+    close = half = endless = reset
 
 
 class Request:
     """A request that has begun, as the client's end of its connection."""
 
-    def __init__(self, graph: Graph, link: Link, body: bytes, token_hash: bytes) -> None:
+    def __init__(self, graph: Graph, link: Link, body: bytes) -> None:
         self.meta = graph.meta
         self.body = body
         self.process = graph.loop.process
         self.open = True  # for the client
         self.arrived = False
         self.written = 0.0
-        self.token_hash = token_hash
+        self.token = graph.meta.token_of(self.process)
+        self.asker = Asker(self)
         self.answered: asyncio.Future[Exchanged] = graph.loop.create_future()
         self.late = False
         self._graph = graph
@@ -79,6 +110,7 @@ class Request:
 
     def _forget(self) -> None:
         self.open = False
+        self.meta.out.pop(self, None)
         self._link.ends.pop(self, None)
         self.process.ends.pop(self, None)
         self._graph.requests.pop(self, None)
@@ -94,13 +126,12 @@ class Graph:
 
     meta: Any  # set by the world, for all
 
-    def __init__(self, _cloud: object, secrets: Any, _json_limit: int) -> None:
+    def __init__(self, _cloud: object, _secrets: object, _json_limit: int) -> None:
         self.loop: Any = asyncio.get_running_loop()
         self.requests: dict[Request, None] = {}
         self.connections = self
         self.limit = MOST
         self.late_writes = 0
-        self._secrets = secrets
 
     def post(
         self, body: bytes, may_begin: Callable[[], bool], edge: str = "messages"
@@ -118,7 +149,7 @@ class Graph:
             await asyncio.sleep(0.01 * meta.draw())
         if not may_begin():
             return Exchanged(ExchangeOutcome.UNBEGUN, cause="refused")
-        request = Request(self, link, body, self._secrets.token_hash)
+        request = Request(self, link, body)
         meta.begins(request, may_begin)
         timer = self.loop.call_later(
             cloud_settings.REQUEST_SECONDS, request.close, "no answer in time"
@@ -128,7 +159,7 @@ class Graph:
         finally:
             timer.cancel()
         self.late_writes += request.late
-        return replace(exchanged, token_hash=request.token_hash)
+        return replace(exchanged, token_hash=request.token.encode())
 
     def cut(self) -> None:
         """At a lease's deadline: what may not have reached the other side."""
@@ -159,7 +190,8 @@ class Number:
 
     async def categories(self) -> Mapping[tuple[str, str], str]:
         await self.probe()
-        return CATEGORIES
+        categories = Graph.meta.switches().categories
+        return {(name, "en"): category for name, category in categories.items()}
 
     async def probe(self) -> None:
         loop: Any = asyncio.get_running_loop()

@@ -34,7 +34,6 @@ class Accepted(NamedTuple):
     id: bytes
     attempt: int
     recipient: str
-    wamid: str
 
 
 class Heard:
@@ -65,7 +64,7 @@ class History(history.History):
         self.base = base
         self.policy = policy
         self.windows = Windows(base)
-        self.acceptances: list[Accepted] = []
+        self.wamids: dict[str, Accepted] = {}
         self.attempts: defaultdict[bytes, list[Accepted]] = defaultdict(list)
         self.policies: dict[bytes, str] = {}  # of messages that have one of their own
         self.kinds: dict[bytes, str] = {}  # of messages that are no plain text
@@ -155,17 +154,11 @@ class History(history.History):
         if found is not None:
             self.ends[found] = self.now()
 
-    def turns_away(self, said: dict[str, Any]) -> None:
+    def turns_away(self, body: bytes) -> None:
         """Meta refuses the number, whatever is sent: the same request may come again."""
-        found = parse_reference(said["biz_opaque_callback_data"])
+        found = _reference(body)
         if found is not None:
             self.written.pop(found, None)
-
-    def refuses(self, said: dict[str, Any]) -> None:
-        """Meta refuses it for good."""
-        found = parse_reference(said["biz_opaque_callback_data"])
-        if found is not None:
-            self.refused.add(found[0])
 
     def accepts(self, reference: Reference, recipient: str, wamid: str) -> None:
         message_id, attempt = reference
@@ -183,13 +176,13 @@ class History(history.History):
             self.broken("I6", f"{name} was sent although {before[-1].attempt} was taken")
         if before and self.once:
             self.broken("I6", f"{name}: accepted twice")
-        found = Accepted(self.now(), message_id, attempt, recipient, wamid)
+        found = Accepted(self.now(), message_id, attempt, recipient)
         if not before:
             self._ordered(found)
             self.taken.add(message_id)
             self.arrived[recipient].append(message_id)
         before.append(found)
-        self.acceptances.append(found)
+        self.wamids[wamid] = found
 
     def policy_of(self, message_id: bytes) -> str:
         return self.policies.get(message_id, self.policy)
@@ -311,16 +304,17 @@ class History(history.History):
 
     # webhooks
 
-    def webhooks_taken(self, updates: Iterable[Any]) -> None:
-        """These were answered 200: they never come again."""
-        for update in updates:
-            element = update.element
-            if update.reference is None:
-                self.inbound_told.add(element["id"])
-            else:
-                message_id, attempt = update.reference
-                bare = "biz_opaque_callback_data" not in element
-                self.statuses_told[message_id].add((attempt, element["status"], bare))
+    def webhooks_taken(self, body: bytes) -> None:
+        """This was answered 200: it never comes again."""
+        for entry in msgspec.json.decode(body)["entry"]:
+            for change in entry["changes"]:
+                value = change["value"]
+                self.inbound_told.update(one["id"] for one in value.get("messages", ()))
+                for status in value.get("statuses", ()):
+                    accepted = self.wamids[status["id"]]
+                    bare = "biz_opaque_callback_data" not in status
+                    told = (accepted.attempt, status["status"], bare)
+                    self.statuses_told[accepted.id].add(told)
 
     @property
     def duplicates(self) -> int:

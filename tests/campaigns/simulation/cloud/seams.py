@@ -57,8 +57,8 @@ class Spans(NamedTuple):
 def _token_of_its_process(_secrets: Secrets) -> bytes:
     """By its hash; not all processes have the same."""
     process: Any = asyncio.get_running_loop()
-    found: bytes = graph.Graph.meta.token_of(process.process)
-    return found
+    token: str = graph.Graph.meta.token_of(process.process)
+    return token.encode()
 
 
 _proven = pace.Pace.proven

@@ -16,20 +16,17 @@ TO_TAKE_OVER = 2.0  # before the end, when every slot is to have an owner that l
 def hold_all(faults: Faults, random: Random) -> bool:
     """All webhooks wait for longer than a window; some answers are lost just before."""
     world: Any = faults.world
-    meta, clock = world.upstream, world.clock
-    meta.drops_taken = 0.5
-    faults.ends(2.0, setattr, meta, "drops_taken", 0.0)
-    meta.webhooks.hold()
-    clock.at(clock.now + 2.5 * world.spans.base, meta.webhooks.let_go)
+    meta = world.upstream
+    meta.switch(drop_after=0.5)
+    faults.ends(2.0, meta.reset, "drop_after")
+    meta.switch(hold_webhooks_s=2.5 * world.spans.base)
     return True
 
 
 def take_nothing_long(faults: Faults, random: Random) -> bool:
     """Nothing is taken for five windows, which is longer than three attempts last."""
     world: Any = faults.world
-    meta, clock = world.upstream, world.clock
-    meta.taking = False
-    clock.at(clock.now + 5.0 * world.spans.base, setattr, meta, "taking", True)
+    world.upstream.take_nothing(5.0 * world.spans.base)
     return True
 
 
@@ -44,8 +41,8 @@ def drop_and_linger(faults: Faults, random: Random) -> bool:
     """Answers are lost, and requests are taken at the end of their time."""
     world: Any = faults.world
     meta = world.upstream
-    meta.lingering = 1.0
-    faults.ends(4.0, setattr, meta, "lingering", 0.0)
+    meta.linger(1.0)
+    faults.ends(4.0, meta.linger, 0.0)
     clock = world.clock
     for n in range(8):
         clock.at(clock.now + 0.5 * n, meta.disconnect, 1.0)
@@ -65,7 +62,7 @@ def refuse_everybody(faults: Faults, random: Random) -> bool:
     """From now on nobody who has been written to so far can be reached."""
     world: Any = faults.world
     journals = world.tables.messages
-    world.upstream.unknown.update(m.recipient for j in journals for m in j.rows.values())
+    world.upstream.disown(m.recipient for j in journals for m in j.rows.values())
     return True
 
 
@@ -73,9 +70,8 @@ def tell_at_the_window(faults: Faults, random: Random) -> bool:
     """The statuses of messages without an answer come just as their windows end."""
     world: Any = faults.world
     meta = world.upstream
-    meta.late_for_lost, meta.drops_taken = random.uniform(0.9, 1.1) * world.spans.base, 0.7
-    faults.ends(5.0, setattr, meta, "late_for_lost", 0.0)
-    faults.ends(5.0, setattr, meta, "drops_taken", 0.0)
+    meta.switch(hold_dropped_s=random.uniform(0.9, 1.1) * world.spans.base, drop_after=0.7)
+    faults.ends(5.0, meta.reset, "hold_dropped_s", "drop_after")
     return True
 
 
@@ -84,7 +80,7 @@ def tell_behind_a_throttle(faults: Faults, random: Random) -> bool:
     world: Any = faults.world
     meta, clock = world.upstream, world.clock
     tell_at_the_window(faults, random)
-    meta.late_for_lost = 1.3 * world.spans.base
+    meta.switch(hold_dropped_s=1.3 * world.spans.base)
     clock.at(clock.now + 0.9 * world.spans.base, setattr, meta, "throttle", 0.9)
     clock.at(clock.now + 2.0 * world.spans.base, setattr, meta, "throttle", 0.0)
     return True
@@ -94,10 +90,9 @@ def tell_of_both(faults: Faults, random: Random) -> bool:
     """Nothing is heard of two attempts, until the statuses of both come at once."""
     world: Any = faults.world
     meta, clock, base = world.upstream, world.clock, world.spans.base
-    meta.drops_taken = 1.0
-    meta.webhooks.hold()
-    clock.at(clock.now + 3.3 * base, setattr, meta, "drops_taken", 0.0)
-    clock.at(clock.now + 4.0 * base, meta.webhooks.let_go)
+    meta.switch(drop_after=1.0)
+    meta.switch(hold_webhooks_s=4.0 * base)
+    clock.at(clock.now + 3.3 * base, meta.reset, "drop_after")
     return True
 
 
@@ -105,8 +100,8 @@ def nobody_listens(faults: Faults, random: Random) -> bool:
     """From an owner's death on, for longer than a window; Meta repeats what it could not tell."""
     world: Any = faults.world
     meta, clock, base = world.upstream, world.clock, world.spans.base
-    meta.drops_taken = 0.5
-    faults.ends(2.0, setattr, meta, "drops_taken", 0.0)
+    meta.switch(drop_after=0.5)
+    faults.ends(2.0, meta.reset, "drop_after")
     for name in world.doors:
         world.kill(name)
         clock.at(clock.now + 1.5 * base, world.start_door, name)
@@ -119,8 +114,9 @@ def take_over_again(faults: Faults, random: Random) -> bool:
     """
     world: Any = faults.world
     meta, clock, base = world.upstream, world.clock, world.spans.base
-    meta.drops, meta.slowness = 1.0, 1.0
-    faults.ends(2.0, setattr, meta, "drops", 0.0)
+    meta.slowness = 1.0
+    meta.switch(drop_before=1.0)
+    faults.ends(2.0, meta.reset, "drop_before")
     for n in range(1, 10):
         clock.at(clock.now + 0.6 * n * base, _next_owner, faults, random)
     return True

@@ -14,9 +14,9 @@ from tests.campaigns.simulation import nodes, world
 from tests.campaigns.simulation.cloud import judge, seams
 from tests.campaigns.simulation.cloud.graph import Graph, Request
 from tests.campaigns.simulation.cloud.history import History
-from tests.campaigns.simulation.cloud.meta import DRAWN, Meta, Way
+from tests.campaigns.simulation.cloud.meta import DRAWN, STRAGGLE, Meta
 from tests.campaigns.simulation.cloud.seams import Spans
-from tests.campaigns.simulation.cloud.webhooks import NUMBER, SECRET, Door, Webhooks
+from tests.campaigns.simulation.cloud.webhooks import NUMBER, SECRET, Door
 from tests.harness.patch import patched
 from warouter import background
 from warouter.errors import WarouterError
@@ -33,13 +33,18 @@ DOUBLED = 5.0  # until what comes twice has come
 
 
 class CloudWorld(world.World):
-    """``policy``, ``way`` and ``held`` as a test wants them, or drawn."""
+    """``policy``, ``way`` (switches of webhooks) and ``held`` as a test wants them, or drawn."""
 
+    country = 55  # whose numbers Meta may spell otherwise
     history: History
     upstream: Meta
 
     def __init__(
-        self, *given: Any, policy: str = "", way: Way | None = None, held: float = HELD_SECONDS
+        self,
+        *given: Any,
+        policy: str = "",
+        way: dict[str, Any] | None = None,
+        held: float = HELD_SECONDS,
     ) -> None:
         self._given_policy, self._given_way, self._held = policy, way, held
         super().__init__(*given)
@@ -87,16 +92,12 @@ class CloudWorld(world.World):
     def _upstream(self) -> Meta:
         draw = Random(f"way:{self.seed}")
         self.doors = [f"door{n}" for n in range(draw.choice((1, 2)))]
-        hooks = Webhooks(self.clock, draw, self.history, self.network, self.doors)
-        hooks.doubled = draw.choice((0.0, 0.05))
-        way = self._given_way or Way(
-            mean=draw.choice((0.05, 0.3, 1.0)),
-            late=draw.choice((0.0, 0.0, 0.01, 0.1)),
-            lost=draw.choice((0.0, 0.0, 0.01)),
-            ahead=draw.choice((0.0, -3.0, 3.0)),
-        )
-        meta = Meta(self.clock, draw, self.history, self.network, hooks, way)
-        meta.slowness = draw.choice((0.01, 0.1, 0.4))
+        way = _way(draw) if self._given_way is None else self._given_way
+        twice = dict.fromkeys(("second_app", "repeat"), draw.choice((0.0, 0.05)))
+        switches = {"repeat_ms": draw.randrange(5_000), **twice, **way}
+        meta = Meta(self.clock, draw, self.history, self.network, self.spans, switches)
+        meta.doors = dict.fromkeys(self.doors)
+        meta.slow(draw.choice((0.01, 0.1, 0.4)))
         meta.stands_still = self._stand_still
         Graph.meta = meta
         self._inbound = draw.choice((1.0, 3.0, 0.0))  # seconds between messages of customers
@@ -118,7 +119,7 @@ class CloudWorld(world.World):
         process.loop.call_soon(self._open_door, process)
 
     def _open_door(self, process: nodes.Process) -> None:
-        door = self.upstream.webhooks.doors[process.name] = Door(process, self.settings)
+        door = self.upstream.doors[process.name] = Door(process, self.settings)
         process.spawn(door.run())
 
     def _process(self, name: str) -> nodes.Process:
@@ -136,10 +137,7 @@ class CloudWorld(world.World):
         """A customer writes, and goes on doing so."""
         if not self._inbound:
             return
-        wamid = f"wamid.in.{len(self.history.wrote)}"
-        number = self._draw.choice(numbers)
-        self.history.wrote[wamid] = number
-        self.upstream.writes(number, wamid)
+        self.upstream.writes(self._draw.choice(numbers))
         after = self._draw.expovariate(1.0 / self._inbound)
         self.clock.at(self.clock.now + after, self._write, numbers)
 
@@ -149,7 +147,7 @@ class CloudWorld(world.World):
         policy = draw.choice((NO_POLICY,) * 9 + (RESEND, FAIL, HOLD))
         if policy:
             history.policies[message_id] = POLICY_NAMES[policy]
-        what = draw.choice(("promo",) if self.upstream.held else DRAWN)
+        what = draw.choice(("promo",) if self.upstream.switches().held_templates else DRAWN)
         body: dict[str, Any] = {"to": "1", "type": "text", "text": {"body": text_of(message_id)}}
         if what != "text":
             history.kinds[message_id] = what
@@ -213,11 +211,24 @@ class CloudWorld(world.World):
         end = self.clock.now + MOST * span + LAST
         while judge.doubtful(self) and self.clock.now < end:
             self.clock.run(self.clock.now + LOOK)
-        self._inbound = self.upstream.webhooks.doubled = 0.0
+        self._inbound = 0.0
+        self.upstream.reset("second_app", "repeat")
         self.clock.run(self.clock.now + DOUBLED)
-        end = self.clock.now + LAST
+        end = self.clock.now + LAST + STRAGGLE * self.spans.base
         while judge.left(self) and self.clock.now < end:
             self.clock.run(self.clock.now + LOOK)
 
     def _judge(self) -> None:
         judge.judge(self)
+
+
+def _way(draw: Random) -> dict[str, Any]:
+    """How statuses travel in one run."""
+    told = 1.0 - draw.choice((0.0, 0.0, 0.01))
+    return {
+        "spread_ms": draw.choice((50, 300, 1000)),
+        "straggle": draw.choice((0.0, 0.0, 0.01, 0.1)),
+        "sent": told,
+        "opaque": draw.choice(("always", "not_failed")),
+        "clock_s": draw.choice((0.0, -3.0, 3.0)),
+    }

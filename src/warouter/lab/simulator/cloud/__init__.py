@@ -8,7 +8,8 @@ and it records what a judge needs.
 A request is read by ``graph.connection``, let in by ``graph.routes`` and, if it is a message, goes
 its way by ``graph.messages_edge``: ``message`` reads it, ``graph.fate`` draws what becomes of it,
 ``intake`` takes it under ``limits``, ``statuses`` knows what follows. What is to be told goes
-through ``world`` to ``webhooks``.
+through ``world`` to ``webhooks``. All of these but the connection, the routes and the sender of
+webhooks are pure, but for drawn numbers: whole clusters are simulated on virtual time with them.
 
     server          sockets, the clock, the tick
     facts           the account, the number, the secrets
