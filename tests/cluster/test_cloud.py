@@ -244,7 +244,7 @@ class TestWatching:
     async def test_what_meta_limits_is_told_by_health_status_and_metrics(
         self, scene: Scene
     ) -> None:
-        """Guards ``Described``. Asked once a minute, and when a webhook tells of the level."""
+        """Guards ``NumberReader``. Asked once a minute, and when a webhook tells of the level."""
         await scene.use(health={"WABA": "BLOCKED"}, quality="RED")
         await self._noticed(scene)
         await soon(lambda: self._warns(scene, 2))
@@ -291,7 +291,7 @@ class TestStops:
     async def test_a_dead_token_stops_the_number_and_a_new_one_resumes_it(
         self, scene: Scene
     ) -> None:
-        """Class O, 190. Guards ``Number.stop`` and ``resume``: the backlog waits, nothing fails."""
+        """Class O, 190. Guards ``NumberStop``: the backlog waits, nothing fails."""
         await scene.use(expired_tokens=[scene.secret("TOKEN")], other_tokens=[RENEWED])
         to = scene.recipients(8)
         sent = await scene.load(to[:1])

@@ -199,7 +199,7 @@ class TestStatuses:
 
 @pytest.mark.parametrize("errors", ["answer", "status"])
 async def test_a_number_that_a_message_did_not_reach_is_invalid(scene: Scene, errors: str) -> None:
-    """Guards ``Learned.unreachable`` from answers and from statuses, and ``CloudDirectory``."""
+    """Guards ``LearnedUsers.unreachable`` by answers and by statuses, and ``CloudDirectory``."""
     to, other = scene.recipients(2)
     await scene.use(unknown=[to], errors=errors)
     message_id = await scene.post(to)

@@ -105,7 +105,7 @@ def _answered(status: int, said: Any) -> Exchanged:
 
 
 class ScriptedGraph:
-    """Stands for ``Graph``. ``script`` is asked for the answer to each request that has begun.
+    """Stands for ``GraphExchange``; ``script`` gives the answer to each request that has begun.
 
     While ``room`` is not set there is no connection; while it is ``unreachable`` none can be made.
     """

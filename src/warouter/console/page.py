@@ -9,7 +9,7 @@ from warouter.console.context import ConsoleContext
 from warouter.console.form import Form
 from warouter.console.visit import Done, Download, ReadingKey, Visitor
 
-# The values of the page's template. Raises Refusal, and what the store raises.
+# The values of the page's template. Raises ConsoleRefusal, and what the store raises.
 Read = Callable[[ConsoleContext, ReadingKey], Awaitable[dict[str, Any]]]
 Fetch = Callable[[ConsoleContext, ReadingKey], Awaitable[Download]]
 Do = Callable[[ConsoleContext, Visitor, Form], Awaitable[Done]]

@@ -28,7 +28,7 @@ _UNREADABLE = "the Graph API gave an answer that cannot be read"
 
 
 class Calls:
-    """Calls of nodes and their edges. ``tls`` judges the certificate, as in ``Connections``."""
+    """Calls of nodes and their edges. ``tls`` judges the certificate, as in ``ConnectionPool``."""
 
     def __init__(
         self, cloud: CloudSettings, secrets: Secrets, tls: ssl.SSLContext | None = None
