@@ -28,19 +28,19 @@ OWNER = textwrap.dedent(
     import asyncio, sys, uvloop
     from tests.harness.wait import soon
     from warouter.cloud_settings import CloudSettings
-    from warouter.variables import Source
+    from warouter.variables import SecretSource
     from warouter.net.sockets import unacknowledged
     from warouter.upstream.cloud.graph import connections
-    from warouter.upstream.cloud.graph.exchange import Graph
+    from warouter.upstream.cloud.graph.exchange import GraphExchange
     from warouter.upstream.cloud.secrets import Secrets
 
     async def main(port, size, spoilt):
         if spoilt:
             connections.end_with_process = lambda sock, silence, size: None
-        given = dict.fromkeys(("token", "app_secret", "verify_token"), Source("x"))
+        given = dict.fromkeys(("token", "app_secret", "verify_token"), SecretSource("x"))
         url = f"http://127.0.0.1:{port}"
         cloud = CloudSettings(phone_number_id="1", waba_id="2", base_url=url, **given)
-        graph = Graph(cloud, Secrets(cloud), json_limit=size)
+        graph = GraphExchange(cloud, Secrets(cloud), json_limit=size)
         post = asyncio.ensure_future(graph.post(b"y" * size, lambda: True))
         (wire,) = await soon(lambda: graph.connections._wires)
         await soon(lambda: unacknowledged(wire._sock) > 0 and wire._unsent is None)
