@@ -53,6 +53,7 @@ def test_every_sample_that_is_taken_is_in_the_catalogue() -> None:
         if node.args and isinstance(node.args[0], ast.Constant)
     }
     assert len(taken) > 40
+    taken.remove("up")  # Prometheus's own, of each target
     assert taken - CATALOGUE.keys() == set(), "give these a line in metrics.py"
 
 

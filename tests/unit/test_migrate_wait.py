@@ -30,7 +30,7 @@ def migrate(*words):
 
 
 def test_a_server_that_starts_is_waited_for(tries):
-    tries += [ConnectionRefusedError(), OSError(), None]
+    tries += [ConnectionRefusedError(), OSError(), None, None]  # the steps, then the upstream
     result = migrate("--wait", "60")
     assert (result.exit_code, result.output) == (0, "up to date\n")
     assert not tries

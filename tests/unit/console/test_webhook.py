@@ -17,9 +17,9 @@ from warouter.console.visit import ConsoleRefusal
 from warouter.kinds import EVENT_NAMES
 from warouter.store.dead_letters import Cover, Selection
 from warouter.store.views.webhook_status import (
+    CallbackTrial,
     FailedPost,
     KindStatus,
-    TestCallback,
     WebhookOutage,
     WebhookStatus,
 )
@@ -161,7 +161,7 @@ def test_nothing_that_strangers_wrote_is_markup(admin: bool) -> None:
         took_ms=1,
         answer=HOSTILE + "answered",
     )
-    trial = TestCallback(
+    trial = CallbackTrial(
         name="a1",
         at=OUTAGE.since,
         node="a",

@@ -20,9 +20,9 @@ from warouter.errors import CommandError
 from warouter.store.account import callback_requests
 from warouter.store.views.webhook_status import (
     MOST_FAILURES,
+    CallbackTrial,
     FailedPost,
     KindStatus,
-    TestCallback,
     WebhookStatus,
     read_webhook,
 )
@@ -94,7 +94,7 @@ async def _read(settings: Settings, limit: int) -> WebhookStatus:
         return await read_webhook(connection, limit)
 
 
-async def _try_out(settings: Settings) -> tuple[list[TestCallback], int]:
+async def _try_out(settings: Settings) -> tuple[list[CallbackTrial], int]:
     """Ask for one test: the words of the coreapps, and how many there are."""
     async with connected(settings, APPLICATION) as connection:
         if not (await read_webhook(connection, 0)).coreapps:
@@ -164,7 +164,7 @@ def _failures(found: Sequence[FailedPost]) -> Table:
     return table
 
 
-def _trials(found: Sequence[TestCallback]) -> Table:
+def _trials(found: Sequence[CallbackTrial]) -> Table:
     table = _table(("coreapp", "at", "result", "ms", "answer"), {"ms"})
     for one in found:
         result = str(one.status or one.result)

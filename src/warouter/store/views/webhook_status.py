@@ -63,7 +63,7 @@ class FailedPost(msgspec.Struct, frozen=True, kw_only=True):
     answer: str
 
 
-class TestCallback(msgspec.Struct, frozen=True, kw_only=True):
+class CallbackTrial(msgspec.Struct, frozen=True, kw_only=True):
     """The last test callback of a coreapp."""
 
     name: str
@@ -115,7 +115,7 @@ class WebhookStatus(msgspec.Struct, frozen=True, kw_only=True):
     coreapps: int
     kinds: list[KindStatus]
     outages: list[WebhookOutage]
-    trials: list[TestCallback]
+    trials: list[CallbackTrial]
     failures: list[FailedPost]
 
     @property
@@ -205,9 +205,9 @@ def _outages(outlooks: Mapping[str, Mapping[str, Outlook]]) -> list[WebhookOutag
     ]
 
 
-def _trials(sheets: Iterable[tuple[str, Sheet]]) -> list[TestCallback]:
+def _trials(sheets: Iterable[tuple[str, Sheet]]) -> list[CallbackTrial]:
     return [
-        TestCallback(
+        CallbackTrial(
             name=sheet.tried.name,
             at=_at(sheet.tried.at_ms),
             node=node,
