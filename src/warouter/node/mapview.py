@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Protocol
 from uuid import UUID
 
 import asyncpg
 
+from warouter.api.access.tokens import TokenCache
 from warouter.api.context import HealthReport, NodeState
 from warouter.background import wait_for
 from warouter.cluster.beats import BeatAges
@@ -53,12 +53,6 @@ LOOK_SECONDS = 0.02
 _AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
-class CachedTokens(Protocol):
-    """Tokens in memory, which a NOTIFY says may be old."""
-
-    def wake(self) -> None: ...
-
-
 class MapView:
     """Follows the shard map: NOTIFY is a hint, its version in each beat is authoritative.
 
@@ -71,7 +65,7 @@ class MapView:
         timing: Timing,
         pool: asyncpg.Pool,
         application: str,
-        tokens: CachedTokens | None = None,
+        tokens: TokenCache | None = None,
         credential: Credential | None = None,
     ) -> None:
         self._settings = settings

@@ -26,6 +26,7 @@ from warouter.owner.parked.messages import TOLD, ParkedMessages
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import MAX_IN_MEMORY, OwnedSlot
 from warouter.store.journal import Journal, ReadRow
+from warouter.upstream.protocol import Answer
 
 # Messages of one recipient that stay in memory and in the cursor; fewer once the cursor has many
 # ranges.
@@ -47,6 +48,9 @@ class Sending(Protocol):
 
     def pump(self, slot: OwnedSlot) -> None:
         """Send what may go now."""
+
+    def on_answer(self, slot: OwnedSlot, message_id: bytes, answer: Answer) -> None:
+        """Take the answer for a message that cannot be sent: for good, or for some time."""
 
 
 class Backlog:

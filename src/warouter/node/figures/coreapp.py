@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from warouter.kinds import EVENT_TYPES
 from warouter.link.listen import LinkServer
 from warouter.metrics import Sample
+from warouter.node.end import End
 from warouter.owner.appender import Appender
 from warouter.owner.callbacks.feed import CallbackFeed
 from warouter.owner.hearing import UpstreamListener
@@ -21,12 +22,6 @@ from warouter.owner.writable import Writable
 from warouter.store.beats import Beat
 from warouter.store.reports import WEBHOOK
 from warouter.upstream.protocol import Upstream
-
-
-class EndFigures(Protocol):
-    """The end of its pipelines that differs by the upstream."""
-
-    def samples(self) -> list[Sample]: ...
 
 
 class CoreappParts(Protocol):
@@ -45,7 +40,7 @@ class CoreappParts(Protocol):
     beat_count: BeatCount
 
     @property
-    def end(self) -> EndFigures: ...
+    def end(self) -> End: ...
 
 
 class BeatCount(BeatListener):

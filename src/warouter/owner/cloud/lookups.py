@@ -10,12 +10,13 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 
 from warouter.flow.lanes import LaneEntry
 from warouter.message_id import parse, text_of
+from warouter.owner.backlog import Sending
 from warouter.owner.slot import OwnedSlot
 from warouter.owner.tasks import SlotTasks
 from warouter.store.journal import Journal
@@ -28,12 +29,6 @@ log = logging.getLogger(__name__)
 MOST_KNOWN = 20_000
 ALIAS_DIGITS = 15
 UNKNOWN_ALIAS, NO_ATTEMPT, UNREADABLE = 1013, 1014, 500
-
-
-class LookupWaiter(Protocol):
-    """The sender whose entries are looked up."""
-
-    def pump(self, slot: OwnedSlot) -> None: ...
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -85,7 +80,7 @@ class Lookups:
         self._waiting: dict[OwnedSlot, list[_Asked]] = {}  # of slots with a look-up under way
         self._ready: OrderedDict[bytes, Found] = OrderedDict()
 
-    def found(self, slot: OwnedSlot, entry: LaneEntry, sender: LookupWaiter) -> Found | None:
+    def found(self, slot: OwnedSlot, entry: LaneEntry, sender: Sending) -> Found | None:
         """The ids and users for ``entry``; None: it is withheld, and comes again with a pump."""
         alias = len(entry.recipient) == ALIAS_DIGITS and entry.recipient.startswith(PREFIX)
         named = mentions(entry.body)
@@ -102,7 +97,7 @@ class Lookups:
                 self._tasks.begin_task(slot, self._look_up(slot, sender))
         return ready
 
-    async def _look_up(self, slot: OwnedSlot, sender: LookupWaiter) -> None:
+    async def _look_up(self, slot: OwnedSlot, sender: Sending) -> None:
         """Look up whatever waits, until nothing does."""
         try:
             while some := self._waiting[slot]:

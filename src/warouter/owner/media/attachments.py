@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 
@@ -20,6 +20,7 @@ from warouter.flow.lanes import WINDOW, LaneEntry
 from warouter.kinds import MEDIA, base_of
 from warouter.media.references import Reference, find
 from warouter.message_id import mark_of_id, text_of
+from warouter.owner.backlog import Sending
 from warouter.owner.listener import SlotListener
 from warouter.owner.media.failures import Failures
 from warouter.owner.media.uploads import Busy, Uploads
@@ -38,16 +39,6 @@ TROUBLE_MS, MOST_TROUBLE_MS = 2_000, 30_000
 TROUBLE = 1014
 
 
-class AttachmentWaiter(Protocol):
-    """The sender whose entries are prepared."""
-
-    def pump(self, slot: OwnedSlot) -> None:
-        """Send what is ready of the slot."""
-
-    def on_answer(self, slot: OwnedSlot, message_id: bytes, answer: Answer) -> None:
-        """Take the answer for a message that cannot be sent: for good, or for some time."""
-
-
 class Attachments(SlotListener):
     """Prepares the media of entries that lanes gave out."""
 
@@ -60,7 +51,7 @@ class Attachments(SlotListener):
         self._slots: dict[OwnedSlot, _Prepared] = {}
 
     def prepared(
-        self, slot: OwnedSlot, entries: Sequence[LaneEntry], sender: AttachmentWaiter
+        self, slot: OwnedSlot, entries: Sequence[LaneEntry], sender: Sending
     ) -> Iterator[tuple[LaneEntry, tuple[str, ...]]]:
         """Yield the entries that may go now, with their media's handles; the rest comes again."""
         for entry in entries:
@@ -87,9 +78,7 @@ class Attachments(SlotListener):
                 task.cancel()
         self._uploads.forget(slot.slot)
 
-    def _take(
-        self, slot: OwnedSlot, mine: _Prepared, entry: LaneEntry, sender: AttachmentWaiter
-    ) -> None:
+    def _take(self, slot: OwnedSlot, mine: _Prepared, entry: LaneEntry, sender: Sending) -> None:
         slot.lanes.withhold(entry.id)
         if entry.id in mine.preparing:  # since before a new connection
             return
@@ -98,7 +87,7 @@ class Attachments(SlotListener):
         mine.preparing[entry.id] = task
 
     async def _prepare(
-        self, slot: OwnedSlot, entry: LaneEntry, patience: float, sender: AttachmentWaiter
+        self, slot: OwnedSlot, entry: LaneEntry, patience: float, sender: Sending
     ) -> None:
         answer: Answer | None = None
         handles: list[str] = []
