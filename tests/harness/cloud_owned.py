@@ -124,7 +124,7 @@ class ScriptedGraph:
     def post(
         self, body: bytes, may_begin: Callable[[], bool], edge: str = "messages"
     ) -> asyncio.Future[Exchanged]:
-        """As ``exchange.Graph.post``."""
+        """As ``GraphExchange.post``."""
         return asyncio.ensure_future(self._post(body, may_begin))
 
     async def _post(self, body: bytes, may_begin: Callable[[], bool]) -> Exchanged:
