@@ -39,7 +39,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help setup packages docs demo apt test test-second check lint lint-code lint-deploy fuzz bench bench-e2e bench-wide size lock clean
 .PHONY: image test-package test-aws test-backup test-containers test-machines test-patroni test-s3
 .PHONY: bench-cloud bench-console bench-docs bench-idle bench-peers test-console test-large test-outside test-trust sanitize
-.PHONY: upgrade chaos-short chaos chaos-mutants chaos-clocks chaos-calm chaos-power simulate
+.PHONY: upgrade chaos-short chaos chaos-mutants chaos-clocks chaos-calm chaos-power simulate mutants
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -150,6 +150,9 @@ SANITIZED := tests/unit/link tests/unit/test_batch.py tests/unit/test_hash.py \
 
 simulate: setup ## run whole clusters on virtual time under drawn faults (SEEDS=10000 UPSTREAM=both FIRST=0 JOBS=2)
 	$(BIN)/python -m tests.campaigns.simulation --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),0) --jobs $(or $(JOBS),2) --upstream $(or $(UPSTREAM),both)
+
+mutants: setup ## find a simulated seed for each mutant, and freeze it for `make test` (MUTANTS="--anew")
+	$(BIN)/python -m tests.campaigns.simulation.mutation --jobs $(or $(JOBS),2) $(MUTANTS)
 
 lint: setup $(VENV)-lint/installed $(VENV)-tools/installed ## check style, types, stubs and the import floors
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint-code lint-deploy

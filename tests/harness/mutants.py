@@ -55,14 +55,13 @@ class Mutant(NamedTuple):
 
     ``threats`` are the faults against which the mechanism stood (``simulation.kinds``), or
     ``plan`` is what is done (``simulation.nemeses``), with the product's own limits; without
-    either it shows in processes only. ``first`` is a seed that found it once: where to begin to
-    look. ``flag`` is one of the simulation's ``Tables``, switched off.
+    either it shows in processes only. ``flag`` is one of the simulation's ``Tables``, switched
+    off. The seeds that find them are in ``simulation/seeds.json``.
     """
 
     changes: Changes
     breaks: tuple[str, ...]
     threats: tuple[str, ...] = ()
-    first: int = 0
     flag: str = ""
     plan: str = ""
 
@@ -94,7 +93,7 @@ MUTANTS = {
     # The database takes an owner's writes without asking whether it still is one (that is for the
     # scenario to do), and the leader lets the sessions of dead owners live on.
     "no_fence": Mutant(
-        [(LeaderSession, "end_sessions", _nothing)], ("I2",), (*_LONG, *_DOUBT), 1, "fenced"
+        [(LeaderSession, "end_sessions", _nothing)], ("I2",), (*_LONG, *_DOUBT), "fenced"
     ),
     # Who owned a slot once acts for it until it hears otherwise.
     "no_deadline": Mutant(
@@ -106,26 +105,22 @@ MUTANTS = {
         ],
         _DEADLINE,
         _LONG,
-        1,
     ),
     # A new epoch sends what is new and never reads what was left.
     "skipped_backlog": Mutant(
-        [(SlotLog, "caught_up", property(lambda self: True))],
-        ("I1", "I5", "I7"),
-        (*_LONG, *_DOUBT),
-        31,
+        [(SlotLog, "caught_up", property(lambda self: True))], ("I1", "I5", "I7"), (*_LONG, *_DOUBT)
     ),
     # Any number of messages is sent and not yet recorded as settled.
     "unbounded_window": Mutant(
-        [(Lanes, "window_full", property(lambda self: False))], ("I6",), _WINDOW, 32
+        [(Lanes, "window_full", property(lambda self: False))], ("I6",), _WINDOW
     ),
     # A new epoch does not know which recipients are parked.
     "parked_are_forgotten": Mutant(
-        [(Backlog, "opened", lambda self, slot: self.pager.read_on(slot))], ("I7",), _PARKED, 6
+        [(Backlog, "opened", lambda self, slot: self.pager.read_on(slot))], ("I7",), _PARKED
     ),
     # Who is parked and not in memory is sent to as if nothing of it waited.
     "parked_beyond_the_page_are_free": Mutant(
-        [(ParkedRows, "parked_among", _nobody)], ("I7",), _PARKED, 31
+        [(ParkedRows, "parked_among", _nobody)], ("I7",), _PARKED
     ),
     # Dead letters are moved to the parked ones, and nobody looks there.
     "letters_in_the_dark": Mutant(
@@ -136,11 +131,10 @@ MUTANTS = {
         [(Master, "_still_leads", lambda self, picture, started: True)],
         ("I13",),
         _TERM,
-        14,
         "termed",
     ),
     # A leader begins the change of shards that it saw, whoever has given it up since.
-    "given_up_and_begun": Mutant([], ("I12",), _SHARDS, 5, "asked_still"),
+    "given_up_and_begun": Mutant([], ("I12",), _SHARDS, "asked_still"),
     # An owner that beats and cannot write its journals says that all is well.
     "who_cannot_write_keeps_its_slots": Mutant(
         [(Writable, "ok", lambda self: True)], ("I1", "I5", "I15"), plan="REFUSED_PLAN"
@@ -149,12 +143,11 @@ MUTANTS = {
     "a_leader_waits_for_a_second": Mutant(
         [(election, "WRITE_SECONDS", 1.0), (Patience, "ran_out", lambda self: None)],
         ("I5", "I12", "I15"),
-        first=17,
         plan="SLOW_PLAN",
     ),
     # Whoever holds the lock is taken for the dead leader, also who is about to succeed it.
     "masters_depose_each_other": Mutant(
-        [(Master, "_rivals", lambda self: set())], ("I15",), first=5, plan="SLOW_RESTARTED_PLAN"
+        [(Master, "_rivals", lambda self: set())], ("I15",), plan="SLOW_RESTARTED_PLAN"
     ),
     # A message in doubt is sent again at once: evidence is on its way.
     "cloud_waits_for_no_evidence": Mutant([(doubt, "_window_over", lambda *_: True)], ("I6",)),
@@ -183,7 +176,6 @@ def _instead(
     of: tuple[Any, str],
     breaks: tuple[str, ...],
     threats: tuple[str, ...] = (),
-    first: int = 0,
     also: Changes | None = None,
 ) -> Callable[[Callable[..., Any]], None]:
     """A mutant: the function in the place of a method, which it gets behind ``self``."""
@@ -191,20 +183,18 @@ def _instead(
 
     def enter(change: Callable[..., Any]) -> None:
         method = partialmethod(change, vars(where)[name])
-        MUTANTS[change.__name__] = Mutant(
-            [(where, name, method), *(also or [])], breaks, threats, first
-        )
+        MUTANTS[change.__name__] = Mutant([(where, name, method), *(also or [])], breaks, threats)
 
     return enter
 
 
-@_instead((Beats, "_confirm"), _DEADLINE, ("busy_cut", "slow_link"), 111)
+@_instead((Beats, "_confirm"), _DEADLINE, ("busy_cut", "slow_link"))
 def deadline_from_the_answer(self: Beats, confirm: Any, _sent: float, beat: Any) -> None:
     """A lease runs from when the beat came back."""
     confirm(self, self._clock(), beat)
 
 
-@_instead((Ownership, "close"), ("I1", "I5"), ("late_statement",), 43)
+@_instead((Ownership, "close"), ("I1", "I5"), ("late_statement",))
 def same_epoch_again(self: Ownership, close: Any, slot: OwnedSlot, why: SlotEvent) -> None:
     """After an unknown commit the owner goes on under the epoch it had."""
     close(self, slot, why)
@@ -212,7 +202,7 @@ def same_epoch_again(self: Ownership, close: Any, slot: OwnedSlot, why: SlotEven
         self.standings[slot.slot].spent = -1
 
 
-@_instead((Backlog, "add"), ("I7", "I6"), (*_LONG, *_DOUBT), 17)
+@_instead((Backlog, "add"), ("I7", "I6"), (*_LONG, *_DOUBT))
 def new_before_old(
     self: Backlog, add: Any, slot: OwnedSlot, rows: Any, issued: Any = ()
 ) -> list[LaneEntry]:
@@ -237,7 +227,7 @@ async def ack_before_commit(self: GroupCommit[Any], commit: Any, batch: list[Any
     await commit(self, batch)
 
 
-@_instead((Lanes, "retry"), ("I7",), ("throttle", "busy_cut"), 3)
+@_instead((Lanes, "retry"), ("I7",), ("throttle", "busy_cut"))
 def unblocked_lane(self: Lanes, retry: Any, message_id: bytes, due: float) -> LaneEntry | None:
     """The next message of a recipient does not wait for the one that is to be tried again."""
     entry: LaneEntry | None = retry(self, message_id, due)
@@ -249,7 +239,7 @@ def unblocked_lane(self: Lanes, retry: Any, message_id: bytes, due: float) -> La
     return entry
 
 
-@_instead((Sender, "pump"), ("I1", "I5"), (*_LONG, "throttle", "kill_coreapp"), 19)
+@_instead((Sender, "pump"), ("I1", "I5"), (*_LONG, "throttle", "kill_coreapp"))
 def settled_when_sent(self: Sender, pump: Any, slot: OwnedSlot) -> None:
     """The cursor moves when a message leaves, not when it was answered."""
     pump(self, slot)
@@ -267,7 +257,7 @@ async def _slow(self: GroupCommit[Any], batch: list[Any]) -> None:
 _commit = GroupCommit._commit
 
 
-@_instead((Receipts, "on_events"), ("I8",), _LONG, 1, [(GroupCommit, "_commit", _slow)])
+@_instead((Receipts, "on_events"), ("I8",), _LONG, [(GroupCommit, "_commit", _slow)])
 def event_acked_at_once(
     self: Receipts, on_events: Any, heard: Sequence[tuple[OwnedSlot, Event]]
 ) -> None:

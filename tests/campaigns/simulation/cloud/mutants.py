@@ -50,7 +50,7 @@ class Mutant(NamedTuple):
     """What is taken out, the invariants of which it must break one, and how it is simulated.
 
     ``rows`` are those of the specification's table (7.6) that it stands for. ``threats`` are the
-    faults. ``policy`` and ``way`` are the run's, ``first`` is a seed that found it. ``spoil`` takes
+    faults. ``policy`` and ``way`` are the run's. ``spoil`` takes
     a rule out of what is modelled and not run: SQL, sockets, the service manager. ``moves``:
     nothing but planned moves happens; ``once``: nothing may be taken twice; ``prompt``: doubts end
     in time; ``spared``: nothing is held. ``full``: with the product's own limits, and the waits for
@@ -63,7 +63,6 @@ class Mutant(NamedTuple):
     threats: tuple[Kind, ...]
     policy: str = "resend"
     way: dict[str, Any] | None = None
-    first: int = 0
     spoil: Callable[[CloudWorld], None] = lambda _world: None
     moves: bool = False
     once: bool = False
@@ -71,6 +70,10 @@ class Mutant(NamedTuple):
     held: bool = False
     full: bool = False
     spared: bool = False
+
+    def whole(self) -> Mutant:
+        """The same run of the product with all of its rules."""
+        return self._replace(changes=[], spoil=lambda _world: None)
 
 
 _KILLS = (Faults.kill_coreapp, kinds.kill_its_successor)
@@ -100,7 +103,6 @@ MUTANTS = {
         [(Lanes, "expire", without.expired_in_memory)],
         ("I7",),
         (kinds.kill_a_token, *_KILLS),
-        first=2,
     ),
     "begun before the row is on disk": Mutant(
         "D12",
@@ -120,7 +122,6 @@ MUTANTS = {
         [(CloudUpstream, "_judge", without.no_doubt(Class.TAKEN, without.cut))],
         ("I1", "I5"),
         _UNCLEAR,
-        first=1,
     ),
     "an unclear answer is no doubt": Mutant(
         "D7",
@@ -167,10 +168,9 @@ MUTANTS = {
         ("I3", "I12", "I14", "I6"),
         (Faults.pause_coreapp, Faults.busy_cut, kinds.stand_still),
         spoil=without.unwatched,
-        first=2,
     ),
     "no watchdog": Mutant(
-        "D8", [], ("I6", "I7"), (threats.stand_still_long,), spoil=without.unwatched, first=5
+        "D8", [], ("I6", "I7"), (threats.stand_still_long,), spoil=without.unwatched
     ),
     "nothing is quiet first": Mutant(
         "D9",
@@ -182,10 +182,9 @@ MUTANTS = {
         ("I12",),
         _MOVES,
         moves=True,
-        first=1,
     ),
     "marks are not taken back": Mutant(
-        "D9", [(Requests, "_unmark", without.still_marked)], ("I12",), _MOVES, moves=True, first=1
+        "D9", [(Requests, "_unmark", without.still_marked)], ("I12",), _MOVES, moves=True
     ),
     "who was refused is quiet": Mutant(
         "D9",
@@ -193,7 +192,6 @@ MUTANTS = {
         ("I12",),
         (threats.refuse_everybody, threats.leave_in_peace),
         moves=True,
-        first=4,
     ),
     "one window for all": Mutant(
         "D10",
@@ -213,7 +211,6 @@ MUTANTS = {
         [(Issue, "next_attempt", property(lambda self: 1))],
         ("I6",),
         (*_KILLS, *_UNCLEAR),
-        first=1,
     ),
     "no look at the issue": Mutant(
         "D14",
@@ -234,14 +231,12 @@ MUTANTS = {
         [(DoubtEndings, "shut_until_fence", without.opened_with_the_end)],
         ("I7",),
         (threats.drop_and_linger,),
-        first=1,
     ),
     "what was issued expires plainly": Mutant(
         "D15",
         [(doubts, "EXPIRED", (410, "Message expired", "never sent"))],
         ("I5",),
         (kinds.drop_taken, threats.drop_and_linger),
-        first=1,
     ),
     "the window begins with the takeover": Mutant(
         "D16",
@@ -284,7 +279,6 @@ MUTANTS = {
         [(numbers.Number, "resume", without.any_token), (NumberStop, "_see_to", without.probing)],
         ("I16",),
         (kinds.give_two_tokens,),
-        first=2,
     ),
     "linger is set at the abort only": Mutant(
         "D18",
@@ -299,7 +293,6 @@ MUTANTS = {
         [],
         ("I22",),
         (kinds.collect_garbage, kinds.drop_taken, *_KILLS),
-        first=9,
         spoil=without.unspared,
     ),
     "a slot that was renewed across a timeline is sure": Mutant(
@@ -316,7 +309,6 @@ MUTANTS = {
         ("I6",),
         (kinds.promote_unseen, Faults.throttle, kinds.drop_taken),
         policy="hold",
-        first=13,
         spoil=without.sure_of_rows,
     ),
     "a stored end is not asked for": Mutant(
@@ -324,10 +316,9 @@ MUTANTS = {
         [(Doubts, "_found", without.unasked), (Expiry, "prove_ended", without.nothing_issued)],
         ("I21",),
         (kinds.refuse_messages, *_KILLS),
-        first=10,
     ),
     "one number for the mark": Mutant(
-        "D20", [], ("I16",), (Faults.throttle, *_KILLS), spoil=numbered, first=7
+        "D20", [], ("I16",), (Faults.throttle, *_KILLS), spoil=numbered
     ),
     "number: the attempt is forgotten": Mutant(
         "D13", [], ("I6",), (threats.take_over_again,), spoil=numbered
@@ -339,7 +330,7 @@ MUTANTS = {
         _KILLS,
         spoil=numbered,
     ),
-    "number: planned move": Mutant("D9", [], ("I12",), _MOVES, moves=True, spoil=numbered, first=1),
+    "number: planned move": Mutant("D9", [], ("I12",), _MOVES, moves=True, spoil=numbered),
     "who cannot write issue rows keeps its slots": Mutant(
         "",
         [(Fitness, "problem", without.asked_of_journals_only)],
@@ -358,7 +349,6 @@ MUTANTS = {
         ("I6",),
         (Faults.unknown_outcome,),
         way=LOST,
-        first=5,
         once=True,
     ),
 }

@@ -1,0 +1,154 @@
+"""Find a seed for each mutant: one whose run breaks what the missing mechanism keeps.
+
+python -m tests.campaigns.simulation.mutation
+python -m tests.campaigns.simulation.mutation --only no_fence --only "no window" --anew
+
+``make test`` runs each mutant with its one seed in ``seeds.json``. When what seeds draw changes,
+some of these runs no longer show their mutant; this puts the first seed that does in the place.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.campaigns.simulation import nemeses
+from tests.campaigns.simulation.cloud import mutants as cloud
+from tests.campaigns.simulation.cloud.world import HELD_SECONDS, CloudWorld
+from tests.campaigns.simulation.kinds import BY_NAME
+from tests.campaigns.simulation.world import run
+from tests.harness.mutants import MUTANTS, Mutant
+from tests.harness.patch import patched
+from warouter.flow import windows
+
+SEEDS = Path(__file__).with_name("seeds.json")
+MOST_SEEDS = 250
+SIMULATED = [name for name, mutant in MUTANTS.items() if mutant.threats or mutant.plan]
+NAMES = (*SIMULATED, *cloud.MUTANTS)
+Violations = list[tuple[float, str, str]]
+
+
+class Search(NamedTuple):
+    """What came of a mutant: a seed, or -1; how many were run; what is wrong with the product."""
+
+    name: str
+    seed: int
+    tried: int
+    cpu: float
+    wrong: Violations
+
+
+def frozen() -> dict[str, int]:
+    """The seed of each mutant."""
+    seeds: dict[str, int] = json.loads(SEEDS.read_text())
+    return seeds
+
+
+def breaks(name: str) -> tuple[str, ...]:
+    """The invariants of which one must not hold without the mechanism."""
+    of = MUTANTS if name in SIMULATED else cloud.MUTANTS
+    return of[name].breaks
+
+
+def violations(name: str, seed: int, *, whole: bool = False) -> Violations:
+    """Of one seed of the product without a mechanism, or of the ``whole`` product."""
+    if name in SIMULATED:
+        mutant = MUTANTS[name]
+        return _simulated(mutant._replace(changes=[], flag="") if whole else mutant, seed)
+    return _with_cloud(cloud.MUTANTS[name].whole() if whole else cloud.MUTANTS[name], seed)
+
+
+def finds(name: str, seed: int) -> bool:
+    """The run of this seed misses what the mutant lacks."""
+    return not {number for _, number, _ in violations(name, seed)}.isdisjoint(breaks(name))
+
+
+def search(name: str, first: int | None) -> Search:
+    """Begin with ``first``, which found it last."""
+    began = time.process_time()
+    seeds = dict.fromkeys([*([] if first is None else [first]), *range(MOST_SEEDS)])
+    for tried, seed in enumerate(seeds, 1):
+        if finds(name, seed):
+            wrong = violations(name, seed, whole=True)
+            return Search(name, seed, tried, time.process_time() - began, wrong)
+    return Search(name, -1, len(seeds), time.process_time() - began, [])
+
+
+def _simulated(mutant: Mutant, seed: int) -> Violations:
+    plan = getattr(nemeses, mutant.plan) if mutant.plan else ()
+    seconds = nemeses.SLOW_SECONDS if mutant.plan.startswith("SLOW_") else 30.0
+    kinds = [BY_NAME[threat] for threat in mutant.threats]
+    with patched(mutant.changes):
+        result = run(seed, seconds, lose=mutant.flag, kinds=kinds, plan=plan, small=not plan)
+    return result.violations
+
+
+def _with_cloud(mutant: cloud.Mutant, seed: int) -> Violations:
+    def made(*given: Any) -> CloudWorld:
+        held = windows.HELD_SECONDS if mutant.held else HELD_SECONDS
+        world = CloudWorld(*given, policy=mutant.policy, way=mutant.way, held=held)
+        history = world.history
+        history.once, history.moves, history.prompt = mutant.once, mutant.moves, mutant.prompt
+        history.spared = mutant.spared
+        history.before = world.tables.unsettled_before
+        if mutant.held:
+            world.upstream.switch(held_templates=("promo",))
+        if mutant.moves:
+            world.upstream.slow(0.6)
+        mutant.spoil(world)
+        return world
+
+    with patched(mutant.changes):
+        return run(seed, kinds=mutant.threats, small=not mutant.full, world=made).violations
+
+
+def main() -> int:
+    """The exit code: 1 when a mutant is not found, or the product is broken without one."""
+    given = _arguments()
+    known = frozen() if SEEDS.exists() else {}
+    work = [(name, None if given.anew else known.get(name)) for name in given.only or NAMES]
+    with multiprocessing.Pool(given.jobs, maxtasksperchild=1) as pool:
+        done = _told(pool.imap_unordered(_search, work, chunksize=1))
+    seeds = known | {one.name: one.seed for one in done if one.seed >= 0}
+    kept = {name: seeds[name] for name in NAMES if name in seeds}
+    SEEDS.write_text(json.dumps(kept, indent=2) + "\n")
+    changed = [name for name in kept if kept[name] != known.get(name)]
+    print(f"{len(done)} mutants, {sum(one.seed < 0 for one in done)} not found,", end=" ")
+    print(f"{len(changed)} new seeds in {SEEDS.name}")
+    return int(any(one.seed < 0 or one.wrong for one in done))
+
+
+def _search(work: tuple[str, int | None]) -> Search:
+    return search(*work)
+
+
+def _told(searches: Iterable[Search]) -> list[Search]:
+    """All of them; each is shown at once."""
+    done: list[Search] = []
+    for one in searches:
+        done.append(one)
+        what = f"seed {one.seed}" if one.seed >= 0 else "NOT FOUND"
+        print(f"{one.name}: {what}, {one.tried} tried, {one.cpu:.1f} s of CPU", flush=True)
+        if one.wrong:
+            print(f"  and the whole product breaks with it: {one.wrong[0]}", flush=True)
+    return done
+
+
+def _arguments() -> Any:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.campaigns.simulation.mutation", description=__doc__
+    )
+    parser.add_argument("--only", action="append", choices=NAMES, default=[], help="these mutants")
+    parser.add_argument("--anew", action="store_true", help="do not begin with the seed known")
+    parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
