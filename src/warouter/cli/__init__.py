@@ -34,6 +34,7 @@ For operators, who need only the database:
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import resource
@@ -89,8 +90,21 @@ class Commands(click.Group):
         if target is None:
             return None
         module, _, name = target.partition(":")
-        command: click.Command = getattr(import_module(module), name)
+        command: click.Command = getattr(imported(module), name)
         return command
+
+
+def imported(name: str) -> Any:
+    """The module of this name, loaded without the garbage collector: there is nothing to collect,
+    and looking for it takes an eighth of a process's start.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return import_module(name)
+    finally:
+        if collects:
+            gc.enable()
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import logging
 import os
-from importlib import import_module
 from pathlib import Path
 
 import click
 import msgspec
 
 from warouter import log
+from warouter.cli import imported
 from warouter.config import AUTO, Settings, load, unknown_names
 from warouter.errors import CommandError
 from warouter.local.description import read_description
@@ -120,6 +120,6 @@ def _run(role: str, data_dir: Path | None, login: str = "") -> None:
     for name in unknown_names(os.environ):
         logger.warning("unknown variable found", extra={"variable": name})
     # Only now: a master shall not load what a webapp needs.
-    runtime = import_module("warouter.node.runtime")
-    node = import_module(f"warouter.node.{role}")
+    runtime = imported("warouter.node.runtime")
+    node = imported(f"warouter.node.{role}")
     runtime.run(lambda stop, notifier: node.main(settings, stop, notifier))
