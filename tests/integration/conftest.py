@@ -15,6 +15,7 @@ from tests.harness.callbacks import Logged, Owner
 from tests.harness.journals import ME, OWNED, own
 from tests.harness.receiver import Receiver
 from tests.harness.wait import Watch
+from tests.harness.webhooks import Webhook
 from warouter.config import Settings
 from warouter.store.journal import Journal
 
@@ -43,6 +44,15 @@ async def receiver(watch: Watch) -> AsyncIterator[Receiver]:
 @pytest.fixture
 async def owner(watch: Watch, receiver: Receiver) -> Owner:
     return Owner(watch, receiver.url)
+
+
+@pytest_asyncio.fixture
+async def hook(settings: Settings) -> AsyncIterator[Webhook]:
+    """A listener for webhooks of the Cloud API, on a database of its own."""
+    hook = Webhook(settings)
+    await hook.open()
+    yield hook
+    await hook.close()
 
 
 @pytest.fixture

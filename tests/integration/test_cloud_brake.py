@@ -30,6 +30,13 @@ def doubts(me: CloudSlots, message_id: bytes) -> int:
     return issue.doubts if issue is not None and issue.state is DoubtState.DOUBT else 0
 
 
+async def doubted(me: CloudSlots, message_id: bytes, number: int) -> None:
+    """This request begins, has no answer, and its window is over."""
+    await me.begun(number)
+    await soon(lambda: doubts(me, message_id) == number)
+    me.skip(WINDOW)
+
+
 @pytest.mark.parametrize("script", [cut, refused(131000, 500), refused(2, 503), refused(4)])
 async def test_a_number_of_which_nothing_is_taken_sends_one_request_at_a_time(
     settings: Settings, pool: asyncpg.Pool, script: Script
@@ -61,9 +68,7 @@ async def test_while_none_is_taken_no_resend_uses_up_an_attempt(
     async with owning_cloud(settings, pool, cut) as me:
         message_id = me.message()
         for number in range(1, 8):
-            await me.begun(number)
-            await soon(lambda n=number: doubts(me, message_id) == n)
-            me.skip(WINDOW)
+            await doubted(me, message_id, number)
         assert me.slot.issues[message_id].counted == 1
         await soon(lambda: pool.fetchval("select doubts = 1 from send_issue"))
         me.graph.script = taken
@@ -75,9 +80,7 @@ async def test_it_goes_ten_times_at_most(settings: Settings, pool: asyncpg.Pool)
     async with owning_cloud(settings, pool, cut) as me:
         message_id = me.message()
         for number in range(1, 11):
-            await me.begun(number)
-            await soon(lambda n=number: doubts(me, message_id) == n)
-            me.skip(WINDOW)
+            await doubted(me, message_id, number)
         await soon(lambda: me.slot.issues[message_id].state is DoubtState.HELD)
         assert len(me.graph.requests) == 10
 

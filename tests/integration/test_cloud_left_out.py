@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
 import pytest
-import pytest_asyncio
 
 from tests.harness.webhooks import NUMBER, Webhook, inbox_of, status, text
 from tests.unit.upstream.cloud.samples import change, entry, envelope
-from warouter.config import Settings
 from warouter.store.cloud.notices import read_notices
 from warouter.upstream.cloud.batch import Modes
 from warouter.upstream.cloud.inbound import to_v1
-
-
-@pytest_asyncio.fixture
-async def hook(settings: Settings) -> AsyncIterator[Webhook]:
-    hook = Webhook(settings)
-    await hook.open()
-    yield hook
-    await hook.close()
 
 
 def posted(field: str, **parts: Any) -> bytes:

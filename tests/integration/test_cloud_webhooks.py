@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 import asyncpg
 import pytest
-import pytest_asyncio
 
 from tests.harness.journals import an_id
-from tests.harness.postgres import PATIENT, until
+from tests.harness.postgres import PATIENT
 from tests.harness.wait import soon
 from tests.harness.webhooks import (
     OLD_SECRET,
@@ -33,9 +30,7 @@ from warouter.config import Settings
 from warouter.store.cloud import posts
 from warouter.store.cloud.receive import ListenerState, Written
 from warouter.store.database import connect, listen
-from warouter.store.journal import Journal
 from warouter.upstream.cloud.batch import INBOUND, STATUS, Element
-from warouter.upstream.cloud.identity import alias_of
 from warouter.upstream.cloud.listener import MOST_BYTES
 from warouter.upstream.cloud.reference import reference
 
@@ -47,15 +42,6 @@ create function slowly() returns trigger language plpgsql
     as $$ begin perform pg_sleep(0.005); return new; end $$;
 create trigger slowly before insert on cloud_inbox for each row execute function slowly()"""
 ANN, NUMBER_OF_ANN = "US.1122334455", "15550001111"
-USERS = "select user_id, wa_id, alias, successor from contact_identity"
-
-
-@pytest_asyncio.fixture
-async def hook(settings: Settings) -> AsyncIterator[Webhook]:
-    hook = Webhook(settings)
-    await hook.open()
-    yield hook
-    await hook.close()
 
 
 # What is answered
@@ -371,171 +357,6 @@ async def test_errors_of_the_number_go_to_slot_0(hook: Webhook, pool: asyncpg.Po
     assert (row["slot"], row["recipient"]) == (0, None)
 
 
-async def test_an_alias_until_the_number_is_known(hook: Webhook, pool: asyncpg.Pool) -> None:
-    alias = alias_of(ANN)
-    hidden = text("wamid.1", sender="", from_user_id=ANN)
-    assert await hook.post(webhook(messages=[hidden])) == 200
-    shown = text("wamid.2", from_user_id=ANN)
-    assert await hook.post(webhook(messages=[shown])) == 200
-    hidden = text("wamid.3", sender="", from_user_id=ANN)
-    assert await hook.post(webhook(messages=[hidden])) == 200
-    found = {row["key"]: (row["recipient"], row["slot"]) for row in await inbox_of(pool)}
-    told = f"w1.revealed.{alias}.{NUMBER_OF_ANN}"
-    assert found == {
-        "wamid.1": (alias, slot_of(alias)),
-        "wamid.2": (NUMBER_OF_ANN, slot_of(NUMBER_OF_ANN)),
-        "wamid.3": (NUMBER_OF_ANN, slot_of(NUMBER_OF_ANN)),
-        told: (alias, slot_of(alias)),
-    }
-    user = await pool.fetchrow("select wa_id, alias from contact_identity")
-    assert tuple(user) == (NUMBER_OF_ANN, alias)
-
-
-async def test_another_users_alias_is_given_to_nobody_else(
-    hook: Webhook, pool: asyncpg.Pool
-) -> None:
-    await pool.execute(
-        "insert into contact_identity (user_id, alias) values ('US.other', $1)", alias_of(ANN)
-    )
-    hidden = text("wamid.1", sender="", from_user_id=ANN)
-    assert await hook.post(webhook(messages=[hidden])) == 200
-    (row,) = await inbox_of(pool)
-    assert row["recipient"] == alias_of(ANN, 1)
-
-
-async def test_a_number_moves_to_its_new_user(hook: Webhook, pool: asyncpg.Pool) -> None:
-    for wamid, user in (("wamid.1", ANN), ("wamid.2", "US.2")):
-        assert await hook.post(webhook(messages=[text(wamid, from_user_id=user)])) == 200
-    rows = await pool.fetch("select user_id, wa_id from contact_identity order by user_id")
-    assert [tuple(row) for row in rows] == [(ANN, None), ("US.2", NUMBER_OF_ANN)]
-
-
-async def test_a_user_gets_another_id(hook: Webhook, pool: asyncpg.Pool) -> None:
-    hidden = text("wamid.1", sender="", from_user_id=ANN)
-    assert await hook.post(webhook(messages=[hidden])) == 200
-    system = {"type": "user_changed_number", "wa_id": "15550003333", "user_id": "US.77"}
-    system["previous_user_id"] = ANN
-    moved = {"id": "wamid.2", "timestamp": "1764000005", "type": "system", "system": system}
-    assert await hook.post(webhook(messages=[moved])) == 200
-    rows = await pool.fetch(f"{USERS} where successor is null")
-    assert [tuple(row) for row in rows] == [("US.77", "15550003333", alias_of(ANN), None)]
-    assert {row["recipient"] for row in await inbox_of(pool)} == {alias_of(ANN)}
-
-
-async def test_a_user_whose_number_changes_is_found_by_the_former_one(
-    hook: Webhook, pool: asyncpg.Pool
-) -> None:
-    assert await hook.post(webhook(messages=[text("wamid.1", from_user_id=ANN)])) == 200
-    system = {"type": "user_changed_number", "wa_id": "15550003333", "user_id": "US.77"}
-    moved = text("wamid.2", type="system", system=system)
-    assert await hook.post(webhook(messages=[moved])) == 200
-    rows = await pool.fetch(f"{USERS} order by user_id")
-    assert [tuple(row) for row in rows] == [
-        (ANN, None, None, "US.77"),
-        ("US.77", "15550003333", None, None),
-    ]
-
-
-def renaming(wamid: str, former: str, now: str) -> dict[str, Any]:
-    system = {"type": "user_changed_user_id", "user_id": now, "previous_user_id": former}
-    return {"id": wamid, "timestamp": "1764000005", "type": "system", "system": system}
-
-
-async def test_what_comes_under_an_id_of_the_past_is_of_its_successor(
-    hook: Webhook, pool: asyncpg.Pool
-) -> None:
-    alias = alias_of(ANN)
-    assert await hook.post(webhook(messages=[text("wamid.1", sender="", from_user_id=ANN)])) == 200
-    together = [
-        renaming("wamid.2", ANN, "US.77"),
-        text("wamid.3", sender="", from_user_id=ANN),
-        text("wamid.4", sender="15550009999"),
-    ]
-    assert await hook.post(webhook(messages=together)) == 200
-    late = text("wamid.5", sender="", from_user_id=ANN)
-    again = text("wamid.6", sender="", from_user_id="US.77")
-    assert await hook.post(webhook(messages=[late, again])) == 200
-    assert {row["key"]: row["recipient"] for row in await inbox_of(pool)} == {
-        **{f"wamid.{n}": alias for n in (1, 2, 3, 5, 6)},
-        "wamid.4": "15550009999",
-    }
-    assert not hook.posts.counts["unfit"]
-
-
-async def test_a_field_of_former_webhooks_renames_too(hook: Webhook, pool: asyncpg.Pool) -> None:
-    """A commit takes several POSTs: what follows a renaming in one may be in the same commit."""
-    assert await hook.post(webhook(messages=[text("wamid.1", sender="", from_user_id=ANN)])) == 200
-    update = {"timestamp": 1764000005, "user_id": {"current": "US.77", "previous": ANN}}
-    changes = [
-        json.loads(body)["entry"][0]["changes"][0]
-        for body in (
-            webhook(field="user_id_update", user_id_update=[update]),
-            webhook(messages=[text("wamid.2", sender="", from_user_id=ANN)]),
-        )
-    ]
-    entry = {"id": "1", "changes": changes}
-    body = {"object": "whatsapp_business_account", "entry": [entry]}
-    assert await hook.post(json.dumps(body).encode()) == 200
-    assert {row["recipient"] for row in await inbox_of(pool)} == {alias_of(ANN)}
-
-
-async def test_ids_change_again_and_back_on_disk(hook: Webhook, pool: asyncpg.Pool) -> None:
-    alias = alias_of(ANN)
-    assert await hook.post(webhook(messages=[text("wamid.1", sender="", from_user_id=ANN)])) == 200
-    ways = [(ANN, "US.77"), ("US.77", "US.78"), ("US.78", ANN)]
-    found = []
-    for n, (former, now) in enumerate(ways):
-        assert await hook.post(webhook(messages=[renaming(f"wamid.r{n}", former, now)])) == 200
-        rows = await pool.fetch(f"{USERS} order by user_id")
-        found.append({row["user_id"]: row["successor"] for row in rows})
-        (known,) = [row for row in rows if row["successor"] is None]
-        assert (known["user_id"], known["alias"]) == (now, alias)
-    assert found == [
-        {ANN: "US.77", "US.77": None},
-        {ANN: "US.78", "US.77": "US.78", "US.78": None},
-        {ANN: None, "US.77": ANN, "US.78": ANN},
-    ]
-
-
-async def test_a_webapp_that_missed_a_renaming_changes_nothing(
-    hook: Webhook, pool: asyncpg.Pool
-) -> None:
-    """Another webapp has read the users just before."""
-    assert await hook.post(webhook(messages=[text("wamid.1", from_user_id=ANN)])) == 200
-    assert await hook.post(webhook(messages=[renaming("wamid.2", ANN, "US.77")])) == 200
-    before = await pool.fetch(f"{USERS} order by user_id")
-    await pool.execute(
-        "select learn_identities('{}', array[$1], array[$2], array[null], array[null],"
-        " array[null], array['Ann'])",
-        ANN,
-        NUMBER_OF_ANN,
-    )
-    assert await pool.fetch(f"{USERS} order by user_id") == before
-
-
-async def test_two_aliases_of_one_user_stand_for_the_id_of_now(
-    hook: Webhook, pool: asyncpg.Pool, journal: Journal
-) -> None:
-    hidden = [text(f"wamid.{user}", sender="", from_user_id=user) for user in (ANN, "US.77")]
-    assert await hook.post(webhook(messages=hidden)) == 200
-    assert await hook.post(webhook(messages=[renaming("wamid.2", ANN, "US.77")])) == 200
-    aliases = [alias_of(ANN), alias_of("US.77")]
-    assert await journal.users_of(aliases) == dict.fromkeys(aliases, "US.77")
-
-
-@pytest.mark.parametrize(("shows", "recipients"), [("raw", [ANN]), ("drop", [])])
-async def test_users_without_a_number_by_other_choices(
-    settings: Settings, pool: asyncpg.Pool, shows: str, recipients: list[str]
-) -> None:
-    hook = Webhook(settings, shows)
-    await hook.open()
-    hidden = text("wamid.1", sender="", from_user_id=ANN)
-    assert await hook.post(webhook(messages=[hidden])) == 200
-    assert [row["recipient"] for row in await inbox_of(pool)] == recipients
-    assert hook.posts.counts["dropped"] == (shows == "drop")
-    await hook.close()
-
-
 # Commits
 
 
@@ -706,114 +527,3 @@ async def shuffled(hooks: Sequence[Webhook], number: int, *, users: bool = False
     return await asyncio.gather(
         *(hook.post(body) for hook, body in zip(hooks, bodies, strict=True))
     )
-
-
-# The listener's state
-
-PATH = "select * from cloud_path where webapp = $1"
-
-
-async def path_of(hook: Webhook, pool: asyncpg.Pool) -> asyncpg.Record:
-    row = await pool.fetchrow(PATH, hook.incarnation)
-    assert row is not None
-    return row
-
-
-async def test_a_listener_says_that_it_listens(hook: Webhook, pool: asyncpg.Pool) -> None:
-    """While nothing comes, too; and when it has stopped."""
-    first = await path_of(hook, pool)
-    later = await soon(lambda: newer(hook, pool, first))
-    assert later["since"] == first["since"]
-    assert later["meta_at"] is None
-    assert await hook.post(webhook(messages=[text("wamid.1")])) == 200
-    said = await until(
-        pool,
-        "select extract(epoch from meta_at)::bigint from cloud_path where inbound > 0",
-    )
-    assert said == 1764000004
-    assert (await path_of(hook, pool))["left_at"] is None
-    await hook.posts.close()
-    assert (await path_of(hook, pool))["left_at"] is not None
-
-
-async def newer(hook: Webhook, pool: asyncpg.Pool, than: asyncpg.Record) -> asyncpg.Record | None:
-    row = await path_of(hook, pool)
-    return row if row["seen_at"] > than["seen_at"] else None
-
-
-IN_VAIN = "select vain_at is not null from cloud_path"
-
-
-@pytest.mark.parametrize(
-    ("body", "secret", "may_be_meta"),
-    [
-        (webhook(messages=[text("wamid.1")]), "wrong", True),  # names our number
-        (webhook(number="other", messages=[text("wamid.1")]), "wrong", False),
-        (webhook(messages=[text("wamid.1")]), None, False),
-    ],
-    ids=["ours", "another's", "unsigned"],
-)
-async def test_what_meta_may_have_sent_in_vain_is_told(
-    hook: Webhook,
-    pool: asyncpg.Pool,
-    body: bytes,
-    secret: str | None,
-    may_be_meta: bool,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(posts, "TOUCH_SECONDS", 0.05)
-    first = await path_of(hook, pool)
-    assert await hook.post(body, secret=secret) == 401
-    if may_be_meta:
-        await until(pool, IN_VAIN)
-    else:
-        later = await soon(lambda: newer(hook, pool, first))
-        later = await soon(lambda: newer(hook, pool, later))
-        assert later["vain_at"] is None
-    assert (await path_of(hook, pool))["since"] == first["since"]
-
-
-async def test_what_strangers_send_is_no_gap_once_meta_has_sent(
-    hook: Webhook, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(posts, "TOUCH_SECONDS", 0.05)
-    first = await path_of(hook, pool)
-    body = webhook(messages=[text("wamid.1")])
-    assert await hook.post(body, secret="wrong") == 401
-    await until(pool, IN_VAIN)
-    assert await hook.post(body) == 200
-    await until(pool, "select vain_at is null from cloud_path")
-    assert (await path_of(hook, pool))["since"] == first["since"]
-
-
-async def test_what_was_refused_before_its_secret_was_added_is_a_gap(
-    hook: Webhook, pool: asyncpg.Pool
-) -> None:
-    first = await path_of(hook, pool)
-    body = webhook(messages=[text("wamid.1")])
-    assert await hook.post(body, secret="new") == 401
-    hook.secrets = [*hook.secrets, "new"]
-    assert await hook.post(body, secret="wrong") == 401
-    assert await hook.post(body, secret="new") == 200
-    later = await soon(lambda: newer(hook, pool, first))
-    assert later["since"] > first["since"]
-    assert later["vain_at"] is None
-
-
-async def test_a_post_that_was_not_committed_begins_a_new_time(
-    hook: Webhook, pool: asyncpg.Pool
-) -> None:
-    first = await path_of(hook, pool)
-    await pool.execute("alter table cloud_inbox rename to away")
-    assert await hook.post(webhook(messages=[text("wamid.1")])) == 503
-    later = await soon(lambda: newer(hook, pool, first))
-    assert later["since"] > first["since"]
-
-
-async def test_silence_begins_a_new_time(hook: Webhook, pool: asyncpg.Pool) -> None:
-    await pool.execute(
-        "update cloud_path set since = since - interval '1 min', seen_at = seen_at - interval '6 s'"
-    )
-    first = await path_of(hook, pool)
-    later = await soon(lambda: newer(hook, pool, first))
-    assert later["since"] > first["since"]
