@@ -74,7 +74,7 @@ docs: setup ## write what is made from the code, or from another page, anew
 demo: setup ## start a whole cluster on this machine and send messages through a failover
 	$(BIN)/warouter demo --since $(STARTED)
 
-test: setup $(VENV)-test/installed ## run the tests, several at once (TEST="tests/unit -k hash" WORKERS=1)
+test: setup $(VENV)-test/collected ## run the tests, several at once (TEST="tests/unit -k hash" WORKERS=1)
 	$(VENV)-test/bin/python -m pytest --numprocesses=$(WORKERS) --dist=loadgroup \
 		--durations=20 --durations-min=5 $(TEST)
 
@@ -319,6 +319,14 @@ define check
 test -x $(VENV)-lint/bin/$(1) || { echo "lint: $(1) is not installed in $(VENV)-lint" >&2; exit 1; }; \
 	echo "$(1)"; PATH="$(abspath $(VENV)-lint/bin):$$PATH" $(1)
 endef
+
+# pytest compiles tests and plugins anew, with their asserts: two at a time do it here once for a
+# clone, else each worker of its first run would do it all.
+$(VENV)-test/collected: $(VENV)-test/installed
+	@printf '%s\n' tests/unit 'tests/api tests/integration tests/cluster tests/campaigns' \
+		| xargs --max-lines=1 --max-procs=$$(nproc) $(VENV)-test/bin/python -m pytest \
+		--collect-only --quiet --quiet >/dev/null 2>&1 || true # the run itself says what is wrong
+	@touch $@
 
 $(VENV)/locked: requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'

@@ -1,4 +1,7 @@
-"""schemathesis over every route of the description, against a real cluster, as administrator."""
+"""schemathesis over every route of the description, against a real cluster, as administrator.
+
+It is imported by the test that runs: that takes seconds, and each worker collects all tests.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +9,36 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
+from importlib import import_module
+from typing import Any
 
 import jsonschema_rs
 import pytest
 import requests
-import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
-from schemathesis.specs.openapi.definitions import OPENAPI_31
 
 from tests.harness.described import DOCUMENT, check_answer
 from tests.harness.integration import Integration, installed
+from tests.harness.wait import PATIENCE
 from warouter.api.app import ROUTES
+
+pytestmark = pytest.mark.xdist_group("schemathesis")
 
 EXAMPLES = 15  # a route
 # The token's own end would make a stranger of the administrator.
 LEFT_OUT = {("POST", "/v1/users/logout")}
-_SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
 CALLS = [(r.method, r.path) for r in ROUTES if (r.method, r.path) not in LEFT_OUT]
 
 
 def test_the_description_is_valid_openapi() -> None:
-    validator = jsonschema_rs.Draft202012Validator(OPENAPI_31)
+    definitions = import_module("schemathesis.specs.openapi.definitions")
+    validator = jsonschema_rs.Draft202012Validator(definitions.OPENAPI_31)
     assert [str(e) for e in validator.iter_errors(DOCUMENT)] == []
+
+
+@pytest.fixture(scope="module")
+def schema() -> Any:
+    return import_module("schemathesis").openapi.from_dict(DOCUMENT)
 
 
 @pytest.fixture(scope="module")
@@ -49,17 +60,18 @@ def site() -> Iterator[Integration]:
     thread = threading.Thread(target=loop.run_until_complete, args=(run(),))
     thread.start()
     try:
-        yield ready.result(60)
+        yield ready.result(PATIENCE)
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(60)
+        thread.join(PATIENCE)
         loop.close()
 
 
-@pytest.mark.xdist_group("schemathesis")
 @pytest.mark.parametrize(("method", "path"), CALLS, ids=lambda part: part)
-def test_no_5xx_and_nothing_undocumented(site: Integration, method: str, path: str) -> None:
-    operation = _SCHEMA[path][method]
+def test_no_5xx_and_nothing_undocumented(
+    site: Integration, schema: Any, method: str, path: str
+) -> None:
+    operation = schema[path][method]
     session = requests.Session()
 
     @seed(1)
@@ -71,7 +83,7 @@ def test_no_5xx_and_nothing_undocumented(site: Integration, method: str, path: s
         suppress_health_check=list(HealthCheck),
     )
     @given(case=operation.as_strategy())
-    def call(case: schemathesis.Case) -> None:
+    def call(case: Any) -> None:
         headers = {"Authorization": f"Bearer {site.token}"}
         response = case.call(base_url=site.cluster.url, headers=headers, session=session)
         assert response.status_code < 500 or response.status_code == 503, response.text
