@@ -75,6 +75,27 @@ def grouped(name: str) -> list[Any]:
     return [pytest.param(upstream, marks=group(f"{name}-{upstream}")) for upstream in UPSTREAMS]
 
 
+SHARED = ("site", "strict")  # the clusters below
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Function, nextitem: pytest.Function | None) -> None:
+    """A cluster ends with the last of its tests, and not with the run: that would be minutes in
+    which it does nothing, and takes some 5 % of a core.
+    """
+    for name in SHARED:
+        used = _used(item, name)
+        if used is not None and _used(nextitem, name) != used:
+            item._request._get_active_fixturedef(name).finish(item._request)
+
+
+def _used(item: pytest.Function | None, name: str) -> object:
+    """Which of the clusters of this name a test uses; None if none."""
+    if name not in getattr(item, "fixturenames", ()):
+        return None
+    return item.callspec.params[name]
+
+
 TABLES = (
     *("token", "user_account", "setting", "account", "registration", "attempt"),
     *("profile_photo", "sticker_pack", "media"),

@@ -1,4 +1,8 @@
-"""Try it, the console's page beside the simulator: each of its acts, by plain HTTP."""
+"""Try it, the console's page beside the simulator: each of its acts, by plain HTTP.
+
+The tests share a cluster, to which nothing has happened before the first, and whose simulator is
+away after the last.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
+import pytest
+import pytest_asyncio
 
-from tests.cluster.conftest import PAIR, Start
+from tests.cluster.conftest import PAIR, running
 from tests.harness.wait import soon
 from warouter.local.cluster import Cluster
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("console_try")]
 
 NUMBER, ID = "+49 1522 7654321", "4915227654321"
 
@@ -57,8 +65,13 @@ async def visiting(cluster: Cluster) -> AsyncIterator[Visitor]:
         yield visitor
 
 
-async def test_from_the_first_message_to_a_fault(start: Start) -> None:
-    cluster, _ = await start(**{**PAIR, "console": True})
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def cluster() -> AsyncIterator[Cluster]:
+    async with running(**PAIR, console=True) as (cluster, _):
+        yield cluster
+
+
+async def test_from_the_first_message_to_a_fault(cluster: Cluster) -> None:
     async with visiting(cluster) as visitor:
         shown = await visitor.page("/console/try")
         assert "The simulator has not seen a message yet." in shown
@@ -91,17 +104,7 @@ async def test_from_the_first_message_to_a_fault(start: Start) -> None:
         assert (await visitor.simulator("/faults"))["unknown"] == []
 
 
-async def test_a_simulator_that_is_away_is_said_and_the_page_stays(start: Start) -> None:
-    cluster, _ = await start(**{**PAIR, "console": True})
-    async with visiting(cluster) as visitor:
-        await cluster.processes["simulator"].stop()
-        shown = await visitor.page("/console/try")
-        assert f"No simulator answers at {cluster.control_url}" in shown
-        assert "No simulator answers" in await visitor.act("/console/try/clear")
-
-
-async def test_metrics_come_within_seconds_and_in_each_range(start: Start) -> None:
-    cluster, _ = await start(**{**PAIR, "console": True})
+async def test_metrics_come_within_seconds_and_in_each_range(cluster: Cluster) -> None:
     async with visiting(cluster) as visitor:
 
         async def known() -> bool:
@@ -112,3 +115,11 @@ async def test_metrics_come_within_seconds_and_in_each_range(start: Start) -> No
         await soon(known)
         assert "last 6 hours" in await visitor.page("/console/charts?range=6h")
         assert "last 1 hour" in await visitor.page("/console/charts")
+
+
+async def test_a_simulator_that_is_away_is_said_and_the_page_stays(cluster: Cluster) -> None:
+    async with visiting(cluster) as visitor:
+        await cluster.processes["simulator"].stop()
+        shown = await visitor.page("/console/try")
+        assert f"No simulator answers at {cluster.control_url}" in shown
+        assert "No simulator answers" in await visitor.act("/console/try/clear")

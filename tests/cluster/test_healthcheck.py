@@ -5,11 +5,18 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
-from tests.cluster.conftest import PAIR, Start
+import pytest
+import pytest_asyncio
+
+from tests.cluster.conftest import PAIR, running
 from tests.harness.frozen import frozen
 from tests.harness.wait import PATIENCE, soon
+from warouter.local.cluster import Cluster
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("healthcheck")]
 
 ROLES = ("webapp", "coreapp", "master")
 
@@ -37,10 +44,15 @@ async def until(code: int, clause: str, folder: Path, *more: str) -> None:
         raise AssertionError(f"the check goes on to say {found}, not {clause!r}") from None
 
 
-async def test_a_check_tells_who_can_work(start: Start) -> None:
-    cluster, _ = await start(**{**PAIR, "masters": 2})
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def cluster() -> AsyncIterator[Cluster]:
+    async with running(**{**PAIR, "masters": 2, "console": True}) as (cluster, _):
+        yield cluster
+
+
+async def test_a_check_tells_who_can_work(cluster: Cluster) -> None:
     folder = cluster.folder
-    await until(0, "healthy: localhost:coreapp-1 (", folder)
+    await until(0, "healthy: localhost:console-1 (", folder)
     code, line = await check(folder, "--role", "coreapp", "--at-least", "2")
     assert code == 0
     assert {"primary, 32 slots", "secondary"} == {part[:-1] for part in split(line)}
@@ -60,11 +72,10 @@ async def test_a_check_tells_who_can_work(start: Start) -> None:
     killed.kill(signal.SIGKILL)
     await soon(lambda: killed.restarts and killed.ready.is_set())
     cluster.write_description()  # its new pid, which `warouter up` would write
-    await until(0, "healthy: localhost:coreapp-1", folder)
+    await until(0, "healthy: localhost:coreapp-1", folder, "--role", "coreapp")
 
 
-async def test_a_console_is_asked_like_the_others_and_at_its_port(start: Start) -> None:
-    cluster, _ = await start(**{**PAIR, "console": True})
+async def test_a_console_is_asked_like_the_others_and_at_its_port(cluster: Cluster) -> None:
     only = ("--role", "console")
     await until(0, "healthy: localhost:console-1 (serving on port", cluster.folder, *only)
     process = cluster.processes["console-1"]
@@ -74,8 +85,7 @@ async def test_a_console_is_asked_like_the_others_and_at_its_port(start: Start) 
     await until(0, "healthy: localhost:console-1 (", cluster.folder, *only)
 
 
-async def test_without_the_database_for_long_nobody_can_work(start: Start) -> None:
-    cluster, _ = await start(**PAIR)
+async def test_without_the_database_for_long_nobody_can_work(cluster: Cluster) -> None:
     assert cluster.postgres is not None
     await asyncio.to_thread(cluster.postgres.stop, signal.SIGKILL)
     for role in ROLES:

@@ -1,4 +1,7 @@
-"""Media through a cluster of real processes: out by id and by link, in, and through a failover."""
+"""Media through a cluster of real processes: out by id and by link, in, and through a failover.
+
+The tests share a cluster: each has recipients of its own, and the record is read as what was added.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,41 @@ import asyncio
 import hashlib
 import json
 import signal
+import zlib
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+import pytest_asyncio
 from aiohttp import web
 
-from tests.cluster.conftest import ONE, PAIR, Start
+from tests.cluster.conftest import ONE, PAIR, running
 from tests.harness.business import Business
 from tests.harness.facts import Facts
+from tests.harness.wait import PATIENCE
 from warouter._hash import slot_of
 
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("media")]
+
 JPEG = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 300
-TO, OTHER = "491700000001", "491700000002"
 PARKED = "select count(*) from parked_message"
+MEDIA = "select count(*) from media"
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def business() -> AsyncIterator[Business]:
+    async with running(**PAIR) as (_, business):
+        yield business
+
+
+@pytest.fixture
+def numbers(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """Two recipients of this test's own."""
+    first = zlib.crc32(request.node.name.encode())
+    return f"4917{first:010}", f"4918{first:010}"
 
 
 def digest(content: bytes) -> str:
@@ -40,6 +62,12 @@ async def record(business: Business) -> dict[str, Any]:
     async with business.http.get(url) as answer:
         found: dict[str, Any] = await answer.json()
         return found
+
+
+async def added(business: Business, before: dict[str, Any], *names: str) -> tuple[int, ...]:
+    """How much more there is of these in the record."""
+    found = await record(business)
+    return tuple(found[name] - before[name] for name in names)
 
 
 class Site:
@@ -92,11 +120,14 @@ async def serving() -> AsyncIterator[Site]:
     await runner.cleanup()
 
 
-async def test_media_by_id_is_brought_once_and_named_in_order(start: Start) -> None:
-    _cluster, business = await start(**ONE)
+async def test_media_by_id_is_brought_once_and_named_in_order(
+    business: Business, numbers: tuple[str, str]
+) -> None:
+    to, _ = numbers
+    before = await record(business)
     first = await upload(business, JPEG, "image/jpeg")
     second = await upload(business, b"%PDF-" + JPEG, "application/pdf")
-    ids = [await business.message(TO, image={"id": first}) for _ in range(3)]
+    ids = [await business.message(to, image={"id": first}) for _ in range(3)]
     parameters = [
         {"type": "image", "image": {"id": first}},
         {"type": "document", "document": {"id": second, "filename": "a.pdf"}},
@@ -106,19 +137,22 @@ async def test_media_by_id_is_brought_once_and_named_in_order(start: Start) -> N
         "language": {"policy": "deterministic", "code": "en"},
         "components": [{"type": "header", "parameters": parameters}],
     }
-    ids.append(await business.message(TO, template=template))
+    ids.append(await business.message(to, template=template))
     await business.called_back("read", *ids)
     found = await record(business)
-    assert found["ids"][TO] == ids
-    assert (found["media_uploads"], found["media_unknown"]) == (2, 0)
-    named = {i: [(m["sha256"], m["mime"]) for m in media] for i, media in found["media"].items()}
+    assert found["ids"][to] == ids
+    assert await added(business, before, "media_uploads", "media_unknown") == (2, 0)
+    named = {i: [(m["sha256"], m["mime"]) for m in found["media"][i]] for i in ids}
     image = (digest(JPEG), "image/jpeg")
     document = (digest(b"%PDF-" + JPEG), "application/pdf")
     assert named == {**{i: [image] for i in ids[:3]}, ids[3]: [image, document]}
 
 
-async def test_links_that_cannot_be_had_are_failed_statuses(start: Start) -> None:
-    _cluster, business = await start(**ONE)
+async def test_links_that_cannot_be_had_are_failed_statuses(
+    business: Business, numbers: tuple[str, str]
+) -> None:
+    to, other = numbers
+    before = await record(business)
     async with serving() as site:
         wrong = {
             f"{site.url}/missing": "404",
@@ -128,52 +162,54 @@ async def test_links_that_cannot_be_had_are_failed_statuses(start: Start) -> Non
             "http://169.254.169.254/latest/meta-data": "address",
         }
         ids = {
-            await business.message(f"49171000000{n}", image={"link": link}): why
+            await business.message(f"{to[:-1]}{n}", image={"link": link}): why
             for n, (link, why) in enumerate(wrong.items())
         }
         stranger = {"link": f"{site.url}/quick", "provider": {"name": "nobody"}}
-        ids[await business.message("491710000099", image=stranger)] = "nobody"
-        good = await business.message(OTHER, image={"link": f"{site.url}/flaky", "caption": "c"})
+        ids[await business.message(f"{other}9", image=stranger)] = "nobody"
+        good = await business.message(other, image={"link": f"{site.url}/flaky", "caption": "c"})
         await business.called_back("failed", *ids)
         await business.called_back("read", good)
         for message_id, why in ids.items():
             error = business.failure(message_id)
             assert error["code"] in (1009, 1014), error
             assert why in error["details"], error
-        found = await record(business)
-        assert found["unique"] == 1  # what failed was never sent
-        assert found["media_uploads"] == 1
+        # What failed was never sent.
+        assert await added(business, before, "unique", "media_uploads") == (1, 1)
 
 
-async def test_an_owner_dies_while_it_fetches(start: Start) -> None:
-    cluster, business = await start(**PAIR)
-    async with Facts(cluster) as facts, serving() as site:
-        image = await business.message(TO, image={"link": f"{site.url}/slow"})
-        behind = await business.message(TO, text={"body": "behind"})
-        await asyncio.wait_for(site.asked.wait(), 30)
-        slot = slot_of(TO)
+async def test_an_owner_dies_while_it_fetches(business: Business, numbers: tuple[str, str]) -> None:
+    to, _ = numbers
+    before = await record(business)
+    async with Facts(business.cluster) as facts, serving() as site:
+        image = await business.message(to, image={"link": f"{site.url}/slow"})
+        behind = await business.message(to, text={"body": "behind"})
+        await asyncio.wait_for(site.asked.wait(), PATIENCE)
+        slot = slot_of(to)
         old = (await facts.map()).slots[slot]
         (await facts.process_of(old.owner)).kill(signal.SIGKILL)
         await facts.until(lambda m: m.slots[slot].owner != old.owner)
         site.let_go.set()
         await business.called_back("read", image, behind)
-        found = await record(business)
-        assert found["ids"][TO] == [image, behind]
-        assert (found["unique"], found["stale"]) == (2, 0)
+        assert (await record(business))["ids"][to] == [image, behind]
+        assert await added(business, before, "unique", "stale") == (2, 0)
 
 
-async def test_upstream_that_takes_no_media_holds_the_message_until_it_does(start: Start) -> None:
-    _cluster, business = await start(**ONE)
+async def test_upstream_that_takes_no_media_holds_the_message_until_it_does(
+    business: Business, numbers: tuple[str, str]
+) -> None:
+    to, other = numbers
+    before = await record(business)
     media = await upload(business, JPEG, "image/jpeg")
     await business.faults(media_status=503)
-    image = await business.message(TO, image={"id": media})
-    text = await business.message(OTHER, text={"body": "t"})
+    image = await business.message(to, image={"id": media})
+    text = await business.message(other, text={"body": "t"})
     await business.called_back("read", text)
     async with Facts(business.cluster) as facts:
         await facts.until_some(PARKED)
     await business.faults(media_status=0)
     await business.called_back("read", image)
-    assert (await record(business))["media_unknown"] == 0
+    assert await added(business, before, "media_unknown") == (0,)
 
 
 async def called_back(business: Business, *ids: str) -> list[dict[str, Any]]:
@@ -193,28 +229,44 @@ def image(sender: str, content: bytes = JPEG) -> dict[str, Any]:
     return {"from": sender, "type": "image", "data": b64encode(content).decode()}
 
 
-async def test_what_is_not_wanted_stays_undownloaded(start: Start) -> None:
-    _cluster, business = await start(**ONE)
-    await set_application(
-        business, media={"auto_download": ["document"]}, skip_referral_media_download=True
-    )
-    ad = {"source_url": "https://a.test", "image": {"data": b64encode(JPEG).decode()}}
-    (picture, referred) = await called_back(
-        business,
-        *await business.come(
-            image(TO), {"from": OTHER, "type": "text", "body": "t", "referral": ad}
-        ),
-    )
-    assert picture["image"]["status"] == "undownloaded"
-    assert not {"id", "file", "link"} & set(picture["image"])
-    assert referred["referral"]["image"]["status"] == "undownloaded"
-    assert "errors" not in picture
-    await set_application(business, skip_referral_media_download=False)
-    (referred,) = await called_back(
-        business,
-        *await business.come({"from": TO, "type": "text", "body": "t", "referral": ad}),
-    )
-    assert await content_of(business, referred["referral"]["image"]["id"]) == JPEG
+async def test_a_download_goes_on_when_the_owner_dies(
+    business: Business, numbers: tuple[str, str]
+) -> None:
+    to, _ = numbers
+    heard = len(business.receiver.inbound)
+    async with Facts(business.cluster) as facts:
+        stored = await facts.connection.fetchval(MEDIA)
+        await business.faults(media_ms=3000)
+        ids = await business.come(image(to), {"from": to, "type": "text", "body": "behind"})
+        old = (await facts.map()).slots[slot_of(to)]
+        (await facts.process_of(old.owner)).kill(signal.SIGKILL)
+        await business.faults(media_ms=0)
+        picture, _text = await called_back(business, *ids)
+        assert await content_of(business, picture["image"]["id"]) == JPEG
+        assert [m["id"] for m in business.receiver.inbound[heard:]] == ids
+        assert await facts.connection.fetchval(MEDIA) == stored + 1
+
+
+async def test_media_that_is_ready_after_the_ttl_is_not_sent(
+    business: Business, numbers: tuple[str, str]
+) -> None:
+    """Ready before its message is parked, or when it comes back from there."""
+    to, other = numbers
+    await business.faults(media_ms=1500)
+    media = await upload(business, JPEG, "image/jpeg")
+    late = await business.message(to, image={"id": media}, ttl=1)
+    behind = await business.message(to, text={"body": "behind"})
+    await business.called_back("read", behind)
+    await business.called_back("failed", late)
+    assert business.failure(late)["code"] == 410
+    async with serving() as site:
+        parked = await business.message(other, image={"link": f"{site.url}/slow"}, ttl=4)
+        await asyncio.wait_for(site.asked.wait(), PATIENCE)
+        await business.called_back("failed", parked)
+        assert business.failure(parked)["code"] == 410
+    await business.faults(media_ms=0)
+    sent = (await record(business))["ids"]
+    assert (sent[to], sent.get(other)) == ([behind], None)
 
 
 async def set_application(business: Business, **settings: Any) -> None:
@@ -227,47 +279,44 @@ async def set_application(business: Business, **settings: Any) -> None:
         await facts.until_some(f"select 1 where ({coreapps}) > {now + 12}")
 
 
-async def test_a_download_goes_on_when_the_owner_dies(start: Start) -> None:
-    cluster, business = await start(**PAIR)
-    async with Facts(cluster) as facts:
-        await business.faults(media_ms=3000)
-        ids = await business.come(image(TO), {"from": TO, "type": "text", "body": "behind"})
-        old = (await facts.map()).slots[slot_of(TO)]
-        (await facts.process_of(old.owner)).kill(signal.SIGKILL)
-        await business.faults(media_ms=0)
-        picture, _text = await called_back(business, *ids)
-        assert await content_of(business, picture["image"]["id"]) == JPEG
-        assert [m["id"] for m in business.receiver.inbound] == ids
-        assert await facts.connection.fetchval("select count(*) from media") == 1
-
-
-async def test_media_that_is_ready_after_the_ttl_is_not_sent(start: Start) -> None:
-    """Ready before its message is parked, or when it comes back from there."""
-    _cluster, business = await start(**ONE)
-    await business.faults(media_ms=1500)
-    media = await upload(business, JPEG, "image/jpeg")
-    late = await business.message(TO, image={"id": media}, ttl=1)
-    behind = await business.message(TO, text={"body": "behind"})
-    await business.called_back("read", behind)
-    await business.called_back("failed", late)
-    assert business.failure(late)["code"] == 410
-    async with serving() as site:
-        parked = await business.message(OTHER, image={"link": f"{site.url}/slow"}, ttl=4)
-        await asyncio.wait_for(site.asked.wait(), 30)
-        await business.called_back("failed", parked)
-        assert business.failure(parked)["code"] == 410
-    assert (await record(business))["ids"] == {TO: [behind]}
+async def test_what_is_not_wanted_stays_undownloaded(
+    business: Business, numbers: tuple[str, str]
+) -> None:
+    to, other = numbers
+    await set_application(
+        business, media={"auto_download": ["document"]}, skip_referral_media_download=True
+    )
+    ad = {"source_url": "https://a.test", "image": {"data": b64encode(JPEG).decode()}}
+    (picture, referred) = await called_back(
+        business,
+        *await business.come(
+            image(to), {"from": other, "type": "text", "body": "t", "referral": ad}
+        ),
+    )
+    assert picture["image"]["status"] == "undownloaded"
+    assert not {"id", "file", "link"} & set(picture["image"])
+    assert referred["referral"]["image"]["status"] == "undownloaded"
+    assert "errors" not in picture
+    await set_application(business, skip_referral_media_download=False)
+    (referred,) = await called_back(
+        business,
+        *await business.come({"from": to, "type": "text", "body": "t", "referral": ad}),
+    )
+    assert await content_of(business, referred["referral"]["image"]["id"]) == JPEG
 
 
 async def test_a_directory_that_cannot_be_written_is_said_at_the_start(
-    start: Start, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
     """By all who keep media in it; messages without media need none."""
     place = tmp_path / "media"
     place.write_bytes(b"")  # no folder: root cannot write there either
-    cluster, business = await start(**ONE, environment={"WAROUTER_MEDIA_DIR": str(place)})
-    for name in ("coreapp-1", "webapp-1"):
-        lines = [json.loads(x) for x in cluster.processes[name].log.read_text().splitlines()]
-        (line,) = [each for each in lines if each["event"] == "media storage unavailable"]
-        assert line["error"].startswith(f"WAROUTER_MEDIA_DIR is {place}, and {place} is not a dir")
-    await business.called_back("read", await business.message("491700000009", text={"body": "t"}))
+    environment = {"WAROUTER_MEDIA_DIR": str(place)}
+    async with running(**ONE, environment=environment) as (cluster, business):
+        for name in ("coreapp-1", "webapp-1"):
+            lines = [json.loads(x) for x in cluster.processes[name].log.read_text().splitlines()]
+            (line,) = [each for each in lines if each["event"] == "media storage unavailable"]
+            said = f"WAROUTER_MEDIA_DIR is {place}, and {place} is not a dir"
+            assert line["error"].startswith(said)
+        sent = await business.message("491700000009", text={"body": "t"})
+        await business.called_back("read", sent)
