@@ -8,10 +8,12 @@ import pytest
 from _pytest.nodeid import NodeId
 from hypothesis import HealthCheck, settings
 
+from tests.harness.wait import PATIENCE
 from warouter import _batch, _hash
 from warouter.api.messages import _plain, _scan
 from warouter.link import _frames
 from warouter.store import _arrays
+from warouter.upstream.cloud.graph import calls
 
 for module in (_hash, _batch, _frames, _arrays, _scan, _plain):
     assert module.__file__.endswith(tuple(EXTENSION_SUFFIXES)), f"{module.__name__} is not compiled"
@@ -38,6 +40,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for mark in item.iter_markers("xdist_group"):
             if not item.nodeid.endswith(f"@{mark.args[0]}"):
                 item._id = NodeId.parse(f"{item.nodeid}@{mark.args[0]}")
+
+
+@pytest.fixture(autouse=True)
+def patient_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No call of the Graph API ends because the machine has other work."""
+    for limit in ("SECONDS", "CONNECT_SECONDS"):
+        monkeypatch.setattr(calls, limit, PATIENCE)
 
 
 settings.register_profile("warouter", deadline=None, suppress_health_check=[HealthCheck.too_slow])

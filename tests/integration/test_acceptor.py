@@ -15,7 +15,7 @@ import pytest
 import uvloop
 
 from tests.harness.certificates import contexts
-from tests.harness.wait import soon
+from tests.harness.wait import PATIENCE, soon
 from warouter.net import acceptor
 from warouter.net.acceptor import Acceptor
 from warouter.systemd import Notifier
@@ -65,7 +65,7 @@ class Client:
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port))
-        self.socket.settimeout(20)
+        self.socket.settimeout(PATIENCE)
 
     async def heard(self) -> bytes:
         """All until the other side closes."""

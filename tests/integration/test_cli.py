@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from tests.harness.shell import command, printed
+from tests.harness.wait import PATIENCE
 from warouter.config import Settings
 from warouter.local.postgres import Postgres
 from warouter.store.migrations import migrations
@@ -24,7 +25,7 @@ def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         env=outer | environ,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
     )
 
 

@@ -22,7 +22,7 @@ from tests.harness.certificates import alone, contexts
 from tests.harness.cloud import OTHER, SECRET, TO, door
 from tests.harness.probing import TIMES, Probing, probing
 from tests.harness.shell import command, printed, refused
-from tests.harness.wait import soon
+from tests.harness.wait import PATIENCE, soon
 from warouter.errors import CommandError
 from warouter.lab.probe import cut, verdicts
 from warouter.lab.probe import run as run_module
@@ -274,10 +274,10 @@ async def test_somebody_at_the_terminal_is_asked(probe: Probing) -> None:
     )
     try:
         assert process.stderr is not None
-        await asyncio.wait_for(process.stderr.readuntil(b"Send all this now? [y/N]"), 60)
+        await asyncio.wait_for(process.stderr.readuntil(b"Send all this now? [y/N]"), PATIENCE)
         assert not probe.door.record.counters.received
         os.write(ours, b"y\n")
-        await asyncio.wait_for(process.stderr.readuntil(b"on all phones together?"), 60)
+        await asyncio.wait_for(process.stderr.readuntil(b"on all phones together?"), PATIENCE)
         os.write(ours, b"10\n")
         out, _ = await process.communicate()
     finally:

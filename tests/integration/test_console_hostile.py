@@ -67,7 +67,7 @@ async def raw(console: Console, request: bytes) -> Raw:
     reader, writer = await asyncio.open_connection("127.0.0.1", console.port)
     try:
         writer.write(request)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             head, _, body = (await reader.read()).partition(b"\r\n\r\n")
     finally:
         writer.close()

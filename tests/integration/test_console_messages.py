@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from tests.harness.pages import Pages, pages
+from tests.harness.wait import PATIENCE
 from warouter._hash import slot_of
 from warouter.config import Settings
 from warouter.message_id import mint, text_of
@@ -159,7 +160,7 @@ async def test_a_new_message_comes_by_itself(console: Pages, pool: asyncpg.Pool)
     async with console.streaming("/console/stream?page=messages&state=waiting") as stream:
         assert b"No message matches" in await stream.readuntil(b"\n\n")
         await accepted(pool)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while ID.encode() not in await stream.readuntil(b"\n\n"):
                 pass
 

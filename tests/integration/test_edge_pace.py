@@ -103,7 +103,7 @@ def test_a_tls_handshake_that_does_not_come_is_ended(monkeypatch: pytest.MonkeyP
 
     async def mute(_edge: Edge, connect: Connect) -> None:
         reader, writer = await connect(mute=True)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             with contextlib.suppress(ConnectionError):
                 assert await reader.read() == b""
         writer.close()

@@ -16,6 +16,7 @@ import pytest_asyncio
 
 from tests.harness.prepared import reachable_folder
 from tests.harness.scram import Scram, scram
+from tests.harness.wait import PATIENCE
 from warouter.config import Settings, load
 from warouter.errors import CommandError, ConfigError
 from warouter.local.ports import free_port
@@ -179,7 +180,7 @@ def run(role: str, **environ: str) -> subprocess.CompletedProcess[str]:
         env=outer | environ,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
 
 

@@ -70,5 +70,5 @@ def test_promtool_takes_config_and_rules(tmp_path: Path) -> None:
         ["promtool", "check", "rules", "--lint-fatal", "warouter.rules.yml"],
         ["promtool", "test", "rules", "warouter.rules.test.yml"],
     ):
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.harness.wait import PATIENCE
 from warouter.log import JsonLines, shown
 from warouter.retry import backoff
 from warouter.systemd import Notifier
@@ -56,7 +57,7 @@ def test_ready_is_said_again_until_the_service_manager_takes_it(tmp_path: Path) 
     path = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(path)
-        manager.settimeout(5)
+        manager.settimeout(PATIENCE)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
             other.setblocking(False)
             full = 0

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from tests.harness.wait import PATIENCE
 from tests.integration.media.conftest import CONTENT, USER, chunks
 from tests.integration.media.shelves import Shelf
 from warouter.errors import MediaRefused
@@ -135,9 +136,9 @@ async def test_an_upload_that_breaks_off_is_no_error_of_the_simulators(
     simulator.media.put = watched
     service = MediaService(simulator.url)
     call = asyncio.ensure_future(service.upload(endless(), "image/jpeg", 1 << 40))
-    await asyncio.wait_for(begun.wait(), 10)
+    await asyncio.wait_for(begun.wait(), PATIENCE)
     call.cancel()
-    await asyncio.wait_for(ended.wait(), 10)
+    await asyncio.wait_for(ended.wait(), PATIENCE)
     await service.close()
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
@@ -155,13 +156,13 @@ async def test_a_flight_ends_with_the_last_slot_that_waits_for_it(
     put, simulator.media.put = simulator.media.put, hang
     media = await library.receive(chunks(CONTENT), "image/jpeg")
     calls = [asyncio.ensure_future(uploads.handle(reference(media), slot, USER)) for slot in (1, 2)]
-    await asyncio.wait_for(begun.wait(), 10)
+    await asyncio.wait_for(begun.wait(), PATIENCE)
     uploads.forget(1)
     assert not calls[1].done()
     uploads.forget(2)
     # Who comes at this very moment gets a flight of his own.
     simulator.media.put = put
-    assert await asyncio.wait_for(uploads.handle(reference(media), 3, USER), 10)
+    assert await asyncio.wait_for(uploads.handle(reference(media), 3, USER), PATIENCE)
     released.set()
     await asyncio.gather(*calls, return_exceptions=True)
     assert all(call.cancelled() for call in calls)
