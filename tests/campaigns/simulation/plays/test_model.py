@@ -29,7 +29,7 @@ from warouter.local.postgres import Postgres
 from warouter.store import election
 from warouter.store.journal import messages, parked
 
-PLAYS, WHOLE_PLAYS, MORE_PLAYS = 40, 4, 400
+PLAYS, WHOLE_PLAYS, MORE_PLAYS = 40, 4, 800
 MORE = int(os.environ.get("WAROUTER_PLAYS", "0"))
 ALL = list(HealthCheck)
 pytestmark = pytest.mark.timeout(300 + MORE)
