@@ -12,7 +12,7 @@ from math import inf
 from random import Random
 from typing import Any
 
-from tests.campaigns.simulation.cloud.graph import Request
+from tests.campaigns.simulation.cloud.graph import NO_TOKEN, Request
 from tests.campaigns.simulation.cloud.history import History
 from tests.campaigns.simulation.cloud.seams import Spans
 from tests.campaigns.simulation.cloud.webhooks import NUMBER, SECRET, Door
@@ -236,8 +236,7 @@ class Meta:
             self._messages.handle(request.asker, request.body, written, EPOCH + written)
         else:
             self.history.turns_away(request.body)
-            dead = errors.answer(errors.TOKEN, "", "")
-            request.asker.answer(errors.status_of(errors.TOKEN), dead)
+            request.asker.answer(*NO_TOKEN)
 
     def _accepted(self, asked: AskedMessage, wamid: str, _at: float) -> None:
         reference = parse_reference(asked.reference)

@@ -307,7 +307,7 @@ MUTANTS = {
         "I25",
         [],
         ("I6",),
-        (kinds.promote_unseen, Faults.throttle, kinds.drop_taken),
+        (threats.promote_behind_a_throttle,),
         policy="hold",
         spoil=without.sure_of_rows,
     ),

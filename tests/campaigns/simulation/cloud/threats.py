@@ -6,9 +6,10 @@ from collections.abc import Collection
 from random import Random
 from typing import Any
 
-from tests.campaigns.simulation.cloud.faults import DRAINING, ISSUING
+from tests.campaigns.simulation.cloud.faults import DRAINING, ISSUING, promote_unseen
 from tests.campaigns.simulation.faults import Faults
 from tests.campaigns.simulation.server import Failing
+from warouter.lab.simulator.cloud.graph.errors import RATE
 
 TO_TAKE_OVER = 2.0  # before the end, when every slot is to have an owner that lives
 
@@ -119,6 +120,16 @@ def take_over_again(faults: Faults, random: Random) -> bool:
     faults.ends(2.0, meta.reset, "drop_before")
     for n in range(1, 10):
         clock.at(clock.now + 0.6 * n * base, _next_owner, faults, random)
+    return True
+
+
+def promote_behind_a_throttle(faults: Faults, random: Random) -> bool:
+    """Requests are tried again and taken, their answers are lost, and the newest issue rows too."""
+    world: Any = faults.world
+    meta, clock = world.upstream, world.clock
+    meta.switch(throttle=0.7, throttle_as=(RATE,), drop_after=0.5)
+    faults.ends(4.0, meta.reset, "throttle", "drop_after")
+    clock.at(clock.now + random.uniform(1.0, 4.0), promote_unseen, faults, random)
     return True
 
 
