@@ -104,11 +104,16 @@ class Tables(Owners):
                 yield slot, row
 
     def unsettled_before(self, row: Issue) -> list[bytes]:
-        """The messages of its recipient that it may not overtake, and that have no end yet."""
+        """The messages of its recipient that it may not overtake, and that have no end yet.
+
+        A message that was told to have failed has one: an owner that finds its row settles it, and
+        what is behind goes without waiting for that record.
+        """
         journal = self.messages[row.slot]
         mine = [m for seq, m in journal.rows.items() if seq < row.seq and not journal.settled(seq)]
         mine += [p.row for seq, p in journal.parked.items() if seq < row.seq]
-        return [m.id for m in mine if m.recipient == row.recipient and m.kind & 7 != 1]
+        mine = [m for m in mine if m.recipient == row.recipient and not self.is_failed(m.id)]
+        return [m.id for m in mine if m.kind & 7 != 1]
 
     def match_unmatched(
         self, now: float, inc: UUID, slots: list[int], epochs: list[int], *a: Any
