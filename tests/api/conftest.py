@@ -90,10 +90,11 @@ def pytest_runtest_teardown(item: pytest.Function, nextitem: pytest.Function | N
 
 
 def _used(item: pytest.Function | None, name: str) -> object:
-    """Which of the clusters of this name a test uses; None if none."""
-    if name not in getattr(item, "fixturenames", ()):
-        return None
-    return item.callspec.params[name]
+    """Which of the clusters of this name a test uses. None if none: a module may have a fixture of
+    the same name, which has no parameter.
+    """
+    chosen = getattr(item, "callspec", None)
+    return None if chosen is None else chosen.params.get(name)
 
 
 TABLES = (
