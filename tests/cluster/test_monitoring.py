@@ -17,6 +17,7 @@ from tests.harness.facts import Facts
 from tests.harness.monitoring import metrics_asked_for
 from tests.harness.wait import PATIENCE, soon
 from warouter.local.cluster import Cluster
+from warouter.store.migrations import migrations
 
 KEY = CANARIES["api key"]
 PAGES = ("/metrics", "/v1/stats/app", "/v1/stats/db")
@@ -143,7 +144,7 @@ async def check_support(business: Business) -> None:
         assert node["debug_info"] == "16315550000"
         assert node["os_name"]
         assert node["free_space_data"] > 0
-        assert node["schema"]["message"] >= 8
+        assert node["schema"]["message"] == migrations()[-1].version
         assert "WA_API_KEY_FILE=***" in node["env"]  # where `warouter up` keeps it
         assert node["socket_conn"] == ("UP" if node["role"] == "coreapp" else "UNK")
 
