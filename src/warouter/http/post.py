@@ -107,7 +107,7 @@ class PostConnection(WholeRequestConnection):
             self._next(self._now())
 
     def _end(self, answer: WebhookAnswer, *, unread: bool) -> None:
-        """WebhookAnswer, and end the connection. What is ``unread`` when it is closed resets it."""
+        """Answer, and end the connection. What is ``unread`` when it is closed resets it."""
         wire = self._wire
         assert wire is not None
         wire.write(_bytes_of(answer, last=True))
