@@ -66,7 +66,7 @@ class FairQueue(Generic[T]):
             self._dropped(address, name)
 
     def _give_way(self, address: str, name: str) -> T | None:
-        """Remove the newest item of the address with most, unless the newcomer has as many."""
+        """Evict the newest waiter of the longest queue if the newcomer's is shorter."""
         fullest = max(self._waiting, key=self._of_address)
         names = self._waiting[fullest]
         longest = max(names, key=lambda each: len(names[each]))
