@@ -29,14 +29,11 @@ SECONDS = 12.0
 RATE = 400
 # (component, what a frame "function (file:line)" holds)
 WEBAPP = (
-    (
-        "answer, its write",
-        ("answer (warouter/http/connection.py", "_done (warouter/api/messages/fastpath.py"),
-    ),
-    ("auth", ("warouter/api/access/tokens.py", "caller (warouter/api/messages/fastpath.py")),
+    ("answer, its write", ("answer (warouter/http/connection.py",)),
+    ("auth", ("warouter/api/access/tokens.py",)),
     (
         "decode, validate",
-        ("warouter/http/decode.py", "warouter/api/messages/validate.py", "recipient.py"),
+        ("warouter/http/decode.py", "warouter/api/messages/validate.py", "warouter/recipient.py"),
     ),
     ("id and slot", ("warouter/message_id.py", "outgoing (warouter/api/messages/handlers.py")),
     ("link", ("warouter/link/", "warouter/link/wire.py")),
@@ -44,9 +41,9 @@ WEBAPP = (
 )
 COREAPP = (
     ("link", ("warouter/link/", "warouter/link/wire.py")),
-    ("callbacks", ("warouter/owner/callbacks.py", "warouter/webhook/", "aiohttp/")),
+    ("callbacks", ("warouter/owner/callbacks/", "warouter/webhook/", "aiohttp/")),
     ("settle", ("warouter/owner/recorder.py", "warouter/flow/cursor.py")),
-    ("events", ("warouter/owner/events.py", "warouter/owner/media/downloads.py")),
+    ("events", ("warouter/owner/receipts.py", "warouter/owner/media/downloads.py")),
     ("append", ("warouter/owner/appender.py",)),
     ("send, answers", ("warouter/owner/", "warouter/upstream/", "warouter/cluster/")),
     ("database, answers", ("asyncpg/", "warouter/store/")),

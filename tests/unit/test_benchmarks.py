@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
+from bench.budget import COREAPP, WEBAPP
 from bench.cloud.poster import LARGEST, Order, Sent, requests
 from bench.cloud.storm import Kill, stood
 from bench.e2e.turns import Turns, in_turn, medians
@@ -23,6 +25,8 @@ from tests.campaigns.chaos.doors.requests import Request
 from tests.harness.receiver import Post
 from warouter._hash import slot_of
 from warouter.sizing import Cpu, busy
+
+SOURCE = Path(__file__).parents[2] / "src"
 
 
 def test_the_tables_of_the_page_are_those_of_the_results() -> None:
@@ -156,3 +160,14 @@ def test_where_the_last_status_is_enough_an_earlier_one_need_not_come() -> None:
 
 def test_each_goal_of_the_cloud_api_has_a_name_and_a_place_of_its_own() -> None:
     assert len({goal.path for goal in GOALS}) == len(GOALS)
+
+
+@pytest.mark.parametrize("frame", sorted({f for _, frames in (*WEBAPP, *COREAPP) for f in frames}))
+def test_a_frame_of_the_cpu_budget_names_code_that_exists(frame: str) -> None:
+    """One that names nothing would have its share counted for another component."""
+    function, _, path = frame.rpartition(" (")
+    if not path.startswith("warouter/"):
+        assert path in ("aiohttp/", "asyncpg/")
+        return
+    assert (SOURCE / path).exists()
+    assert not function or f"def {function}(" in (SOURCE / path).read_text()
