@@ -29,9 +29,8 @@ from warouter.upstream.protocol import Acks
 log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 0.1
-MOST_TWICE = (
-    10_000  # ids that are remembered: one is told of again with a later status of its message
-)
+# Ids that are remembered: one is told of again with a later status of its message.
+MOST_TWICE = 10_000
 
 
 class InboxAcks(SlotListener, Acks):
