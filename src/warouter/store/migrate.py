@@ -9,7 +9,7 @@ owner without a login, steps run in its name, and each login is given its rights
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import NamedTuple
@@ -129,8 +129,9 @@ async def check(connection: Connection) -> None:
             raise CommandError(lacking(f"login {login} has no right to use the schema"))
         raise CommandError("The database has no schema yet: run `warouter migrate`.")
     applied = {} if await former.is_former(connection) else await _applied(connection)
-    _compare(applied)
-    missing = [m.name for m in migrations() if m.version not in applied]
+    steps = migrations()
+    _compare(applied, steps)
+    missing = [step.name for step in steps if step.version not in applied]
     if missing:
         raise CommandError(
             f"The database's schema is older than this build ({missing[0]} is not applied):"
@@ -163,8 +164,8 @@ async def _applied(connection: Connection) -> dict[int, Applied]:
     return {row["version"]: Applied(*row) for row in await connection.fetch(_APPLIED)}
 
 
-def _compare(applied: dict[int, Applied]) -> None:
-    known = {m.version: m for m in migrations()}
+def _compare(applied: dict[int, Applied], steps: Sequence[Migration]) -> None:
+    known = {step.version: step for step in steps}
     newest = max(known)
     for version, found in applied.items():
         migration = known.get(version)
@@ -207,9 +208,10 @@ async def _apply_missing(connection: Connection) -> list[str]:
     """Apply the steps that are not applied yet; returns their names."""
     is_former = await former.is_former(connection)
     applied = {} if is_former else await _applied(connection)
-    _compare(applied)
+    steps = migrations()
+    _compare(applied, steps)
     made = []
-    for migration in migrations():
+    for migration in steps:
         if migration.version not in applied:
             adopts = is_former and migration.name == BASELINE
             await _apply(connection, migration, former.to_baseline() if adopts else migration.sql)
