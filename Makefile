@@ -36,7 +36,7 @@ MANIFESTS := $(filter-out %/kustomization.yaml %/monitoring.yaml,$(wildcard depl
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages docs demo apt test test-second check lint lint-code lint-deploy fuzz bench bench-e2e bench-wide size lock clean
+.PHONY: help setup packages docs demo apt test test-second check lint lint-code lint-deploy fuzz bench bench-e2e bench-wide shape size lock clean
 .PHONY: image test-package test-aws test-backup test-containers test-machines test-patroni test-s3
 .PHONY: bench-cloud bench-console bench-docs bench-idle bench-peers test-console test-large test-outside test-trust sanitize
 .PHONY: upgrade chaos-short chaos chaos-mutants chaos-clocks chaos-calm chaos-power simulate mutants
@@ -249,6 +249,9 @@ bench-wide: setup ## 32 shards, 34 coreapps, 3 webapps, 3 masters: connections, 
 	$(BIN)/python -m bench.wide
 chaos-power: setup $(VENV)-power/installed ## cut PostgreSQL's power again and again under a whole cluster (needs FUSE)
 	$(VENV)-power/bin/python -m tests.campaigns.chaos.power $(CHAOS)
+
+shape: setup ## count lines, files, functions and names (SINCE=revision for a column before)
+	$(BIN)/python -m tests.harness.shape $(SINCE)
 
 size: setup ## show the size of a production install and of .venv, MiB
 	@scratch=$$(mktemp -d); trap 'rm -rf $$scratch' EXIT; \
