@@ -13,8 +13,7 @@ import uvloop
 from warouter.check.finding import Finding, Level, exit_code
 from warouter.check.gather import gather
 from warouter.check.rules import judged, unreachable, worst_first
-from warouter.cli.database import folder_of, settings_of
-from warouter.cli.nodes import data_dir_option
+from warouter.cli.database import cluster_option, folder_of, settings_of
 from warouter.errors import CommandError
 
 _PLURALS = {Level.CRITICAL: "critical", Level.UNKNOWN: "unknown"}
@@ -27,7 +26,7 @@ class Unknown(CommandError):
 
 
 @click.command()
-@data_dir_option
+@cluster_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @click.option("-v", "--verbose", is_flag=True, help="Also print what is right.")
 def check(data_dir: Path | None, as_json: bool, verbose: bool) -> None:

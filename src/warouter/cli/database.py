@@ -5,12 +5,16 @@ from __future__ import annotations
 import getpass
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import asyncpg
+import click
+import uvloop
 from rich.console import Console
+from rich.table import Table
 
 from warouter.cli.nodes import settings_for
 from warouter.config import Settings
@@ -19,9 +23,18 @@ from warouter.local.description import NAME
 from warouter.store import audit, migrate
 from warouter.store.database import Connection, close_politely, first_connection
 
+T = TypeVar("T")
+
 DEFAULT_FOLDER = Path("warouter-data")
 # The latter when the server's farewell was read, but not yet the end of the connection.
 OF_THE_DRIVER = (asyncpg.InterfaceError, asyncpg.InternalClientError)
+
+cluster_option = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Use the cluster that `warouter up` runs on this data directory; by default the database"
+    " that WA_DB_* name, else the cluster of ./warouter-data if there is one.",
+)
 
 
 def settings_of(data_dir: Path | None) -> Settings:
@@ -36,6 +49,17 @@ def folder_of(data_dir: Path | None) -> Path | None:
     if data_dir is None and "WA_DB_HOSTNAME" not in os.environ:
         return DEFAULT_FOLDER if (DEFAULT_FOLDER / NAME).exists() else None
     return data_dir
+
+
+def ask(data_dir: Path | None, application: str, work: Callable[[Connection], Awaitable[T]]) -> T:
+    """Run ``work`` in a session with the database that is meant; see ``connected``."""
+    settings = settings_of(data_dir)
+
+    async def run() -> T:
+        async with connected(settings, application) as connection:
+            return await work(connection)
+
+    return uvloop.run(run())
 
 
 @asynccontextmanager
@@ -100,3 +124,11 @@ def console(columns: int) -> Console:
     """A console as wide as the terminal, or wide enough for every column in a file or a pipe."""
     found = Console()
     return found if found.is_terminal else Console(width=columns)
+
+
+def table(*columns: str, title: str | None = None) -> Table:
+    """A table without lines; a column named ``>so`` is aligned to the right."""
+    made = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for name in columns:
+        made.add_column(name.removeprefix(">"), justify="right" if name[0] == ">" else "left")
+    return made

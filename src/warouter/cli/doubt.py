@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
-import uvloop
 from rich.table import Table
 from rich.text import Text
 
-from warouter.cli.database import audited, connected, console, settings_of
-from warouter.cli.nodes import data_dir_option
+from warouter.cli.database import ask, audited, cluster_option, console, settings_of, table
 from warouter.cli.trace import lines_of
 from warouter.config import Settings
 from warouter.errors import CommandError
@@ -53,7 +52,7 @@ _to = click.option("--to", "number", metavar="NUMBER", help="Those held for this
 
 def _chosen(command: Callable[..., None]) -> Callable[..., None]:
     """Messages by their ids, or those that are held."""
-    for option in (_ids, _to, _since, _all, data_dir_option):
+    for option in (_ids, _to, _since, _all, cluster_option):
         command = option(command)
     return command
 
@@ -64,19 +63,16 @@ def doubt() -> None:
 
     A doubt ends by itself, by an answer, a status or the end of its window. A held message waits
     for an operator, and fails after WAROUTER_PENDING.
-
-    Uses the database that WA_DB_* names, or that of a local cluster: --data-dir, else
-    ./warouter-data if there is one.
     """
 
 
 @doubt.command("list")
-@data_dir_option
+@cluster_option
 @_json
 @click.option("--twice", is_flag=True, help="List what Meta took more than once, and charges so.")
 def list_(data_dir: Path | None, as_json: bool, twice: bool) -> None:
     """List messages in doubt or held, the longest first; and say how many Meta took twice."""
-    found, paid = uvloop.run(_find(settings_of(data_dir)))
+    found, paid = ask(data_dir, APPLICATION, partial(_find, settings_of(data_dir)))
     if twice:
         _list_twice(paid, as_json=as_json)
         return
@@ -85,7 +81,7 @@ def list_(data_dir: Path | None, as_json: bool, twice: bool) -> None:
         listed = [{name: getattr(one, name) for name in names} for one in found]
         click.echo(msgspec.json.encode(listed))
         return
-    console(PIPE_COLUMNS).print(_table(found))
+    console(PIPE_COLUMNS).print(_listed(found))
     kept = sum(one.state == "held" for one in found)
     click.echo(f"{len(found) - kept:,} in doubt, {kept:,} held")
     if paid.messages:
@@ -96,13 +92,11 @@ def _list_twice(paid: TwiceListing, *, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(paid.messages))
         return
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("id", "recipient", "taken", "charged", "at"):
-        table.add_column(name, justify="right" if name in ("taken", "charged") else "left")
+    listed = table("id", "recipient", ">taken", ">charged", "at")
     for one in paid.messages:
         counts = str(one.taken), str(one.charged)
-        table.add_row(*map(Text, (one.id, one.recipient or "", *counts, one.at)))
-    console(PIPE_COLUMNS).print(table)
+        listed.add_row(*map(Text, (one.id, one.recipient or "", *counts, one.at)))
+    console(PIPE_COLUMNS).print(listed)
     click.echo(_told(paid))
 
 
@@ -113,12 +107,13 @@ def _told(paid: TwiceListing) -> str:
 
 
 @doubt.command()
-@data_dir_option
+@cluster_option
 @_json
 @click.argument("message_id", metavar="ID")
 def show(data_dir: Path | None, as_json: bool, message_id: str) -> None:
     """Show one message: its doubt, and every step as `warouter trace` does, without its content."""
-    shown, trace = uvloop.run(_find_one(settings_of(data_dir), _parsed(message_id)))
+    find_one = partial(_find_one, settings_of(data_dir), _parsed(message_id))
+    shown, trace = ask(data_dir, APPLICATION, find_one)
     if as_json:
         click.echo(msgspec.json.encode({"doubt": shown, "trace": trace}))
         return
@@ -151,18 +146,20 @@ def fail(data_dir: Path | None, ids: tuple[str, ...], **which: Any) -> None:
     click.echo(f"{_say(data_dir, ids, 'fail', **which)} will end as failed")
 
 
-async def _find(settings: Settings) -> tuple[list[DoubtfulMessage], TwiceListing]:
-    async with connected(settings, APPLICATION) as connection:
-        found = await find(connection, await read_spans(connection, settings))
-        return found, await read_twice(connection)
+async def _find(
+    settings: Settings, connection: Connection
+) -> tuple[list[DoubtfulMessage], TwiceListing]:
+    found = await find(connection, await read_spans(connection, settings))
+    return found, await read_twice(connection)
 
 
-async def _find_one(settings: Settings, message_id: bytes) -> tuple[DoubtfulMessage, Trace | None]:
-    async with connected(settings, APPLICATION) as connection:
-        shown = await find_one(connection, message_id, await read_spans(connection, settings))
-        if shown is None:
-            raise CommandError(_unknown(message_id))
-        return shown, await read_shown(connection, text_of(message_id))
+async def _find_one(
+    settings: Settings, message_id: bytes, connection: Connection
+) -> tuple[DoubtfulMessage, Trace | None]:
+    shown = await find_one(connection, message_id, await read_spans(connection, settings))
+    if shown is None:
+        raise CommandError(_unknown(message_id))
+    return shown, await read_shown(connection, text_of(message_id))
 
 
 def _say(
@@ -184,7 +181,7 @@ def _say(
         raise CommandError(str(error)) from error
     begin = None if at is None else datetime.fromtimestamp(at / 1000, UTC)
     named = None if not ids else sorted({_parsed(text) for text in ids})
-    count = uvloop.run(_ask(settings_of(data_dir), named, begin, to, word))
+    count = ask(data_dir, APPLICATION, partial(_ask, settings_of(data_dir), named, begin, to, word))
     return "1 message" if count == 1 else f"{count:,} messages"
 
 
@@ -194,17 +191,17 @@ async def _ask(
     since: datetime | None,
     to: str | None,
     word: Word,
+    connection: Connection,
 ) -> int:
     """Say the word to all ``named`` messages or to none, without names to those held; how many."""
-    async with connected(settings, APPLICATION) as connection, connection.transaction():
+    async with connection.transaction():
         ids = await held(connection, since, to) if named is None else named
         heard = await operator_word.say(connection, ids, word)
         for message_id in ids:
             if message_id not in heard:
                 spans = await read_spans(connection, settings)
                 raise CommandError(await _why_not(connection, message_id, spans))
-            about = text_of(message_id)
-            await audited(connection, f"doubt {word}", about)
+            await audited(connection, f"doubt {word}", text_of(message_id))
         return len(ids)
 
 
@@ -233,12 +230,10 @@ def _parsed(text: str) -> bytes:
         raise CommandError(f"{text[:64]!r} is not the id of a message.") from error
 
 
-def _table(found: list[DoubtfulMessage]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("id", "state", "recipient", "cause", "attempt", "since", "ends"):
-        table.add_column(name, justify="right" if name == "attempt" else "left")
+def _listed(found: list[DoubtfulMessage]) -> Table:
+    listed = table("id", "state", "recipient", "cause", ">attempt", "since", "ends")
     for one in found:
         state = f"{one.state}, {one.asked} asked" if one.asked else one.state
         cells = (one.id, state, one.recipient, one.cause, str(one.attempt), one.since, one.ends)
-        table.add_row(*(Text(cell or "") for cell in cells))
-    return table
+        listed.add_row(*(Text(cell or "") for cell in cells))
+    return listed

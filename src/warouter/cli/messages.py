@@ -7,13 +7,10 @@ from pathlib import Path
 
 import click
 import msgspec
-import uvloop
 from rich.table import Table
 from rich.text import Text
 
-from warouter.cli.database import connected, console, settings_of
-from warouter.cli.nodes import data_dir_option
-from warouter.config import Settings
+from warouter.cli.database import ask, cluster_option, console, table
 from warouter.errors import CommandError
 from warouter.store.views.messages.asked import search_of
 from warouter.store.views.messages.found import (
@@ -23,19 +20,18 @@ from warouter.store.views.messages.found import (
     MOST,
     STATES,
     MessageListing,
-    Search,
 )
 from warouter.store.views.messages.read import read_messages
 
 APPLICATION = "warouter messages"
 PIPE_COLUMNS = 180
-COLUMNS = ("at (UTC)", "id", "direction", "number", "kind", "state", "error", "slot", "shard")
+COLUMNS = ("at (UTC)", "id", "direction", "number", "kind", "state", "error", ">slot", ">shard")
 
 _TIME = "ISO 8601, UTC unless it says another zone, or a span: 90s, 15m, 2h, 1d ago."
 
 
 @click.command()
-@data_dir_option
+@cluster_option
 @click.option("--id", metavar="ID", help="The one message with this id; nothing else counts.")
 @click.option("--to", "number", metavar="NUMBER", help="Only those to or from this customer.")
 @click.option("--direction", type=click.Choice(DIRECTIONS), help="Only outgoing, or only inbound.")
@@ -62,9 +58,6 @@ def messages(
 
     A search looks at the newest 100,000 messages for a second and a half, and says so if it ended
     there: narrow the time, or go on with --older.
-
-    Reads the database that WA_DB_* names, or that of a local cluster: --data-dir, else
-    ./warouter-data if there is one.
     """
     fields = {name: text or "" for name, text in given.items()}
     fields |= {"state": ",".join(state), "kind": ",".join(kind)}
@@ -72,28 +65,21 @@ def messages(
         search = search_of(fields, datetime.now(UTC))
     except ValueError as error:
         raise CommandError(str(error)) from error
-    found = uvloop.run(_find(settings_of(data_dir), search))
+    found = ask(data_dir, APPLICATION, lambda connection: read_messages(connection, search))
     if as_json:
         click.echo(msgspec.json.encode(found))
         return
-    console(PIPE_COLUMNS).print(_table(found))
+    console(PIPE_COLUMNS).print(_listed(found))
     for line in _below(found):
         click.echo(line)
 
 
-async def _find(settings: Settings, search: Search) -> MessageListing:
-    async with connected(settings, APPLICATION) as connection:
-        return await read_messages(connection, search)
-
-
-def _table(found: MessageListing) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in COLUMNS:
-        table.add_column(name, justify="right" if name in ("slot", "shard") else "left")
+def _listed(found: MessageListing) -> Table:
+    listed = table(*COLUMNS)
     for one in found.messages:
         cells = (one.at, one.id, one.direction, one.recipient, one.kind, one.state, one.error)
-        table.add_row(*(Text(cell or "") for cell in cells), str(one.slot), str(one.shard))
-    return table
+        listed.add_row(*(Text(cell or "") for cell in cells), str(one.slot), str(one.shard))
+    return listed
 
 
 def _below(found: MessageListing) -> list[str]:

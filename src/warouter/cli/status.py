@@ -18,8 +18,15 @@ from rich.table import Table
 from rich.text import Text
 
 from warouter._hash import SLOTS
-from warouter.cli.database import checked, connected, console, settings_of, told
-from warouter.cli.nodes import data_dir_option
+from warouter.cli.database import (
+    checked,
+    cluster_option,
+    connected,
+    console,
+    settings_of,
+    table,
+    told,
+)
 from warouter.cli.status_cloud import age as _age
 from warouter.cli.status_cloud import facts_of
 from warouter.cli.status_trust import fact_of
@@ -64,7 +71,7 @@ MOMENT = Moment(["%Y-%m-%dT%H:%M:%S.%fZ", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"])
 
 
 @click.command()
-@data_dir_option
+@cluster_option
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object; one per line with --watch."
 )
@@ -84,11 +91,7 @@ MOMENT = Moment(["%Y-%m-%dT%H:%M:%S.%fZ", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"])
 @click.option("--until", type=MOMENT, help="Of --history: not after this time (UTC).")
 @click.option("--at", type=MOMENT, help="Also show who owned each slot at this time (UTC).")
 def status(data_dir: Path | None, as_json: bool, watch: bool, history: int, **asked: Any) -> None:
-    """Show nodes, shards, backlog, callbacks and connections.
-
-    Reads one snapshot of the database that WA_DB_* names, or that of a local cluster: --data-dir,
-    else ./warouter-data if there is one.
-    """
+    """Show nodes, shards, backlog, callbacks and connections, from one snapshot of the database."""
     settings = settings_of(data_dir)
     at = asked.pop("at")
     question = OwnerLogQuery(history, OwnerLogFilter(**asked), at)
@@ -170,7 +173,7 @@ def _page(found: Status, history: int) -> RenderableType:
 
 
 def _summary(found: Status) -> Table:
-    table = Table.grid(padding=(0, 2))
+    listed = Table.grid(padding=(0, 2))
     database = found.database
     facts = {
         "term": f"{numbered(found.term)}, led by {found.leader or 'nobody'}"
@@ -194,8 +197,8 @@ def _summary(found: Status) -> Table:
             f"{request.shards} shards, {request.state} for {_age(request.age_s)}"
         )
     for name, fact in facts.items():
-        table.add_row(Text(name, style="bold"), Text(fact))
-    return table
+        listed.add_row(Text(name, style="bold"), Text(fact))
+    return listed
 
 
 def _oldest(found: Status) -> str:
@@ -211,11 +214,12 @@ def _nodes(found: Status) -> Table:
     process of the same name; --json has them all.
     """
     alive = {node.name for node in found.nodes if node.state != "dead"}
-    table = _table("nodes", "node", "address", "role", "state", ">pid", "version", ">up", "shards")
+    columns = ("node", "address", "role", "state", ">pid", "version", ">up", "shards")
+    listed = table(*columns, title="nodes")
     for node in found.nodes:
         if node.state == "dead" and node.name in alive:
             continue
-        table.add_row(
+        listed.add_row(
             Text(node.name),
             node.address,
             node.role,
@@ -225,7 +229,7 @@ def _nodes(found: Status) -> Table:
             _age(node.age_s),
             ", ".join(map(str, node.shards)),
         )
-    return table
+    return listed
 
 
 def _state(node: NodeStatus) -> str:
@@ -241,7 +245,8 @@ def _state(node: NodeStatus) -> str:
 
 def _shards(found: Status) -> Table:
     counts = (">backlog", ">parked", ">statuses", ">inbound", ">events parked", ">dead")
-    table = _table("shards", "shard", "owner", "successor", ">slots", "epochs", *counts)
+    columns = ("shard", "owner", "successor", ">slots", "epochs")
+    listed = table(*columns, *counts, title="shards")
     for shard in found.shards:
         numbers = (
             shard.backlog,
@@ -251,15 +256,15 @@ def _shards(found: Status) -> Table:
             shard.parked_events,
             shard.dead_letters,
         )
-        table.add_row(
+        listed.add_row(
             str(shard.shard),
             _owners(shard),
             Text(", ".join(shard.successors)),
             str(len(shard.slots)),
-            _epochs(shard),
+            _range(shard.epoch_from, shard.epoch_to),
             *(f"{n:,}" for n in numbers),
         )
-    return table
+    return listed
 
 
 def _owners(shard: ShardStatus) -> Text:
@@ -269,28 +274,24 @@ def _owners(shard: ShardStatus) -> Text:
     return text
 
 
-def _epochs(shard: ShardStatus) -> str:
-    return _range(shard.epoch_from, shard.epoch_to)
-
-
 def _range(low: int, high: int) -> str:
     return numbered(low) if low == high else f"{numbered(low)} to {numbered(high)}"
 
 
 def _owners_at(owners: Mapping[int, str | None]) -> Table:
-    table = _table("owners at that time", "slots", "owner")
+    listed = table("slots", "owner", title="owners at that time")
     for owner in sorted({owner or "" for owner in owners.values()}):
         slots = [slot for slot, name in owners.items() if (name or "") == owner]
-        table.add_row(slots_text(slots), Text(owner or "nobody"))
-    return table
+        listed.add_row(slots_text(slots), Text(owner or "nobody"))
+    return listed
 
 
 def _history(found: Status, lines: int) -> Table:
     columns = ("at", "slots", "from", "to", "epochs", "term", "reason", ">silent ms", ">pause ms")
-    table = _table("changes of owners, the latest first", *columns)
+    listed = table(*columns, title="changes of owners, the latest first")
     for move in moves_of(found.history)[:lines]:
         last = move.last
-        table.add_row(
+        listed.add_row(
             last.at,
             slots_text(move.slots),
             Text(last.from_node or ""),
@@ -301,16 +302,8 @@ def _history(found: Status, lines: int) -> Table:
             _ms(move.silent_ms),
             _ms(move.pause_ms),
         )
-    return table
+    return listed
 
 
 def _ms(milliseconds: int | None) -> str:
     return "" if milliseconds is None else str(milliseconds)
-
-
-def _table(title: str, *columns: str) -> Table:
-    """A table without lines; a column named ``>so`` is aligned to the right."""
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for name in columns:
-        table.add_column(name.removeprefix(">"), justify="right" if name[0] == ">" else "left")
-    return table

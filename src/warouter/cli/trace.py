@@ -6,11 +6,8 @@ from pathlib import Path
 
 import click
 import msgspec
-import uvloop
 
-from warouter.cli.database import connected, settings_of
-from warouter.cli.nodes import data_dir_option
-from warouter.config import Settings
+from warouter.cli.database import ask, cluster_option
 from warouter.errors import CommandError
 from warouter.store.views.attempts import Attempts
 from warouter.store.views.messages.shown import read_shown
@@ -21,32 +18,25 @@ APPLICATION = "warouter trace"
 
 
 @click.command()
-@data_dir_option
+@cluster_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.argument("message_id")
 def trace(data_dir: Path | None, as_json: bool, message_id: str) -> None:
     """Show the state of a message, outgoing or inbound, with every step and its time.
 
-    Reads the database that WA_DB_* names, or that of a local cluster: --data-dir, else
-    ./warouter-data if there is one. Nothing of the message's content is shown.
+    Nothing of the message's content is shown.
     """
-    found = uvloop.run(_find(settings_of(data_dir), message_id))
-    if as_json:
-        click.echo(msgspec.json.encode(found))
-        return
-    for line in lines_of(found):
-        click.echo(line)
-
-
-async def _find(settings: Settings, message_id: str) -> Trace:
-    async with connected(settings, APPLICATION) as connection:
-        found = await read_shown(connection, message_id)
+    found = ask(data_dir, APPLICATION, lambda connection: read_shown(connection, message_id))
     if found is None:
         raise CommandError(
             f"There is no message {message_id[:64]!r}, or it is no longer kept:"
             " check the id, and WAROUTER_RETENTION."
         )
-    return found
+    if as_json:
+        click.echo(msgspec.json.encode(found))
+        return
+    for line in lines_of(found):
+        click.echo(line)
 
 
 def lines_of(found: Trace) -> list[str]:

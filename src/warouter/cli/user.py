@@ -9,16 +9,13 @@ from pathlib import Path
 
 import click
 import msgspec
-import uvloop
 from rich.table import Table
 from rich.text import Text
 
 from warouter import secret
 from warouter.access.names import DEFAULT_USERNAME, check_username
 from warouter.access.passwords import check_new_password, draw_password, hash_once
-from warouter.cli.database import audited, connected, console, settings_of
-from warouter.cli.nodes import data_dir_option
-from warouter.config import Settings
+from warouter.cli.database import ask, audited, cluster_option, console, table
 from warouter.errors import CommandError, ParameterInvalid
 from warouter.store.account import logins, sessions, users
 from warouter.store.account.accounts import ADMIN, USER
@@ -54,14 +51,11 @@ def user() -> None:
 
     Without --password-file a password is drawn and printed once, alone on the standard output.
     Webapps follow within a second, and each act is a row of the audit log.
-
-    Of the database that WA_DB_* names, or of a local cluster: --data-dir, else ./warouter-data if
-    there is one.
     """
 
 
 @user.command("list")
-@data_dir_option
+@cluster_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def list_(data_dir: Path | None, as_json: bool) -> None:
     """List users: role, when made, whether the password must be changed, live tokens; and who is
@@ -69,7 +63,7 @@ def list_(data_dir: Path | None, as_json: bool) -> None:
 
     With --json the tokens too: whose they are, when they were given and when they end.
     """
-    found = uvloop.run(_listed(settings_of(data_dir)))
+    found = ask(data_dir, APPLICATION, _listed)
     if as_json:
         click.echo(msgspec.json.encode(found))
         return
@@ -81,7 +75,7 @@ def list_(data_dir: Path | None, as_json: bool) -> None:
 
 
 @user.command()
-@data_dir_option
+@cluster_option
 @_password_file
 @_name
 def add(data_dir: Path | None, name: str, password_file: Path | None) -> None:
@@ -91,12 +85,12 @@ def add(data_dir: Path | None, name: str, password_file: Path | None) -> None:
     """
     _check(check_username, name)
     password = _password(password_file)
-    uvloop.run(_add(settings_of(data_dir), name, password))
+    ask(data_dir, APPLICATION, lambda connection: _add(connection, name, password))
     _tell(f"User {name} added.", password, drawn=password_file is None)
 
 
 @user.command("set-password")
-@data_dir_option
+@cluster_option
 @_password_file
 @_name
 def set_password(data_dir: Path | None, name: str, password_file: Path | None) -> None:
@@ -106,64 +100,62 @@ def set_password(data_dir: Path | None, name: str, password_file: Path | None) -
     """
     _check_printable(name)
     password = _password(password_file)
-    uvloop.run(_set_password(settings_of(data_dir), name, password))
+    ask(data_dir, APPLICATION, lambda connection: _set_password(connection, name, password))
     _tell(f"Password of {name} set, all tokens ended.", password, drawn=password_file is None)
 
 
 @user.command("end-sessions")
-@data_dir_option
+@cluster_option
 @_name
 def end_sessions(data_dir: Path | None, name: str) -> None:
     """End all sessions at the console and all tokens of the user; the password stays."""
     _check_printable(name)
-    ended, tokens = uvloop.run(_end_sessions(settings_of(data_dir), name))
+    ended, tokens = ask(data_dir, APPLICATION, lambda one: _end_sessions(one, name))
     click.echo(f"{name}: {ended} sessions and {tokens} tokens ended.")
 
 
 @user.command()
-@data_dir_option
+@cluster_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @_name
 def remove(data_dir: Path | None, name: str, yes: bool) -> None:
     """Remove a user with all tokens; the last administrator stays."""
     _check_printable(name)
-    settings = settings_of(data_dir)
     if not yes:
         if not sys.stdin.isatty():
             raise CommandError("There is no terminal to ask at: use --yes.")
         click.confirm(f"Remove {name} and end all their tokens?", abort=True, err=True)
-    uvloop.run(_remove(settings, name))
+    ask(data_dir, APPLICATION, lambda connection: _remove(connection, name))
     click.echo(f"User {name} removed.")
 
 
-async def _listed(settings: Settings) -> UserReport:
-    async with connected(settings, APPLICATION) as connection:
-        return UserReport(
-            await users.listed(connection),
-            await sessions.listed(connection),
-            await users.tokens(connection),
-        )
+async def _listed(connection: Connection) -> UserReport:
+    return UserReport(
+        await users.listed(connection),
+        await sessions.listed(connection),
+        await users.tokens(connection),
+    )
 
 
-async def _end_sessions(settings: Settings, name: str) -> tuple[int, int]:
-    async with _changing(settings, name, "end sessions") as connection:
+async def _end_sessions(connection: Connection, name: str) -> tuple[int, int]:
+    async with _changing(connection, name, "end sessions"):
         if await users.found(connection, name) is None:
             raise _unknown(name)
         return await sessions.end_all(connection, name)
 
 
-async def _add(settings: Settings, name: str, password: str) -> None:
+async def _add(connection: Connection, name: str, password: str) -> None:
     password_hash = await hash_once(password)
-    async with _changing(settings, name, "create user") as connection:
+    async with _changing(connection, name, "create user"):
         if not await users.create(connection, name, password_hash, _role_of(name)):
             raise CommandError(
                 f"User {name} exists already: `warouter user set-password` gives a new password."
             )
 
 
-async def _set_password(settings: Settings, name: str, password: str) -> None:
+async def _set_password(connection: Connection, name: str, password: str) -> None:
     password_hash = await hash_once(password)
-    async with _changing(settings, name, "change password") as connection:
+    async with _changing(connection, name, "change password"):
         # Changes of users wait for each other, so no webapp makes the administrator in between.
         if not await users.set_password(connection, name, password_hash):
             if name != DEFAULT_USERNAME:
@@ -172,8 +164,8 @@ async def _set_password(settings: Settings, name: str, password: str) -> None:
         await logins.forgive(connection, name)
 
 
-async def _remove(settings: Settings, name: str) -> None:
-    async with _changing(settings, name, "delete user") as connection:
+async def _remove(connection: Connection, name: str) -> None:
+    async with _changing(connection, name, "delete user"):
         if name == DEFAULT_USERNAME:
             raise CommandError(
                 f"{name} cannot be removed, since a webapp would make it anew with the default"
@@ -189,10 +181,10 @@ async def _remove(settings: Settings, name: str) -> None:
 
 
 @asynccontextmanager
-async def _changing(settings: Settings, name: str, action: str) -> AsyncIterator[Connection]:
+async def _changing(connection: Connection, name: str, action: str) -> AsyncIterator[None]:
     """A transaction that changes this user, and its row of the audit log."""
-    async with connected(settings, APPLICATION) as connection, changing(connection, "auth"):
-        yield connection
+    async with changing(connection, "auth"):
+        yield
         await audited(connection, action, name)
 
 
@@ -256,19 +248,15 @@ def _standard_input() -> str:
 
 
 def _table(found: list[ListedUser]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("name", "role", "created (UTC)", "must change", "live tokens"):
-        table.add_column(column, justify="right" if column == "live tokens" else "left")
+    listed = table("name", "role", "created (UTC)", "must change", ">live tokens")
     for one in found:
         must = "yes" if one.must_change else "no"
-        table.add_row(Text(one.username), one.role, one.created, must, str(one.tokens))
-    return table
+        listed.add_row(Text(one.username), one.role, one.created, must, str(one.tokens))
+    return listed
 
 
 def _at_console(found: list[Open]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("at the console", "from", "since (UTC)", "seen (UTC)", "ends (UTC)"):
-        table.add_column(column)
+    listed = table("at the console", "from", "since (UTC)", "seen (UTC)", "ends (UTC)")
     for one in found:
-        table.add_row(Text(one.username), Text(one.source), one.created, one.seen, one.expires)
-    return table
+        listed.add_row(Text(one.username), Text(one.source), one.created, one.seen, one.expires)
+    return listed

@@ -18,9 +18,8 @@ from rich.text import Text
 
 from warouter.cli.audit.follow import follow
 from warouter.cli.audit.verify import verify
-from warouter.cli.database import connected, console, settings_of
-from warouter.cli.nodes import data_dir_option
-from warouter.config import Settings
+from warouter.cli.database import ask, cluster_option, console, settings_of
+from warouter.store.database import Connection
 from warouter.store.views.audit import AuditEntry, Choice, read_audit, read_chosen
 from warouter.store.views.chain import ChainRow
 
@@ -39,7 +38,7 @@ def _noted(_context: object, _option: object, texts: tuple[str, ...]) -> list[tu
 
 
 @click.command()
-@data_dir_option
+@cluster_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @click.option(
     "--last",
@@ -89,22 +88,18 @@ def audit(
     Equal log-ins and refusals are one row a minute, with how many they were; one that may still
     grow is marked. --verify and --follow are about the rows as they are stored: an action has one
     when it begins and another one (`of` the first) when it has ended.
-
-    Reads the database that WA_DB_* names, or that of a local cluster: --data-dir, else
-    ./warouter-data if there is one.
     """
     if (verifies and follows) or (known and not verifies) or (since is not None and not follows):
         raise click.UsageError("--known goes with --verify, --since with --follow; one of the two.")
     choice = Choice(actor, action, outcome, failed, _utc(begin), _utc(end))
     if (verifies or follows) and choice != Choice():
         raise click.UsageError("--verify and --follow are about all rows.")
-    settings = settings_of(data_dir)
     if verifies:
-        click.echo(uvloop.run(verify(settings, known)))
+        click.echo(ask(data_dir, APPLICATION, lambda connection: verify(connection, known)))
     elif follows:
-        uvloop.run(follow(settings, since, _print_json if as_json else _print))
+        uvloop.run(follow(settings_of(data_dir), since, _print_json if as_json else _print))
     else:
-        entries = uvloop.run(_read(settings, last, choice))
+        entries = ask(data_dir, APPLICATION, lambda connection: _read(connection, last, choice))
         if as_json:
             for entry in entries:
                 click.echo(msgspec.json.encode(entry))
@@ -112,11 +107,10 @@ def audit(
             _show(entries)
 
 
-async def _read(settings: Settings, most: int, choice: Choice) -> list[AuditEntry]:
-    async with connected(settings, APPLICATION) as connection:
-        if choice == Choice():
-            return await read_audit(connection, most)
-        return [entry for _, entry in await read_chosen(connection, most, choice)]
+async def _read(connection: Connection, most: int, choice: Choice) -> list[AuditEntry]:
+    if choice == Choice():
+        return await read_audit(connection, most)
+    return [entry for _, entry in await read_chosen(connection, most, choice)]
 
 
 def _utc(at: datetime | None) -> datetime | None:

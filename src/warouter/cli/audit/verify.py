@@ -4,34 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from warouter.cli.database import connected
-from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.store.database import Connection
 from warouter.store.views.audit import read_before, read_ends, read_rows
 from warouter.store.views.chain import Chain, ChainBroken, Ends, check_anchor
 
-APPLICATION = "warouter audit"
 Known = Sequence[tuple[int, str]]
 _WHAT_TO_DO = (
     "Keep a copy of the database now, and compare it with a backup or a log that was kept."
 )
 
 
-async def verify(settings: Settings, known: Known) -> str:
+async def verify(connection: Connection, known: Known) -> str:
     """A sentence on what was checked; CommandError if the chain does not hold, and where."""
-    async with connected(settings, APPLICATION) as connection:
-        while True:
-            ends = await _ends(connection)
-            _check_known(known, ends)
-            try:
-                return await _walk(connection, ends, known)
-            except ChainBroken as error:
-                # Not if retention has meanwhile deleted what was about to be read.
-                if (await _ends(connection)).tail_id == ends.tail_id:
-                    raise CommandError(
-                        f"The audit log is broken: {error}. {_WHAT_TO_DO}"
-                    ) from error
+    while True:
+        ends = await _ends(connection)
+        _check_known(known, ends)
+        try:
+            return await _walk(connection, ends, known)
+        except ChainBroken as error:
+            # Not if retention has meanwhile deleted what was about to be read.
+            if (await _ends(connection)).tail_id == ends.tail_id:
+                raise CommandError(f"The audit log is broken: {error}. {_WHAT_TO_DO}") from error
 
 
 async def _walk(connection: Connection, ends: Ends, known: Known) -> str:

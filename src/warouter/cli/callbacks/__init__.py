@@ -11,18 +11,16 @@ from typing import Any
 
 import click
 import msgspec
-import uvloop
 from rich.table import Table
 from rich.text import Text
 
 from warouter.cli.callbacks.webhook import failures, retry, test
-from warouter.cli.database import connected, console, settings_of
-from warouter.cli.nodes import data_dir_option
-from warouter.config import Settings
+from warouter.cli.database import ask, cluster_option, console, table
 from warouter.errors import CommandError
 from warouter.kinds import EVENT_NAMES
 from warouter.recipient import wa_id
 from warouter.store import dead_letters
+from warouter.store.database import Connection
 from warouter.store.dead_letters import Letter, Selection
 
 APPLICATION = "warouter callbacks"
@@ -39,15 +37,11 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 
 @click.group()
 def callbacks() -> None:
-    """The webhook: what it refuses, and dead letters, events that it refused for seven days.
-
-    Of the database that WA_DB_* names, or of a local cluster: --data-dir, else ./warouter-data if
-    there is one.
-    """
+    """The webhook: what it refuses, and dead letters, events that it refused for seven days."""
 
 
 @callbacks.command("list")
-@data_dir_option
+@cluster_option
 @_kind
 @_recipient
 @_reason
@@ -63,28 +57,28 @@ def list_(
 ) -> None:
     """List dead letters, oldest death first."""
     which = _selected(kind, recipient, (), reason)
-    letters, total = uvloop.run(_find(settings_of(data_dir), which, limit))
+    letters, total = ask(data_dir, APPLICATION, lambda one: _find(one, which, limit))
     if as_json:
         click.echo(msgspec.json.encode({"total": total, "letters": letters}))
     else:
-        console(PIPE_COLUMNS).print(_table(letters))
+        console(PIPE_COLUMNS).print(_listed(letters))
         click.echo(f"{len(letters):,} of {total:,} dead letters")
 
 
 @callbacks.command()
-@data_dir_option
+@cluster_option
 @click.argument("letter", metavar="ID")
 def show(data_dir: Path | None, letter: str) -> None:
     """Show one dead letter as JSON, with its event."""
     which = _selected(None, None, (letter,))
-    letters, _ = uvloop.run(_find(settings_of(data_dir), which, 1))
+    letters, _ = ask(data_dir, APPLICATION, lambda connection: _find(connection, which, 1))
     if not letters:
         raise CommandError(f"There is no dead letter {letter}.")
     click.echo(msgspec.json.format(msgspec.json.encode(letters[0]), indent=2))
 
 
 @callbacks.command()
-@data_dir_option
+@cluster_option
 @_kind
 @_recipient
 @_reason
@@ -109,7 +103,7 @@ def replay(
             "Give ids, --kind, --recipient, --reason or --all to choose dead letters."
         )
     which = _selected(kind, recipient, letters, reason)
-    asked = uvloop.run(_ask(settings_of(data_dir), which))
+    asked = ask(data_dir, APPLICATION, lambda connection: dead_letters.ask(connection, which))
     click.echo(f"{asked:,} dead letters will be delivered once more")
     if letters and asked < len(set(letters)):
         raise CommandError(f"Only {asked} of these {len(set(letters))} are dead letters.")
@@ -120,15 +114,9 @@ callbacks.add_command(test)
 callbacks.add_command(retry)
 
 
-async def _find(settings: Settings, which: Selection, limit: int) -> tuple[list[Letter], int]:
-    async with connected(settings, APPLICATION) as connection:
-        letters = await dead_letters.find(connection, which, limit)
-        return letters, await dead_letters.count(connection, which)
-
-
-async def _ask(settings: Settings, which: Selection) -> int:
-    async with connected(settings, APPLICATION) as connection:
-        return await dead_letters.ask(connection, which)
+async def _find(connection: Connection, which: Selection, limit: int) -> tuple[list[Letter], int]:
+    letters = await dead_letters.find(connection, which, limit)
+    return letters, await dead_letters.count(connection, which)
 
 
 def _selected(
@@ -149,12 +137,10 @@ def _told(read: Callable[[str], Any], text: str) -> Any:
         raise CommandError(str(error)) from error
 
 
-def _table(letters: list[Letter]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("id", "recipient", "event", "died at", "attempts", "reason"):
-        table.add_column(name, justify="right" if name == "attempts" else "left")
+def _listed(letters: list[Letter]) -> Table:
+    listed = table("id", "recipient", "event", "died at", ">attempts", "reason")
     for one in letters:
-        table.add_row(
+        listed.add_row(
             one.id,
             one.recipient,
             Text(one.key),
@@ -162,4 +148,4 @@ def _table(letters: list[Letter]) -> Table:
             str(one.attempts),
             Text(f"{one.reason}, replay requested" if one.asked else one.reason),
         )
-    return table
+    return listed

@@ -9,15 +9,13 @@ from pathlib import Path
 
 import click
 import msgspec
-import uvloop
 from rich.table import Table
 from rich.text import Text
 
-from warouter.cli.database import connected, console, operator, settings_of
-from warouter.cli.nodes import data_dir_option
-from warouter.config import Settings
+from warouter.cli.database import ask, cluster_option, console, operator, table
 from warouter.errors import CommandError
 from warouter.store.account import callback_requests
+from warouter.store.database import Connection
 from warouter.store.views.webhook_status import (
     MOST_FAILURES,
     CallbackTrial,
@@ -34,7 +32,7 @@ TEST_SECONDS, LOOK_SECONDS = 25.0, 0.5
 
 
 @click.command()
-@data_dir_option
+@cluster_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
     "--limit", type=click.IntRange(1, MOST_FAILURES), default=MOST_FAILURES, show_default=True
@@ -44,7 +42,7 @@ def failures(data_dir: Path | None, as_json: bool, limit: int) -> None:
 
     Coreapps keep the last hour and their last 100 failures in memory: both end with the process.
     """
-    found = uvloop.run(_read(settings_of(data_dir), limit))
+    found = ask(data_dir, APPLICATION, lambda connection: read_webhook(connection, limit))
     if as_json:
         click.echo(msgspec.json.encode(found))
         return
@@ -54,7 +52,7 @@ def failures(data_dir: Path | None, as_json: bool, limit: int) -> None:
 
 
 @click.command()
-@data_dir_option
+@cluster_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 def test(data_dir: Path | None, as_json: bool) -> None:
     """Have every coreapp send a test callback to the webhook, and show how it ended.
@@ -62,7 +60,7 @@ def test(data_dir: Path | None, as_json: bool) -> None:
     It is signed like any other, and holds no event: {"statuses": [], "test": {...}}. The command
     fails unless every coreapp is answered 2xx.
     """
-    found, coreapps = uvloop.run(_try_out(settings_of(data_dir)))
+    found, coreapps = ask(data_dir, APPLICATION, _try_out)
     if as_json:
         click.echo(msgspec.json.encode(found))
     else:
@@ -74,14 +72,14 @@ def test(data_dir: Path | None, as_json: bool) -> None:
 
 
 @click.command()
-@data_dir_option
+@cluster_option
 def retry(data_dir: Path | None) -> None:
     """Have the coreapps try at once what the webhook has refused, and what waits for it.
 
     For a receiver that is mended: otherwise what was refused is sent again when its back-off is
     over, up to 15 minutes by default. What is refused once more waits longer.
     """
-    found = uvloop.run(_retry(settings_of(data_dir)))
+    found = ask(data_dir, APPLICATION, _retry)
     parked = sum(one.parked for one in found.kinds)
     click.echo(
         f"{found.coreapps:,} coreapps try at once what waits: {parked:,} parked callbacks,"
@@ -89,34 +87,27 @@ def retry(data_dir: Path | None) -> None:
     )
 
 
-async def _read(settings: Settings, limit: int) -> WebhookStatus:
-    async with connected(settings, APPLICATION) as connection:
-        return await read_webhook(connection, limit)
-
-
-async def _try_out(settings: Settings) -> tuple[list[CallbackTrial], int]:
+async def _try_out(connection: Connection) -> tuple[list[CallbackTrial], int]:
     """Ask for one test: the words of the coreapps, and how many there are."""
-    async with connected(settings, APPLICATION) as connection:
-        if not (await read_webhook(connection, 0)).coreapps:
-            raise CommandError("No coreapp runs: only these send callbacks.")
-        name = await callback_requests.ask_test(connection, *operator())
-        ends = time.monotonic() + TEST_SECONDS
-        while True:
-            read = await read_webhook(connection, 0)
-            found = [one for one in read.trials if one.name == name]
-            if len(found) >= read.coreapps or time.monotonic() > ends:
-                return found, read.coreapps
-            await asyncio.sleep(LOOK_SECONDS)
+    if not (await read_webhook(connection, 0)).coreapps:
+        raise CommandError("No coreapp runs: only these send callbacks.")
+    name = await callback_requests.ask_test(connection, *operator())
+    ends = time.monotonic() + TEST_SECONDS
+    while True:
+        read = await read_webhook(connection, 0)
+        found = [one for one in read.trials if one.name == name]
+        if len(found) >= read.coreapps or time.monotonic() > ends:
+            return found, read.coreapps
+        await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _retry(settings: Settings) -> WebhookStatus:
+async def _retry(connection: Connection) -> WebhookStatus:
     """Ask for a retry, and return what waited then."""
-    async with connected(settings, APPLICATION) as connection:
-        found = await read_webhook(connection, 0)
-        if found.why_no_retry:
-            raise CommandError(found.why_no_retry)
-        await callback_requests.ask_retry(connection, *operator())
-        return found
+    found = await read_webhook(connection, 0)
+    if found.why_no_retry:
+        raise CommandError(found.why_no_retry)
+    await callback_requests.ask_retry(connection, *operator())
+    return found
 
 
 def _summary(found: WebhookStatus) -> list[str]:
@@ -148,10 +139,9 @@ def _of_kind(one: KindStatus) -> str:
 
 
 def _failures(found: Sequence[FailedPost]) -> Table:
-    columns = ("at", "kind", "result", "ms", "message", "events", "coreapp", "answer")
-    table = _table(columns, {"ms", "events"})
+    listed = table("at", "kind", "result", ">ms", "message", ">events", "coreapp", "answer")
     for one in found:
-        table.add_row(
+        listed.add_row(
             one.at,
             one.kind,
             str(one.status or one.result),
@@ -161,19 +151,12 @@ def _failures(found: Sequence[FailedPost]) -> Table:
             one.node,
             Text(one.answer),
         )
-    return table
+    return listed
 
 
 def _trials(found: Sequence[CallbackTrial]) -> Table:
-    table = _table(("coreapp", "at", "result", "ms", "answer"), {"ms"})
+    listed = table("coreapp", "at", "result", ">ms", "answer")
     for one in found:
         result = str(one.status or one.result)
-        table.add_row(one.node, one.at, result, str(one.took_ms), Text(one.answer))
-    return table
-
-
-def _table(columns: Sequence[str], numbers: set[str]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in columns:
-        table.add_column(name, justify="right" if name in numbers else "left")
-    return table
+        listed.add_row(one.node, one.at, result, str(one.took_ms), Text(one.answer))
+    return listed

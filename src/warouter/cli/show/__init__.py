@@ -20,8 +20,4 @@ COMMANDS = {
 
 @click.group(cls=Commands, targets=COMMANDS)
 def show() -> None:
-    """Show the number, settings or media.
-
-    Uses the database that WA_DB_* names, or that of a local cluster: --data-dir, else
-    ./warouter-data if there is one.
-    """
+    """Show the number, settings or media."""

@@ -7,14 +7,12 @@ from pathlib import Path
 
 import click
 import msgspec
-import uvloop
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from warouter.cli.database import connected, console, settings_of
-from warouter.cli.nodes import data_dir_option
-from warouter.config import Settings
+from warouter.cli.database import ask, cluster_option, console, table
+from warouter.store.database import Connection
 from warouter.store.views.setup.environment import EnvironmentStatus, read_environment
 from warouter.store.views.setup.media_status import MediaStatus, quota_of, read_media
 
@@ -23,11 +21,11 @@ PIPE_COLUMNS = 140
 
 
 @click.command("media")
-@data_dir_option
+@cluster_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(data_dir: Path | None, as_json: bool) -> None:
     """Show how much media is kept, of what type, and which fetches failed last."""
-    media, environment = uvloop.run(_read(settings_of(data_dir)))
+    media, environment = ask(data_dir, APPLICATION, _read)
     quota = quota_of(environment)
     if as_json:
         click.echo(msgspec.json.encode({"quota": quota, **msgspec.structs.asdict(media)}))
@@ -35,27 +33,23 @@ def command(data_dir: Path | None, as_json: bool) -> None:
     most = f"of {quota:,}" if quota else "without a quota"
     click.echo(f"{media.bytes:,} bytes {most}, the oldest from {media.oldest or 'never'}")
     shown = (
-        _table("kept", media.kept, "direction", "type", "files", "bytes", "oldest"),
-        _table("waiting", media.waiting, "reason", "messages", "oldest"),
-        _table(
+        _listed("kept", media.kept, "direction", "type", ">files", ">bytes", "oldest"),
+        _listed("waiting", media.waiting, "reason", ">messages", "oldest"),
+        _listed(
             *("failed", media.failed),
             *("at", "node", "direction", "message", "type", "reason"),
         ),
     )
-    console(PIPE_COLUMNS).print(Group(*(table for table in shown if table.row_count)))
+    console(PIPE_COLUMNS).print(Group(*(each for each in shown if each.row_count)))
 
 
-async def _read(settings: Settings) -> tuple[MediaStatus, EnvironmentStatus]:
-    async with connected(settings, APPLICATION) as connection:
-        return await read_media(connection), await read_environment(connection)
+async def _read(connection: Connection) -> tuple[MediaStatus, EnvironmentStatus]:
+    return await read_media(connection), await read_environment(connection)
 
 
-def _table(title: str, rows: Sequence[msgspec.Struct], *columns: str) -> Table:
+def _listed(title: str, rows: Sequence[msgspec.Struct], *columns: str) -> Table:
     """A row for each struct, with these of its fields."""
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for name in columns:
-        right = name in ("files", "bytes", "messages")
-        table.add_column(name, justify="right" if right else "left")
+    listed = table(*columns, title=title)
     for row in rows:
-        table.add_row(*(Text(str(getattr(row, name))) for name in columns))
-    return table
+        listed.add_row(*(Text(str(getattr(row, name.removeprefix(">")))) for name in columns))
+    return listed

@@ -7,12 +7,10 @@ from pathlib import Path
 
 import click
 import msgspec
-import uvloop
 
-from warouter.cli.database import connected, settings_of
-from warouter.cli.nodes import data_dir_option
+from warouter.cli.database import ask, cluster_option
 from warouter.cli.status_cloud import facts_of
-from warouter.config import Settings
+from warouter.store.database import Connection
 from warouter.store.views.doubts import CloudStatus, read_cloud
 from warouter.store.views.setup.registration_status import RegistrationStatus, read_registration
 
@@ -20,11 +18,11 @@ APPLICATION = "warouter show"
 
 
 @click.command("number")
-@data_dir_option
+@cluster_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(data_dir: Path | None, as_json: bool) -> None:
     """Show the registered number: its registration, and what the Cloud API says of it."""
-    registration, cloud = uvloop.run(_read(settings_of(data_dir)))
+    registration, cloud = ask(data_dir, APPLICATION, _read)
     if as_json:
         click.echo(msgspec.json.encode({"registration": registration, "cloud": cloud}))
         return
@@ -42,9 +40,8 @@ def command(data_dir: Path | None, as_json: bool) -> None:
         click.echo(f"{name:<12}  {fact}")
 
 
-async def _read(settings: Settings) -> tuple[RegistrationStatus, CloudStatus | None]:
-    async with connected(settings, APPLICATION) as connection:
-        return await read_registration(connection), await read_cloud(connection)
+async def _read(connection: Connection) -> tuple[RegistrationStatus, CloudStatus | None]:
+    return await read_registration(connection), await read_cloud(connection)
 
 
 def _registered(found: RegistrationStatus) -> str:

@@ -6,14 +6,12 @@ from pathlib import Path
 
 import click
 import msgspec
-import uvloop
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from warouter.cli.database import connected, console, settings_of
-from warouter.cli.nodes import data_dir_option
-from warouter.config import Settings
+from warouter.cli.database import ask, cluster_option, console, table
+from warouter.store.database import Connection
 from warouter.store.views.setup.application import ApplicationStatus, read_application
 from warouter.store.views.setup.environment import EnvironmentStatus, Value, read_environment
 
@@ -23,7 +21,7 @@ DOTS = "\N{BULLET}" * 5
 
 
 @click.command("settings")
-@data_dir_option
+@cluster_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--all", "every", is_flag=True, help="Also those that are at their default.")
 def command(data_dir: Path | None, as_json: bool, every: bool) -> None:
@@ -31,7 +29,7 @@ def command(data_dir: Path | None, as_json: bool, every: bool) -> None:
 
     A secret is never shown, and neither is a value that a process does not report.
     """
-    environment, application = uvloop.run(_read(settings_of(data_dir)))
+    environment, application = ask(data_dir, APPLICATION, _read)
     if as_json:
         found = {
             "processes": environment.processes,
@@ -47,22 +45,21 @@ def command(data_dir: Path | None, as_json: bool, every: bool) -> None:
         click.echo(f"Processes differ in {differing}.")
 
 
-async def _read(settings: Settings) -> tuple[EnvironmentStatus, ApplicationStatus]:
-    async with connected(settings, APPLICATION) as connection:
-        return await read_environment(connection), await read_application(connection)
+async def _read(connection: Connection) -> tuple[EnvironmentStatus, ApplicationStatus]:
+    return await read_environment(connection), await read_application(connection)
 
 
 def _variables(found: EnvironmentStatus, every: bool) -> Table:
-    table = _table("variables", "name", "value", "from", "processes")
+    listed = table("name", "value", "from", "processes", title="variables")
     for variable in found.variables:
         if not variable.values and every:
-            table.add_row(variable.name, Text(variable.default), "default", "")
+            listed.add_row(variable.name, Text(variable.default), "default", "")
         for value in variable.values:
             if every or value.source != "default" or len(variable.values) > 1:
                 alike = len(variable.values) == 1 and len(value.nodes) > 1
                 nodes = Text("all that read it" if alike else ", ".join(value.nodes))
-                table.add_row(variable.name, Text(_shown(value)), value.source, nodes)
-    return table
+                listed.add_row(variable.name, Text(_shown(value)), value.source, nodes)
+    return listed
 
 
 def _shown(value: Value) -> str:
@@ -70,18 +67,15 @@ def _shown(value: Value) -> str:
 
 
 def _fields(found: ApplicationStatus, every: bool) -> Table:
-    table = _table("settings of the API", "name", "value", "from", "since (UTC)", "by")
+    columns = ("name", "value", "from", "since (UTC)", "by")
+    listed = table(*columns, title="settings of the API")
     for field in found.fields:
         if not (every or field.set):
             continue
         value = DOTS * min(1, int(field.value)) if field.secret else str(field.value)
         since = "" if field.since is None else f"{field.since:%Y-%m-%d %H:%M:%S}"
         source = "API" if field.set else "default"
-        table.add_row(field.name, Text(value), source, since, Text(field.by or ""))
+        listed.add_row(field.name, Text(value), source, since, Text(field.by or ""))
     for name in found.others:
-        table.add_row(name, DOTS, "API", "", "")
-    return table
-
-
-def _table(title: str, *columns: str) -> Table:
-    return Table(*columns, title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+        listed.add_row(name, DOTS, "API", "", "")
+    return listed
