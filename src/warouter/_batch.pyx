@@ -151,7 +151,7 @@ cdef class Splitter:
         return start
 
     cdef Py_ssize_t _taken(self, Py_ssize_t length) except -1:
-        """How much of a frame of this length is handed out."""
+        """Bytes of a frame of this length that are handed out."""
         if length <= self._max_frame:
             return length
         if not self._keep or length > _MOST_SKIPPED * self._max_frame:

@@ -1,4 +1,4 @@
-"""What is stored with every message: its slot, and its id, which contains the slot.
+"""The slot and the id of a message, which are stored with it; the id contains the slot.
 
 Recipient to slot and shard is XXH64, seed 0, of the wa_id's ASCII digits. This function is part of
 the data format; its published test vectors are in tests/data/hash_vectors.json. Source of the

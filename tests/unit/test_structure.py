@@ -209,6 +209,9 @@ def first_lines() -> Iterator[tuple[str, str]]:
         for node in ast.walk(tree(name)):
             if isinstance(node, kinds) and (text := ast.get_docstring(node)):
                 yield name, text.partition("\n")[0]
+    for path in SOURCE.rglob("*.pyx"):
+        for line in re.findall(r'^ *"""(.*)', path.read_text(), re.MULTILINE):
+            yield path.name, line
 
 
 def test_no_first_line_of_a_docstring_leans_on_its_neighbours() -> None:

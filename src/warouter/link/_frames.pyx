@@ -192,7 +192,7 @@ def message(
 
 
 def read(packed) -> tuple[list[Message], list[memoryview]]:
-    """What a buffer of whole frames of version 2 holds: its messages, and views of other frames.
+    """The messages in a buffer of whole frames of version 2, and views of its other frames.
 
     ProtocolError if a frame is cut, or a message of another shape.
     """
@@ -270,7 +270,7 @@ def columns(list messages not None) -> tuple:
 
 
 def landed(list batch not None) -> tuple[dict, dict]:
-    """What follows of a batch that is on disk: ids by (origin, epoch), messages by gate, in order.
+    """Groups a batch that is on disk: ids by (origin, epoch), messages by gate, in order.
 
     Each leaves its gate.
     """

@@ -74,7 +74,7 @@ cdef class Message:
 @cython.final
 @cython.auto_pickle(False)
 cdef class Plain:
-    """What all connections share: known ``heads``, the way to the owners, the answers to write.
+    """The state that all connections share: known ``heads``, the way to the owners, answers to write.
 
     ``taken`` counts requests, ``under_way`` those of them that have no answer yet.
     """
@@ -265,7 +265,7 @@ cdef class Client:
             self.otherwise(data)
 
     def take(self, head, bytes request not None) -> bool:
-        """Let the readable way take a whole plain request; False if it declines."""
+        """Offer a whole plain request to the Python path; False if it declines."""
         return self.plain._path.take(head, request, self)
 
     def ask(self, message, caller) -> None:
@@ -273,7 +273,7 @@ cdef class Client:
         self._ask(message, caller, _monotonic())
 
     def __call__(self, outcome) -> None:
-        """What became of the message: its id, or an ApiError."""
+        """The outcome of the message: its id, or an ApiError."""
         self.plain._done(self, outcome)
 
     cdef bint _take(self, bytes data) except -1:

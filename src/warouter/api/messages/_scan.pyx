@@ -75,7 +75,7 @@ cdef bint _members(const uint8_t** at, bint inner, uint8_t* digits, int* count) 
 
 
 cdef int _key(const uint8_t** at, bint inner) noexcept nogil:
-    """Which key stands here; 0 for any other."""
+    """The number of the key that stands here; 0 for any other."""
     if inner:
         if _word(at, b'"body"'):
             return _BODY

@@ -1,4 +1,4 @@
--- Whether a message in the journal is of a template; false if it is not there.
+-- True if a message in the journal is of a template; false if it is not there.
 --
 -- Called by: store/views/doubts.py
 create function of_template(p_slot smallint, p_seq bigint) returns boolean language sql volatile

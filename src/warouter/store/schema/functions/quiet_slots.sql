@@ -1,6 +1,5 @@
--- Says, by their owner, that of these slots no request is out any more, where they are marked to move.
--- Returns those of which that is said now. It waits for no leader that writes a slot's row just now:
--- the owner says it again.
+-- Notes for the slots among these that are marked to move that their owner has no request out any
+-- more, and returns them. A slot whose row the leader is writing is left out: the owner tries again.
 --
 -- Called by: store/journal/slots.py
 create function quiet_slots(p_incarnation uuid, p_slots smallint[], p_epochs bigint[])

@@ -1,6 +1,5 @@
--- What the settings that the API changes hold, without what is secret in them: of `application` all but
--- the keys of the webhook, which are counted, and credentials in its URL; of any other only that it is
--- set.
+-- The settings that the API changes, without their secrets: `application` whole but for the keys of the
+-- webhook, which are counted, and credentials in its URL; of each other setting only that it is set.
 --
 -- Called by: store/views/setup/application.py
 create function settings_shown() returns table (name text, value jsonb) language sql volatile

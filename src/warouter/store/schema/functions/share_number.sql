@@ -1,8 +1,8 @@
--- What an owner wants to send, and what all of them want, so that each can compute its share of the
--- number's rate; with the number's level, the inbound messages a second, and the templates of which
--- Meta holds messages back. Why it is stopped is hold_token's to say: here is one of the stops.
+-- Notes an owner's demand and returns the demands of all, so that each can compute its share of the
+-- number's rate, with the number's level, the inbound messages a second, the templates of which Meta
+-- holds messages back, and one of the stops; hold_token returns the stop of the owner's own token.
 --
--- The commit is not waited for: a lost one is said again a second later.
+-- The commit is not waited for: the owner notes its demand again a second later.
 --
 -- Called by: store/cloud/number.py
 create function share_number(p_incarnation uuid, p_demand real)

@@ -1,5 +1,5 @@
--- What the upstream said in a status, from the journal or from the dead letters; null for any other
--- event, which may hold what somebody wrote.
+-- The payload of a status, from the journal or from the dead letters; null for an inbound message,
+-- whose text may be read through reveal_message only.
 --
 -- Called by: store/views/trace.py, store/views/messages/outgoing.py
 create function status_said(p_key text) returns bytea language sql volatile

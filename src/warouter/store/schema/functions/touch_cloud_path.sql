@@ -1,5 +1,5 @@
--- Says that a webapp's listener for webhooks is up, and answered nothing but 200 since when: anew
--- after an answer of another kind (p_broken), and after more than 5 s of which nothing is said.
+-- Notes that a webapp's listener for webhooks is up, and since when it has answered nothing but 200:
+-- since now after another answer (p_broken), or if more than 5 s have passed since the last note.
 -- p_meta is the newest time that an event carried, in seconds since 1970, 0 if none came.
 --
 -- Called by: store/cloud/receive.py, receive_cloud

@@ -1,5 +1,5 @@
--- What the Cloud API needs on disk: requests that were issued, ids that it gave, what its webhooks
--- brought, whether their way works, and whom its ids stand for.
+-- State of the Cloud API: issued requests, the ids that it gave, elements of its webhooks, whether
+-- webhooks arrive, and the users and numbers that its ids stand for.
 
 -- A request to the Cloud API that may be out, or may have been taken. A row is written before the
 -- request begins, and goes when its message is settled.
@@ -37,7 +37,7 @@ create index upstream_id_twice on upstream_id (at) where twice is not null;
 create trigger upstream_id_known after insert on upstream_id
     referencing new table as known for each statement execute function match_known();
 
--- What webhooks brought, until the slot's owner has it in its journals. Written by webapps, in the
+-- Elements of webhooks, until the slot's owner has them in its journals. Written by webapps, in the
 -- order of the keys; an owner reads the rows of its slots and deletes just those.
 create table cloud_inbox (
     n         bigint generated always as identity primary key,
@@ -56,8 +56,8 @@ create unique index cloud_inbox_key on cloud_inbox (key);
 create index cloud_inbox_slot on cloud_inbox (slot, n);
 create index cloud_inbox_id on cloud_inbox (id) where id is not null;
 
--- Statuses of ids that nobody knows (yet): of other senders, or of ours before their answer was
--- recorded. Kept for 8 days.
+-- Statuses of ids that are not in upstream_id: those of other senders, and ours whose answer is not
+-- recorded yet. Kept for 8 days.
 create table cloud_unmatched (
     wamid     text not null,
     key       text primary key,
@@ -68,8 +68,8 @@ create table cloud_unmatched (
 create index cloud_unmatched_wamid on cloud_unmatched (wamid);
 create index cloud_unmatched_at on cloud_unmatched (at);
 
--- Recipients of messages that have ended while nobody knew what became of a request: a failure that
--- names no message may be of that one. Written by the slot's owner; gone once nothing of it may come.
+-- Recipients of messages that ended with a request of unknown outcome: a failure that names no
+-- message may belong to it. Written by the slot's owner; a row goes once no such failure can come.
 create table cloud_unheard (
     recipient text primary key,
     until     timestamptz not null
@@ -83,14 +83,15 @@ create table cloud_quarantine (
     body   bytea not null
 );
 
--- What Meta said of the account last, by the field of its webhook.
+-- Meta's last notice about the account, by the field of its webhook.
 create table cloud_notice (
     field text primary key,
     said  text not null,
     at    timestamptz not null default now()
 );
 
--- What may carry a customer's words and called nobody back, by the field of its webhook: 50 names.
+-- Counts of webhook elements that may carry a customer's words and led to no callback, by the field
+-- of the webhook: 50 names.
 create table cloud_left_out (
     field text primary key,
     count bigint not null,
@@ -98,7 +99,7 @@ create table cloud_left_out (
     at    timestamptz not null default now()         -- of the last
 );
 
--- Of it, what may still be wanted, as it came; as long as messages are kept.
+-- Those of them that may still be wanted, as they came. Kept as long as messages.
 create table cloud_kept (
     key     text primary key,
     field   text not null,
@@ -110,12 +111,12 @@ create index cloud_kept_at on cloud_kept (at);
 -- Whether webhooks can reach us, as each webapp sees it.
 create table cloud_path (
     webapp  uuid primary key,                        -- incarnation
-    since   timestamptz not null default clock_timestamp(),  -- listening, and answering 200, since
-    seen_at timestamptz not null default clock_timestamp(),  -- and until now
+    since   timestamptz not null default clock_timestamp(),  -- since when it listens and answers 200
+    seen_at timestamptz not null default clock_timestamp(),  -- when it said so last
     left_at timestamptz,                             -- it stopped in order
     meta_at timestamptz,                             -- the newest time that an event carried
     inbound real not null default 0,                 -- inbound messages a second
-    vain_at timestamptz                              -- since then only what may be a stranger's came
+    vain_at timestamptz                              -- since then each POST may be a stranger's
 ) with (fillfactor = 50);
 
 -- Users of WhatsApp by the id that the Cloud API gives them, with or without a number.
@@ -127,12 +128,12 @@ create table contact_identity (
     username       text,
     name           text,
     seen_at        timestamptz not null default now(),
-    successor      text                              -- the id of now, if this is one of the past
+    successor      text                              -- the present id of the user; null: this one
 );
 create index contact_identity_successor on contact_identity (successor) where successor is not null;
 
--- Numbers to which a message failed with Meta's 131026, and when by Meta's clock: POST /v1/contacts calls
--- them invalid for a day. Written by owners, unfenced.
+-- Numbers to which a message failed with Meta's 131026, and when by Meta's clock: POST /v1/contacts
+-- calls them invalid for a day. Written by owners, unfenced.
 create table cloud_unreachable (
     wa_id text primary key,
     at    timestamptz not null
@@ -148,13 +149,13 @@ create table contact_key (
     acknowledged text
 );
 
--- Switches of the number that were set at Meta, and to what; null: it did not answer.
+-- Switches of the number that were set at Meta, and their values; null: Meta did not answer.
 create table cloud_switch (
     name text primary key,
     told boolean
 );
 
--- Why the number is stopped, for each token that is refused: who has another one sends.
+-- Why the number is stopped, for each token that Meta refuses: owners with another token send on.
 create table cloud_pause (
     code       integer not null,
     details    text not null,
@@ -162,18 +163,18 @@ create table cloud_pause (
     at         timestamptz not null default clock_timestamp()
 );
 
--- Templates of which Meta has held a message back lately: what is in doubt of them waits long.
+-- Templates of which Meta has held a message back lately: a message of theirs in doubt waits longer.
 create table cloud_held (
     template text primary key,
     at       timestamptz not null default now()
 );
 
--- What each owner wants to send, from which every owner computes its share of the number's rate.
+-- The demand of each owner, from which every owner computes its share of the number's rate.
 create table cloud_share (
     incarnation uuid primary key,
     demand      real not null,                       -- messages queued, and sent in the last second
     seen_at     timestamptz not null default clock_timestamp(),
-    token_hash  bytea                                -- of its token, once it has said so
+    token_hash  bytea                                -- of its token; null: not known yet
 ) with (fillfactor = 50);
 
 -- The number that this cluster serves, as the Cloud API described it last.

@@ -1,4 +1,4 @@
--- What each process says of itself every five seconds, for /metrics, /v1/stats and /v1/support; one
+-- The report that each process writes of itself every five seconds, for /metrics, /v1/stats and /v1/support; one
 -- row an incarnation. Unlogged: after a crash of the server the next report writes it again, and no
 -- writer waits for a disk. The body stays in the row, so that an update needs no other page.
 create unlogged table report (
