@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from tests.harness.api import ADMIN_HASH, USER_HASH, Api, Webapp, serve, user_of
+from tests.harness.api import ADMIN_HASH, CHEAP, USER_HASH, Api, Webapp, serve, user_of
 from tests.harness.audit import forget
 from tests.harness.edge import Front, Open
 from tests.harness.integration import UPSTREAMS, Integration, installed
@@ -23,6 +23,7 @@ from tests.harness.offers import Number, owned
 from tests.harness.postgres import clone
 from tests.harness.twice import Both, Make, Side
 from tests.harness.wait import PATIENCE
+from warouter.access import passwords
 from warouter.access.login import seed_administrator
 from warouter.api import sealed
 from warouter.api.app import build_app
@@ -39,12 +40,29 @@ from warouter.store import bounded, server_settings
 from warouter.store.account.accounts import ADMIN, USER, Accounts
 from warouter.store.database import create_pool
 
+HASH_OF_NOBODY = CHEAP.hash("of nobody")
+PRODUCTION = {name: getattr(passwords, name) for name in ("_hasher", "_hash_of_nobody")}
+
 
 @pytest.fixture(autouse=True)
 def cheap_backups(monkeypatch: pytest.MonkeyPatch) -> None:
     """The key of a backup costs 0.4 s; that it does has a test of its own."""
     for form in sealed._COSTS:
         monkeypatch.setitem(sealed._COSTS, form, 2**12)
+
+
+@pytest.fixture(autouse=True)
+def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check of a password costs 27 ms; what depends on that asks for ``full_cost``."""
+    monkeypatch.setattr(passwords, "_hasher", lambda: CHEAP)
+    monkeypatch.setattr(passwords, "_hash_of_nobody", lambda: HASH_OF_NOBODY)
+
+
+@pytest.fixture
+def full_cost(cheap_passwords: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords cost what they do in production."""
+    for name, made in PRODUCTION.items():
+        monkeypatch.setattr(passwords, name, made)
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from tests.harness.api import ADMIN_HASH, ADMIN_PASSWORD, USER_HASH, USER_PASSWO
 from warouter.access.passwords import Passwords
 from warouter.access.token import hash_of, new_token
 
-WEAK = PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1)
+WEAK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 OLDER, NEW, OTHER = "Old3r!passw", "N3w!passw", "0ther!Passw"
 WORKER = "/v1/users/worker"
 

@@ -356,6 +356,7 @@ async def test_the_authority_s_own_bodies(reg: Registering) -> None:
                 assert (await answer.json())["reason"] == "body"
 
 
+@pytest.mark.usefixtures("full_cost")
 async def test_two_step_from_on_to_off(reg: Registering, pool: asyncpg.Pool) -> None:
     await reg.register()
     (await reg.two_step(PIN)).done()

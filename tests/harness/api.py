@@ -14,6 +14,7 @@ from typing import Any
 
 import asyncpg
 import msgspec
+from aiohttp import TCPConnector
 from aiohttp.test_utils import TestClient, TestServer
 from argon2 import PasswordHasher
 
@@ -49,8 +50,11 @@ MEDIA_DIR = Path(tempfile.mkdtemp(prefix="warouter-media-"))
 atexit.register(shutil.rmtree, MEDIA_DIR, ignore_errors=True)
 ADMIN_PASSWORD = "Adm1n!passw"
 USER_PASSWORD = "Us3r!passw0rd"
-_HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
-ADMIN_HASH, USER_HASH = _HASHER.hash(ADMIN_PASSWORD), _HASHER.hash(USER_PASSWORD)
+# What passwords cost in this process; another one would renew such a hash at a log-in.
+CHEAP = PasswordHasher(time_cost=1, memory_cost=32, parallelism=1)
+ADMIN_HASH, USER_HASH = CHEAP.hash(ADMIN_PASSWORD), CHEAP.hash(USER_PASSWORD)
+# Of USER_PASSWORD, as processes make it.
+FULL_USER_HASH = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1).hash(USER_PASSWORD)
 LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
 CONFIG = ApiConfig(api_keys=lambda: (API_KEY,), allow_private=(LOOPBACK,))
 BEHIND_PROXY = {"trusted_proxies": (LOOPBACK,)}
@@ -201,7 +205,8 @@ async def serve(
         served_chain=lambda: recorder.served_chain,
         identity_check=identity_check,
     )
-    client = TestClient(TestServer(build_app(context)))
+    at_once = TCPConnector(limit=0)  # however many requests there are, none waits for another
+    client = TestClient(TestServer(build_app(context)), connector=at_once)
     await client.start_server()
     return Api(client, context, recorder)
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from tests.harness.api import USER_HASH, USER_PASSWORD
+from tests.harness.api import FULL_USER_HASH, USER_PASSWORD
 from tests.harness.console import Answer, Console, logins_of
 from tests.harness.shell import printed, refused
 from warouter.config import Settings
@@ -37,8 +37,8 @@ def folder() -> Iterator[Path]:
 @pytest_asyncio.fixture
 async def console(settings: Settings, pool: asyncpg.Pool, folder: Path) -> AsyncIterator[Console]:
     accounts = Accounts(pool)
-    await accounts.create_user("admin", USER_HASH, ADMIN)
-    await accounts.create_user("robert", USER_HASH, USER)
+    await accounts.create_user("admin", FULL_USER_HASH, ADMIN)
+    await accounts.create_user("robert", FULL_USER_HASH, USER)
     kinds = await logins_of(settings)
     console = Console(kinds["web_console"], folder, {})
     await console.process.start()
@@ -125,7 +125,7 @@ async def test_sessions_and_tokens_are_shown_and_ended(
     console: Console, admin: str, pool: asyncpg.Pool, settings: Settings
 ) -> None:
     robert = await console.log_in("robert", USER_PASSWORD)
-    await Accounts(pool).add_token("robert", USER_HASH, b"t" * 32)
+    await Accounts(pool).add_token("robert", FULL_USER_HASH, b"t" * 32)
     page = await console.ask(PAGE, cookie=admin)
     assert page.text.count('<th scope="row">robert</th>') == 3  # a user, a session, a token
     assert "127.0.0.1" in page.text
@@ -223,7 +223,7 @@ async def test_hostile_texts_are_texts(console: Console, admin: str, pool: async
     hostile = "<img src=x onerror=alert(1)>\u202e" + "x" * 10_000
     audit = Audit(pool)
     await audit.end(await audit.begin(hostile, hostile, hostile), hostile, hostile)
-    await Accounts(pool).create_user("<b>bold", USER_HASH, USER)
+    await Accounts(pool).create_user("<b>bold", FULL_USER_HASH, USER)
     await console.log_in("<b>bold", USER_PASSWORD)
     page = await console.ask(PAGE, cookie=admin)
     assert page.status == 200

@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from tests.harness.api import USER_HASH
+from tests.harness.api import FULL_USER_HASH
 from tests.harness.console import logins_of
 from tests.integration.test_user_cli import Webapp
 from warouter.config import Settings
@@ -41,13 +41,13 @@ def folder() -> Iterator[Path]:
 async def api(settings: Settings, pool: asyncpg.Pool, folder: Path) -> AsyncIterator[Api]:
     """The client, under the console's login, with a session of each user; and a webapp."""
     accounts = Accounts(pool)
-    await accounts.create_user("admin", USER_HASH, ADMIN)
-    await accounts.create_user("robert", USER_HASH, USER)
+    await accounts.create_user("admin", FULL_USER_HASH, ADMIN)
+    await accounts.create_user("robert", FULL_USER_HASH, USER)
     kinds = await logins_of(settings)
     own = await create_pool(kinds["web_console"], "console", 2)
     sessions = ConsoleSessions(own)
     for username in ("admin", "robert"):
-        await sessions.begin(username, USER_HASH, visitor(username).session, HERE)
+        await sessions.begin(username, FULL_USER_HASH, visitor(username).session, HERE)
     webapp = Webapp(kinds["webapp"], folder)
     await webapp.process.start()
     api = Api(f"http://127.0.0.1:{webapp.port}", "", sessions)

@@ -15,7 +15,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from tests.campaigns.fuzz import framings
-from tests.harness.api import USER_HASH, USER_PASSWORD
+from tests.harness.api import FULL_USER_HASH, USER_PASSWORD
 from tests.harness.console import COOKIE, OF_A_PAGE, Console, logins_of
 from tests.harness.wait import PATIENCE, soon
 from warouter.config import Settings
@@ -46,8 +46,8 @@ TEST = b"POST /console/webhook/test HTTP/1.1\r\n"
 @pytest_asyncio.fixture
 async def console(settings: Settings, pool: asyncpg.Pool, tmp_path: Path) -> AsyncIterator[Console]:
     accounts = Accounts(pool)
-    await accounts.create_user("admin", USER_HASH, ADMIN)
-    await accounts.create_user("robert", USER_HASH, USER)
+    await accounts.create_user("admin", FULL_USER_HASH, ADMIN)
+    await accounts.create_user("robert", FULL_USER_HASH, USER)
     console = Console((await logins_of(settings))["web_console"], tmp_path, {})
     await console.process.start()
     yield console
@@ -309,10 +309,10 @@ def test_no_token_goes_to_another_host_in_clear_text(url: str, refused: bool) ->
 async def test_no_redirect_of_the_api_takes_a_token_or_a_body_along(
     settings: Settings, pool: asyncpg.Pool, elsewhere: Elsewhere
 ) -> None:
-    await Accounts(pool).create_user("admin", USER_HASH, ADMIN)
+    await Accounts(pool).create_user("admin", FULL_USER_HASH, ADMIN)
     own = await create_pool((await logins_of(settings))["web_console"], "console", 2)
     sessions, session = ConsoleSessions(own), b"s" * 32
-    await sessions.begin("admin", USER_HASH, session, "192.0.2.7")
+    await sessions.begin("admin", FULL_USER_HASH, session, "192.0.2.7")
     api = Api(elsewhere.url, "", sessions)
     try:
         for method, body in (("GET", None), ("POST", {"secret": "whsec_x"})):

@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 from multidict import CIMultiDict
 
-from tests.harness.api import USER_HASH, USER_PASSWORD, basic
+from tests.harness.api import FULL_USER_HASH, USER_PASSWORD, basic
 from tests.harness.console import Console, logins_of
 from tests.harness.wait import PATIENCE
 from tests.integration.test_user_cli import Webapp
@@ -41,8 +41,8 @@ def folder() -> AsyncIterator[Path]:
 async def kinds(settings: Settings, pool: asyncpg.Pool) -> dict[str, Settings]:
     """Settings by kind of login. There are an administrator and a user, both with USER_PASSWORD."""
     accounts = Accounts(pool)
-    await accounts.create_user("admin", USER_HASH, ADMIN)
-    await accounts.create_user("robert", USER_HASH, USER)
+    await accounts.create_user("admin", FULL_USER_HASH, ADMIN)
+    await accounts.create_user("robert", FULL_USER_HASH, USER)
     return await logins_of(settings)
 
 

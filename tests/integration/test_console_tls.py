@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from tests.harness.api import USER_HASH, USER_PASSWORD
+from tests.harness.api import FULL_USER_HASH, USER_PASSWORD
 from tests.harness.console import Console, logins_of
 from warouter.config import Settings
 from warouter.errors import CommandError
@@ -56,7 +56,7 @@ class Secured:
 
 @pytest_asyncio.fixture
 async def web_console(settings: Settings, pool: asyncpg.Pool) -> Settings:
-    await Accounts(pool).create_user("admin", USER_HASH, ADMIN)
+    await Accounts(pool).create_user("admin", FULL_USER_HASH, ADMIN)
     return (await logins_of(settings))["web_console"]
 
 

@@ -17,7 +17,7 @@ import pytest
 import pytest_asyncio
 
 from tests.harness import prepared
-from tests.harness.api import USER_HASH, USER_PASSWORD, basic, user_of
+from tests.harness.api import FULL_USER_HASH, USER_PASSWORD, basic, user_of
 from tests.harness.shell import command, printed, refused
 from tests.harness.wait import PATIENCE
 from warouter.access.login import DEFAULT_PASSWORD, seed_administrator
@@ -123,8 +123,8 @@ async def test_a_new_password_ends_tokens_and_waits_at_once(
 ) -> None:
     await webapp.process.start()
     assert "default password found" in webapp.process.log.read_text()
-    old = await user_of(Accounts(pool), "worker", USER_HASH, USER)
-    kept = await user_of(Accounts(pool), "work_r", USER_HASH, USER)
+    old = await user_of(Accounts(pool), "worker", FULL_USER_HASH, USER)
+    kept = await user_of(Accounts(pool), "work_r", FULL_USER_HASH, USER)
     assert await webapp.opens(old)
     assert await webapp.opens(kept)
     for _ in range(Limits().failures):
@@ -215,7 +215,7 @@ async def test_a_webapp_that_makes_the_administrator_meanwhile_does_not_bring_th
 async def test_at_a_terminal_a_removal_is_asked_for(
     settings: Settings, pool: asyncpg.Pool, typed: str, left: bool
 ) -> None:
-    await Accounts(pool).create_user("clerk", USER_HASH)
+    await Accounts(pool).create_user("clerk", FULL_USER_HASH)
     ours, theirs = os.openpty()
     try:
         process = await asyncio.create_subprocess_exec(
@@ -240,7 +240,7 @@ async def test_only_the_users_own_failures_are_forgotten(
 ) -> None:
     logins = Logins(pool)
     for name in ("work", "worker", "wor%"):
-        await Accounts(pool).create_user(name, USER_HASH)
+        await Accounts(pool).create_user(name, FULL_USER_HASH)
         for _ in range(Limits().failures):
             await logins.failed(await logins.look(AT_USER, name, STRANGER, STRANGER))
 
@@ -278,8 +278,8 @@ async def test_only_the_users_own_failures_are_forgotten(
 async def test_what_is_refused(
     settings: Settings, pool: asyncpg.Pool, arguments: list[str], sentence: str
 ) -> None:
-    await user_of(Accounts(pool), "boss", USER_HASH, ADMIN)
-    await user_of(Accounts(pool), "worker", USER_HASH, USER)
+    await user_of(Accounts(pool), "boss", FULL_USER_HASH, ADMIN)
+    await user_of(Accounts(pool), "worker", FULL_USER_HASH, USER)
     before = await pool.fetch("select * from user_account order by 1")
     assert sentence in await refused(settings, "user", *arguments)
     assert await pool.fetch("select * from user_account order by 1") == before
