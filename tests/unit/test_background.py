@@ -6,14 +6,12 @@ import ast
 import asyncio
 import gc
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-import warouter
+from tests.harness.sources import FILES, SOURCE, reads_sources, tree
 from warouter import background
 
-SRC = Path(warouter.__file__).parent
 BEGINNERS = {"create_task", "ensure_future", "run_coroutine_threadsafe", "TaskGroup"}
 
 # Every function that begins a task by itself, and who hears of an error in it. A new one is
@@ -64,20 +62,21 @@ HEARD = {
 }
 
 
+@reads_sources
 def test_every_place_that_begins_a_task_is_known() -> None:
     assert set(_places()) == HEARD.keys()
 
 
 def _places() -> Iterator[str]:
-    for path in sorted(SRC.rglob("*.py")):
-        for function in ast.walk(ast.parse(path.read_text())):
+    for path in FILES:
+        for function in ast.walk(tree(path)):
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) and any(
                 isinstance(node, ast.Call)
                 and isinstance(node.func, ast.Attribute | ast.Name)
                 and _name(node.func) in BEGINNERS
                 for node in ast.walk(function)
             ):
-                yield f"{path.relative_to(SRC)}:{function.name}"
+                yield f"{path.relative_to(SOURCE)}:{function.name}"
 
 
 def _name(function: ast.Attribute | ast.Name) -> str:

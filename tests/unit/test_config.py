@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
-from pathlib import Path
 
 import msgspec
 import pytest
 
+from tests.harness.sources import FILES, reads_sources, trees
 from tests.harness.variables import BEGIN, END, PAGE, markdown, page
 from warouter.config import Settings, Timing, load, unknown_names
 from warouter.errors import ConfigError
@@ -16,7 +16,6 @@ from warouter.local.environment import outer_settings
 from warouter.node.reporter import SHOWN
 from warouter.variables import GROUPS
 
-SOURCE = Path(__file__).parents[2] / "src" / "warouter"
 BY_SETUP = {"WAROUTER_CYTHON_DEBUG"}  # read when the extensions are built, see CONTRIBUTING.md
 
 
@@ -127,9 +126,9 @@ def test_every_setting_is_in_one_group() -> None:
     assert sorted(described) == sorted(f.encode_name for f in msgspec.structs.fields(Settings))
 
 
+@reads_sources
 def test_every_setting_is_read_somewhere() -> None:
-    trees = [ast.parse(file.read_text()) for file in SOURCE.rglob("*.py")]
-    nodes = [node for tree in trees for node in ast.walk(tree)]
+    nodes = [node for tree in trees() for node in ast.walk(tree)]
     read = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
     unread = [name for name in Settings.__struct_fields__ if name not in read]
     assert unread == [], "nothing in src/ reads these"
@@ -141,7 +140,7 @@ def test_every_meaning_is_one_sentence() -> None:
 
 
 def test_every_variable_that_is_read_anywhere_is_in_the_operators_tables() -> None:
-    read = {name for file in SOURCE.rglob("*.py") for name in _names_read(file.read_text())}
+    read = {name for file in FILES for name in _names_read(file.read_text())}
     assert {"NOTIFY_SOCKET", "WAROUTER_STOP_ON_EOF", "WA_DB_HOSTNAME"} <= read
     tables = markdown()
     assert [name for name in sorted(read - BY_SETUP) if f"`{name}`" not in tables] == []

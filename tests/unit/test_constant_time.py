@@ -22,13 +22,12 @@ from typing import Any
 
 import pytest
 
-import warouter
+from tests.harness.sources import FILES, SOURCE, reads_sources, tree
 from warouter import _batch
 from warouter.errors import ProtocolError
 from warouter.link import wire
 from warouter.tls import link as tls
 
-ROOT = Path(warouter.__file__).parent
 KEYS = ("first", "second")  # in force at once, of which the second is given
 RIGHT, WRONG = "second", "seconD"
 
@@ -71,11 +70,11 @@ def loaded(name: str, mutant: ast.NodeTransformer | None = None) -> Any:
     spec = importlib.util.find_spec(name)
     assert spec is not None
     assert spec.origin is not None
-    tree = ast.parse(Path(spec.origin).read_text())
+    parsed = ast.parse(Path(spec.origin).read_text())
     if mutant is not None:
-        tree = ast.fix_missing_locations(mutant.visit(tree))
+        parsed = ast.fix_missing_locations(mutant.visit(parsed))
     module = ModuleType(name)
-    exec(compile(tree, name, "exec"), vars(module))
+    exec(compile(parsed, name, "exec"), vars(module))
     return module
 
 
@@ -183,11 +182,12 @@ def test_the_time_does_not_tell_which_secret_fits(
     assert not obeys(monkeypatch, name, Content())
 
 
+@reads_sources
 def test_every_place_that_compares_has_its_check() -> None:
     compare = {
-        ".".join(("warouter", *path.relative_to(ROOT).with_suffix("").parts))
-        for path in ROOT.rglob("*.py")
-        if any(map(_compares, ast.walk(ast.parse(path.read_text()))))
+        ".".join(("warouter", *path.relative_to(SOURCE).with_suffix("").parts))
+        for path in FILES
+        if any(map(_compares, ast.walk(tree(path))))
     }
     assert compare == {*CHECKS, *ELSEWHERE}
 

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.harness.sources import reads_sources, trees
+
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "monitoring.md"
 LEVELS = {name: name for name in ("debug", "info", "warning", "error", "critical")}
@@ -58,8 +60,8 @@ def levels_named(function: ast.AST) -> set[str]:
 
 def in_src() -> Events:
     found: Events = {}
-    for path in sorted((ROOT / "src").rglob("*.py")):
-        for event, levels in events_of(ast.parse(path.read_text())).items():
+    for tree in trees():
+        for event, levels in events_of(tree).items():
             found.setdefault(event, set()).update(levels)
     return found
 
@@ -69,6 +71,7 @@ def in_page() -> list[tuple[str, set[str]]]:
     return [(event, set(levels.split(", "))) for event, _, levels, _ in _ROW.findall(section)]
 
 
+@reads_sources
 def test_the_table_has_each_event_with_its_levels_and_no_other() -> None:
     assert dict(in_page()) == in_src()
 

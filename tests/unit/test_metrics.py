@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.harness import exposition
+from tests.harness.sources import reads_sources, trees
 from warouter.metrics import CATALOGUE, MetricPage, Sample, json_form, labelled, text_form
-
-SOURCE = Path(__file__).parents[2] / "src" / "warouter"
 
 
 def test_no_gauge_is_of_the_family_of_a_counter() -> None:
@@ -42,12 +40,12 @@ def test_ours_follow_prometheus_s_rules() -> None:
             assert name.endswith("_total") == (metric.type == "counter"), name
 
 
+@reads_sources
 def test_every_sample_that_is_taken_is_in_the_catalogue() -> None:
     """What is in none of its pages is shown nowhere, and nobody is told."""
-    trees = [ast.parse(file.read_text()) for file in SOURCE.rglob("*.py")]
     taken = {
         node.args[0].value
-        for tree in trees
+        for tree in trees()
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "Sample"
         if node.args and isinstance(node.args[0], ast.Constant)

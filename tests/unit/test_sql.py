@@ -7,11 +7,11 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[2] / "src" / "warouter"
+from tests.harness.sources import FILES, SOURCE, reads_sources, tree
+
 RUNS = {
     *("execute", "executemany", "fetch", "fetchrow", "fetchval", "fetchmany", "cursor", "prepare"),
     "copy_from_query",
@@ -52,10 +52,10 @@ ALLOWED = {
 }
 
 
-def made_of_values(source: str) -> Iterator[str]:
+def made_of_values(module: ast.AST) -> Iterator[str]:
     """Statements that functions of this module put together."""
     functions = ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda
-    for function in (n for n in ast.walk(ast.parse(source)) if isinstance(n, functions)):
+    for function in (n for n in ast.walk(module) if isinstance(n, functions)):
         for node in ast.walk(function):
             yield from _composed(node)
             yield from _run(node)
@@ -100,7 +100,7 @@ def _written(node: ast.expr) -> str:
     ],
 )
 def test_the_judge_finds_values_in_statements(line: str) -> None:
-    assert len(set(made_of_values(f"async def f(c, n, t, made):\n    {line}"))) == 1
+    assert len(set(made_of_values(ast.parse(f"async def f(c, n, t, made):\n    {line}")))) == 1
 
 
 @pytest.mark.parametrize(
@@ -108,13 +108,14 @@ def test_the_judge_finds_values_in_statements(line: str) -> None:
     ["await c.execute(SQL, n)", "await c.fetch('select $1', n)", "say(f'set shards {n}')"],
 )
 def test_parameters_and_sentences_are_none(line: str) -> None:
-    assert list(made_of_values(f"async def f(c, n, say):\n    {line}")) == []
+    assert list(made_of_values(ast.parse(f"async def f(c, n, say):\n    {line}"))) == []
 
 
+@reads_sources
 def test_no_statement_is_made_of_values() -> None:
     found = {
-        (str(file.relative_to(PACKAGE)), text)
-        for file in PACKAGE.rglob("*.py")
-        for text in made_of_values(file.read_text())
+        (str(file.relative_to(SOURCE)), text)
+        for file in FILES
+        for text in made_of_values(tree(file))
     }
     assert found == ALLOWED

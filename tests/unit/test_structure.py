@@ -6,14 +6,17 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+from tests.harness import sources
+from tests.harness.sources import FILES, SOURCE, reads_sources
+
+pytestmark = reads_sources
+
 ROOT = Path(__file__).parents[2]
-SOURCE = ROOT / "src" / "warouter"
-FILES = sorted(SOURCE.rglob("*.py"))
 MOST_MODULES = 25
 LEAST_LINES = 20
 # Smaller ones, and why each is a module of its own.
@@ -45,9 +48,8 @@ MODULES = {name_of(path): path for path in FILES}
 PACKAGES = {name for name, path in MODULES.items() if path.name == "__init__.py"} - {"warouter"}
 
 
-@cache  # not while tests are collected, which each worker does
 def tree(name: str) -> ast.Module:
-    return ast.parse(MODULES[name].read_text())
+    return sources.tree(MODULES[name])
 
 
 def imported(name: str) -> Iterator[str]:
@@ -107,10 +109,11 @@ def test_a_small_module_has_a_reason() -> None:
     assert small == SMALL.keys()
 
 
-def homes(modules: Iterable[str]) -> dict[str, list[str]]:
+@cache
+def homes() -> dict[str, list[str]]:
     """The modules of each public class name."""
     found: dict[str, list[str]] = {}
-    for name in modules:
+    for name in MODULES:
         for node in ast.walk(tree(name)):
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 found.setdefault(node.name, []).append(name)
@@ -119,14 +122,14 @@ def homes(modules: Iterable[str]) -> dict[str, list[str]]:
 
 def test_a_class_name_stands_for_one_thing() -> None:
     """What is found by its name is found: a name that another class has gets its context."""
-    found = homes(MODULES)
+    found = homes()
     assert {name: at for name, at in found.items() if len(at) > 1 and name not in TWINS} == {}
     assert [name for name in TWINS if len(found.get(name, [])) != 2] == []
 
 
 def test_no_class_is_imported_under_another_name() -> None:
     """An alias is a second name for one thing."""
-    classes = homes(MODULES)
+    classes = homes()
     aliases = [
         f"{name}: {alias.name} as {alias.asname}"
         for name in MODULES
