@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple
+from threading import Thread
+from typing import Any, NamedTuple, TypeVar
 
 import aiohttp
+import asyncpg
 import msgspec
 from multidict import CIMultiDict
 
+from tests.harness.api import FULL_USER_HASH
+from tests.harness.audit import forget
 from warouter.config import Settings
 from warouter.local.ports import free_port
 from warouter.local.process import Process
+from warouter.store.account.accounts import ADMIN, USER, Accounts
 from warouter.store.migrate import administering
 from warouter.store.roles.catalogue import recorded
 from warouter.store.roles.create import create
 
+T = TypeVar("T")
+
 COOKIE = "warouter"
+_TABLES = ("console_session", "token", "user_account", "attempt")
 # What a browser sends with a form of the page that it shows.
 OF_A_PAGE = {"Sec-Fetch-Site": "same-origin"}
 
@@ -108,3 +118,52 @@ class Console:
         assert answer.status == 303, answer.text
         assert answer.cookie
         return answer.cookie
+
+
+class Consoles:
+    """The consoles that tests share: one process for each environment, on one database.
+
+    They run beside the tests, each of which has a loop of its own, and end with ``close``.
+    """
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self.settings = settings
+        self._folder = folder
+        self._loop = asyncio.new_event_loop()
+        self._thread = Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self.kinds = self._run(logins_of(settings)).result()
+        self._started: dict[tuple[object, ...], Console] = {}
+
+    async def one(self, number: int = 0, **environment: str) -> Console:
+        """The console of this environment; another ``number`` is another process."""
+        key = (number, *sorted(environment.items()))
+        if key not in self._started:
+            folder = self._folder / str(len(self._started))
+            console = Console(self.kinds["web_console"], folder, environment)
+            self._started[key] = console
+            await asyncio.wrap_future(self._run(console.process.start()))
+        return self._started[key]
+
+    def close(self) -> None:
+        for console in self._started.values():
+            self._run(console.process.stop()).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+
+async def begin_anew(pool: asyncpg.Pool) -> None:
+    """Empty what log-ins leave, but for an administrator `admin` and a user `robert`.
+
+    Both have USER_PASSWORD.
+    """
+    for table in _TABLES:
+        await pool.execute(f"delete from {table}")
+    await forget(pool)
+    accounts = Accounts(pool)
+    await accounts.create_user("admin", FULL_USER_HASH, ADMIN)
+    await accounts.create_user("robert", FULL_USER_HASH, USER)

@@ -4,19 +4,25 @@ slots that it hears of.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
 from tests.harness.callbacks import Logged, Owner
+from tests.harness.console import Consoles
 from tests.harness.journals import ME, OWNED, own
+from tests.harness.postgres import clone, drop
 from tests.harness.receiver import Receiver
 from tests.harness.wait import Watch
 from tests.harness.webhooks import Webhook
 from warouter.config import Settings
+from warouter.local.postgres import Postgres
 from warouter.store.journal import Journal
 
 
@@ -44,6 +50,17 @@ async def receiver(watch: Watch) -> AsyncIterator[Receiver]:
 @pytest.fixture
 async def owner(watch: Watch, receiver: Receiver) -> Owner:
     return Owner(watch, receiver.url)
+
+
+@pytest.fixture(scope="module")
+def consoles(postgres: Postgres) -> Iterator[Consoles]:
+    """Those of a module, on a database that its tests share."""
+    settings = asyncio.run(clone(postgres))
+    with TemporaryDirectory(prefix="warouter-test-", dir="/tmp") as folder:
+        consoles = Consoles(settings, Path(folder))
+        yield consoles
+        consoles.close()
+    asyncio.run(drop(postgres, settings))
 
 
 @pytest_asyncio.fixture

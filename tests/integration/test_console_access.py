@@ -2,48 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
-from shutil import rmtree
-from tempfile import mkdtemp
-
 import asyncpg
 import msgspec
 import pytest
 import pytest_asyncio
 
 from tests.harness.api import FULL_USER_HASH, USER_PASSWORD
-from tests.harness.console import Answer, Console, logins_of
+from tests.harness.console import Answer, Console, Consoles, begin_anew
 from tests.harness.shell import printed, refused
 from warouter.config import Settings
-from warouter.store.account.accounts import ADMIN, USER, Accounts
+from warouter.store.account.accounts import USER, Accounts
 from warouter.store.account.logins import USER as AT_USER
 from warouter.store.account.logins import Logins
 from warouter.store.audit import Audit
 from warouter.store.refusal_sums import Note
+
+pytestmark = pytest.mark.xdist_group("console access")
 
 PAGE = "/console/access"
 GOOD = "G00d!passw"
 TYPED = {"password": GOOD, "again": GOOD}
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    folder = Path(mkdtemp(prefix="warouter-test-", dir="/tmp"))
-    yield folder
-    rmtree(folder)
+@pytest.fixture(scope="module")
+def settings(consoles: Consoles) -> Settings:
+    return consoles.settings
 
 
 @pytest_asyncio.fixture
-async def console(settings: Settings, pool: asyncpg.Pool, folder: Path) -> AsyncIterator[Console]:
-    accounts = Accounts(pool)
-    await accounts.create_user("admin", FULL_USER_HASH, ADMIN)
-    await accounts.create_user("robert", FULL_USER_HASH, USER)
-    kinds = await logins_of(settings)
-    console = Console(kinds["web_console"], folder, {})
-    await console.process.start()
-    yield console
-    await console.process.stop()
+async def console(consoles: Consoles, pool: asyncpg.Pool) -> Console:
+    await begin_anew(pool)
+    return await consoles.one()
 
 
 @pytest_asyncio.fixture

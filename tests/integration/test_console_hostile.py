@@ -6,7 +6,6 @@ import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import NamedTuple
 
 import asyncpg
@@ -16,7 +15,7 @@ from aiohttp import web
 
 from tests.campaigns.fuzz import framings
 from tests.harness.api import FULL_USER_HASH, USER_PASSWORD
-from tests.harness.console import COOKIE, OF_A_PAGE, Console, logins_of
+from tests.harness.console import COOKIE, OF_A_PAGE, Console, Consoles, begin_anew
 from tests.harness.wait import PATIENCE, soon
 from warouter.config import Settings
 from warouter.console.api import Api
@@ -24,10 +23,11 @@ from warouter.console.pages import ACTS
 from warouter.console.simulator import SimulatorClient
 from warouter.console.visit import ConsoleRefusal, Visitor
 from warouter.errors import ConfigError
-from warouter.store.account.accounts import ADMIN, USER, Accounts
 from warouter.store.account.logins import Limits
 from warouter.store.account.sessions import ConsoleSessions
 from warouter.store.database import create_pool
+
+pytestmark = pytest.mark.xdist_group("hostile console")
 
 FIELDS = {
     "Content-Security-Policy": "default-src 'none'",
@@ -43,15 +43,19 @@ ENCODED = b"Content-Type: application/x-www-form-urlencoded\r\n"
 TEST = b"POST /console/webhook/test HTTP/1.1\r\n"
 
 
+@pytest.fixture(scope="module")
+def settings(consoles: Consoles) -> Settings:
+    return consoles.settings
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def people(pool: asyncpg.Pool) -> None:
+    await begin_anew(pool)
+
+
 @pytest_asyncio.fixture
-async def console(settings: Settings, pool: asyncpg.Pool, tmp_path: Path) -> AsyncIterator[Console]:
-    accounts = Accounts(pool)
-    await accounts.create_user("admin", FULL_USER_HASH, ADMIN)
-    await accounts.create_user("robert", FULL_USER_HASH, USER)
-    console = Console((await logins_of(settings))["web_console"], tmp_path, {})
-    await console.process.start()
-    yield console
-    await console.process.stop()
+async def console(consoles: Consoles) -> Console:
+    return await consoles.one()
 
 
 class Raw(NamedTuple):
@@ -131,25 +135,20 @@ async def test_what_the_api_refuses_to_read_as_http_this_does_too(console: Conso
 
 
 async def test_the_consoles_connections_are_limited_and_silent_ones_are_closed(
-    settings: Settings, pool: asyncpg.Pool, tmp_path: Path
+    consoles: Consoles,
 ) -> None:
-    few = {"WAROUTER_CONNECTIONS": "3"}
-    console = Console((await logins_of(settings))["web_console"], tmp_path, few)
-    await console.process.start()
-    try:
-        mute = [await asyncio.open_connection("127.0.0.1", console.port) for _ in range(3)]
-        mute[0][1].write(b"GET /console/login HTTP/1.1\r\nHost: ")
-        answer = await raw(console, b"")
-        assert (answer.status, missing(answer)) == (503, set())
-        assert answer.body == b"There are too many connections; retry later.\n"
-        async with asyncio.timeout(PATIENCE):  # ten seconds for a head; nothing is said to the mute
-            said = [await reader.read() for reader, _ in mute]
-        assert [text[:13] for text in said] == [b"HTTP/1.1 408 ", b"", b""]
-        for _, writer in mute:
-            writer.close()
-        assert (await console.ask("/console/login")).status == 200
-    finally:
-        await console.process.stop()
+    console = await consoles.one(WAROUTER_CONNECTIONS="3")
+    mute = [await asyncio.open_connection("127.0.0.1", console.port) for _ in range(3)]
+    mute[0][1].write(b"GET /console/login HTTP/1.1\r\nHost: ")
+    answer = await raw(console, b"")
+    assert (answer.status, missing(answer)) == (503, set())
+    assert answer.body == b"There are too many connections; retry later.\n"
+    async with asyncio.timeout(PATIENCE):  # ten seconds for a head; nothing is said to the mute
+        said = [await reader.read() for reader, _ in mute]
+    assert [text[:13] for text in said] == [b"HTTP/1.1 408 ", b"", b""]
+    for _, writer in mute:
+        writer.close()
+    assert (await console.ask("/console/login")).status == 200
 
 
 @pytest.mark.parametrize(
@@ -204,28 +203,22 @@ async def test_every_act_that_a_reader_is_refused_stands_in_the_audit_log(
 
 @pytest.mark.parametrize("trusted", ["", "192.0.2.1", "127.0.0.1"])
 async def test_guesses_count_for_the_address_that_a_trusted_proxy_names(
-    settings: Settings, console: Console, tmp_path: Path, trusted: str
+    consoles: Consoles, trusted: str
 ) -> None:
-    proxied = {"WAROUTER_TRUSTED_PROXIES": trusted} if trusted else {}
-    kinds = await logins_of(settings)
-    behind = Console(kinds["web_console"], tmp_path / "behind", proxied)
-    await behind.process.start()
-    try:
-        for n in range(Limits().failures):
-            far = {"X-Forwarded-For": f"198.51.100.{n}, 203.0.113.9"}
-            wrong = {"username": "admin", "password": "wrong"}
-            assert (await behind.ask("/console/login", wrong, headers=far)).status == 401
-        right = {"username": "admin", "password": USER_PASSWORD}
-        for address, status in (
-            ("203.0.113.9", 429),
-            ("198.51.100.1, 203.0.113.9", 429),
-            # Without a proxy that is trusted, all come from here.
-            ("203.0.113.10", 303 if trusted == "127.0.0.1" else 429),
-        ):
-            far = {"X-Forwarded-For": address}
-            assert (await behind.ask("/console/login", right, headers=far)).status == status
-    finally:
-        await behind.process.stop()
+    behind = await consoles.one(**({"WAROUTER_TRUSTED_PROXIES": trusted} if trusted else {}))
+    for n in range(Limits().failures):
+        far = {"X-Forwarded-For": f"198.51.100.{n}, 203.0.113.9"}
+        wrong = {"username": "admin", "password": "wrong"}
+        assert (await behind.ask("/console/login", wrong, headers=far)).status == 401
+    right = {"username": "admin", "password": USER_PASSWORD}
+    for address, status in (
+        ("203.0.113.9", 429),
+        ("198.51.100.1, 203.0.113.9", 429),
+        # Without a proxy that is trusted, all come from here.
+        ("203.0.113.10", 303 if trusted == "127.0.0.1" else 429),
+    ):
+        far = {"X-Forwarded-For": address}
+        assert (await behind.ask("/console/login", right, headers=far)).status == status
 
 
 async def test_a_command_to_copy_runs_nothing_else(console: Console) -> None:
@@ -307,10 +300,9 @@ def test_no_token_goes_to_another_host_in_clear_text(url: str, refused: bool) ->
 
 
 async def test_no_redirect_of_the_api_takes_a_token_or_a_body_along(
-    settings: Settings, pool: asyncpg.Pool, elsewhere: Elsewhere
+    consoles: Consoles, elsewhere: Elsewhere
 ) -> None:
-    await Accounts(pool).create_user("admin", FULL_USER_HASH, ADMIN)
-    own = await create_pool((await logins_of(settings))["web_console"], "console", 2)
+    own = await create_pool(consoles.kinds["web_console"], "console", 2)
     sessions, session = ConsoleSessions(own), b"s" * 32
     await sessions.begin("admin", FULL_USER_HASH, session, "192.0.2.7")
     api = Api(elsewhere.url, "", sessions)

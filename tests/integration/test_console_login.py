@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,58 +13,41 @@ import pytest
 import pytest_asyncio
 from multidict import CIMultiDict
 
-from tests.harness.api import FULL_USER_HASH, USER_PASSWORD, basic
-from tests.harness.console import Console, logins_of
+from tests.harness.api import USER_PASSWORD, Api, serve
+from tests.harness.console import Console, Consoles, begin_anew
 from tests.harness.wait import PATIENCE
-from tests.integration.test_user_cli import Webapp
 from warouter.access.login import seed_administrator
 from warouter.access.passwords import Passwords
 from warouter.config import Settings
 from warouter.errors import CommandError
-from warouter.store.account.accounts import ADMIN, USER, Accounts
+from warouter.store.account.accounts import Accounts
 from warouter.store.account.logins import Limits
+
+pytestmark = pytest.mark.xdist_group("console log-ins")
 
 LOGIN, HOME = "/console/login", "/console/"
 GOOD = "G00d!passw"
-Made = Callable[..., Console]
 
 
 @pytest.fixture
-def folder() -> AsyncIterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="warouter-test-", dir="/tmp"))
-    yield folder
-    shutil.rmtree(folder)
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="warouter-test-", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def settings(consoles: Consoles) -> Settings:
+    return consoles.settings
 
 
 @pytest_asyncio.fixture
-async def kinds(settings: Settings, pool: asyncpg.Pool) -> dict[str, Settings]:
-    """Settings by kind of login. There are an administrator and a user, both with USER_PASSWORD."""
-    accounts = Accounts(pool)
-    await accounts.create_user("admin", FULL_USER_HASH, ADMIN)
-    await accounts.create_user("robert", FULL_USER_HASH, USER)
-    return await logins_of(settings)
+async def people(pool: asyncpg.Pool) -> None:
+    await begin_anew(pool)
 
 
 @pytest_asyncio.fixture
-async def made(kinds: dict[str, Settings], folder: Path) -> AsyncIterator[Made]:
-    """Makes a console; it is stopped in the end."""
-    consoles = []
-
-    def make(**environment: str) -> Console:
-        console = Console(kinds["web_console"], folder / str(len(consoles)), environment)
-        consoles.append(console)
-        return console
-
-    yield make
-    for console in consoles:
-        await console.process.stop()
-
-
-@pytest_asyncio.fixture
-async def console(made: Made) -> Console:
-    console = made()
-    await console.process.start()
-    return console
+async def console(consoles: Consoles, people: None) -> Console:
+    return await consoles.one()
 
 
 async def audited(pool: asyncpg.Pool) -> list[tuple[str, str, str, int]]:
@@ -106,8 +88,10 @@ async def test_a_log_in_leads_nowhere_but_to_the_console(console: Console, wante
 
 
 async def test_wrong_passwords_are_counted_and_audited_as_at_the_api(
-    console: Console, pool: asyncpg.Pool
+    consoles: Consoles, folder: Path, people: None, pool: asyncpg.Pool
 ) -> None:
+    console = Console(consoles.kinds["web_console"], folder, {})
+    await console.process.start()
     for name in ("admin", "nobody", "a\0b", "x" * 40):
         answer = await console.ask(LOGIN, {"username": name, "password": "wrong"})
         assert answer.status == 401
@@ -130,25 +114,25 @@ async def test_wrong_passwords_are_counted_and_audited_as_at_the_api(
     ]
 
 
+@pytest_asyncio.fixture
+async def api(people: None, pool: asyncpg.Pool) -> AsyncIterator[Api]:
+    api = await serve(pool)
+    yield api
+    await api.client.close()
+
+
 async def test_failures_count_for_the_api_and_the_console_together(
-    console: Console, settings: Settings, folder: Path
+    console: Console, api: Api
 ) -> None:
-    webapp = Webapp(settings, folder)
-    try:
-        await webapp.process.start()
-        for _ in range(Limits().failures):
-            await console.ask(LOGIN, {"username": "robert", "password": "wrong"})
-        authorization = basic("robert", USER_PASSWORD)
-        assert (await webapp.call("POST", "/v1/users/login", authorization))[0] == 429
-    finally:
-        await webapp.process.stop()
+    for _ in range(Limits().failures):
+        await console.ask(LOGIN, {"username": "robert", "password": "wrong"})
+    assert (await api.login("robert", USER_PASSWORD)).status == 429
 
 
 async def test_log_out_ends_the_session_on_every_console(
-    console: Console, made: Made, pool: asyncpg.Pool
+    console: Console, consoles: Consoles, pool: asyncpg.Pool
 ) -> None:
-    other = made()
-    await other.process.start()
+    other = await consoles.one(2)
     cookie = await console.log_in("admin", USER_PASSWORD)
     kept = await console.log_in("admin", USER_PASSWORD)
     assert (await other.ask(HOME, cookie=cookie)).status == 200
@@ -186,22 +170,15 @@ async def test_the_cookie_is_for_this_server_and_for_no_script(console: Console)
     assert fields == {"HttpOnly", "Max-Age=43200", "Path=/", "SameSite=Strict"}
 
 
-async def test_a_token_is_no_cookie_and_a_session_no_token(
-    console: Console, settings: Settings, folder: Path
-) -> None:
-    webapp = Webapp(settings, folder)
-    try:
-        await webapp.process.start()
-        token = await webapp.token_of("admin", USER_PASSWORD)
-        session = await console.log_in("admin", USER_PASSWORD)
-        assert await webapp.opens(token)
-        assert not await webapp.opens(session)
-        assert (await console.ask(HOME, cookie=session)).status == 200
-        assert (await console.ask(HOME, cookie=token)).status == 303
-        bearer = {"Authorization": f"Bearer {token}"}
-        assert (await console.ask(HOME, headers=bearer)).status == 303
-    finally:
-        await webapp.process.stop()
+async def test_a_token_is_no_cookie_and_a_session_no_token(console: Console, api: Api) -> None:
+    token = await api.token_of("admin", USER_PASSWORD)
+    session = await console.log_in("admin", USER_PASSWORD)
+    assert (await api.call("GET", "/v1/health", token=token)).status == 200
+    assert (await api.call("GET", "/v1/health", token=session)).status == 401
+    assert (await console.ask(HOME, cookie=session)).status == 200
+    assert (await console.ask(HOME, cookie=token)).status == 303
+    bearer = {"Authorization": f"Bearer {token}"}
+    assert (await console.ask(HOME, headers=bearer)).status == 303
 
 
 @pytest.mark.parametrize(
@@ -236,7 +213,7 @@ async def test_a_page_that_keeps_itself_up_to_date_keeps_no_session_alive(
 
 
 @pytest_asyncio.fixture
-async def fresh(kinds: dict[str, Settings], pool: asyncpg.Pool) -> None:
+async def fresh(people: None, pool: asyncpg.Pool) -> None:
     """`admin` has the password that it came with."""
     await pool.execute("delete from user_account where username = 'admin'")
     passwords = Passwords()
@@ -279,10 +256,9 @@ async def test_a_first_password_that_is_none_is_refused(
     assert await pool.fetchval("select must_change from user_account where username = 'admin'")
 
 
-async def test_from_afar_it_is_not_set(fresh: None, made: Made) -> None:
+async def test_from_afar_it_is_not_set(fresh: None, consoles: Consoles) -> None:
     """What a proxy brings from elsewhere is from elsewhere."""
-    console = made(WAROUTER_TRUSTED_PROXIES="127.0.0.1")
-    await console.process.start()
+    console = await consoles.one(WAROUTER_TRUSTED_PROXIES="127.0.0.1")
     far = {"X-Forwarded-For": "203.0.113.9"}
     page = await console.ask(LOGIN, headers=far)
     assert "own host only" in page.text
@@ -299,11 +275,10 @@ HEADER = "X-Authenticated-User"
 
 
 @pytest_asyncio.fixture
-async def behind(made: Made) -> Console:
+async def behind(consoles: Consoles, people: None) -> Console:
     """A console that takes the word of a proxy on loopback."""
-    console = made(WAROUTER_CONSOLE_USER_HEADER=HEADER, WAROUTER_TRUSTED_PROXIES="127.0.0.1")
-    await console.process.start()
-    return console
+    trusting = {"WAROUTER_CONSOLE_USER_HEADER": HEADER, "WAROUTER_TRUSTED_PROXIES": "127.0.0.1"}
+    return await consoles.one(**trusting)
 
 
 async def test_a_user_named_by_a_trusted_proxy_is_let_in(
@@ -366,28 +341,25 @@ async def test_of_two_names_one_came_from_the_client(behind: Console) -> None:
     assert (page.status, page.cookie) == (200, "")
 
 
-async def test_the_word_of_nobody_else_counts(made: Made) -> None:
-    console = made(WAROUTER_CONSOLE_USER_HEADER=HEADER, WAROUTER_TRUSTED_PROXIES="192.0.2.1")
-    await console.process.start()
-    page = await console.ask(LOGIN, headers={HEADER: "admin"})
-    assert (page.status, page.cookie) == (200, "")
-    plain = made()
-    await plain.process.start()
-    page = await plain.ask(LOGIN, headers={HEADER: "admin"})
-    assert (page.status, page.cookie) == (200, "")
+async def test_the_word_of_nobody_else_counts(console: Console, consoles: Consoles) -> None:
+    trusting = {"WAROUTER_CONSOLE_USER_HEADER": HEADER, "WAROUTER_TRUSTED_PROXIES": "192.0.2.1"}
+    for each in (console, await consoles.one(**trusting)):
+        page = await each.ask(LOGIN, headers={HEADER: "admin"})
+        assert (page.status, page.cookie) == (200, "")
 
 
 # ---------------------------------------------------------------- the login of PostgreSQL
 
 
 async def test_the_console_runs_under_no_login_of_another_kind(
-    kinds: dict[str, Settings], pool: asyncpg.Pool, folder: Path
+    consoles: Consoles, pool: asyncpg.Pool, folder: Path
 ) -> None:
-    wrong = Console(kinds["console"], folder, {})
+    wrong = Console(consoles.kinds["console"], folder, {})
     with pytest.raises(CommandError, match="set WA_DB_USERNAME to warouter_web_console"):
         await wrong.process.start()
     await wrong.process.stop()
-    await pool.execute("delete from database_role where kind = 'web_console'")
+    row = await pool.fetchrow("delete from database_role where kind = 'web_console' returning *")
     with pytest.raises(CommandError, match="makes the login of kind web_console"):
         await wrong.process.start()
     await wrong.process.stop()
+    await pool.execute("insert into database_role values ($1, $2)", *row)
