@@ -12,8 +12,8 @@ ALL = """(
     union all
     select actor, action, source, outcome, times, first from audit_pending) a"""
 _EMPTY = """
-update audit_chain set began_after = 0, tail_id = 0, tail_hash = sha256(''),
-                       head_id = 0, head_hash = sha256('')"""
+update audit_chain
+   set tail_id = 0, tail_hash = sha256(''), head_id = 0, head_hash = sha256('')"""
 
 
 async def by_force(pool: asyncpg.Pool, sql: str, *arguments: Any) -> None:

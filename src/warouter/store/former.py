@@ -32,6 +32,11 @@ update parked_event set look_at = due_at where look_at = '-infinity';
 alter table parked_event alter column look_at drop default,
     alter column parked_at set default now(), alter column parked_at set not null;
 alter table cloud_pause drop column if exists one;
+alter table audit disable trigger user;
+delete from audit where hash is null;
+alter table audit enable trigger user, alter column hash set not null;
+alter table audit_chain drop constraint audit_chain_check, drop column if exists began_after;
+alter table audit_chain add check (tail_id <= head_id);
 drop function if exists switch_upstream(text, boolean);
 drop function if exists lead_parked(uuid, smallint[], bigint[], integer);
 drop function if exists beat_with_moves(uuid, boolean, uuid[], boolean, boolean);

@@ -58,12 +58,12 @@ select {RECIPIENT}, n % 10 > 0 or age < interval '360 days' and age > interval '
                             else n::float8 / $1 * interval '30000000 s' end as age) a""",
     "audit": """
 with made as (
-    insert into audit (actor, action, source, outcome, at)
-    select 'admin', 'log in', '203.0.113.9', 'ok', now() - n * interval '20 s'
+    insert into audit (actor, action, source, outcome, at, hash)
+    select 'admin', 'log in', '203.0.113.9', 'ok', now() - n * interval '20 s', sha256('')
       from generate_series($1::bigint, 1, -1) n
     returning id)
 update audit_chain
-   set (began_after, tail_id, head_id) = (select max(id), max(id), max(id) from made)
+   set head_id = (select max(id) from made)
 """,
     "attempt": """
 insert into attempt (what, name, failures, since)

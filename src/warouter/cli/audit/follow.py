@@ -117,7 +117,7 @@ class Follower:
         self._chain.end(ends)
 
     def _begin_at_the_anchor(self, ends: Ends, since: int) -> None:
-        if since < ends.tail_id and since >= ends.began_after:
+        if since < ends.tail_id:
             first, last = since + 1, ends.tail_id
             gone = f"Row {last} is" if first == last else f"Rows {first} to {last} are"
             click.echo(f"{gone} no longer kept.", err=True)

@@ -8,12 +8,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from warouter.store.views.chain import Before, ChainRow, Ends
+from warouter.store.views.chain import ChainRow, Ends
 
 PAGE = 1000
 WITHIN = 1 << 60  # all
-# An action and its end are two rows, shown as one; the end is never far behind. Rows from before
-# the chain have the time of a sum's first in `at`, later ones in `since`.
+# An action and its end are two rows, shown as one; the end is never far behind.
 _LATEST = """
 with recent as (
     select * from audit where of is null order by id desc limit $1
@@ -21,8 +20,8 @@ with recent as (
     select of, subject, outcome from audit
      where id > (select min(id) from recent) and of is not null
 ), entry as (
-    select r.id, case when r.hash is null then r.at else coalesce(r.since, r.at) end as at,
-           r.actor, r.action, coalesce(e.subject, r.subject) as subject, r.source,
+    select r.id, coalesce(r.since, r.at) as at, r.actor, r.action,
+           coalesce(e.subject, r.subject) as subject, r.source,
            coalesce(e.outcome, r.outcome) as outcome, r.times, false as pending
       from recent r left join ended e on e.of = r.id
     union all
@@ -34,8 +33,7 @@ select to_char(at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS"Z"') as at,
 # The same of what is chosen: an action that is under way has no end, and a pending sum no number.
 _CHOSEN = """
 with begun as (
-    select id, case when hash is null then at else coalesce(since, at) end as at,
-           actor, action, subject, source, outcome, times
+    select id, coalesce(since, at) as at, actor, action, subject, source, outcome, times
       from audit
      where of is null and ($8::bigint is null or id <= $8)
        and id > (select max(id) from audit) - $9::bigint
@@ -67,14 +65,12 @@ select to_char(coalesce(r.since, r.at) at time zone 'UTC', 'YYYY-MM-DD HH24:MI:S
   from audit r left join audit e on e.of = r.id and e.id > r.id
  where r.id = $1 and r.of is null"""
 _ENDS = """
-select began_after, tail_id, encode(tail_hash, 'hex'), head_id, encode(head_hash, 'hex'),
-       coalesce((select max(id) from audit), 0)
+select tail_id, encode(tail_hash, 'hex'), head_id, encode(head_hash, 'hex'),
+       (select min(id) from audit), coalesce((select max(id) from audit), 0)
   from audit_chain"""
 _ROWS = """
 select id, at, actor, action, subject, source, outcome, of, times, since, hash
   from audit where id > $1 and id <= $2 order by id limit $3"""
-_BEFORE = """
-select count(*), min(id), min(id) filter (where hash is not null) from audit where id <= $1"""
 
 
 class AuditEntry(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -160,16 +156,11 @@ async def read_rows(connection: Any, after: int, upto: int) -> list[ChainRow]:
     return [_row(row) for row in await connection.fetch(_ROWS, after, upto, PAGE)]
 
 
-async def read_before(connection: Any, ends: Ends) -> Before:
-    """Read what is left of the rows up to the anchor."""
-    return Before(*await connection.fetchrow(_BEFORE, ends.tail_id))
-
-
 def _row(row: Mapping[str, Any]) -> ChainRow:
     fields = dict(row)
     fields["at"] = _text(fields["at"])
     fields["since"] = fields["since"] and _text(fields["since"])
-    fields["hash"] = fields["hash"].hex() if fields["hash"] else ""
+    fields["hash"] = fields["hash"].hex()
     return ChainRow(**fields)
 
 

@@ -15,8 +15,6 @@ import msgspec
 from warouter.errors import WarouterError
 
 _NULL = b"\xff\xff\xff\xff"
-# What the first row is chained to; as in schema/tables/access.sql.
-BEGINNING = hashlib.sha256().hexdigest()
 
 
 class ChainBroken(WarouterError):
@@ -27,7 +25,7 @@ class ChainRow(msgspec.Struct, frozen=True):
     """A row as it is hashed and shown. Times are UTC, as ``2026-11-29T03:00:00.123456Z``.
 
     ``of``: the row that this is the end of. ``times``, ``since``: of a sum, how many, and when the
-    first came. ``hash`` is hexadecimal; empty if the row has none.
+    first came. ``hash`` is hexadecimal.
     """
 
     id: int
@@ -43,26 +41,18 @@ class ChainRow(msgspec.Struct, frozen=True):
     hash: str
 
 
-class Before(msgspec.Struct, frozen=True):
-    """The rows up to the anchor: how many, the first of them, and the first that has a hash."""
-
-    count: int
-    first: int | None
-    hashed: int | None
-
-
 class Ends(msgspec.Struct, frozen=True):
     """The ends of the chain in the database: the anchor and the newest row, by number and hash.
 
-    The anchor is the last row that retention deleted. Rows up to ``began_after`` are from before
-    the chain. ``newest`` is the highest number in the table.
+    The anchor is the last row that retention deleted. ``oldest`` and ``newest`` are the lowest and
+    the highest number in the table.
     """
 
-    began_after: int
     tail_id: int
     tail_hash: str
     head_id: int
     head_hash: str
+    oldest: int | None
     newest: int
 
 
@@ -78,21 +68,10 @@ def hash_of(previous: str, row: ChainRow) -> str:
     return digest.hexdigest()
 
 
-def check_anchor(ends: Ends, before: Before) -> None:
-    """ChainBroken if the rows up to the anchor cannot be there, or the anchor is not what it says.
-
-    Until retention has taken the first row of the chain, rows from before it may stand there, which
-    have no hash; from then on none does.
-    """
-    if ends.tail_id > ends.began_after:
-        if before.first is not None:
-            raise ChainBroken(f"row {before.first} is back, which retention had deleted")
-    elif ends.tail_hash != BEGINNING:
-        raise ChainBroken("audit_chain does not begin as it was made: its anchor was changed")
-    elif before.hashed is not None:
-        raise ChainBroken(
-            f"row {before.hashed} has a hash, and is said to be from before the chain"
-        )
+def check_anchor(ends: Ends) -> None:
+    """ChainBroken if a row stands where retention has deleted all."""
+    if ends.oldest is not None and ends.oldest <= ends.tail_id:
+        raise ChainBroken(f"row {ends.oldest} is back, which retention had deleted")
 
 
 class Chain:
@@ -112,8 +91,6 @@ class Chain:
             raise ChainBroken(f"{_rows(self.id + 1, row.id - 1)} removed")
         if row.id <= self.id:
             raise ChainBroken(f"row {row.id} stands behind row {self.id}: it was put in")
-        if not row.hash:
-            raise ChainBroken(f"row {row.id} has no hash: it was put in past the trigger")
         if row.hash != hash_of(self.hash, row):
             raise ChainBroken(
                 f"row {row.id}, of {row.at}, does not fit its hash:"

@@ -29,11 +29,9 @@ begin
       from (select f.id, bool_and(f.at < cutoff) over (order by f.id) as old
               from (select x.id, x.at from audit x order by x.id limit 1000) f) a
      where a.old;
-    -- A row without a hash is from before the chain, or was put in past the trigger.
     update audit_chain c
        set tail_id = greatest(c.tail_id, last), pruned_by = pg_current_xact_id(),
-           tail_hash = case when last > c.tail_id then coalesce(a.hash, c.tail_hash)
-                            else c.tail_hash end
+           tail_hash = case when last > c.tail_id then a.hash else c.tail_hash end
       from audit a
      where a.id = last;
     delete from audit where id <= last;

@@ -53,7 +53,7 @@ create table audit (
     times   integer not null default 1,
     since   timestamptz,                             -- when the first of a sum came
     of      bigint,                                  -- the first row of the action that ended with this
-    hash    bytea                                    -- null: from before the chain
+    hash    bytea not null
 );
 create index audit_at on audit (at);
 create index audit_sum on audit (since, actor) where since is not null;
@@ -82,17 +82,16 @@ create table audit_pending (
 -- last row that retention deleted. Only the functions of the audit log write it.
 create table audit_chain (
     one          boolean primary key default true check (one),
-    began_after  bigint not null,                    -- rows up to here are from before the chain
     tail_id      bigint not null,
     tail_hash    bytea not null,
     head_id      bigint not null,
     head_hash    bytea not null,
     pruned_by    xid8,                               -- the transaction that moved the anchor last
     kept_days    integer not null default 1 check (kept_days >= 1),  -- no row goes before
-    check (began_after <= tail_id and tail_id <= head_id)
+    check (tail_id <= head_id)
 );
-insert into audit_chain (began_after, tail_id, tail_hash, head_id, head_hash)
-values (0, 0, sha256(''), 0, sha256(''));
+insert into audit_chain (tail_id, tail_hash, head_id, head_hash)
+values (0, sha256(''), 0, sha256(''));
 
 -- Who is logged in at the console. A session is no token: each is looked for in its own table only.
 -- Written by console_begin, console_visitor and console_end.
