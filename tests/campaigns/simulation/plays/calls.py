@@ -412,11 +412,12 @@ ENDING = (
 )
 
 
-def _whole(steps: Sequence[tuple[Call, ...]]) -> list[Call]:
+def whole(steps: Sequence[tuple[Call, ...]]) -> list[Call]:
+    """A play of these steps."""
     return [*BEGINNING, *(call for step in steps for call in step), *ENDING]
 
 
 _drawn = [st.tuples(*calls) for calls in _STEPS]
-plays = st.lists(st.one_of(_drawn), min_size=LEAST_STEPS, max_size=MOST_STEPS).map(_whole)
+plays = st.lists(st.one_of(_drawn), min_size=LEAST_STEPS, max_size=MOST_STEPS).map(whole)
 # Every call that there is, each with arguments that are drawn.
-whole_plays = st.tuples(*_drawn, *map(st.tuples, _READS)).map(_whole)
+whole_plays = st.tuples(*_drawn, *map(st.tuples, _READS)).map(whole)
