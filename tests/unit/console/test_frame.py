@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from warouter.console.app import ActOutcome, Chrome, Link
 from warouter.console.render import Renderer
 from warouter.console.static import Files
 from warouter.console.visit import Visitor
+
+pytestmark = pytest.mark.xdist_group("console_frame")  # the templates are compiled once
 
 CONSOLE = Path(str(files("warouter"))) / "console" / "templates"
 STATIC = Path(str(files("warouter"))) / "static" / "console"
@@ -149,21 +150,15 @@ def test_a_dialog_opens_without_script_and_asks_for_the_word(ui: Any) -> None:
 
 
 @given(st.text(min_size=1))
-def test_a_word_is_the_only_one_that_its_pattern_matches(word: str) -> None:
-    environment = Environment(
-        loader=PackageLoader("warouter.console"), autoescape=True, undefined=StrictUndefined
-    )
-    environment.filters.update(dict.fromkeys(("thin", "mask", "utc", "iso"), str))
-    pattern = Markup(environment.get_template("macros.html").module.only(word)).unescape()
+def test_a_word_is_the_only_one_that_its_pattern_matches(ui: Any, word: str) -> None:
+    pattern = Markup(ui.only(word)).unescape()
     assert re.fullmatch(pattern, word)
     assert not re.fullmatch(pattern, word + "x")
 
 
 @given(st.lists(st.none() | st.floats(-1e6, 1e6)))
-def test_a_sparkline_stays_within_its_box(values: list[float | None]) -> None:
-    environment = Environment(loader=PackageLoader("warouter.console"), autoescape=True)
-    environment.filters.update(dict.fromkeys(("thin", "mask", "utc", "iso"), str))
-    made = environment.get_template("macros.html").module.sparkline(values, HOSTILE)
+def test_a_sparkline_stays_within_its_box(ui: Any, values: list[float | None]) -> None:
+    made = ui.sparkline(values, HOSTILE)
     (drawn,) = Read(made).all("path")
     points = re.findall(r"[ML]([\d.]+) ([\d.]+)", drawn["d"])
     assert len(points) == sum(value is not None for value in values)
