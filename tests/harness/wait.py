@@ -54,7 +54,12 @@ class Awake:
 
 
 async def soon(holds: Callable[[], Any], seconds: float = PATIENCE) -> Any:
-    """What it returns, or what comes of that, once it is true; TimeoutError after so long."""
+    """What it returns, or what comes of that, once it is true; TimeoutError after so long.
+
+    It is asked less often the longer it has been waited for: many tests share a machine, and to ask
+    costs the process that is waited for as much as the test.
+    """
+    began = time.monotonic()
     async with asyncio.timeout(seconds):
         while True:
             found = holds()
@@ -62,4 +67,5 @@ async def soon(holds: Callable[[], Any], seconds: float = PATIENCE) -> Any:
                 found = await found
             if found:
                 return found
-            await asyncio.sleep(0.01)
+            waited = time.monotonic() - began
+            await asyncio.sleep(min(max(0.01, waited / 10), 0.1))
