@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import sys
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ from tests.harness import form
 from tests.harness.business import Business
 from tests.harness.facts import Facts, followed
 from tests.harness.receiver import Post, Receiver
+from tests.harness.shell import outcome
 from warouter._hash import slot_of
 from warouter.local.cluster import Cluster
 
@@ -46,17 +46,7 @@ class Scene(NamedTuple):
         return ids
 
     async def command(self, *arguments: str) -> tuple[int, str, str]:
-        """``warouter callbacks`` in a process of its own."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "warouter", "callbacks", *arguments),
-            *("--data-dir", str(self.cluster.folder)),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await process.communicate()
-        assert process.returncode is not None
-        assert "Traceback" not in err.decode()
-        return process.returncode, out.decode(), err.decode()
+        return await outcome(self.cluster.folder, "callbacks", *arguments)
 
     async def letters(self, *arguments: str) -> Any:
         code, out, err = await self.command("list", "--json", *arguments)

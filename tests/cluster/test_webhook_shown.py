@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import html
 import json
 import re
 import socket
-import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -19,6 +17,7 @@ from tests.cluster.conftest import running
 from tests.harness.business import Business
 from tests.harness.facts import Facts, followed
 from tests.harness.receiver import Post, Receiver, Reply
+from tests.harness.shell import outcome
 from tests.harness.wait import soon
 from warouter.webhook.breaker import FAILURES
 from warouter.webhook.trial import body_of
@@ -40,17 +39,7 @@ class Scene(NamedTuple):
     browser: aiohttp.ClientSession
 
     async def command(self, *arguments: str) -> tuple[int, str, str]:
-        """``warouter callbacks`` in a process of its own."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "warouter", "callbacks", *arguments),
-            *("--data-dir", str(self.business.cluster.folder)),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await process.communicate()
-        assert process.returncode is not None
-        assert "Traceback" not in err.decode()
-        return process.returncode, out.decode(), err.decode()
+        return await outcome(self.business.cluster.folder, "callbacks", *arguments)
 
     async def failures(self, message: str) -> list[dict[str, Any]]:
         """The failures of a message, once there are some: a report is due every five seconds."""

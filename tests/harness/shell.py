@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 from click.testing import CliRunner, Result
 
@@ -31,6 +32,15 @@ async def printed(settings: Settings | None, *arguments: str, **environment: str
     result = await command(settings, *arguments, **environment)
     assert result.exit_code == 0, (result.output, result.exception)
     return result.stdout
+
+
+async def outcome(folder: Path, *arguments: str) -> tuple[int, str, str]:
+    """Exit code, output and complaint of a command that finds its cluster by the folder."""
+    result = await command(None, *arguments, "--data-dir", str(folder))
+    if isinstance(result.exception, CommandError):
+        return 1, result.stdout, f"{result.stderr}Error: {result.exception}\n"
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.stdout, result.stderr
 
 
 async def refused(settings: Settings | None, *arguments: str, **environment: str) -> str:
