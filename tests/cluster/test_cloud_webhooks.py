@@ -7,20 +7,18 @@ Two webapps listen. The window is 2 s.
 from __future__ import annotations
 
 import asyncio
-import hmac
-import json
 import random
 import time
 from base64 import b64encode
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from tests.cluster.conftest import running
-from tests.harness.meta import CLOUD, Scene, ids_of, scene_of
+from tests.harness.meta import CLOUD, Scene, ids_of, scene_of, status_of
 from tests.harness.wait import soon
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("cloud_webhooks")]
@@ -271,38 +269,14 @@ async def test_two_webapps_get_the_same_statuses_in_different_order(scene: Scene
     rows = await scene.requests(*ids_of(sent))
     answers: Counter[int] = Counter()
     for n in range(40):
-        statuses = [played(row, 2_000_000_000 + n) for row in rows] + [
-            played(row, 2_100_000_000 + n) for row in rows
-        ]
+        # v1 does not show this one, so that only its way is tested.
+        times = (2_000_000_000 + n, 2_100_000_000 + n)
+        statuses = [status_of(row, "played", time) for time in times for row in rows]
+        shuffled = [random.sample(statuses, len(statuses)) for _ in range(8)]
         urls = scene.cluster.cloud_webhooks * 4
-        answers += Counter(await asyncio.gather(*(posted(scene, u, statuses) for u in urls)))
+        answers += Counter(await asyncio.gather(*map(scene.webhook, shuffled, urls)))
     assert answers == {200: 320}
     await scene.facts.until_none("select count(*) from cloud_inbox")
     for process in scene.cluster.processes.values():
         if process.role == "webapp":
             assert "deadlock" not in process.log.read_text()
-
-
-def played(row: dict[str, Any], timestamp: int) -> dict[str, Any]:
-    """A status that v1 does not show, so that only its way is tested."""
-    return {
-        "id": row["wamid"],
-        "status": "played",
-        "timestamp": str(timestamp),
-        "recipient_id": row["recipient"],
-        "biz_opaque_callback_data": row["reference"],
-    }
-
-
-async def posted(scene: Scene, url: str, statuses: Sequence[dict[str, Any]]) -> int:
-    """A webhook with these in an order of its own, signed; its status."""
-    shuffled = random.sample(statuses, len(statuses))
-    environment = scene.cluster.description()["environment"]
-    metadata = {"phone_number_id": environment["WAROUTER_CLOUD_PHONE_NUMBER_ID"]}
-    value = {"messaging_product": "whatsapp", "metadata": metadata, "statuses": shuffled}
-    entry = {"id": "1", "changes": [{"field": "messages", "value": value}]}
-    body = json.dumps({"object": "whatsapp_business_account", "entry": [entry]}).encode()
-    signature = hmac.new(scene.secret("APP_SECRET").encode(), body, "sha256").hexdigest()
-    headers = {"X-Hub-Signature-256": f"sha256={signature}"}
-    async with scene.business.http.post(url, data=body, headers=headers) as answer:
-        return answer.status

@@ -6,9 +6,11 @@ Tests of one file share a cluster: each has recipients of its own, and switches 
 from __future__ import annotations
 
 import asyncio
+import hmac
 import itertools
 import json
 import signal
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -116,6 +118,25 @@ class Scene:
 
         await soon(taken)
 
+    async def tell(self, statuses: Iterable[str], *ids: str) -> None:
+        """A webhook that says so, in this order, of each request for these that was taken."""
+        rows = [row for row in await self.requests(*ids) if row["accepted"]]
+        told = [status_of(row, status, time.time()) for status in statuses for row in rows]
+        assert await self.webhook(told) == 200
+
+    async def webhook(self, statuses: Sequence[Mapping[str, Any]], url: str = "") -> int:
+        """POST these as Meta does, signed, to the listener there, else the first; its answer."""
+        environment = self.cluster.description()["environment"]
+        metadata = {"phone_number_id": environment["WAROUTER_CLOUD_PHONE_NUMBER_ID"]}
+        value = {"messaging_product": "whatsapp", "metadata": metadata, "statuses": statuses}
+        entry = {"id": "1", "changes": [{"field": "messages", "value": value}]}
+        body = json.dumps({"object": "whatsapp_business_account", "entry": [entry]}).encode()
+        signature = hmac.new(self.secret("APP_SECRET").encode(), body, "sha256").hexdigest()
+        headers = {"X-Hub-Signature-256": f"sha256={signature}"}
+        url = url or self.cluster.cloud_webhooks[0]
+        async with self.business.http.post(url, data=body, headers=headers) as answer:
+            return answer.status
+
     @asynccontextmanager
     async def pulse(self) -> AsyncIterator[None]:
         """Customers write all the while, so that the way of webhooks is proven."""
@@ -209,6 +230,17 @@ class Scene:
         process.kill(number)
         await self.facts.until(lambda m: m.slots[slot].owner not in (None, old))
         return process
+
+
+def status_of(row: Mapping[str, Any], status: str, timestamp: float) -> dict[str, Any]:
+    """Meta's words for it, of a request that was taken."""
+    return {
+        "id": row["wamid"],
+        "status": status,
+        "timestamp": str(int(timestamp)),
+        "recipient_id": row["recipient"],
+        "biz_opaque_callback_data": row["reference"],
+    }
 
 
 def ids_of(sent: Sent) -> list[str]:
