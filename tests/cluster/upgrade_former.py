@@ -11,7 +11,7 @@ import pytest
 
 from tests.cluster.conftest import CALM, Start
 from tests.cluster.test_rolling import stopped, unnoticed
-from tests.cluster.test_upgrade import carrying
+from tests.cluster.test_upgrade import ORDER, RATE, carrying
 from tests.harness.business import Business
 from tests.harness.facts import Facts
 from tests.harness.former import BEFORE, Former
@@ -21,10 +21,6 @@ from warouter.local.options import Placement
 from warouter.local.process import Process
 from warouter.store import migrate
 from warouter.store.migrations import migrations
-
-RATE = 80.0  # messages/s: a higher one only uses up what the processes need to start
-# Mixed both ways: webapps of one build with coreapps of the other one, and the reverse.
-ORDER = ("master-1", "coreapp-1", "webapp-1", "coreapp-2", "master-2", "webapp-2")
 
 LACKING = BEFORE.lacking
 needs_history = pytest.mark.skipif(bool(LACKING), reason=LACKING)
@@ -58,7 +54,7 @@ async def test_upgraded_under_load_and_back(start: Start) -> None:
             place=lambda _name, _role: Placement(environment={"PYTHONPATH": old}),
         )
     business.start()
-    await business.more(200)
+    await business.more(80)
     if later := [step.name for step in migrations() if step.version > BEFORE.newest]:
         said = await last_words(cluster.processes["webapp-1"], "")
         assert f"The database's schema is older than this build ({later[0]}" in said
@@ -66,7 +62,7 @@ async def test_upgraded_under_load_and_back(start: Start) -> None:
     applied = await printed(cluster.settings, "migrate")
     assert applied.splitlines() == ([f"applied {name}" for name in later] or ["up to date"])
     async with Facts(cluster) as facts:
-        await business.more(200)
+        await business.more(80)
         for name in ORDER:
             await replaced(facts, business, cluster.processes[name], "")
         for name in ORDER:  # back, on the schema as it is now

@@ -27,6 +27,7 @@ from warouter.background import wait_for
 from warouter.local.cluster import Cluster
 
 RECIPIENTS = 40
+OF_EACH_SHARD = 16  # so many numbers that each of eight shards has one
 ANSWER_SECONDS = 30.0
 STOP_SECONDS = 60.0
 SOON = 0.1  # of the mean pause, between two messages of a burst
@@ -187,9 +188,9 @@ class Business:
         self.receiver.watch.notify()
 
     async def through_each_webapp(self) -> None:
-        """A message to each of so many recipients of their own through each webapp's own port."""
+        """A message to recipients in every shard through each webapp's own port."""
         for url in self.cluster.webapp_urls:
-            await asyncio.gather(*(self.send(f"49152{n:07d}", url) for n in range(RECIPIENTS)))
+            await asyncio.gather(*(self.send(f"49152{n:07d}", url) for n in range(OF_EACH_SHARD)))
 
     async def more(self, count: int) -> None:
         """Wait for so many more 201s."""
