@@ -8,33 +8,70 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import Callable
+from collections.abc import AsyncIterator
 from math import inf
 from typing import Any, NamedTuple
 
 import pytest
+import pytest_asyncio
 
-from tests.cluster.conftest import CALM, Start, unharmed
+from tests.cluster.conftest import CALM, ONE, running, unharmed
 from tests.harness import mutants
 from tests.harness.business import Business
 from tests.harness.facts import Facts
 from tests.harness.frozen import frozen
 from warouter.lab.demo.gaps import Arrival, longest_gap
+from warouter.local.cluster import Cluster
 from warouter.local.options import Placement, here
 from warouter.local.process import Process
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 EXIT_SECONDS = 5.0  # promised for every process told to stop by SIGTERM
 PAUSE_SECONDS = float(CALM["WAROUTER_HOLD"])  # far above what is measured: clients are held so long
 BODY = b'{"to":"4915112345678","type":"text","text":{"body":"hello"}}'
 
+LACKS = {"webapp-1": "queue_is_reset", "webapp-2": "leave_at_once"}
 
-Place = Callable[[str, str], Placement]
+
+def lacking(name: str, _role: str) -> Placement:
+    """Webapps of builds that lack a mechanism, each another one."""
+    return Placement(program=mutants.program(LACKS[name])) if name in LACKS else Placement()
 
 
-def without(mechanism: str) -> Place:
-    """Webapps of a build that lacks it."""
-    program = mutants.program(mechanism)
-    return lambda _, role: Placement(program=program) if role == "webapp" else Placement()
+class Site(NamedTuple):
+    """A cluster and a client of its API; ``found``: its webapps lack what tests look for."""
+
+    cluster: Cluster
+    business: Business
+    found: bool
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def shared(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
+    """Nobody dies here, so that a lease may be long: who waits for its end is found out."""
+    place = lacking if request.param == "mutant" else here
+    environment = {"WAROUTER_LEASE": "9", "WAROUTER_HOLD": "60"}
+    options = {**ONE, "webapps": 2, "masters": 2, "environment": environment, "place": place}
+    async with running(rate=100.0, **options) as (cluster, business):
+        yield Site(cluster, business, place is lacking)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def site(shared: Site) -> AsyncIterator[Site]:
+    """Whoever a test tells to stop runs again afterwards."""
+    yield shared
+    for process in shared.cluster.processes.values():
+        if not process.alive:
+            await shared.cluster.again(process)
+
+
+PRODUCT, MUTANT = (
+    pytest.param(name, marks=pytest.mark.xdist_group(f"rolling-{name}"))
+    for name in ("product", "mutant")
+)
+product = pytest.mark.parametrize("shared", [PRODUCT], indirect=True)
+both = pytest.mark.parametrize("shared", [PRODUCT, MUTANT], indirect=True)
 
 
 async def stopped(process: Process) -> float:
@@ -69,9 +106,9 @@ async def unnoticed(business: Business) -> None:
     assert pause < PAUSE_SECONDS
 
 
-async def test_a_leader_told_to_stop_lets_the_next_one_lead_at_once(start: Start) -> None:
-    cluster, _ = await start(masters=3, environment={"WAROUTER_LEASE": "9"})
-    async with Facts(cluster) as facts:
+@product
+async def test_a_leader_told_to_stop_lets_the_next_one_lead_at_once(site: Site) -> None:
+    async with Facts(site.cluster) as facts:
         leader = await facts.leader()
         loop = asyncio.get_running_loop()
         await stopped(leader)
@@ -84,23 +121,17 @@ async def test_a_leader_told_to_stop_lets_the_next_one_lead_at_once(start: Start
         assert loop.time() - began < 5.0
 
 
-@pytest.mark.parametrize(
-    ("place", "found"),
-    [(here, False), (without("queue_is_reset"), True)],
-    ids=["product", "mutant"],
-)
-async def test_what_waits_to_be_accepted_is_answered_before_the_port_closes(
-    start: Start, place: Place, found: bool
-) -> None:
+@both
+async def test_what_waits_to_be_accepted_is_answered_before_the_port_closes(site: Site) -> None:
     """A closed listening socket resets what is queued, though another webapp has the port too."""
-    cluster, business = await start(webapps=2, place=place)
-    webapps = [p for p in cluster.processes.values() if p.role == "webapp"]
+    cluster = site.cluster
+    webapps = [cluster.processes[name] for name in LACKS]
     for webapp in webapps:
         webapp.kill(signal.SIGSTOP)  # so that connections are queued, and nobody accepts them
     # More than are accepted in the turns of the loop until it has heard its SIGTERM.
     queued = [await asyncio.open_connection("127.0.0.1", cluster.port) for _ in range(240)]
     for _, writer in queued:
-        writer.write(request(business))
+        writer.write(request(site.business))
     stopping = asyncio.create_task(stopped(webapps[0]))
     await asyncio.sleep(0)  # its SIGTERM is sent and waits for the process to go on
     for webapp in webapps:
@@ -108,36 +139,29 @@ async def test_what_waits_to_be_accepted_is_answered_before_the_port_closes(
     answers = [await answer(reader) for reader, _ in queued]
     last = sum(a is None or a.last for a in answers)
     assert 0 < last < len(queued)  # some were queued at the one that stopped, some at the other
-    assert (None in answers) == found
+    assert (None in answers) == site.found
     assert {a.status for a in answers if a} == {201}
     await stopping
     for _, writer in queued:
         writer.close()
 
 
-@pytest.mark.parametrize(
-    ("place", "found"),
-    [(here, False), (without("leave_at_once"), True)],
-    ids=["product", "mutant"],
-)
-async def test_a_connection_that_is_kept_alive_is_told_to_close(
-    start: Start, place: Place, found: bool
-) -> None:
-    cluster, business = await start(place=place)
-    webapp = cluster.processes["webapp-1"]
-    busy = await asyncio.open_connection("127.0.0.1", cluster.port)
-    idle = await asyncio.open_connection("127.0.0.1", cluster.port)
+@both
+async def test_a_connection_that_is_kept_alive_is_told_to_close(site: Site) -> None:
+    webapp, port = site.cluster.processes["webapp-2"], own_port(site.cluster, 2)
+    busy = await asyncio.open_connection("127.0.0.1", port)
+    idle = await asyncio.open_connection("127.0.0.1", port)
     for reader, writer in (busy, idle):
-        writer.write(request(business))
+        writer.write(request(site.business))
         first = await answer(reader)
         assert first
         assert (first.status, first.last) == (201, False)
     stopping = asyncio.create_task(stopped(webapp))
-    await until_refused(cluster.port)
+    await until_refused(port)
     # A request that was on its way when the webapp was told to stop.
-    busy[1].write(request(business))
+    busy[1].write(request(site.business))
     second = await answer(busy[0])
-    if found:
+    if site.found:
         assert second is None
     else:
         assert second
@@ -148,14 +172,15 @@ async def test_a_connection_that_is_kept_alive_is_told_to_close(
         writer.close()
 
 
-async def test_what_is_held_is_answered_before_a_webapp_ends(start: Start) -> None:
+@product
+async def test_what_is_held_is_answered_before_a_webapp_ends(site: Site) -> None:
     """No coreapp is left, so the request waits for its shard: an answer, and no reset."""
-    cluster, business = await start(coreapps=1)
+    cluster = site.cluster
     async with Facts(cluster) as facts:
         await stopped(cluster.processes["coreapp-1"])
         await facts.until(lambda m: all(s.owner is None for s in m.slots))
-        reader, writer = await asyncio.open_connection("127.0.0.1", cluster.port)
-        writer.write(request(business))
+        reader, writer = await asyncio.open_connection("127.0.0.1", own_port(cluster, 1))
+        writer.write(request(site.business))
         stopping = asyncio.create_task(stopped(cluster.processes["webapp-1"]))
         last = await answer(reader)
         assert last
@@ -165,12 +190,14 @@ async def test_what_is_held_is_answered_before_a_webapp_ends(start: Start) -> No
         writer.close()
 
 
-async def test_a_database_that_hangs_keeps_no_process_from_ending(start: Start) -> None:
-    cluster, business = await start()
+@product
+async def test_a_database_that_hangs_keeps_no_process_from_ending(shared: Site) -> None:
+    """The last one: nobody runs afterwards."""
+    cluster, business, _ = shared
     assert cluster.postgres is not None
     async with Facts(cluster) as facts:
         business.start()
-        await business.more(200)
+        await business.more(100)
         rows = await facts.connection.fetch("select pid from pg_stat_activity")
         with frozen([cluster.postgres.pid, *(row["pid"] for row in rows)]):
             for role in ("webapp", "coreapp", "master"):
@@ -186,6 +213,11 @@ async def test_a_database_that_hangs_keeps_no_process_from_ending(start: Start) 
 
 async def together(processes: list[Process]) -> list[float]:
     return await asyncio.gather(*(stopped(p) for p in processes))
+
+
+def own_port(cluster: Cluster, number: int) -> int:
+    """Where one webapp listens, and no other."""
+    return int(cluster.webapp_urls[number - 1].rpartition(":")[2])
 
 
 def request(business: Business) -> bytes:
