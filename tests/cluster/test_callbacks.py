@@ -137,3 +137,26 @@ class TestStatuses:
         await hook.until(lambda: "delivered" in hook.names(after))
         assert hook.names(name) == ["delivered"]
         assert "conversation" not in hook.statuses[name][0]
+
+
+class TestRefusals:
+    async def test_an_identity_is_refused_until_it_is_acknowledged(
+        self, scene: Scene, hook: Receiver
+    ) -> None:
+        """End to end: from the request to the callback that says why."""
+        business, to = scene.business, "491520000001"
+        path = f"/v1/contacts/{to}/identity"
+        await business.faults(identity_check=True)
+        await hook.status(await business.message(to), "read")
+        assert (await business.call("GET", path))["identity"]["acknowledged"]
+        system = {"type": "user_identity_changed", "body": "changed"}
+        await business.come({"from": to, "type": "system", "system": system})
+        failed = await hook.status(await business.message(to), "failed")
+        (error,) = failed["errors"]
+        assert (error["code"], error["title"]) == (480, "User potentially changed")
+        assert error["details"]
+        assert error["href"] == f"/v1/errors#{error['code']}"
+        hash = (await business.call("GET", path))["identity"]["hash"]
+        changed = await business.call("PUT", path, json={"hash": hash})
+        assert changed["identity"]["acknowledged"]
+        await hook.status(await business.message(to), "read")

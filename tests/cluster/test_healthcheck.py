@@ -1,4 +1,6 @@
-"""``warouter healthcheck`` beside a real cluster: who lives, hangs, or lost its database."""
+"""``warouter healthcheck`` beside a real cluster: who lives, hangs, or lost its database; and
+``warouter check`` and the line `trust` of ``warouter status`` on it while it is new.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +10,13 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import pytest_asyncio
 
 from tests.cluster.conftest import PAIR, running
 from tests.harness.frozen import frozen
+from tests.harness.shell import command, printed
 from tests.harness.wait import PATIENCE, soon
 from warouter.local.cluster import Cluster
 
@@ -22,7 +26,14 @@ ROLES = ("webapp", "coreapp", "master")
 
 
 async def check(folder: Path, *more: str) -> tuple[int, str]:
-    """Exit code and line; without a variable that says where the database is."""
+    """Exit code and line."""
+    result = await command(None, "healthcheck", "--data-dir", str(folder), *more)
+    (line,) = result.output.splitlines()
+    return result.exit_code, line
+
+
+async def checked_by_a_process(folder: Path, *more: str) -> tuple[int, str]:
+    """The same of a process, without a variable that says where the database is."""
     program = (sys.executable, "-m", "warouter", "healthcheck", "--data-dir", str(folder), *more)
     process = await asyncio.create_subprocess_exec(
         *program, env={}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
@@ -50,15 +61,32 @@ async def cluster() -> AsyncIterator[Cluster]:
         yield cluster
 
 
+async def test_a_fresh_cluster_has_nothing_open(cluster: Cluster) -> None:
+    folder = str(cluster.folder)
+    result = await command(None, "check", "--json", "--verbose", "--data-dir", folder)
+    found = [msgspec.json.decode(line) for line in result.stdout.splitlines()]
+    levels: dict[str, set[str]] = {}
+    for finding in found:
+        levels.setdefault(finding["level"], set()).add(finding["name"])
+    assert levels.keys() <= {"ok", "note", "warning"}
+    # What the newest wheel's PostgreSQL and the machine of the test are like.
+    about = {"postgres-old", "disk-full", "descriptors-few", "login-superuser"}
+    assert levels.get("warning", set()) <= about
+    assert result.exit_code == ("warning" in levels)
+    shown = await printed(None, "status", "--data-dir", folder)
+    assert " · links on this host · " in " ".join(shown.split())
+    assert "without TLS" not in shown
+
+
 async def test_a_check_tells_who_can_work(cluster: Cluster) -> None:
     folder = cluster.folder
     await until(0, "healthy: localhost:console-1 (", folder)
-    code, line = await check(folder, "--role", "coreapp", "--at-least", "2")
+    code, line = await checked_by_a_process(folder, "--role", "coreapp", "--at-least", "2")
     assert code == 0
     assert {"primary, 32 slots", "secondary"} == {part[:-1] for part in split(line)}
     code, line = await check(folder, "--role", "master")
     assert (code, line.count("secondary"), line.count("primary, term")) == (0, 1, 1)
-    assert await check(folder, "--role", "master", "--at-least", "3") == (
+    assert await checked_by_a_process(folder, "--role", "master", "--at-least", "3") == (
         1,
         "unhealthy: 2 masters found on this host, and 3 expected",
     )
