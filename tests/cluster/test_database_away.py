@@ -8,15 +8,20 @@ import os
 import re
 import signal
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import pytest
+import pytest_asyncio
+
 from tests.campaigns.chaos.machine import children_of
-from tests.cluster.conftest import Start
+from tests.cluster.conftest import ONE, running
 from tests.harness.business import Business
 from tests.harness.wait import PATIENCE, soon
 from warouter.local.cluster import Cluster
 from warouter.local.postgres import Postgres
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("database_away")]
 
 KILLS = 5
 HOLD_SECONDS = 1.0
@@ -29,6 +34,12 @@ NEED_IT = (
     ("GET", "/v1/settings/application"),
     ("GET", "/v1/account/shards"),
 )
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def business() -> AsyncIterator[Business]:
+    async with running(**ONE, environment={"WAROUTER_HOLD": f"{HOLD_SECONDS:g}"}) as (_, business):
+        yield business
 
 
 async def ask(
@@ -122,10 +133,9 @@ async def killed(postgres: Postgres) -> None:
 
 
 async def test_a_webapp_answers_503_and_outlives_a_database_that_dies_again_and_again(
-    start: Start,
+    business: Business,
 ) -> None:
-    cluster, business = await start(environment={"WAROUTER_HOLD": f"{HOLD_SECONDS:g}"})
-    postgres = cluster.postgres
+    cluster, postgres = business.cluster, business.cluster.postgres
     assert postgres is not None
     pids = {p.name: p.pid for p in cluster.processes.values()}
     sent = [await served_again(business)]
@@ -154,9 +164,10 @@ async def test_a_webapp_answers_503_and_outlives_a_database_that_dies_again_and_
 
 
 async def test_a_process_that_starts_while_the_database_is_away_says_so_and_is_tried_again(
-    start: Start,
+    business: Business,
 ) -> None:
-    cluster, business = await start(environment={"WAROUTER_HOLD": f"{HOLD_SECONDS:g}"})
+    """The last one: what it finds in a log is no JSON."""
+    cluster = business.cluster
     assert cluster.postgres is not None
     webapp = cluster.processes["webapp-1"]
     await killed(cluster.postgres)

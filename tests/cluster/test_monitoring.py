@@ -6,10 +6,13 @@ import asyncio
 import contextlib
 import json
 import signal
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from tests.cluster.conftest import Start
+import pytest
+import pytest_asyncio
+
+from tests.cluster.conftest import running
 from tests.harness import exposition
 from tests.harness.business import Business
 from tests.harness.canaries import CANARIES, found_in, has_no_core, provoke, said_by
@@ -18,6 +21,8 @@ from tests.harness.monitoring import metrics_asked_for
 from tests.harness.wait import PATIENCE, soon
 from warouter.local.cluster import Cluster
 from warouter.store.migrations import migrations
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("monitoring")]
 
 KEY = CANARIES["api key"]
 PAGES = ("/metrics", "/v1/stats/app", "/v1/stats/db")
@@ -47,6 +52,17 @@ class Scrape:
 
 class Unready(Exception):
     """A page was answered 503."""
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def business() -> AsyncIterator[Business]:
+    environment = {
+        "WA_API_KEY": KEY,
+        "WA_DB_PASSWORD": CANARIES["database password"],
+        "WAROUTER_LOG_LEVEL": "DEBUG",
+    }
+    async with running(webapps=2, environment=environment) as (_, business):
+        yield business
 
 
 async def text_of(business: Business, path: str, url: str = "") -> str:
@@ -82,10 +98,10 @@ async def until(
         raise AssertionError(f"the last reading: {shown}") from None
 
 
-async def test_the_figures_of_a_cluster_under_traffic(start: Start) -> None:
-    _, business = await start(webapps=2, environment={"WA_API_KEY": KEY})
+async def test_the_figures_of_a_cluster_under_traffic(business: Business) -> None:
+    """The first one: whoever has died since has forgotten what it counted."""
     business.start(8)
-    await business.more(200)
+    await business.more(100)
     await business.stop()
     await business.inject(5)
     await business.all_called_back()
@@ -149,8 +165,8 @@ async def check_support(business: Business) -> None:
         assert node["socket_conn"] == ("UP" if node["role"] == "coreapp" else "UNK")
 
 
-async def test_deaths_are_seen(start: Start) -> None:
-    cluster, business = await start(environment={"WA_API_KEY": KEY})
+async def test_deaths_are_seen(business: Business) -> None:
+    cluster = business.cluster
     async with Facts(cluster) as facts:
         before = await scrape(business)
         taken = before.sum("warouter_owner_changes_total", reason="dead")
@@ -175,13 +191,8 @@ async def test_deaths_are_seen(start: Start) -> None:
 # ---------------------------------------------------------------- secrets
 
 
-async def test_no_secret_is_told(start: Start) -> None:
-    environment = {
-        "WA_API_KEY": KEY,
-        "WA_DB_PASSWORD": CANARIES["database password"],
-        "WAROUTER_LOG_LEVEL": "DEBUG",
-    }
-    cluster, business = await start(environment=environment)
+async def test_no_secret_is_told(business: Business) -> None:
+    cluster = business.cluster
     refused = await provoke(business)
     business.start(4)
     await business.more(20)
