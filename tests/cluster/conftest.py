@@ -83,8 +83,8 @@ async def unharmed(business: Business) -> None:
     assert business.history.errors == business.history.unknown == []
 
 
-@pytest_asyncio.fixture
-async def pair() -> AsyncIterator[Pair]:
+@asynccontextmanager
+async def two_servers() -> AsyncIterator[Pair]:
     """A primary that runs with a standby that follows it, asynchronously."""
     folder = prepared.reachable_folder()
     servers = Pair(folder)
@@ -95,3 +95,9 @@ async def pair() -> AsyncIterator[Pair]:
     finally:
         await servers.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest_asyncio.fixture
+async def pair() -> AsyncIterator[Pair]:
+    async with two_servers() as servers:
+        yield servers

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
-from tests.cluster.conftest import Start, lived_through
+from tests.cluster.conftest import PAIR, Start, lived_through
 from tests.harness import prepared
 from tests.harness.aurora import TODAY, like_aurora
 from tests.harness.facts import Facts
@@ -39,31 +39,31 @@ async def aurora() -> AsyncIterator[Postgres]:
 async def test_every_change_of_an_owner_and_of_the_leader_works(
     aurora: Postgres, start: Start
 ) -> None:
-    options = {"environment": aurora.settings() | HOLD}
+    options = {**PAIR, "masters": 2, "environment": aurora.settings() | HOLD, "rate": 100.0}
     async with lived_through(start, **options) as (cluster, business, facts):
         business.start()
-        await business.more(200)
+        await business.more(50)
 
         old = (await facts.map()).slots[0]
         (await facts.process_of(old.owner)).kill(signal.SIGKILL)
         taken = (await facts.until(lambda m: m.slots[0].owner not in (None, old.owner))).slots[0]
         assert taken.epoch > old.epoch
-        await business.more(200)
+        await business.more(50)
 
         was, term = await facts.connection.fetchrow(LEADER)
         (await facts.leader()).kill(signal.SIGKILL)
         await facts.until_some(f"select 1 from term where term > {term}")
         assert await read_term(facts.connection) != was
-        await business.more(200)
+        await business.more(50)
 
-        await business.set_shards(4)
-        await business.more(200)
+        await business.set_shards(2)
+        await business.more(50)
 
         # What a failover is there: another instance with every commit, and the same timeline.
         await facts.connection.close()
         await asyncio.to_thread(aurora.stop, signal.SIGKILL)
         await asyncio.to_thread(aurora.start)
-        await business.more(200)
+        await business.more(50)
         async with Facts(cluster) as after:
             epochs = {s.epoch >> 32 for s in (await after.map()).slots}
             assert epochs == {1}
