@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
-from tests.cluster.conftest import Start
+import pytest
+import pytest_asyncio
+
+from tests.cluster.conftest import ONE, running
 from tests.harness.business import Business
 from tests.harness.facts import Facts
 from tests.harness.frozen import frozen
 from tests.harness.wait import PATIENCE
 
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("registration")]
+
 MESSAGE = {"to": "491511234567", "type": "text", "text": {"body": "x"}}
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def business() -> AsyncIterator[Business]:
+    async with running(**{**ONE, "webapps": 2, "coreapps": 2, "shards": 2}) as (_, business):
+        yield business
 
 
 async def ask(
@@ -30,8 +42,8 @@ async def statuses(business: Business, url: str) -> set[str]:
     return {n["gateway_status"] for n in nodes if n["role"] == "coreapp"}
 
 
-async def test_a_number_is_registered_while_the_cluster_runs(start: Start) -> None:
-    cluster, business = await start(webapps=2, coreapps=2, shards=2)
+async def test_a_number_is_registered_while_the_cluster_runs(business: Business) -> None:
+    cluster = business.cluster
     one, other = cluster.webapp_urls
     described = cluster.description()
     async with Facts(cluster) as facts:
@@ -69,10 +81,10 @@ async def test_a_number_is_registered_while_the_cluster_runs(start: Start) -> No
         ]
 
 
-async def test_s26_twenty_set_shards_at_once_one_runs(start: Start) -> None:
-    cluster, business = await start(webapps=2, coreapps=4, shards=2)
+async def test_s26_twenty_set_shards_at_once_one_runs(business: Business) -> None:
+    cluster = business.cluster
     described = cluster.description()
-    wish = {"cc": described["cc"], "phone_number": described["phone_number"], "shards": 4}
+    wish = {"cc": described["cc"], "phone_number": described["phone_number"], "shards": 1}
     masters = [p.pid for p in cluster.processes.values() if p.role == "master"]
     with frozen(masters):  # so that none is done before all have asked
         calls = [
@@ -97,12 +109,12 @@ async def test_s26_twenty_set_shards_at_once_one_runs(start: Start) -> None:
         )
         assert len(rows) == 20
         assert {row["actor"] for row in rows} == {"admin"}
-        assert {row["subject"] for row in rows} == {"4 shards"}
+        assert {row["subject"] for row in rows} == {"1 shards"}
         assert {row["source"] for row in rows} == {"127.0.0.1"}
         assert sorted(row["outcome"][:8] for row in rows) == ["403/1011"] * 19 + ["done"]
         current = await facts.map()
         owners = {slot.owner for slot in current.slots}
-        assert (current.shards, current.settled, len(owners)) == (4, True, 4)
+        assert (current.shards, current.settled, len(owners)) == (1, True, 1)
     # Whoever was refused asks again.
     wish["shards"] = 2
     status, _ = await ask(business, cluster.url, "POST", "/v1/account/shards", wish)
