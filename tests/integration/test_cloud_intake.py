@@ -19,7 +19,6 @@ from tests.harness.wait import soon
 from tests.harness.webhooks import NUMBER, SECRET, VERIFY, Line, post, text, webhook
 from warouter.errors import CommandError
 from warouter.http import intake
-from warouter.http import post as post_module
 from warouter.http.intake import WebhookIntake
 from warouter.http.server_connection import ANSWER
 from warouter.tls import mutual
@@ -202,7 +201,7 @@ async def test_the_answer_is_read_although_the_body_was_not(door: Door) -> None:
 
 async def test_few_are_heard_out(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake, "MOST_ENDING", 2)
-    monkeypatch.setattr(post_module, "LINGER_SECONDS", 600.0)
+    monkeypatch.setattr(intake, "LINGER_SECONDS", 600.0)
     await door.serve(connections=1)
     part = post(b"x" * 1000, secret=None)[:-1]
     lines = [await door.connect(part) for _ in range(4)]

@@ -18,7 +18,6 @@ from tests.harness.garbage import APPLICATION, CERTIFICATE, GARBAGE, write
 from tests.harness.wait import soon
 from warouter.config import Settings
 from warouter.node.coreapp import Coreapp
-from warouter.node.loglevel import LogLevel
 from warouter.node.setting_changes import SettingsFollower
 from warouter.node.settings_coreapp import FOLLOWED
 from warouter.node.settings_webapp import WebappSettings
@@ -104,8 +103,8 @@ async def test_a_webapp_keeps_what_was_good(
 ) -> None:
     level = logging.getLogger().level
     accounts = Accounts(pool)
-    settings = Counted(WebappSettings(accounts, files, LogLevel("info")))
-    follower = SettingsFollower(settings)
+    settings = Counted(WebappSettings(accounts, files, "info"))
+    follower = SettingsFollower(settings.adopt)
     await write(pool, "external_certificate", CERTIFICATE[0])
     await write(pool, "application", APPLICATION[0])
     await settings.adopt()  # at its start: the files

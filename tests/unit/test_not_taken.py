@@ -13,9 +13,8 @@ import pytest
 
 from warouter.errors import CommandError
 from warouter.local.description import take_folder
-from warouter.net.acceptor import Acceptor
+from warouter.net.acceptor import Acceptor, listener
 from warouter.net.sockets import not_listening, not_taken
-from warouter.node import console
 
 VARIABLES = ("COREAPP_EXTERNAL_PORTS", "COREAPP_HOSTNAME")
 
@@ -58,10 +57,10 @@ def test_a_data_directory_is_made_and_taken_once(tmp_path: Path) -> None:
 
 def test_a_console_takes_its_port_before_it_serves() -> None:
     """Two that begin at once: the second is told, and not only when it would serve."""
-    with console.listen("127.0.0.1", 0) as first:
+    with listener("127.0.0.1", 0, VARIABLES) as first:
         port = first.getsockname()[1]
-        with pytest.raises(CommandError, match="set WAROUTER_CONSOLE_LISTEN to one that is free"):
-            console.listen("localhost", port)
+        with pytest.raises(CommandError, match="set COREAPP_EXTERNAL_PORTS to one that is free"):
+            listener("127.0.0.1", port, VARIABLES)
 
 
 async def test_a_bound_port_at_which_another_listens_by_now_is_named(

@@ -31,6 +31,5 @@ for connections that are too slow (``pace``).
 Meta's webhooks come in at a listener of their own, which shares nothing with this door but what
 finds requests; what they are answered is decided by ``upstream.cloud.listener``.
 
-    intake       who may connect there, and who has to go
-    post         one connection: heads refused or accepted, bodies handed on as a whole
+    intake       who may connect there, and who has to go; heads refused, bodies handed on whole
 """

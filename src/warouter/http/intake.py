@@ -6,29 +6,40 @@ API: a request is answered by its head wherever that is possible, with no task a
 
 Who has not delivered a body is a stranger. When places or memory run out, the stranger who is here
 longest has to go, since a newcomer may be Meta; and strangers get little time.
+
+What can be answered by the head is, before a byte of the body is looked at. Else the body goes to
+the listener as a whole.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections import Counter
 from contextlib import suppress
+from http import HTTPStatus
 
-from warouter.http.post import PostConnection
-from warouter.http.server_connection import ANSWER, BODY, HEAD
+from warouter.background import begin
+from warouter.errors import ApiError
+from warouter.http.framing import CHUNKED, Head
+from warouter.http.server_connection import ANSWER, BODY, ENDED, HEAD, WholeRequestConnection
 from warouter.net.acceptor import Acceptor, listen
 from warouter.tls.mutual import is_named
-from warouter.upstream.cloud.listener import WebhookListener
+from warouter.upstream.cloud.listener import MOST_BYTES, WebhookAnswer, WebhookListener
+from warouter.upstream.cloud.signature import FIELD
+
+log = logging.getLogger(__name__)
 
 CONNECTIONS = 1_000
-MOST_BYTES = 32 << 20  # of bodies that are not complete
+MOST_HELD = 32 << 20  # bytes of bodies that are not complete
 MOST_ENDING = 100
 REQUEST_SECONDS = 20.0
 IDLE_SECONDS = 120.0  # between two requests of who is no stranger
 SWEEP_SECONDS = 1.0
 DRAIN_SECONDS = 2.0
+LINGER_SECONDS = 0.5  # until who still sends is cut off, so that the answer is read first
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -45,7 +56,7 @@ class WebhookIntake:
         *,
         client_name: str = "",
         connections: int = CONNECTIONS,
-        most_bytes: int = MOST_BYTES,
+        most_bytes: int = MOST_HELD,
     ) -> None:
         self.listener = listener
         self.leaving = False
@@ -112,7 +123,7 @@ class WebhookIntake:
         self.dropped["handshake"] += 1
         self.lost(caller)
 
-    # post.Keeper
+    # what its connections say
 
     def admits(self, transport: asyncio.Transport) -> bool:
         """True if the client may ask at all."""
@@ -178,3 +189,101 @@ class WebhookIntake:
             return False
         waits = caller.turn is HEAD and caller in self._known
         return now - caller.since > (IDLE_SECONDS if waits else REQUEST_SECONDS)
+
+
+class PostConnection(WholeRequestConnection):
+    """One connection of a caller of the webhook."""
+
+    def __init__(self, intake: WebhookIntake, sock: socket.socket | None = None) -> None:
+        super().__init__(sock)
+        self._intake = intake
+
+    @property
+    def size(self) -> int:
+        """Bytes of the body that have come."""
+        return len(self._content)
+
+    def leave(self) -> None:
+        """End it if nothing was asked: the next answer is the last one."""
+        if self.is_idle:
+            self.drop()
+
+    def broke(self, error: Exception) -> None:
+        log.error("webhook connection failed", exc_info=error)
+        self._intake.listener.unavailable()
+        self.drop()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        assert self._wire is not None
+        if self.turn is ENDED or not self._intake.admits(self._wire):
+            self.drop()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        self._intake.lost(self)
+
+    def _malformed(self, error: ApiError) -> None:
+        self._end(WebhookAnswer(error.status, error.details), unread=True)
+
+    def _accepts(self, head: Head, came: int) -> bool:
+        method, target, _ = head.line.split()
+        answer = self._intake.listener.asked(method, target, head.fields, head.length)
+        if answer is not None:
+            self._end(answer, unread=head.length == CHUNKED or came < head.length)
+        return answer is None
+
+    def _keeps(self, size: int) -> bool:
+        held = self._intake.holds(self, size)
+        if self.size > MOST_BYTES:
+            self._end(self._intake.listener.too_large(), unread=True)
+        elif not held:
+            self._end(self._intake.listener.unavailable(), unread=True)
+        return self.turn is not ENDED
+
+    def _asked(self, head: Head, body: bytes) -> None:
+        self._intake.delivered(self)
+        begin(self._answer(body, head.fields[FIELD]), self.broke)
+
+    async def _answer(self, body: bytes, signature: bytes) -> None:
+        answer = await self._intake.listener.posted(body, signature)
+        if self.gone or self.turn is ENDED:
+            return  # the caller has gone, and asks again
+        is_last = self._last or self.hung_up or self._intake.leaving
+        if is_last or answer.status == HTTPStatus.UNAUTHORIZED:
+            self._end(answer, unread=False)
+        else:
+            self._write(_bytes_of(answer, last=False))
+            self._next(self._now())
+
+    def _end(self, answer: WebhookAnswer, *, unread: bool) -> None:
+        """Answer, and end the connection. What is ``unread`` when it is closed resets it."""
+        wire = self._wire
+        assert wire is not None
+        wire.write(_bytes_of(answer, last=True))
+        if unread and wire.can_write_eof():
+            self._stop()
+            wire.pause_reading()
+            wire.write_eof()
+            self._intake.lingers(self)
+            asyncio.get_running_loop().call_later(LINGER_SECONDS, wire.abort)
+        else:
+            self.force_close()
+
+    def _let_go(self) -> None:
+        self._intake.holds(self, -self.size)
+        super()._let_go()
+
+
+def _bytes_of(answer: WebhookAnswer, *, last: bool) -> bytes:
+    text = answer.text.encode()
+    return (
+        b"HTTP/1.1 %d %b\r\ncontent-type: text/plain; charset=utf-8\r\n"
+        b"x-content-type-options: nosniff\r\ncontent-length: %d\r\n%b\r\n%b"
+    ) % (
+        answer.status,
+        HTTPStatus(answer.status).phrase.encode(),
+        len(text),
+        b"connection: close\r\n" if last else b"",
+        text,
+    )

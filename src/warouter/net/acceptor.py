@@ -22,6 +22,9 @@ import ssl
 from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
 
+from warouter.errors import CommandError
+from warouter.net.sockets import not_taken
+
 log = logging.getLogger(__name__)
 
 BACKLOG = 2_048
@@ -208,6 +211,29 @@ async def listen(
             acceptor.close()
         raise
     return acceptors
+
+
+def listener(
+    host: str, port: int, variables: tuple[str, str], *, shared: bool = False
+) -> socket.socket:
+    """A socket at this address; CommandError, with ``variables`` as for ``not_taken``, if it cannot
+    be taken.
+
+    It listens from here on: as long as they are only bound, two that begin at once would both
+    believe to have it. One that processes share (SO_REUSEPORT) does not before it is opened.
+    """
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind((host, port))
+        if not shared:
+            sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise CommandError(not_taken(error, port, host, variables)) from error
+    return sock
 
 
 def _bound(family: int, where: tuple[object, ...]) -> socket.socket:

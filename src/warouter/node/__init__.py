@@ -14,12 +14,10 @@ is finished in an order that loses nothing.
     end_cloud         those of the Cloud API
     master            campaigns; while it leads it looks, plans and writes
     console           the web console
-    setting_changes   when the settings are read again
+    setting_changes   when the settings are read again; unusable ones change nothing
     settings_coreapp  what a coreapp takes from them
     settings_webapp   what a webapp takes from them
-    adoption          unusable settings leave the last good value in force
     limits            limits on the connections of clients
-    loglevel          the level of the log, by the settings
     reporter          what each process reports every five seconds
     figures           the figures in it
     runtime           the loop, signals, the first contact with the database, the name

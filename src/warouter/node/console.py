@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
-import ssl
 from contextlib import suppress
-from uuid import uuid4
 
 import asyncpg
 from aiohttp import web
@@ -27,14 +23,17 @@ from warouter.console.series.memory import Series
 from warouter.console.session import Cookies
 from warouter.console.simulator import SimulatorClient
 from warouter.console.words import Lines
-from warouter.errors import CommandError
 from warouter.http.edge import Edge
-from warouter.net.acceptor import BACKLOG
-from warouter.net.answering import answering
-from warouter.net.health import ProcessHealth
-from warouter.net.sockets import not_taken
+from warouter.net.acceptor import listener
 from warouter.node.limits import limits
-from warouter.node.runtime import ProcessIdentity, cancel, check_database, run_until, signs_of_life
+from warouter.node.runtime import (
+    ProcessIdentity,
+    cancel,
+    check_database,
+    health_of,
+    run_until,
+    signs_of_life,
+)
 from warouter.store.account.accounts import Accounts
 from warouter.store.account.logins import Logins
 from warouter.store.account.sessions import ConsoleSessions
@@ -43,7 +42,6 @@ from warouter.store.database import create_pool
 from warouter.systemd import Notifier
 from warouter.tls.server import ServerTls, follow
 
-ROLE = "console"
 POOL = 2
 # Not "wa:...": those sessions are taken for a node's.
 APPLICATION = "warouter console"
@@ -51,33 +49,17 @@ CLOSE_SECONDS = 1.0  # for requests under way, and for a database that does not 
 _LISTENS = ("WAROUTER_CONSOLE_LISTEN", "WAROUTER_CONSOLE_LISTEN")
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """The listening socket; CommandError if the address cannot be taken. It listens from here on:
-    as long as they are only bound, two that begin at once would both believe to have it.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind(("127.0.0.1" if host == "localhost" else host, port))
-        sock.listen(BACKLOG)
-    except OSError as error:
-        sock.close()
-        raise CommandError(not_taken(error, port, host, _LISTENS)) from error
-    return sock
-
-
 async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> None:
     """Run a console until ``stop``."""
     library()  # before anything is opened
-    identity = ProcessIdentity(settings, ROLE)
+    identity = ProcessIdentity(settings, "console")
     host, port = settings.console_host_port
     tls = None if settings.no_tls else ServerTls(settings.tls_cert, settings.tls_key)
     if tls is not None:
         tls.adopt({})
     bounds = limits(settings)
     await check_database(settings, identity)
-    sock = listen(host, port)
+    sock = listener("127.0.0.1" if host == "localhost" else host, port, _LISTENS)
     context = context_of(settings, await create_pool(settings, APPLICATION, POOL))
     console = Console(
         context,
@@ -87,7 +69,8 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     runner = web.AppRunner(console.application(), shutdown_timeout=CLOSE_SECONDS)
     await runner.setup()
     assert runner.server is not None
-    edge = Edge(runner.server, [sock], _served(tls), bounds, words=Lines())
+    served = None if tls is None else tls.context
+    edge = Edge(runner.server, [sock], served, bounds, words=Lines())
     edge.open()
     feeder = Feeder(context.series, context.latest, context.pool)
     tasks = [
@@ -101,19 +84,8 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
         tasks.append(asyncio.create_task(follow(tls), name="certificate"))
     where = sock.getsockname()[:2]
     notifier.ready(f"serving on port {where[1]}")
-
-    def say() -> ProcessHealth:
-        return ProcessHealth(
-            role=ROLE,
-            name=identity.name,
-            pid=os.getpid(),
-            status=notifier.said,
-            beat_s=context.latest.age,
-            stopping=notifier.stops,
-            listens=(*where, tls is not None),
-        )
-
-    with answering(ROLE, uuid4().hex, say):
+    listens = (*where, tls is not None)
+    with health_of(identity, notifier, lambda: context.latest.age, listens=listens):
         try:
             await run_until(stop, tasks)
         finally:
@@ -126,11 +98,8 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
 
 def context_of(settings: Settings, pool: asyncpg.Pool) -> ConsoleContext:
     """Make what the pages of this console need; ``pool`` has its login."""
-    accounts, audit, sessions = (
-        Accounts(pool),
-        Audit(pool, settings.audit_days),
-        ConsoleSessions(pool),
-    )
+    accounts, sessions = Accounts(pool), ConsoleSessions(pool)
+    audit = Audit(pool, settings.audit_days)
     trusted = tuple(networks(settings.trusted_proxies, "WAROUTER_TRUSTED_PROXIES"))
     passwords = Passwords()
     return ConsoleContext(
@@ -163,7 +132,3 @@ async def _close(context: ConsoleContext) -> None:
             await context.pool.close()
     except TimeoutError:
         context.pool.terminate()
-
-
-def _served(tls: ServerTls | None) -> ssl.SSLContext | None:
-    return None if tls is None else tls.context

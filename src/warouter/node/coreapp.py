@@ -31,7 +31,6 @@ from warouter.node.end import Common, Remote
 from warouter.node.end_cloud import CloudRemote
 from warouter.node.end_simulator import SimulatorRemote
 from warouter.node.figures.coreapp import BeatCount, CoreappFigures
-from warouter.node.loglevel import LogLevel
 from warouter.node.reporter import Reporter
 from warouter.node.runtime import (
     ProcessIdentity,
@@ -204,11 +203,9 @@ class Coreapp:
         )
 
     def _make_following(self) -> SettingsFollower:
-        level = LogLevel(self._settings.log_level)
-        collectors = (self.retention, self.media)
-        return SettingsFollower(
-            CoreappSettings(self._aside.fetch, self.in_force, self.feed, collectors, level)
-        )
+        collectors, level = (self.retention.collect, self.media.collect), self._settings.log_level
+        followed = CoreappSettings(self._aside.fetch, self.in_force, self.feed, collectors, level)
+        return SettingsFollower(followed.adopt)
 
     def _make_beats(self, *listeners: BeatListener) -> Beats:
         timing, pending = self._settings.timing, self._settings.pending_seconds
@@ -280,7 +277,8 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     record = coreapp.feed.callbacks.record
     reporter = Reporter(coreapp.session, identity, figures.samples, figures.state, record)
     tasks = [*coreapp.tasks(), asyncio.create_task(reporter.run(), name="reports")]
-    with health_of(identity, notifier, coreapp.session, problem=coreapp.writable.why):
+    age, problem = (lambda: coreapp.session.beat_age), coreapp.writable.why
+    with health_of(identity, notifier, age, problem=problem):
         try:
             await run_until(stop, tasks)
         finally:

@@ -374,7 +374,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
         asyncio.create_task(reporter.run(), name="reports"),
     ]
     notifier.ready("secondary")
-    with health_of(identity, notifier, node):
+    with health_of(identity, notifier, lambda: node.beat_age):
         try:
             await run_until(stop, tasks)
         finally:

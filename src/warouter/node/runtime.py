@@ -26,7 +26,7 @@ from warouter.net.answering import answering
 from warouter.net.health import ProcessHealth
 from warouter.secret import world_readable
 from warouter.store import database, migrate, server_settings
-from warouter.store.beats import NodeRegistration, NodeSession
+from warouter.store.beats import NodeRegistration
 from warouter.store.roles import catalogue, grants
 from warouter.store.upstream import read_upstream
 from warouter.systemd import SIGN_SECONDS, Notifier
@@ -90,12 +90,15 @@ def _container(settings: Settings, role: str) -> str:
 def health_of(
     identity: ProcessIdentity,
     notifier: Notifier,
-    session: NodeSession,
+    beat_age: Callable[[], float | None],
     *,
     problem: Callable[[], str] = str,
     listens: tuple[str, int, bool] | None = None,
 ) -> AbstractContextManager[None]:
-    """Answers `warouter healthcheck` for as long as it is entered."""
+    """Answers `warouter healthcheck` for as long as it is entered.
+
+    ``beat_age`` is that of the last answer of the database in seconds, None before the first.
+    """
 
     def say() -> ProcessHealth:
         return ProcessHealth(
@@ -103,7 +106,7 @@ def health_of(
             name=identity.name,
             pid=os.getpid(),
             status=notifier.said,
-            beat_s=session.beat_age,
+            beat_s=beat_age(),
             stopping=notifier.stops,
             problem=problem(),
             listens=listens,

@@ -6,18 +6,12 @@ And what operators ask of its callbacks, which moves the same counter.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
-from warouter.app_settings import (
-    APPLICATION,
-    WEBHOOK_CA,
-    ApplicationSettings,
-    effective,
-)
-from warouter.node.adoption import ApplicationFields, adopt
-from warouter.node.loglevel import LogLevel
+from warouter.app_settings import APPLICATION, WEBHOOK_CA, ApplicationSettings, effective
+from warouter.node.setting_changes import ApplicationFields, adopt
 from warouter.owner.callbacks.feed import CallbackFeed
 from warouter.store.account.callback_requests import CallbackRequest, CallbackRequests
 from warouter.store.aside import settings_of
@@ -27,13 +21,6 @@ from warouter.stored import text_of
 log = logging.getLogger(__name__)
 
 FOLLOWED = (APPLICATION, WEBHOOK_CA)
-
-
-class Collector(Protocol):
-    """Whatever removes what is old, now and then."""
-
-    def collect(self) -> None:
-        """Collect now."""
 
 
 class InForce:
@@ -48,23 +35,25 @@ class InForce:
 
 
 class CoreappSettings:
-    """A coreapp's: what is called back and how, the webhook's CA, collections, its log level."""
+    """A coreapp's: what is called back and how, the webhook's CA, collections, its log level.
+
+    ``collectors`` remove what is old, each when it is called.
+    """
 
     def __init__(
         self,
         fetch: Fetch,
         in_force: InForce,
         feed: CallbackFeed,
-        collectors: Sequence[Collector],
-        level: LogLevel,
+        collectors: Sequence[Callable[[], None]],
+        level: str,
     ) -> None:
         self._fetch = fetch
         self._wishes = CallbackRequests(fetch)
         self._in_force = in_force
         self._feed = feed
         self._collectors = collectors
-        self._level = level
-        self._application = ApplicationFields()
+        self._application = ApplicationFields(level)
         self._collections: int | None = None  # how often PUT services/message/gc was called
 
     async def adopt(self) -> None:
@@ -74,8 +63,8 @@ class CoreappSettings:
         adopt(WEBHOOK_CA, partial(self._trust, stored[WEBHOOK_CA]))
         adopt(APPLICATION, self._feed.settings_changed)
         if self._collections not in (None, collections):
-            for each in self._collectors:
-                each.collect()
+            for collect in self._collectors:
+                collect()
         self._collections = collections
         for number, wish in await self._wishes.news():
             if wish is CallbackRequest.TEST:
@@ -84,9 +73,7 @@ class CoreappSettings:
                 self._feed.hurry()
 
     def _adopt_application(self, stored: Any) -> None:
-        fields = self._application.adopt(stored)
-        self._in_force.application = effective(fields)
-        self._level.follow(fields)
+        self._in_force.application = effective(self._application.adopt(stored))
 
     def _trust(self, stored: Any) -> None:
         ca = text_of(stored, "pem") if stored != {} else ""

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from warouter.app_settings import (
-    APPLICATION,
-    EXTERNAL_CERTIFICATE,
-)
-from warouter.node.adoption import ApplicationFields, adopt
-from warouter.node.loglevel import LogLevel
+from warouter.app_settings import APPLICATION, EXTERNAL_CERTIFICATE
+from warouter.node.setting_changes import ApplicationFields, adopt
 from warouter.store.account.accounts import Accounts
 from warouter.tls.server import ServerTls
 
@@ -15,15 +11,14 @@ from warouter.tls.server import ServerTls
 class WebappSettings:
     """A webapp's certificate and log level. ``tls`` is None where a proxy ends TLS."""
 
-    def __init__(self, accounts: Accounts, tls: ServerTls | None, level: LogLevel) -> None:
+    def __init__(self, accounts: Accounts, tls: ServerTls | None, level: str) -> None:
         self._accounts = accounts
         self._tls = tls
-        self._level = level
-        self._application = ApplicationFields()
+        self._application = ApplicationFields(level)
 
     async def adopt(self) -> None:
         """Read and adopt. CommandError if there is no certificate that could be served with."""
         application = await self._accounts.raw_setting(APPLICATION)
-        adopt(APPLICATION, lambda: self._level.follow(self._application.adopt(application)))
+        adopt(APPLICATION, lambda: self._application.adopt(application))
         if self._tls is not None:
             self._tls.adopt(await self._accounts.raw_setting(EXTERNAL_CERTIFICATE))

@@ -37,11 +37,11 @@ from warouter.media.choice import storage_of, try_out
 from warouter.media.fetch import Fetcher
 from warouter.media.library import Library
 from warouter.media.received import Received
+from warouter.net.acceptor import listener
 from warouter.net.sockets import not_listening, not_taken
 from warouter.node.context import assemble, operations_of
 from warouter.node.figures.webapp import WebappFigures
 from warouter.node.limits import limits
-from warouter.node.loglevel import LogLevel
 from warouter.node.mapview import MapView
 from warouter.node.reporter import Reporter, process_samples
 from warouter.node.runtime import ProcessIdentity, cancel, check_database, health_of, run_until
@@ -93,26 +93,12 @@ def api_config(settings: Settings) -> ApiConfig:
 
 
 def listen(settings: Settings) -> list[socket.socket]:
-    """Sockets of the webapp's own port, and of the public one
-    that webapps of a host share (SO_REUSEPORT).
-    """
-    host = settings.webapp_hostname
-    bind = "127.0.0.1" if is_loopback(host) else host
+    """Sockets of the webapp's own port, and of the public one that webapps of a host share."""
+    host = "127.0.0.1" if is_loopback(settings.webapp_hostname) else settings.webapp_hostname
     ports = [settings.webapp_port]
     if settings.public_port not in (0, settings.webapp_port):
         ports.append(settings.public_port)
-    sockets = []
-    for port in ports:
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        try:
-            sock.bind((bind, port))
-        except OSError as error:
-            sock.close()
-            raise CommandError(not_taken(error, port, bind, _LISTENS)) from error
-        sockets.append(sock)
-    return sockets
+    return [listener(host, port, _LISTENS, shared=True) for port in ports]
 
 
 class Webapp:
@@ -153,9 +139,8 @@ class Webapp:
         self._reporter = Reporter(self._session, identity, self._figures.samples)
         self._figures.webhooks = self._webhooks
         # The parts that follow the settings.
-        level = LogLevel(settings.log_level)
-        self._followed = WebappSettings(self._context.accounts, self._tls, level)
-        self._follower = SettingsFollower(self._followed)
+        self._followed = WebappSettings(self._context.accounts, self._tls, settings.log_level)
+        self._follower = SettingsFollower(self._followed.adopt)
 
     async def open(self) -> None:
         """Read the settings and accept connections; then ``tasks`` run the process."""
@@ -200,7 +185,7 @@ class Webapp:
         """Answers `warouter healthcheck`, which then asks at our port, too."""
         host, port = self._sockets[0].getsockname()
         listens = (host, port, self._tls is not None)
-        return health_of(identity, notifier, self._session, listens=listens)
+        return health_of(identity, notifier, lambda: self._session.beat_age, listens=listens)
 
     async def close(self, tasks: list[asyncio.Task[None]]) -> None:
         """Answer the requests that came, then close everything."""

@@ -17,8 +17,7 @@ from typing import Any
 from warouter.background import begin
 from warouter.cloud_settings import CloudSettings
 from warouter.errors import CommandError
-from warouter.http.intake import WebhookIntake
-from warouter.http.post import PostConnection
+from warouter.http.intake import PostConnection, WebhookIntake
 from warouter.lab.probe.arrivals import Arrivals, decoded, opaque
 from warouter.lab.probe.observed import WebhookTrial
 from warouter.node.webhooks import tls_of

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
 
+from warouter.http.edge import Edge
 from warouter.http.meter import Meter
 from warouter.metrics import Sample
 from warouter.node.mapview import MapView
-
-
-class SampleSource(Protocol):
-    """A source of metrics: ``http.edge`` of its connections, ``node.webhooks`` of Meta's posts."""
-
-    def samples(self) -> list[Sample]: ...
+from warouter.node.webhooks import CloudWebhooks
 
 
 class WebappFigures:
@@ -23,8 +18,8 @@ class WebappFigures:
         self._meter = meter
         self._view = view
         self._started = time.monotonic()
-        self.door: SampleSource | None = None
-        self.webhooks: SampleSource | None = None
+        self.door: Edge | None = None
+        self.webhooks: CloudWebhooks | None = None
 
     def samples(self) -> list[Sample]:
         links = self._view.links
