@@ -7,7 +7,7 @@ the pager; what is parked is taken up when it is due.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -20,38 +20,23 @@ from warouter.owner.parked.log import Chosen, ParkedLog
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
+from warouter.webhook.callbacks import Callbacks
+from warouter.webhook.owner import EventOwner
 from warouter.webhook.shown import shown, shows_all
 
 PARKED_PAGE = 100
 
 
-class Destination(Protocol):
-    """The destination of events, which also says if they may go yet."""
-
-    def wants(self) -> bool:
-        """True once it is known which events are wanted."""
-        ...
-
-    def add(self, items: Sequence[EventRow]) -> None:
-        """Take the next events of a slot."""
-
-    def unwanted(self, item: EventRow) -> None:
-        """Drop an event that was parked, and was switched off since."""
-
-    def block(self, slot: int, recipient: str, kind: int) -> None: ...
-
-    def unblock(self, slot: int, recipient: str, kind: int) -> None: ...
-
-
 class EventFeed:
-    """Events of one kind, of every open slot."""
+    """Events of one kind, of every open slot. None goes before ``begin``."""
 
     what = "event"
 
     def __init__(
         self,
         kind: int,
-        delivery: Destination,
+        delivery: Callbacks,
+        owner: EventOwner,
         ownership: Ownership,
         journal: Journal,
         recorder: Recorder,
@@ -60,6 +45,9 @@ class EventFeed:
     ) -> None:
         self.kind = kind
         self._delivery = delivery
+        self._owner = owner
+        self._begun = False
+        self._ownership = ownership
         self._journal = journal
         self._recorder = recorder
         self._app_settings = app_settings
@@ -67,18 +55,25 @@ class EventFeed:
         self.parked = ParkedLog(self, ownership, journal, recorder, clock)
         self._pager = Pager[EventRow](self, self.parked, ownership, recorder)
 
+    def begin(self) -> None:
+        """It is known from here on which events are wanted."""
+        if not self._begun:
+            self._begun = True
+            for slot in self._ownership.slots.values():
+                self.read_on(slot)
+
     def opened(self, slot: OwnedSlot) -> None:
         """Block recipients of parked rows, as nothing may overtake these, and read the journal."""
         self.block(slot, list(self.log(slot).parked))
         self.read_on(slot)
 
     def read_on(self, slot: OwnedSlot) -> None:
-        if self._delivery.wants():
+        if self._begun:
             self._pager.read_on(slot)
 
     def committed(self, slot: OwnedSlot, rows: Sequence[EventRow]) -> None:
         """Events are on disk, in seq order."""
-        log, wants = slot.events[self.kind], self._delivery.wants()
+        log, wants = slot.events[self.kind], self._begun
         size = size_of_all(rows)
         if wants and log.appended_run(rows[-1].seq, len(rows), size):
             self._take(slot, rows, size)
@@ -91,7 +86,7 @@ class EventFeed:
 
     def refill(self, slot: OwnedSlot) -> None:
         """There may be room for what waits in the journal."""
-        if self._delivery.wants():
+        if self._begun:
             self._pager.read_on_if_empty(slot)
 
     def memory(self, slot: OwnedSlot) -> Memory:
@@ -175,8 +170,8 @@ class EventFeed:
                 parked=True,
             )
             self.memory(slot).hold(1, item.size)
-            if payload is None:
-                self._delivery.unwanted(item)
+            if payload is None:  # switched off since
+                self._owner.on_settled([item])
             else:
                 self._delivery.add([item])
 

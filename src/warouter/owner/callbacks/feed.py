@@ -13,7 +13,7 @@ from warouter.flow.event import EventRow, size_of_all
 from warouter.flow.progress import Dead, Park, Unpark
 from warouter.kinds import EVENT_KINDS
 from warouter.net.egress import client_certificate
-from warouter.owner.callbacks.events import Destination, EventFeed
+from warouter.owner.callbacks.events import EventFeed
 from warouter.owner.callbacks.letters import Letters
 from warouter.owner.listener import SlotListener
 from warouter.owner.ownership import Ownership
@@ -27,7 +27,7 @@ from warouter.webhook.trial import try_out
 log = logging.getLogger(__name__)
 
 
-class CallbackFeed(SlotListener, Destination, EventOwner):
+class CallbackFeed(SlotListener, EventOwner):
     """Feeds ``Callbacks`` from the journals of the open slots and records what it says."""
 
     def __init__(
@@ -43,7 +43,6 @@ class CallbackFeed(SlotListener, Destination, EventOwner):
         self._recorder = recorder
         self._app_settings = app_settings
         self._clock = clock
-        self._settings_known = False
         self._trial: asyncio.Task[None] | None = None
         self.dropped = 0  # events that were given up under callback_persist: false
         self.callbacks = Callbacks(
@@ -56,7 +55,7 @@ class CallbackFeed(SlotListener, Destination, EventOwner):
             clock=clock,
         )
         self._feeds = tuple(
-            EventFeed(kind, self, ownership, journal, recorder, app_settings, clock)
+            EventFeed(kind, self.callbacks, self, ownership, journal, recorder, app_settings, clock)
             for kind in EVENT_KINDS
         )
         self._letters = Letters(self._feeds, ownership, journal, clock)
@@ -64,11 +63,8 @@ class CallbackFeed(SlotListener, Destination, EventOwner):
     def settings_changed(self) -> None:
         """Take over settings. Before the first time nobody knows which statuses are wanted."""
         self.callbacks.settings_changed()
-        if not self._settings_known:
-            self._settings_known = True
-            for slot in self._ownership.slots.values():
-                for feed in self._feeds:
-                    feed.read_on(slot)
+        for feed in self._feeds:
+            feed.begin()
 
     def trust(self, ca: str) -> None:
         """Judge receivers by these certificates (PEM) alone; "": by those of the system."""
@@ -125,21 +121,6 @@ class CallbackFeed(SlotListener, Destination, EventOwner):
         self._feeds[rows[0].kind].committed(slot, rows)
 
     # to the delivery
-
-    def wants(self) -> bool:
-        return self._settings_known
-
-    def add(self, items: Sequence[EventRow]) -> None:
-        self.callbacks.add(items)
-
-    def unwanted(self, item: EventRow) -> None:
-        self.on_settled([item])
-
-    def block(self, slot: int, recipient: str, kind: int) -> None:
-        self.callbacks.block(slot, recipient, kind)
-
-    def unblock(self, slot: int, recipient: str, kind: int) -> None:
-        self.callbacks.unblock(slot, recipient, kind)
 
     def may_act(self, slot: int) -> bool:
         """No POST begins for a slot that is on its way to another owner."""
