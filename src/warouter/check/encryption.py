@@ -6,10 +6,16 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from warouter.check.facts import InstallationFacts, several
-from warouter.check.finding import CheckRule, Level
+from warouter.check.finding import Level, rule
 from warouter.cloud_settings import is_loopback
 
 
+@rule(
+    "database-tls-off",
+    Level.WARNING,
+    "settings that switch TLS to PostgreSQL off",
+    "Unset WAROUTER_DB_SSL, and set WA_DB_SSL_CA to the authority of the server's certificate.",
+)
 def _database_tls_off(facts: InstallationFacts) -> Iterator[str]:
     if facts.distant and facts.settings.db_ssl == "off":
         yield (
@@ -18,6 +24,14 @@ def _database_tls_off(facts: InstallationFacts) -> Iterator[str]:
         )
 
 
+@rule(
+    "database-clear",
+    Level.WARNING,
+    "sessions that cross a network to PostgreSQL without TLS",
+    "Give the server a certificate, unset WAROUTER_DB_SSL, restart these processes, and let"
+    " pg_hba.conf admit other hosts by hostssl alone.",
+    database=True,
+)
 def _database_clear(facts: InstallationFacts) -> Iterator[str]:
     trust = facts.known.trust
     if trust.clear:
@@ -28,6 +42,13 @@ def _database_clear(facts: InstallationFacts) -> Iterator[str]:
         )
 
 
+@rule(
+    "api-clear",
+    Level.WARNING,
+    "webapps that serve plain HTTP to other hosts",
+    "Give WAROUTER_TLS_CERT and WAROUTER_TLS_KEY in place of WAROUTER_NO_TLS, or listen on"
+    " loopback behind a proxy on this host.",
+)
 def _api_clear(facts: InstallationFacts) -> Iterator[str]:
     settings = facts.settings
     if settings.no_tls and not is_loopback(settings.webapp_hostname):
@@ -37,6 +58,13 @@ def _api_clear(facts: InstallationFacts) -> Iterator[str]:
         )
 
 
+@rule(
+    "cloud-clear",
+    Level.WARNING,
+    "listeners for Meta's webhooks that serve plain HTTP to other hosts",
+    "Give WAROUTER_CLOUD_TLS_CERT and WAROUTER_CLOUD_TLS_KEY, or listen on loopback behind a"
+    " proxy on this host.",
+)
 def _cloud_clear(facts: InstallationFacts) -> Iterator[str]:
     settings = facts.settings
     if settings.upstream != "cloud":
@@ -49,6 +77,12 @@ def _cloud_clear(facts: InstallationFacts) -> Iterator[str]:
         )
 
 
+@rule(
+    "console-clear",
+    Level.WARNING,
+    "consoles that are to call the API of another host by plain http",
+    "Give the API a certificate, and name it with https in WAROUTER_CONSOLE_API.",
+)
 def _console_clear(facts: InstallationFacts) -> Iterator[str]:
     settings = facts.settings
     try:
@@ -62,6 +96,13 @@ def _console_clear(facts: InstallationFacts) -> Iterator[str]:
         )
 
 
+@rule(
+    "webhook-clear",
+    Level.WARNING,
+    "webhooks with plain http on another host",
+    "Set an https URL by PATCH /v1/settings/application, then unset WAROUTER_WEBHOOK_ALLOW_HTTP.",
+    database=True,
+)
 def _webhook_clear(facts: InstallationFacts) -> Iterator[str]:
     try:
         url = urlsplit(facts.known.webhook or "")
@@ -71,6 +112,12 @@ def _webhook_clear(facts: InstallationFacts) -> Iterator[str]:
         yield f"The webhook at {url.hostname} is called with plain http."
 
 
+@rule(
+    "http-allowed",
+    Level.NOTE,
+    "settings that allow plain http to webhooks and media",
+    "Unset it where nothing needs it.",
+)
 def _http_allowed(facts: InstallationFacts) -> Iterator[str]:
     if facts.settings.webhook_allow_http:
         yield "WAROUTER_WEBHOOK_ALLOW_HTTP is set: an administrator may set a webhook with http."
@@ -78,12 +125,25 @@ def _http_allowed(facts: InstallationFacts) -> Iterator[str]:
         yield "WAROUTER_MEDIA_ALLOW_HTTP is set: media links with http are fetched."
 
 
+@rule(
+    "link-clear",
+    Level.CRITICAL,
+    "links between hosts without TLS",
+    "Set COREAPP_HOSTNAME to the address that other hosts reach, and restart these coreapps.",
+    database=True,
+)
 def _link_clear(facts: InstallationFacts) -> Iterator[str]:
     bare = [one.name for one in facts.known.trust.distant if one.pinned is False]
     if bare:
         yield f"The links of {several(bare)} have no certificate: messages cross the network bare."
 
 
+@rule(
+    "simulator-open",
+    Level.WARNING,
+    "simulators that other hosts can reach",
+    "Let the simulator listen on 127.0.0.1, or let a firewall admit coreapps and webapps only.",
+)
 def _simulator_open(facts: InstallationFacts) -> Iterator[str]:
     settings = facts.settings
     if settings.upstream != "simulator":
@@ -99,74 +159,13 @@ def _simulator_open(facts: InstallationFacts) -> Iterator[str]:
 
 
 RULES = (
-    CheckRule(
-        "database-tls-off",
-        Level.WARNING,
-        "settings that switch TLS to PostgreSQL off",
-        "Unset WAROUTER_DB_SSL, and set WA_DB_SSL_CA to the authority of the server's certificate.",
-        _database_tls_off,
-    ),
-    CheckRule(
-        "database-clear",
-        Level.WARNING,
-        "sessions that cross a network to PostgreSQL without TLS",
-        "Give the server a certificate, unset WAROUTER_DB_SSL, restart these processes, and let"
-        " pg_hba.conf admit other hosts by hostssl alone.",
-        _database_clear,
-        database=True,
-    ),
-    CheckRule(
-        "link-clear",
-        Level.CRITICAL,
-        "links between hosts without TLS",
-        "Set COREAPP_HOSTNAME to the address that other hosts reach, and restart these coreapps.",
-        _link_clear,
-        database=True,
-    ),
-    CheckRule(
-        "api-clear",
-        Level.WARNING,
-        "webapps that serve plain HTTP to other hosts",
-        "Give WAROUTER_TLS_CERT and WAROUTER_TLS_KEY in place of WAROUTER_NO_TLS, or listen on"
-        " loopback behind a proxy on this host.",
-        _api_clear,
-    ),
-    CheckRule(
-        "cloud-clear",
-        Level.WARNING,
-        "listeners for Meta's webhooks that serve plain HTTP to other hosts",
-        "Give WAROUTER_CLOUD_TLS_CERT and WAROUTER_CLOUD_TLS_KEY, or listen on loopback behind a"
-        " proxy on this host.",
-        _cloud_clear,
-    ),
-    CheckRule(
-        "console-clear",
-        Level.WARNING,
-        "consoles that are to call the API of another host by plain http",
-        "Give the API a certificate, and name it with https in WAROUTER_CONSOLE_API.",
-        _console_clear,
-    ),
-    CheckRule(
-        "webhook-clear",
-        Level.WARNING,
-        "webhooks with plain http on another host",
-        "Set an https URL by PATCH /v1/settings/application, then unset"
-        " WAROUTER_WEBHOOK_ALLOW_HTTP.",
-        _webhook_clear,
-        database=True,
-    ),
-    CheckRule(
-        "http-allowed",
-        Level.NOTE,
-        "settings that allow plain http to webhooks and media",
-        "Unset it where nothing needs it.",
-        _http_allowed,
-    ),
-    CheckRule(
-        "simulator-open",
-        Level.WARNING,
-        "simulators that other hosts can reach",
-        "Let the simulator listen on 127.0.0.1, or let a firewall admit coreapps and webapps only.",
-        _simulator_open,
-    ),
+    _database_tls_off,
+    _database_clear,
+    _link_clear,
+    _api_clear,
+    _cloud_clear,
+    _console_clear,
+    _webhook_clear,
+    _http_allowed,
+    _simulator_open,
 )

@@ -32,6 +32,9 @@ class Finding(msgspec.Struct, frozen=True):
     todo: str = ""
 
 
+Judge = Callable[[InstallationFacts], Iterable[str]]
+
+
 class CheckRule(NamedTuple):
     """``looks_for`` completes "There are no ...". ``judge`` says each thing that is wrong, in a
     sentence; it is called only with the facts of PostgreSQL if ``database``.
@@ -41,17 +44,24 @@ class CheckRule(NamedTuple):
     level: Level
     looks_for: str
     todo: str
-    judge: Callable[[InstallationFacts], Iterable[str]]
-    database: bool = False
+    judge: Judge
+    database: bool
 
 
-def findings(rule: CheckRule, facts: InstallationFacts) -> Iterator[Finding]:
+def rule(
+    name: str, level: Level, looks_for: str, todo: str, *, database: bool = False
+) -> Callable[[Judge], CheckRule]:
+    """Makes the rule of the function that judges."""
+    return lambda judge: CheckRule(name, level, looks_for, todo, judge, database)
+
+
+def findings(of: CheckRule, facts: InstallationFacts) -> Iterator[Finding]:
     """The findings of the rule, or one that all is well."""
-    sentences = list(rule.judge(facts))
+    sentences = list(of.judge(facts))
     for sentence in sentences:
-        yield Finding(rule.name, rule.level, sentence, rule.todo)
+        yield Finding(of.name, of.level, sentence, of.todo)
     if not sentences:
-        yield Finding(rule.name, Level.OK, f"There are no {rule.looks_for}.")
+        yield Finding(of.name, Level.OK, f"There are no {of.looks_for}.")
 
 
 _CODES = ((Level.CRITICAL, 2), (Level.UNKNOWN, 3), (Level.WARNING, 1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from warouter.check.facts import InstallationFacts
-from warouter.check.finding import CheckRule, Level
+from warouter.check.finding import Level, rule
 from warouter.sizing import COSTS
 
 _MIB, _GIB = 1 << 20, 1 << 30
@@ -17,10 +17,24 @@ _BUFFERS, _WAL = 128 * _MIB, 4 * _GIB
 _TRANSACTION_SECONDS = 600.0
 
 
+@rule(
+    "database-unsafe",
+    Level.CRITICAL,
+    "settings of PostgreSQL that put messages at risk",
+    "Change it in postgresql.conf.",
+    database=True,
+)
 def _unsafe(facts: InstallationFacts) -> Iterator[str]:
     yield from facts.known.server.dangers
 
 
+@rule(
+    "connections-few",
+    Level.WARNING,
+    "servers with too few connections for the processes that run",
+    "Raise PostgreSQL's max_connections; `warouter sizing` says what a rate needs.",
+    database=True,
+)
 def _connections(facts: InstallationFacts) -> Iterator[str]:
     server = facts.known.server
     room = server.max_connections - server.reserved
@@ -42,6 +56,12 @@ def _needs(role: str) -> int:
     }.get(role, 0)
 
 
+@rule(
+    "descriptors-few",
+    Level.WARNING,
+    "limits of open files below what a webapp needs",
+    "Raise LimitNOFILE of the unit (ulimit -Hn of a shell), or lower WAROUTER_CONNECTIONS.",
+)
 def _descriptors(facts: InstallationFacts) -> Iterator[str]:
     wanted = facts.settings.connections + _FILES
     if facts.host.descriptors < wanted:
@@ -51,12 +71,24 @@ def _descriptors(facts: InstallationFacts) -> Iterator[str]:
         )
 
 
+@rule(
+    "disk-full",
+    Level.WARNING,
+    "disks of media that are nearly full",
+    "Free some of it, or give media a larger one.",
+)
 def _disk(facts: InstallationFacts) -> Iterator[str]:
     host = facts.host
     if host.media_free < max(_LEAST, host.media_size * _FREE):
         yield f"The disk of {facts.settings.media_dir} has {_size(host.media_free)} left."
 
 
+@rule(
+    "quota-wide",
+    Level.NOTE,
+    "quotas of media above the size of their disk",
+    "Set WAROUTER_MEDIA_QUOTA below the size of the disk, so that uploads end before that.",
+)
 def _quota(facts: InstallationFacts) -> Iterator[str]:
     if facts.settings.media_url:
         return  # a bucket has no size
@@ -66,6 +98,13 @@ def _quota(facts: InstallationFacts) -> Iterator[str]:
         yield f"WAROUTER_MEDIA_QUOTA is {said}, and the disk of media has {_size(size)}."
 
 
+@rule(
+    "database-small",
+    Level.NOTE,
+    "settings of PostgreSQL that are small for a busy cluster",
+    "Raise it where thousands of messages a second go, see docs/postgresql.md.",
+    database=True,
+)
 def _slow(facts: InstallationFacts) -> Iterator[str]:
     server = facts.known.server
     if server.shared_buffers < _BUFFERS:
@@ -74,6 +113,13 @@ def _slow(facts: InstallationFacts) -> Iterator[str]:
         yield f"PostgreSQL's max_wal_size is {_size(server.max_wal_size)}."
 
 
+@rule(
+    "transaction-old",
+    Level.WARNING,
+    f"transactions that are open for more than {_TRANSACTION_SECONDS / 60:.0f} minutes",
+    "Let it end, or end it with pg_terminate_backend.",
+    database=True,
+)
 def _transaction(facts: InstallationFacts) -> Iterator[str]:
     server = facts.known.server
     if server.oldest_transaction_s > _TRANSACTION_SECONDS:
@@ -83,18 +129,39 @@ def _transaction(facts: InstallationFacts) -> Iterator[str]:
         )
 
 
+@rule(
+    "coreapps-few",
+    Level.WARNING,
+    "shards without a coreapp of their own",
+    "Start coreapps until there are as many as shards, and a spare.",
+    database=True,
+)
 def _coreapps(facts: InstallationFacts) -> Iterator[str]:
     shards, found = facts.known.server.shards, _running(facts, "coreapp")
     if found < shards:
         yield f"{found} coreapps run for {shards} shards."
 
 
+@rule(
+    "coreapps-no-spare",
+    Level.NOTE,
+    "clusters without a spare coreapp",
+    "Start one more coreapp.",
+    database=True,
+)
 def _spares(facts: InstallationFacts) -> Iterator[str]:
     shards = facts.known.server.shards
     if shards and _running(facts, "coreapp") == shards:
         yield f"{shards} coreapps run for {shards} shards: none is a spare."
 
 
+@rule(
+    "masters-few",
+    Level.NOTE,
+    "clusters without a second master",
+    "Start another master on another host.",
+    database=True,
+)
 def _masters(facts: InstallationFacts) -> Iterator[str]:
     found = _running(facts, "master")
     if found < 2:
@@ -105,6 +172,13 @@ def _running(facts: InstallationFacts, role: str) -> int:
     return len({node.name for node in facts.known.trust.nodes if node.role == role})
 
 
+@rule(
+    "unseen",
+    Level.NOTE,
+    "facts that this login is not shown",
+    "Give the check a login that is a member of pg_read_all_stats and may read these tables.",
+    database=True,
+)
 def _unseen(facts: InstallationFacts) -> Iterator[str]:
     database = facts.known
     if database.trust.unseen:
@@ -126,89 +200,15 @@ def _size(size: int) -> str:
 
 
 RULES = (
-    CheckRule(
-        "database-unsafe",
-        Level.CRITICAL,
-        "settings of PostgreSQL that put messages at risk",
-        "Change it in postgresql.conf.",
-        _unsafe,
-        database=True,
-    ),
-    CheckRule(
-        "connections-few",
-        Level.WARNING,
-        "servers with too few connections for the processes that run",
-        "Raise PostgreSQL's max_connections; `warouter sizing` says what a rate needs.",
-        _connections,
-        database=True,
-    ),
-    CheckRule(
-        "descriptors-few",
-        Level.WARNING,
-        "limits of open files below what a webapp needs",
-        "Raise LimitNOFILE of the unit (ulimit -Hn of a shell), or lower WAROUTER_CONNECTIONS.",
-        _descriptors,
-    ),
-    CheckRule(
-        "disk-full",
-        Level.WARNING,
-        "disks of media that are nearly full",
-        "Free some of it, or give media a larger one.",
-        _disk,
-    ),
-    CheckRule(
-        "quota-wide",
-        Level.NOTE,
-        "quotas of media above the size of their disk",
-        "Set WAROUTER_MEDIA_QUOTA below the size of the disk, so that uploads end before that.",
-        _quota,
-    ),
-    CheckRule(
-        "database-small",
-        Level.NOTE,
-        "settings of PostgreSQL that are small for a busy cluster",
-        "Raise it where thousands of messages a second go, see docs/postgresql.md.",
-        _slow,
-        database=True,
-    ),
-    CheckRule(
-        "transaction-old",
-        Level.WARNING,
-        f"transactions that are open for more than {_TRANSACTION_SECONDS / 60:.0f} minutes",
-        "Let it end, or end it with pg_terminate_backend.",
-        _transaction,
-        database=True,
-    ),
-    CheckRule(
-        "coreapps-few",
-        Level.WARNING,
-        "shards without a coreapp of their own",
-        "Start coreapps until there are as many as shards, and a spare.",
-        _coreapps,
-        database=True,
-    ),
-    CheckRule(
-        "coreapps-no-spare",
-        Level.NOTE,
-        "clusters without a spare coreapp",
-        "Start one more coreapp.",
-        _spares,
-        database=True,
-    ),
-    CheckRule(
-        "masters-few",
-        Level.NOTE,
-        "clusters without a second master",
-        "Start another master on another host.",
-        _masters,
-        database=True,
-    ),
-    CheckRule(
-        "unseen",
-        Level.NOTE,
-        "facts that this login is not shown",
-        "Give the check a login that is a member of pg_read_all_stats and may read these tables.",
-        _unseen,
-        database=True,
-    ),
+    _unsafe,
+    _connections,
+    _descriptors,
+    _disk,
+    _quota,
+    _slow,
+    _transaction,
+    _coreapps,
+    _spares,
+    _masters,
+    _unseen,
 )
