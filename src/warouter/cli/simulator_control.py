@@ -15,6 +15,7 @@ import click
 from warouter.cli import switches
 from warouter.errors import CommandError
 from warouter.lab.simulator.inbound import TYPES
+from warouter.local.description import NAME, read_description
 
 _TIMEOUT_S = 10.0
 _DATA_DIR = Path("warouter-data")
@@ -114,16 +115,13 @@ def _content(path: Path) -> dict[str, str]:
 def _control_url(url: str | None, data_dir: Path) -> str:
     if url is not None:
         return url.rstrip("/")
-    file = data_dir / "cluster.json"
     try:
-        return str(json.loads(file.read_bytes())["simulator"]["control_url"]).rstrip("/")
-    except OSError as error:
+        return str(read_description(data_dir)["simulator"]["control_url"]).rstrip("/")
+    except (CommandError, KeyError, TypeError) as error:
         raise CommandError(
-            f"{file} cannot be read ({error.strerror}): "
-            "give --url, or the --data-dir of a running cluster"
+            f"{data_dir / NAME} cannot be read, or names no simulator: give --url, or the"
+            " --data-dir of a running cluster."
         ) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise CommandError(f"{file} does not name a simulator: give --url") from error
 
 
 def _call(control_url: str, method: str, path: str, body: object = None) -> Any:

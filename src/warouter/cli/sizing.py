@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import inf
+from typing import Any
 
 import click
 import msgspec
@@ -15,7 +16,6 @@ from warouter.sizing import (
     COSTS,
     LOAD,
     NOT_ALIKE,
-    Costs,
     Original,
     Plan,
     UpstreamCapacity,
@@ -32,19 +32,6 @@ _LIMITS = {
     "upstream_rate": "the upstream's rate a connection",
     "upstream_answers": "the upstream's answers, 64 waited for in each slot",
 }
-
-
-class SizingReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The output of --json."""
-
-    plan: Plan
-    coreapps: int
-    connections: int
-    limits_first: str
-    original: Original
-    original_machines: int
-    comparison: str
-    costs: Costs
 
 
 @click.command()
@@ -100,17 +87,18 @@ def sizing(
         click.echo(line)
 
 
-def _report(found: Plan, original: Original) -> SizingReport:
-    return SizingReport(
-        plan=found,
-        coreapps=found.coreapps,
-        connections=sum(found.connections.values()),
-        limits_first=found.first,
-        original=original,
-        original_machines=original.machines,
-        comparison=NOT_ALIKE,
-        costs=COSTS,
-    )
+def _report(found: Plan, original: Original) -> dict[str, Any]:
+    """The output of --json."""
+    return {
+        "plan": found,
+        "coreapps": found.coreapps,
+        "connections": sum(found.connections.values()),
+        "limits_first": found.first,
+        "original": original,
+        "original_machines": original.machines,
+        "comparison": NOT_ALIKE,
+        "costs": COSTS,
+    }
 
 
 def _lines(found: Plan, original: Original) -> Iterator[str]:
@@ -137,7 +125,11 @@ def _rows(found: Plan, original: Original) -> Iterator[tuple[str, str, str]]:
     yield "machines", f"{found.machines} with {found.cores} cores", f"{original.machines}{older}"
     yield "webapps", f"{found.webapps}", f"{original.webapps}"
     yield "shards", f"{found.shards}", f"{original.shards}"
-    yield "coreapps", f"{found.shards} + {_spares(found.spares)}", f"{original.shards} + 1 spare"
+    yield (
+        "coreapps",
+        f"{found.shards} + {_count(found.spares, 'spare')}",
+        f"{original.shards} + 1 spare",
+    )
     yield "masters", f"{found.masters}", f"{original.masters}"
     theirs = f"about {original.connections:,}" if original.connections else "not published"
     yield "database connections", f"{sum(found.connections.values())}", theirs
@@ -145,16 +137,12 @@ def _rows(found: Plan, original: Original) -> Iterator[tuple[str, str, str]]:
         f"{found.rds_class} by connections" if found.rds_class else "none has so many connections"
     )
     yield "class of RDS", ours, original.database
-    yield "PostgreSQL", f"{_cores(found.postgres_cores)}, and a standby", ""
+    yield "PostgreSQL", f"{_count(found.postgres_cores, 'core')}, and a standby", ""
     yield "CPU of all processes", f"{found.cpu_cores:.2f} cores busy", ""
     yield "memory of these", f"{found.memory_mib:,} MiB", ""
     yield "WAL", f"{found.wal_gib_per_day:,.0f} GiB a day, {found.wal_mib_per_s:,.1f} MiB/s", ""
     yield "journals", f"{found.journal_gib_per_day:,.0f} GiB a day", ""
 
 
-def _spares(count: int) -> str:
-    return f"{count} spare{'s' if count > 1 else ''}"
-
-
-def _cores(count: int) -> str:
-    return f"{count} core{'s' if count > 1 else ''}"
+def _count(count: int, what: str) -> str:
+    return f"{count} {what}{'s' if count > 1 else ''}"

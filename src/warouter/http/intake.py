@@ -194,7 +194,7 @@ class WebhookIntake:
 class PostConnection(WholeRequestConnection):
     """One connection of a caller of the webhook."""
 
-    def __init__(self, intake: WebhookIntake, sock: socket.socket | None = None) -> None:
+    def __init__(self, intake: WebhookIntake, sock: socket.socket) -> None:
         super().__init__(sock)
         self._intake = intake
 

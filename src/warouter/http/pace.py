@@ -11,7 +11,8 @@ from collections import Counter
 
 import msgspec
 
-from warouter.app_settings import Network
+from warouter.config import Network, Settings, networks
+from warouter.errors import ConfigError
 
 HEAD_BYTES = 16 * 1024
 HEAD_FIELDS = 100
@@ -36,6 +37,20 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     connections: int = 2_000
     connections_per_address: int = 100
     exempt: tuple[Network, ...] = LOOPBACK
+
+
+def limits(settings: Settings) -> ConnectionLimits:
+    """Limits on client connections, with the networks that are exempt."""
+    if min(settings.connections, settings.connections_per_address) < 1:
+        raise ConfigError(
+            "WAROUTER_CONNECTIONS and WAROUTER_CONNECTIONS_PER_ADDRESS must be above 0."
+        )
+    proxies = networks(settings.trusted_proxies, "WAROUTER_TRUSTED_PROXIES")
+    return ConnectionLimits(
+        connections=settings.connections,
+        connections_per_address=settings.connections_per_address,
+        exempt=(*LOOPBACK, *proxies),
+    )
 
 
 class ConnectionProgress:

@@ -17,7 +17,6 @@ is finished in an order that loses nothing.
     setting_changes   when the settings are read again; unusable ones change nothing
     settings_coreapp  what a coreapp takes from them
     settings_webapp   what a webapp takes from them
-    limits            limits on the connections of clients
     reporter          what each process reports every five seconds
     figures           the figures in it
     runtime           the loop, signals, the first contact with the database, the name

@@ -24,8 +24,8 @@ from warouter.console.session import Cookies
 from warouter.console.simulator import SimulatorClient
 from warouter.console.words import Lines
 from warouter.http.edge import Edge
+from warouter.http.pace import limits
 from warouter.net.acceptor import listener
-from warouter.node.limits import limits
 from warouter.node.runtime import (
     ProcessIdentity,
     cancel,

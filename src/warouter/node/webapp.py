@@ -28,7 +28,7 @@ from warouter.errors import CommandError, OutcomeUnknown
 from warouter.http.edge import Edge
 from warouter.http.envelope import Envelopes, common_fields
 from warouter.http.meter import Meter
-from warouter.http.pace import LOOPBACK, ConnectionLimits
+from warouter.http.pace import LOOPBACK, ConnectionLimits, limits
 from warouter.http.rates import Rates, parse_rates
 from warouter.link.client import Links
 from warouter.link.credential import Credential
@@ -41,7 +41,6 @@ from warouter.net.acceptor import listener
 from warouter.net.sockets import not_listening, not_taken
 from warouter.node.context import assemble, operations_of
 from warouter.node.figures.webapp import WebappFigures
-from warouter.node.limits import limits
 from warouter.node.mapview import MapView
 from warouter.node.reporter import Reporter, process_samples
 from warouter.node.runtime import ProcessIdentity, cancel, check_database, health_of, run_until

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from warouter.config import load
 from warouter.errors import ApiError, ConfigError
 from warouter.http.envelope import failure
+from warouter.http.pace import limits
 from warouter.http.rates import MOST_BUCKETS, Buckets, RateLimit, Rates, TokenBucket, parse_rates
-from warouter.node.limits import limits
 
 
 def test_a_burst_then_the_rate() -> None:

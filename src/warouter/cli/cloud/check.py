@@ -9,7 +9,7 @@ import click
 import msgspec
 import uvloop
 
-from warouter.cli.cloud.settings import number_settings
+from warouter.cli.cloud import number_settings
 from warouter.cli.nodes import data_dir_option
 from warouter.errors import ConfigError
 from warouter.upstream.cloud.check.step import CheckStep, StepResult

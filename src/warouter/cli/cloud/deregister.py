@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import uvloop
 
-from warouter.cli.cloud.settings import number_settings
+from warouter.cli.cloud import number_settings
 from warouter.cli.database import audited, connected
 from warouter.cli.nodes import data_dir_option
 from warouter.cloud_settings import CloudSettings

@@ -14,7 +14,7 @@ import uvloop
 
 from warouter import __version__
 from warouter.background import wait_for
-from warouter.cli.cloud.settings import number_settings
+from warouter.cli.cloud import number_settings
 from warouter.cli.nodes import data_dir_option
 from warouter.cloud_settings import CloudSettings
 from warouter.errors import CommandError
