@@ -7,8 +7,9 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import asyncpg
 import click
@@ -35,6 +36,17 @@ cluster_option = click.option(
     help="Use the cluster that `warouter up` runs on this data directory; by default the database"
     " that WA_DB_* name, else the cluster of ./warouter-data if there is one.",
 )
+
+
+class Moment(click.DateTime):
+    """A time in UTC, in the forms in which the commands and the log write one."""
+
+    def convert(self, *given: Any) -> datetime:
+        return super().convert(*given).replace(tzinfo=UTC)
+
+
+_MINUTES, _SECONDS = "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"
+MOMENT = Moment(["%Y-%m-%d", _MINUTES, _SECONDS, f"{_SECONDS}Z", f"{_SECONDS}.%fZ"])
 
 
 def settings_of(data_dir: Path | None) -> Settings:

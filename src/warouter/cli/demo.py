@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import click
 import uvloop
@@ -76,15 +77,11 @@ PROMISES = (
     help="Unix time from which the first message is timed: `make demo` gives its own start.",
 )
 def demo(
-    messages: int,
-    recipients: int,
-    inbound: int,
-    rate: float,
     data_dir: Path | None,
-    webhook_host: str,
     upstream: str | None,
     keep: bool,
     since: float | None,
+    **traffic: Any,
 ) -> None:
     """Send messages through a failover and a change of shards, and count the results.
 
@@ -105,18 +102,11 @@ def demo(
         raise CommandError(
             "--upstream is for the demo's own cluster: the one of --data-dir has its upstream."
         )
-    plan = DemoPlan(
-        messages=messages,
-        recipients=recipients,
-        inbound=inbound,
-        rate=rate,
-        webhook_host=webhook_host,
-    )
     if data_dir is None:
         scene = own_cluster(upstream or EMULATOR, keep)
     else:
         scene = running_cluster(data_dir)
-    uvloop.run(_until_told(_run(scene, plan, started_at)))
+    uvloop.run(_until_told(_run(scene, DemoPlan(**traffic), started_at)))
 
 
 async def _until_told(work: Coroutine[None, None, None]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from rich.text import Text
 
 from warouter._hash import SLOTS
 from warouter.cli.database import (
+    MOMENT,
     checked,
     cluster_option,
     connected,
@@ -52,22 +53,12 @@ PIPE_COLUMNS = 140
 _STATES = {"alive": "green", "silent": "yellow", "dead": "red"}
 
 
-class Moment(click.DateTime):
-    """A time in UTC, in the forms in which this command and the log write one."""
-
-    def convert(self, *given: Any) -> datetime:
-        return super().convert(*given).replace(tzinfo=UTC)
-
-
 class OwnerLogQuery(NamedTuple):
     """The part of the owner log that is asked for besides the present state."""
 
     history: int
     wanted: OwnerLogFilter
     at: datetime | None
-
-
-MOMENT = Moment(["%Y-%m-%dT%H:%M:%S.%fZ", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"])
 
 
 @click.command()

@@ -74,14 +74,11 @@ NO_NUMBER = "none yet: `warouter cloud check` says why; see POST /v1/account"
 )
 def up(
     shards: str,
-    coreapps: int | None,
     webapps: int | None,
-    masters: int,
-    port: int,
     listen: str,
     no_tls: bool,
-    data_dir: Path,
     upstream: str,
+    **others: Any,
 ) -> None:
     """Run PostgreSQL, masters, coreapps, webapps, a console and the simulator until Ctrl-C.
 
@@ -103,16 +100,13 @@ def up(
     for name in unknown_names(os.environ):
         click.echo(f"{name} is not a warouter variable and is ignored.", err=True)
     options = UpOptions(
-        data_dir=data_dir,
         shards=int(shards),
-        coreapps=coreapps,
         webapps=webapps or webapps_for(cores()),
-        masters=masters,
-        port=port,
         listen=listen_address(listen),
         tls=not no_tls,
         console=True,
         upstream=upstream,
+        **others,
     )
     uvloop.run(_run(options))
 

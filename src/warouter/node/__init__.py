@@ -18,6 +18,6 @@ is finished in an order that loses nothing.
     settings_coreapp  what a coreapp takes from them
     settings_webapp   what a webapp takes from them
     reporter          what each process reports every five seconds
-    figures           the figures in it
+    figures           the figures of a coreapp in it
     runtime           the loop, signals, the first contact with the database, the name
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
@@ -37,10 +38,10 @@ from warouter.media.choice import storage_of, try_out
 from warouter.media.fetch import Fetcher
 from warouter.media.library import Library
 from warouter.media.received import Received
+from warouter.metrics import Sample
 from warouter.net.acceptor import listener
 from warouter.net.sockets import not_listening, not_taken
 from warouter.node.context import assemble, operations_of
-from warouter.node.figures.webapp import WebappFigures
 from warouter.node.mapview import MapView
 from warouter.node.reporter import Reporter, process_samples
 from warouter.node.runtime import ProcessIdentity, cancel, check_database, health_of, run_until
@@ -126,7 +127,7 @@ class Webapp:
         self._view = MapView(settings, settings.timing, pool, identity.application, tokens, shown)
         # The API on top of it, and what it says of itself.
         self._meter = Meter()
-        self._figures = WebappFigures(self._meter, self._view)
+        self._started = time.monotonic()
         self._registered = OnceRegistered(Registrations(pool), self._view.links)
         # Meta's side of it: webhooks at a port of their own, and the Graph API for rare calls.
         self._webhooks = CloudWebhooks(settings, identity) if settings.upstream == "cloud" else None
@@ -135,8 +136,7 @@ class Webapp:
         self._storage = storage_of(settings)
         self._context = self._assembled(identity.name, rates, tokens)
         self._runner = web.AppRunner(build_app(self._context), shutdown_timeout=LAST_SECONDS)
-        self._reporter = Reporter(self._session, identity, self._figures.samples)
-        self._figures.webhooks = self._webhooks
+        self._reporter = Reporter(self._session, identity, self._samples)
         # The parts that follow the settings.
         self._followed = WebappSettings(self._context.accounts, self._tls, settings.log_level)
         self._follower = SettingsFollower(self._followed.adopt)
@@ -148,7 +148,7 @@ class Webapp:
         await seed_administrator(self._context.accounts, self._context.passwords)
         await self._runner.setup()
         assert self._runner.server is not None
-        self._edge = self._figures.door = Edge(
+        self._edge = Edge(
             self._runner.server,
             self._sockets,
             self._tls.context if self._tls else None,
@@ -214,7 +214,7 @@ class Webapp:
             pool,
             name,
             self._meter,
-            lambda: [*self._figures.samples(), *process_samples()],
+            lambda: [*self._samples(), *process_samples()],
             rates,
         )
         return assemble(
@@ -274,6 +274,22 @@ class Webapp:
         return IdentityCheck(
             CloudContacts(self._pool), switches, self._settings.cloud.phone_number_id
         )
+
+    def _samples(self) -> list[Sample]:
+        """The metrics of this webapp: its connections, its requests, its links."""
+        links = self._view.links
+        return [
+            Sample("web_uptime", round(time.monotonic() - self._started)),
+            Sample("web_total_processes", 1),
+            Sample("web_idle_processes", int(self._meter.under_way == 0)),
+            Sample("warouter_link_connected", links.connected),
+            Sample("warouter_link_pending_messages", links.pending),
+            Sample("warouter_link_pending_bytes", links.pending_bytes),
+            Sample("warouter_database_up", int(not self._view.away)),
+            *self._meter.samples(),
+            *self._edge.samples(),
+            *(self._webhooks.samples() if self._webhooks is not None else ()),
+        ]
 
     def _heard(self, beat: Beat) -> None:
         """Read what others have changed as soon as a beat says so."""

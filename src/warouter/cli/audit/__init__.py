@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from warouter.cli.audit.follow import follow
-from warouter.cli.database import ask, cluster_option, console, settings_of
+from warouter.cli.database import MOMENT, ask, cluster_option, console, settings_of
 from warouter.errors import CommandError
 from warouter.store.database import Connection
 from warouter.store.views.audit import (
@@ -33,7 +33,6 @@ from warouter.store.views.chain import Chain, ChainBroken, ChainRow, Ends, check
 APPLICATION = "warouter audit"
 PIPE_COLUMNS = 140
 COLUMNS = ("at (UTC)", "who", "what", "about", "from", "outcome", "times")
-_MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 Known = Sequence[tuple[int, str]]
 _WHAT_TO_DO = (
     "Keep a copy of the database now, and compare it with a backup or a log that was kept."
@@ -62,8 +61,8 @@ def _noted(_context: object, _option: object, texts: tuple[str, ...]) -> list[tu
 @click.option("--action", default="", metavar="TEXT", help="Only this, such as `log in`.")
 @click.option("--outcome", default="", metavar="TEXT", help="Only what ended so: done, 401 ...")
 @click.option("--failed", is_flag=True, help="Only what did not end with done.")
-@click.option("--from", "begin", type=_MOMENT, help="Only from this time on (UTC).")
-@click.option("--to", "end", type=_MOMENT, help="Only before this time (UTC).")
+@click.option("--from", "since", type=MOMENT, help="Only from this time on (UTC).")
+@click.option("--to", "until", type=MOMENT, help="Only before this time (UTC).")
 @click.option("--verify", "verifies", is_flag=True, help="Check the chain of hashes instead.")
 @click.option(
     "--known",
@@ -75,6 +74,7 @@ def _noted(_context: object, _option: object, texts: tuple[str, ...]) -> list[tu
 @click.option("--follow", "follows", is_flag=True, help="Print each row as it comes, until Ctrl-C.")
 @click.option(
     "--since",
+    "behind",
     metavar="ID",
     type=click.IntRange(0, 1 << 62),
     help="With --follow: begin behind this row instead of behind the newest.",
@@ -83,16 +83,11 @@ def audit(
     data_dir: Path | None,
     as_json: bool,
     last: int,
-    actor: str,
-    action: str,
-    outcome: str,
-    failed: bool,
-    begin: datetime | None,
-    end: datetime | None,
     verifies: bool,
     known: list[tuple[int, str]],
     follows: bool,
-    since: int | None,
+    behind: int | None,
+    **chosen: Any,
 ) -> None:
     """Show log-ins, refusals, and changes by administrators.
 
@@ -100,15 +95,15 @@ def audit(
     grow is marked. --verify and --follow are about the rows as they are stored: an action has one
     when it begins and another one (`of` the first) when it has ended.
     """
-    if (verifies and follows) or (known and not verifies) or (since is not None and not follows):
+    if (verifies and follows) or (known and not verifies) or (behind is not None and not follows):
         raise click.UsageError("--known goes with --verify, --since with --follow; one of the two.")
-    choice = Choice(actor, action, outcome, failed, _utc(begin), _utc(end))
+    choice = Choice(**chosen)
     if (verifies or follows) and choice != Choice():
         raise click.UsageError("--verify and --follow are about all rows.")
     if verifies:
         click.echo(ask(data_dir, APPLICATION, lambda connection: verify(connection, known)))
     elif follows:
-        uvloop.run(follow(settings_of(data_dir), since, _print_json if as_json else _print))
+        uvloop.run(follow(settings_of(data_dir), behind, _print_json if as_json else _print))
     else:
         entries = ask(data_dir, APPLICATION, lambda connection: _read(connection, last, choice))
         if as_json:
@@ -122,10 +117,6 @@ async def _read(connection: Connection, most: int, choice: Choice) -> list[Audit
     if choice == Choice():
         return await read_audit(connection, most)
     return [entry for _, entry in await read_chosen(connection, most, choice)]
-
-
-def _utc(at: datetime | None) -> datetime | None:
-    return None if at is None else at.replace(tzinfo=UTC)
 
 
 def _plain(text: str) -> str:

@@ -2,5 +2,4 @@
 
 coreapp   those of a coreapp
 cloud     those of it that only the Cloud API brings about
-webapp    those of a webapp
 """
