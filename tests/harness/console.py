@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ from multidict import CIMultiDict
 
 from tests.harness.api import FULL_USER_HASH
 from tests.harness.audit import forget
+from tests.harness.postgres import environment_of
 from warouter.config import Settings
 from warouter.local.ports import free_port
 from warouter.local.process import Process
@@ -61,10 +61,7 @@ class Console:
     def __init__(self, settings: Settings, folder: Path, environment: Mapping[str, str]) -> None:
         self.port = free_port()
         own = {
-            **os.environ,
-            "WA_DB_HOSTNAME": settings.db_hostname,
-            "WA_DB_USERNAME": settings.db_username,
-            "WAROUTER_DB_NAME": settings.database,
+            **environment_of(settings),
             "WAROUTER_CONSOLE_LISTEN": f"127.0.0.1:{self.port}",
             "WAROUTER_NO_TLS": "1",
             **environment,

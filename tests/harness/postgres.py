@@ -6,8 +6,11 @@ Whatever server happens to run on the machine is left alone.
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -39,6 +42,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """The worker's server, with the migrated database of which ``clone`` makes copies."""
+    with own_server() as server:
+        yield server
+
+
+@contextmanager
+def own_server() -> Iterator[Postgres]:
+    """Another server with the migrated database, which a test may stop or set up otherwise."""
     folder = prepared.reachable_folder()
     server = Postgres(folder / "pg", fsync="off")
     try:
@@ -48,6 +58,26 @@ def postgres() -> Iterator[Postgres]:
     finally:
         server.stop()
         shutil.rmtree(folder)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that every account may pass, so that the mode of a file decides: pytest's own lies
+    below a private one.
+    """
+    folder = prepared.reachable_folder()
+    yield folder
+    shutil.rmtree(folder)
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The environment of a process that uses the database of these settings."""
+    return {
+        **os.environ,
+        "WA_DB_HOSTNAME": settings.db_hostname,
+        "WA_DB_USERNAME": settings.db_username,
+        "WAROUTER_DB_NAME": settings.database,
+    }
 
 
 async def clone(server: Postgres) -> Settings:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -17,6 +16,7 @@ import pytest
 
 from tests.harness import prepared
 from tests.harness.audit import by_force
+from tests.harness.postgres import own_server
 from tests.harness.shell import refused
 from tests.harness.wait import PATIENCE, Watch, soon
 from warouter.cli.audit.follow import Follower, follow
@@ -73,15 +73,8 @@ async def following(settings: Settings, since: int | None) -> AsyncIterator[Seen
 @pytest.fixture
 def server() -> Iterator[Postgres]:
     """A server of this test's own, which it may stop."""
-    folder = prepared.reachable_folder()
-    server = Postgres(folder / "pg", fsync="off")
-    try:
-        prepared.copy_to(server.folder)
-        server.start()
+    with own_server() as server:
         yield server
-    finally:
-        server.stop()
-        shutil.rmtree(folder)
 
 
 async def deeds(pool: asyncpg.Pool, most: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
@@ -38,14 +37,6 @@ from warouter.store.views.peer import peer_of
 from warouter.tls import pem
 
 Found = dict[str, tuple[str, str]]  # level and sentence of each name
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """Other accounts get into it; pytest's own they do not."""
-    folder = prepared.reachable_folder()
-    yield folder
-    shutil.rmtree(folder)
 
 
 async def checked(settings: Settings | None, *arguments: str, **environ: str) -> tuple[Found, int]:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from hashlib import sha256
 from pathlib import Path
-from shutil import rmtree
-from tempfile import mkdtemp
 
 import asyncpg
 import pytest
@@ -28,13 +26,6 @@ HERE = "192.0.2.7"
 
 def visitor(username: str) -> Visitor:
     return Visitor(username, username == "admin", sha256(username.encode()).digest(), HERE)
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    folder = Path(mkdtemp(prefix="warouter-test-", dir="/tmp"))
-    yield folder
-    rmtree(folder)
 
 
 @pytest_asyncio.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from trustme import CA
 from tests.harness import certificates, prepared
 from tests.harness.certificates import Pair
 from tests.harness.impostor import OFF_HOST
+from tests.harness.postgres import own_server
 from tests.harness.shell import printed
 from tests.harness.terminating import Terminating
 from warouter.config import Settings, load
@@ -36,16 +36,9 @@ HBA = "".join(f"local all {role} {method}\n" for role, method in ROLES.items())
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgres]:
     """Its roles log in by one method each."""
-    folder = prepared.reachable_folder()
-    server = Postgres(folder / "pg", fsync="off")
-    try:
-        prepared.copy_to(server.folder)
-        server.start()
+    with own_server() as server:
         asyncio.run(roles(server))
         yield server
-    finally:
-        server.stop()
-        shutil.rmtree(folder)
 
 
 async def roles(server: Postgres) -> None:

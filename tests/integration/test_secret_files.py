@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
 import pytest
 import pytest_asyncio
 
-from tests.harness.prepared import reachable_folder
+from tests.harness.postgres import environment_of
 from tests.harness.scram import Scram, scram
 from tests.harness.wait import PATIENCE
 from warouter.config import Settings, load
@@ -25,15 +24,6 @@ from warouter.store.database import Session, connect, create_pool, first_connect
 
 OLD, NEW, LAST = "old password", "nêw=password", "last-password"
 KEYS = "first-key-0123", "second-key-0123"
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """Others may enter it, so that the mode of a file decides."""
-    folder = reachable_folder()
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
 
 
 def private(path: Path, *lines: str) -> Path:
@@ -147,10 +137,7 @@ async def test_api_keys_are_rotated_without_a_refusal(settings: Settings, folder
     (old, new), port = KEYS, free_port()
     file = private(folder / "key", old)
     environment = {
-        **os.environ,
-        "WA_DB_HOSTNAME": settings.db_hostname,
-        "WA_DB_USERNAME": settings.db_username,
-        "WAROUTER_DB_NAME": settings.database,
+        **environment_of(settings),
         "WEBAPP_EXTERNAL_PORTS": str(port),
         "WAROUTER_NO_TLS": "1",
         "WA_API_KEY_FILE": str(file),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import ssl
 import tempfile
@@ -17,6 +16,7 @@ import pytest_asyncio
 from trustme import CA, KeyType
 
 from tests.harness.certificates import Pair, alone, issued, text_of
+from tests.harness.postgres import environment_of
 from tests.harness.wait import PATIENCE, soon
 from warouter.access.token import hash_of, new_token
 from warouter.config import Settings
@@ -39,10 +39,7 @@ class Webapp:
         (folder / "tls.crt").write_text(self.file.pem)
         (folder / "tls.key").write_text(self.file.key)
         self.environment = {
-            **os.environ,
-            "WA_DB_HOSTNAME": settings.db_hostname,
-            "WA_DB_USERNAME": settings.db_username,
-            "WAROUTER_DB_NAME": settings.database,
+            **environment_of(settings),
             "WEBAPP_EXTERNAL_PORTS": str(self.port),
             "WAROUTER_TLS_CERT": str(folder / "tls.crt"),
             "WAROUTER_TLS_KEY": str(folder / "tls.key"),

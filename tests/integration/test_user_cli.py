@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
@@ -16,8 +16,8 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from tests.harness import prepared
 from tests.harness.api import FULL_USER_HASH, USER_PASSWORD, basic, user_of
+from tests.harness.postgres import environment_of
 from tests.harness.shell import command, printed, refused
 from tests.harness.wait import PATIENCE
 from warouter.access.login import DEFAULT_PASSWORD, seed_administrator
@@ -38,15 +38,6 @@ def written(folder: Path, text: str | bytes, mode: int = 0o600) -> str:
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
     file.chmod(mode)
     return str(file)
-
-
-def environment_of(settings: Settings) -> dict[str, str]:
-    return {
-        **os.environ,
-        "WA_DB_HOSTNAME": settings.db_hostname,
-        "WA_DB_USERNAME": settings.db_username,
-        "WAROUTER_DB_NAME": settings.database,
-    }
 
 
 class Webapp:
@@ -285,14 +276,6 @@ async def test_what_is_refused(
     assert await pool.fetch("select * from user_account order by 1") == before
     assert await pool.fetchval("select count(*) from token") == 2
     assert await audited(pool) == []
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """Other accounts get into it; pytest's own they do not."""
-    folder = prepared.reachable_folder()
-    yield folder
-    shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
 import tempfile
 import time
@@ -17,7 +16,7 @@ import pytest_asyncio
 from trustme import CA
 
 from tests.harness.certificates import Pair, issued, text_of
-from tests.harness.postgres import until
+from tests.harness.postgres import environment_of, until
 from tests.harness.wait import soon
 from tests.harness.webhooks import NUMBER, SECRET, VERIFY, Line, inbox_of, post, text, webhook
 from warouter.config import Settings, load
@@ -46,22 +45,13 @@ def cloud(port: int, **more: str) -> dict[str, str]:
     }
 
 
-def database(settings: Settings) -> dict[str, str]:
-    return {
-        "WA_DB_HOSTNAME": settings.db_hostname,
-        "WA_DB_USERNAME": settings.db_username,
-        "WAROUTER_DB_NAME": settings.database,
-    }
-
-
 class Webapp:
     """The process and its two ports."""
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self.port, self.hook = free_port(), free_port()
         environment = {
-            **os.environ,
-            **database(settings),
+            **environment_of(settings),
             **cloud(self.hook),
             "WEBAPP_EXTERNAL_PORTS": str(self.port),
             "WAROUTER_NO_TLS": "1",
@@ -163,7 +153,7 @@ async def test_a_renewed_certificate_is_shown_and_clients_still_show_theirs(
 ) -> None:
     monkeypatch.setattr(server, "FILES_SECONDS", 0.02)
     files, port = Files(tmp_path), free_port()
-    given = load(database(settings) | cloud(port, **files.variables()))
+    given = load(environment_of(settings) | cloud(port, **files.variables()))
     hooks = CloudWebhooks(given, ProcessIdentity(given, "webapp"))
     await hooks.open()
     tasks = [asyncio.create_task(work) for work in hooks.work().values()]
@@ -193,7 +183,7 @@ async def test_a_renewed_certificate_is_shown_and_clients_still_show_theirs(
 async def test_a_port_that_is_taken(settings: Settings) -> None:
     server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    given = load(database(settings) | cloud(port))
+    given = load(environment_of(settings) | cloud(port))
     hooks = CloudWebhooks(given, ProcessIdentity(given, "webapp"))
     with pytest.raises(CommandError, match="WAROUTER_CLOUD_LISTEN"):
         await hooks.open()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +19,6 @@ import asyncpg
 import pytest
 
 from tests.cluster.conftest import CALM, PAIR, running
-from tests.harness import prepared
 from tests.harness.business import Business
 from tests.harness.canaries import (
     CANARIES,
@@ -31,6 +29,7 @@ from tests.harness.canaries import (
     said_by,
 )
 from tests.harness.facts import Facts
+from tests.harness.postgres import own_server
 from tests.harness.wait import soon
 from warouter.api.app import ROUTES
 from warouter.local.cluster import Cluster
@@ -57,15 +56,8 @@ STORED = {
 @pytest.fixture
 def server() -> Iterator[Postgres]:
     """A PostgreSQL that asks for a password."""
-    folder = prepared.reachable_folder()
-    server = Postgres(folder / "pg", fsync="off")
-    try:
-        prepared.copy_to(server.folder)
-        server.start()
+    with own_server() as server:
         yield server
-    finally:
-        server.stop()
-        shutil.rmtree(folder)
 
 
 async def ask_for_password(server: Postgres) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.harness.prepared import reachable_folder
 from warouter.config import SECRETS, Settings, api_keys_of, load
 from warouter.errors import ConfigError
 from warouter.secret import MOST_BYTES, Followed, lines_of, world_readable
@@ -27,15 +25,6 @@ CLOUD = {
     "WAROUTER_CLOUD_APP_SECRET": "b",
     "WAROUTER_CLOUD_VERIFY_TOKEN": "c",
 }
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder that every account of the machine may enter: pytest's own lies below a private."""
-    folder = reachable_folder()
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
 
 
 def followed(path: Path) -> Followed[tuple[str, ...]]:
