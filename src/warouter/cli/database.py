@@ -27,6 +27,7 @@ from warouter.store.database import Connection, close_politely, first_connection
 T = TypeVar("T")
 
 DEFAULT_FOLDER = Path("warouter-data")
+PIPE_COLUMNS = 180
 # The latter when the server's farewell was read, but not yet the end of the connection.
 OF_THE_DRIVER = (asyncpg.InterfaceError, asyncpg.InternalClientError)
 
@@ -132,10 +133,10 @@ def told() -> Iterator[None]:
         ) from error
 
 
-def console(columns: int) -> Console:
+def console() -> Console:
     """A console as wide as the terminal, or wide enough for every column in a file or a pipe."""
     found = Console()
-    return found if found.is_terminal else Console(width=columns)
+    return found if found.is_terminal else Console(width=PIPE_COLUMNS)
 
 
 def table(*columns: str, title: str | None = None) -> Table:

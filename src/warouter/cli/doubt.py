@@ -37,7 +37,6 @@ from warouter.store.views.trace import Trace
 from warouter.store.views.twice import TwiceListing, read_twice
 
 APPLICATION = "warouter doubt"
-PIPE_COLUMNS = 160
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _ids = click.argument("ids", metavar="[ID]...", nargs=-1)
@@ -81,7 +80,7 @@ def list_(data_dir: Path | None, as_json: bool, twice: bool) -> None:
         listed = [{name: getattr(one, name) for name in names} for one in found]
         click.echo(msgspec.json.encode(listed))
         return
-    console(PIPE_COLUMNS).print(_listed(found))
+    console().print(_listed(found))
     kept = sum(one.state == "held" for one in found)
     click.echo(f"{len(found) - kept:,} in doubt, {kept:,} held")
     if paid.messages:
@@ -96,7 +95,7 @@ def _list_twice(paid: TwiceListing, *, as_json: bool) -> None:
     for one in paid.messages:
         counts = str(one.taken), str(one.charged)
         listed.add_row(*map(Text, (one.id, one.recipient or "", *counts, one.at)))
-    console(PIPE_COLUMNS).print(listed)
+    console().print(listed)
     click.echo(_told(paid))
 
 

@@ -24,7 +24,6 @@ from warouter.store.views.messages.found import (
 from warouter.store.views.messages.read import read_messages
 
 APPLICATION = "warouter messages"
-PIPE_COLUMNS = 180
 COLUMNS = ("at (UTC)", "id", "direction", "number", "kind", "state", "error", ">slot", ">shard")
 
 _TIME = "ISO 8601, UTC unless it says another zone, or a span: 90s, 15m, 2h, 1d ago."
@@ -69,7 +68,7 @@ def messages(
     if as_json:
         click.echo(msgspec.json.encode(found))
         return
-    console(PIPE_COLUMNS).print(_listed(found))
+    console().print(_listed(found))
     for line in _below(found):
         click.echo(line)
 

@@ -27,7 +27,6 @@ from warouter.store.views.setup.media_status import MediaStatus, quota_of, read_
 from warouter.store.views.setup.registration_status import RegistrationStatus, read_registration
 
 APPLICATION = "warouter show"
-SETTINGS_COLUMNS, MEDIA_COLUMNS = 160, 140  # in a pipe
 DOTS = "\N{BULLET}" * 5
 
 
@@ -94,7 +93,7 @@ def settings(data_dir: Path | None, as_json: bool, every: bool) -> None:
         click.echo(msgspec.json.encode(found))
         return
     parts = [_variables(environment, every), _fields(application, every)]
-    console(SETTINGS_COLUMNS).print(Group(*parts))
+    console().print(Group(*parts))
     differing = ", ".join(each.name for each in environment.differing)
     if differing:
         click.echo(f"Processes differ in {differing}.")
@@ -156,7 +155,7 @@ def media(data_dir: Path | None, as_json: bool) -> None:
             *("at", "node", "direction", "message", "type", "reason"),
         ),
     )
-    console(MEDIA_COLUMNS).print(Group(*(each for each in shown if each.row_count)))
+    console().print(Group(*(each for each in shown if each.row_count)))
 
 
 async def _read_media(connection: Connection) -> tuple[MediaStatus, EnvironmentStatus]:

@@ -49,7 +49,6 @@ from warouter.store.views.status import (
 APPLICATION = "warouter status"
 EVERY_SECONDS = 1.0
 LATEST_CHANGES = 10
-PIPE_COLUMNS = 140
 _STATES = {"alive": "green", "silent": "yellow", "dead": "red"}
 
 
@@ -95,7 +94,7 @@ async def _once(settings: Settings, as_json: bool, asked: OwnerLogQuery) -> None
     if as_json:
         _show_json(found)
     else:
-        console(PIPE_COLUMNS).print(_page(found, asked.history))
+        console().print(_page(found, asked.history))
 
 
 async def _watch(settings: Settings, as_json: bool, asked: OwnerLogQuery) -> None:
@@ -106,7 +105,7 @@ async def _watch(settings: Settings, as_json: bool, asked: OwnerLogQuery) -> Non
     page: AbstractContextManager[Live | None] = (
         nullcontext()
         if as_json
-        else Live(console=console(PIPE_COLUMNS), auto_refresh=False, vertical_overflow="visible")
+        else Live(console=console(), auto_refresh=False, vertical_overflow="visible")
     )
     with page as live:
         while True:

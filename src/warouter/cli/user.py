@@ -25,7 +25,6 @@ from warouter.store.bounded import changing
 from warouter.store.database import Connection
 
 APPLICATION = "warouter user"
-PIPE_COLUMNS = 120
 STANDARD_INPUT = Path("-")
 
 _name = click.argument("name")
@@ -67,7 +66,7 @@ def list_(data_dir: Path | None, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(found))
         return
-    out = console(PIPE_COLUMNS)
+    out = console()
     out.print(_table(found.users))
     if found.sessions:
         out.print()

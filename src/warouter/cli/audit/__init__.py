@@ -31,7 +31,6 @@ from warouter.store.views.audit import (
 from warouter.store.views.chain import Chain, ChainBroken, ChainRow, Ends, check_anchor
 
 APPLICATION = "warouter audit"
-PIPE_COLUMNS = 140
 COLUMNS = ("at (UTC)", "who", "what", "about", "from", "outcome", "times")
 Known = Sequence[tuple[int, str]]
 _WHAT_TO_DO = (
@@ -131,7 +130,7 @@ def _show(entries: list[AuditEntry]) -> None:
         if pending:
             texts[-1] = f"pending {texts[-1]}"
         table.add_row(*(Text(_plain(str(value))) for value in texts))
-    console(PIPE_COLUMNS).print(table)
+    console().print(table)
 
 
 def _print(row: ChainRow) -> None:

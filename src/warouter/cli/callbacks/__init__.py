@@ -24,7 +24,6 @@ from warouter.store.database import Connection
 from warouter.store.dead_letters import Letter, Selection
 
 APPLICATION = "warouter callbacks"
-PIPE_COLUMNS = 160
 MOST = 100_000
 
 _kind = click.option(
@@ -61,7 +60,7 @@ def list_(
     if as_json:
         click.echo(msgspec.json.encode({"total": total, "letters": letters}))
     else:
-        console(PIPE_COLUMNS).print(_listed(letters))
+        console().print(_listed(letters))
         click.echo(f"{len(letters):,} of {total:,} dead letters")
 
 

@@ -26,7 +26,6 @@ from warouter.store.views.webhook_status import (
 )
 
 APPLICATION = "warouter callbacks"
-PIPE_COLUMNS = 180
 # A POST ends after 15 s, and is reported within 5 s.
 TEST_SECONDS, LOOK_SECONDS = 25.0, 0.5
 
@@ -48,7 +47,7 @@ def failures(data_dir: Path | None, as_json: bool, limit: int) -> None:
         return
     click.echo("\n".join(_summary(found)))
     if found.failures:
-        console(PIPE_COLUMNS).print(_failures(found.failures))
+        console().print(_failures(found.failures))
 
 
 @click.command()
@@ -64,7 +63,7 @@ def test(data_dir: Path | None, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(found))
     else:
-        console(PIPE_COLUMNS).print(_trials(found))
+        console().print(_trials(found))
     if len(found) < coreapps:
         raise CommandError(f"Only {len(found)} of {coreapps} coreapps said how their test ended.")
     if any(one.result != "success" for one in found):
