@@ -20,7 +20,7 @@ from tests.harness.facts import OPEN_CURSORS, Facts
 from tests.harness.wait import Watch
 from warouter.local.cluster import Cluster
 
-REQUESTS = int(os.environ.get("WAROUTER_TEST_REQUESTS", "600"))
+REQUESTS = int(os.environ.get("WAROUTER_TEST_REQUESTS", "300"))
 AT_ONCE = 60
 KILLS = max(3, REQUESTS // 500)
 WEBAPPS = 3
