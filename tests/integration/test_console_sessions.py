@@ -17,7 +17,7 @@ from warouter.kinds import INBOUND
 from warouter.message_id import text_of
 from warouter.store.account import users
 from warouter.store.account.accounts import ADMIN, USER, Accounts
-from warouter.store.account.sessions import ConsoleSessions, Who
+from warouter.store.account.sessions import ConsoleSessions, Who, listed
 from warouter.store.audit import Audit
 from warouter.store.database import create_pool
 from warouter.store.journal import Journal
@@ -69,16 +69,18 @@ async def aged(pool: asyncpg.Pool, seconds: int) -> None:
     )
 
 
-async def test_a_session_is_its_users_until_it_is_ended(sessions: ConsoleSessions) -> None:
+async def test_a_session_is_its_users_until_it_is_ended(
+    sessions: ConsoleSessions, pool: asyncpg.Pool
+) -> None:
     assert await sessions.begin("alice", "h", key("1"), HERE) == Who("alice", ADMIN)
     assert await sessions.visitor(key("1")) == Who("alice", ADMIN)
-    (found,) = await sessions.listed()
+    (found,) = await listed(pool)
     assert (found.username, found.source) == ("alice", HERE)
     assert await sessions.visitor(key("2")) is None
     assert await sessions.end(key("1")) == "alice"
     assert await sessions.end(key("1")) is None
     assert await sessions.visitor(key("1")) is None
-    assert await sessions.listed() == []
+    assert await listed(pool) == []
 
 
 async def test_a_session_begins_only_with_the_password_that_was_checked(
@@ -88,7 +90,7 @@ async def test_a_session_begins_only_with_the_password_that_was_checked(
     assert await sessions.begin("nobody", "h", key("1"), HERE) is None
     await pool.execute("update user_account set must_change = true where username = 'robert'")
     assert await sessions.begin("robert", "h", key("1"), HERE) is None
-    assert await sessions.listed() == []
+    assert await listed(pool) == []
 
 
 @pytest.mark.parametrize(("unseen", "lives"), [(29 * 60, True), (31 * 60, False)])
@@ -146,25 +148,29 @@ async def test_a_change_of_the_user_ends_all_their_sessions_whoever_makes_it(
         await sessions.begin("alice", "h", key(name), HERE)
     await sessions.begin("robert", "h", key("3"), HERE)
     await pool.execute("update user_account set created_at = now()")  # is no such change
-    assert len(await sessions.listed()) == 3
+    assert len(await listed(pool)) == 3
     await pool.execute(change)
-    assert [each.username for each in await sessions.listed()] == ["robert"]
+    assert [each.username for each in await listed(pool)] == ["robert"]
     assert await sessions.visitor(key("1")) is None
 
 
 @pytest.mark.parametrize("kind", ["webapp", "console", "web_console"])
 async def test_logins_that_know_no_sessions_end_them_so(
-    settings: Settings, names: dict[str, str], sessions: ConsoleSessions, kind: str
+    settings: Settings,
+    names: dict[str, str],
+    sessions: ConsoleSessions,
+    pool: asyncpg.Pool,
+    kind: str,
 ) -> None:
     """A webapp, ``warouter user`` of any, and the console itself."""
     await sessions.begin("alice", "h", key("1"), HERE)
     await sessions.begin("robert", "h", key("2"), HERE)
     own = msgspec.structs.replace(settings, db_username=names[kind])
-    pool = await create_pool(own, "before", 1)
-    assert await pool.fetchval(SET_PASSWORD, "alice", "new") == "alice"
-    assert await users.remove(pool, "robert")
-    await pool.close()
-    assert await sessions.listed() == []
+    theirs = await create_pool(own, "before", 1)
+    assert await theirs.fetchval(SET_PASSWORD, "alice", "new") == "alice"
+    assert await users.remove(theirs, "robert")
+    await theirs.close()
+    assert await listed(pool) == []
 
 
 async def test_a_user_keeps_the_last_twenty_and_nobody_what_has_ended(
@@ -193,7 +199,7 @@ async def test_an_administrator_ends_all_sessions_and_tokens_of_one_user(
     assert await sessions.end_all("alice") == (2, 1)
     assert await sessions.end_all("alice") == (0, 0)
     assert [each.username for each in await accounts.holders([key("t"), key("u")])] == ["robert"]
-    assert [each.username for each in await sessions.listed()] == ["robert"]
+    assert [each.username for each in await listed(pool)] == ["robert"]
 
 
 # ---------------------------------------------------------------- acting through the API

@@ -78,10 +78,6 @@ class Form:
             raise ConsoleRefusal(f"{len(values)} were chosen: {most} at most at a time.")
         return values
 
-    def flag(self, name: str) -> bool:
-        """True if a box was ticked."""
-        return bool(self._fields.get(name))
-
     def number(self, name: str, least: int, most: int) -> int:
         """A whole number; ConsoleRefusal if it is none or beyond its bounds."""
         value = self.text(name, 20)

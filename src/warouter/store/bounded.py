@@ -26,9 +26,10 @@ Fetch = Callable[..., Awaitable[list[Any]]]
 async def connection(
     pool: asyncpg.Pool, seconds: float | None = None
 ) -> AsyncIterator[PoolConnectionProxy[Any]]:
-    """A connection; raises TimeoutError after this many seconds, the wait for it included."""
-    bound = SECONDS if seconds is None else seconds
-    async with asyncio.timeout(bound), pool.acquire() as taken:
+    """A connection; raises TimeoutError after this many seconds, or ``SECONDS``, the wait for it
+    included.
+    """
+    async with asyncio.timeout(seconds or SECONDS), pool.acquire() as taken:
         try:
             yield taken
         except asyncio.CancelledError:
@@ -37,11 +38,11 @@ async def connection(
             raise
 
 
-def fetcher(pool: asyncpg.Pool, seconds: float | None = None) -> Fetch:
+def fetcher(pool: asyncpg.Pool) -> Fetch:
     """A function that runs single statements, each with a time limit as in ``connection``."""
 
     async def fetch(sql: str, *arguments: Any) -> list[Any]:
-        async with connection(pool, seconds) as taken:
+        async with connection(pool) as taken:
             rows: list[Any] = await taken.fetch(sql, *arguments)
             return rows
 
@@ -59,17 +60,16 @@ async def changing(taken: Any, *what: str) -> AsyncIterator[None]:
 
 
 class Bounded:
-    """Base of stores that use a pool. Every call is bounded by ``timeout`` seconds.
+    """Base of stores that use a pool. Every call is bounded by ``SECONDS``.
 
     A call that fails raises what ``store.account.accounts.is_unavailable`` judges.
     """
 
-    def __init__(self, pool: asyncpg.Pool, timeout: float | None = None) -> None:
+    def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
-        self._timeout = timeout
 
     def _connection(self) -> AbstractAsyncContextManager[PoolConnectionProxy[Any]]:
-        return connection(self._pool, self._timeout)
+        return connection(self._pool)
 
     @asynccontextmanager
     async def _changing(self, *what: str) -> AsyncIterator[PoolConnectionProxy[Any]]:

@@ -59,19 +59,13 @@ def application_name(incarnation: UUID, node: str) -> str:
     return name.decode(errors="ignore")
 
 
-def connect_arguments(settings: Settings) -> dict[str, Any]:
-    """Keyword arguments for asyncpg from WA_DB_*, but for address, TLS and password."""
-    return {
-        "user": settings.db_username,
-        "database": settings.database,
-    }
-
-
 async def open_session(settings: Settings, **arguments: Any) -> Connection:
-    """A connection to the server that takes writes, with the password of the moment."""
+    """A connection to the server that takes writes, with the password of the moment. ``arguments``
+    are asyncpg's, but for those that WA_DB_* give.
+    """
+    given = {"user": settings.db_username, "database": settings.database, **arguments}
     return await admitted(
-        settings,
-        lambda password: open_writable(settings, **arguments, password=password),
+        settings, lambda password: open_writable(settings, **given, password=password)
     )
 
 
@@ -82,12 +76,7 @@ async def connect(settings: Settings, application: str, **server: str) -> Connec
     """
     asked = server_settings.startup(application, settings.db_schema, **server)
     async with asyncio.timeout(CONNECT_SECONDS):
-        connection = await open_session(
-            settings,
-            **connect_arguments(settings),
-            timeout=CONNECT_SECONDS,
-            server_settings=asked,
-        )
+        connection = await open_session(settings, timeout=CONNECT_SECONDS, server_settings=asked)
         try:
             await _look_over(connection, asked)
         except BaseException:
@@ -116,7 +105,6 @@ async def create_pool(settings: Settings, application: str, most: int) -> asyncp
 
     arguments: dict[str, Any] = {
         "connect": open_one,
-        **connect_arguments(settings),
         "init_size": 1,
         "min_size": 0,
         "max_size": most,

@@ -20,7 +20,7 @@ from tests.campaigns.chaos import campaign, told
 from tests.campaigns.chaos.judge import NEEDLESS
 from tests.campaigns.chaos.lab import Lab, Size
 from tests.campaigns.chaos.network import enter_namespace
-from warouter.store.database import connect_arguments, open_session
+from warouter.store.database import open_session
 
 _LOOP = "while True: pass"
 _DEAD_ROWS = """
@@ -32,7 +32,7 @@ _MOVES = "select reason, count(*) as n from owner_log where at > to_timestamp($1
 async def hold_snapshot(lab: Lab) -> asyncpg.Connection:
     """A transaction that has looked and stays open."""
     settings = lab.cluster.settings
-    connection = await open_session(settings, **connect_arguments(settings))
+    connection = await open_session(settings)
     await connection.execute("begin isolation level repeatable read")
     await connection.fetch("select count(*) from pg_class")
     return connection

@@ -145,9 +145,7 @@ def is_unavailable(error: BaseException) -> bool:
 
 
 class Accounts(Bounded):
-    """Every call is bounded by ``timeout`` seconds and raises
-    errors that ``is_unavailable`` classifies.
-    """
+    """Rows of the account, through a pool."""
 
     # ------------------------------------------------------------ users
 

@@ -24,9 +24,7 @@ on conflict (wa_id) do update set valid = excluded.valid, checked_at = excluded.
 
 
 class ContactStore(Bounded):
-    """Every call is bounded by ``timeout`` seconds, and raises
-    errors that ``is_unavailable`` classifies.
-    """
+    """Answers about numbers, by wa_id."""
 
     async def known(self, wa_ids: Collection[str]) -> dict[str, bool]:
         """Answers about these numbers that are at most ``CACHE_DAYS`` old: on WhatsApp or not."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import asyncpg
-
-from warouter.store.bounded import connection
+from warouter.store.bounded import Bounded
 
 _GET = "select mime, data from profile_photo"
 _EXISTS = "select exists (select 1 from profile_photo)"
@@ -22,25 +20,22 @@ class Photo(NamedTuple):
     data: bytes
 
 
-class Photos:
-    """Calls raise errors that ``store.account.accounts.is_unavailable`` classifies."""
-
-    def __init__(self, pool: asyncpg.Pool) -> None:
-        self._pool = pool
+class Photos(Bounded):
+    """The one photo, or none."""
 
     async def get(self) -> Photo | None:
-        async with connection(self._pool) as taken:
+        async with self._connection() as taken:
             row = await taken.fetchrow(_GET)
         return Photo(*row) if row else None
 
     async def exists(self) -> bool:
-        async with connection(self._pool) as taken:
+        async with self._connection() as taken:
             return bool(await taken.fetchval(_EXISTS))
 
     async def set(self, photo: Photo) -> None:
-        async with connection(self._pool) as taken:
+        async with self._connection() as taken:
             await taken.execute(_SET, photo.mime, photo.data)
 
     async def delete(self) -> None:
-        async with connection(self._pool) as taken:
+        async with self._connection() as taken:
             await taken.execute(_DELETE)

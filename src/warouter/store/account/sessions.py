@@ -85,11 +85,6 @@ class ConsoleSessions(Bounded):
         async with self._changing("auth") as connection:
             return await end_all(connection, username)
 
-    async def listed(self) -> list[Open]:
-        """The live sessions, by user and age."""
-        async with self._connection() as connection:
-            return await listed(connection)
-
     async def token(self, session: bytes, token: bytes) -> bool:
         """Make this the hash of a token of the API for the session's user, good for a minute; False
         if the session has ended.

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import msgspec
 
-from warouter.store.bounded import connection
+from warouter.store.bounded import Bounded
 
 _PACK = "id, publisher, name, ios_app_store_link, android_app_store_link"
 _PACKS = f"select {_PACK} from sticker_pack order by created_at, id"
@@ -60,51 +59,46 @@ class Sticker(msgspec.Struct, frozen=True):
     emojis: list[str]
 
 
-class Stickers:
-    """Packs are identified by UUID. Calls raise errors that
-    ``accounts.is_unavailable`` classifies.
-    """
-
-    def __init__(self, pool: asyncpg.Pool) -> None:
-        self._pool = pool
+class Stickers(Bounded):
+    """Packs, by UUID, and their stickers, by index."""
 
     async def packs(self) -> list[Pack]:
-        async with connection(self._pool) as taken:
+        async with self._connection() as taken:
             return [_pack(row) for row in await taken.fetch(_PACKS)]
 
     async def pack(self, pack: UUID) -> Pack | None:
-        async with connection(self._pool) as taken:
+        async with self._connection() as taken:
             row = await taken.fetchrow(_ONE, pack)
         return _pack(row) if row else None
 
     async def add_pack(self, fields: Mapping[str, str]) -> str | None:
         """Create a pack and return its id; None if there are too many already."""
-        async with connection(self._pool) as taken:
+        async with self._connection() as taken:
             if await taken.fetchval(_COUNT) >= MOST_PACKS:
                 return None
             return str(await taken.fetchval(_ADD, *_in_order(fields, "")))
 
     async def change_pack(self, pack: UUID, fields: Mapping[str, str]) -> bool:
         """Change a pack; False if there is no such pack."""
-        async with connection(self._pool) as taken:
+        async with self._connection() as taken:
             changed = await taken.fetchval(_CHANGE, pack, *_in_order(fields, None))
         return changed is not None
 
     async def delete_pack(self, pack: UUID) -> bool:
         """Delete a pack with all its stickers; False if there is no such pack."""
-        async with connection(self._pool) as taken:
+        async with self._connection() as taken:
             return await taken.fetchval(_DELETE, pack) is not None
 
     async def stickers(self, pack: UUID) -> list[Sticker] | None:
         """The stickers in order of their index; None if there is no such pack."""
-        async with connection(self._pool) as taken:
+        async with self._connection() as taken:
             rows = await taken.fetch(_STICKERS, pack)
             if not rows and await taken.fetchrow(_ONE, pack) is None:
                 return None
         return [Sticker(*row) for row in rows]
 
     async def sticker(self, pack: UUID, index: int) -> Sticker | None:
-        async with connection(self._pool) as taken:
+        async with self._connection() as taken:
             row = await taken.fetchrow(_STICKER, pack, index)
         return Sticker(*row) if row else None
 
@@ -112,7 +106,7 @@ class Stickers:
         """Add a sticker and return its index; None if there is no
         such pack, FULL if it has no room.
         """
-        async with connection(self._pool) as taken, taken.transaction():
+        async with self._connection() as taken, taken.transaction():
             index: int | None = await taken.fetchval(_NEXT, pack)  # locks the pack
             if index is None:
                 return None
@@ -125,13 +119,13 @@ class Stickers:
         self, pack: UUID, index: int, image: str | None, emojis: list[str] | None
     ) -> bool:
         """Change a sticker, except fields that are None; False if there is no such sticker."""
-        async with connection(self._pool) as taken:
+        async with self._connection() as taken:
             changed = await taken.fetchval(_CHANGE_STICKER, pack, index, image, emojis)
         return changed is not None
 
     async def delete_sticker(self, pack: UUID, index: int) -> bool:
         """Delete a sticker; the others keep their index. False if there is no such sticker."""
-        async with connection(self._pool) as taken:
+        async with self._connection() as taken:
             return await taken.fetchval(_DELETE_STICKER, pack, index) is not None
 
 

@@ -36,9 +36,7 @@ class KnownKey(NamedTuple):
 
 
 class CloudContacts(Bounded):
-    """Every call is bounded by ``timeout`` seconds, and raises errors that ``is_unavailable``
-    classifies.
-    """
+    """Numbers that cannot be reached, identities, and the switches of the number."""
 
     async def unreachable(self, wa_ids: Sequence[str]) -> set[str]:
         """The numbers to which a message failed with 131026 within the last 24 hours."""

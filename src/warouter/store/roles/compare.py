@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from warouter.store.roles import grants
 from warouter.store.roles.found import Catalogue, Function
-from warouter.store.roles.rights import PUBLIC, Right, quoted, statements, words
+from warouter.store.roles.rights import PUBLIC, Right, quoted, statement, words
 
 # It asks what its caller may: as its owner it would ask of nobody else.
 AS_CALLER = "unwritable"
@@ -92,7 +92,7 @@ def _rights(names: Mapping[str, str], found: Catalogue) -> Iterator[Difference]:
     held = {right for right in found.rights if right.grantee in known}
     for right in sorted(wanted - held):
         said = f"{right.grantee} lacks the right to {words(right)}."
-        yield Difference(said, tuple(statements([right], found.schema, give=True)), right.kind)
+        yield Difference(said, (statement(right, found.schema, give=True),), right.kind)
     yield from _surplus(held - wanted, found)
 
 
@@ -100,7 +100,7 @@ def _surplus(rights: list[Right] | set[Right], found: Catalogue) -> Iterator[Dif
     for right in sorted(rights):
         who = "Everybody" if right.grantee == PUBLIC else right.grantee
         said = f"{who} has the right to {words(right)}, and needs none."
-        yield Difference(said, tuple(statements([right], found.schema, give=False)), right.kind)
+        yield Difference(said, (statement(right, found.schema, give=False),), right.kind)
 
 
 def _others(names: Mapping[str, str], found: Catalogue) -> Iterator[Difference]:

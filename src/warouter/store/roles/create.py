@@ -19,7 +19,7 @@ from warouter.store.database import Connection
 from warouter.store.roles import catalogue, grants
 from warouter.store.roles.compare import Difference, differences, missing, public
 from warouter.store.roles.found import Catalogue
-from warouter.store.roles.password import drawn_verifier, password_in
+from warouter.store.roles.password import password_in, verifier
 from warouter.store.roles.rights import OPTIONS_SINCE, literal, membership, quoted
 from warouter.store.roles.stepwise import patiently
 
@@ -96,7 +96,7 @@ class _Maker:
             )
         found = await catalogue.read(self._connection, self._names)
         await self._roles(found)
-        await self._memberships(found, name, superuser)
+        await self._memberships(found, name)
         await self._take_over(found)
         async with self._connection.transaction():  # all or none: see ``recorded``
             for kind, role in self._names.items():
@@ -114,14 +114,14 @@ class _Maker:
             elif found.roles[name].login != (how == "login"):
                 await self._do(f"alter role {quoted(name)} {how}", f"Role {name} has {how} now.")
             if kind != grants.OWNER and self._passwords is not None:
-                kept = drawn_verifier(password_in(self._passwords, kind))
+                kept = verifier(password_in(self._passwords, kind))
                 path = self._passwords / f"{kind}.password"
                 await self._do(
                     f"alter role {quoted(name)} password {literal(kept)}",
                     f"{name} has the password in {path}.",
                 )
 
-    async def _memberships(self, found: Catalogue, administrator: str, superuser: bool) -> None:
+    async def _memberships(self, found: Catalogue, administrator: str) -> None:
         """The owner may end the sessions of processes; who owned things so far may go on."""
         mine = found.roles[self._owner].member_of if self._owner in found.roles else ()
         for kind in grants.PROCESSES:

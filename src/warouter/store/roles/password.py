@@ -21,19 +21,15 @@ SALT_BYTES = 16
 PASSWORD_BYTES = 32
 
 
-def verifier(password: str, salt: bytes) -> str:
-    """The SCRAM verifier that PostgreSQL keeps of an ASCII password."""
+def verifier(password: str, salt: bytes | None = None) -> str:
+    """The SCRAM verifier that PostgreSQL keeps of an ASCII password; the salt is drawn."""
+    salt = salt or secrets.token_bytes(SALT_BYTES)
     salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, ITERATIONS)
     client = hmac.digest(salted, b"Client Key", "sha256")
     stored = hashlib.sha256(client).digest()
     server = hmac.digest(salted, b"Server Key", "sha256")
     salt64, stored64, server64 = (base64.b64encode(b).decode() for b in (salt, stored, server))
     return f"SCRAM-SHA-256${ITERATIONS}:{salt64}${stored64}:{server64}"
-
-
-def drawn_verifier(password: str) -> str:
-    """The verifier under a salt that is drawn."""
-    return verifier(password, secrets.token_bytes(SALT_BYTES))
 
 
 def password_in(folder: Path, kind: str) -> str:

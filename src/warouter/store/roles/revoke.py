@@ -54,7 +54,12 @@ async def revoke(connection: Connection, role: str) -> list[str]:
     said = [f"{role} is no member of {owner} any more."]
     if database:
         said.append(await _give(connection, database, role, owner))
-    return [*said, *await _left(connection, role)]
+    if await connection.fetchval(_MAKES_ROLES, role):
+        said.append(
+            f"{role} has CREATEROLE still, which before PostgreSQL 16 is good for all logins:"
+            f" ALTER ROLE {quoted(role)} NOCREATEROLE."
+        )
+    return said
 
 
 async def _give(connection: Connection, database: str, role: str, owner: str) -> str:
@@ -65,14 +70,3 @@ async def _give(connection: Connection, database: str, role: str, owner: str) ->
     except asyncpg.InsufficientPrivilegeError:
         return f"{role} owns database {database} still, and so may drop it: as a superuser, {sql}."
     return f"Database {database} belongs to {owner} now."
-
-
-async def _left(connection: Connection, role: str) -> list[str]:
-    """Sentences about what the login may still do outside of this schema."""
-    said = []
-    if await connection.fetchval(_MAKES_ROLES, role):
-        said.append(
-            f"{role} has CREATEROLE still, which before PostgreSQL 16 is good for all logins:"
-            f" ALTER ROLE {quoted(role)} NOCREATEROLE."
-        )
-    return said

@@ -5,8 +5,6 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import groupby
 from typing import NamedTuple
 
 PUBLIC = "public"  # everybody; no login can have this name
@@ -31,26 +29,9 @@ def words(right: Right) -> str:
     return f"{right.privilege}{column} on {right.kind} {right.name}"
 
 
-def statements(rights: Iterable[Right], schema: str, *, give: bool) -> list[str]:
-    """GRANT, or REVOKE, for each of the rights, those to columns of a table in one."""
-    return [
-        _statement(one, [each.column for each in same if each.column], schema, give)
-        for one, same in (
-            (key, list(group))
-            for key, group in groupby(sorted(rights), key=lambda r: r._replace(column=""))
-        )
-        for same in _apart(same)
-    ]
-
-
-def _apart(rights: list[Right]) -> list[list[Right]]:
-    """A right to the whole table by itself, those to its columns together."""
-    whole, some = [r for r in rights if not r.column], [r for r in rights if r.column]
-    return [each for each in (whole, some) if each]
-
-
-def _statement(right: Right, columns: list[str], schema: str, give: bool) -> str:
-    what = right.privilege + (f" ({', '.join(map(quoted, columns))})" if columns else "")
+def statement(right: Right, schema: str, *, give: bool) -> str:
+    """GRANT, or REVOKE, for the right."""
+    what = right.privilege + (f" ({quoted(right.column)})" if right.column else "")
     name = right.name if right.kind == "function" else quoted(right.name)
     if right.kind in ("table", "sequence"):
         name = f"{quoted(schema)}.{name}"

@@ -42,14 +42,5 @@ async def read_facts(pool: asyncpg.Pool) -> ClusterFacts:
         assert row is not None
         slots = map_of(row["version"], row["shards"], await taken.fetch(SLOTS_SQL))
     owners = {s.owner for s in slots.slots if s.owner is not None}
-    return ClusterFacts(
-        shards=row["shards"],
-        leader=row["leader"],
-        owned={owner: slots.shards_of(owner) for owner in owners},
-        schema_version=row["schema_version"],
-        database=row["database"],
-        schema=row["schema"],
-        server_version=row["server_version"],
-        number=row["number"],
-        registered_at=row["registered_at"],
-    )
+    facts = {name: value for name, value in row.items() if name != "version"}
+    return ClusterFacts(**facts, owned={owner: slots.shards_of(owner) for owner in owners})

@@ -8,8 +8,10 @@ import msgspec
 
 from warouter.store.database import Source
 
-_NUMBER = "select * from number_shown()"
-_ASKED = "select cc, phone_number, asked_at from registration"
+_NUMBER = """
+select cc || phone_number as number, registered_at, two_step, cert_name, cert_ends
+  from number_shown()"""
+_ASKED = "select cc || phone_number as asked_number, asked_at from registration"
 
 
 class RegistrationStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,16 +31,4 @@ class RegistrationStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 async def read_registration(source: Source) -> RegistrationStatus:
     found, asked = await source.fetchrow(_NUMBER), await source.fetchrow(_ASKED)
-    fields = {}
-    if found is not None:
-        fields = {
-            "number": found["cc"] + found["phone_number"],
-            "registered_at": found["registered_at"],
-            "two_step": found["two_step"],
-            "cert_name": found["cert_name"],
-            "cert_ends": found["cert_ends"],
-        }
-    if asked is not None:
-        number = asked["cc"] + asked["phone_number"]
-        fields |= {"asked_number": number, "asked_at": asked["asked_at"]}
-    return RegistrationStatus(**fields)
+    return RegistrationStatus(**dict(found or {}), **dict(asked or {}))
