@@ -10,18 +10,13 @@ from aiohttp import web
 from warouter.access.passwords import check_new_password
 from warouter.api.access.tokens import Caller
 from warouter.api.context import Context
+from warouter.api.description.wrapped import within
 from warouter.api.messages.rules import filled
 from warouter.api.restored import checked
 from warouter.api.route import Access, Route
 from warouter.api.settings import CHECKED, set_upstream
 from warouter.app_settings import APPLICATION, effective
-from warouter.errors import (
-    ApiError,
-    BodyTooLarge,
-    NumberTaken,
-    ParameterInvalid,
-    ParameterMissing,
-)
+from warouter.errors import ApiError, NumberTaken, ParameterInvalid
 from warouter.http.envelope import success
 from warouter.http.request import read_json
 from warouter.store.account.accounts import is_unavailable
@@ -43,14 +38,6 @@ class RestoreRequest(msgspec.Struct, frozen=True):
 
     password: str
     data: str
-
-
-class BackupData(msgspec.Struct, frozen=True):
-    data: str
-
-
-class BackupAnswer(msgspec.Struct, frozen=True):
-    settings: BackupData
 
 
 _BACKUP = msgspec.json.Decoder(BackupRequest)
@@ -127,8 +114,7 @@ ROUTES = (
         backup,
         "Back up settings, users and registration as one encrypted text",
         body=BackupRequest,
-        answer=BackupAnswer,
-        errors=(ParameterMissing, ParameterInvalid),
+        answer=within("settings.data", str, "Backup"),
         action="backup",
     ),
     Route(
@@ -138,7 +124,7 @@ ROUTES = (
         restore,
         "Replace settings, users and registration by those of a backup",
         body=RestoreRequest,
-        errors=(ParameterMissing, ParameterInvalid, BodyTooLarge, NumberTaken),
+        errors=(NumberTaken,),
         action="restore",
     ),
 )

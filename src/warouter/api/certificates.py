@@ -15,7 +15,7 @@ from warouter.api.access.tokens import Caller
 from warouter.api.context import Context
 from warouter.api.route import Access, Route
 from warouter.app_settings import EXTERNAL_CERTIFICATE, WEBHOOK_CA
-from warouter.errors import BodyTooLarge, NotFound, ParameterInvalid
+from warouter.errors import NotFound, ParameterInvalid
 from warouter.http.envelope import success
 from warouter.http.request import read_body
 from warouter.stored import text_of
@@ -150,7 +150,6 @@ ROUTES = (
         set_external,
         "Set the certificate of the API: PEM of the chain and its private key",
         body=_TEXT,
-        errors=(ParameterInvalid, BodyTooLarge),
     ),
     Route(
         "DELETE",
@@ -175,7 +174,6 @@ ROUTES = (
         set_webhook_ca,
         "Set the CA certificates (PEM) that webhook servers are verified with",
         body=_TEXT,
-        errors=(ParameterInvalid, BodyTooLarge),
     ),
     Route(
         "GET",

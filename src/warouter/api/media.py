@@ -12,9 +12,9 @@ from aiohttp import web
 
 from warouter.api.access.tokens import Caller
 from warouter.api.context import Context
+from warouter.api.description.wrapped import within
 from warouter.api.route import Access, Route
 from warouter.errors import (
-    BodyTooLarge,
     MediaAway,
     MediaFull,
     MediaRefused,
@@ -35,10 +35,6 @@ class MediaId(msgspec.Struct, frozen=True):
     """The id of a media, a UUID."""
 
     id: str
-
-
-class Uploaded(msgspec.Struct, frozen=True):
-    media: list[MediaId]
 
 
 async def upload(context: Context, request: web.Request, _caller: Caller) -> web.Response:
@@ -151,16 +147,9 @@ ROUTES = (
         upload,
         "Upload media: the raw bytes, with their Content-Type",
         body="*/*",
-        answer=Uploaded,
+        answer=within("media", list[MediaId], "MediaIds"),
         status=(201,),
-        errors=(
-            ParameterMissing,
-            ParameterInvalid,
-            BodyTooLarge,
-            MediaRefused,
-            MediaFull,
-            MediaAway,
-        ),
+        errors=(ParameterMissing, MediaRefused, MediaFull, MediaAway),
     ),
     Route(
         "GET",

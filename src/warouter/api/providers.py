@@ -17,7 +17,7 @@ from warouter.api.description.wrapped import within
 from warouter.api.messages.rules import filled, filled_list, short
 from warouter.api.route import Access, Route
 from warouter.app_settings import MEDIA_PROVIDERS
-from warouter.errors import NotFound, ParameterInvalid, ParameterMissing
+from warouter.errors import NotFound, ParameterInvalid
 from warouter.http.envelope import success
 from warouter.http.request import path_name, read_json
 from warouter.media.providers import checked_origin, listed
@@ -229,7 +229,6 @@ ROUTES = (
         add,
         "Add or replace media providers, by name",
         body=list[MediaProvider],
-        errors=(ParameterInvalid, ParameterMissing),
     ),
     Route(
         "DELETE",

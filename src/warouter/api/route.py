@@ -45,9 +45,9 @@ class Route(NamedTuple):
     success beside ``meta`` in the same way: a Struct, a content type, None for ``meta`` alone; a
     tuple holds alternatives.
     ``status`` lists the success statuses, the usual one first. ``errors`` are those that this route
-    may answer beyond those that any route may (401, 429, 503 ...). ``query`` is name -> meaning;
-    ``headers`` are those that only this route reads. ``meta`` is the type of its ``meta`` if that
-    may hold more than usual.
+    may answer beyond those of every route with its access and kind of body (400, 401, 429 ...).
+    ``query`` is name -> meaning; ``headers`` are those that only this route reads. ``meta`` is the
+    type of its ``meta`` if that may hold more than usual.
     ``action`` is what a call is called in the audit log. ``unaudited`` says why calls leave no row
     there although the access and the method of the route want one.
     """

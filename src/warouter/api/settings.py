@@ -13,7 +13,8 @@ from aiohttp import web
 from warouter.api.access.audit import named, subject
 from warouter.api.access.tokens import Caller
 from warouter.api.context import ApiConfig, Context
-from warouter.api.description.replies import ApplicationAnswer
+from warouter.api.description.replies import ApplicationShown
+from warouter.api.description.wrapped import within
 from warouter.api.route import Access, Route
 from warouter.app_settings import (
     APPLICATION,
@@ -107,7 +108,7 @@ ROUTES = (
         Access.ADMIN,
         show,
         "All settings of the application",
-        answer=ApplicationAnswer,
+        answer=within("settings.application", ApplicationShown),
     ),
     Route(
         "PATCH",
@@ -116,7 +117,6 @@ ROUTES = (
         patch,
         "Change the given fields, and no others",
         body=ApplicationSettings,
-        errors=(ParameterInvalid,),
     ),
     Route(
         "DELETE",

@@ -15,7 +15,7 @@ from warouter.api.context import Context
 from warouter.api.description.wrapped import within
 from warouter.api.messages.rules import filled, filled_list, short
 from warouter.api.route import Access, Route
-from warouter.errors import NotFound, ParameterInvalid, ParameterMissing
+from warouter.errors import NotFound, ParameterInvalid
 from warouter.http.envelope import success
 from warouter.http.request import path_name, read_json
 from warouter.store.account.stickers import FULL, MOST_PACKS, MOST_STICKERS, Pack, Sticker
@@ -207,8 +207,7 @@ _PACKS = "/v1/stickerpacks"
 _ONE = f"{_PACKS}/{{pack}}"
 _STICKERS, _STICKER_PATH = f"{_ONE}/stickers", f"{_ONE}/stickers/{{index}}"
 _NAMESPACE = {"namespace": "whatsapp: WhatsApp's own packs, always an empty list"}
-_REFUSALS = (ParameterInvalid, ParameterMissing)
-_NOT_THERE = (*_REFUSALS, NotFound)
+_NOT_THERE = (ParameterInvalid, NotFound)
 _PACK_ID = within("stickerpacks", list[PackId], "PackIds")
 _INDEX = within("stickers", list[StickerIndex], "StickerIndices")
 
@@ -232,7 +231,6 @@ ROUTES = (
         body=PackWish,
         answer=_PACK_ID,
         status=(201,),
-        errors=_REFUSALS,
     ),
     Route(
         "GET",

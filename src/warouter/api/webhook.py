@@ -22,7 +22,7 @@ from warouter.app_settings import (
     with_secret,
     without_older_secrets,
 )
-from warouter.errors import ParameterInvalid, ParameterMissing
+from warouter.errors import ParameterInvalid
 from warouter.http.envelope import success
 from warouter.http.request import read_json
 from warouter.signature import key_of
@@ -95,7 +95,6 @@ ROUTES = (
         "Sign callbacks with one more secret, beside the newest of those in force (an addition)",
         body=SecretRequest,
         answer=SecretsAnswer,
-        errors=(ParameterMissing, ParameterInvalid),
         action="add webhook secret",
     ),
     Route(

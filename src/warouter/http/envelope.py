@@ -105,13 +105,17 @@ def of_framework(error: web.HTTPException) -> web.Response:
 
 def error_body(error: ApiError) -> bytes:
     """The JSON body of an error."""
-    said = {
+    return msgspec.json.encode({"meta": META, "errors": [error_object(error)]})
+
+
+def error_object(error: ApiError) -> dict[str, Any]:
+    """An error as an element of ``errors``."""
+    return {
         "code": error.code,
         "title": error.title,
         "details": _plain(error.details),
         "href": href(error.code),
     }
-    return msgspec.json.encode({"meta": META, "errors": [said]})
 
 
 def error_fields(error: ApiError) -> dict[str, str]:

@@ -14,14 +14,14 @@ from warouter.api.access.attempts import check_key, guard_of
 from warouter.api.access.audit import note_refusal
 from warouter.api.access.tokens import Caller
 from warouter.api.context import Context
-from warouter.api.description.replies import TokenAnswer
+from warouter.api.description.replies import Token
+from warouter.api.description.wrapped import within
 from warouter.api.route import Access, Route
 from warouter.errors import (
     AccessDenied,
     ApiError,
     Forbidden,
     LoginRefused,
-    ParameterInvalid,
     PasswordChangeRequired,
     TooManyRequests,
 )
@@ -155,8 +155,7 @@ ROUTES = (
         "Log in: a token of 7 days; new_password changes the password first",
         body=Login,
         body_required=False,
-        answer=TokenAnswer,
-        errors=(ParameterInvalid, AccessDenied, PasswordChangeRequired, TooManyRequests),
+        answer=within("users", list[Token], "Tokens"),
     ),
     Route("POST", "/v1/users/logout", Access.USER, logout, "Log out: ends the token that was sent"),
 )

@@ -11,13 +11,7 @@ from warouter.api.access.tokens import Caller
 from warouter.api.account.shards import required_pin
 from warouter.api.context import Context
 from warouter.api.route import Access, Route
-from warouter.errors import (
-    NotFound,
-    NotReady,
-    ParameterInvalid,
-    ParameterMissing,
-    TooManyRequests,
-)
+from warouter.errors import NotFound, NotReady, ParameterInvalid
 from warouter.http.envelope import success
 from warouter.http.request import read_json
 from warouter.store.account.accounts import Account
@@ -86,7 +80,7 @@ ROUTES = (
         enable,
         "Turn two-step verification on, or change its pin",
         body=TwoStepRequest,
-        errors=(ParameterMissing, ParameterInvalid, NotFound, TooManyRequests, NotReady),
+        errors=(NotFound,),
         action="two-step on",
     ),
     Route(
@@ -95,7 +89,7 @@ ROUTES = (
         Access.ADMIN,
         disable,
         "Turn two-step verification off; 400 with the Cloud API, which cannot",
-        errors=(ParameterInvalid, NotFound, NotReady),
+        errors=(ParameterInvalid, NotFound),
         action="two-step off",
     ),
 )

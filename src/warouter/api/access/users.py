@@ -12,15 +12,10 @@ from warouter.access.passwords import check_new_password
 from warouter.api.access.audit import subject
 from warouter.api.access.tokens import Caller
 from warouter.api.context import Context
-from warouter.api.description.replies import UserAnswer, UserNameAnswer
+from warouter.api.description.replies import UserName, UserShown
+from warouter.api.description.wrapped import within
 from warouter.api.route import Access, Route
-from warouter.errors import (
-    Forbidden,
-    NotFound,
-    ParameterInvalid,
-    ParameterMissing,
-    UserNotCreated,
-)
+from warouter.errors import Forbidden, NotFound, UserNotCreated
 from warouter.http.envelope import success
 from warouter.http.request import path_name, read_json
 from warouter.store.account.author import by_token
@@ -98,6 +93,8 @@ def _unknown() -> NotFound:
     return NotFound("there is no such user")
 
 
+_NAME = within("users", list[UserName], "UserNames")
+
 ROUTES = (
     Route(
         "POST",
@@ -106,9 +103,9 @@ ROUTES = (
         create,
         "Create a user of role ROLE_USER",
         body=NewUser,
-        answer=UserNameAnswer,
+        answer=_NAME,
         status=(201,),
-        errors=(ParameterMissing, ParameterInvalid, UserNotCreated),
+        errors=(UserNotCreated,),
         action="create user",
     ),
     Route(
@@ -117,7 +114,7 @@ ROUTES = (
         Access.ADMIN,
         show,
         "Name and role",
-        answer=UserAnswer,
+        answer=within("users", list[UserShown], "Users"),
         errors=(NotFound,),
     ),
     Route(
@@ -127,8 +124,8 @@ ROUTES = (
         change,
         "Set the password; ends all tokens of the user",
         body=NewPassword,
-        answer=UserNameAnswer,
-        errors=(ParameterMissing, ParameterInvalid, NotFound),
+        answer=_NAME,
+        errors=(NotFound,),
         action="change password",
     ),
     Route(
@@ -137,8 +134,8 @@ ROUTES = (
         Access.ADMIN,
         delete,
         "Delete the user and all tokens of the user",
-        answer=UserNameAnswer,
-        errors=(Forbidden, NotFound),
+        answer=_NAME,
+        errors=(NotFound,),
         action="delete user",
     ),
 )

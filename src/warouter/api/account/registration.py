@@ -20,14 +20,7 @@ from warouter.api.account.shards import (
 from warouter.api.context import Context
 from warouter.api.messages.rules import filled
 from warouter.api.route import Access, Route
-from warouter.errors import (
-    NotFound,
-    NotReady,
-    NumberTaken,
-    ParameterInvalid,
-    ParameterMissing,
-    TooManyRequests,
-)
+from warouter.errors import NotFound, NotReady, NumberTaken, ParameterInvalid
 from warouter.http.envelope import success
 from warouter.http.request import read_json
 from warouter.link.offer import Submitting
@@ -196,7 +189,7 @@ ROUTES = (
         body=RegistrationRequest,
         answer=RegistrationAnswer,
         status=(202, 201),
-        errors=(ParameterMissing, ParameterInvalid, NumberTaken, TooManyRequests, NotReady),
+        errors=(NumberTaken,),
         action="register",
     ),
     Route(
@@ -207,14 +200,7 @@ ROUTES = (
         "Finish the registration with the code that was sent",
         body=VerifyRequest,
         status=(201,),
-        errors=(
-            ParameterMissing,
-            ParameterInvalid,
-            NotFound,
-            NumberTaken,
-            TooManyRequests,
-            NotReady,
-        ),
+        errors=(NotFound, NumberTaken),
         action="verify registration",
     ),
 )

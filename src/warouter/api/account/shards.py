@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from base64 import b64decode
+from typing import Literal
 
 import msgspec
 from aiohttp import web
@@ -14,15 +15,9 @@ from warouter.api.access.attempts import check_pin
 from warouter.api.access.audit import subject
 from warouter.api.access.tokens import Caller
 from warouter.api.context import Context
-from warouter.api.description.replies import ShardsAnswer
+from warouter.api.description.wrapped import within
 from warouter.api.route import Access, Route
-from warouter.errors import (
-    ChangeRefused,
-    NotFound,
-    ParameterInvalid,
-    ParameterMissing,
-    TooManyRequests,
-)
+from warouter.errors import ChangeRefused, NotFound, ParameterInvalid, ParameterMissing
 from warouter.http.envelope import success
 from warouter.http.request import read_json
 from warouter.store.account.accounts import Account
@@ -147,6 +142,8 @@ def required_pin(pin: str) -> str:
     return pin
 
 
+_COUNT = within("account.shards", Literal[1, 2, 4, 8, 16, 32], "ShardCount")
+
 ROUTES = (
     Route(
         "GET",
@@ -154,7 +151,7 @@ ROUTES = (
         Access.ADMIN,
         show_shards,
         "The number of shards",
-        answer=ShardsAnswer,
+        answer=_COUNT,
     ),
     Route(
         "POST",
@@ -163,15 +160,9 @@ ROUTES = (
         set_shards,
         "Change the number of shards while traffic flows; 201 once the new map is in force",
         body=ShardsRequest,
-        answer=ShardsAnswer,
+        answer=_COUNT,
         status=(201,),
-        errors=(
-            ParameterMissing,
-            ParameterInvalid,
-            NotFound,
-            ChangeRefused,
-            TooManyRequests,
-        ),
+        errors=(NotFound, ChangeRefused),
         action="set shards",
     ),
 )

@@ -16,9 +16,9 @@ from aiohttp import web
 from warouter.api.access.tokens import Caller
 from warouter.api.contacts.numbers import is_national, read
 from warouter.api.context import Context
+from warouter.api.description.wrapped import within
 from warouter.api.messages.rules import filled_list
 from warouter.api.route import Access, Route
-from warouter.errors import BodyTooLarge, ParameterInvalid, ParameterMissing
 from warouter.http.envelope import success
 from warouter.http.request import read_json
 
@@ -39,10 +39,6 @@ class CheckedContact(msgspec.Struct, frozen=True, omit_defaults=True):
     input: str
     status: Literal["processing", "valid", "invalid", "failed"]
     wa_id: str | None = None
-
-
-class ContactsAnswer(msgspec.Struct, frozen=True):
-    contacts: list[CheckedContact]
 
 
 _CONTACTS = msgspec.json.Decoder(ContactsRequest, strict=False)
@@ -96,7 +92,6 @@ ROUTES = (
         "Check numbers: status and wa_id of each; the Cloud API cannot be asked, so all are `valid`"
         " but those that a message could not reach within 24 hours",
         body=ContactsRequest,
-        answer=ContactsAnswer,
-        errors=(ParameterMissing, ParameterInvalid, BodyTooLarge),
+        answer=within("contacts", list[CheckedContact], "CheckedContacts"),
     ),
 )

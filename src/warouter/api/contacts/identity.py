@@ -12,9 +12,10 @@ from aiohttp import web
 
 from warouter.api.access.tokens import Caller
 from warouter.api.context import Context
+from warouter.api.description.wrapped import within
 from warouter.api.messages.rules import filled
 from warouter.api.route import Access, Route
-from warouter.errors import NotFound, ParameterInvalid, ParameterMissing
+from warouter.errors import NotFound, ParameterInvalid
 from warouter.http.envelope import success
 from warouter.http.request import path_name, read_json
 from warouter.recipient import wa_id
@@ -23,10 +24,6 @@ from warouter.upstream.number_services import ContactIdentity
 
 class IdentityRequest(msgspec.Struct, frozen=True):
     hash: str
-
-
-class IdentityAnswer(msgspec.Struct, frozen=True):
-    identity: ContactIdentity
 
 
 _REQUEST = msgspec.json.Decoder(IdentityRequest)
@@ -61,6 +58,8 @@ def _shown(identity: ContactIdentity | None) -> web.Response:
     return success({"identity": identity})
 
 
+_IDENTITY = within("identity", ContactIdentity)
+
 ROUTES = (
     Route(
         "GET",
@@ -68,7 +67,7 @@ ROUTES = (
         Access.USER,
         show,
         "The identity of a contact; with the Cloud API the one that webhooks have shown",
-        answer=IdentityAnswer,
+        answer=_IDENTITY,
         errors=(NotFound,),
     ),
     Route(
@@ -78,7 +77,7 @@ ROUTES = (
         acknowledge,
         "Acknowledge the identity of a contact; with the Cloud API messages are checked against it",
         body=IdentityRequest,
-        answer=IdentityAnswer,
-        errors=(ParameterMissing, ParameterInvalid, NotFound),
+        answer=_IDENTITY,
+        errors=(NotFound,),
     ),
 )

@@ -23,6 +23,7 @@ from warouter.errors import (
     NotReady,
     Overloaded,
     ParameterInvalid,
+    ParameterMissing,
     PasswordChangeRequired,
     TooManyRequests,
 )
@@ -68,6 +69,7 @@ _SECURITY: Mapping[Access, list[dict[str, list[str]]]] = {
 _ANY: tuple[type[ApiError], ...] = (ApiError, TooManyRequests, NotReady, Overloaded)
 _WITH_TOKEN: tuple[type[ApiError], ...] = (AccessDenied, PasswordChangeRequired)
 _WITH_BODY: tuple[type[ApiError], ...] = (ParameterInvalid, BodyTooLarge)
+_WITH_JSON: tuple[type[ApiError], ...] = (ParameterMissing, *_WITH_BODY)
 
 _MEANINGS = {
     200: "Done.",
@@ -117,7 +119,7 @@ def errors_of(route: Route) -> list[type[ApiError]]:
     if route.access is Access.ADMIN:
         found.append(Forbidden)
     if route.body is not None:
-        found += _WITH_BODY
+        found += _WITH_BODY if isinstance(route.body, str) else _WITH_JSON
     return list(dict.fromkeys(found))
 
 

@@ -1,7 +1,6 @@
-"""Types of the API's answers, one Struct an answer, one field a wire name.
+"""Types in the API's answers that handlers build by hand, one field a wire name.
 
-Types only: they describe, handlers build their answers by hand. The tests hold every answer they
-get against them.
+Types only: they describe. The tests hold every answer they get against them.
 """
 
 from __future__ import annotations
@@ -17,14 +16,10 @@ GatewayStatus = Literal["connected", "connecting", "disconnected", "uninitialize
 NodeRole = Literal["primary_master", "secondary_master", "coreapp"]
 
 
-class ApiAnswer(msgspec.Struct):
-    """Base of all answers."""
-
-
 # ---------------------------------------------------------------- the envelope
 
 
-class Meta(ApiAnswer):
+class Meta(msgspec.Struct):
     """`version` is the version of the API, not warouter's own."""
 
     api_status: Literal["stable", "deprecated", "experimental"]
@@ -32,7 +27,7 @@ class Meta(ApiAnswer):
     warnings: list[str] | UnsetType = UNSET
 
 
-class Error(ApiAnswer):
+class Error(msgspec.Struct):
     """`code` and `title` are the product's; `details` says what was wrong with this request, and
     `href` leads to causes and remedies of the code.
     """
@@ -43,7 +38,7 @@ class Error(ApiAnswer):
     href: str
 
 
-class ErrorAnswer(ApiAnswer):
+class ErrorAnswer(msgspec.Struct):
     """The body of every failure."""
 
     meta: Meta
@@ -53,43 +48,27 @@ class ErrorAnswer(ApiAnswer):
 # ---------------------------------------------------------------- users
 
 
-class Token(ApiAnswer):
+class Token(msgspec.Struct):
     """A token; `expires_after` is in UTC, such as `2026-12-01 13:41:29+00:00`."""
 
     token: str
     expires_after: Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00:00$")]
 
 
-class TokenAnswer(ApiAnswer):
-    users: list[Token]
-
-
-class UserName(ApiAnswer):
+class UserName(msgspec.Struct):
     username: str
 
 
-class UserNameAnswer(ApiAnswer):
-    users: list[UserName]
-
-
-class UserShown(ApiAnswer):
+class UserShown(msgspec.Struct):
     username: str
     ROLES: Literal["ROLE_ADMIN", "ROLE_USER"]
-
-
-class UserAnswer(ApiAnswer):
-    users: list[UserShown]
 
 
 # ---------------------------------------------------------------- messages
 
 
-class MessageId(ApiAnswer):
+class MessageId(msgspec.Struct):
     id: str
-
-
-class MessageAnswer(ApiAnswer):
-    messages: list[MessageId]
 
 
 # ---------------------------------------------------------------- settings and account
@@ -101,30 +80,14 @@ class ApplicationShown(ApplicationSettings, frozen=True, kw_only=True):
     wa_id: str | UnsetType = UNSET
 
 
-class ApplicationGroup(ApiAnswer):
-    application: ApplicationShown
-
-
-class ApplicationAnswer(ApiAnswer):
-    settings: ApplicationGroup
-
-
-class ShardCount(ApiAnswer):
-    shards: Literal[1, 2, 4, 8, 16, 32]
-
-
-class ShardsAnswer(ApiAnswer):
-    account: ShardCount
-
-
 # ---------------------------------------------------------------- monitoring
 
 
-class UpAnswer(ApiAnswer):
+class UpAnswer(msgspec.Struct):
     status: Literal["up"]
 
 
-class NodeHealth(ApiAnswer):
+class NodeHealth(msgspec.Struct):
     """The state of a node; `errors` explains a node that does not answer."""
 
     role: NodeRole
@@ -132,13 +95,13 @@ class NodeHealth(ApiAnswer):
     errors: list[Error] | UnsetType = UNSET
 
 
-class ClusterHealthAnswer(ApiAnswer):
+class ClusterHealthAnswer(msgspec.Struct):
     """Nodes by name, `host:container`, with WA_APP_MULTICONNECT=1."""
 
     health: dict[str, NodeHealth]
 
 
-class EntityTrouble(ApiAnswer):
+class EntityTrouble(msgspec.Struct):
     """Why something may not send, by Meta's code and in its words; `solution` is its advice."""
 
     code: int
@@ -146,7 +109,7 @@ class EntityTrouble(ApiAnswer):
     solution: str
 
 
-class EntityHealth(ApiAnswer):
+class EntityHealth(msgspec.Struct):
     """One of the things that a message passes: the number, its account, the business, the app.
 
     `type` is PHONE_NUMBER, WABA, BUSINESS or APP, `can_send` AVAILABLE, LIMITED or BLOCKED; Meta
@@ -160,7 +123,7 @@ class EntityHealth(ApiAnswer):
     info: list[str]
 
 
-class NumberHealth(ApiAnswer):
+class NumberHealth(msgspec.Struct):
     """The number in Meta's words; "" for what it left out.
 
     It was asked at `read_at` (UTC), at most a minute ago while the Cloud API answers; null if it
@@ -182,11 +145,11 @@ class HealthMeta(Meta):
     number: NumberHealth | UnsetType = UNSET
 
 
-class SingleHealth(ApiAnswer):
+class SingleHealth(msgspec.Struct):
     gateway_status: GatewayStatus
 
 
-class SingleHealthAnswer(ApiAnswer):
+class SingleHealthAnswer(msgspec.Struct):
     """The state of the one node, without Multiconnect."""
 
     health: SingleHealth

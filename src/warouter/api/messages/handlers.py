@@ -11,7 +11,8 @@ from aiohttp import web
 
 from warouter.api.access.tokens import Caller
 from warouter.api.context import Context
-from warouter.api.description.replies import MessageAnswer
+from warouter.api.description.replies import MessageId
+from warouter.api.description.wrapped import within
 from warouter.api.media import kind_of
 from warouter.api.messages.hsm import as_template
 from warouter.api.messages.idempotency import HEADER, MOST_CHARS, key_of
@@ -20,13 +21,11 @@ from warouter.api.messages.schema import Message
 from warouter.api.messages.validate import parse_message
 from warouter.api.route import Access, HeaderField, Route
 from warouter.errors import (
-    BodyTooLarge,
     InvalidRecipientType,
     KeyTaken,
     MessageTooLong,
     NotFound,
     ParameterInvalid,
-    ParameterMissing,
 )
 from warouter.http.envelope import META_JSON, encoded, success
 from warouter.http.request import path_name, read_body, read_json
@@ -41,10 +40,6 @@ ACCEPTED = b'{"messages":[{"id":"%%b"}],"meta":%b}' % META_JSON  # a 201 but for
 
 class Mark(msgspec.Struct, frozen=True):
     status: str
-
-
-class Traced(msgspec.Struct, frozen=True):
-    trace: Trace
 
 
 _MARK = msgspec.json.Decoder(Mark)
@@ -140,17 +135,9 @@ ROUTES = (
         send,
         "Send a message; 201 once it is on disk",
         body=Message,
-        answer=MessageAnswer,
+        answer=within("messages", list[MessageId], "MessageIds"),
         status=(201,),
-        errors=(
-            ParameterMissing,
-            ParameterInvalid,
-            MessageTooLong,
-            InvalidRecipientType,
-            NotFound,
-            KeyTaken,
-            BodyTooLarge,
-        ),
+        errors=(MessageTooLong, InvalidRecipientType, NotFound, KeyTaken),
         headers=(
             HeaderField(
                 HEADER,
@@ -177,7 +164,7 @@ ROUTES = (
         Access.USER,
         trace,
         "The state of a message, with every step and its time (an addition)",
-        answer=Traced,
+        answer=within("trace", Trace),
         errors=(NotFound,),
     ),
     Route(
@@ -187,6 +174,6 @@ ROUTES = (
         mark,
         "Mark an inbound message as read",
         body=Mark,
-        errors=(ParameterMissing, ParameterInvalid, NotFound),
+        errors=(NotFound,),
     ),
 )

@@ -16,9 +16,8 @@ from warouter.api.description.replies import (
     UpAnswer,
 )
 from warouter.api.route import Access, Route
-from warouter.codes import href
 from warouter.errors import NotReady
-from warouter.http.envelope import success
+from warouter.http.envelope import error_object, success
 from warouter.store.views.number_status import NumberFacts
 
 # The best first: one connected coreapp is enough for a client that sees one gateway.
@@ -58,15 +57,7 @@ def _shown(state: NodeState) -> dict[str, Any]:
     """A node's answer. ``status`` is present even with an error, because clients read it first."""
     shown: dict[str, Any] = {"gateway_status": state.gateway_status, "role": state.role}
     if state.problem:
-        error = NotReady(state.problem)
-        shown["errors"] = [
-            {
-                "code": error.code,
-                "title": error.title,
-                "details": error.details,
-                "href": href(error.code),
-            }
-        ]
+        shown["errors"] = [error_object(NotReady(state.problem))]
     return shown
 
 

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from warouter.api.access.tokens import Caller
 from warouter.api.context import Context
+from warouter.api.description.wrapped import within
 from warouter.api.route import Access, Handler, Route
 from warouter.errors import NotReady, ParameterInvalid
 from warouter.http.envelope import success
@@ -48,46 +49,6 @@ class Metric(msgspec.Struct):
     type: str
     help: str
     data: list[Point]
-
-
-class Metrics(msgspec.Struct):
-    metrics: dict[str, Metric]
-
-
-class AppStats(msgspec.Struct):
-    app: dict[str, Metric]
-
-
-class DbStats(msgspec.Struct):
-    db: dict[str, Metric]
-
-
-class Internal(msgspec.Struct):
-    internal: dict[str, Metric]
-
-
-class AppInternal(msgspec.Struct):
-    app: Internal
-
-
-class DbInternal(msgspec.Struct):
-    db: Internal
-
-
-class AppAnswer(msgspec.Struct):
-    stats: AppStats
-
-
-class DbAnswer(msgspec.Struct):
-    stats: DbStats
-
-
-class AppInternalAnswer(msgspec.Struct):
-    stats: AppInternal
-
-
-class DbInternalAnswer(msgspec.Struct):
-    stats: DbInternal
 
 
 async def metrics(context: Context, request: web.Request, _caller: Caller) -> web.Response:
@@ -169,24 +130,28 @@ def _answer(request: web.Request, samples: Iterable[Sample], keys: tuple[str, ..
             raise ParameterInvalid("format must be prometheus or json")
 
 
-def _route(path: str, handler: Handler, summary: str, answer: type) -> Route:
+def _route(path: str, handler: Handler, summary: str, place: str) -> Route:
+    """A route whose answer has the metrics at this place."""
+    name = "".join(part.title() for part in place.split("."))
     return Route(
         "GET",
         path,
         Access.MONITOR,
         handler,
         summary,
-        answer=(answer, "text/plain"),
+        answer=(within(place, dict[str, Metric], name), "text/plain"),
         errors=(ParameterInvalid,),
         query=_QUERY,
     )
 
 
 ROUTES = (
-    _route("/metrics", metrics, "Metrics of the webapps", Metrics),
-    _route("/v1/metrics", metrics, "The same as /metrics", Metrics),
-    _route("/v1/stats/app", app, "Metrics of coreapps and masters", AppAnswer),
-    _route("/v1/stats/app/internal", app_internal, "Metrics of each owned slot", AppInternalAnswer),
-    _route("/v1/stats/db", db, "Metrics of the journals and the database", DbAnswer),
-    _route("/v1/stats/db/internal", db_internal, "Sizes of the tables", DbInternalAnswer),
+    _route("/metrics", metrics, "Metrics of the webapps", "metrics"),
+    _route("/v1/metrics", metrics, "The same as /metrics", "metrics"),
+    _route("/v1/stats/app", app, "Metrics of coreapps and masters", "stats.app"),
+    _route(
+        "/v1/stats/app/internal", app_internal, "Metrics of each owned slot", "stats.app.internal"
+    ),
+    _route("/v1/stats/db", db, "Metrics of the journals and the database", "stats.db"),
+    _route("/v1/stats/db/internal", db_internal, "Sizes of the tables", "stats.db.internal"),
 )

@@ -26,7 +26,7 @@ from warouter.api.profile.fields import (
     image_type,
 )
 from warouter.api.route import Access, Route
-from warouter.errors import BodyTooLarge, NotFound, ParameterInvalid, ParameterMissing
+from warouter.errors import NotFound, ParameterInvalid, ParameterMissing
 from warouter.http.envelope import success
 from warouter.http.request import read_body, read_json
 from warouter.media import types
@@ -136,7 +136,6 @@ def _no_photo() -> NotFound:
     return NotFound("there is no profile photo")
 
 
-_REFUSALS = (ParameterInvalid, ParameterMissing)
 _BUSINESS, _INFO = "/v1/settings/business/profile", "/v1/settings/business/compliance_info"
 _ABOUT_PATH, _PHOTO = "/v1/settings/profile/about", "/v1/settings/profile/photo"
 
@@ -156,7 +155,6 @@ ROUTES = (
         set_profile,
         "Change the given fields of the profile",
         body=BusinessProfile,
-        errors=_REFUSALS,
     ),
     Route(
         "GET",
@@ -173,7 +171,6 @@ ROUTES = (
         set_compliance,
         "Set the compliance information; with the Cloud API all of it at once",
         body=ComplianceInfo,
-        errors=_REFUSALS,
     ),
     Route(
         "GET",
@@ -190,7 +187,6 @@ ROUTES = (
         set_about,
         "Change the about text: at most 139 characters",
         body=About,
-        errors=_REFUSALS,
     ),
     Route(
         "GET",
@@ -209,7 +205,7 @@ ROUTES = (
         set_photo,
         "Set the photo: a JPEG or PNG of at most 5 MiB",
         body="image/*",
-        errors=(*_REFUSALS, BodyTooLarge),
+        errors=(ParameterMissing,),
     ),
     Route(
         "DELETE",
