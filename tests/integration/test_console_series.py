@@ -67,7 +67,7 @@ async def test_reports_and_the_database_become_series(
         for node, incarnation in who.items():
             await report(pool, 1_000 + 10 * step, node, incarnation)
         # A new one each time: what the database counts is kept for some seconds of the real clock.
-        await Feeder(series, Latest(console), console).read()
+        await Feeder(series, Latest(console)).read()
         clock.now += 5
     assert series.increase(SENT, 60) == pytest.approx(60, abs=0.01)
     found = series.points(SPANS["15m"], CONNECTIONS)

@@ -2,63 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
 
 import asyncpg
 
+from warouter.metrics import Sample
 from warouter.store.bounded import connection
+from warouter.store.cached_reading import CachedReading
 from warouter.store.reports import Report, read_reports
+from warouter.store.views.stats import Statistics
 from warouter.store.views.status import Status, read_status
-
-T = TypeVar("T")
 
 FRESH_SECONDS = 0.9  # streams look once a second
 READ_SECONDS = 2.0  # for all that one page reads
 CHANGES = 320  # the latest changes of owners: ten of all slots
-
-
-class CachedReading(Generic[T]):
-    """The result of ``read`` for ``seconds``; who asks while it is read waits for that reading."""
-
-    def __init__(
-        self,
-        read: Callable[[], Awaitable[T]],
-        seconds: float = FRESH_SECONDS,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._read = read
-        self._seconds = seconds
-        self._clock = clock
-        self._reading: asyncio.Task[T] | None = None
-        self._began = float("-inf")
-
-    async def get(self) -> T:
-        """The reading; raises what ``read`` raises, and does not keep that."""
-        reading = self._reading
-        if reading is None or (reading.done() and self._is_over(reading)):
-            self._began = self._clock()
-            reading = self._reading = asyncio.ensure_future(self._run())
-            reading.add_done_callback(_look_at)  # should everybody have gone
-        return await asyncio.shield(reading)
-
-    def forget(self) -> None:
-        """Read anew when asked next: something was changed."""
-        self._reading = None
-
-    async def _run(self) -> T:
-        return await self._read()
-
-    def _is_over(self, reading: asyncio.Task[T]) -> bool:
-        failed = reading.cancelled() or reading.exception() is not None
-        return failed or self._clock() - self._began >= self._seconds
-
-
-def _look_at(reading: asyncio.Task[T]) -> None:
-    if not reading.cancelled():
-        reading.exception()
 
 
 class Latest:
@@ -67,8 +24,9 @@ class Latest:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
         self._answered: float | None = None
-        self._status = CachedReading(self._read_status)
-        self._reports = CachedReading(lambda: read_reports(pool))
+        self._status = CachedReading(self._read_status, FRESH_SECONDS)
+        self._reports = CachedReading(lambda: read_reports(pool), FRESH_SECONDS)
+        self._statistics = Statistics(pool)
 
     @property
     def age(self) -> float | None:
@@ -82,6 +40,10 @@ class Latest:
     async def reports(self) -> list[Report]:
         """The fresh reports of all processes."""
         return await self._reports.get()
+
+    async def samples(self) -> list[Sample]:
+        """The metrics of the cluster that the database knows, some seconds old at most."""
+        return await self._statistics.cluster()
 
     def forget(self) -> None:
         self._status.forget()

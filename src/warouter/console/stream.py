@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 from aiohttp import web
 
 from warouter.console.feed import News
-from warouter.console.latest import CachedReading
 from warouter.console.visit import ConsoleRefusal, Visitor
 from warouter.store.account.accounts import is_unavailable
+from warouter.store.cached_reading import CachedReading
 
 ALIVE_SECONDS = 2.0
 HEARTBEAT_SECONDS = 15.0

@@ -72,7 +72,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     served = None if tls is None else tls.context
     edge = Edge(runner.server, [sock], served, bounds, words=Lines())
     edge.open()
-    feeder = Feeder(context.series, context.latest, context.pool)
+    feeder = Feeder(context.series, context.latest)
     tasks = [
         asyncio.create_task(context.audit.refusals.run(), name="refusals"),
         asyncio.create_task(context.alerts.run(), name="alerts"),

@@ -11,6 +11,7 @@ Connections, from the ground up:
     server_settings   settings that a promise depends on, asked for and verified
     database          connections and pools, statements with a time limit, hints by NOTIFY
     bounded           a connection of a webapp's pool for one call
+    cached_reading    a reading that all share who ask within some seconds
     aside             sessions for what may wait, so that no write of a slot waits behind it
     transport         TLS to a server, and what its password is shown to
     arrays            whole columns to and from PostgreSQL's arrays

@@ -8,6 +8,7 @@ from warouter.console.context import ConsoleContext
 from warouter.console.form import Form
 from warouter.console.page import Act, Export, Page
 from warouter.console.visit import Done, ReadingKey, Visitor
+from warouter.store.cached_reading import CachedReading
 from warouter.store.views.setup.environment import EnvironmentStatus, read_environment
 from warouter.store.views.setup.media_status import (
     MOST_COUNTED,
@@ -75,14 +76,13 @@ async def collect(context: ConsoleContext, visitor: Visitor, _form: Form) -> Don
 
 async def _latest(context: ConsoleContext) -> tuple[MediaStatus, EnvironmentStatus]:
     """A reading that is at most ``SECONDS`` old."""
-    kept = context.kept.get(KEPT)
-    if kept is not None and context.clock() - kept[0] < SECONDS:
-        found: tuple[MediaStatus, EnvironmentStatus] = kept[1]
-        return found
-    began = context.clock()
-    async with context.reading() as connection:
-        found = await read_media(connection), await read_environment(connection)
-    context.kept[KEPT] = began, found
+
+    async def reading() -> tuple[MediaStatus, EnvironmentStatus]:
+        async with context.reading() as connection:
+            return await read_media(connection), await read_environment(connection)
+
+    kept = context.kept.setdefault(KEPT, CachedReading(reading, SECONDS, context.clock))
+    found: tuple[MediaStatus, EnvironmentStatus] = await kept.get()
     return found
 
 

@@ -6,14 +6,11 @@ import asyncio
 import logging
 import time
 
-import asyncpg
-
 from warouter.console.latest import Latest
 from warouter.console.series.memory import FINE_SECONDS, Reading, Series
 from warouter.log import Outage
 from warouter.metrics import Sample
 from warouter.store.reports import Report
-from warouter.store.views.stats import Statistics
 
 log = logging.getLogger(__name__)
 
@@ -21,10 +18,9 @@ log = logging.getLogger(__name__)
 class Feeder:
     """Fills ``series`` for as long as it runs; nobody waits for it."""
 
-    def __init__(self, series: Series, latest: Latest, pool: asyncpg.Pool) -> None:
+    def __init__(self, series: Series, latest: Latest) -> None:
         self._series = series
         self._latest = latest
-        self._statistics = Statistics(pool)
 
     async def run(self) -> None:
         """Read until cancelled. What cannot be read is a gap in the charts, and no more."""
@@ -41,7 +37,7 @@ class Feeder:
     async def read(self) -> None:
         """Take one reading."""
         now = time.monotonic()
-        stored = await self._statistics.cluster()
+        stored = await self._latest.samples()
         reports = await self._latest.reports()
         self._series.take(now, [_of_database(now, stored), *(_of(r, now) for r in reports)])
 

@@ -12,9 +12,8 @@ from warouter.console.verdict.counters import CounterHistory
 from warouter.console.verdict.judge import AlertWatch, HealthVerdict, verdict
 from warouter.console.verdict.rules import COUNTERS, RULES
 from warouter.console.verdict.snapshot import ClusterSnapshot
-from warouter.kinds import EVENT_TYPES
 from warouter.log import Outage
-from warouter.metrics import NODE, Sample, labelled
+from warouter.metrics import Sample, labelled
 from warouter.store.reports import FRESH_SECONDS, Report
 from warouter.store.views.status import Status
 
@@ -41,8 +40,9 @@ class Alerts:
     async def verdict(self) -> HealthVerdict:
         """Is all well now? Raises what the store raises."""
         status, reports = await self._latest.status(), await self._latest.reports()
+        stored = await self._latest.samples()
         now = self._clock()
-        samples = [*figures(status), *reported(reports), *silent(status, reports)]
+        samples = [*stored, *reported(reports), *silent(status, reports)]
         self._counters.look(now, samples)
         snapshot = ClusterSnapshot(now, samples, self._counters, status.history)
         return verdict(self._watch.judge(snapshot), well(status))
@@ -58,39 +58,6 @@ class Alerts:
                 if outage.begins():
                     log.warning("alert reading failed", extra={"error": repr(error)})
             await asyncio.sleep(LOOK_SECONDS)
-
-
-def figures(status: Status) -> list[Sample]:
-    """The figures that the rules ask of the database, under the names of its metrics."""
-    database = status.database
-    waiting = zip(EVENT_TYPES, ("statuses", "inbound"), strict=True)
-    alive: dict[tuple[str, str], bool] = {}
-    for node in status.nodes:
-        key = node.name, node.role.split()[-1]
-        alive[key] = alive.get(key, False) or node.state == ALIVE
-    leads = any(n.role == "primary master" and n.state == ALIVE for n in status.nodes)
-    return [
-        Sample("warouter_shards", status.shard_count),
-        Sample("warouter_slots_unowned", sum(len(s.unowned_slots) for s in status.shards)),
-        Sample("warouter_leading_masters", int(leads)),
-        *(
-            Sample("warouter_node_alive", int(lives), {NODE: name, "role": role})
-            for (name, role), lives in alive.items()
-        ),
-        # The status does not tell their types apart.
-        Sample("warouter_dead_letters", status.dead_letters, {"type": " or ".join(EVENT_TYPES)}),
-        Sample("warouter_messages_oldest_seconds", status.oldest_message_s),
-        *(
-            Sample(
-                "warouter_callbacks_oldest_seconds", status.oldest_callback_s[what], {"type": kind}
-            )
-            for kind, what in waiting
-        ),
-        Sample("warouter_database_connections", database.connections),
-        Sample("warouter_database_max_connections", database.max_connections),
-        Sample("warouter_oldest_transaction_seconds", database.oldest_transaction_s),
-        Sample("warouter_oldest_snapshot_transactions", database.oldest_snapshot_xids),
-    ]
 
 
 def reported(reports: Sequence[Report]) -> list[Sample]:

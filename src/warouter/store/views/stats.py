@@ -6,10 +6,8 @@ intervals of the cursors, tables of waiting rows are counted up to a limit, the 
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Generic, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import asyncpg
 
@@ -17,6 +15,7 @@ from warouter.kinds import EVENT_KINDS, EVENT_TYPES
 from warouter.metrics import Sample
 from warouter.store import locks
 from warouter.store.bounded import connection
+from warouter.store.cached_reading import CachedReading
 from warouter.store.database import Source
 from warouter.store.views.backlog import (
     BACKLOG_SQL,
@@ -26,8 +25,6 @@ from warouter.store.views.backlog import (
     OLDEST_SQL,
 )
 from warouter.store.views.status import DATABASE_SQL
-
-T = TypeVar("T")
 
 KEEP_SECONDS = 3.0  # several scrapers, one reading
 SETTLED_SECONDS = 60.0  # seconds after which a change of owner is counted once and for all
@@ -104,8 +101,8 @@ class Statistics:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
         self._changes = _OwnerChanges()
-        self.cluster: Callable[[], Awaitable[list[Sample]]] = _Kept(self._read_cluster).get
-        self.tables: Callable[[], Awaitable[list[Sample]]] = _Kept(self._read_tables).get
+        self.cluster = CachedReading(self._read_cluster, KEEP_SECONDS).get
+        self.tables = CachedReading(self._read_tables, KEEP_SECONDS).get
 
     async def _read_cluster(self) -> list[Sample]:
         async with connection(self._pool) as taken:
@@ -125,30 +122,6 @@ class Statistics:
             for row in rows
             for what in ("bytes", "rows", "dead_rows")
         ]
-
-
-class _Kept(Generic[T]):
-    """One reading at a time, shared by concurrent callers; its
-    result is kept for ``KEEP_SECONDS``.
-    """
-
-    def __init__(self, read: Callable[[], Awaitable[T]]) -> None:
-        self._read = read
-        self._reading: asyncio.Task[None] | None = None
-        self._at = float("-inf")
-        self._value: list[T] = []
-
-    async def get(self) -> T:
-        if time.monotonic() - self._at > KEEP_SECONDS:
-            if self._reading is None or self._reading.done():
-                self._reading = asyncio.create_task(self._renew())
-            # Also its failure is for all: one after the other they would wait ever longer.
-            await asyncio.shield(self._reading)
-        return self._value[0]
-
-    async def _renew(self) -> None:
-        self._value = [await self._read()]
-        self._at = time.monotonic()
 
 
 class _OwnerChanges:
