@@ -18,7 +18,7 @@ strip        the slots with the letters of their owners, of cluster
 
 from __future__ import annotations
 
-from warouter.console.page import Act, Export, Page
+from warouter.console.page import Act, Page
 from warouter.console.pages import (
     access,
     charts,
@@ -34,21 +34,28 @@ from warouter.console.pages import (
     webhook,
 )
 
-_MODULES = (
-    cluster,
-    messages,
-    message,
-    webhook,
-    failovers,
-    numbers,
-    media,
-    access,
-    settings,
-    charts,
-    tryit,
-    runbook,
+PAGES: tuple[Page, ...] = (
+    *cluster.PAGES,
+    *messages.PAGES,
+    *message.PAGES,
+    *webhook.PAGES,
+    *failovers.PAGES,
+    *numbers.PAGES,
+    *media.PAGES,
+    *access.PAGES,
+    *settings.PAGES,
+    *charts.PAGES,
+    *tryit.PAGES,
+    *runbook.PAGES,
 )
-
-PAGES: tuple[Page, ...] = tuple(page for module in _MODULES for page in module.PAGES)
-ACTS: tuple[Act, ...] = tuple(act for module in _MODULES for act in module.ACTS)
-EXPORTS: tuple[Export, ...] = tuple(export for module in _MODULES for export in module.EXPORTS)
+ACTS: tuple[Act, ...] = (
+    *cluster.ACTS,
+    *message.ACTS,
+    *webhook.ACTS,
+    *numbers.ACTS,
+    *media.ACTS,
+    *access.ACTS,
+    *settings.ACTS,
+    *tryit.ACTS,
+)
+EXPORTS = failovers.EXPORTS

@@ -10,7 +10,7 @@ from warouter.access.names import DEFAULT_USERNAME, check_username
 from warouter.access.passwords import check_new_password
 from warouter.console.context import ConsoleContext
 from warouter.console.form import Form, moment
-from warouter.console.page import Act, Export, Page
+from warouter.console.page import Act, Page
 from warouter.console.render import mask
 from warouter.console.visit import ConsoleRefusal, Done, ReadingKey, Visitor
 from warouter.errors import ApiError, ConfigError
@@ -233,4 +233,3 @@ ACTS = (
     Act(f"{PATH}/remove", "delete user", remove, PATH),
     Act(f"{PATH}/end", "end sessions", end, PATH),
 )
-EXPORTS: tuple[Export, ...] = ()

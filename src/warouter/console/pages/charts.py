@@ -7,7 +7,7 @@ Prometheus, for whom every webapp has them all.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from warouter.console.context import ConsoleContext
-from warouter.console.page import Act, Export, Page
+from warouter.console.page import Page
 from warouter.console.series.memory import SPANS, Labels, Series, TimeSpan
 from warouter.console.visit import ConsoleRefusal, ReadingKey
 
@@ -29,20 +29,15 @@ Points = list[float | None]
 Take = Callable[[Series, TimeSpan], Points]
 
 
-class ChartLine(NamedTuple):
-    """A line of a chart, and how its points come of the series."""
-
-    label: str
-    points: Take
-
-
 class Chart(NamedTuple):
-    """A chart as it is described here; ``unit`` stands behind each value."""
+    """A chart as it is described here; ``unit`` stands behind each value. ``lines`` are by label,
+    each with the way in which its points come of the series.
+    """
 
     name: str
     title: str
     unit: str
-    lines: tuple[ChartLine, ...]
+    lines: Mapping[str, Take]
 
 
 class ChartView(NamedTuple):
@@ -85,9 +80,9 @@ def _duration(series: Series, span: TimeSpan) -> Points:
     ]
 
 
-def _by_role(name: str, factor: float) -> tuple[ChartLine, ...]:
+def _by_role(name: str, factor: float) -> dict[str, Take]:
     roles = ("webapp", "coreapp", "master")
-    return tuple(ChartLine(f"{role}s", _of(name, {"role": role}, factor)) for role in roles)
+    return {f"{role}s": _of(name, {"role": role}, factor) for role in roles}
 
 
 CHARTS = (
@@ -95,55 +90,47 @@ CHARTS = (
         "messages",
         "Messages",
         "/s",
-        (
-            ChartLine("accepted", _of("warouter_messages_appended_total")),
-            ChartLine("sent", _of("warouter_messages_sent_total")),
-            ChartLine("answered", _of("warouter_messages_answered_total")),
-        ),
+        {
+            "accepted": _of("warouter_messages_appended_total"),
+            "sent": _of("warouter_messages_sent_total"),
+            "answered": _of("warouter_messages_answered_total"),
+        },
     ),
-    Chart("api", "API time", " ms", (ChartLine("mean of all requests", _duration),)),
+    Chart("api", "API time", " ms", {"mean of all requests": _duration}),
     Chart(
         "queue",
         "Waiting",
         "",
-        (
-            ChartLine("messages", _of("pending_outgoing_messages")),
-            ChartLine("callbacks", _of("callback_queue_size")),
-        ),
+        {"messages": _of("pending_outgoing_messages"), "callbacks": _of("callback_queue_size")},
     ),
     Chart(
         "oldest",
         "Age of the oldest",
         " s",
-        (
-            ChartLine("message", _of("warouter_messages_oldest_seconds")),
-            ChartLine("callback", _of("warouter_callbacks_oldest_seconds")),
-        ),
+        {
+            "message": _of("warouter_messages_oldest_seconds"),
+            "callback": _of("warouter_callbacks_oldest_seconds"),
+        },
     ),
     Chart(
         "callbacks",
         "Callbacks by result",
         "/s",
-        (
-            ChartLine("taken", _of("callback_requests", {"result": "success"})),
-            ChartLine("refused with 4xx", _of("callback_requests", {"result": "4.."})),
-            ChartLine("failed with 5xx", _of("callback_requests", {"result": "5.."})),
-            ChartLine("no answer", _of("callback_requests", {"result": "(?!(success|[45]..)$).*"})),
-        ),
+        {
+            "taken": _of("callback_requests", {"result": "success"}),
+            "refused with 4xx": _of("callback_requests", {"result": "4.."}),
+            "failed with 5xx": _of("callback_requests", {"result": "5.."}),
+            "no answer": _of("callback_requests", {"result": "(?!(success|[45]..)$).*"}),
+        },
     ),
     Chart(
         "failovers",
         "Slots that changed their owner",
         "",
-        (
-            ChartLine(
-                "after a failure", _many("warouter_owner_changes_total", {"reason": FAILURES})
-            ),
-            ChartLine(
-                "as planned",
-                _many("warouter_owner_changes_total", {"reason": f"(?!({FAILURES})$).*"}),
-            ),
-        ),
+        {
+            "after a failure": _many("warouter_owner_changes_total", {"reason": FAILURES}),
+            "as planned": _many("warouter_owner_changes_total", {"reason": f"(?!({FAILURES})$).*"}),
+        },
     ),
     Chart(
         "memory",
@@ -156,10 +143,10 @@ CHARTS = (
         "connections",
         "Connections",
         "",
-        (
-            ChartLine("of clients", _of("web_requests")),
-            ChartLine("to the database", _of("warouter_database_connections")),
-        ),
+        {
+            "of clients": _of("web_requests"),
+            "to the database": _of("warouter_database_connections"),
+        },
     ),
 )
 
@@ -201,9 +188,9 @@ def _drawn(series: Series, name: str, offset: float) -> list[ChartView]:
 def shown(chart: Chart, series: Series, span: TimeSpan, offset: float) -> ChartView:
     """A chart with its points; ``offset`` makes unix time of theirs."""
     start = offset + series.start(span)
-    lines = [[_short(value) for value in line.points(series, span)] for line in chart.lines]
+    lines = [[_short(value) for value in points(series, span)] for points in chart.lines.values()]
     times = [round(start + n * span.step) for n in range(len(lines[0]))]
-    labels = [line.label for line in chart.lines]
+    labels = list(chart.lines)
     every = max(1, len(times) // ROWS)
     rows = range(len(times) - 1, -1, -every)
     return ChartView(
@@ -222,11 +209,11 @@ def shown(chart: Chart, series: Series, span: TimeSpan, offset: float) -> ChartV
 def _sentence(chart: Chart, lines: list[Points], span: TimeSpan) -> str:
     """A chart in one sentence, for people who cannot see it."""
     told = []
-    for line, points in zip(chart.lines, lines, strict=True):
+    for label, points in zip(chart.lines, lines, strict=True):
         known = [value for value in points if value is not None]
         if known:
             now, most = (f"{value:g}{chart.unit}" for value in (known[-1], max(known)))
-            told.append(f"{line.label} {now}, at most {most}")
+            told.append(f"{label} {now}, at most {most}")
     if not told:
         return f"{chart.title}, last {span.title}: nothing is known yet."
     return f"{chart.title}, last {span.title}: {'; '.join(told)}."
@@ -245,5 +232,3 @@ def _moment(at: float) -> datetime:
 
 
 PAGES = (Page("/console/charts", "charts", "Metrics", read, key="t"),)
-ACTS: tuple[Act, ...] = ()
-EXPORTS: tuple[Export, ...] = ()

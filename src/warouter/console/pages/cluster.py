@@ -14,7 +14,7 @@ from warouter.cluster.preview import Preview, SeenCoreapp, preview
 from warouter.cluster.shardmap import ShardMap, SlotOwner
 from warouter.console.context import ConsoleContext
 from warouter.console.form import Form, moment
-from warouter.console.page import Act, Export, Page
+from warouter.console.page import Act, Page
 from warouter.console.pages.strip import labels_of, parts_of, strip_of
 from warouter.console.visit import ConsoleRefusal, Done, ReadingKey, Visitor
 from warouter.metrics import Sample
@@ -235,4 +235,3 @@ def _moment(unix: float | None) -> datetime | None:
 
 PAGES = (Page(PATH, "cluster", "Cluster", read, key="c"),)
 ACTS = (Act("/console/shards", "set shards", set_shards, PATH),)
-EXPORTS: tuple[Export, ...] = ()

@@ -14,7 +14,7 @@ import msgspec
 from warouter.cluster.moves import FAILOVERS, REASONS, Move, moves_of, slots_text
 from warouter.console.context import ConsoleContext
 from warouter.console.form import moment
-from warouter.console.page import Act, Export, Page
+from warouter.console.page import Export, Page
 from warouter.console.pages.cluster import PATH as CLUSTER
 from warouter.console.visit import ConsoleRefusal, Download, ReadingKey
 from warouter.store.views.owners import OwnerLogFilter, read_changes
@@ -137,5 +137,4 @@ def _command(query: Mapping[str, str]) -> str:
 
 
 PAGES = (Page(PATH, "failovers", "Failovers", read, key="f"),)
-ACTS: tuple[Act, ...] = ()
 EXPORTS = (Export(f"{PATH}.json", export),)

@@ -6,7 +6,7 @@ from typing import Any
 
 from warouter.console.context import ConsoleContext
 from warouter.console.form import Form
-from warouter.console.page import Act, Export, Page
+from warouter.console.page import Act, Page
 from warouter.console.visit import Done, ReadingKey, Visitor
 from warouter.store.cached_reading import CachedReading
 from warouter.store.views.setup.environment import EnvironmentStatus, read_environment
@@ -88,4 +88,3 @@ async def _latest(context: ConsoleContext) -> tuple[MediaStatus, EnvironmentStat
 
 PAGES = (Page(PATH, "media", "Media", read),)
 ACTS = (Act(f"{PATH}/collect", "collect garbage", collect, PATH),)
-EXPORTS: tuple[Export, ...] = ()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shlex
 import time
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
 from warouter.console.context import ConsoleContext
 from warouter.console.form import Form
-from warouter.console.page import Act, Export, Page
+from warouter.console.page import Act, Page
 from warouter.console.pages.messages import LEVELS, PATH, href_of
 from warouter.console.render import mask
 from warouter.console.spared import ShownText
@@ -151,66 +152,59 @@ def _command(
 
 async def _redeliver(context: ConsoleContext, _visitor: Visitor, form: Form) -> Done:
     """Ask for the replay of its dead letters."""
-    message_id = form.path["id"]
-    form.subject = without_numbers(message_id)
+    trace = await _meant(context, form)
+    letters = _letters(trace)
+    if not letters:
+        raise ConsoleRefusal(_why_not(trace), 409)
+    places = [dead_letters.parse(letter) for letter in letters]
     async with context.reading() as connection:
-        trace = await read_shown(connection, message_id)
-        if trace is None:
-            raise ConsoleRefusal(_UNKNOWN, 404)
-        message_id = form.subject = trace.id
-        letters = _letters(trace)
-        if not letters:
-            raise ConsoleRefusal(_why_not(trace), 409)
-        places = [dead_letters.parse(letter) for letter in letters]
         asked = await dead_letters.ask(connection, Selection(places=places))
-    return Done(f"{message_id}, {asked} of its callbacks")
+    return Done(f"{trace.id}, {asked} of its callbacks")
 
 
 async def _retry(context: ConsoleContext, visitor: Visitor, form: Form) -> Done:
     """Try at once what waits for the webhook, callbacks of this message among it."""
-    message_id = form.path["id"]
-    form.subject = without_numbers(message_id)
+    trace = await _meant(context, form)
+    if "parked" not in _callback_states(trace):
+        raise ConsoleRefusal(_why_not(trace), 409)
     async with context.reading() as connection:
-        trace = await read_shown(connection, message_id)
-        if trace is None:
-            raise ConsoleRefusal(_UNKNOWN, 404)
-        message_id = form.subject = trace.id
-        if "parked" not in _callback_states(trace):
-            raise ConsoleRefusal(_why_not(trace), 409)
         await ask_retry(connection, visitor.username, visitor.source)
-    return Done(f"{message_id}, and all else that waits for the webhook")
+    return Done(f"{trace.id}, and all else that waits for the webhook")
 
 
 async def _reveal_number(context: ConsoleContext, _visitor: Visitor, form: Form) -> Done:
-    message_id = form.path["id"]
-    form.subject = without_numbers(message_id)
-    async with context.reading() as connection:
-        trace = await read_shown(connection, message_id)
-    if trace is None or trace.recipient is None:
+    trace = await _meant(context, form)
+    if trace.recipient is None:
         raise ConsoleRefusal(_UNKNOWN, 404)
-    form.subject = trace.id
     return _shown(context, trace.id, NUMBER, trace.recipient)
 
 
 async def _reveal_text(context: ConsoleContext, visitor: Visitor, form: Form) -> Done:
-    message_id = form.path["id"]
-    form.subject = without_numbers(message_id)
     if not context.settings.console_bodies:
+        form.subject = without_numbers(form.path["id"])
         raise ConsoleRefusal("What people wrote is not shown: WAROUTER_CONSOLE_BODIES is off.", 403)
-    if "\0" in message_id:  # which PostgreSQL takes in no text
-        raise ConsoleRefusal(_UNKNOWN, 404)
-    async with context.reading() as connection:
-        trace = await read_shown(connection, message_id)
-    if trace is None:
-        raise ConsoleRefusal(_UNKNOWN, 404)
-    message_id = form.subject = trace.id  # by which the audit log names it, too
+    trace = await _meant(context, form)
     try:
-        body = await context.sessions.reveal(visitor.session, message_id, visitor.source)
+        body = await context.sessions.reveal(visitor.session, trace.id, visitor.source)
     except PermissionError as error:
         raise ConsoleRefusal("Your session has ended: log in again.", 403) from error
     if body is None:
         raise ConsoleRefusal(_UNKNOWN, 404)
-    return _shown(context, message_id, TEXT, body[:_MOST_TEXT].decode(errors="replace"))
+    return _shown(context, trace.id, TEXT, body[:_MOST_TEXT].decode(errors="replace"))
+
+
+async def _meant(context: ConsoleContext, form: Form) -> Trace:
+    """The message of the path, by whose id the audit log names it; ConsoleRefusal (404) if nobody
+    knows it.
+    """
+    message_id = form.path["id"]
+    form.subject = without_numbers(message_id)
+    async with context.reading() as connection:
+        trace = await read_shown(connection, message_id)
+    if trace is None:
+        raise ConsoleRefusal(_UNKNOWN, 404)
+    form.subject = trace.id
+    return trace
 
 
 def _shown(context: ConsoleContext, message_id: str, what: str, text: str) -> Done:
@@ -218,15 +212,7 @@ def _shown(context: ConsoleContext, message_id: str, what: str, text: str) -> Do
     return Done(message_id, query={"shown": name})
 
 
-async def _resend(context: ConsoleContext, _visitor: Visitor, form: Form) -> Done:
-    return await _say(context, form, "resend")
-
-
-async def _fail(context: ConsoleContext, _visitor: Visitor, form: Form) -> Done:
-    return await _say(context, form, "fail")
-
-
-async def _say(context: ConsoleContext, form: Form, word: Word) -> Done:
+async def _say(context: ConsoleContext, _visitor: Visitor, form: Form, *, word: Word) -> Done:
     """Say what shall become of a held message; ConsoleRefusal if it is not held."""
     message_id = form.path["id"]
     form.subject = without_numbers(message_id)
@@ -244,12 +230,11 @@ async def _say(context: ConsoleContext, form: Form, word: Word) -> Done:
 
 
 PAGES = (Page(ONE, "message", "Message", read, listed=False),)
-ACTS: tuple[Act, ...] = (
+ACTS = (
     Act(f"{ONE}/redeliver", "deliver callbacks again", _redeliver, ONE),
     Act(f"{ONE}/retry", "retry callbacks", _retry, ONE),
     Act(f"{ONE}/number", "reveal number", _reveal_number, ONE),
     Act(f"{ONE}/text", "reveal text", _reveal_text, ONE),
-    Act(f"{ONE}/resend", "doubt resend", _resend, ONE),
-    Act(f"{ONE}/fail", "doubt fail", _fail, ONE),
+    Act(f"{ONE}/resend", "doubt resend", partial(_say, word="resend"), ONE),
+    Act(f"{ONE}/fail", "doubt fail", partial(_say, word="fail"), ONE),
 )
-EXPORTS: tuple[Export, ...] = ()

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from warouter.console.context import ConsoleContext
-from warouter.console.page import Act, Export, Page
+from warouter.console.page import Page
 from warouter.console.visit import ReadingKey
 from warouter.store.views.messages.asked import OPTIONS, absolute, command_of, search_of
 from warouter.store.views.messages.found import (
@@ -113,5 +113,3 @@ def _address(fields: dict[str, str]) -> str:
 
 
 PAGES = (Page(PATH, "messages", "Messages", read, key="m"),)
-ACTS: tuple[Act, ...] = ()
-EXPORTS: tuple[Export, ...] = ()

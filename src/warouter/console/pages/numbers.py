@@ -14,7 +14,7 @@ from warouter.cloud_settings import CloudSettings
 from warouter.config import Settings
 from warouter.console.context import ConsoleContext
 from warouter.console.form import Form
-from warouter.console.page import Act, Export, Page
+from warouter.console.page import Act, Page
 from warouter.console.render import mask
 from warouter.console.visit import ConsoleRefusal, Done, ReadingKey, Visitor
 from warouter.errors import ConfigError
@@ -221,4 +221,3 @@ def told(steps: list[CheckStep]) -> str:
 
 PAGES = (Page(PATH, "numbers", "Number", read, key="n"),)
 ACTS = (Act(f"{PATH}/check", "check number", check, PATH),)
-EXPORTS: tuple[Export, ...] = ()

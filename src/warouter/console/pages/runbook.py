@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from warouter.console.context import ConsoleContext
-from warouter.console.page import Act, Export, Page
+from warouter.console.page import Page
 from warouter.console.render import as_html
 from warouter.console.verdict.rules import RUNBOOKS
 from warouter.console.verdict.runbook import PATH, RunbookSection, sections
@@ -48,5 +48,3 @@ def pages_of(section: RunbookSection) -> list[tuple[str, str]]:
 
 
 PAGES = (Page(f"{PATH}{{name}}", "runbook", "At 3 a.m.", read, listed=False, live=False),)
-ACTS: tuple[Act, ...] = ()
-EXPORTS: tuple[Export, ...] = ()

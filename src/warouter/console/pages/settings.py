@@ -11,7 +11,7 @@ import msgspec
 
 from warouter.console.context import ConsoleContext
 from warouter.console.form import Form
-from warouter.console.page import Act, Export, Page
+from warouter.console.page import Act, Page
 from warouter.console.visit import ConsoleRefusal, Done, Download, ReadingKey, Visitor
 from warouter.store.views.setup.application import Field, read_application
 from warouter.store.views.setup.difference import (
@@ -172,4 +172,3 @@ ACTS = (
     Act(CHANGE, "change settings", change, PATH),
     Act(f"{PATH}/support", "download support bundle", bundle, PATH),
 )
-EXPORTS: tuple[Export, ...] = ()

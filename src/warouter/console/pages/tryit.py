@@ -12,7 +12,7 @@ import msgspec
 
 from warouter.console.context import ConsoleContext
 from warouter.console.form import Form
-from warouter.console.page import Act, Export, Page
+from warouter.console.page import Act, Page
 from warouter.console.render import mask
 from warouter.console.simulator import SimulatorClient, SimulatorView, Switch
 from warouter.console.visit import ConsoleRefusal, Done, ReadingKey, Visitor
@@ -202,10 +202,9 @@ def _possible(context: ConsoleContext) -> bool:
 
 
 PAGES = (Page(PATH, "tryit", "Try it", read, key="y", shown=_possible),)
-ACTS: tuple[Act, ...] = (
+ACTS = (
     Act(f"{PATH}/send", "send message", send, PATH),
     Act(f"{PATH}/inbound", "inject inbound message", inject, PATH),
     Act(f"{PATH}/fault", "start fault", start, PATH),
     Act(f"{PATH}/clear", "clear faults", clear, PATH),
 )
-EXPORTS: tuple[Export, ...] = ()

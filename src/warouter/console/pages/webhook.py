@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from warouter.console.context import ConsoleContext
 from warouter.console.form import Form
-from warouter.console.page import Act, Export, Page
+from warouter.console.page import Act, Page
 from warouter.console.render import thin
 from warouter.console.visit import ConsoleRefusal, Done, ReadingKey, Visitor
 from warouter.kinds import EVENT_NAMES
@@ -209,4 +209,3 @@ ACTS = (
     Act(f"{PATH}/secret", "add webhook secret", add_secret, PATH),
     Act(f"{PATH}/drop-secret", "delete older webhook secret", drop_older, PATH),
 )
-EXPORTS: tuple[Export, ...] = ()
