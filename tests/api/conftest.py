@@ -47,8 +47,7 @@ PRODUCTION = {name: getattr(passwords, name) for name in ("_hasher", "_hash_of_n
 @pytest.fixture(autouse=True)
 def cheap_backups(monkeypatch: pytest.MonkeyPatch) -> None:
     """The key of a backup costs 0.4 s; that it does has a test of its own."""
-    for form in sealed._COSTS:
-        monkeypatch.setitem(sealed._COSTS, form, 2**12)
+    monkeypatch.setattr(sealed, "_COST", 2**12)
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -28,13 +28,6 @@ from warouter.store.audit import Audit
 from warouter.store.views.number_status import NumberFacts
 from warouter.store.views.trace import Trace
 from warouter.upstream.registration import Registrar
-
-
-class RegistrationGate(Protocol):
-    """Tells if a number is registered: ``account.registration.OnceRegistered``."""
-
-    @property
-    def known(self) -> bool: ...
 
 
 class NodeState(msgspec.Struct, frozen=True):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
 
-from warouter.access import recorded_action
+from warouter.access.recorded_action import recorded
 from warouter.api.access.tokens import Caller
 from warouter.api.context import Context
 from warouter.api.route import Handler
@@ -20,12 +19,19 @@ _SUBJECT = web.RequestKey("audit_subject", str)
 
 
 def audited(action: str, handler: Handler) -> Handler:
-    """Wraps the handler: each call adds a row with its outcome, ``done`` or ``403/1011 ...``."""
+    """Wraps the handler: each call adds a row with its outcome, ``done`` or ``403/1011 ...``.
+
+    Without the row nothing is done: while the database is away, this raises what the store raises.
+    """
 
     @functools.wraps(handler)
     async def handle(context: Context, request: web.Request, caller: Caller) -> web.StreamResponse:
-        async with recorded(context, request, caller.username, action):
-            return await handler(context, request, caller)
+        source = source_of(request, context.config.trusted_proxies)
+        async with recorded(context.audit, caller.username, action, source) as under_way:
+            try:
+                return await handler(context, request, caller)
+            finally:
+                under_way.subject = request.get(_SUBJECT, "")
 
     return handle
 
@@ -36,28 +42,12 @@ def subject(request: web.Request, text: str) -> None:
 
 
 def named(fields: Mapping[str, Any], path: str = "") -> list[str]:
-    """Set the subject to the paths of these fields, without their values."""
+    """The paths of these fields, without their values."""
     return [
         name
         for key, value in fields.items()
         for name in (named(value, f"{path}{key}.") if isinstance(value, dict) else [path + key])
     ]
-
-
-@asynccontextmanager
-async def recorded(
-    context: Context, request: web.Request, actor: str, action: str
-) -> AsyncIterator[None]:
-    """Add a row before the block, and its outcome after it.
-
-    Without the row nothing is done: while the database is away, this raises what the store raises.
-    """
-    source = source_of(request, context.config.trusted_proxies)
-    async with recorded_action.recorded(context.audit, actor, action, source) as under_way:
-        try:
-            yield
-        finally:
-            under_way.subject = request.get(_SUBJECT, "")
 
 
 def note_refusal(

@@ -3,7 +3,7 @@ from typing import final
 from uuid import UUID
 
 from warouter.api.access.tokens import Caller, TokenCache
-from warouter.api.context import RegistrationGate
+from warouter.api.account.registration import OnceRegistered
 from warouter.api.messages.fastpath import FastPath
 from warouter.errors import ApiError
 from warouter.http.framing import Head
@@ -50,7 +50,7 @@ class Plain:
         self,
         path: FastPath,
         tokens: TokenCache,
-        registered: RegistrationGate,
+        registered: OnceRegistered,
         links: Offering,
         admit: Callable[[str], None] | None,
         call_soon: Callable[[Callable[[], None]], object],

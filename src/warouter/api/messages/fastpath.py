@@ -18,7 +18,8 @@ from functools import partial
 from http import HTTPStatus
 
 from warouter.api.access.tokens import Caller
-from warouter.api.context import Context, RegistrationGate
+from warouter.api.account.registration import OnceRegistered
+from warouter.api.context import Context
 from warouter.api.media import travels_as
 from warouter.api.messages import _plain
 from warouter.api.messages.handlers import ACCEPTED, accepted, outgoing
@@ -62,7 +63,7 @@ class FastPath(Reader):
     ``links`` takes a message to its owner.
     """
 
-    def __init__(self, context: Context, links: Offering, registered: RegistrationGate) -> None:
+    def __init__(self, context: Context, links: Offering, registered: OnceRegistered) -> None:
         self._context = context
         self._registered = registered
         self._meter = context.operations.meter

@@ -17,6 +17,7 @@ from warouter.message_id import slot_of_id
 from warouter.store.cloud.keys import IdentityKey, SeenKeys, keeping
 from warouter.store.cloud.notices import pass_on
 from warouter.store.database import WRITE_SECONDS, Session
+from warouter.store.journal.sessions import columns_of
 from warouter.upstream.cloud.batch import INBOUND, STATUS, Batch, Element, KeptElement, Notice
 from warouter.upstream.cloud.identity import CloudUser, UserDirectory, slot_of_shown
 from warouter.upstream.cloud.reference import parse_reference
@@ -144,8 +145,8 @@ class WebhookInbox:
         if not batches:
             return
         left = sum((batch.left_out for batch in batches), Counter[str]())
-        kept = {kept.key: kept for batch in batches for kept in batch.kept}.values()
-        columns = _columns(kept, len(KeptElement._fields))
+        kept = {kept.key: kept for batch in batches for kept in batch.kept}
+        columns = columns_of(list(kept.values()), len(KeptElement._fields))
         await self._fetch(_LEAVE_OUT, list(left), list(left.values()), *columns, self._keep_days)
 
     async def pass_on(self, notice: Notice) -> None:
@@ -170,10 +171,10 @@ class WebhookInbox:
             _RECEIVE_KEYS if keys else _RECEIVE,
             self._incarnation if said else None,
             *(said or ListenerState()),
-            *_columns(rows, len(ReceivedRow._fields)),
+            *columns_of(rows, len(ReceivedRow._fields)),
             [each for pair in sorted(directory.gone.items()) for each in pair],
-            *_columns((_fields(user) for user in directory.changed.values()), 6),
-            *(_columns(keys, len(IdentityKey._fields)) if keys else ()),
+            *columns_of([_fields(user) for user in directory.changed.values()], 6),
+            *(columns_of(keys, len(IdentityKey._fields)) if keys else ()),
         )
         self._keys.written(keys)
         return Written(row["inserted"], row["unmatched"], dropped)
@@ -239,7 +240,3 @@ def _fields(user: CloudUser) -> tuple[str | None, ...]:
         user.username or None,
         user.name or None,
     )
-
-
-def _columns(rows: Iterable[tuple[Any, ...]], width: int) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]

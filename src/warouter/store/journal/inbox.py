@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from warouter.store.journal.sessions import JournalSessions
+from warouter.store.journal.sessions import JournalSessions, columns_of
 
 # The statuses of a message that are in the journal say what may still be shown of it. A range and
 # a filter: the index finds them in every collation, see store.views.trace. Whether a failure may be
@@ -117,9 +117,7 @@ class Inbox(JournalSessions):
         """Delete rows, and keep what they prove. Returns what was taken twice of these messages,
         all that this incarnation was ever told of.
         """
-        columns = [list(column) for column in zip(*proofs, strict=True)] or [[]] * len(
-            Proof._fields
-        )
+        columns = columns_of(proofs, len(Proof._fields))
         rows = await self._cloud_rows(_DRAIN, owned, list(numbers), *columns)
         return [DuplicateRequest(*row) for row in rows]
 

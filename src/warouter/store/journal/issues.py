@@ -13,7 +13,7 @@ import msgspec
 
 from warouter.store.journal.outcome import FENCED, PROVEN, Exceptions
 from warouter.store.journal.rows import FAILED
-from warouter.store.journal.sessions import JournalSessions
+from warouter.store.journal.sessions import JournalSessions, columns_of
 
 _ISSUE = "select * from issue_requests($1,$2,$3,$4,$5,$6,$7,$8,$9)"
 _OPEN = f"""
@@ -70,9 +70,7 @@ class IssueRows(JournalSessions):
 
         PROVEN: an earlier attempt was taken, as is known by now.
         """
-        columns = [list(column) for column in zip(*rows, strict=True)] or [[]] * len(
-            IssueRequest._fields
-        )
+        columns = columns_of(rows, len(IssueRequest._fields))
         answer = await self._issue_rows(_ISSUE, owned, *columns)
         return {row["ordinal"]: _OUTCOMES[row["outcome"]] for row in answer}
 

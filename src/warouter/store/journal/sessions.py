@@ -91,6 +91,11 @@ class JournalSessions:
         return self._incarnation, list(owned), list(owned.values())
 
 
+def columns_of(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    """The rows as so many columns."""
+    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
+
+
 def unless_empty(column: Sequence[Any]) -> Sequence[Any] | None:
     """The column, or None if it has zeros or Nones alone, as usual: it then needs no encoding."""
     return column if any(column) else None
