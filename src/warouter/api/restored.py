@@ -40,8 +40,8 @@ from warouter.app_settings import (
 )
 from warouter.errors import ApiError
 from warouter.http.decode import decode
-from warouter.store.account.accounts import ADMIN
-from warouter.store.account.backup import Saved, SavedAccount, SavedUser
+from warouter.store.account.accounts import ADMIN, User
+from warouter.store.account.backup import Saved, SavedAccount
 
 KEY_BYTES = 32  # of the authority
 
@@ -110,7 +110,7 @@ def _check_account(account: SavedAccount) -> None:
         _check_hash(account.pin_hash, "of the pin")
 
 
-def _check_users(users: list[SavedUser]) -> None:
+def _check_users(users: list[User]) -> None:
     """Require one administrator, and each name once."""
     names = {user.username for user in users}
     if len(names) != len(users):

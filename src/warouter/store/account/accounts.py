@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import asyncpg
 import msgspec
@@ -86,13 +86,13 @@ update account set cert = $1 where cc = $2 and phone_number = $3 returning true"
 
 
 class User(msgspec.Struct, frozen=True):
-    """A user; ``must_change`` means that the password is the
+    """A user, with their password's argon2id hash; ``must_change`` means that the password is the
     default one, good only for setting another.
     """
 
     username: str
     password_hash: str
-    role: str
+    role: Literal["ROLE_ADMIN", "ROLE_USER"]
     must_change: bool
 
 

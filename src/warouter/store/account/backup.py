@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
+from warouter.store.account.accounts import User
 from warouter.store.account.author import Author
 from warouter.store.bounded import Bounded
 
@@ -42,15 +43,6 @@ on conflict (one) do update
 returning one"""
 
 
-class SavedUser(msgspec.Struct, frozen=True):
-    """A user with their password's argon2id hash."""
-
-    username: str
-    password_hash: str
-    role: Literal["ROLE_ADMIN", "ROLE_USER"]
-    must_change: bool
-
-
 class SavedAccount(msgspec.Struct, frozen=True):
     """The registered number. ``registered_at`` is in unix seconds."""
 
@@ -68,7 +60,7 @@ class Saved(msgspec.Struct, frozen=True):
     """
 
     settings: dict[str, Any]
-    users: list[SavedUser]
+    users: list[User]
     account: SavedAccount | None
 
 
@@ -86,7 +78,7 @@ class Backups(Bounded):
             account = await connection.fetchrow(_ACCOUNT)
         return Saved(
             {name: msgspec.json.decode(value) for name, value in settings},
-            [SavedUser(*user) for user in users],
+            [User(*user) for user in users],
             SavedAccount(*account) if account else None,
         )
 
@@ -114,7 +106,7 @@ class Backups(Bounded):
                 await self._replace_user(connection, user)
         return True
 
-    async def _replace_user(self, connection: Any, user: SavedUser) -> None:
+    async def _replace_user(self, connection: Any, user: User) -> None:
         fields = msgspec.structs.astuple(user)
         if await connection.fetchval(_CHANGED, *fields) is not None:
             await connection.execute(_CLEAR_TOKENS, user.username)

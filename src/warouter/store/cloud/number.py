@@ -51,7 +51,7 @@ async def share(fetch: Fetch, incarnation: UUID, demand: float, token_hash: byte
     demands = [
         Demand(*each) for each in zip(row["owners"], row["demands"], row["ages"], strict=True)
     ]
-    stop, held = None, frozenset(row.get("held") or ())
+    stop, held = None, frozenset(row["held"])
     if row["stop_code"] is not None:
         stop = Stop(row["stop_code"], row["stop_details"], token_hash)
     return Shared(row["level"], row["inbound"], demands, stop, held)

@@ -34,7 +34,8 @@ class Events(JournalSessions):
     async def _append_events_once(
         self, owned: Mapping[int, int], rows: Sequence[EventRow]
     ) -> Exceptions:
-        answer = await self._write(
+        answer = await self._fenced(
+            self._records,
             _APPEND_EVENTS,
             owned,
             [row.slot for row in rows],

@@ -118,21 +118,21 @@ class Inbox(JournalSessions):
         all that this incarnation was ever told of.
         """
         columns = columns_of(proofs, len(Proof._fields))
-        rows = await self._cloud_rows(_DRAIN, owned, list(numbers), *columns)
+        rows = await self._fenced(self._cloud, _DRAIN, owned, list(numbers), *columns)
         return [DuplicateRequest(*row) for row in rows]
 
     async def match(self, owned: Mapping[int, int], seconds: float, limit: int) -> list[Nobodys]:
         """Find whose statuses came before their id was known; the failures of the last so many
         seconds that are still nobody's.
         """
-        rows = await self._cloud_rows(_MATCH, owned, seconds, limit)
+        rows = await self._fenced(self._cloud, _MATCH, owned, seconds, limit)
         return [Nobodys(*row) for row in rows]
 
     async def matched(
         self, owned: Mapping[int, int], key: str, slot: int, message_id: bytes, attempt: int
     ) -> None:
         """A failure that was nobody's is of this attempt."""
-        await self._cloud_rows(_MATCHED, owned, key, slot, message_id, attempt)
+        await self._fenced(self._cloud, _MATCHED, owned, key, slot, message_id, attempt)
 
     async def unheard(self, recipients: Iterable[str]) -> bool:
         """True if a message to one of these has ended, and something may be heard of a request of

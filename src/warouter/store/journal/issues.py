@@ -71,10 +71,10 @@ class IssueRows(JournalSessions):
         PROVEN: an earlier attempt was taken, as is known by now.
         """
         columns = columns_of(rows, len(IssueRequest._fields))
-        answer = await self._issue_rows(_ISSUE, owned, *columns)
+        answer = await self._fenced(self._issues, _ISSUE, owned, *columns)
         return {row["ordinal"]: _OUTCOMES[row["outcome"]] for row in answer}
 
     async def open_issues(self, owned: Mapping[int, int]) -> list[OpenIssue]:
         """Read the requests that a former owner may have begun; from now on they are in doubt."""
-        rows = await self._issue_rows(_OPEN, owned)
+        rows = await self._fenced(self._issues, _OPEN, owned)
         return [OpenIssue(*row) for row in rows]

@@ -64,7 +64,9 @@ class Messages(JournalSessions):
             return await self.append(owned, rows), False
         marks = zip(*((m.slot, m.seq, m.id, m.recipient) for m in issued), strict=True)
         try:
-            answer = await self._append_rows(_APPEND_ISSUED, owned, *given, *map(list, marks))
+            answer = await self._fenced(
+                self._appends, _APPEND_ISSUED, owned, *given, *map(list, marks)
+            )
         except asyncpg.PostgresError as error:
             if not is_data_error(error):
                 raise
@@ -94,7 +96,7 @@ class Messages(JournalSessions):
     async def _append_once(self, owned: Mapping[int, int], rows: Sequence[Message]) -> Exceptions:
         given = columns(list(rows))
         sql = _APPEND if len(given) == _PLAIN else _APPEND_REQUESTS
-        answer = await self._append_rows(sql, owned, *given)
+        answer = await self._fenced(self._appends, sql, owned, *given)
         return {
             row["ordinal"]: Already(row["first"])
             if row["outcome"] == ALREADY

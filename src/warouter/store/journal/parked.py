@@ -118,7 +118,9 @@ class ParkedRows(JournalSessions):
 
         At most ``limit`` recipients a table; how many.
         """
-        rows = await self._write("select mend_parked($1,$2,$3,$4) as mended", owned, limit)
+        rows = await self._fenced(
+            self._records, "select mend_parked($1,$2,$3,$4) as mended", owned, limit
+        )
         return int(rows[0]["mended"])
 
     async def asked_letters(self, slots: Sequence[int]) -> list[int]:
@@ -133,5 +135,5 @@ class ParkedRows(JournalSessions):
 
         How many came to which lane: (slot, kind, recipient, letters).
         """
-        rows = await self._write(_TAKE_UP_LETTERS, owned, tried, limit)
+        rows = await self._fenced(self._records, _TAKE_UP_LETTERS, owned, tried, limit)
         return [tuple(row) for row in rows]

@@ -47,8 +47,5 @@ class Proofs(JournalSessions):
         """The cohort of a doubt that began ``age`` seconds ago, and all listeners."""
         [row] = await self._cloud_read(_COHORT, age, within)
         rows = await self._cloud_read(_LISTENERS)
-        listeners = [
-            ListenerAges(r["since"], r["seen"], r["left_at"], r["meta"], r["vain"]) for r in rows
-        ]
-        now = rows[0]["now"] if rows else 0.0
-        return CloudPath(Cohort(row["answered"], row["silent"]), listeners, now)
+        listeners = [ListenerAges(*ages) for _now, *ages in rows]
+        return CloudPath(Cohort(*row), listeners, rows[0]["now"] if rows else 0.0)

@@ -38,34 +38,22 @@ class JournalSessions:
         self._records = Session(settings, application, **_LIMITS)
         self._issues = Session(settings, application, **_LIMITS)
         self._cloud = Session(settings, application, **_LIMITS)
+        self._all = (self._appends, self._records, self._issues, self._cloud)
 
     def terminate(self) -> None:
-        self._appends.terminate()
-        self._records.terminate()
-        self._issues.terminate()
-        self._cloud.terminate()
+        for session in self._all:
+            session.terminate()
 
     async def close(self) -> None:
-        await self._appends.close()
-        await self._records.close()
-        await self._issues.close()
-        await self._cloud.close()
+        for session in self._all:
+            await session.close()
 
-    async def _append_rows(self, sql: str, owned: Mapping[int, int], *columns: Any) -> list[Any]:
-        """A fenced statement on the session of appends."""
-        return await self._appends.fetch(sql, *self._fence(owned), *columns, within=WRITE_SECONDS)
-
-    async def _write(self, sql: str, owned: Mapping[int, int], *arguments: Any) -> list[Any]:
-        """A fenced statement on the other session."""
-        return await self._records.fetch(sql, *self._fence(owned), *arguments, within=WRITE_SECONDS)
-
-    async def _issue_rows(self, sql: str, owned: Mapping[int, int], *columns: Any) -> list[Any]:
-        """A fenced statement on the session of issues."""
-        return await self._issues.fetch(sql, *self._fence(owned), *columns, within=WRITE_SECONDS)
-
-    async def _cloud_rows(self, sql: str, owned: Mapping[int, int], *columns: Any) -> list[Any]:
-        """A fenced statement on the session of the inbox."""
-        return await self._cloud.fetch(sql, *self._fence(owned), *columns, within=WRITE_SECONDS)
+    async def _fenced(
+        self, session: Session, sql: str, owned: Mapping[int, int], *arguments: Any
+    ) -> list[Any]:
+        """A statement that the database refuses for slots that are not ours any more."""
+        fence = self._incarnation, list(owned), list(owned.values())
+        return await session.fetch(sql, *fence, *arguments, within=WRITE_SECONDS)
 
     async def _cloud_read(self, sql: str, *arguments: Any) -> list[Any]:
         return await self._cloud.fetch(sql, *arguments, within=WRITE_SECONDS)
@@ -86,9 +74,6 @@ class JournalSessions:
     async def _look(self) -> None:
         """Open the session of appends: a slot that cannot be appended to is not taken."""
         await self._appends.fetch(_UNWRITABLE, within=WRITE_SECONDS)
-
-    def _fence(self, owned: Mapping[int, int]) -> tuple[UUID, list[int], list[int]]:
-        return self._incarnation, list(owned), list(owned.values())
 
 
 def columns_of(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:

@@ -27,7 +27,7 @@ class Epochs(JournalSessions):
     async def open(self, owned: Mapping[int, int]) -> list[Opened]:
         """The first write of an epoch, for those of the slots that are held."""
         await self._look()
-        rows = await self._write("select * from open_slots($1,$2,$3)", owned)
+        rows = await self._fenced(self._records, "select * from open_slots($1,$2,$3)", owned)
         return [Opened(*row) for row in rows]
 
     async def renew(self, slots: Sequence[int], above: Sequence[int]) -> dict[int, int]:
@@ -42,17 +42,17 @@ class Epochs(JournalSessions):
 
     async def quiet(self, owned: Mapping[int, int]) -> set[int]:
         """Say that no request of these slots is out; returns those that were marked as moving."""
-        rows = await self._write("select quiet_slots($1,$2,$3) as quiet", owned)
+        rows = await self._fenced(self._records, "select quiet_slots($1,$2,$3) as quiet", owned)
         return set(rows[0]["quiet"])
 
     async def hand_over(self, owned: Mapping[int, int]) -> set[int]:
         """Give slots to their named successors; returns those that were given."""
-        rows = await self._write("select hand_over($1,$2,$3) as gone", owned)
+        rows = await self._fenced(self._records, "select hand_over($1,$2,$3) as gone", owned)
         return set(rows[0]["gone"])
 
     async def release(self, owned: Mapping[int, int]) -> set[int]:
         """Leave slots without an owner, because this process stops and nobody can succeed it."""
-        rows = await self._write("select release_slots($1,$2,$3) as gone", owned)
+        rows = await self._fenced(self._records, "select release_slots($1,$2,$3) as gone", owned)
         return set(rows[0]["gone"])
 
     async def say_leaving(self) -> bool:
@@ -79,7 +79,7 @@ class Epochs(JournalSessions):
         an id that is offered again would not be recognised, nor a webhook that comes again. None:
         it is too far ahead, and nothing was deleted.
         """
-        rows = await self._write(_PRUNE, owned, days, limit, history.wall())
+        rows = await self._fenced(self._records, _PRUNE, owned, days, limit, history.wall())
         return counted(rows[0]["gone"])
 
     async def prune_keys(self, slots: Sequence[int], limit: int) -> int | None:

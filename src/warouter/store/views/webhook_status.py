@@ -7,7 +7,6 @@ gone with the process that has counted them, half a minute after its end at the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -18,6 +17,7 @@ from warouter.store.bounded import Fetch
 from warouter.store.database import Source
 from warouter.store.reports import FRESH_SECONDS, WEBHOOK
 from warouter.store.views.backlog import CALLBACKS_SQL, DEAD_SQL, MOST_COUNTED, PARKED_EVENTS_SQL
+from warouter.store.views.messages.found import iso
 
 MOST_FAILURES = 100
 _HALF, _MOST = 0.5, 0.95
@@ -198,7 +198,7 @@ def _kinds(
 
 def _outages(outlooks: Mapping[str, Mapping[str, Outlook]]) -> list[WebhookOutage]:
     return [
-        WebhookOutage(node=node, kind=EVENT_NAMES[kind], since=_at(one.since_ms), probing=one.open)
+        WebhookOutage(node=node, kind=EVENT_NAMES[kind], since=iso(one.since_ms), probing=one.open)
         for node, by_type in outlooks.items()
         for kind in EVENT_KINDS
         if (one := by_type.get(EVENT_TYPES[kind])) is not None and one.failing
@@ -209,7 +209,7 @@ def _trials(sheets: Iterable[tuple[str, Sheet]]) -> list[CallbackTrial]:
     return [
         CallbackTrial(
             name=sheet.tried.name,
-            at=_at(sheet.tried.at_ms),
+            at=iso(sheet.tried.at_ms),
             node=node,
             result=sheet.tried.result,
             status=sheet.tried.status or None,
@@ -225,7 +225,7 @@ def _failures(sheets: Iterable[tuple[str, Sheet]]) -> list[FailedPost]:
     found = [(one.at_ms, node, one) for node, sheet in sheets for one in sheet.failures]
     return [
         FailedPost(
-            at=_at(one.at_ms),
+            at=iso(one.at_ms),
             node=node,
             kind=EVENT_NAMES[one.kind],
             message=one.event,
@@ -253,7 +253,3 @@ def _sheet_of(text: str | None) -> Sheet:
         return msgspec.json.decode(text or "{}", type=Sheet)
     except msgspec.MsgspecError:
         return Sheet()
-
-
-def _at(ms: int) -> str:
-    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z"

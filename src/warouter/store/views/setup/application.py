@@ -82,22 +82,11 @@ def fields_of(stored: Mapping[str, Any], changes: list[Change]) -> list[Field]:
         now, given = ApplicationSettings(), {}
     defaults = dict(_flat(shown(ApplicationSettings())))
     mine = dict(_flat(given))
-    found = []
-    for name, value in _flat(shown(now)):
-        since = _since(name, changes)
-        found.append(
-            Field(
-                name,
-                value,
-                defaults[name],
-                name in mine,
-                since=None if since is None else since.at,
-                by=None if since is None else since.by,
-            )
-        )
-    since = _since(SECRETS, changes)
-    at, by = (None, None) if since is None else (since.at, since.by)
-    found.append(Field(SECRETS, count, 0, bool(count), True, at, by))
+    found = [
+        Field(name, value, defaults[name], name in mine, False, *_since(name, changes))
+        for name, value in _flat(shown(now))
+    ]
+    found.append(Field(SECRETS, count, 0, bool(count), True, *_since(SECRETS, changes)))
     return sorted(found, key=lambda field: field.name)
 
 
@@ -109,8 +98,10 @@ def _flat(fields: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]
             yield path + name, list(value) if isinstance(value, tuple) else value
 
 
-def _since(name: str, changes: list[Change]) -> Change | None:
-    return next((each for each in changes if each.reset or name in each.fields), None)
+def _since(name: str, changes: list[Change]) -> tuple[datetime, str] | tuple[None, None]:
+    """When the setting was changed last, and by whom."""
+    known = ((each.at, each.by) for each in changes if each.reset or name in each.fields)
+    return next(known, (None, None))
 
 
 async def _changes(source: Source) -> list[Change]:
