@@ -10,7 +10,6 @@ from hmac import compare_digest
 from aiohttp import web
 
 from warouter.access.guard import Guard, refuse
-from warouter.api.access.tokens import Caller
 from warouter.api.context import Context
 from warouter.http.source import prefix_of, source_of
 from warouter.store.account.logins import KEY
@@ -21,23 +20,6 @@ log = logging.getLogger(__name__)
 def guard_of(context: Context) -> Guard:
     """The guard of passwords and pins."""
     return Guard(context.logins, context.passwords, context.config.trusted_proxies)
-
-
-async def check_pin(
-    context: Context,
-    request: web.Request,
-    caller: Caller,
-    number: str,
-    pin_hash: str | None,
-    pin: str,
-) -> bool:
-    """True if a caller's pin is right. Failures count for the
-    number, whatever address they come from.
-
-    TooManyRequests as for a password.
-    """
-    source = source_of(request, context.config.trusted_proxies)
-    return await guard_of(context).pin(source, caller.session, number, pin_hash, pin)
 
 
 async def check_key(context: Context, request: web.Request, key: str) -> bool:

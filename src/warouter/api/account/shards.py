@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 
 from warouter._hash import SHARD_COUNTS
-from warouter.api.access.attempts import check_pin
+from warouter.api.access.attempts import guard_of
 from warouter.api.access.audit import subject
 from warouter.api.access.tokens import Caller
 from warouter.api.context import Context
@@ -20,6 +20,7 @@ from warouter.api.route import Access, Route
 from warouter.errors import ChangeRefused, NotFound, ParameterInvalid, ParameterMissing
 from warouter.http.envelope import success
 from warouter.http.request import read_json
+from warouter.http.source import source_of
 from warouter.store.account.accounts import Account
 
 log = logging.getLogger(__name__)
@@ -80,19 +81,16 @@ async def _check_pin(
         return
     if not wish.pin:
         raise ParameterMissing("pin is required because two-step verification is on")
-    number = account.cc + account.phone_number
-    if not await check_pin(context, request, caller, number, account.pin_hash, wish.pin):
+    source = source_of(request, context.config.trusted_proxies)
+    number, guard = account.cc + account.phone_number, guard_of(context)
+    if not await guard.pin(source, caller.session, number, account.pin_hash, wish.pin):
         raise ParameterInvalid("pin is wrong")
-
-
-def _needs_certificate(context: Context, account: Account) -> bool:
-    old = account.registered_seconds_ago > CERT_FREE_SECONDS
-    return context.config.shards_cert == "after-7-days" and old
 
 
 def _check_certificate(context: Context, wish: ShardsRequest, account: Account) -> None:
     if not wish.cert:
-        if _needs_certificate(context, account):
+        old = account.registered_seconds_ago > CERT_FREE_SECONDS
+        if old and context.config.shards_cert == "after-7-days":
             raise ParameterMissing("cert is required once the registration is older than 7 days")
         return
     if context.config.any_cert:

@@ -17,6 +17,7 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Collection
+from typing import Literal
 
 from warouter.errors import NotReady, Overloaded
 from warouter.store.account.contacts import ContactStore
@@ -34,6 +35,7 @@ MOST_WAITING = 100_000  # numbers
 CACHED_SECONDS = 60.0
 MOST_CACHED = 100_000
 
+ContactStatus = Literal["processing", "valid", "invalid", "failed"]
 Outcome = asyncio.Future[bool | None]  # None: no answer
 
 
@@ -67,7 +69,9 @@ class ContactBook:
         self._remember({wa_id: valid})
         return valid
 
-    async def check(self, wa_ids: Collection[str], *, wait: bool, force: bool) -> dict[str, str]:
+    async def check(
+        self, wa_ids: Collection[str], *, wait: bool, force: bool
+    ) -> dict[str, ContactStatus]:
         """The status of each number: ``valid``, ``invalid``,
         ``failed``, or without ``wait`` ``processing``.
 
@@ -110,7 +114,7 @@ class ContactBook:
                 await self._worker
         await self._directory.close()
 
-    async def _look_up(self, wa_ids: Collection[str]) -> dict[str, str]:
+    async def _look_up(self, wa_ids: Collection[str]) -> dict[str, ContactStatus]:
         """The status of each number by a directory whose answers are always there."""
         found = await self._directory.on_whatsapp(list(wa_ids))
         if self.required:
@@ -181,7 +185,7 @@ class ContactBook:
             del self._valid[next(iter(self._valid))]
 
 
-def _status(outcome: Outcome, wait: bool) -> str:
+def _status(outcome: Outcome, wait: bool) -> ContactStatus:
     if not outcome.done():
         return "failed" if wait else "processing"
     answer = outcome.result()

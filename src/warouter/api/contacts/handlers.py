@@ -14,6 +14,7 @@ import msgspec
 from aiohttp import web
 
 from warouter.api.access.tokens import Caller
+from warouter.api.contacts.book import ContactStatus
 from warouter.api.contacts.numbers import is_national, read
 from warouter.api.context import Context
 from warouter.api.description.wrapped import within
@@ -37,7 +38,7 @@ class CheckedContact(msgspec.Struct, frozen=True, omit_defaults=True):
     """``input`` is the number as it was sent; ``wa_id`` is present only if the number is valid."""
 
     input: str
-    status: Literal["processing", "valid", "invalid", "failed"]
+    status: ContactStatus
     wa_id: str | None = None
 
 
@@ -71,16 +72,9 @@ async def _read(context: Context, spellings: Sequence[str]) -> list[str | None]:
     return numbers
 
 
-def _shown(spelling: str, wa_id: str | None, statuses: dict[str, str]) -> CheckedContact:
-    match "invalid" if wa_id is None else statuses[wa_id]:
-        case "valid":
-            return CheckedContact(spelling, "valid", wa_id)
-        case "processing":
-            return CheckedContact(spelling, "processing")
-        case "failed":
-            return CheckedContact(spelling, "failed")
-        case _:
-            return CheckedContact(spelling, "invalid")
+def _shown(spelling: str, wa_id: str | None, statuses: dict[str, ContactStatus]) -> CheckedContact:
+    status = "invalid" if wa_id is None else statuses[wa_id]
+    return CheckedContact(spelling, status, wa_id if status == "valid" else None)
 
 
 ROUTES = (

@@ -58,15 +58,11 @@ def _check_header(header: schema.Header, kind: str, ids: list[str]) -> None:
     # Lists and products show only a text above the text.
     media = kind == "button" or kind in _PASSED_ON
     allowed = ("text", "image", "video", "document") if media else ("text",)
-    match one_of(header.type, f"{path}.type", allowed):
-        case "image":
-            check_media(header.image, f"{path}.image", ids)
-        case "video":
-            check_media(header.video, f"{path}.video", ids)
-        case "document":
-            check_media(header.document, f"{path}.document", ids)
-        case _:
-            filled(header.text, f"{path}.text", schema.HEADER_CHARS)
+    shown = one_of(header.type, f"{path}.type", allowed)
+    if shown == "text":
+        filled(header.text, f"{path}.text", schema.HEADER_CHARS)
+    else:
+        check_media(getattr(header, shown), f"{path}.{shown}", ids)
 
 
 def _check_buttons(action: schema.Action) -> None:

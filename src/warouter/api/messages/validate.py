@@ -151,12 +151,8 @@ def _check_parameter(parameter: schema.Parameter, path: str, ids: list[str]) -> 
             required(currency.amount_1000, f"{path}.currency.amount_1000")
         case "date_time":
             required(parameter.date_time, f"{path}.date_time")
-        case "image":
-            check_media(parameter.image, f"{path}.image", ids)
-        case "video":
-            check_media(parameter.video, f"{path}.video", ids)
-        case "document":
-            check_media(parameter.document, f"{path}.document", ids)
+        case "image" | "video" | "document" as kind:
+            check_media(getattr(parameter, kind), f"{path}.{kind}", ids)
         case "location":
             _check_location(parameter.location, f"{path}.location")
 

@@ -12,6 +12,7 @@ from warouter.api.context import Context, NodeState
 from warouter.api.description.replies import (
     ClusterHealthAnswer,
     HealthMeta,
+    NumberHealth,
     SingleHealthAnswer,
     UpAnswer,
 )
@@ -42,15 +43,7 @@ async def health(context: Context, _request: web.Request, _caller: Caller) -> we
 
 def _of_number(number: NumberFacts) -> dict[str, Any]:
     """The number in Meta's words, and when it was asked."""
-    return {
-        "status": number.status,
-        "quality": number.quality,
-        "name_status": number.name_status,
-        "throughput": number.throughput,
-        "can_send": number.can_send,
-        "entities": number.entities,
-        "read_at": number.read_at,
-    }
+    return {name: getattr(number, name) for name in NumberHealth.__struct_fields__}
 
 
 def _shown(state: NodeState) -> dict[str, Any]:

@@ -50,16 +50,17 @@ class UserRow(NamedTuple):
 
 
 async def read(context: ConsoleContext, asked: ReadingKey) -> dict[str, Any]:
-    """The values of the page."""
     chosen = _row(asked.query, "audit")
     upto = _row(asked.query, "upto")
+    filters = {name: _text(asked.query, name) for name in _FILTERS}
+    failed = filters["outcome"] == _FAILED
     choice = Choice(
-        actor=_text(asked.query, "actor"),
-        action=_text(asked.query, "action"),
-        outcome="" if _text(asked.query, "outcome") == _FAILED else _text(asked.query, "outcome"),
-        failed=_text(asked.query, "outcome") == _FAILED,
-        since=moment(_text(asked.query, "since")),
-        until=moment(_text(asked.query, "until")),
+        actor=filters["actor"],
+        action=filters["action"],
+        outcome="" if failed else filters["outcome"],
+        failed=failed,
+        since=moment(filters["since"]),
+        until=moment(filters["until"]),
         upto=upto if upto is not None or chosen is None else chosen + AROUND,
         within=WITHIN,
     )
@@ -77,9 +78,9 @@ async def read(context: ConsoleContext, asked: ReadingKey) -> dict[str, Any]:
         "keys": _keys(context),
         "lines": lines,
         "actions": actions,
-        "filters": {name: _text(asked.query, name) for name in _FILTERS},
-        "filtered": any(_text(asked.query, name) for name in (*_FILTERS, "audit", "upto")),
-        "older": _older(asked.query, lines),
+        "filters": filters,
+        "filtered": any(filters.values()) or chosen is not None or upto is not None,
+        "older": _older(filters, lines),
         "within": WITHIN,
     }
 
@@ -159,12 +160,12 @@ def _line(number: int | None, entry: AuditEntry, chosen: int | None) -> AuditRow
     return AuditRow(number, entry, about, level, number is not None and number == chosen)
 
 
-def _older(query: Mapping[str, str], lines: list[AuditRow]) -> dict[str, str] | None:
+def _older(filters: Mapping[str, str], lines: list[AuditRow]) -> dict[str, str] | None:
     """The filters of the page with what is older; None if there is nothing more."""
     last = next((line.number for line in reversed(lines) if line.number is not None), None)
     if len(lines) < SHOWN or last is None:
         return None
-    kept = {name: _text(query, name) for name in _FILTERS if _text(query, name)}
+    kept = {name: text for name, text in filters.items() if text}
     return {**kept, "upto": str(last - 1)}
 
 

@@ -152,7 +152,6 @@ CHARTS = (
 
 
 async def read(context: ConsoleContext, asked: ReadingKey) -> dict[str, Any]:
-    """The values of the page."""
     name = asked.query.get("range", DEFAULT)
     span = SPANS.get(name)
     if span is None:

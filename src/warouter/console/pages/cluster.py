@@ -62,7 +62,6 @@ class Planned(NamedTuple):
 
 
 async def read(context: ConsoleContext, asked: ReadingKey) -> dict[str, Any]:
-    """The values of the page."""
     status, reports = await context.latest.status(), await context.latest.reports()
     at = moment(asked.query.get("at", ""))
     if at is None:

@@ -56,7 +56,6 @@ class Bar(NamedTuple):
 
 
 async def read(context: ConsoleContext, asked: ReadingKey) -> dict[str, Any]:
-    """The values of the page."""
     wanted = _wanted(asked.query)
     async with context.reading() as connection:
         changes = await read_changes(connection, MOST_CHANGES, wanted)

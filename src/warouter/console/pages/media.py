@@ -25,7 +25,6 @@ _BUCKET, _DIRECTORY = "WAROUTER_MEDIA_URL", "WAROUTER_MEDIA_DIR"
 
 
 async def read(context: ConsoleContext, asked: ReadingKey) -> dict[str, Any]:
-    """The values of the page."""
     media, environment = await _latest(context)
     quota = quota_of(environment)
     direction, node = asked.query.get("direction", ""), asked.query.get("node", "")

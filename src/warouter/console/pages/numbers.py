@@ -64,7 +64,6 @@ class DeadlineText(NamedTuple):
 
 
 async def read(context: ConsoleContext, asked: ReadingKey) -> dict[str, Any]:
-    """The values of the page."""
     async with context.reading() as connection:
         registration = await read_registration(connection)
         cloud = await read_cloud(connection)

@@ -41,7 +41,6 @@ MOST_VALUE = 2_100  # characters: a webhook's URL may have 2048
 
 
 async def read(context: ConsoleContext, asked: ReadingKey) -> dict[str, Any]:
-    """The values of the page."""
     async with context.reading() as connection:
         environment = await read_environment(connection)
         application = await read_application(connection)

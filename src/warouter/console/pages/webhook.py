@@ -35,7 +35,6 @@ class WebhookVerdict(NamedTuple):
 
 
 async def read(context: ConsoleContext, asked: ReadingKey) -> dict[str, Any]:
-    """The values of the page."""
     which = selection(asked.query)
     async with context.reading() as connection:
         found = await read_webhook(connection)
