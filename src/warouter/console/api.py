@@ -50,24 +50,18 @@ class Api:
         Raises ConsoleRefusal: with the API's own status, code and details, or 502 if it cannot be
         reached.
         """
-        status, content = await self.ask(visitor, method, path, body)
+        token = new_token()
+        if not await self._sessions.token(visitor.session, hash_of(token)):
+            raise ConsoleRefusal("Your session has ended: log in again.", 403)
+        try:
+            status, content = await self._send(token, method, path, body)
+        finally:
+            await self._sessions.forget_token(hash_of(token))
         try:
             return msgspec.json.decode(content) if content else None
         except msgspec.DecodeError as error:
             sentence = f"The API answered {status} with what is no JSON ({error})."
             raise ConsoleRefusal(sentence, 502) from error
-
-    async def ask(
-        self, visitor: Visitor, method: str, path: str, body: Any = None
-    ) -> tuple[int, bytes]:
-        """(status, body) of a successful answer; raises as ``call`` does."""
-        token = new_token()
-        if not await self._sessions.token(visitor.session, hash_of(token)):
-            raise ConsoleRefusal("Your session has ended: log in again.", 403)
-        try:
-            return await self._send(token, method, path, body)
-        finally:
-            await self._sessions.forget_token(hash_of(token))
 
     @functools.cached_property
     def _ssl(self) -> ssl.SSLContext | bool:

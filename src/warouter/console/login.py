@@ -65,7 +65,7 @@ class LoginHandlers:
         username = self._named(request)
         if username is None or out or not guard.by_itself(request.headers):
             return await self._page(request, LoginForm(next=back, out=out))
-        source = source_of(request, self._context.trusted)
+        source = self._source(request)
         try:
             session = await self._begin_named(username, source)
         except ApiError as error:
@@ -81,7 +81,8 @@ class LoginHandlers:
         try:
             given = await self._given(request, form)
             username = given.username
-            session = await self._begin(given)
+            user, password_hash = await self._context.log_ins.verified(given)
+            session = await self._session(user.username, password_hash, source)
         except ApiError as error:
             self._context.log_ins.refused(username, source, error)
             return await self._page(request, LoginForm(_sentence(error), username, back), error)
@@ -119,11 +120,6 @@ class LoginHandlers:
         here = is_from_this_host(request, self._context.trusted)
         return Given(username, password, new or None, self._source(request), here)
 
-    async def _begin(self, given: Given) -> str:
-        """A new session: the id that came, if any did, is nobody's from here on."""
-        user, password_hash = await self._context.log_ins.verified(given)
-        return await self._session(user.username, password_hash, given.source)
-
     async def _begin_named(self, username: str, source: str) -> str:
         """A session of the user whom a proxy names."""
         user = None
@@ -136,6 +132,7 @@ class LoginHandlers:
         return await self._session(user.username, user.password_hash, source)
 
     async def _session(self, username: str, password_hash: str, source: str) -> str:
+        """A new session: the id that came, if any did, is nobody's from here on."""
         session = new_token()
         begun = await self._context.sessions.begin(
             username, password_hash, hash_of(session), source
