@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup, escape
 
+from tests.unit.console.conftest import renders
 from warouter.console.app import ActOutcome, Chrome, Link
 from warouter.console.render import Renderer
-from warouter.console.static import Files
 from warouter.console.visit import Visitor
 
-pytestmark = pytest.mark.xdist_group("console_frame")  # the templates are compiled once
+pytestmark = renders
 
 CONSOLE = Path(str(files("warouter"))) / "console" / "templates"
 STATIC = Path(str(files("warouter"))) / "static" / "console"
@@ -36,14 +36,9 @@ def chrome(stream: str = "/console/stream?page=cluster", **changed: Any) -> Chro
 
 
 @pytest.fixture(scope="module")
-def renderer() -> Renderer:
-    return Renderer(Files().url)
-
-
-@pytest.fixture(scope="module")
-def ui() -> Any:
+def ui(renderer: Renderer) -> Any:
     """The macros as a page has them."""
-    return Renderer(Files().url)._environment.globals["ui"]
+    return renderer._environment.globals["ui"]
 
 
 class Read(HTMLParser):

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
+from tests.unit.console.conftest import renders
 from warouter.console import render
 from warouter.console.form import Form
 from warouter.console.render import THIN, Renderer
@@ -74,9 +75,9 @@ def test_times_are_utc() -> None:
     assert render.iso("2026-11-29 12:03:11Z") == "2026-11-29T12:03:11.000Z"
 
 
+@renders
 @pytest.mark.parametrize("text", HOSTILE)
-def test_whatever_a_page_is_told_is_escaped(text: str) -> None:
-    renderer = Renderer(Files().url)
+def test_whatever_a_page_is_told_is_escaped(renderer: Renderer, text: str) -> None:
     shown = renderer._environment.from_string("<b>{{ text }}</b>").render(text=text)
     inner = shown.removeprefix("<b>").removesuffix("</b>")
     assert "<" not in inner
@@ -84,8 +85,8 @@ def test_whatever_a_page_is_told_is_escaped(text: str) -> None:
     assert "49" not in inner
 
 
-def test_what_a_template_is_not_told_is_an_error() -> None:
-    renderer = Renderer(Files().url)
+@renders
+def test_what_a_template_is_not_told_is_an_error(renderer: Renderer) -> None:
     with pytest.raises(UndefinedError):
         renderer._environment.from_string("{{ missing }}").render()
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.console.conftest import renders
 from warouter.console.pages import webhook as page
 from warouter.console.render import Renderer
-from warouter.console.static import Files
 from warouter.console.visit import ConsoleRefusal
 from warouter.kinds import EVENT_NAMES
 from warouter.store.dead_letters import Cover, Selection
@@ -148,8 +148,9 @@ def test_a_shell_reads_the_command_as_it_was_meant(reason: str, kind: str) -> No
     assert shlex.split(page.options(given)) == ["--kind", kind, "--reason", reason]
 
 
+@renders
 @pytest.mark.parametrize("admin", [True, False])
-def test_nothing_that_strangers_wrote_is_markup(admin: bool) -> None:
+def test_nothing_that_strangers_wrote_is_markup(renderer: Renderer, admin: bool) -> None:
     failure = FailedPost(
         at=OUTAGE.since,
         node=HOSTILE,
@@ -191,7 +192,7 @@ def test_nothing_that_strangers_wrote_is_markup(admin: bool) -> None:
         "kinds": EVENT_NAMES,
         "options": "",
     }
-    text = Renderer(Files().url).live("pages/webhook.html", values)
+    text = renderer.live("pages/webhook.html", values)
     assert "<img" not in text
     assert "</script>" not in text
     assert "491511234567" not in text
