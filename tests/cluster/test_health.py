@@ -16,7 +16,7 @@ from tests.cluster.conftest import running
 from tests.harness.business import Business
 from tests.harness.facts import Facts
 from tests.harness.frozen import frozen
-from tests.harness.wait import PATIENCE
+from tests.harness.wait import PATIENCE, soon
 from warouter.cluster.shardmap import ShardMap
 from warouter.local.cluster import Cluster
 from warouter.local.process import Process
@@ -45,30 +45,35 @@ async def health(business: Business) -> Health:
 
 
 async def until_silent(business: Business, wanted: set[str]) -> None:
-    """Just those nodes have an error; it is asked without a pause."""
+    """Just those nodes have an error."""
     seen: set[str] = set()
+
+    async def asked() -> bool:
+        nonlocal seen
+        body = await business.call("GET", "/v1/health")
+        seen = {name for name, node in body["health"].items() if "errors" in node}
+        return seen == wanted
+
     try:
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                body = await business.call("GET", "/v1/health")
-                seen = {name for name, node in body["health"].items() if "errors" in node}
-                if seen == wanted:
-                    return
+        await soon(asked)
     except TimeoutError:
         raise AssertionError(f"health goes on to say that {seen} do not answer") from None
 
 
 async def until(business: Business, holds: Callable[[Health], bool]) -> Health:
-    """The first answer for which it holds; it is asked without a pause."""
+    """The first answer for which it holds."""
     seen: Health = {}
+
+    async def asked() -> bool:
+        nonlocal seen
+        seen = await health(business)
+        return holds(seen)
+
     try:
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                seen = await health(business)
-                if holds(seen):
-                    return seen
+        await soon(asked)
     except TimeoutError:
         raise AssertionError(f"health goes on to say {seen}") from None
+    return seen
 
 
 def well(cluster: Cluster, current: ShardMap, names: dict[UUID, str], leader: str) -> Health:
