@@ -17,8 +17,7 @@ For operators, who need only the database:
     migrate     bring the database to this build's schema
     status      the cluster as tables, as JSON, or again each second
     healthcheck    whether the processes of this host can work: asks them, not the database
-    status_cloud   what of that concerns the Cloud API
-    status_trust   what of that concerns logins and encryption
+    status_facts   what of that concerns the Cloud API, logins and encryption
     check       what is open, unverified, readable, old or too small
     messages    the newest messages, or those that a search finds
     trace       where one message is

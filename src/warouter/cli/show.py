@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from warouter.cli.database import ask, cluster_option, console, table
-from warouter.cli.status_cloud import facts_of
+from warouter.cli.status_facts import cloud_facts
 from warouter.store.database import Connection
 from warouter.store.views.doubts import CloudStatus, read_cloud
 from warouter.store.views.setup.application import ApplicationStatus, read_application
@@ -53,7 +53,7 @@ def number(data_dir: Path | None, as_json: bool) -> None:
     if cloud is not None:
         known = cloud.number.facts if cloud.number is not None else None
         facts |= {"display name": known.name} if known is not None and known.name else {}
-        facts |= facts_of(cloud)
+        facts |= cloud_facts(cloud)
     for name, fact in facts.items():
         click.echo(f"{name:<12}  {fact}")
 

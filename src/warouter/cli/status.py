@@ -28,9 +28,8 @@ from warouter.cli.database import (
     table,
     told,
 )
-from warouter.cli.status_cloud import age as _age
-from warouter.cli.status_cloud import facts_of
-from warouter.cli.status_trust import fact_of
+from warouter.cli.status_facts import age as _age
+from warouter.cli.status_facts import cloud_facts, trust_fact
 from warouter.cluster.moves import REASONS, moves_of, slots_text
 from warouter.config import Settings
 from warouter.errors import CommandError
@@ -178,10 +177,10 @@ def _summary(found: Status) -> Table:
         + ", ".join(f"{name} {n}" for name, n in database.connections_by_node.items())
         + ")",
         "oldest transaction": _oldest(found),
-        "trust": fact_of(found.trust),
+        "trust": trust_fact(found.trust),
     }
     if found.cloud is not None:
-        facts |= facts_of(found.cloud)
+        facts |= cloud_facts(found.cloud)
     if (request := found.shard_request) is not None:
         facts["shard request"] = (
             f"{request.shards} shards, {request.state} for {_age(request.age_s)}"

@@ -28,8 +28,7 @@ async def registered(settings: Settings, cert: str, default: NumberParts) -> Num
     ``default`` is registered where the Graph API names no number. Raises what a database and
     ``create_pool`` raise.
     """
-    pool = await create_pool(settings, "seed", 1)
-    try:
+    async with await create_pool(settings, "seed", 1) as pool:
         accounts = Accounts(pool)
         account = await accounts.account()
         if account is not None:
@@ -40,8 +39,6 @@ async def registered(settings: Settings, cert: str, default: NumberParts) -> Num
         number = parts_of(shown) or default
         await accounts.save_account(*number, cert, None)
         return number
-    finally:
-        await pool.close()
 
 
 def parts_of(shown: str) -> NumberParts | None:

@@ -26,8 +26,7 @@ update shard_map set shards = $1 where not exists (select from slot where epoch 
 
 async def first_seed(settings: Settings, shards: int, password: str) -> str:
     """Seed what is missing; returns the admin's password (``password`` if that is still valid)."""
-    pool = await create_pool(settings, "seed", 2)
-    try:
+    async with await create_pool(settings, "seed", 2) as pool:
         accounts = Accounts(pool)
         await pool.execute(_FIRST_SHARDS, shards)
         if not password:
@@ -36,8 +35,6 @@ async def first_seed(settings: Settings, shards: int, password: str) -> str:
             if not await accounts.create_user(DEFAULT_USERNAME, hashed, ADMIN):
                 await accounts.set_password(DEFAULT_USERNAME, hashed)
         return password
-    finally:
-        await pool.close()
 
 
 async def own_logins(settings: Settings) -> dict[str, str]:
@@ -54,13 +51,10 @@ async def seed_number(
     settings: Settings, cc: str, phone_number: str, cert: str, authority_key: str
 ) -> None:
     """Register this number, if none is."""
-    pool = await create_pool(settings, "seed", 1)
-    try:
+    async with await create_pool(settings, "seed", 1) as pool:
         accounts = Accounts(pool)
         if await accounts.account() is None:
             await accounts.save_account(cc, phone_number, cert, b64decode(authority_key))
-    finally:
-        await pool.close()
 
 
 async def use_upstream(settings: Settings) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from warouter.cli.status_trust import fact_of
+from warouter.cli.status_facts import trust_fact
 from warouter.store.views.sessions import DatabaseLogin, SessionGroup, Trust
 
 ALL = ("coreapp", "master", "webapp")
@@ -81,4 +81,4 @@ UNSEEN = (node("coreapp", unseen=4, host="10.0.0.1", pinned=True), *FAR[1:])
     ],
 )
 def test_the_line(changed: dict[str, Any], line: str) -> None:
-    assert fact_of(msgspec.structs.replace(ONE, **changed)) == line
+    assert trust_fact(msgspec.structs.replace(ONE, **changed)) == line
