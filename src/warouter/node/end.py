@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from warouter.app_settings import ApplicationSettings
 from warouter.config import Settings
@@ -39,52 +40,43 @@ class Common(NamedTuple):
         return [issue for slot in self.ownership.slots.values() for issue in slot.issues.values()]
 
 
-class Remote(Protocol):
+class Remote(ABC):
     """The far side, which the parts between it and the webapps are made with. The near side needs
     those parts, and so is made of both.
     """
 
-    @property
-    def upstream(self) -> Upstream: ...
+    upstream: Upstream
+    acks: Acks  # the keeper of events until they are on disk
+    contents: MediaService  # where media goes and comes from
 
-    @property
-    def acks(self) -> Acks:
-        """The keeper of events until they are on disk."""
-        ...
-
-    @property
-    def contents(self) -> MediaService:
-        """Where media goes and comes from."""
-        ...
-
-    def end(self, parts: SenderParts) -> End: ...
+    @abstractmethod
+    def end(self, parts: SenderParts) -> End:
+        """The near side, made with these parts."""
 
 
-class End(Protocol):
-    """The near side: the sender, and what else goes on where the upstream is."""
+class End:
+    """The near side: the sender, and what else goes on where the upstream is. This one has the
+    sender alone: the simulator needs no more, as it tells the listener itself.
+    """
 
-    @property
-    def sender(self) -> Sender: ...
+    issues = False  # messages may have issue rows
+    # Parts that hear of each slot, beside those that both ends have.
+    listeners: Sequence[SlotListener] = ()
 
-    @property
-    def issues(self) -> bool:
-        """Messages may have issue rows."""
-        ...
-
-    @property
-    def listeners(self) -> Sequence[SlotListener]:
-        """Parts that hear of each slot, beside those that both ends have."""
-        ...
+    def __init__(self, sender: Sender) -> None:
+        self.sender = sender
 
     def work(self, hearing: UpstreamListener) -> dict[str, Coroutine[Any, Any, None]]:
         """The tasks that run as long as the process does; events that do not come from the upstream
         itself go to ``hearing``.
         """
-        ...
+        return {}
 
     def hint(self, what: str) -> None:
         """Hear what another process has said to all."""
 
-    def samples(self) -> list[Sample]: ...
+    def samples(self) -> list[Sample]:
+        return []
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Close what the upstream does not close itself."""

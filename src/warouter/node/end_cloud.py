@@ -21,7 +21,7 @@ from warouter.flow.doubt import Policy
 from warouter.flow.share import outgoing
 from warouter.flow.windows import Windows
 from warouter.metrics import Sample
-from warouter.node.end import Common
+from warouter.node.end import Common, End, Remote
 from warouter.node.figures.cloud import CloudFigures, cloud_samples, number_samples
 from warouter.owner.cloud.acks import InboxAcks
 from warouter.owner.cloud.doubt_rules import RuleBook
@@ -60,8 +60,11 @@ _TELL = "select pg_notify($1, $2)"
 NOTICES = "cloud "  # the prefix of what webapps tell of Meta's notices
 
 
-class CloudRemote:
+class CloudRemote(Remote):
     """The Cloud API, which knows of no repeats, slots or epochs."""
+
+    upstream: CloudUpstream
+    acks: InboxAcks
 
     def __init__(self, common: Common) -> None:
         self._common = common
@@ -84,10 +87,11 @@ class CloudRemote:
             self.aftermath.answered(post.id, post.attempt, judged.meta_code, now)
 
 
-class CloudEnd:
+class CloudEnd(End):
     """The near side: it sends, reads the inbox, and keeps the number's rate."""
 
     issues = True
+    sender: CloudSender
 
     def __init__(self, common: Common, remote: CloudRemote, parts: SenderParts) -> None:
         self._common = common
