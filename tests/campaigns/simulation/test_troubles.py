@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterator, Set
 from uuid import UUID
 
 import pytest
@@ -17,17 +17,15 @@ from tests.harness.patch import patched
 from warouter.cluster.trouble import Trouble
 from warouter.link.relay import Relay
 
-SEEDS = 12
+SEEDS, CLOUD_SEEDS, SHARED_SEEDS = 4, 2, 6
 
 
-def reasons(kind: Kind, seeds: int = SEEDS, world: type[World] = World) -> Counter[str]:
-    """Why slots changed hands when nothing but this went wrong."""
-    found: Counter[str] = Counter()
+def reasons(kind: Kind, seeds: int = SEEDS, world: type[World] = World) -> Iterator[Set[str]]:
+    """Why slots changed hands in each run in which nothing but this went wrong."""
     for seed in range(seeds):
         result = run(seed, kinds=(kind,), world=world)
         assert result.violations == [], seed
-        found.update(entry[5] for entry in result.trace if entry[1] == "owner")
-    return found
+        yield {entry[5] for entry in result.trace if entry[1] == "owner"}
 
 
 def test_an_owner_that_one_of_the_webapps_does_not_reach_is_reached_through_another() -> None:
@@ -39,29 +37,30 @@ def test_an_owner_that_one_of_the_webapps_does_not_reach_is_reached_through_anot
         on_relay(self, webapp, frame)  # type: ignore[arg-type]
 
     with patched([(Relay, "on_relay", counted)]):
-        reasons(Faults.cut_owner_from_webapp)
+        assert len([*reasons(Faults.cut_owner_from_webapp)]) == SEEDS
     assert relayed
 
 
 def test_an_owner_that_no_webapp_reaches_is_relieved() -> None:
-    assert reasons(Faults.cut_owner_from_webapps)["unreachable"]
+    assert all("unreachable" in found for found in reasons(Faults.cut_owner_from_webapps))
 
 
 def test_an_owner_without_the_upstream_is_relieved() -> None:
-    assert reasons(Faults.cut_owner_from_upstream)["upstream"]
+    assert all("upstream" in found for found in reasons(Faults.cut_owner_from_upstream))
 
 
 def test_an_owner_that_cannot_write_is_relieved() -> None:
-    assert reasons(cannot_write)["journal"]
+    assert all("journal" in found for found in reasons(cannot_write))
 
 
 @pytest.mark.parametrize("kind", [no_disk_for_issues, no_right_to_the_inbox])
 def test_an_owner_that_cannot_issue_or_read_its_inbox_is_relieved(kind: Kind) -> None:
-    assert reasons(kind, 4, CloudWorld)["journal"]
+    assert all("journal" in found for found in reasons(kind, CLOUD_SEEDS, CloudWorld))
 
 
 def test_nothing_moves_when_nobody_has_the_upstream() -> None:
-    assert not TROUBLES & reasons(Faults.freeze_upstream).keys()
+    for found in reasons(Faults.freeze_upstream, SHARED_SEEDS):
+        assert not TROUBLES & found
 
 
 def test_without_the_excuse_of_a_shared_loss_something_moves() -> None:
@@ -72,4 +71,4 @@ def test_without_the_excuse_of_a_shared_loss_something_moves() -> None:
         observe(self, gap, living | {stranger}, ailing)
 
     with patched([(Trouble, "observe", strict)]):
-        assert reasons(Faults.freeze_upstream)["upstream"]
+        assert any("upstream" in found for found in reasons(Faults.freeze_upstream, SHARED_SEEDS))
