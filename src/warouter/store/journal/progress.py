@@ -33,28 +33,41 @@ class SlotProgress(NamedTuple):
     inbound: LogProgress
 
 
+class ProgressColumns(NamedTuple):
+    """Progress as `record_progress` takes it: cursors by slot, or by slot and kind; changes."""
+
+    send: dict[int, tuple[int, list[int]]]
+    events: dict[tuple[int, int], tuple[int, list[int]]]
+    rare: dict[str, list[dict[str, Any]]]
+
+
 class Recording(JournalSessions):
     """Writes progress of slots into the database."""
 
     async def record(self, owned: Mapping[int, int], slots: Sequence[SlotProgress]) -> set[int]:
         """Record progress in one commit; returns the slots that this incarnation still held."""
-        events = [
-            (s.slot, kind, log)
+        send = {s.slot: (s.messages.mark, s.messages.ranges) for s in slots}
+        events = {
+            (s.slot, kind): (log.mark, log.ranges)
             for s in slots
             for kind, log in zip(EVENT_KINDS, (s.statuses, s.inbound), strict=True)
-        ]
-        rare = changes(slots)
+        }
+        return await self.write(owned, ProgressColumns(send, events, changes(slots)))
+
+    async def write(self, owned: Mapping[int, int], wire: ProgressColumns) -> set[int]:
+        """The commit itself."""
+        send, events, rare = wire
         rows = await self._fenced(
             self._records,
             _RECORD,
             owned,
-            [s.slot for s in slots],
-            [s.messages.mark for s in slots],
-            [_ranges(s.messages.ranges) for s in slots],
-            [slot for slot, _, _ in events],
-            [kind for _, kind, _ in events],
-            [log.mark for _, _, log in events],
-            [_ranges(log.ranges) for _, _, log in events],
+            list(send),
+            [mark for mark, _ in send.values()],
+            [_ranges(flat) for _, flat in send.values()],
+            [slot for slot, _ in events],
+            [kind for _, kind in events],
+            [mark for mark, _ in events.values()],
+            [_ranges(flat) for _, flat in events.values()],
             msgspec.json.encode(rare).decode() if rare else None,
         )
         return set(rows[0]["held"])
