@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 from click.testing import CliRunner, Result
 
-from warouter.cli import cli
+from tests.harness.wait import PATIENCE
+from warouter.cli import cli, imported, main
 from warouter.config import Settings
 from warouter.errors import CommandError
 
@@ -50,3 +58,58 @@ async def refused(settings: Settings | None, *arguments: str, **environment: str
     sentence = str(result.exception)
     assert "\n" not in sentence
     return sentence
+
+
+def executed(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """The program as installed; of the product's variables it has these alone."""
+    return subprocess.run(
+        [sys.executable, "-m", "warouter", *arguments],
+        env=_environment(environ),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+
+
+def forked(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """As ``executed``, in a process that need not load the program again, which takes half a core
+    second.
+    """
+    for module in ("runtime", "webapp", "coreapp", "master"):
+        imported(f"warouter.node.{module}")
+    command = ["warouter", *arguments]
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        child = os.fork()
+        if not child:
+            _become(command, _environment(environ), out, err)
+        _, status = os.waitpid(child, 0)
+        said = []
+        for file in (out, err):
+            file.seek(0)
+            said.append(file.read().decode())
+    return subprocess.CompletedProcess(command, os.waitstatus_to_exitcode(status), *said)
+
+
+def _environment(own: dict[str, str]) -> dict[str, str]:
+    outer = {k: v for k, v in os.environ.items() if not k.startswith(("WA_", "WAROUTER_"))}
+    return outer | own
+
+
+def _become(command: list[str], environ: dict[str, str], out: BinaryIO, err: BinaryIO) -> None:
+    """Run the program in this process, of which nothing of the tests is to be noticed, and end."""
+    code = 1
+    try:
+        for file, number in ((out, 1), (err, 2)):
+            os.dup2(file.fileno(), number)
+        sys.argv, sys.stdout, sys.stderr = command, os.fdopen(1, "w"), os.fdopen(2, "w")
+        os.environ.clear()
+        os.environ.update(environ)
+        warnings.resetwarnings()
+        logging.getLogger().handlers.clear()
+        main()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)

@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
-import subprocess
-import sys
+from collections.abc import Callable
+from subprocess import CompletedProcess
 
 import asyncpg
 import pytest
 
-from tests.harness.shell import command, printed
-from tests.harness.wait import PATIENCE
+from tests.harness.shell import command, executed, forked, printed
 from warouter.config import Settings
 from warouter.local.postgres import Postgres
 from warouter.store.migrations import migrations
-
-
-def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    outer = {k: v for k, v in os.environ.items() if not k.startswith(("WA_", "WAROUTER_"))}
-    return subprocess.run(
-        [sys.executable, "-m", "warouter", *arguments],
-        env=outer | environ,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
 
 
 @pytest.mark.parametrize(
@@ -51,7 +38,7 @@ async def test_what_is_wrong_with_a_call(
 
 @pytest.mark.parametrize("role", ["webapp", "coreapp", "master"])
 def test_an_empty_database_says_what_to_run(postgres: Postgres, role: str) -> None:
-    done = run(role, **postgres.settings("postgres"))
+    done = forked(role, **postgres.settings("postgres"))
     assert done.returncode == 1
     assert "run `warouter migrate`" in done.stderr
 
@@ -60,16 +47,19 @@ def test_a_port_that_is_taken(postgres: Postgres, settings: Settings) -> None:
     environ = postgres.settings(settings.database) | {"WAROUTER_NO_TLS": "1"}
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        web = run("webapp", **environ, WEBAPP_EXTERNAL_PORTS=port)
-        core = run("coreapp", **environ, COREAPP_EXTERNAL_PORTS=port)
-        local = run("up", "--port", port, "--data-dir", "/tmp/never-made")
+        web = forked("webapp", **environ, WEBAPP_EXTERNAL_PORTS=port)
+        core = forked("coreapp", **environ, COREAPP_EXTERNAL_PORTS=port)
+        local = forked("up", "--port", port, "--data-dir", "/tmp/never-made")
     assert "set WEBAPP_EXTERNAL_PORTS" in web.stderr
     assert "set COREAPP_EXTERNAL_PORTS" in core.stderr
     assert "give --port" in local.stderr
     assert {web.returncode, core.returncode, local.returncode} == {1}
 
 
-def test_what_is_wrong_with_the_webhooks_variables(postgres: Postgres, settings: Settings) -> None:
+@pytest.mark.parametrize("run", [executed, forked])
+def test_what_is_wrong_with_the_webhooks_variables(
+    postgres: Postgres, settings: Settings, run: Callable[..., CompletedProcess[str]]
+) -> None:
     here = postgres.settings(settings.database) | {"COREAPP_EXTERNAL_PORTS": "0"}
     done = run("coreapp", **here, WAROUTER_WEBHOOK_CLIENT_CERT="/nowhere.pem")
     assert done.returncode == 2
@@ -78,7 +68,7 @@ def test_what_is_wrong_with_the_webhooks_variables(postgres: Postgres, settings:
 
 
 def test_a_typo_is_reported_once(postgres: Postgres) -> None:
-    done = run("master", **postgres.settings("postgres"), WA_DB_HSOTNAME="x")
+    done = forked("master", **postgres.settings("postgres"), WA_DB_HSOTNAME="x")
     assert done.stderr.count("WA_DB_HSOTNAME") == 1
 
 
@@ -101,7 +91,7 @@ async def test_a_login_without_a_right_is_one_sentence(
         environ = postgres.settings(settings.database) | {"WA_DB_USERNAME": login}
         environ |= {"WAROUTER_NO_TLS": "1", "WAROUTER_DB_SCHEMA": settings.db_schema}
         environ |= {"WEBAPP_EXTERNAL_PORTS": "0", "COREAPP_EXTERNAL_PORTS": "0"}
-        done = await asyncio.to_thread(run, command_of, **environ)
+        done = await asyncio.to_thread(forked, command_of, **environ)
     finally:
         await pool.execute(f"drop role {login}")
     (said,) = done.stderr.splitlines()
@@ -116,7 +106,7 @@ async def test_a_login_without_a_right_is_one_sentence(
 
 def test_a_wrong_value_is_shown_with_what_to_do() -> None:
     for role in ("webapp", "coreapp", "master", "migrate"):
-        done = run(role, WA_DB_HOSTNAME="127.0.0.1", WAROUTER_BEAT="soon")
+        done = forked(role, WA_DB_HOSTNAME="127.0.0.1", WAROUTER_BEAT="soon")
         assert done.returncode == 2
         assert done.stderr == (
             "Error: WAROUTER_BEAT must be a number, and it is 'soon': correct it, or"
@@ -128,7 +118,7 @@ def test_a_wrong_value_is_shown_with_what_to_do() -> None:
 def test_a_database_that_cannot_be_reached(role: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-    done = run(role, WA_DB_HOSTNAME="127.0.0.1", WA_DB_PORT=port)
+    done = forked(role, WA_DB_HOSTNAME="127.0.0.1", WA_DB_PORT=port)
     (said,) = done.stderr.splitlines()
     assert done.returncode == 1
     assert f"PostgreSQL at 127.0.0.1:{port}" in said
@@ -138,7 +128,7 @@ def test_a_database_that_cannot_be_reached(role: str) -> None:
 def test_an_address_that_auto_cannot_find() -> None:
     for role in ("webapp", "coreapp"):
         name = f"{role.upper()}_HOSTNAME"
-        done = run(role, **{"WA_DB_HOSTNAME": "nowhere.invalid", name: "auto"})
+        done = forked(role, **{"WA_DB_HOSTNAME": "nowhere.invalid", name: "auto"})
         (said,) = done.stderr.splitlines()
         assert done.returncode == 1
         assert said.startswith(f"Error: {name} is auto, and no host of WA_DB_HOSTNAME tells")

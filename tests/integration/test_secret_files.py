@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,7 +12,7 @@ import pytest_asyncio
 
 from tests.harness.postgres import environment_of
 from tests.harness.scram import Scram, scram
-from tests.harness.wait import PATIENCE
+from tests.harness.shell import forked
 from warouter.config import Settings, load
 from warouter.errors import CommandError, ConfigError
 from warouter.local.ports import free_port
@@ -160,17 +157,6 @@ async def test_api_keys_are_rotated_without_a_refusal(settings: Settings, folder
     assert (said.count("secret changed"), said.count("secret file read failed")) == (2, 1)
 
 
-def run(role: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    outer = {k: v for k, v in os.environ.items() if not k.startswith(("WA_", "WAROUTER_"))}
-    return subprocess.run(
-        [sys.executable, "-m", "warouter", role],
-        env=outer | environ,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
-
-
 CLOUD = {
     "WAROUTER_UPSTREAM": "cloud",
     "WAROUTER_CLOUD_PHONE_NUMBER_ID": "1",
@@ -209,7 +195,7 @@ def test_a_command_ends_with_one_sentence(
         path.write_text("" if fault == "empty" else KEYS[0])
         path.chmod(0o644 if fault == "open" else 0o600)
     given = {key: value for key, value in others.items() if key != name}
-    done = run(
+    done = forked(
         role,
         WA_DB_HOSTNAME=settings.db_hostname,
         WAROUTER_DB_NAME=settings.database,
@@ -232,7 +218,7 @@ def test_a_private_key_that_everybody_may_read_is_said_at_the_start(
     key = folder / "tls.key"
     key.write_text("no key")
     key.chmod(0o644)
-    done = run(
+    done = forked(
         "webapp",
         WA_DB_HOSTNAME=settings.db_hostname,
         WAROUTER_DB_NAME=settings.database,
