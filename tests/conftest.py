@@ -1,9 +1,12 @@
 """No test runs against anything but the compiled extensions, nor fails for a slow machine."""
 
 import signal
+from collections.abc import Iterator
 from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import find_spec
+from typing import Any
 
+import jinja2
 import pytest
 from _pytest.nodeid import NodeId
 from hypothesis import HealthCheck, settings
@@ -47,6 +50,23 @@ def patient_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     """No call of the Graph API ends because the machine has other work."""
     for limit in ("SECONDS", "CONNECT_SECONDS"):
         monkeypatch.setattr(calls, limit, PATIENCE)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def templates_compiled_once() -> Iterator[None]:
+    """Each console compiles all of its templates, which takes half a core second."""
+    compiled: dict[Any, Any] = {}
+    compile_anew = jinja2.Environment.compile
+
+    def once(self: jinja2.Environment, *source: Any, **more: Any) -> Any:
+        key = source, *more.items()
+        if key not in compiled:
+            compiled[key] = compile_anew(self, *source, **more)
+        return compiled[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jinja2.Environment, "compile", once)
+        yield
 
 
 settings.register_profile("warouter", deadline=None, suppress_health_check=[HealthCheck.too_slow])
