@@ -55,9 +55,10 @@ async def test_c25_buttons_under_a_document_that_was_uploaded(site: Integration)
 
 async def test_c26_a_link_that_is_dead_fails_later(site: Integration) -> None:
     link = {"link": "https://foo.invalid/file"}
+    # To four recipients: those of one would be tried one after the other.
     ids = [
-        await site.sent({"to": TEXT["to"], "type": kind, kind: link})
-        for kind in ("image", "video", "audio", "document")
+        await site.sent({"to": f"{TEXT['to']}{n}", "type": kind, kind: link})
+        for n, kind in enumerate(("image", "video", "audio", "document"))
     ]
     # Temporary trouble, as an unknown name may be, is tried again first.
     for message_id in ids:
