@@ -7,7 +7,7 @@ and that to this host only.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import unquote, urlencode
 
 from aiohttp import web
@@ -29,15 +29,6 @@ OUT = "/console/logout"
 HOME = "/console/"
 MOST_PASSWORD = 200
 _BY_PROXY = "the proxy names a user whom warouter does not have"
-
-
-class LoginForm(NamedTuple):
-    """The contents of the form: a refusal, the name that was typed, and where to go then."""
-
-    error: str = ""
-    username: str = ""
-    next: str = HOME
-    out: bool = False
 
 
 class LoginHandlers:
@@ -64,13 +55,13 @@ class LoginHandlers:
         back, out = place(request.query.get("next", HOME)), "out" in request.query
         username = self._named(request)
         if username is None or out or not guard.by_itself(request.headers):
-            return await self._page(request, LoginForm(next=back, out=out))
+            return await self._page(request, back, out=out)
         source = self._source(request)
         try:
             session = await self._begin_named(username, source)
         except ApiError as error:
             self._context.log_ins.refused(username, source, error)
-            return await self._page(request, LoginForm(_sentence(error), next=back), error)
+            return await self._page(request, back, error)
         return await self._let_in(request, session, username, back)
 
     async def log_in(self, request: web.Request) -> web.StreamResponse:
@@ -85,7 +76,7 @@ class LoginHandlers:
             session = await self._session(user.username, password_hash, source)
         except ApiError as error:
             self._context.log_ins.refused(username, source, error)
-            return await self._page(request, LoginForm(_sentence(error), username, back), error)
+            return await self._page(request, back, error, username)
         return await self._let_in(request, session, username, back)
 
     async def log_out(self, request: web.Request) -> web.StreamResponse:
@@ -157,8 +148,15 @@ class LoginHandlers:
         return user is not None and user.must_change
 
     async def _page(
-        self, request: web.Request, wish: LoginForm, error: ApiError | None = None
+        self,
+        request: web.Request,
+        back: str,
+        error: ApiError | None = None,
+        username: str = "",
+        *,
+        out: bool = False,
     ) -> web.Response:
+        """The form, with why it was refused and the name that was typed; ``back``: where to go."""
         first = await self._is_first()
         values = {
             "chrome": self._chrome("Log in", request, None),
@@ -166,7 +164,10 @@ class LoginHandlers:
             "far": first and not is_from_this_host(request, self._context.trusted),
             "command": f"{SET_PASSWORD} {DEFAULT_USERNAME}",
             "proxied": self._named(request) or "",
-            **wish._asdict(),
+            "error": "" if error is None else _sentence(error),
+            "username": username,
+            "next": back,
+            "out": out,
         }
         text = self._renderer.page("login.html", values)
         response = web.Response(text=text, content_type="text/html")

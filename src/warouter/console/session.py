@@ -41,16 +41,10 @@ class Cookies:
         text = request.cookies.get(self.name, "")
         return hash_of(text) if len(text) == CHARS and text.isascii() else None
 
-    async def visitor(
-        self, context: ConsoleContext, request: web.Request, *, seen: bool = True
-    ) -> Visitor | None:
-        """The visitor behind the cookie; None if the session has ended.
-
-        With ``seen`` the session goes on, as by everything that a person does, and by no page that
-        keeps itself up to date.
-        """
+    async def visitor(self, context: ConsoleContext, request: web.Request) -> Visitor | None:
+        """The visitor behind the cookie, whose session goes on; None if it has ended."""
         session = self.hash_of(request)
-        who = await context.sessions.visitor(session, seen=seen) if session else None
+        who = await context.sessions.visitor(session) if session else None
         if session is None or who is None:
             return None
         named = named_by_proxy(request, context.settings.console_user_header, context.trusted)

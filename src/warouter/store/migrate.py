@@ -227,7 +227,8 @@ async def _apply(connection: Connection, migration: Migration, sql: str) -> None
     async def change() -> None:
         if not migration.indexes:
             await connection.execute(sql)
-        await connection.execute(_INSERT, *_row(migration))
+        row = migration.version, migration.name, migration.checksum, migration.runs_with
+        await connection.execute(_INSERT, *row)
 
     await patiently(connection, migration.name, change)
 
@@ -240,7 +241,3 @@ async def _build(connection: Connection, index: str, sql: str) -> None:
     if await connection.fetchval(_BROKEN, index):
         await connection.execute(f"drop index concurrently {index}")
     await connection.execute(sql)
-
-
-def _row(migration: Migration) -> tuple[int, str, str, int]:
-    return migration.version, migration.name, migration.checksum, migration.runs_with

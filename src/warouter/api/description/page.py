@@ -92,14 +92,11 @@ def _cached(body: bytes) -> dict[str, str]:
 
 def served(request: web.Request, body: bytes, headers: Mapping[str, str]) -> web.Response:
     """The body, or 304 if the client has this version already."""
-    known = {tag.strip().removeprefix("W/") for tag in _if_none_match(request)}
+    tags = request.headers.get("If-None-Match", "").split(",")
+    known = {tag.strip().removeprefix("W/") for tag in tags}
     if headers["ETag"] in known or "*" in known:
         return web.Response(status=304, headers=headers)
     return web.Response(body=body, headers=headers)
-
-
-def _if_none_match(request: web.Request) -> list[str]:
-    return request.headers.get("If-None-Match", "").split(",")
 
 
 # ------------------------------------------------------------------ the page

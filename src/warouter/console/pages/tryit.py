@@ -131,16 +131,12 @@ def value_of(switch: Switch, text: str) -> Any:
     if isinstance(switch.default, str):
         return text
     if isinstance(switch.default, list) and not text.startswith("["):
-        return [_word(part) for part in text.split(",") if part.strip()]
+        return [part.strip().lstrip("+") for part in text.split(",") if part.strip()]
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError as error:
         like = msgspec.json.encode(switch.default).decode()
         raise ConsoleRefusal(f"{switch.name} takes a value such as {like}.") from error
-
-
-def _word(part: str) -> str:
-    return part.strip().lstrip("+")
 
 
 def _digits(number: str) -> str:
