@@ -63,8 +63,7 @@ class Audit(Bounded):
 
     async def end(self, number: int, subject: str, outcome: str) -> None:
         """Write how an action ended: subject and outcome. Each ends once, within a day."""
-        async with self._connection() as connection:
-            await connection.execute(_END, number, subject, outcome)
+        await self._fetch(_END, number, subject, outcome)
 
 
 async def keep(connection: Any, days: int) -> bool:

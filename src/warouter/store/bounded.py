@@ -68,6 +68,18 @@ class Bounded:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
+    async def _fetch(self, sql: str, *arguments: Any) -> list[Any]:
+        async with self._connection() as taken:
+            return list(await taken.fetch(sql, *arguments))
+
+    async def _fetchrow(self, sql: str, *arguments: Any) -> Any:
+        async with self._connection() as taken:
+            return await taken.fetchrow(sql, *arguments)
+
+    async def _fetchval(self, sql: str, *arguments: Any) -> Any:
+        async with self._connection() as taken:
+            return await taken.fetchval(sql, *arguments)
+
     def _connection(self) -> AbstractAsyncContextManager[PoolConnectionProxy[Any]]:
         return connection(self._pool)
 

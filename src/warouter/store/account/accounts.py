@@ -150,8 +150,7 @@ class Accounts(Bounded):
     # ------------------------------------------------------------ users
 
     async def user(self, username: str) -> User | None:
-        async with self._connection() as connection:
-            row = await connection.fetchrow(_USER, username)
+        row = await self._fetchrow(_USER, username)
         return User(*row) if row else None
 
     async def create_user(
@@ -225,8 +224,7 @@ class Accounts(Bounded):
 
     async def used(self, ages: Mapping[bytes, float]) -> None:
         """Note of these tokens, by hash, how many seconds ago each was used last."""
-        async with self._connection() as connection:
-            await connection.execute(_USED, list(ages), list(ages.values()))
+        await self._fetch(_USED, list(ages), list(ages.values()))
 
     async def remove_token(self, token_hash: bytes) -> None:
         async with self._changing("auth") as connection:
@@ -234,15 +232,12 @@ class Accounts(Bounded):
 
     async def holders(self, hashes: Sequence[bytes]) -> list[Holder]:
         """The holders of those of the tokens that are live."""
-        async with self._connection() as connection:
-            rows = await connection.fetch(_HOLDERS, hashes)
+        rows = await self._fetch(_HOLDERS, hashes)
         return [Holder(*row) for row in rows]
 
     async def auth_version(self) -> int:
         """A counter that grows when a user or a token is changed or deleted."""
-        async with self._connection() as connection:
-            version: int = await connection.fetchval(_AUTH_VERSION)
-        return version
+        return int(await self._fetchval(_AUTH_VERSION))
 
     # ------------------------------------------------------------ settings
 
@@ -253,8 +248,7 @@ class Accounts(Bounded):
 
     async def raw_setting(self, name: str) -> Any:
         """The stored value of this name, whatever it is."""
-        async with self._connection() as connection:
-            text = await connection.fetchval(_SETTING, name)
+        text = await self._fetchval(_SETTING, name)
         return {} if text is None else decoded(text)
 
     async def change_setting(
@@ -275,14 +269,12 @@ class Accounts(Bounded):
 
     async def number(self) -> tuple[str, str] | None:
         """Country code and phone number of the registered number; None before registration."""
-        async with self._connection() as connection:
-            row = await connection.fetchrow(_NUMBER)
+        row = await self._fetchrow(_NUMBER)
         return (row["cc"], row["phone_number"]) if row else None
 
     async def account(self) -> Account | None:
         """The registered number; None before registration."""
-        async with self._connection() as connection:
-            row = await connection.fetchrow(_ACCOUNT)
+        row = await self._fetchrow(_ACCOUNT)
         return Account(*row) if row else None
 
     async def save_account(
@@ -291,21 +283,16 @@ class Accounts(Bounded):
         """Register a number now; ``authority_key`` is the 32-byte
         key that verifies certificates.
         """
-        async with self._connection() as connection:
-            await connection.execute(_SAVE_ACCOUNT, cc, phone_number, cert, authority_key)
+        await self._fetch(_SAVE_ACCOUNT, cc, phone_number, cert, authority_key)
 
     async def set_pin(self, pin_hash: str | None, seen: Account) -> bool:
         """Turn two-step verification on (with the pin's argon2id hash) or off (None); False if
         certificate or pin are not those ``seen`` any more.
         """
-        async with self._connection() as connection:
-            done = await connection.fetchval(_SWAP_PIN, pin_hash, seen.cert, seen.pin_hash)
-        return done is not None
+        return await self._fetchval(_SWAP_PIN, pin_hash, seen.cert, seen.pin_hash) is not None
 
     async def set_certificate(self, cert: str, seen: Account) -> bool:
         """Store a newer certificate; False if its number, ``seen``, is not the registered one any
         more.
         """
-        async with self._connection() as connection:
-            done = await connection.fetchval(_SET_CERTIFICATE, cert, seen.cc, seen.phone_number)
-        return done is not None
+        return await self._fetchval(_SET_CERTIFICATE, cert, seen.cc, seen.phone_number) is not None

@@ -28,16 +28,13 @@ class ContactStore(Bounded):
 
     async def known(self, wa_ids: Collection[str]) -> dict[str, bool]:
         """Answers about these numbers that are at most ``CACHE_DAYS`` old: on WhatsApp or not."""
-        async with self._connection() as connection:
-            rows = await connection.fetch(_KNOWN, list(wa_ids), CACHE_DAYS)
+        rows = await self._fetch(_KNOWN, list(wa_ids), CACHE_DAYS)
         return {row["wa_id"]: row["valid"] for row in rows}
 
     async def is_valid(self, wa_id: str) -> bool:
         """True if the last answer about the number, however old, was that it is on WhatsApp."""
-        async with self._connection() as connection:
-            return await connection.fetchval(_IS_VALID, wa_id) is True
+        return await self._fetchval(_IS_VALID, wa_id) is True
 
     async def save(self, valid: Mapping[str, bool]) -> None:
         """Store answers that just came."""
-        async with self._connection() as connection:
-            await connection.execute(_SAVE, list(valid), list(valid.values()))
+        await self._fetch(_SAVE, list(valid), list(valid.values()))

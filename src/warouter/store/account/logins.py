@@ -134,18 +134,17 @@ class Logins(Bounded):
         Changes nothing.
         """
         limits, at = self.limits, _at(name, prefix)
-        async with self._connection() as connection:
-            row = await connection.fetchrow(
-                _LOOK,
-                what,
-                name if what == PIN else at,
-                at,
-                address,
-                limits.per_address,
-                limits.window,
-                limits.known_days,
-                limits.longest,
-            )
+        row = await self._fetchrow(
+            _LOOK,
+            what,
+            name if what == PIN else at,
+            at,
+            address,
+            limits.per_address,
+            limits.window,
+            limits.known_days,
+            limits.longest,
+        )
         assert row is not None
         return Attempt(what, name, prefix, address, max(row[0], 0.0), row[1], row[2])
 

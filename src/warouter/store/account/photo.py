@@ -24,18 +24,14 @@ class Photos(Bounded):
     """The one photo, or none."""
 
     async def get(self) -> Photo | None:
-        async with self._connection() as taken:
-            row = await taken.fetchrow(_GET)
+        row = await self._fetchrow(_GET)
         return Photo(*row) if row else None
 
     async def exists(self) -> bool:
-        async with self._connection() as taken:
-            return bool(await taken.fetchval(_EXISTS))
+        return bool(await self._fetchval(_EXISTS))
 
     async def set(self, photo: Photo) -> None:
-        async with self._connection() as taken:
-            await taken.execute(_SET, photo.mime, photo.data)
+        await self._fetch(_SET, photo.mime, photo.data)
 
     async def delete(self) -> None:
-        async with self._connection() as taken:
-            await taken.execute(_DELETE)
+        await self._fetch(_DELETE)

@@ -55,15 +55,13 @@ class Registrations(Bounded):
     """One registration at a time: requesting a code for another number replaces it."""
 
     async def begin(self, pending: PendingRegistration) -> None:
-        async with self._connection() as connection:
-            await connection.execute(_BEGIN, *msgspec.structs.astuple(pending))
+        await self._fetch(_BEGIN, *msgspec.structs.astuple(pending))
 
     async def pending(self) -> PendingRegistration | None:
         """The last number that a code was requested for. It is
         kept, so that a verification can be repeated.
         """
-        async with self._connection() as connection:
-            row = await connection.fetchrow(_PENDING)
+        row = await self._fetchrow(_PENDING)
         return PendingRegistration(*row) if row else None
 
     async def complete(
@@ -85,9 +83,7 @@ class Registrations(Bounded):
         return same
 
     async def is_registered(self) -> bool:
-        async with self._connection() as connection:
-            found: bool = await connection.fetchval(_IS_REGISTERED)
-        return found
+        return bool(await self._fetchval(_IS_REGISTERED))
 
 
 async def unregister(connection: Any) -> str | None:

@@ -70,14 +70,12 @@ class ConsoleSessions(Bounded):
 
     async def visitor(self, session: bytes, *, seen: bool = True) -> Who | None:
         """The user of a live session; with ``seen`` it goes on, which is written once a minute."""
-        async with self._connection() as connection:
-            row = await connection.fetchrow(_VISITOR, session, seen)
+        row = await self._fetchrow(_VISITOR, session, seen)
         return Who(*row) if row else None
 
     async def end(self, session: bytes) -> str | None:
         """End a session; returns whose it was, None if it had ended."""
-        async with self._connection() as connection:
-            username: str | None = await connection.fetchval(_END, session)
+        username: str | None = await self._fetchval(_END, session)
         return username
 
     async def end_all(self, username: str) -> tuple[int, int]:
@@ -89,14 +87,11 @@ class ConsoleSessions(Bounded):
         """Make this the hash of a token of the API for the session's user, good for a minute; False
         if the session has ended.
         """
-        async with self._connection() as connection:
-            made: bool = await connection.fetchval(_TOKEN, session, token)
-        return made
+        return bool(await self._fetchval(_TOKEN, session, token))
 
     async def forget_token(self, token: bytes) -> None:
         """Remove a token that ``token`` has made."""
-        async with self._connection() as connection:
-            await connection.execute(_FORGET, token)
+        await self._fetch(_FORGET, token)
 
     async def reveal(self, session: bytes, message_id: str, source: str) -> bytes | None:
         """The body of an outgoing message, or the payload of an inbound one; None if there is none.
@@ -108,13 +103,10 @@ class ConsoleSessions(Bounded):
             own = parse(message_id)
         except ValueError:
             own = None
-        async with self._connection() as connection:
-            try:
-                text: bytes | None = await connection.fetchval(
-                    _REVEAL, session, own, message_id, source
-                )
-            except asyncpg.InsufficientPrivilegeError as error:
-                raise PermissionError(str(error)) from error
+        try:
+            text: bytes | None = await self._fetchval(_REVEAL, session, own, message_id, source)
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise PermissionError(str(error)) from error
         return text
 
 

@@ -63,12 +63,10 @@ class Stickers(Bounded):
     """Packs, by UUID, and their stickers, by index."""
 
     async def packs(self) -> list[Pack]:
-        async with self._connection() as taken:
-            return [_pack(row) for row in await taken.fetch(_PACKS)]
+        return [_pack(row) for row in await self._fetch(_PACKS)]
 
     async def pack(self, pack: UUID) -> Pack | None:
-        async with self._connection() as taken:
-            row = await taken.fetchrow(_ONE, pack)
+        row = await self._fetchrow(_ONE, pack)
         return _pack(row) if row else None
 
     async def add_pack(self, fields: Mapping[str, str]) -> str | None:
@@ -80,14 +78,11 @@ class Stickers(Bounded):
 
     async def change_pack(self, pack: UUID, fields: Mapping[str, str]) -> bool:
         """Change a pack; False if there is no such pack."""
-        async with self._connection() as taken:
-            changed = await taken.fetchval(_CHANGE, pack, *_in_order(fields, None))
-        return changed is not None
+        return await self._fetchval(_CHANGE, pack, *_in_order(fields, None)) is not None
 
     async def delete_pack(self, pack: UUID) -> bool:
         """Delete a pack with all its stickers; False if there is no such pack."""
-        async with self._connection() as taken:
-            return await taken.fetchval(_DELETE, pack) is not None
+        return await self._fetchval(_DELETE, pack) is not None
 
     async def stickers(self, pack: UUID) -> list[Sticker] | None:
         """The stickers in order of their index; None if there is no such pack."""
@@ -98,8 +93,7 @@ class Stickers(Bounded):
         return [Sticker(*row) for row in rows]
 
     async def sticker(self, pack: UUID, index: int) -> Sticker | None:
-        async with self._connection() as taken:
-            row = await taken.fetchrow(_STICKER, pack, index)
+        row = await self._fetchrow(_STICKER, pack, index)
         return Sticker(*row) if row else None
 
     async def add_sticker(self, pack: UUID, image: str, emojis: list[str]) -> int | None:
@@ -119,14 +113,11 @@ class Stickers(Bounded):
         self, pack: UUID, index: int, image: str | None, emojis: list[str] | None
     ) -> bool:
         """Change a sticker, except fields that are None; False if there is no such sticker."""
-        async with self._connection() as taken:
-            changed = await taken.fetchval(_CHANGE_STICKER, pack, index, image, emojis)
-        return changed is not None
+        return await self._fetchval(_CHANGE_STICKER, pack, index, image, emojis) is not None
 
     async def delete_sticker(self, pack: UUID, index: int) -> bool:
         """Delete a sticker; the others keep their index. False if there is no such sticker."""
-        async with self._connection() as taken:
-            return await taken.fetchval(_DELETE_STICKER, pack, index) is not None
+        return await self._fetchval(_DELETE_STICKER, pack, index) is not None
 
 
 def _pack(row: Any) -> Pack:

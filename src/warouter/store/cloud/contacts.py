@@ -41,11 +41,10 @@ class CloudContacts(Bounded):
     async def unreachable(self, wa_ids: Sequence[str]) -> set[str]:
         """The numbers to which a message failed with 131026 within the last 24 hours."""
         found: set[str] = set()
-        async with self._connection() as connection:
-            for start in range(0, len(wa_ids), AT_ONCE):
-                some = wa_ids[start : start + AT_ONCE]
-                rows = await connection.fetch(_UNREACHABLE, some, UNREACHABLE_HOURS)
-                found.update(row["wa_id"] for row in rows)
+        for start in range(0, len(wa_ids), AT_ONCE):
+            some = wa_ids[start : start + AT_ONCE]
+            rows = await self._fetch(_UNREACHABLE, some, UNREACHABLE_HOURS)
+            found.update(row["wa_id"] for row in rows)
         return found
 
     async def key(self, wa_id: str) -> KnownKey | None:
@@ -63,16 +62,13 @@ class CloudContacts(Bounded):
 
         Off if it never was set, None if Meta did not answer.
         """
-        async with self._connection() as connection:
-            row = await connection.fetchrow(_TOLD, name)
+        row = await self._fetchrow(_TOLD, name)
         return row["told"] if row is not None else False
 
     async def tell(self, name: str, told: bool | None) -> None:
         """Keep what a switch was set to."""
-        async with self._connection() as connection:
-            await connection.execute(_TELL, name, told)
+        await self._fetch(_TELL, name, told)
 
     async def _one(self, sql: str, *arguments: Any) -> KnownKey | None:
-        async with self._connection() as connection:
-            row = await connection.fetchrow(sql, *arguments)
+        row = await self._fetchrow(sql, *arguments)
         return KnownKey(*row) if row is not None else None
