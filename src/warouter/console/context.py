@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 
 from warouter.access.login import LogIns
 from warouter.access.passwords import Passwords
@@ -25,9 +26,6 @@ from warouter.store.account.sessions import ConsoleSessions
 from warouter.store.audit import Audit
 from warouter.store.bounded import connection
 from warouter.store.views.messages.found import MessageListing
-
-if TYPE_CHECKING:
-    from asyncpg.pool import PoolConnectionProxy
 
 
 @dataclass(slots=True)

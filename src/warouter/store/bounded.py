@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import asyncpg
-
-if TYPE_CHECKING:
-    from asyncpg.pool import PoolConnectionProxy
+from asyncpg.pool import PoolConnectionProxy
 
 SECONDS = 5.0
 

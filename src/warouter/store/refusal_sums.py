@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
+from warouter.log import Outage
+
 log = logging.getLogger(__name__)
 
 MOST = 256  # kinds that are kept apart until they are written
@@ -60,14 +62,13 @@ class RefusalSums:
 
     async def run(self) -> None:
         """Write every second until cancelled. Never ends by itself."""
-        away = False
+        outage = Outage()
         while True:
             await self._noted.wait()
             try:
                 await self.flush()
-                away = False
+                outage.ends()
             except Exception as error:
-                if not away:
+                if outage.begins():
                     log.warning("refusal write failed", extra={"error": repr(error)})
-                away = True
             await asyncio.sleep(PAUSE_SECONDS)

@@ -10,16 +10,14 @@ with a letter after w. Keys of other ids that a collation puts between them are 
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any
 
-import asyncpg
 import msgspec
-from asyncpg.pool import PoolConnectionProxy
 
 from warouter.flow.cursor import Cursor
 from warouter.kinds import INBOUND, MEDIA, MESSAGE, READ_MARK, STATUS, base_of
 from warouter.message_id import parse, slot_of_id
-from warouter.store.database import Connection
+from warouter.store.database import Taken
 from warouter.store.dead_letters import LetterPosition
 from warouter.store.views.attempts import Attempts, read_attempts
 
@@ -68,7 +66,6 @@ INBOUND_SQL = f"{_EVENTS} e.key = $1"
 BURIED_INBOUND_SQL = f"{_BURIED} d.key = $1"
 _NAMES = {MESSAGE: "message", READ_MARK: "read mark"}
 _RANKS = {"failed": 4, "read": 3, "delivered": 2, "sent": 1}
-Source: TypeAlias = "Connection | PoolConnectionProxy[asyncpg.Record]"
 
 
 class Callback(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -146,7 +143,7 @@ class _Payload(msgspec.Struct):
 _PAYLOAD = msgspec.json.Decoder(_Payload)
 
 
-async def read_trace(connection: Source, message_id: str) -> Trace | None:
+async def read_trace(connection: Taken, message_id: str) -> Trace | None:
     """The trace of a message, outgoing or inbound; None if it is not known."""
     if not message_id.isprintable():
         return None
@@ -160,7 +157,7 @@ async def read_trace(connection: Source, message_id: str) -> Trace | None:
         )
 
 
-async def _outgoing(connection: Source, message_id: str, raw: bytes) -> Trace | None:
+async def _outgoing(connection: Taken, message_id: str, raw: bytes) -> Trace | None:
     row = await connection.fetchrow(MESSAGE_SQL, raw)
     parked = await connection.fetchrow(PARKED_SQL, raw)
     events = [
@@ -189,7 +186,7 @@ async def _outgoing(connection: Source, message_id: str, raw: bytes) -> Trace | 
     )
 
 
-async def _incoming(connection: Source, message_id: str) -> Trace | None:
+async def _incoming(connection: Taken, message_id: str) -> Trace | None:
     event = await connection.fetchrow(INBOUND_SQL, message_id, INBOUND)
     event = event or await connection.fetchrow(BURIED_INBOUND_SQL, message_id, INBOUND)
     if event is None:
@@ -209,7 +206,7 @@ async def _incoming(connection: Source, message_id: str) -> Trace | None:
     )
 
 
-async def _owned(connection: Source, slot: int, steps: list[Step]) -> list[Step]:
+async def _owned(connection: Taken, slot: int, steps: list[Step]) -> list[Step]:
     """The steps, each that has a time with the owner of the slot then."""
     times = [step.at for step in steps if step.at is not None]
     found = iter(await connection.fetch(OWNERS_SQL, slot, times) if times else ())

@@ -12,10 +12,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from warouter.kinds import INBOUND as INBOUND_KIND
+from warouter.store.database import Taken
 from warouter.store.views.messages.found import RECEIVED, FoundMessage, Piece, Search, iso
 from warouter.store.views.messages.newest import INBOUND, MOST_MS, RowPlace, SearchLane, before_ms
 from warouter.store.views.messages.short import short_id
-from warouter.store.views.trace import Source
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST = 253_402_300_800_000 - 1  # of the year 9999, in milliseconds: no datetime is later
@@ -59,7 +59,7 @@ select x.* from (
 class InboundSearch:
     """The lanes of inbound messages of one search."""
 
-    def __init__(self, connection: Source, search: Search, below: RowPlace, shards: int) -> None:
+    def __init__(self, connection: Taken, search: Search, below: RowPlace, shards: int) -> None:
         self._connection = connection
         self._search = search
         self._start = below

@@ -12,6 +12,7 @@ from typing import Any
 
 from warouter.kinds import STATUS, base_of
 from warouter.message_id import slot_of_id, text_of
+from warouter.store.database import Taken
 from warouter.store.journal.issues import DOUBTED, KEPT
 from warouter.store.views.messages.found import KINDS, RECEIVED, FoundMessage, Piece, Search, iso
 from warouter.store.views.messages.newest import (
@@ -22,7 +23,7 @@ from warouter.store.views.messages.newest import (
     least_id,
     place_of_id,
 )
-from warouter.store.views.trace import Source, errors_of, reason_of
+from warouter.store.views.trace import errors_of, reason_of
 
 # The state of a row x, in the words and by the rules of store.views.trace, with the key of the
 # status that says why it failed. Its parts are looked up one by one: no plan may join whole tables.
@@ -94,7 +95,7 @@ LATE_MS = 60_000
 class OutgoingSearch:
     """The lanes of outgoing messages of one search."""
 
-    def __init__(self, connection: Source, search: Search, below: RowPlace) -> None:
+    def __init__(self, connection: Taken, search: Search, below: RowPlace) -> None:
         self._connection = connection
         self._search = search
         self._states = _states_of(search)

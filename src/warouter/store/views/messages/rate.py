@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from warouter._hash import SLOTS
+from warouter.store.database import Taken
 from warouter.store.views.messages.found import MessageRate
 from warouter.store.views.messages.inbound import SEEK
 from warouter.store.views.messages.newest import least_id
-from warouter.store.views.trace import Source
 
 SECONDS = 5
 _NOW = "select clock_timestamp() - make_interval(secs => $1)"
@@ -20,7 +20,7 @@ select count(*) from unnest($1::bytea[], $2::bytea[]) l(above, below)
 _INCOMING = f"select coalesce(sum(s.after - s.first), 0)::bigint from ({SEEK}) s"
 
 
-async def read_rate(connection: Source) -> MessageRate:
+async def read_rate(connection: Taken) -> MessageRate:
     """Read how much was accepted, and came in, during the last seconds by the database's clock.
 
     An id is made by another clock; one that is wrong by seconds spoils the figure, and no more.

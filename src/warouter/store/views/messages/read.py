@@ -10,6 +10,7 @@ import msgspec
 
 from warouter._hash import SLOTS, slot_of
 from warouter.message_id import parse
+from warouter.store.database import Taken
 from warouter.store.views.messages.found import (
     LOOKED_AT,
     SECONDS,
@@ -31,7 +32,7 @@ from warouter.store.views.messages.newest import (
 from warouter.store.views.messages.outgoing import OutgoingSearch
 from warouter.store.views.messages.rate import read_rate
 from warouter.store.views.messages.shown import read_shown
-from warouter.store.views.trace import Source, Trace
+from warouter.store.views.trace import Trace
 
 # The plans of these statements go by the primary keys and the index of ids, whatever the server
 # has counted; they are too short to be compiled.
@@ -43,7 +44,7 @@ _LARGEST = 10_000  # rows of all lanes in one piece
 
 
 async def read_messages(
-    connection: Source,
+    connection: Taken,
     search: Search,
     looked_at: int = LOOKED_AT,
     seconds: float = SECONDS,
@@ -60,7 +61,7 @@ async def read_messages(
 
 
 @asynccontextmanager
-async def snapshot(connection: Source) -> AsyncIterator[None]:
+async def snapshot(connection: Taken) -> AsyncIterator[None]:
     """One state of the database, whose statements take the plans that suit them."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         await connection.execute(_PLANS)
@@ -71,7 +72,7 @@ class _SearchReading:
     """One search, from its first piece to what is shown."""
 
     def __init__(
-        self, connection: Source, search: Search, shards: int, looked_at: int, seconds: float
+        self, connection: Taken, search: Search, shards: int, looked_at: int, seconds: float
     ) -> None:
         start = _start(search)
         self._search = search
@@ -153,7 +154,7 @@ def _slots(search: Search) -> list[int]:
     return [slot_of(search.number)]
 
 
-async def _by_id(connection: Source, search: Search) -> MessageListing:
+async def _by_id(connection: Taken, search: Search) -> MessageListing:
     """The one message with the id; other fields of the search do not matter."""
     trace = await read_shown(connection, search.message_id)
     return MessageListing(

@@ -6,8 +6,9 @@ import msgspec
 
 from warouter.kinds import INBOUND
 from warouter.log import is_telling, without_numbers
+from warouter.store.database import Taken
 from warouter.store.views.messages.short import parse_short, short_id
-from warouter.store.views.trace import Source, Trace, read_trace
+from warouter.store.views.trace import Trace, read_trace
 
 KEY_SQL = f"""
 select key from event where slot = $1 and kind = {INBOUND} and seq = $2
@@ -21,7 +22,7 @@ select slot, seq from dead_letter where key = $1 and kind = {INBOUND}
 limit 1"""
 
 
-async def whole_id(connection: Source, message_id: str) -> str:
+async def whole_id(connection: Taken, message_id: str) -> str:
     """The upstream's id of a message; as it was given if it is no short one, or of nobody."""
     short = parse_short(message_id)
     if short is None:
@@ -30,7 +31,7 @@ async def whole_id(connection: Source, message_id: str) -> str:
     return key if key is not None and short.stands_for(key) else message_id
 
 
-async def read_shown(connection: Source, message_id: str) -> Trace | None:
+async def read_shown(connection: Taken, message_id: str) -> Trace | None:
     """The trace of a message by any of its ids, for people: no id in it tells a number."""
     found = await read_trace(connection, await whole_id(connection, message_id))
     if found is None:
