@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -50,6 +50,26 @@ class HealthReport(NamedTuple):
     number: NumberFacts | None = None
 
 
+class ClusterAccess(Protocol):
+    """The rest of the cluster, as far as handlers need it."""
+
+    async def shards(self) -> int: ...
+
+    async def set_shards(self, shards: int) -> list[str]:
+        """Warnings, once the new map is in force; ChangeRefused, or NotReady if it may yet be."""
+        ...
+
+    async def health(self) -> HealthReport: ...
+
+    async def find_inbound(self, message_id: str) -> str | None:
+        """The sender's wa_id of an inbound message, None if the id is unknown."""
+        ...
+
+    async def trace(self, message_id: str) -> Trace | None:
+        """Where a message is, None if its id is unknown."""
+        ...
+
+
 class ApiConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of the API; limits are in bytes. ``api_keys`` gives those of the moment."""
 
@@ -86,12 +106,7 @@ class Context:
     backups: Backups
     config: ApiConfig
     messages: Submitting
-    shards: Callable[[], Awaitable[int]]
-    # Returns warnings once the new map is in force; ChangeRefused, or NotReady if it may yet be.
-    set_shards: Callable[[int], Awaitable[list[str]]]
-    health: Callable[[], Awaitable[HealthReport]]
-    # The sender's wa_id of an inbound message, None if the id is unknown.
-    find_inbound: Callable[[str], Awaitable[str | None]]
+    cluster: ClusterAccess
     # Closed with the application.
     contacts: ContactBook
     profile: ProfileStore
@@ -100,8 +115,6 @@ class Context:
     collect: Callable[[], Awaitable[None]]
     media: Library
     received: Received
-    # Where a message is, None if its id is unknown.
-    trace: Callable[[str], Awaitable[Trace | None]]
     # Metrics, stats, support, rate limits.
     operations: Operations
     # The certificates (PEM, leaf first) that this webapp shows; "" without TLS.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
 
 import asyncpg
 
@@ -15,7 +14,7 @@ from warouter.access.passwords import Passwords
 from warouter.api.access.tokens import TokenCache
 from warouter.api.contacts.book import ContactBook
 from warouter.api.contacts.cloud_contacts import IdentityCheck
-from warouter.api.context import ApiConfig, Context, HealthReport
+from warouter.api.context import ApiConfig, ClusterAccess, Context
 from warouter.api.monitoring.operations import Operations
 from warouter.api.profile.port import ProfileStore
 from warouter.http.meter import Meter
@@ -34,23 +33,8 @@ from warouter.store.history import ask_for_collection
 from warouter.store.reports import read_reports
 from warouter.store.views.facts import read_facts
 from warouter.store.views.stats import Statistics
-from warouter.store.views.trace import Trace
 from warouter.upstream.number_services import NumberLookup
 from warouter.upstream.registration import Registrar
-
-
-class ClusterAccess(Protocol):
-    """Build what the handlers need from the rest of the cluster: see the fields of ``Context``."""
-
-    async def shards(self) -> int: ...
-
-    async def set_shards(self, shards: int) -> list[str]: ...
-
-    async def health(self) -> HealthReport: ...
-
-    async def find_inbound(self, message_id: str) -> str | None: ...
-
-    async def trace(self, message_id: str) -> Trace | None: ...
 
 
 def operations_of(
@@ -107,10 +91,7 @@ def assemble(
         backups=Backups(pool),
         config=config,
         messages=messages,
-        shards=cluster.shards,
-        set_shards=cluster.set_shards,
-        health=cluster.health,
-        find_inbound=cluster.find_inbound,
+        cluster=cluster,
         contacts=ContactBook(ContactStore(pool), numbers, required=contact_check),
         profile=profile,
         stickers=Stickers(pool),
@@ -120,5 +101,4 @@ def assemble(
         operations=operations,
         media=received.library,
         received=received,
-        trace=cluster.trace,
     )

@@ -44,7 +44,7 @@ _SHARDS = msgspec.json.Decoder(ShardsRequest, strict=False)
 
 
 async def show_shards(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
-    return success({"account": {"shards": await context.shards()}})
+    return success({"account": {"shards": await context.cluster.shards()}})
 
 
 async def set_shards(context: Context, request: web.Request, caller: Caller) -> web.Response:
@@ -63,7 +63,7 @@ async def set_shards(context: Context, request: web.Request, caller: Caller) -> 
     await _check_pin(context, request, caller, wish, account)
     _check_certificate(context, wish, account)
     log.info("shard change requested", extra={"shards": wish.shards, "by": caller.username})
-    warnings = await context.set_shards(wish.shards)
+    warnings = await context.cluster.set_shards(wish.shards)
     return success({"account": {"shards": wish.shards}}, 201, warnings=warnings)
 
 

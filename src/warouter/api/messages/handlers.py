@@ -81,7 +81,7 @@ async def mark(context: Context, request: web.Request, caller: Caller) -> web.Re
     wish = await read_json(request, context.config.json_limit, _MARK)
     if wish.status != "read":
         raise ParameterInvalid("status must be read")
-    sender = await context.find_inbound(message_id)
+    sender = await context.cluster.find_inbound(message_id)
     if sender is None:
         raise NotFound("there is no inbound message with this id")
     body = msgspec.json.encode({"status": "read", "message_id": message_id})
@@ -91,7 +91,7 @@ async def mark(context: Context, request: web.Request, caller: Caller) -> web.Re
 
 async def trace(context: Context, request: web.Request, _caller: Caller) -> web.Response:
     """The state of a message with every step that is known, without its content."""
-    found = await context.trace(path_name(request, "message"))
+    found = await context.cluster.trace(path_name(request, "message"))
     if found is None:
         raise NotFound("there is no message with this id, or it is no longer kept")
     return success({"trace": found})

@@ -32,7 +32,7 @@ async def root(_context: Context, _request: web.Request, _caller: Caller) -> web
 
 async def health(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
     """A map of nodes with Multiconnect, and the state of the one node without."""
-    found = await context.health()
+    found = await context.cluster.health()
     if context.config.multiconnect:
         shown: dict[str, Any] = {state.name: _shown(state) for state in found.nodes}
     else:
