@@ -56,6 +56,11 @@ async def running(
         yield cluster, business
 
 
+def own_port(cluster: Cluster, webapp: int) -> int:
+    """Where this webapp listens, and no other."""
+    return int(cluster.webapp_urls[webapp - 1].rpartition(":")[2])
+
+
 @pytest_asyncio.fixture
 async def start() -> AsyncIterator[Start]:
     """``await start(shards=2, coreapps=3, ...)`` gives a cluster of the test's own."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.cluster.conftest import ONE, running
+from tests.cluster.conftest import ONE, own_port, running
 from tests.harness.business import Business
 from tests.harness.facts import Facts
 from warouter.local.options import Placement
@@ -31,11 +31,6 @@ def second_without(name: str, _role: str) -> Placement:
 async def business() -> AsyncIterator[Business]:
     async with running(**ONE, webapps=2, place=second_without) as (_, business):
         yield business
-
-
-def port_of(business: Business, webapp: int) -> int:
-    """Where one webapp listens, and no other."""
-    return int(business.cluster.webapp_urls[webapp - 1].rpartition(":")[2])
 
 
 async def exchange(port: int, request: bytes) -> tuple[int, dict[str, Any]]:
@@ -66,7 +61,7 @@ async def test_c49_a_thousand_connections_at_once_are_served(business: Business)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 4096), most))  # for this side of them
     request = post(business, b"Content-Length: %d" % len(GOOD), body=GOOD)
-    port = port_of(business, 1)
+    port = own_port(business.cluster, 1)
     async with Facts(business.cluster) as facts:
         before = await sent(facts)
         answers = await asyncio.gather(*(exchange(port, request) for _ in range(1000)))
@@ -81,7 +76,7 @@ async def test_messages_take_the_fast_path_unless_it_is_off(
     business: Business, webapp: int, taken: int
 ) -> None:
     request = post(business, b"Content-Length: %d" % len(GOOD), body=GOOD)
-    port = port_of(business, webapp)
+    port = own_port(business.cluster, webapp)
     async with Facts(business.cluster) as facts:
         before = await sent(facts)
         await exchange(port, request)  # whether a number is registered is known from here on

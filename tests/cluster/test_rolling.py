@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 import pytest_asyncio
 
-from tests.cluster.conftest import CALM, ONE, running, unharmed
+from tests.cluster.conftest import CALM, ONE, own_port, running, unharmed
 from tests.harness import mutants
 from tests.harness.business import Business
 from tests.harness.facts import Facts
@@ -213,11 +213,6 @@ async def test_a_database_that_hangs_keeps_no_process_from_ending(shared: Site) 
 
 async def together(processes: list[Process]) -> list[float]:
     return await asyncio.gather(*(stopped(p) for p in processes))
-
-
-def own_port(cluster: Cluster, number: int) -> int:
-    """Where one webapp listens, and no other."""
-    return int(cluster.webapp_urls[number - 1].rpartition(":")[2])
 
 
 def request(business: Business) -> bytes:
