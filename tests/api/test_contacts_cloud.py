@@ -18,7 +18,7 @@ from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.server import CloudSimulator
 from warouter.store.cloud.contacts import AT_ONCE, CloudContacts
 from warouter.upstream.cloud.graph.calls import Calls, failure
-from warouter.upstream.cloud.graph.number_calls import SettingsCalls
+from warouter.upstream.cloud.graph.number_calls import NumberCalls
 from warouter.upstream.cloud.secrets import Secrets
 
 TO, STRANGER = "250788123123", "250788999999"
@@ -99,7 +99,7 @@ async def cloud(webapp: Webapp, pool: asyncpg.Pool) -> AsyncIterator[Contacts]:
     calls, contacts = Calls(settings, Secrets(settings)), CloudContacts(pool)
     directory, check = (
         CloudDirectory(contacts),
-        IdentityCheck(contacts, SettingsCalls(settings, calls), FACTS.phone_number_id),
+        IdentityCheck(contacts, NumberCalls(settings, calls), FACTS.phone_number_id),
     )
     try:
         options = {"numbers": directory, "identity_check": check}
@@ -213,7 +213,7 @@ async def test_what_meta_refuses_for_good(cloud: Contacts, monkeypatch: pytest.M
     """The door refuses no such switch, so that its client has to."""
     await cloud.patch(**{SHOW: True})
     refused = failure(400, b'{"error":{"code":100,"message":"(#100) no such switch"}}')
-    monkeypatch.setattr(SettingsCalls, "check_identity", AsyncMock(side_effect=refused))
+    monkeypatch.setattr(NumberCalls, "check_identity", AsyncMock(side_effect=refused))
     for answer in (await cloud.patch(**{SHOW: False}), await cloud.reset()):
         answer.refused(400, 1009, SHOW)
         assert "no such switch" in answer.error["details"]

@@ -24,7 +24,8 @@ from warouter.lab.simulator.number_authority import CODE_TRIES, CODES
 from warouter.store.account.accounts import Account, Accounts
 from warouter.store.account.registration import unregister
 from warouter.upstream.cloud.graph.calls import Calls
-from warouter.upstream.cloud.graph.number_calls import Named, NumberCalls, RegistrationCalls
+from warouter.upstream.cloud.graph.described import NumberFields
+from warouter.upstream.cloud.graph.number_calls import NumberCalls
 from warouter.upstream.cloud.secrets import Secrets
 
 CERT = b64encode(b"any certificate").decode()
@@ -73,7 +74,6 @@ async def cloud(webapp: Webapp, pool: asyncpg.Pool) -> AsyncIterator[Registering
     calls = Calls(settings, secrets)
     registrar = CloudRegistrar(
         NumberCalls(settings, calls),
-        RegistrationCalls(settings, calls),
         Accounts(pool),
         lambda: secrets.app_secrets,
     )
@@ -179,7 +179,7 @@ async def test_another_number_than_that_of_the_id(cloud: Registering) -> None:
 async def test_a_number_that_meta_spells_otherwise(
     cloud: Registering, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shown = Named(connected=True, verified=True, number="+52 55 1234 5678", name="Bakery")
+    shown = NumberFields("+52 55 1234 5678", "Bakery", "CONNECTED", verification="VERIFIED")
     monkeypatch.setattr(NumberCalls, "named", AsyncMock(return_value=shown))
     assert (await cloud.ask(cc="52", phone_number="15512345678")).status == 201
 

@@ -16,8 +16,8 @@ from warouter.config import Settings
 from warouter.metrics import Sample
 from warouter.store.cloud.number import describe
 from warouter.store.reports import ReportBody, ReportWriter
+from warouter.upstream.cloud.graph.described import NumberFields
 from warouter.upstream.cloud.graph.health import Entity, HealthTrouble
-from warouter.upstream.cloud.graph.number_calls import NumberFields
 
 NUMBER = "106540352242922"
 FACTS = NumberFields(

@@ -14,8 +14,8 @@ from warouter.metrics import CATALOGUE, MetricPage
 from warouter.node.figures.cloud import ANSWERS, CATEGORIES, ENDS, cloud_samples, number_samples
 from warouter.owner.cloud.facts.number_reader import Known
 from warouter.store.journal.names import Users
+from warouter.upstream.cloud.graph.described import NumberFields
 from warouter.upstream.cloud.graph.health import Entity
-from warouter.upstream.cloud.graph.number_calls import NumberFields
 
 
 @dataclass

@@ -61,7 +61,7 @@ from warouter.systemd import Notifier
 from warouter.tls.server import ServerTls, follow
 from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.media_calls import CloudMedia
-from warouter.upstream.cloud.graph.number_calls import NumberCalls, RegistrationCalls, SettingsCalls
+from warouter.upstream.cloud.graph.number_calls import NumberCalls
 from warouter.upstream.cloud.graph.profile_calls import Profile
 from warouter.upstream.media_service import MediaService
 from warouter.upstream.number_services import NumberDirectory, NumberLookup
@@ -248,7 +248,6 @@ class Webapp:
         cloud, secrets = self._settings.cloud, self._webhooks.secrets
         return CloudRegistrar(
             NumberCalls(cloud, self._calls),
-            RegistrationCalls(cloud, self._calls),
             Accounts(self._pool),
             lambda: secrets.app_secrets,
         )
@@ -270,10 +269,9 @@ class Webapp:
     def _identity_check(self) -> IdentityCheck | None:
         if self._calls is None:
             return None
-        switches = SettingsCalls(self._settings.cloud, self._calls)
-        return IdentityCheck(
-            CloudContacts(self._pool), switches, self._settings.cloud.phone_number_id
-        )
+        cloud = self._settings.cloud
+        number = NumberCalls(cloud, self._calls)
+        return IdentityCheck(CloudContacts(self._pool), number, cloud.phone_number_id)
 
     def _samples(self) -> list[Sample]:
         """The metrics of this webapp: its connections, its requests, its links."""

@@ -19,7 +19,7 @@ from warouter.errors import (
 )
 from warouter.store.account.accounts import Accounts
 from warouter.upstream.cloud.graph.failed import CallFailed
-from warouter.upstream.cloud.graph.number_calls import NumberCalls, RegistrationCalls
+from warouter.upstream.cloud.graph.number_calls import NumberCalls
 from warouter.upstream.registration import RegisteredNumber, Registrar, Sent
 
 PIN = "cloud_two_step"  # the setting that has it
@@ -37,12 +37,10 @@ class CloudRegistrar(Registrar):
     def __init__(
         self,
         number: NumberCalls,
-        registration: RegistrationCalls,
         accounts: Accounts,
         app_secrets: Callable[[], Sequence[str]],
     ) -> None:
         self._number = number
-        self._registration = registration
         self._accounts = accounts
         self._app_secrets = app_secrets
 
@@ -58,7 +56,7 @@ class CloudRegistrar(Registrar):
                 return RegisteredNumber(None, two_step=False)
             await self._keep(pin)
             if not known.verified:
-                await self._registration.request_code(method.upper())
+                await self._number.request_code(method.upper())
                 return Sent(known.name)
         except CallFailed as error:
             raise _refused(error, "the number") from None
@@ -69,7 +67,7 @@ class CloudRegistrar(Registrar):
             # Whoever did not hear the answer asks again, and its code has been used up.
             if (await self._number.named()).connected:
                 return RegisteredNumber(None, two_step=(await self._kept())[1])
-            await self._registration.verify_code(code)
+            await self._number.verify_code(code)
         except CallFailed as error:
             raise _refused(error, "code") from None
         return await self._register()
@@ -78,7 +76,7 @@ class CloudRegistrar(Registrar):
         if pin is None:
             raise ParameterInvalid("the Cloud API cannot turn two-step verification off")
         try:
-            await self._registration.set_pin(pin)
+            await self._number.set_pin(pin)
         except CallFailed as error:
             raise _refused(error, "pin") from None
         await self._keep(pin)
@@ -86,7 +84,7 @@ class CloudRegistrar(Registrar):
     async def _register(self) -> RegisteredNumber:
         pin, given = await self._kept()
         try:
-            await self._registration.register(pin)
+            await self._number.register(pin)
         except CallFailed as error:
             refusal = _refused(error, "the number")
             if error.judged is not None and error.judged.code == _PIN_CODE:

@@ -11,7 +11,7 @@ from warouter.errors import ApiError
 from warouter.store.cloud.contacts import CloudContacts, KnownKey
 from warouter.upstream.cloud.answers import Class
 from warouter.upstream.cloud.graph.failed import CallFailed, CallRefused
-from warouter.upstream.cloud.graph.number_calls import SettingsCalls
+from warouter.upstream.cloud.graph.number_calls import NumberCalls
 from warouter.upstream.number_services import ContactIdentity, NumberLookup
 
 IDENTITY_CHECK = "identity_check"  # in the name of a row of cloud_switch
@@ -50,9 +50,9 @@ class IdentityCheck:
     a word to Meta.
     """
 
-    def __init__(self, contacts: CloudContacts, switches: SettingsCalls, number: str) -> None:
+    def __init__(self, contacts: CloudContacts, calls: NumberCalls, number: str) -> None:
         self._contacts = contacts
-        self._switches = switches
+        self._calls = calls
         self._name = f"{IDENTITY_CHECK}:{number}"  # another number has a switch of its own
 
     async def set(self, wanted: bool) -> None:
@@ -62,7 +62,7 @@ class IdentityCheck:
             return
         await self._contacts.tell(self._name, None)  # until Meta has answered, and that is kept
         try:
-            await self._switches.check_identity(wanted)
+            await self._calls.check_identity(wanted)
         except CallFailed as error:
             if error.judged is not None and error.judged.cls is not Class.DOUBT:
                 await self._contacts.tell(self._name, before)

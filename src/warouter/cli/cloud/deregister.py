@@ -17,8 +17,9 @@ from warouter.errors import CommandError, ConfigError
 from warouter.store.account.registration import unregister
 from warouter.store.upstream import read_upstream
 from warouter.upstream.cloud.graph.calls import Calls
+from warouter.upstream.cloud.graph.described import NumberFields
 from warouter.upstream.cloud.graph.failed import CallFailed
-from warouter.upstream.cloud.graph.number_calls import Named, NumberCalls, RegistrationCalls
+from warouter.upstream.cloud.graph.number_calls import NumberCalls
 from warouter.upstream.cloud.secrets import Secrets
 
 APPLICATION = "warouter cloud"
@@ -68,7 +69,7 @@ def _digits(text: str) -> str:
     return "".join(char for char in text if char.isdigit())
 
 
-async def _named(cloud: CloudSettings, secrets: Secrets) -> Named:
+async def _named(cloud: CloudSettings, secrets: Secrets) -> NumberFields:
     calls = Calls(cloud, secrets)
     try:
         return await NumberCalls(cloud, calls).named()
@@ -83,7 +84,7 @@ async def _named(cloud: CloudSettings, secrets: Secrets) -> Named:
 async def _deregister(cloud: CloudSettings, secrets: Secrets) -> None:
     calls = Calls(cloud, secrets)
     try:
-        await RegistrationCalls(cloud, calls).deregister()
+        await NumberCalls(cloud, calls).deregister()
     except CallFailed as error:
         words = str(error)
         if error.judged is None:

@@ -18,10 +18,9 @@ from warouter import cloud_settings
 from warouter.lab.simulator.cloud.graph import errors
 from warouter.upstream.cloud.graph.calls import failure
 from warouter.upstream.cloud.graph.connections import MOST
-from warouter.upstream.cloud.graph.described import TokenFacts
+from warouter.upstream.cloud.graph.described import NumberFields, TokenFacts
 from warouter.upstream.cloud.graph.exchange import Exchanged, ExchangeOutcome
 from warouter.upstream.cloud.graph.failed import CallAway
-from warouter.upstream.cloud.graph.number_calls import NumberFields
 
 CONNECT = 0.5  # seconds until a connection over a link that lets nothing through is given up
 NO_TOKEN = (errors.status_of(errors.TOKEN), errors.answer(errors.TOKEN, "", ""))

@@ -24,7 +24,7 @@ from warouter.upstream.cloud.check import (
 from warouter.upstream.cloud.check.callback import Handshake
 from warouter.upstream.cloud.check.contact import ContactTrouble, ServerContact, remedy
 from warouter.upstream.cloud.check.step import CheckStep, StepResult, ok, shown
-from warouter.upstream.cloud.graph.described import WebhookUrls, details, token_facts
+from warouter.upstream.cloud.graph.described import WebhookUrls, number_fields, token_facts
 from warouter.upstream.cloud.graph.failed import CallAway, CallFailed, CallRefused
 from warouter.variables import SecretSource
 
@@ -190,7 +190,7 @@ PAYMENT = {"error_description": "No payment.", "possible_solution": "Pay."}
     ],
 )
 def test_the_number(given: dict[str, Any], result: StepResult, said: str) -> None:
-    step = number.judge(details(WELL | given), "5")
+    step = number.judge(number_fields(WELL | given), "5")
     assert (step.result, said in f"{step.found} {step.todo}") == (result, True), step
 
 

@@ -16,9 +16,9 @@ from warouter.owner.cloud.asking import ask
 from warouter.store.bounded import Fetch
 from warouter.store.cloud import number as store
 from warouter.store.journal.names import Users
-from warouter.upstream.cloud.graph.described import TokenFacts
+from warouter.upstream.cloud.graph.described import NumberFields, TokenFacts
 from warouter.upstream.cloud.graph.failed import CallFailed, CallRefused
-from warouter.upstream.cloud.graph.number_calls import NumberCalls, NumberFields
+from warouter.upstream.cloud.graph.number_calls import NumberCalls
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from warouter.upstream.cloud.graph.described import (
     LIMITED,
     STANDARD,
     VERIFIED,
-    Details,
+    NumberFields,
     is_registered,
 )
 from warouter.upstream.cloud.graph.failed import CallFailed
@@ -21,7 +21,7 @@ _REGISTRABLE = frozenset({"", "DISCONNECTED", "PENDING", "UNKNOWN", "UNVERIFIED"
 _CLOUD = frozenset({"", "CLOUD_API"})
 
 
-def judge(found: Details, id: str) -> CheckStep:
+def judge(found: NumberFields, id: str) -> CheckStep:
     """Judge if the number may send now."""
     who = f"{found.number} ({found.name})" if found.name else found.number
     if not found.number and not found.status:
@@ -84,13 +84,13 @@ _WHICH = (
 _MANAGER = "See WhatsApp Manager for what Meta wants."
 
 
-def _to_register(found: Details) -> str:
+def _to_register(found: NumberFields) -> str:
     if found.verification == VERIFIED:
         return "Register it with POST /v1/account."
     return "Register it: POST /v1/account has a code sent, POST /v1/account/verify takes it."
 
 
-def _doubts(found: Details) -> list[str]:
+def _doubts(found: NumberFields) -> list[str]:
     doubts = []
     if found.status in LIMITED:
         doubts.append("Meta limits it")
@@ -101,7 +101,7 @@ def _doubts(found: Details) -> list[str]:
     return doubts
 
 
-def _why(found: Details) -> str:
+def _why(found: NumberFields) -> str:
     """Meta's words about what is wrong, by node."""
     said = []
     for one in found.entities:
@@ -111,7 +111,7 @@ def _why(found: Details) -> str:
     return " ".join(said) or "Meta gives no reason."
 
 
-def _remedies(found: Details) -> str:
+def _remedies(found: NumberFields) -> str:
     """Meta's advice."""
     said = [error.solution for one in found.entities for error in one.errors if error.solution]
     return " ".join(dict.fromkeys(said)) or _MANAGER

@@ -26,6 +26,7 @@ from warouter.upstream.cloud.graph.app_calls import App
 from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.described import TokenFacts
 from warouter.upstream.cloud.graph.failed import CallFailed
+from warouter.upstream.cloud.graph.number_calls import NumberCalls
 from warouter.upstream.cloud.secrets import Secrets
 
 # Steps behind the clock, which no other needs; with `subscribe` if it was asked for.
@@ -58,6 +59,7 @@ class _Walk:
     def __init__(self, cloud: CloudSettings, secrets: Secrets, calls: Calls, url: str) -> None:
         self._cloud = cloud
         self._secrets = secrets
+        self._calls = calls
         self._url = url
         self._app = App(cloud, calls, secrets)
         self._account = AccountCalls(cloud, calls)
@@ -130,12 +132,12 @@ class _Walk:
     async def _number(self) -> str | None:
         """Look at the number: its level, None if there is no such number."""
         try:
-            found = await self._account.number()
+            found = await NumberCalls(self._cloud, self._calls).facts()
         except CallFailed as error:
             self._add(number.judge_refusal(error, self._cloud.phone_number_id))
             return None
         self._add(number.judge(found, self._cloud.phone_number_id))
-        return found.level
+        return found.throughput
 
     async def _has_number(self) -> CheckStep:
         cloud = self._cloud

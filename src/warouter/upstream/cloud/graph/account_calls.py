@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from warouter.cloud_settings import CloudSettings
 from warouter.upstream.cloud.graph.calls import Calls
-from warouter.upstream.cloud.graph.described import DETAILS, Details, WebhookUrls, details
-from warouter.upstream.cloud.graph.fields import following, nested, objects, text, word
+from warouter.upstream.cloud.graph.described import WebhookUrls
+from warouter.upstream.cloud.graph.fields import nested, objects, text, word
 
-_PAGE, _MOST_PAGES = "100", 100
+_IDS = {"fields": "id", "limit": "100"}
 
 
 class AccountCalls:
@@ -24,20 +24,8 @@ class AccountCalls:
 
     async def numbers(self) -> frozenset[str]:
         """The ids of its numbers."""
-        found: set[str] = set()
-        query = {"fields": "id", "limit": _PAGE}
-        for _ in range(_MOST_PAGES):
-            page = await self._calls.get(f"{self._account}/phone_numbers", query)
-            found.update(word(one.get("id")) for one in objects(page, "data"))
-            after = following(page)
-            if not after or after == query.get("after"):
-                break
-            query = {**query, "after": after}
-        return frozenset(found)
-
-    async def number(self) -> Details:
-        """Everything about our number, in one call."""
-        return details(await self._calls.fields(self._number, DETAILS))
+        numbers = self._calls.listed(f"{self._account}/phone_numbers", _IDS)
+        return frozenset([word(one.get("id")) async for one in numbers])
 
     async def apps(self) -> frozenset[str]:
         """The ids of the apps that its webhooks are sent to."""

@@ -6,7 +6,7 @@ The token goes to the configured host alone, and no redirect is followed with it
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -18,10 +18,12 @@ from warouter import SERVER
 from warouter.cloud_settings import CloudSettings
 from warouter.upstream.cloud.answers import Class, judge
 from warouter.upstream.cloud.graph.failed import CallAway, CallFailed, CallRefused
+from warouter.upstream.cloud.graph.fields import following, objects
 from warouter.upstream.cloud.secret_text import SHORTEST_SECRET
 from warouter.upstream.cloud.secrets import Secrets
 
 MOST_BYTES = 2 * 1024 * 1024  # a page of templates
+MOST_PAGES = 100
 SECONDS, CONNECT_SECONDS = 15.0, 3.0
 UPLOAD_SECONDS = 60.0
 _UNREADABLE = "the Graph API gave an answer that cannot be read"
@@ -56,6 +58,17 @@ class Calls:
             if not refused.by_request:
                 raise
             return await self._one_by_one(node, names.split(","), refused)
+
+    async def listed(self, path: str, query: Mapping[str, str]) -> AsyncIterator[dict[str, Any]]:
+        """The objects of an edge, page by page; as ``get``."""
+        for _ in range(MOST_PAGES):
+            page = await self.get(path, query)
+            for one in objects(page, "data"):
+                yield one
+            after = following(page)
+            if not after or after == query.get("after"):
+                return
+            query = {**query, "after": after}
 
     async def _one_by_one(
         self, node: str, names: Sequence[str], refused: CallFailed

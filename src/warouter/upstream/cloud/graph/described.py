@@ -15,8 +15,8 @@ LIMITED = frozenset({"FLAGGED", "RESTRICTED", "RATE_LIMITED"})
 STANDARD, HIGH, SHARED = 80.0, 1000.0, 20.0  # messages a second, in and out
 # One that is shared with the WhatsApp Business app has no level of its own: not verified.
 LEVELS = {"STANDARD": STANDARD, "HIGH": HIGH, "NOT_APPLICABLE": SHARED}
-# The fields that ``details`` reads.
-DETAILS = (
+# The fields that ``number_fields`` reads.
+NUMBER_FIELDS = (
     "display_phone_number,verified_name,status,quality_rating,name_status,throughput,"
     "code_verification_status,platform_type,health_status"
 )
@@ -53,19 +53,38 @@ class TokenFacts(NamedTuple):
     granted: Mapping[str, frozenset[str]] = MappingProxyType({})
 
 
-class Details(NamedTuple):
-    """Texts are Meta's own, "" for what it left out."""
+class NumberFields(NamedTuple):
+    """The number as the Graph API has it; texts are Meta's own words, "" for what it left out.
 
-    number: str
-    name: str
-    status: str
-    quality: str
-    name_status: str
-    level: str
-    verification: str
-    platform: str
-    can_send: str
-    entities: tuple[Entity, ...]
+    ``can_send`` is AVAILABLE, LIMITED or BLOCKED, the worst of the ``entities``.
+    """
+
+    number: str = ""  # as people write it, with its country code
+    name: str = ""  # the display name that customers see
+    status: str = ""
+    quality: str = ""
+    name_status: str = ""
+    throughput: str = ""  # the name of its level
+    verification: str = ""
+    platform: str = ""
+    can_send: str = ""
+    entities: tuple[Entity, ...] = ()
+    storage: str = ""  # the status of its storage configuration
+
+    @property
+    def connected(self) -> bool:
+        """True if the number is registered, and may send."""
+        return is_registered(self.status)
+
+    @property
+    def verified(self) -> bool:
+        """True if a code has shown that the number is the business's."""
+        return self.verification == VERIFIED
+
+    @property
+    def level(self) -> float:
+        """Messages a second, in and out."""
+        return LEVELS.get(self.throughput, STANDARD)
 
 
 class WebhookUrls(NamedTuple):
@@ -113,16 +132,16 @@ def _time(found: object) -> int | None:
     return int(str(found)) if is_time else None
 
 
-def details(found: dict[str, Any]) -> Details:
+def number_fields(found: dict[str, Any]) -> NumberFields:
     """Read the node of the number."""
     health = nested(found, "health_status")
-    return Details(
+    return NumberFields(
         number=text(found, "display_phone_number"),
         name=text(found, "verified_name"),
         status=text(found, "status"),
         quality=text(found, "quality_rating"),
         name_status=text(found, "name_status"),
-        level=text(nested(found, "throughput"), "level"),
+        throughput=text(nested(found, "throughput"), "level"),
         verification=text(found, "code_verification_status"),
         platform=text(found, "platform_type"),
         can_send=text(health, "can_send_message"),
