@@ -16,16 +16,9 @@ from msgspec import Raw
 
 from warouter.upstream.cloud import lenient
 from warouter.upstream.cloud.batch import (
-    ERROR,
-    INBOUND,
-    INBOX_KINDS,
     KEEPS,
-    LONGEST_ID,
-    LONGEST_KEY,
     MARK,
     OFF,
-    STATUS,
-    WORD,
     Batch,
     Element,
     KeptElement,
@@ -44,24 +37,6 @@ from warouter.upstream.cloud.readers import (
     status_of,
     time_of,
 )
-
-__all__ = [
-    "ERROR",
-    "INBOUND",
-    "INBOX_KINDS",
-    "LONGEST_ID",
-    "LONGEST_KEY",
-    "STATUS",
-    "WORD",
-    "Batch",
-    "Element",
-    "KeptElement",
-    "Modes",
-    "Notice",
-    "NoticeAction",
-    "Unreadable",
-    "read",
-]
 
 # Fields that say something about the account.
 NOTICES = {

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from warouter.upstream.cloud.elements import Element, read
+from warouter.upstream.cloud.batch import Element
+from warouter.upstream.cloud.elements import read
 from warouter.upstream.cloud.reference import reference
 
 NUMBER = "106540352242922"  # the id of our phone number

@@ -31,7 +31,7 @@ from tests.unit.upstream.cloud.samples import (
     value,
     webhook,
 )
-from warouter.upstream.cloud.elements import (
+from warouter.upstream.cloud.batch import (
     ERROR,
     INBOUND,
     STATUS,
@@ -39,8 +39,8 @@ from warouter.upstream.cloud.elements import (
     Modes,
     NoticeAction,
     Unreadable,
-    read,
 )
+from warouter.upstream.cloud.elements import read
 
 
 def test_a_status_names_its_message_its_attempt_and_its_customer() -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.harness.backtracking import steps
 from tests.unit.upstream.cloud.samples import NUMBER, TEXT, change, dumped, webhook
 from warouter.upstream.cloud import lenient
-from warouter.upstream.cloud.elements import Unreadable, read
+from warouter.upstream.cloud.batch import Unreadable
+from warouter.upstream.cloud.elements import read
 
 PATTERNS = [
     found for found in vars(lenient).values() if isinstance(found, re.Pattern)

@@ -27,17 +27,17 @@ from warouter.kinds import EVENT_NAMES
 from warouter.message_id import text_of
 from warouter.upstream.checks import problem
 from warouter.upstream.cloud import inbound, statuses
-from warouter.upstream.cloud.batch import MODES
-from warouter.upstream.cloud.elements import (
+from warouter.upstream.cloud.batch import (
     ERROR,
     LONGEST_KEY,
+    MODES,
     STATUS,
     Batch,
     Element,
     Modes,
     Unreadable,
-    read,
 )
+from warouter.upstream.cloud.elements import read
 from warouter.upstream.protocol import Event
 
 GOOD_STATUS = DELIVERED | {"id": "wamid.good", "recipient_id": "15559990000"}
