@@ -15,6 +15,7 @@ from tests.harness.wait import Watch
 from warouter.app_settings import ApplicationSettings, Webhooks
 from warouter.flow.event import EventRow
 from warouter.kinds import INBOUND, STATUS
+from warouter.webhook import post
 from warouter.webhook.callbacks import Callbacks
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
@@ -114,11 +115,11 @@ def shared(receiver: Receiver) -> list[str]:
     """Recipients that were in two POSTs at once."""
     busy: dict[str, float] = {}
     found: list[str] = []
-    for post in receiver.posts:
-        for recipient in {recipient_of(event) for event in post.events}:
-            if post.at < busy.get(recipient, 0.0):
+    for one in receiver.posts:
+        for recipient in {recipient_of(event) for event in one.events}:
+            if one.at < busy.get(recipient, 0.0):
                 found.append(recipient)
-            busy[recipient] = max(post.ended, busy.get(recipient, 0.0))
+            busy[recipient] = max(one.ended, busy.get(recipient, 0.0))
     return found
 
 
@@ -140,6 +141,7 @@ def spread(count: int, *, kind: int = STATUS, prefix: str = "r", slot: int = 0) 
 async def running(owner: Owner, **options: Any) -> AsyncIterator[Callbacks]:
     """Callbacks that run until the end of the block."""
     options = {"allow_http": True, "allow_private": LOOPBACK, "timeout": 10.0} | options
+    clock = options.pop("clock", boottime)
     if "may_act" in options:
         vars(owner)["may_act"] = options.pop("may_act")
 
@@ -147,11 +149,7 @@ async def running(owner: Owner, **options: Any) -> AsyncIterator[Callbacks]:
         owner.watch.notify()  # asked for after each POST: the callbacks have moved on
         return owner.settings
 
-    callbacks = owner.callbacks = Callbacks(
-        owner,
-        settings=settings,
-        **options,
-    )
+    callbacks = owner.callbacks = Callbacks(owner, post.Receiver(**options), settings, clock)
     task = asyncio.create_task(callbacks.run())
     task.add_done_callback(owner.watch.notify)
     try:

@@ -129,7 +129,7 @@ async def tried(owner: Owner, url: str, bundle: str = "", **options: Any) -> dic
     async with running(owner, timeout=5.0, **options) as callbacks:
         if not callbacks.receiver.url:
             return {}
-        callbacks.trust(bundle)
+        callbacks.receiver.trust(bundle)
         callbacks.add([event(1)])
         await owner.until(lambda: owner.parked or owner.settled)
         return dict(callbacks.requests)
@@ -355,24 +355,24 @@ class TestTls:
             async with running(owner) as callbacks:
                 callbacks.add([event(1)])
                 await soon(lambda: callbacks.requests[REFUSED] >= 1)  # no system knows this root
-                callbacks.trust(text_of(CA()) + text_of(root))
+                callbacks.receiver.trust(text_of(CA()) + text_of(root))
                 callbacks.settings_changed()
                 await soon(lambda: len(owner.settled) == 1)
-                callbacks.trust(text_of(CA()))
+                callbacks.receiver.trust(text_of(CA()))
                 refused = callbacks.requests[REFUSED]
                 callbacks.add([event(2)])  # not on the connection that is kept alive
                 await soon(lambda: callbacks.requests[REFUSED] > refused)
                 assert len(owner.settled) == 1
-                callbacks.trust(served.pem)  # the very certificate will do as well
+                callbacks.receiver.trust(served.pem)  # the very certificate will do as well
                 callbacks.settings_changed()
                 await soon(lambda: len(owner.settled) == 2)
-                callbacks.trust("")
+                callbacks.receiver.trust("")
                 refused = callbacks.requests[REFUSED]
                 callbacks.add([event(3)])
                 await soon(lambda: callbacks.requests[REFUSED] > refused)
                 assert callbacks.requests[TAKEN] == 2
                 with pytest.raises(ssl.SSLError):
-                    callbacks.trust("no certificate")
+                    callbacks.receiver.trust("no certificate")
             assert len({post.connection for post in receiver.posts}) == 2
 
     async def test_a_renewed_certificate_is_shown_while_callbacks_run(

@@ -236,7 +236,7 @@ class Coreapp:
         if what in (NODES, LOST) and self.callers is not None:
             self.callers.wake()
         if what == LETTERS:
-            self.feed.look_for_letters()
+            self.feed.letters.look_soon()
         elif what != LINK_GONE:  # LINK_GONE is for masters
             self.ownership.wake()
 

@@ -81,6 +81,6 @@ class CoreappSettings:
             raise ValueError("it is not PEM text")
         if ca == self._in_force.webhook_ca:
             return
-        self._feed.trust(ca)
+        self._feed.callbacks.receiver.trust(ca)
         self._in_force.webhook_ca = ca
         log.info("webhook CA activated", extra={"configured": bool(ca)})

@@ -15,28 +15,24 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import partial
 from operator import attrgetter
 
 import aiohttp
 from msgspec.structs import replace
 
-from warouter.app_settings import (
-    ApplicationSettings,
-    Network,
-)
+from warouter.app_settings import ApplicationSettings
 from warouter.background import wait_for
 from warouter.flow.event import EventRow
 from warouter.flow.posts import Outlook
 from warouter.kinds import EVENT_KINDS, EVENT_TYPES
 from warouter.log import Outage
-from warouter.net.egress import ClientCertificate
 from warouter.signature import signed
 from warouter.webhook.breaker import Breaker, given_up, patience, retry_delay_ms
 from warouter.webhook.owner import EventOwner
 from warouter.webhook.places import Places
-from warouter.webhook.post import HUNG, SUCCESS, TIMEOUT, Receiver
+from warouter.webhook.post import HUNG, SUCCESS, Receiver
 from warouter.webhook.post_record import PostRecord
 from warouter.webhook.queue import Delivery, body
 
@@ -63,8 +59,6 @@ class Callbacks:
     ``first_at`` set: this lets them into their blocked lane, ahead of what is turned away
     meanwhile. A lane is unblocked when nothing of it is parked any more.
 
-    What is said of the receiver (``allow_http`` and those after it) is as in ``webhook.post``.
-
     ``record`` keeps what came of the POSTs, ``requests`` and ``duration_ms`` are its counters by
     Result; ``delivered`` counts events by kind.
     """
@@ -72,25 +66,14 @@ class Callbacks:
     def __init__(
         self,
         owner: EventOwner,
-        *,
+        receiver: Receiver,
         settings: Callable[[], ApplicationSettings],
-        allow_http: bool = False,
-        allow_private: Sequence[Network] = (),
-        ports: Collection[int] | None = None,
-        client: ClientCertificate | None = None,
-        timeout: float = TIMEOUT,
-        clock: Callable[[], float] | None = None,
+        clock: Callable[[], float],
     ) -> None:
         self._owner = owner
         self._settings = settings
-        self.receiver = Receiver(
-            allow_http=allow_http,
-            allow_private=allow_private,
-            ports=ports,
-            client=client,
-            timeout=timeout,
-        )
-        self._now = clock or _boottime
+        self.receiver = receiver
+        self._now = clock
         self._queues = {kind: Delivery() for kind in EVENT_KINDS}
         self._breakers = {kind: Breaker() for kind in EVENT_KINDS}
         self._outages = {kind: Outage() for kind in EVENT_KINDS}
@@ -157,10 +140,6 @@ class Callbacks:
         for breaker in self._breakers.values():
             breaker.hurry()
         self._wake.set()
-
-    def trust(self, ca: str) -> None:
-        """Verify receivers with these certificates (PEM) alone, as ``Receiver.trust``."""
-        self.receiver.trust(ca)
 
     async def run(self) -> None:
         """Deliver until cancelled."""
@@ -369,7 +348,3 @@ class Callbacks:
             settings.callback_backoff_delay_ms,
             settings.max_callback_backoff_delay_ms,
         )
-
-
-def _boottime() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)

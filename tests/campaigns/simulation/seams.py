@@ -26,7 +26,7 @@ from warouter.owner import (
     sender,
     slot,
 )
-from warouter.owner.callbacks import events, letters
+from warouter.owner.callbacks import events, feed, letters
 from warouter.owner.parked import messages as parked_rows
 from warouter.store import election
 from warouter.store.journal import sessions
@@ -85,7 +85,7 @@ def drawn(random: Random, *, small: bool = True) -> Iterator[int]:
     chosen.append((slot, "Lanes", partial(lanes.Lanes, window)))
     way = Random(random.getrandbits(64))
     chosen += [(client, "Random", lambda: way), (upstream, "random", way.random)]
-    chosen += [(callbacks, "Receiver", webhook.Receiver), (callbacks, "body", list)]
+    chosen += [(feed, "Receiver", webhook.Receiver), (callbacks, "body", list)]
     chosen.append((expiry, "wall", loop.wall))
     with patched(chosen):
         yield window

@@ -22,6 +22,7 @@ from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
 from warouter.webhook.callbacks import Callbacks
 from warouter.webhook.owner import EventOwner
+from warouter.webhook.post import Receiver
 from warouter.webhook.trial import try_out
 
 log = logging.getLogger(__name__)
@@ -45,30 +46,24 @@ class CallbackFeed(SlotListener, EventOwner):
         self._clock = clock
         self._trial: asyncio.Task[None] | None = None
         self.dropped = 0  # events that were given up under callback_persist: false
-        self.callbacks = Callbacks(
-            self,
-            settings=app_settings,
+        receiver = Receiver(
             allow_http=settings.webhook_allow_http,
             allow_private=networks(settings.allow_private),
             ports=settings.allowed_webhook_ports,
             client=client_certificate(settings.webhook_client_cert, settings.webhook_client_key),
-            clock=clock,
         )
+        self.callbacks = Callbacks(self, receiver, app_settings, clock)
         self._feeds = tuple(
             EventFeed(kind, self.callbacks, self, ownership, journal, recorder, app_settings, clock)
             for kind in EVENT_KINDS
         )
-        self._letters = Letters(self._feeds, ownership, journal, clock)
+        self.letters = Letters(self._feeds, ownership, journal, clock)
 
     def settings_changed(self) -> None:
         """Take over settings. Before the first time nobody knows which statuses are wanted."""
         self.callbacks.settings_changed()
         for feed in self._feeds:
             feed.begin()
-
-    def trust(self, ca: str) -> None:
-        """Judge receivers by these certificates (PEM) alone; "": by those of the system."""
-        self.callbacks.trust(ca)
 
     def try_out(self, name: str) -> None:
         """An operator wants to know whether the receiver can be reached. One test at a time."""
@@ -87,14 +82,10 @@ class CallbackFeed(SlotListener, EventOwner):
         self.callbacks.hurry()
         log.info("callback retry requested", extra={"recipients": lanes})
 
-    def look_for_letters(self) -> None:
-        """An operator may have asked for dead letters."""
-        self._letters.look_soon()
-
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.callbacks.run())
-            group.create_task(self._letters.run())
+            group.create_task(self.letters.run())
 
     def rests(self, slot: OwnedSlot) -> bool:
         return all(feed.parked.rests(slot) for feed in self._feeds)
@@ -156,8 +147,8 @@ class CallbackFeed(SlotListener, EventOwner):
 
     def on_dead(self, items: list[EventRow], reason: str) -> None:
         if not self._app_settings().callback_persist:
-            self._drop([item for item in items if not self._letters.was_one(item)], reason)
-            items = [item for item in items if self._letters.was_one(item)]
+            self._drop([item for item in items if not self.letters.was_one(item)], reason)
+            items = [item for item in items if self.letters.was_one(item)]
         if not items:
             return
         log.warning("callbacks given up", extra={"events": len(items), "reason": reason})
