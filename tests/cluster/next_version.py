@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from warouter import _batch
 from warouter.cli import main
 from warouter.link import wire
 from warouter.link._frames import columns
@@ -66,6 +67,15 @@ def parse(frame: memoryview) -> wire.Message | wire.Outcome:
     return parsed
 
 
+def read_each(
+    parse: Callable[[memoryview], wire.Frame], packed: memoryview
+) -> tuple[list[wire.Message], list[wire.Frame]]:
+    """The frames of an envelope, each by itself."""
+    frames = [parse(frame) for frame in _batch.split(packed)]
+    messages = [frame for frame in frames if isinstance(frame, wire.Message)]
+    return messages, [frame for frame in frames if not isinstance(frame, wire.Message)]
+
+
 async def append_once(
     self: Messages, owned: Mapping[int, int], rows: Sequence[wire.Message]
 ) -> dict[int, RowOutcome]:
@@ -97,7 +107,7 @@ def files() -> list[Migration]:
 
 if __name__ == "__main__":
     wire.FRAMES[NEW] = wire.FRAMES[OLD]._replace(
-        message=message, parse=parse, read=partial(wire.read_each, parse)
+        message=message, parse=parse, read=partial(read_each, parse)
     )
     Messages._append_once = append_once  # type: ignore[method-assign]
     migrate.migrations = files

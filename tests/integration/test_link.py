@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from tests.cluster.next_version import read_each
 from tests.harness.linked import (
     OTHER,
     OWNER,
@@ -236,7 +237,7 @@ def parse_next(frame: memoryview) -> wire.Message | wire.Outcome:
 
 
 def next_frames(parse: Any) -> wire.Frames:
-    return wire.Frames(next_message, wire.outcome, parse, partial(wire.read_each, parse))
+    return wire.Frames(next_message, wire.outcome, parse, partial(read_each, parse))
 
 
 async def test_the_frames_are_those_of_the_highest_common_version(
@@ -261,11 +262,11 @@ async def test_an_older_webapp_is_answered_in_its_own_version(
 ) -> None:
     monkeypatch.setitem(wire.FRAMES, NEXT, next_frames(parse_next))
     await stranger.come()
-    assert stranger.theirs[:2] == bytes((1, NEXT))
-    mine = stranger.speak(1, 1)
+    assert stranger.theirs[:2] == bytes((NEXT - 1, NEXT))
+    mine = stranger.speak(NEXT - 1, NEXT - 1)
     await stranger.reader.readexactly(4 + wire.PROOF_SIZE)
     sealer = wire.Sealer(wire.session_key(owner.key, stranger.theirs, mine), 0)
-    frame = wire.message_1(5, 7, an_id(), 0, "4915112345678", b"{}")
+    frame = wire.message(5, 7, an_id(), 0, "4915112345678", b"{}")
     stranger.writer.write(sealer.seal([frame]))
     assert (await owner.came.get()).id == an_id()
 
@@ -277,8 +278,9 @@ async def test_a_webapp_without_a_common_version_is_refused_and_told_of(
     stranger.speak(NEXT, NEXT + 1)
     assert await stranger.reader.read() == b""
     assert [r.error for r in caplog.records] == [
-        f"this side speaks link versions 1 to {NEXT - 1}, the other side {NEXT} to {NEXT + 1}:"
-        " restart this side with a build that shares a version with the other"
+        f"this side speaks link versions {NEXT - 1} to {NEXT - 1}, the other side"
+        f" {NEXT} to {NEXT + 1}: restart this side with a build that shares a version"
+        " with the other"
     ]
 
 
@@ -300,7 +302,7 @@ async def test_a_coreapp_without_a_common_version_is_told_why_and_tried_again_sl
     links.set_addresses({OWNER: LinkAddress(OWNER, "coreapp-1", "127.0.0.1", port, key, None)})
     first, answer = await heard.get()
     mine = answer[4 : 4 + wire.HELLO_SIZE]
-    assert mine[:2] == bytes((1, NEXT - 1))
+    assert mine[:2] == bytes((NEXT - 1, NEXT - 1))
     assert answer[4 + wire.HELLO_SIZE :] == wire.proof(key, b"client", theirs, mine)
     second, _ = await heard.get()
     assert second - first >= 0.2

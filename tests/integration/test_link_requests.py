@@ -1,8 +1,7 @@
-"""A ttl and a key on the link: carried, answered, and never lost on the way to an older build."""
+"""A ttl and a key on the link: carried and answered."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from uuid import UUID
@@ -12,12 +11,10 @@ import pytest_asyncio
 
 from tests.harness.linked import OTHER, OWNER, Coreapp, an_id, outgoing, owned_by, webapp
 from tests.harness.wait import soon
-from warouter.errors import KeyTaken, NotReady
-from warouter.link import listen as server
+from warouter.errors import KeyTaken
 from warouter.link import wire
 from warouter.link.address import LinkAddress
 from warouter.link.client import Links
-from warouter.link.listen import LinkServer, WebappConnection
 
 ID, FIRST = an_id(), an_id(1)
 KEY = wire.IdempotencyKey(b"n" * 32, b"r" * 32)
@@ -53,25 +50,6 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
         yield world
 
 
-@pytest_asyncio.fixture(params=[True, False], ids=["straight", "relayed"])
-async def older(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[World]:
-    """The owner is of a build that speaks link version 1 only."""
-    world = World()
-
-    class Connection(WebappConnection):
-        def __init__(self, of: LinkServer) -> None:
-            super().__init__(of)
-            if of is world.owner.server:
-                self._hello = bytes((1, 1)) + self._hello[2:]
-
-    monkeypatch.setattr(server, "WebappConnection", Connection)
-    async with AsyncExitStack() as stack:
-        await world.start(stack, straight=request.param)
-        yield world
-
-
 async def test_a_ttl_and_a_key_arrive(world: World) -> None:
     for message in (PLAIN, TIMED, KEYED):
         assert await world.links.submit(message) == ID
@@ -89,27 +67,3 @@ async def test_a_key_of_another_request_is_a_conflict(world: World) -> None:
     world.owner.answer = wire.CLASHED
     with pytest.raises(KeyTaken):
         await world.links.submit(KEYED)
-
-
-@pytest.mark.parametrize("message", [TIMED, KEYED], ids=["ttl", "key"])
-async def test_to_an_older_owner_nothing_goes_without_its_ttl_or_key(
-    older: World, message: wire.Outgoing, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is held, for a newer build may own the slot in a moment, and then refused with 503."""
-    monkeypatch.setattr(older.links, "hold", 1.0)
-    with pytest.raises(NotReady):
-        await older.links.submit(message)
-    assert older.owner.came.empty()
-    monkeypatch.undo()
-    assert await older.links.submit(PLAIN) == ID
-    assert (await older.owner.came.get()).ttl is None
-
-
-async def test_what_is_held_goes_to_the_newer_owner_that_comes(older: World) -> None:
-    call = asyncio.ensure_future(older.links.submit(KEYED))
-    await asyncio.sleep(0)
-    assert older.links.pending == 1
-    older.links.set_map(owned_by(OTHER, 8))
-    assert await call == ID
-    assert (await older.other.came.get()).key == KEY
-    assert older.owner.came.empty()

@@ -103,7 +103,6 @@ class Links(Offering, Submitting, LinkHandler):
             frame,
             self._loop.time() + self.hold,
             done,
-            message.ttl is not None or message.key is not None,
         )
         self.held.add(entry)
         self.send(entry)
@@ -138,10 +137,10 @@ class Links(Offering, Submitting, LinkHandler):
     def send(self, entry: WaitingMessage) -> None:
         """Send a message to its owner if there is a way, else keep it for the next map or sweep."""
         way = self._ways.to(entry.slot)
-        if way is None or (entry.more and not way.connection.frames.requests):
-            entry.refused, entry.old_link = True, way is not None
+        if way is None:
+            entry.refused = True
             return
-        entry.refused = entry.old_link = False
+        entry.refused = False
         connection = way.connection
         entry.epoch = way.epoch
         entry.via = connection.address.incarnation

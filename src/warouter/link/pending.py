@@ -47,11 +47,6 @@ class WaitingMessage(Protocol):
         ...
 
     @property
-    def more(self) -> bool:
-        """True if it has a ttl or a key."""
-        ...
-
-    @property
     def deadline(self) -> float: ...
 
     @property
@@ -63,7 +58,6 @@ class WaitingMessage(Protocol):
     via: UUID | None  # to which coreapp it went then: the owner, or who relays
     offers: int  # how often it left
     refused: bool  # no owner could take the message: the sweep offers it again
-    old_link: bool  # the way to the owner has no place for its ttl or key
 
 
 class Pending(msgspec.Struct, eq=False):
@@ -75,12 +69,10 @@ class Pending(msgspec.Struct, eq=False):
     frame: bytes
     deadline: float
     done: Done
-    more: bool = False
     epoch: int = -1
     via: UUID | None = None
     offers: int = 0
     refused: bool = False
-    old_link: bool = False
 
 
 def too_late(entry: WaitingMessage) -> NotReady:
@@ -88,11 +80,6 @@ def too_late(entry: WaitingMessage) -> NotReady:
     if entry.offers:
         return NotReady(
             f"outcome unknown for message {text_of(entry.id)}: its shard did not answer"
-        )
-    if entry.old_link:
-        return NotReady(
-            "not accepted: the recipient's shard is on a coreapp whose version supports"
-            " neither ttl nor Idempotency-Key"
         )
     return NotReady("not accepted: no coreapp owns the recipient's shard right now")
 

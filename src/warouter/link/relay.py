@@ -207,13 +207,6 @@ class Passage:
             webapp.send(webapp.frames.outcome(wire.UNREACHED, slot, epoch, ids))
 
     def _pass_on(self, connection: CoreappConnection, m: wire.Message) -> None:
-        if not connection.frames.take(m.ttl, m.key):
-            # The owner's build would lose its ttl or key.
-            asked = self._forget((m.id, m.epoch))
-            if asked is not None:
-                frames = asked.webapp.frames
-                asked.webapp.send(frames.outcome(wire.UNREACHED, m.slot, m.epoch, [m.id]))
-            return
         frame = connection.frames.message(
             m.slot, m.epoch, m.id, m.kind, m.recipient, bytes(m.body), m.ttl, m.key
         )

@@ -7,8 +7,8 @@ incarnation published in its node row.
 
     hello       lowest version | highest version | nonce
     handshake   server: hello_s     client: hello_c proof_c     server: proof_s
-    message     kind 1 | slot | epoch | id | message kind | recipient size | recipient | body
-                version 2: ... | recipient size | ttl | keyed | recipient | key | body
+    message     kind 1 | slot | epoch | id | message kind | recipient size | ttl | keyed | recipient
+                | key | body
     outcome     kind 2 | outcome | slot | epoch | ids; of ALREADY each id and the one before it;
                 of ACKED the slot says nothing, since one frame acks all slots under an epoch
     relay       kind 3 | incarnation of the owner | message frame
@@ -24,15 +24,13 @@ from __future__ import annotations
 import hmac
 import struct
 from collections.abc import Callable, Iterator
-from functools import partial
 from hashlib import blake2b, sha256
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 
 from warouter import _batch
-from warouter._hash import SLOTS
 from warouter.errors import NoCommonVersion, ProtocolError
 from warouter.link import _frames
 
@@ -46,12 +44,11 @@ MAC_SIZE = 16
 MESSAGE, OUTCOME, RELAY = 1, 2, 3
 # UNREACHED: a coreapp that was to relay has no answer of the owner and will get none.
 # ALREADY: the same request has come before and its message has another id; CLASHED: its key has
-# come with another request. Both are of version 2.
+# come with another request.
 ACKED, NOT_OWNER, OVERLOADED, REFUSED, UNREACHED, ALREADY, CLASHED = 0, 1, 2, 3, 4, 5, 6
 ANY_SLOT = 0  # in an ACKED outcome
 PING, PONG = b"\x04", b"\x05"
 
-_MESSAGE = struct.Struct("<BBQ20sBB")
 _OUTCOME = struct.Struct("<BBBQ")
 _EPOCH_AT = 2  # in a message frame
 _RELAY_SIZE = 1 + 16
@@ -111,26 +108,12 @@ Message = _frames.Message
 Gate = _frames.Gate
 Frame = Message | Outcome | RelayFrame | Ping | Pong
 Read = tuple[list[Message], list[Frame]]  # the messages of an envelope, and its other frames
+# Slot, epoch, id, kind, recipient, body, ttl and key into a message frame; ValueError for what has
+# no place in it.
+Encode = Callable[[int, int, bytes, int, str, bytes, int | None, tuple[bytes, bytes] | None], bytes]
 
 
 message = _frames.message
-
-
-def message_1(
-    slot: int,
-    epoch: int,
-    message_id: bytes,
-    kind: int,
-    recipient: str,
-    body: bytes,
-    ttl: int | None = None,
-    key: tuple[bytes, bytes] | None = None,
-) -> bytes:
-    """A message frame of version 1, which has no field for a ttl or a key."""
-    if ttl is not None or key is not None:
-        raise ValueError("link version 1 carries neither a ttl nor a key")
-    name = recipient.encode("ascii")
-    return _MESSAGE.pack(MESSAGE, slot, epoch, message_id, kind, len(name)) + name + body
 
 
 def outcome(result: int, slot: int, epoch: int, ids: list[bytes]) -> bytes:
@@ -153,100 +136,51 @@ def _read_message(frame: memoryview) -> Message:
     return message
 
 
-def _read_message_1(frame: memoryview) -> Message:
-    if len(frame) < _MESSAGE.size:
-        raise ProtocolError("malformed message frame")
-    _, slot, epoch, message_id, kind, size = _MESSAGE.unpack_from(frame)
-    body_at = _MESSAGE.size + size
-    if slot >= SLOTS or len(frame) < body_at:
-        raise ProtocolError("malformed message frame")
-    recipient = str(frame[_MESSAGE.size : body_at], "ascii")
-    return Message(slot, epoch, message_id, kind, recipient, frame[body_at:])
-
-
-def _parse(read: Callable[[memoryview], Message], frame: memoryview) -> Frame:
-    """Decode one frame; raises ProtocolError for a malformed
-    one. ``read`` decodes a version's messages.
-    """
+def parse(frame: memoryview) -> Frame:
+    """Decode one frame; raises ProtocolError for a malformed one."""
     if len(frame) and frame[0] == MESSAGE:
-        return read(frame)
+        return _read_message(frame)
     if len(frame) and frame[0] == OUTCOME and len(frame) >= _OUTCOME.size:
         _, result, slot, epoch = _OUTCOME.unpack_from(frame)
         ids = _frames.ids(frame, _OUTCOME.size)
         if result == ALREADY and len(ids) % 2:
             raise ProtocolError("malformed outcome frame")
         return Outcome(result, slot, epoch, ids)
-    return _parse_rare(read, frame)
+    return _parse_rare(frame)
 
 
-def _parse_rare(read: Callable[[memoryview], Message], frame: memoryview) -> Frame:
+def _parse_rare(frame: memoryview) -> Frame:
     if frame == PING:
         return Ping()
     if frame == PONG:
         return Pong()
     if len(frame) > _RELAY_SIZE and frame[0] == RELAY and frame[_RELAY_SIZE] == MESSAGE:
-        return RelayFrame(UUID(bytes=bytes(frame[1:_RELAY_SIZE])), read(frame[_RELAY_SIZE:]))
+        owner = UUID(bytes=bytes(frame[1:_RELAY_SIZE]))
+        return RelayFrame(owner, _read_message(frame[_RELAY_SIZE:]))
     raise ProtocolError("frame of an unknown kind")
 
 
-parse = partial(_parse, _read_message)
-parse_1 = partial(_parse, _read_message_1)
-
-
 def read(packed: memoryview) -> Read:
-    """All frames of an envelope of version 2; raises ProtocolError if one is malformed."""
+    """All frames of an envelope; raises ProtocolError if one is malformed."""
     messages, others = _frames.read(packed)
     return messages, [parse(frame) for frame in others]
-
-
-def read_each(parse: Callable[[memoryview], Frame], packed: memoryview) -> Read:
-    """``read`` of a version whose frames are parsed one by one; ValueError if the last is cut."""
-    frames = [parse(frame) for frame in _batch.split(packed)]
-    messages = [frame for frame in frames if isinstance(frame, Message)]
-    return messages, [frame for frame in frames if not isinstance(frame, Message)]
-
-
-class MakesMessage(Protocol):
-    """Encodes a version's message frame; raises ValueError for
-    fields that the version does not have.
-    """
-
-    def __call__(
-        self,
-        slot: int,
-        epoch: int,
-        message_id: bytes,
-        kind: int,
-        recipient: str,
-        body: bytes,
-        ttl: int | None = None,
-        key: tuple[bytes, bytes] | None = None,
-        /,
-    ) -> bytes: ...
 
 
 class Frames(NamedTuple):
     """Encoder and decoder of one link version.
 
     ``parse`` decodes one frame, ``read`` all of an envelope.
-    ``requests``: messages may have a ttl and a key.
     """
 
-    message: MakesMessage
+    message: Encode
     outcome: Callable[[int, int, int, list[bytes]], bytes]
     parse: Callable[[memoryview], Frame]
     read: Callable[[memoryview], Read]
-    requests: bool = True
-
-    def take(self, ttl: int | None, key: tuple[bytes, bytes] | None) -> bool:
-        """True if a message with these fields can be sent in this version without losing them."""
-        return self.requests or (ttl is None and key is None)
 
 
 # By link version, without gaps. The one before a new one stays until no build that speaks nothing
 # newer may run beside this one.
 FRAMES = {
-    1: Frames(message_1, outcome, parse_1, partial(read_each, parse_1), requests=False),
     2: Frames(message, outcome, parse, read),
 }
 

@@ -87,12 +87,10 @@ async def test_it_goes_to_the_next_owner_under_its_epoch(monkeypatch: pytest.Mon
     await turns()
 
 
-@pytest.mark.parametrize("version", wire.FRAMES)
-async def test_it_waits_for_an_owner(version: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_waits_for_an_owner(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene()
     await scene.known(monkeypatch)
     scene.owner.own(8, all_of_them=False)
-    scene.owner.frames = wire.FRAMES[version]
     sent = len(scene.owner.sent)
     _, transport = await scene.client(plain("user", 2).raw)
     (entry,) = scene.links.held

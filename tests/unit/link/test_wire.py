@@ -35,12 +35,9 @@ def told(message: wire.Message) -> tuple[Any, ...]:
 
 @given(messages)
 def test_a_message_comes_out_as_it_went_in(fields: Any) -> None:
-    for version, frames in wire.FRAMES.items():
-        if version == 1:
-            fields = (*fields[:6], None, None)
-        parsed = frames.parse(memoryview(frames.message(*fields)))
-        assert isinstance(parsed, wire.Message)
-        assert told(parsed) == told(wire.Message(*fields)) == fields
+    parsed = wire.parse(memoryview(wire.message(*fields)))
+    assert isinstance(parsed, wire.Message)
+    assert told(parsed) == told(wire.Message(*fields)) == fields
 
 
 @given(messages)
@@ -63,17 +60,6 @@ def test_what_fits_in_no_frame_is_refused() -> None:
     for place, large in ((0, 256), (1, 2**64), (3, 256), (6, 2**32)):
         with pytest.raises(OverflowError):
             wire.message(*good[:place], large, *good[place + 1 :])  # type: ignore[arg-type]
-
-
-@given(messages)
-def test_version_1_loses_neither_a_ttl_nor_a_key_silently(fields: Any) -> None:
-    *_, ttl, key = fields
-    frames = wire.FRAMES[1]
-    assert frames.take(ttl, key) == (ttl is None and key is None)
-    assert wire.FRAMES[2].take(ttl, key)
-    if not frames.take(ttl, key):
-        with pytest.raises(ValueError, match="neither"):
-            frames.message(*fields)
 
 
 @given(messages, st.data())

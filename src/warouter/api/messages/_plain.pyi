@@ -33,12 +33,10 @@ class Message:
     size: int
     deadline: float
     done: Callable[[bytes | ApiError], None]
-    more: bool
     epoch: int
     via: UUID | None
     offers: int
     refused: bool
-    old_link: bool
 
 @final
 class Plain:

@@ -64,11 +64,10 @@ cdef class Message:
     cdef readonly Py_ssize_t size
     cdef readonly double deadline
     cdef readonly object done
-    cdef readonly bint more
     cdef public long long epoch
     cdef public object via
     cdef public int offers
-    cdef public bint refused, old_link
+    cdef public bint refused
 
 
 @cython.final
