@@ -82,25 +82,7 @@ def message_of(raw: Raw, parties: Parties, *, mark: bool = False) -> Element:
     system = found.get("system")
     if found.get("type") == "system" and isinstance(system, dict):
         return _system(json, wamid, found, system)
-    wa_id, user_id = ids_of(found, "from", "from_user_id")
-    party = parties.find(wa_id, user_id)
-    wa_id, user_id = wa_id or party.wa_id, user_id or party.user_id
-    if not wa_id and not user_id:
-        raise LeftOut("unreadable", "a message has no sender")
-    return Element(
-        kind=INBOUND,
-        key=_in_key(wamid),
-        raw=json,
-        contact=party.raw,
-        wamid=wamid,
-        wa_id=wa_id,
-        user_id=user_id,
-        parent_user_id=user_of(found.get("from_parent_user_id")) or party.parent_user_id,
-        username=party.username,
-        name=party.name,
-        identity_hash=party.identity_hash,
-        timestamp=time_of(found.get("timestamp")),
-    )
+    return _of_customer(json, wamid, found, parties, "from", "a message has no sender")
 
 
 def echo_of(raw: Raw, parties: Parties, *, mark: bool) -> Element:
@@ -109,22 +91,33 @@ def echo_of(raw: Raw, parties: Parties, *, mark: bool) -> Element:
     It travels as a message of the customer's slot that says which way it went (``echo``).
     """
     json, found = _object(raw, "an echo")
-    wamid = _wamid(found, "an echo")
-    wa_id, user_id = ids_of(found, "to", "to_user_id")
+    json = _with(json, b'"echo":true' if mark else b'"echo":false')
+    return _of_customer(
+        json, _wamid(found, "an echo"), found, parties, "to", "an echo is to nobody"
+    )
+
+
+def _of_customer(
+    json: bytes, wamid: str, found: Mapping[str, Any], parties: Parties, field: str, nobody: str
+) -> Element:
+    """A message of the customer whom ``field`` names; LeftOut with ``nobody`` as its reason."""
+    wa_id, user_id = ids_of(found, field, f"{field}_user_id")
     party = parties.find(wa_id, user_id)
     wa_id, user_id = wa_id or party.wa_id, user_id or party.user_id
     if not wa_id and not user_id:
-        raise LeftOut("unreadable", "an echo is to nobody")
+        raise LeftOut("unreadable", nobody)
     return Element(
         kind=INBOUND,
         key=_in_key(wamid),
-        raw=_with(json, b'"echo":true' if mark else b'"echo":false'),
+        raw=json,
         contact=party.raw,
         wamid=wamid,
         wa_id=wa_id,
         user_id=user_id,
+        parent_user_id=user_of(found.get(f"{field}_parent_user_id")) or party.parent_user_id,
         username=party.username,
         name=party.name,
+        identity_hash=party.identity_hash,
         timestamp=time_of(found.get("timestamp")),
     )
 
