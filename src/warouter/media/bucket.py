@@ -29,14 +29,14 @@ class Bucket:
     """``folder`` is where what comes in is gathered."""
 
     def __init__(self, objects: Objects, folder: str) -> None:
-        self._objects = objects
+        self.objects = objects
         self._folder = folder
-        self._threads = Threads(f"the folder {folder}")
-        self._intake = MediaIntake(self._threads)
-        self._open: set[SpooledFile] = set()
+        self.threads = Threads(f"the folder {folder}")
+        self._intake = MediaIntake(self.threads)
+        self.open_files: set[SpooledFile] = set()
 
     def where(self, media_id: UUID) -> str:
-        return self._objects.where(f"{SHARED}/{media_id}")
+        return self.objects.where(f"{SHARED}/{media_id}")
 
     async def stage(
         self, chunks: AsyncIterator[bytes], most: int, admit: Admit | None = None
@@ -46,13 +46,8 @@ class Bucket:
         """
         return await self._intake.take(partial(SpooledFile, self), chunks, most, admit)
 
-    async def keep(self, spooled: SpooledFile, media_id: UUID) -> None:
-        name = f"{SHARED}/{media_id}"
-        self.closed(spooled)  # whoever keeps it counts it from here on
-        await self._objects.put(name, spooled.size, spooled.md5, spooled.content)
-
     async def content(self, media_id: UUID, size: int, sha256: bytes) -> AsyncIterator[bytes]:
-        stored, chunks = await self._objects.get(f"{SHARED}/{media_id}")
+        stored, chunks = await self.objects.get(f"{SHARED}/{media_id}")
         if stored != size:
             raise Damaged(f"{self.where(media_id)} does not have {size} bytes")
         digest = hashlib.sha256()
@@ -61,17 +56,17 @@ class Bucket:
             if held:
                 yield held
             held = chunk
-            await self._threads.run(digest.update, chunk)
+            await self.threads.run(digest.update, chunk)
         if digest.digest() != sha256:
             raise Damaged(f"{self.where(media_id)} is not what was written")
         if held:
             yield held
 
     async def remove(self, media_id: UUID) -> None:
-        await self._objects.delete(f"{SHARED}/{media_id}")
+        await self.objects.delete(f"{SHARED}/{media_id}")
 
     async def names(self, older_than: float, most: int) -> AsyncIterator[list[UUID]]:
-        async for batch in self._objects.list(SHARED, most):
+        async for batch in self.objects.list(SHARED, most):
             found = []
             for name, age in batch:
                 with suppress(ValueError):  # what somebody else has put there is left alone
@@ -81,7 +76,7 @@ class Bucket:
 
     async def unfinished(self) -> int:
         # At once: threads open and close files meanwhile.
-        return sum(file.claimed for file in self._open.copy())
+        return sum(file.claimed for file in self.open_files.copy())
 
     async def leftovers(self, older_than: float) -> int:
         """Count no leftovers: a nameless file ends with its process."""
@@ -92,48 +87,34 @@ class Bucket:
         word = uuid4().hex
         name = f"{PROBE}/{word}"
         try:
-            async for _ in self._objects.list(PROBE, 1):
+            async for _ in self.objects.list(PROBE, 1):
                 break
             spooled = await self.stage(_once(word.encode()), len(word))
             try:
-                await self._objects.put(name, spooled.size, spooled.md5, spooled.content)
+                await self.objects.put(name, spooled.size, spooled.md5, spooled.content)
             finally:
                 await spooled.drop()
             await self._compare(name, word.encode())
-            await self._objects.delete(name)
+            await self.objects.delete(name)
         except Unusable as error:
             raise ConfigError(f"{str(error)[0].upper()}{str(error)[1:]}.") from error
 
     async def _compare(self, name: str, content: bytes) -> None:
         """A web server may answer 200 to whatever it is asked, and keep nothing of it."""
         try:
-            size, chunks = await self._objects.get(name)
+            size, chunks = await self.objects.get(name)
             found = b"".join([chunk async for chunk in chunks]) if size == len(content) else b""
         except FileNotFoundError:
             found = b""
         if found != content:
-            raise self._objects.unlike_s3()
+            raise self.objects.unlike_s3()
 
     async def close(self) -> None:
-        await self._objects.close()
-        self._threads.close()
-
-    # ---------------------------------------------------------------- of the files
-
-    def opened(self, file: SpooledFile) -> None:
-        self._open.add(file)
-
-    def closed(self, file: SpooledFile) -> None:
-        self._open.discard(file)
+        await self.objects.close()
+        self.threads.close()
 
     def nameless(self) -> IO[bytes]:
         return tempfile.TemporaryFile(dir=self._folder)
-
-    async def part(self, file: SpooledFile, offset: int) -> bytes:
-        return await self._threads.run(file.read, offset)
-
-    async def closing(self, file: SpooledFile) -> None:
-        await self._threads.run(file.discard)
 
 
 class SpooledFile(Writing):
@@ -144,7 +125,7 @@ class SpooledFile(Writing):
         self._bucket = bucket
         self._md5 = hashlib.md5(usedforsecurity=False)
         self.claimed = 0
-        bucket.opened(self)
+        bucket.open_files.add(self)
 
     @property
     def md5(self) -> bytes:
@@ -163,18 +144,20 @@ class SpooledFile(Writing):
         return os.pread(self.file.fileno(), CHUNK, offset)
 
     def discard(self) -> None:
-        self._bucket.closed(self)
+        self._bucket.open_files.discard(self)
         super().discard()
 
     async def keep(self, media_id: UUID) -> None:
-        await self._bucket.keep(self, media_id)
+        self._bucket.open_files.discard(self)  # whoever keeps it counts it from here on
+        name = f"{SHARED}/{media_id}"
+        await self._bucket.objects.put(name, self.size, self.md5, self.content)
 
     async def drop(self) -> None:
-        await self._bucket.closing(self)
+        await self._bucket.threads.run(self.discard)
 
     async def content(self) -> AsyncIterator[bytes]:
         offset = 0
-        while chunk := await self._bucket.part(self, offset):
+        while chunk := await self._bucket.threads.run(self.read, offset):
             yield chunk
             offset += len(chunk)
 

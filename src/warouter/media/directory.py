@@ -33,8 +33,8 @@ class MediaDirectory:
         self._path = path
         self._shared = path / "shared"
         self._partial = path / "partial"
-        self._threads = Threads("the media directory")
-        self._intake = MediaIntake(self._threads)
+        self.threads = Threads("the media directory")
+        self._intake = MediaIntake(self.threads)
 
     def path_of(self, media_id: UUID) -> Path:
         return self._shared / str(media_id)
@@ -51,16 +51,8 @@ class MediaDirectory:
         begin = partial(StagedFile, self, self._partial / uuid4().hex)
         return await self._intake.take(begin, chunks, most, admit)
 
-    async def keep(self, staged: Path, media_id: UUID) -> None:
-        """Move a staged file to its place, durably."""
-        await self._threads.run(_keep, staged, self.path_of(media_id))
-
-    async def drop(self, staged: Path) -> None:
-        """Remove a staged file, if it is still staged."""
-        await self._threads.run(_unlink, staged)
-
     async def remove(self, media_id: UUID) -> None:
-        await self._threads.run(_unlink, self.path_of(media_id))
+        await self.threads.run(_unlink, self.path_of(media_id))
 
     def content(self, media_id: UUID, size: int, sha256: bytes) -> AsyncIterator[bytes]:
         return self.read(self.path_of(media_id), size, sha256)
@@ -71,7 +63,7 @@ class MediaDirectory:
         FileNotFoundError before the first if there is no file, MediaAway if there is no folder for
         any: then the volume is not mounted.
         """
-        run = self._threads.run
+        run = self.threads.run
         try:
             file = await run(open, path, "rb")
         except MediaAway as error:
@@ -92,19 +84,19 @@ class MediaDirectory:
             if held:
                 yield held
         finally:
-            self._threads.submit(file.close)
+            self.threads.submit(file.close)
 
     async def unfinished(self) -> int:
         """Bytes of all files that any process is writing, or was when it died."""
-        return await self._threads.run(_sizes, self._partial)
+        return await self.threads.run(_sizes, self._partial)
 
     async def leftovers(self, older_than: float) -> int:
         """Remove unfinished files that have not grown for this many seconds; returns how many."""
-        return await self._threads.run(_remove_old, self._partial, older_than)
+        return await self.threads.run(_remove_old, self._partial, older_than)
 
     async def names(self, older_than: float, most: int) -> AsyncIterator[list[UUID]]:
         """The ids of all complete files of this age, ``most`` at a time."""
-        found = await self._threads.run(_old_files, self._shared, older_than)
+        found = await self.threads.run(_old_files, self._shared, older_than)
         for begin in range(0, len(found), most):
             yield found[begin : begin + most]
 
@@ -112,9 +104,9 @@ class MediaDirectory:
         """MediaAway if nothing can be written: a volume may be mounted any moment."""
         try:
             async with asyncio.timeout(_CHECK_SECONDS):
-                if sentence := await self._threads.run(trouble, self._path):
+                if sentence := await self.threads.run(trouble, self._path):
                     raise MediaAway(sentence)
-                await self._threads.run(_try, self._partial / uuid4().hex)
+                await self.threads.run(_try, self._partial / uuid4().hex)
         except TimeoutError:
             raise MediaAway(
                 f"WAROUTER_MEDIA_DIR is {self._path}, and its volume does not answer: see that it"
@@ -122,7 +114,7 @@ class MediaDirectory:
             ) from None
 
     async def close(self) -> None:
-        self._threads.close()
+        self.threads.close()
 
 
 class StagedFile(Writing):
@@ -144,10 +136,11 @@ class StagedFile(Writing):
         super().discard()
 
     async def keep(self, media_id: UUID) -> None:
-        await self._directory.keep(self.path, media_id)
+        directory = self._directory
+        await directory.threads.run(_keep, self.path, directory.path_of(media_id))
 
     async def drop(self) -> None:
-        await self._directory.drop(self.path)
+        await self._directory.threads.run(_unlink, self.path)
 
     def content(self) -> AsyncIterator[bytes]:
         return self._directory.read(self.path, self.size, self.sha256)
@@ -168,6 +161,7 @@ def _try(path: Path) -> None:
 
 
 def _keep(staged: Path, place: Path) -> None:
+    """Move a staged file to its place, durably."""
     place.parent.mkdir(_MODE, parents=True, exist_ok=True)
     staged.rename(place)
     folder = os.open(place.parent, os.O_RDONLY | os.O_DIRECTORY)

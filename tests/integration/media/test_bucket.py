@@ -409,7 +409,7 @@ async def test_an_upload_that_ends_while_its_file_is_opened_leaves_none(
     await asyncio.wait([call])
     go.set()
     await soon(lambda: bool(opened) and opened[0].closed)
-    assert not bucket._open
+    assert not bucket.open_files
 
 
 async def test_files_are_counted_while_threads_open_others(bucket: Bucket) -> None:
