@@ -50,7 +50,7 @@ class Scene:
         self.sender = Sender(SenderParts(*own, lambda: 0.0), upstream)
         journal: Any = SimpleNamespace(append=self._append)
         self.appender = Appender(self.ownership, journal, nothing, self.sender)
-        server = LinkServer(b"", self.appender)
+        server = LinkServer(b"", self.appender, nothing)
         self.webapp = WebappConnection(server)
         self.webapp._transport = self.sink = Sink()
         self.webapp._start_session(max(wire.FRAMES), KEY, sends=1)

@@ -16,7 +16,7 @@ from warouter.api.contacts.cloud_contacts import IdentityCheck
 from warouter.api.monitoring.operations import Operations
 from warouter.api.profile.port import ProfileStore
 from warouter.app_settings import Network
-from warouter.link.offer import Submitting
+from warouter.link.pending import Submitting
 from warouter.media.library import Library
 from warouter.media.received import Received
 from warouter.store.account.accounts import Accounts

@@ -23,8 +23,7 @@ from warouter.link.connection import TICK_SECONDS
 from warouter.link.credential import Credential
 from warouter.link.detour import PATIENCE_SECONDS
 from warouter.link.dial import CoreappConnection, LinkHandler
-from warouter.link.offer import Offering, Submitting
-from warouter.link.pending import Done, HeldMessages, Pending, WaitingMessage, too_late
+from warouter.link.pending import Done, HeldMessages, Pending, Submitting, WaitingMessage, too_late
 from warouter.link.ways import Straight, Ways
 from warouter.retry import backoff
 
@@ -34,8 +33,12 @@ REFUSED_SECONDS = 10.0  # to the next try of a coreapp whose build shares no lin
 CONNECT_SECONDS = 2.0
 
 
-class Links(Offering, Submitting, LinkHandler):
-    """All links of one webapp, and the messages that wait for their owner's answer."""
+class Links(Submitting, LinkHandler):
+    """All links of one webapp, and the messages that wait for their owner's answer.
+
+    The fast path adds what it reads to ``held`` itself, and sends it by ``straight`` where it can,
+    else by ``send``. A message waits for ``hold`` seconds at most.
+    """
 
     def __init__(
         self,

@@ -42,13 +42,6 @@ class Relaying(Protocol):
     def on_relay(self, webapp: WebappConnection, frame: wire.RelayFrame) -> None: ...
 
 
-class NoRelay(Relaying):
-    """Every message is answered at once: the webapp tries another coreapp, or waits."""
-
-    def on_relay(self, webapp: WebappConnection, frame: wire.RelayFrame) -> None:
-        relay_nothing(webapp, frame)
-
-
 def relay_nothing(webapp: WebappConnection, frame: wire.RelayFrame) -> None:
     """Refuse to relay: the webapp tries another coreapp, or waits."""
     message = frame.message
@@ -135,10 +128,10 @@ class LinkServer:
     of each envelope, ``on_relay`` with one that another coreapp owns.
     """
 
-    def __init__(self, link_key: bytes, owner: MessageOwner, relay: Relaying | None = None) -> None:
+    def __init__(self, link_key: bytes, owner: MessageOwner, relay: Relaying) -> None:
         self.link_key = link_key
         self.owner = owner
-        self.relay = relay or NoRelay()
+        self.relay = relay
         self._strangers: Strangers[WebappConnection] = Strangers(MAX_STRANGERS)
         self._connections: dict[WebappConnection, None] = {}  # proved, in the order they came
         self._acceptors: list[Acceptor[WebappConnection]] = []

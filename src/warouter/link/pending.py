@@ -14,6 +14,7 @@ import msgspec
 
 from warouter._hash import SLOTS
 from warouter.errors import ApiError, NotReady, Overloaded
+from warouter.link.wire import Outgoing
 from warouter.message_id import text_of
 
 MAX_HELD = 20_000
@@ -22,6 +23,18 @@ LEAST_WEIGHT = MAX_HELD_BYTES // MAX_HELD  # bytes that stand for the place of o
 
 # What becomes of a message: the id under which it is known, or why it is not accepted.
 Done = Callable[[bytes | ApiError], None]
+
+
+class Submitting(Protocol):
+    """Takes messages to their owners and waits."""
+
+    async def submit(self, message: Outgoing) -> bytes:
+        """Returns the id (20 bytes) that the message is known under once it is durable.
+
+        That is another one than its own if its key came before with the same request. Raises
+        NotReady, Overloaded or KeyTaken.
+        """
+        ...
 
 
 class WaitingMessage(Protocol):

@@ -19,7 +19,7 @@ from warouter.api.monitoring.operations import Operations
 from warouter.api.profile.port import ProfileStore
 from warouter.http.meter import Meter
 from warouter.http.rates import Rates
-from warouter.link.offer import Submitting
+from warouter.link.pending import Submitting
 from warouter.media.received import Received
 from warouter.metrics import Sample
 from warouter.store.account.accounts import Accounts

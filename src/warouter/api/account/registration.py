@@ -23,7 +23,7 @@ from warouter.api.route import Access, Route
 from warouter.errors import NotFound, NotReady, NumberTaken, ParameterInvalid
 from warouter.http.envelope import success
 from warouter.http.request import read_json
-from warouter.link.offer import Submitting
+from warouter.link.pending import Submitting
 from warouter.link.wire import Outgoing
 from warouter.recipient import wa_id
 from warouter.store.account.accounts import Account

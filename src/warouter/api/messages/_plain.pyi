@@ -8,7 +8,7 @@ from warouter.api.messages.fastpath import FastPath
 from warouter.errors import ApiError
 from warouter.http.framing import Head
 from warouter.http.plain import Asking
-from warouter.link.offer import Offering
+from warouter.link.client import Links
 from warouter.link.wire import Outgoing
 
 __test__: dict[str, str]  # Cython puts it into every module
@@ -49,7 +49,7 @@ class Plain:
         path: FastPath,
         tokens: TokenCache,
         registered: OnceRegistered,
-        links: Offering,
+        links: Links,
         admit: Callable[[str], None] | None,
         call_soon: Callable[[Callable[[], None]], object],
     ) -> None: ...

@@ -32,7 +32,7 @@ from warouter.http.envelope import common_fields, error_body, error_fields
 from warouter.http.framing import Head
 from warouter.http.meter import label_of
 from warouter.http.plain import Asking, Reader
-from warouter.link.offer import Offering
+from warouter.link.client import Links
 from warouter.link.wire import Outgoing
 from warouter.message_id import SIZE as ID_SIZE
 
@@ -63,7 +63,7 @@ class FastPath(Reader):
     ``links`` takes a message to its owner.
     """
 
-    def __init__(self, context: Context, links: Offering, registered: OnceRegistered) -> None:
+    def __init__(self, context: Context, links: Links, registered: OnceRegistered) -> None:
         self._context = context
         self._registered = registered
         self._meter = context.operations.meter
