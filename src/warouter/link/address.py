@@ -7,9 +7,7 @@ from uuid import UUID
 
 
 class LinkAddress(NamedTuple):
-    """Address of a coreapp's incarnation on the link, with its
-    key and certificate, from its node row.
-    """
+    """A coreapp's address on the link, its key and its fingerprint, as its node row has them."""
 
     incarnation: UUID
     name: str

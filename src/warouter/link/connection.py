@@ -1,6 +1,4 @@
-"""Common base of both ends of a link: queues frames for one
-write per turn of the loop, and reads envelopes.
-"""
+"""The base of both ends of a link: frames leave in one write a turn, envelopes come in."""
 
 from __future__ import annotations
 

@@ -23,9 +23,7 @@ DOWNLOAD_ERROR = {
 
 
 class InboundMedia(msgspec.Struct, frozen=True):
-    """Media with an id: ``file`` is its path, empty until it is downloaded, ``link`` its URL or
-    empty.
-    """
+    """Media with an id; ``file`` is its path once downloaded, ``link`` its URL; else empty."""
 
     id: str
     file: str

@@ -82,9 +82,7 @@ class Acceptor(Generic[P]):
         self._loop.add_reader(self._listener, self._accept)
 
     def close(self) -> None:
-        """Close after accepting what is queued: only a connection
-        that arrives in between is reset.
-        """
+        """Accept what is queued, and close: only a connection that comes in between is reset."""
         if self._listener.fileno() < 0:
             return
         self._closing = True

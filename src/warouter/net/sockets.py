@@ -16,9 +16,7 @@ SILENCE_MS = 2_500
 
 
 def not_taken(error: OSError, port: int, host: str, variables: tuple[str, str]) -> str:
-    """The sentence for an address that nobody can listen at; ``variables`` set the port and the
-    host.
-    """
+    """Why nobody can listen at an address, as a sentence; ``variables`` set port and host."""
     of_port, of_host = variables
     if error.errno == errno.EADDRINUSE:
         remedy = f"set {of_port} to one that is free"

@@ -100,9 +100,7 @@ class Receipts(GroupCommit[Placed]):
         self.put(rows, size_of_all(rows))
 
     def store(self, slot: OwnedSlot, event: Event, told: Told) -> None:
-        """Queue an event of our own; ``told``, which waits for nothing else, hears when it is on
-        disk.
-        """
+        """Queue an event of our own; ``told``, which waits for no other, hears of its commit."""
         row = _placed(slot, event, told)
         self.put([row], row.size, urgent=True)
 

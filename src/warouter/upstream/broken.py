@@ -19,9 +19,7 @@ _LONG_ARRAYS = {0xDC: 2, 0xDD: 4}
 
 
 class Broken(NamedTuple):
-    """A frame that cannot be decoded: ``what`` is its tag, or
-    ""; ``number`` is that of an event.
-    """
+    """A frame that cannot be decoded; ``what`` is its tag or "", ``number`` that of an event."""
 
     what: str
     slot: int | None
@@ -54,9 +52,7 @@ def identify(frame: bytes | memoryview, reason: str) -> Broken:
 
 
 def _array(head: bytes) -> int:
-    """Offset of an array's first element. Like the other
-    readers, raises ValueError for malformed bytes.
-    """
+    """The offset of an array's first element; all readers here raise ValueError if malformed."""
     if head[0] & 0xF0 == 0x90:
         return 1
     if head[0] in _LONG_ARRAYS:

@@ -83,7 +83,6 @@ class SimulatorUpstream(asyncio.Protocol, Upstream):
 
     @property
     def well(self) -> bool:
-        """True if the upstream was heard recently; an owner that is not well is replaced."""
         return self._unheard < LOST_SECONDS
 
     @property
@@ -92,7 +91,6 @@ class SimulatorUpstream(asyncio.Protocol, Upstream):
 
     @property
     def writable(self) -> bool:
-        """False while the peer reads too slowly: owners must not send then."""
         return self._writable
 
     async def run(self, listener: UpstreamHandler) -> None:

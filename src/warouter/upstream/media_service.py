@@ -42,9 +42,7 @@ class MediaService:
         self._session: aiohttp.ClientSession | None = None
 
     async def upload(self, content: AsyncIterator[bytes], mime: str, size: int) -> str:
-        """Upload content of ``size`` bytes and return its handle. Errors of ``content`` are passed
-        on.
-        """
+        """Upload ``size`` bytes and return their handle; errors of ``content`` are passed on."""
         source = UploadSource(content)
         headers = {"Content-Type": mime, "Content-Length": str(size)}
         try:

@@ -28,17 +28,13 @@ class UpstreamAway(WarouterError):
 
 
 class ContactsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of ``POST /contacts``: 1 to ``MOST_NUMBERS``
-    wa_ids, answered with those on WhatsApp.
-    """
+    """``POST /contacts``: 1 to ``MOST_NUMBERS`` wa_ids, answered with those on WhatsApp."""
 
     contacts: list[str]
 
 
 class ContactIdentity(msgspec.Struct, frozen=True):
-    """The answer of ``GET /contacts/{wa_id}/identity``;
-    ``created_timestamp`` is in unix seconds.
-    """
+    """Answer of ``GET /contacts/{wa_id}/identity``; ``created_timestamp`` is in unix seconds."""
 
     hash: str
     created_timestamp: int
@@ -88,7 +84,6 @@ class NumberDirectory(NumberLookup):
         )
 
     async def on_whatsapp(self, numbers: Sequence[str]) -> set[str]:
-        """The wa_ids, of at most ``MOST_NUMBERS``, that are on WhatsApp. Raises UpstreamAway."""
         asked = msgspec.json.encode(ContactsQuery(list(numbers)))
         status, body = await self._call("POST", "/contacts", asked)
         if status != 200:
@@ -96,14 +91,10 @@ class NumberDirectory(NumberLookup):
         return set(_decoded(body, _NUMBERS).contacts)
 
     async def identity(self, wa_id: str) -> ContactIdentity | None:
-        """An identity, or None if the upstream knows none. Raises UpstreamAway."""
         status, body = await self._call("GET", _path(wa_id))
         return None if _unknown(status) else _decoded(body, _IDENTITY)
 
     async def acknowledge(self, wa_id: str, hash: str) -> ContactIdentity | None:
-        """Acknowledge a hash and return the identity, None if there
-        is none. Raises UpstreamAway.
-        """
         told = msgspec.json.encode(Acknowledged(hash))
         status, body = await self._call("PUT", _path(wa_id), told)
         return None if _unknown(status) else _decoded(body, _IDENTITY)

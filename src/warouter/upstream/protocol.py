@@ -46,9 +46,7 @@ class Claim(msgspec.Struct, tag="claim", array_like=True, frozen=True):
 
 
 class Claimed(msgspec.Struct, tag="claimed", array_like=True, frozen=True):
-    """A granted claim; unacknowledged events of the slot
-    follow. ``many``: EventAcks are supported.
-    """
+    """A claim is granted; its unacknowledged events follow. ``many``: EventAcks are supported."""
 
     slot: Slot
     epoch: Epoch
@@ -56,9 +54,7 @@ class Claimed(msgspec.Struct, tag="claimed", array_like=True, frozen=True):
 
 
 class Refused(msgspec.Struct, tag="refused", array_like=True, frozen=True):
-    """Refuses a claim (or a send) under an epoch below
-    ``seen``, or equal to it by another incarnation.
-    """
+    """Refuses a claim or a send: its epoch is below ``seen``, or is another incarnation's."""
 
     slot: Slot
     epoch: Epoch

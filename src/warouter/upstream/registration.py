@@ -95,18 +95,15 @@ class Authority(Registrar):
     async def send_code(
         self, number: str, cert: str, method: str, pin: str | None
     ) -> Sent | RegisteredNumber:
-        """Have a code sent to the number of the certificate, by ``sms`` or ``voice``."""
         body = {"number": number, "cert": cert, "method": method, "pin": pin}
         return await self._call("POST", "/registration/code", body, Sent)
 
     async def verify(self, cert: str, code: str) -> RegisteredNumber:
-        """Prove with the code that the number is the caller's. May be repeated."""
         body = {"cert": cert, "code": code}
         found = await self._call("POST", "/registration/verify", body, _Registered)
         return RegisteredNumber(found.public_key, found.two_step)
 
     async def set_pin(self, cert: str, pin: str | None) -> None:
-        """Turn two-step verification on with the pin (six digits), or off."""
         method = "DELETE" if pin is None else "PUT"
         body = {"cert": cert} if pin is None else {"cert": cert, "pin": pin}
         await self._call(method, "/registration/two-step", body, _Nothing)

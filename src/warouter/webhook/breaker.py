@@ -107,9 +107,7 @@ def retry_delay_ms(attempts: int, step_ms: int, most_ms: int) -> int:
 
 
 def patience(step_ms: int, *, kept: bool) -> float:
-    """Seconds of attempts after which an event is given up.
-    ``kept``: it becomes a dead letter then.
-    """
+    """Seconds after which an event is given up; ``kept``: it becomes a dead letter then."""
     return GIVE_UP if kept else EARLY_STEPS * step_ms / 1000
 
 

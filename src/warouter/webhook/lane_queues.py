@@ -84,9 +84,7 @@ class LaneQueues:
         self._held.pop(slot, None)
 
     def batch(self, limit_events: int, limit_bytes: int, *, suspects: bool) -> list[EventRow]:
-        """The next batch: from a failed half, from parked events,
-        or from the others; empty if none may go.
-        """
+        """The next batch: a failed half, parked events, or others; empty if none may go."""
         while suspects and self._groups:
             group = self._groups[0]
             batch = self._collect(group, limit_events, limit_bytes)
@@ -113,9 +111,7 @@ class LaneQueues:
     def _collect(
         self, lanes: deque[EventLane], limit_events: int, limit_bytes: int
     ) -> list[EventRow]:
-        """A batch of the heads of ``lanes``; lanes that were used,
-        are empty or held leave the queue.
-        """
+        """Batch the heads of ``lanes``; lanes that were used, are empty or held leave the queue."""
         batch: list[EventRow] = []
         room = limit_bytes
         while lanes and len(batch) < limit_events:

@@ -107,9 +107,7 @@ class Delivery:
         return lane.blocked or lane.suspects > 0
 
     def withhold(self, batch: list[EventRow], slots: Collection[int]) -> list[EventRow]:
-        """Remove the events of ``slots`` from a batch and hold
-        those slots; returns the rest of it.
-        """
+        """Take the events of ``slots`` out of a batch and hold those slots; returns its rest."""
         self.returned([item for item in batch if item.slot in slots])
         for slot in slots:
             if self.waiting_of(slot):  # else it was forgotten

@@ -188,9 +188,7 @@ class CallbackFeed(SlotListener, EventOwner):
         return {slots[number]: own for number, own in by_slot.items() if number in slots}
 
     def _let_go(self, kind: int, mine: Mapping[OwnedSlot, list[EventRow]]) -> None:
-        """The delivery has them no more, all of one kind; there may be room for what waits in the
-        journals.
-        """
+        """Events of one kind left the delivery: there may be room for what waits in journals."""
         for slot, own in mine.items():
             slot.delivered[kind].let_go(len(own), size_of_all(own))
             self._recorder.touch(slot, len(own))

@@ -36,9 +36,7 @@ AGAIN_SECONDS = 0.5
 
 
 class Drain(SlotListener):
-    """Reads the inbox for every open slot. ``acks`` is told of what was read, and of what became
-    no event.
-    """
+    """Reads the inbox for all open slots; ``acks`` hears what was read and what became no event."""
 
     def __init__(
         self,

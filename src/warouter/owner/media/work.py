@@ -38,9 +38,7 @@ def link_fetcher(settings: Settings) -> Fetcher:
 
 
 class MediaWork:
-    """``attachments`` stands between lanes and upstream, ``downloads`` between upstream and
-    receipts.
-    """
+    """``attachments`` stand between lanes and upstream, ``downloads`` between it and receipts."""
 
     def __init__(
         self,

@@ -38,9 +38,7 @@ DEFAULT_LEVEL = 80  # messages/s, until it is known
 
 
 class NumberShare(SlotListener):
-    """``graph`` has connections for the rate. ``rate`` is that of the operator, None for the
-    number's level.
-    """
+    """``graph`` has connections for the rate; ``rate`` is the operator's, None: by the level."""
 
     def __init__(
         self,
