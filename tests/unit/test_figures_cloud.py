@@ -31,7 +31,7 @@ class Acks:
 
 
 @dataclass
-class Drain:
+class Rows:
     contradictions: int = 0
     billed: Counter[tuple[str, str]] = field(default_factory=Counter)
 
@@ -70,7 +70,7 @@ class Parts:
     doubts: Doubts = field(default_factory=Doubts)
     answers: Mapping[str, int] = field(default_factory=Counter)
     acks: Acks = field(default_factory=Acks)
-    drain: Drain = field(default_factory=Drain)
+    rows: Rows = field(default_factory=Rows)
     pace: Pace = field(default_factory=Pace)
     number: Number = field(default_factory=Number)
     stop: Stop = field(default_factory=Stop)
@@ -95,7 +95,7 @@ def test_every_counter_is_shown() -> None:
         Doubts(Counter({"takeover": 2, "answer": 1}), Counter({"status": 2, "hold": 1}), blind=3),
         Counter({"taken": 9, "not_taken": 4}),
         Acks(duplicates=5),
-        Drain(contradictions=6, billed=Counter({("marketing", "regular"): 12})),
+        Rows(contradictions=6, billed=Counter({("marketing", "regular"): 12})),
         Pace(throttled=7, pair_waits=8, rate=19.5, braked=True),
         Number(level=80, budget=75.5),
         Stop((190, "expired")),

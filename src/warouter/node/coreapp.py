@@ -277,7 +277,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     record = coreapp.feed.callbacks.record
     reporter = Reporter(coreapp.session, identity, figures.samples, figures.state, record)
     tasks = [*coreapp.tasks(), asyncio.create_task(reporter.run(), name="reports")]
-    age, problem = (lambda: coreapp.session.beat_age), coreapp.writable.why
+    age, problem = (lambda: coreapp.session.beat_age), (lambda: coreapp.writable.problem)
     with health_of(identity, notifier, age, problem=problem):
         try:
             await run_until(stop, tasks)

@@ -224,7 +224,7 @@ class CloudEnd(End):
             self.doubts,
             self.sender.requests.answers,
             remote.acks,
-            self.drain,
+            self.drain.rows,
             self.pace,
             self.number,
             self._stop,

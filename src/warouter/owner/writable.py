@@ -35,9 +35,6 @@ class Writable:
     def ok(self) -> bool:
         return not self.problem
 
-    def why(self) -> str:
-        return self.problem
-
     async def run(self) -> None:
         """Look until cancelled."""
         while True:

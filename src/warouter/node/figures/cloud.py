@@ -19,11 +19,11 @@ from warouter.flow.issues import Issue
 from warouter.metrics import Sample
 from warouter.owner.cloud.acks import InboxAcks
 from warouter.owner.cloud.doubts import Doubts
-from warouter.owner.cloud.drain import Drain
 from warouter.owner.cloud.facts.number_reader import Known
 from warouter.owner.cloud.rate.number_share import NumberShare
 from warouter.owner.cloud.rate.pace import Pace
 from warouter.owner.cloud.rate.stop import NumberStop
+from warouter.owner.cloud.rows import Rows
 from warouter.upstream.cloud.answers import Class
 from warouter.upstream.cloud.graph.described import retry_seconds
 from warouter.upstream.cloud.graph.exchange import GraphExchange
@@ -49,7 +49,7 @@ class CloudFigures(NamedTuple):
     doubts: Doubts
     answers: Mapping[str, int]
     acks: InboxAcks
-    drain: Drain
+    rows: Rows
     pace: Pace
     number: NumberShare
     stop: NumberStop
@@ -69,8 +69,8 @@ def cloud_samples(parts: CloudFigures, issues: Iterable[Issue]) -> list[Sample]:
         Sample("warouter_cloud_doubts", states[DoubtState.DOUBT]),
         Sample("warouter_cloud_held", states[DoubtState.HELD]),
         Sample("warouter_cloud_duplicates_total", parts.acks.duplicates),
-        Sample("warouter_cloud_contradictions_total", parts.drain.contradictions),
-        *_billed(parts.drain.billed),
+        Sample("warouter_cloud_contradictions_total", parts.rows.contradictions),
+        *_billed(parts.rows.billed),
         *_counted("warouter_cloud_answers_total", "class", parts.answers, ANSWERS),
         *_of_errors(parts.aftermath),
         Sample("warouter_cloud_level", parts.number.level),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from warouter.background import wait_for
@@ -53,16 +53,6 @@ class Drain(SlotListener):
         self.rows = rows
         self._waiting: dict[int, tuple[int, float]] = {}  # by number: its slot, and until when
         self._wake = asyncio.Event()
-
-    @property
-    def contradictions(self) -> int:
-        """Statuses that say the opposite of what was shown."""
-        return self.rows.contradictions
-
-    @property
-    def billed(self) -> Counter[tuple[str, str]]:
-        """Messages that Meta charges, by category and type."""
-        return self.rows.billed
 
     # the life of a slot
 
