@@ -21,9 +21,8 @@ from tests.harness.address import own_address
 from tests.harness.bucket import BucketServer
 from tests.harness.certificates import Pair, alone, issued, text_of
 from tests.harness.impostor import OFF_HOST
-from tests.harness.shell import command, printed
+from tests.harness.shell import command, forked, printed
 from tests.harness.terminating import Terminating
-from tests.integration.test_cli import run
 from warouter.check.gather import gather
 from warouter.check.host import listening
 from warouter.check.rules import RULES, judged
@@ -374,19 +373,19 @@ async def test_verbose_has_a_line_for_each_rule(settings: Settings) -> None:
 
 def test_without_a_database_what_is_left_is_said_and_the_rest_is_unknown(tmp_path: Path) -> None:
     away = {"WA_DB_HOSTNAME": str(tmp_path), "WA_API_KEY": "k" * 12}
-    done = run("check", **away)
+    done = forked("check", **away)
     assert done.returncode == 3
     assert "unknown   database-unreachable   PostgreSQL at" in done.stdout
     assert "api-key-short" in done.stdout
     assert done.stderr == ""
     (tmp_path / "tls.crt").write_text("nothing")
     paths = {"WAROUTER_TLS_CERT": str(tmp_path / "tls.crt")}
-    assert run("check", **away, **paths).returncode == 2  # the worse of both
+    assert forked("check", **away, **paths).returncode == 2  # the worse of both
 
 
 @pytest.mark.parametrize("environ", [{}, {"WA_DB_HOSTNAME": "x", "WA_DB_ENGINE": "MYSQL"}])
 def test_settings_that_cannot_be_used_are_unknown_too(environ: dict[str, str]) -> None:
-    done = run("check", **environ)
+    done = forked("check", **environ)
     assert done.returncode == 3
     assert done.stderr.startswith("Error: WA_DB_")
 
