@@ -44,7 +44,7 @@ def cluster_of(wanted: Wanted) -> Cluster:
     """Plain HTTP on a free port."""
 
     def place(name: str, _role: str) -> Placement:
-        return Placement(environment=wanted.own.get(name, {}))
+        return Placement(environment=wanted.own.get(name, {}), by_fork=False)
 
     options: dict[str, Any] = {
         name: getattr(wanted, name)

@@ -34,7 +34,7 @@ from warouter._hash import slot_of
 from warouter.cluster.shardmap import ShardMap
 from warouter.lab.demo.gaps import Arrival, failover
 from warouter.local.cluster import Cluster
-from warouter.local.options import UpOptions
+from warouter.local.options import UpOptions, executed
 from warouter.local.process import Process
 from warouter.store.database import connect
 from warouter.store.nodes import read_map, read_nodes
@@ -395,6 +395,7 @@ async def run(options: argparse.Namespace, folder: Path) -> int:
             masters=options.masters,
             port=0,
             tls=False,
+            place=executed,
         )
     )
     wide = Wide(options, cluster)

@@ -175,7 +175,8 @@ async def measure(folder: Path, until: float, extent: Extent) -> tuple[Found, li
 
 
 def _place(name: str, _role: str) -> Placement:
-    return Placement(environment={"WAROUTER_FAST_PATH": "0"} if name == AIOHTTP else {})
+    environment = {"WAROUTER_FAST_PATH": "0"} if name == AIOHTTP else {}
+    return Placement(environment=environment, by_fork=False)
 
 
 def _figures(found: Rounds) -> Found:

@@ -23,7 +23,7 @@ from bench.e2e.running import Running
 from bench.order import Command, Load
 from warouter.errors import CommandError
 from warouter.local.cluster import SAMPLE, Cluster
-from warouter.local.options import UpOptions
+from warouter.local.options import UpOptions, executed
 from warouter.store.database import connect
 
 DRAIN_SECONDS = 180.0
@@ -244,6 +244,7 @@ async def site(folder: Path, build: Path | None = None, **options: Any) -> Async
     ``build`` is the clone whose build runs there, None: this one.
     """
     options.setdefault("environment", ENVIRONMENT)
+    options.setdefault("place", executed)
     wanted = UpOptions(data_dir=folder, port=0, tls=False, **options)
     here = Site(Elsewhere(build, wanted) if build is not None else Cluster(wanted))
     async with AsyncExitStack() as stack:

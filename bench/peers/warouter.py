@@ -12,7 +12,7 @@ import asyncpg
 from bench.child import Child
 from bench.order import Command, Load
 from warouter.local.cluster import Cluster
-from warouter.local.options import UpOptions
+from warouter.local.options import UpOptions, executed
 from warouter.store.database import connect
 
 # All load comes from one address, of which a webapp takes a hundred connections otherwise.
@@ -26,7 +26,12 @@ class Warouter:
 
     def __init__(self, folder: Path, shards: int) -> None:
         options = UpOptions(
-            data_dir=folder, shards=shards, port=0, tls=False, environment=_ENVIRONMENT
+            data_dir=folder,
+            shards=shards,
+            port=0,
+            tls=False,
+            environment=_ENVIRONMENT,
+            place=executed,
         )
         self.accepted = 0
         self.database: asyncpg.Connection

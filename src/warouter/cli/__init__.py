@@ -11,6 +11,7 @@ Processes:
     switches    its fault switches, as text
     up          a whole cluster on this machine
     demo        a cluster, a business, a failover
+    forkserver  what `up`, the demo and tests fork their processes from
 
 For operators, who need only the database:
 

@@ -6,6 +6,7 @@ systemd would start them and started again when they die; cluster.json says wher
     cluster            the whole: start, keep, stop
     options            what it may be told
     process            one child
+    forks              a child that need not import what others have
     postgres           an embedded PostgreSQL
     container          what is different where it is the program of one
     environment        settings of the children, and the address of the database

@@ -20,7 +20,7 @@ from warouter.background import wait_for
 from warouter.check.postgres_version import described
 from warouter.config import Settings, load
 from warouter.errors import CommandError
-from warouter.local import cloud_emulator, ports
+from warouter.local import cloud_emulator, forks, ports
 from warouter.local.container import EVERYWHERE, HERE, Orphans
 from warouter.local.counts import coreapps_for
 from warouter.local.description import read_description, take_folder, write_description
@@ -399,7 +399,8 @@ class Cluster:
         login = {"WA_DB_USERNAME": self._logins[kind]} if kind in self._logins else {}
         own = {"WAROUTER_NODE": f"localhost:{name}", **login, **environment, **place.environment}
         full = of_child({**self._environment, **own})
-        process = Process(name, role, [role], full, self.folder, place.prefix, place.program)
+        started = place.prefix, place.program, place.by_fork
+        process = Process(name, role, [role], full, self.folder, *started)
         self.processes[name] = process
         return process
 
@@ -417,7 +418,7 @@ class Cluster:
     def _own(self) -> list[int | None]:
         """Children that somebody waits for."""
         server = [self.postgres.child] if self.postgres is not None else []
-        return [process.pid for process in self.processes.values()] + server
+        return [process.pid for process in self.processes.values()] + server + forks.own_pids()
 
     async def _revive_postgres(self) -> None:
         if self.postgres is not None and not self.postgres.alive():

@@ -14,17 +14,25 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     """How a process is started. Tests wrap it in a command,
     move it elsewhere, or run another build.
 
-    ``prefix`` stands before the interpreter, ``program`` is what Python runs.
+    ``prefix`` stands before the interpreter, ``program`` is what Python runs. Where neither is
+    given the process is forked from what is loaded already, if ``by_fork``; else it is executed,
+    as a service manager would.
     """
 
     prefix: tuple[str, ...] = ()
     program: tuple[str, ...] = ("-m", "warouter")
     environment: dict[str, str] = {}
+    by_fork: bool = True
 
 
 def here(_name: str, _role: str) -> Placement:
     """Starts every process on this host, as installed."""
     return Placement()
+
+
+def executed(_name: str, _role: str) -> Placement:
+    """Starts every process as installed, from its own imports on, for who measures it."""
+    return Placement(by_fork=False)
 
 
 def on_loopback(_name: str) -> str:

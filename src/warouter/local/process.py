@@ -15,6 +15,8 @@ from pathlib import Path
 from random import random
 
 from warouter.errors import CommandError
+from warouter.local import forks
+from warouter.local.forks import Forked
 from warouter.retry import backoff
 
 log = logging.getLogger(__name__)
@@ -38,6 +40,7 @@ class Process:
         folder: Path,
         prefix: tuple[str, ...] = (),
         program: tuple[str, ...] = ("-m", "warouter"),
+        by_fork: bool = True,
     ) -> None:
         self.name = name
         self.role = role
@@ -46,9 +49,10 @@ class Process:
         self.restarts = 0
         self.command = [*prefix, sys.executable, *program, *arguments]  # of the next start
         self.environment = environment
+        self._by_fork = by_fork
         self.log = folder / "log" / f"{name}.log"
         self._socket_path = folder / "run" / f"{name}.sock"
-        self._child: asyncio.subprocess.Process | None = None
+        self._child: asyncio.subprocess.Process | Forked | None = None
         self._notify: socket.socket | None = None
         self._stopping = False
 
@@ -133,15 +137,19 @@ class Process:
 
     async def _spawn(self) -> None:
         self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # A parent that is killed closes a pipe: its children then stop by themselves.
+        own = {"NOTIFY_SOCKET": str(self._socket_path), "WAROUTER_STOP_ON_EOF": "1"}
+        environment = self.environment | own
         with self.log.open("ab") as log:
-            self._child = await asyncio.create_subprocess_exec(
+            forked = None
+            if self._by_fork:
+                forked = await forks.start(self.command, environment, log.fileno())
+            self._child = forked or await asyncio.create_subprocess_exec(
                 *self.command,
-                # A parent that is killed closes this pipe: its children then stop by themselves.
                 stdin=asyncio.subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                env=self.environment
-                | {"NOTIFY_SOCKET": str(self._socket_path), "WAROUTER_STOP_ON_EOF": "1"},
+                env=environment,
                 start_new_session=True,
             )
 

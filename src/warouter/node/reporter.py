@@ -29,7 +29,6 @@ log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 5.0
 AGAIN_SECONDS = 60.0
-_STARTED = time.monotonic()
 _PAGE_BYTES = resource.getpagesize()
 
 
@@ -81,6 +80,7 @@ class Reporter:
         self._session = session
         who = (identity.incarnation, identity.name, identity.role)
         self._writer = ReportWriter(session.fetch, *who)
+        self._started = identity.started
         self._figures = figures
         self._state = state
         self._aside = aside
@@ -124,16 +124,16 @@ class Reporter:
 
     def _body(self) -> ReportBody:
         facts = {**self._facts, **moment_facts(), **self._state()}
-        return ReportBody([*self._figures(), *process_samples()], facts)
+        return ReportBody([*self._figures(), *process_samples(self._started)], facts)
 
 
-def process_samples() -> list[Sample]:
-    """Metrics of every process: build, memory, processor time, files."""
+def process_samples(started: float) -> list[Sample]:
+    """Metrics of every process: build, memory, processor time, files, and how long it has run."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return [
         Sample(BUILD_INFO, 1, {"version": __version__, "api": API_VERSION}),
         Sample("warouter_process_cpu_seconds_total", used.ru_utime + used.ru_stime),
-        Sample("warouter_process_uptime_seconds", round(time.monotonic() - _STARTED)),
+        Sample("warouter_process_uptime_seconds", round(time.monotonic() - started)),
         *_of_proc(),
     ]
 

@@ -48,6 +48,7 @@ class ProcessIdentity:
 
     def __init__(self, settings: Settings, role: str) -> None:
         self.incarnation: UUID = uuid4()
+        self.started = time.monotonic()
         self.role = role
         self.name = settings.node or f"{socket.gethostname()}:{_container(settings, role)}"
         self.application = database.application_name(self.incarnation, self.name)

@@ -134,7 +134,7 @@ class Webapp:
         self._calls = Calls(settings.cloud, self._webhooks.secrets) if self._webhooks else None
         self._contents = self._made_contents()
         self._storage = storage_of(settings)
-        self._context = self._assembled(identity.name, rates, tokens)
+        self._context = self._assembled(identity, rates, tokens)
         self._runner = web.AppRunner(build_app(self._context), shutdown_timeout=LAST_SECONDS)
         self._reporter = Reporter(self._session, identity, self._samples)
         # The parts that follow the settings.
@@ -208,13 +208,15 @@ class Webapp:
         await self._pool.close()
         late.cancel()
 
-    def _assembled(self, name: str, rates: Rates | None, tokens: TokenCache) -> Context:
+    def _assembled(
+        self, identity: ProcessIdentity, rates: Rates | None, tokens: TokenCache
+    ) -> Context:
         settings, pool = self._settings, self._pool
         operations = operations_of(
             pool,
-            name,
+            identity.name,
             self._meter,
-            lambda: [*self._samples(), *process_samples()],
+            lambda: [*self._samples(), *process_samples(identity.started)],
             rates,
         )
         return assemble(
