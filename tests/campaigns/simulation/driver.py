@@ -30,6 +30,13 @@ class _Version(NamedTuple):
     major: int
 
 
+class _Record(dict[str, Any]):
+    """A row as asyncpg gives it: it has names, and yields its values."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.values())
+
+
 class _Wire:
     """asyncpg's transport, as far as warouter looks at it."""
 
@@ -241,11 +248,11 @@ def _reached(session: Session | None, future: asyncio.Future[Any]) -> None:
 
 
 def _all(rows: list[Any]) -> Any:
-    return rows
+    return [_Record(row) if isinstance(row, dict) else row for row in rows]
 
 
 def _row(rows: list[Any]) -> Any:
-    return rows[0] if rows else None
+    return _all(rows[:1])[0] if rows else None
 
 
 def _value(rows: list[Any]) -> Any:
