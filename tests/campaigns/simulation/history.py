@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 from uuid import UUID
 
@@ -37,6 +37,8 @@ class History(history.History):
         self.delivered: set[tuple[int, int, int]] = set()
         self.beats: dict[UUID, dict[int, float]] = {}
         self.window = 64
+        self.enough: Collection[str] = ()  # invariants of which a broken one ends the run
+        self.end: Callable[[], None] = lambda: None
         # Whether a message is parked as told and not answered; the run's tables know.
         self.told: Callable[[int, int], bool] = lambda _slot, _seq: False
         self._owners: dict[int, UUID | None] = {}
@@ -56,6 +58,8 @@ class History(history.History):
     def broken(self, number: str, how: str) -> None:
         self.note("BROKEN", number, how)
         super().broken(number, how)
+        if number in self.enough:
+            self.end()
 
     def violations(self) -> list[tuple[float, str, str]]:
         """With the end of the run as the time of what shows only then."""

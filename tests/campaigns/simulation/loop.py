@@ -28,6 +28,10 @@ STEPS_A_MOMENT = 100_000  # so many callbacks without time passing: it would nev
 _running: list[Any] = [None]
 
 
+class Over(Exception):
+    """The run has shown what it was for: its time does not go on."""
+
+
 @contextmanager
 def installed() -> Iterator[None]:
     """Within, asyncio asks here which loop runs, and coreapps listen on simulated ports.
@@ -101,6 +105,7 @@ class Clock:
 
     def __init__(self, random: Random) -> None:
         self.now = 0.0
+        self.over = False
         self.steps = 0
         self.busy: list[Loop] = []
         self._draw = random.random
@@ -117,8 +122,12 @@ class Clock:
         self._count += 1
         heapq.heappush(self._heap, (when, self._draw(), self._count, timer))
 
+    def end(self) -> None:
+        """Let no further moment come."""
+        self.over = True
+
     def run(self, until: float) -> None:
-        """Everything up to a true time."""
+        """Everything up to a true time; raises Over at the moment of ``end``."""
         heap, busy = self._heap, self.busy
         while busy:
             busy.pop().drain()
@@ -134,6 +143,8 @@ class Clock:
                 timer.loop.enqueue(timer)
             while busy:
                 busy.pop().drain()
+            if self.over:
+                raise Over
         self.now = until
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.campaigns.chaos.mutation import SCENARIOS
 from tests.campaigns.simulation.cloud import mutants as cloud
-from tests.campaigns.simulation.mutation import NAMES, SIMULATED, finds, frozen, violations
+from tests.campaigns.simulation.mutation import NAMES, SIMULATED, frozen, misses, whole, without
 from tests.harness.mutants import MUTANTS
 
 CLUSTERS = Path(__file__).parents[2] / "cluster"
@@ -23,8 +23,9 @@ OF_POSTGRESQL = ("D19",)  # tests/integration/test_cloud_webhooks.py
 def test_a_mutant_is_found(name: str) -> None:
     """In a run in which nothing is wrong with the product."""
     seed = frozen()[name]
-    assert finds(name, seed), f"seed {seed} does not miss what is taken out: run `make mutants`"
-    assert violations(name, seed, whole=True) == []
+    result = without(name, seed)
+    assert misses(name, result), f"seed {seed} does not miss what is taken out: run `make mutants`"
+    assert whole(name, seed).violations == []
 
 
 def test_each_mutant_has_a_seed_and_no_other() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from random import Random
 from time import process_time
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from tests.campaigns.simulation.faults import Faults, Kind, Plan, drawn
 from tests.campaigns.simulation.history import History
 from tests.campaigns.simulation.judge import judge, left
 from tests.campaigns.simulation.kinds import DRAWN
-from tests.campaigns.simulation.loop import Clock, Loop
+from tests.campaigns.simulation.loop import Clock, Loop, Over
 from tests.campaigns.simulation.network import Link, Network
 from tests.campaigns.simulation.server import Server
 from tests.campaigns.simulation.tables import Tables
@@ -55,13 +55,15 @@ def run(
     plan: Plan = (),
     small: bool = True,
     digest: bool = False,
+    enough: Collection[str] = (),
     world: Callable[..., World] | None = None,
 ) -> Result:
     """Simulate ``seed`` for at least so long.
 
     ``lose``: a flag of Tables to switch off; ``kinds``: which faults there are; ``plan``: those
     that there are, and when, instead of drawn ones. Not ``small``: the product's own sizes and
-    limits of time. ``world``: another kind of it.
+    limits of time. ``enough``: invariants; what witnesses saw until one is broken is all that is
+    told then, and the run ends. ``world``: another kind of it.
     """
     began = process_time()
     logging.disable(logging.CRITICAL)
@@ -71,6 +73,7 @@ def run(
         random = Random(f"warouter:{seed}")
         with loop.installed(), driver.installed(), seams.drawn(random, small=small) as window:
             made = (world or World)(seed, random, seconds, window, kinds, plan)
+            made.history.enough = enough
             if lose:
                 setattr(made.tables, lose, False)
             with made.seams(small=small):
@@ -82,7 +85,7 @@ def run(
     history = made.history
     return Result(
         seed,
-        history.violations(),
+        history.witnessed if made.clock.over else history.violations(),
         history.digest() if digest else "",
         made.clock.now,
         history.faults,
@@ -113,6 +116,7 @@ class World:
         self.timing, self.settings = _timing(random)
         self.history = self._history()
         self.history.clock = lambda: self.clock.now
+        self.history.end = self.clock.end
         self.history.window = window
         self.history.trust = self.timing.trust / (1 - RATE_ERROR)
         self.network = Network(self.clock, Random(random.getrandbits(64)))
@@ -161,9 +165,10 @@ class World:
             self.clock.at(self.random.random() * 0.5, self.start, name)
         for name in self.webapps:
             self._start_webapp(name)
-        self.clock.run(self.until)
-        self._come_to_rest()
-        self._judge()
+        with suppress(Over):
+            self.clock.run(self.until)
+            self._come_to_rest()
+            self._judge()
         for process in self.processes.values():
             process.kill()
 

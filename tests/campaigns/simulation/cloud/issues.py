@@ -10,7 +10,6 @@ from tests.campaigns.simulation.journals import Refused
 
 ISSUED, DOUBTED, KEPT, NOT_TAKEN = 1, 2, 3, 4
 ABOVE, MOST = 100, 900  # all attempts whose rows may be lost
-PROVES = (0, 2)  # kinds of rows of the inbox: a status, a word
 FENCED, PROVEN = 2, 6  # outcomes
 
 
