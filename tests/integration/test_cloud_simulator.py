@@ -23,10 +23,10 @@ import trustme
 from tests.harness.cloud import SECRET, TO, TOKEN, Business, Door, door, new_reference, text
 from tests.harness.shell import printed, refused
 from tests.harness.wait import soon
-from warouter.cli.simulator import tls_context
 from warouter.lab.simulator.cloud.facts import CloudFacts, from_environment
 from warouter.lab.simulator.cloud.faults import CloudFaults, described
 from warouter.lab.simulator.cloud.server import CloudAddresses, CloudSimulator
+from warouter.lab.simulator.simulator_command import tls_context
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ async def test_the_command_serves_until_it_is_stopped(stop: signal.Signals) -> N
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
-        "from warouter.cli.simulator import simulator; simulator()",
+        "from warouter.lab.simulator.simulator_command import simulator; simulator()",
         *("--port", "0", "--control-port", "0", "--services-port", "0"),
         stdout=asyncio.subprocess.PIPE,
     )

@@ -6,12 +6,10 @@ CommandError ends it with its sentence and no traceback.
 Processes:
 
     nodes       webapp, coreapp, master, console: one process each
-    simulator   the stand-in for WhatsApp's servers
-    simulator_control   its control port by hand
-    switches    its fault switches, as text
     up          a whole cluster on this machine
-    demo        a cluster, a business, a failover
     forkserver  what `up`, the demo and tests fork their processes from
+
+The simulator and the demo bring their own: see ``warouter.lab``.
 
 For operators, who need only the database:
 
@@ -51,13 +49,13 @@ from warouter.errors import CommandError, lacking
 # Loaded only when called: a master must not import what a webapp needs.
 COMMANDS = {
     "up": "warouter.cli.up:up",
-    "demo": "warouter.cli.demo:demo",
+    "demo": "warouter.lab.demo.demo_command:demo",
     "webapp": "warouter.cli.nodes:webapp",
     "coreapp": "warouter.cli.nodes:coreapp",
     "master": "warouter.cli.nodes:master",
     "console": "warouter.cli.nodes:console",
     "migrate": "warouter.cli.migrate:migrate",
-    "simulator": "warouter.cli.simulator:simulator",
+    "simulator": "warouter.lab.simulator.simulator_command:simulator",
     "status": "warouter.cli.status:status",
     "healthcheck": "warouter.cli.healthcheck:healthcheck",
     "audit": "warouter.cli.audit:audit",

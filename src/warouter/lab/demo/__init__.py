@@ -4,6 +4,7 @@
 waits for the last callback. Then it reports: ``tally`` judges what was acknowledged against what
 arrived on both sides, ``gaps`` measures how long slots stood still, ``watch`` what was in doubt.
 
+    demo_command  ``warouter demo``, and its report as a table
     run        the order of a run, and its report
     traffic    recipients, turns, and what was answered
     business   the client of the API, and its webhook

@@ -27,5 +27,8 @@ claimant until it is acknowledged. Answers leave with everything else of one tur
     control           the control port: inject, look, switch
     guard             who may ask a port that has no password
     services          contacts, registration and media, over HTTP
+    simulator_command   ``warouter simulator``
+    control_commands  its control port by hand
+    switches          the fault switches on a command line
     cloud             the second door: Meta's Cloud API
 """

@@ -2,10 +2,10 @@
 
 import pytest
 
-from warouter.cli.demo import table
 from warouter.config import load
 from warouter.errors import CommandError
 from warouter.lab.demo.business import DemoWebhook
+from warouter.lab.demo.demo_command import table
 from warouter.lab.demo.gaps import Failover
 from warouter.lab.demo.run import DemoPlan, DemoReport
 from warouter.lab.demo.scene import Scene

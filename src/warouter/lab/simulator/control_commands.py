@@ -12,8 +12,8 @@ from typing import Any
 
 import click
 
-from warouter.cli import switches
 from warouter.errors import CommandError
+from warouter.lab.simulator import switches
 from warouter.lab.simulator.inbound import TYPES
 from warouter.local.description import NAME, read_description
 

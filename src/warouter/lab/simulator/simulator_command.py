@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from warouter.cli import simulator_control, switches
 from warouter.errors import CommandError
+from warouter.lab.simulator import control_commands, switches
 from warouter.lab.simulator.cloud import facts as cloud_facts
 from warouter.lab.simulator.cloud import server as cloud_server
 from warouter.lab.simulator.cloud.faults import CloudFaults
@@ -157,10 +157,10 @@ def simulator(
 
 
 for _command in (
-    simulator_control.inject,
-    simulator_control.record,
-    simulator_control.codes,
-    simulator_control.faults,
+    control_commands.inject,
+    control_commands.record,
+    control_commands.codes,
+    control_commands.faults,
 ):
     simulator.add_command(_command)
 
