@@ -60,7 +60,7 @@ async def test_c47_while_a_change_is_under_way(api: Api) -> None:
 
 
 @pytest.mark.parametrize("missing", ["cc", "phone_number", "shards"])
-async def test_what_is_required(api: Api, missing: str) -> None:
+async def test_required_fields_are_named(api: Api, missing: str) -> None:
     await register(api)
     body = {k: v for k, v in WISH.items() if k != missing}
     answer = await api.call("POST", PATH, body, token=api.admin)

@@ -248,7 +248,7 @@ async def test_no_secret_shows_in_a_repr(api: Api) -> None:
     assert API_KEY not in repr(api.context.config)
 
 
-async def test_what_two_slashes_and_a_byte_order_mark_are_told(api: Api) -> None:
+async def test_double_slashes_and_a_byte_order_mark_get_v1_errors(api: Api) -> None:
     body = b'{"to":"4915112345678","text":{"body":"hello"}}'
     async with api.client.session.post(f"{api.client.make_url('/')}/v1/messages") as response:
         assert response.status == 404

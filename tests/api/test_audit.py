@@ -301,7 +301,7 @@ async def test_a_webapp_sums_in_bounded_memory_and_forgets_nothing(pool: asyncpg
     assert await pool.fetchval(f"select sum(times) from {ALL}") == 5001
 
 
-async def test_what_is_refused_is_written_without_being_asked(
+async def test_refused_requests_are_audited_by_themselves(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = asyncio.Event()

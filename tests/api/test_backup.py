@@ -232,7 +232,7 @@ async def test_restored_while_others_log_in_and_change_things(api: Api) -> None:
     await asyncio.gather(restore(), log_in_and_out(), log_in_and_out(), change())
 
 
-async def test_it_is_all_or_nothing(api: Api, pool: asyncpg.Pool) -> None:
+async def test_a_restore_is_all_or_nothing(api: Api, pool: asyncpg.Pool) -> None:
     """The last user cannot be stored: what was written before is taken back."""
     await filled(api)
     await api.context.accounts.create_user("cursed", ADMIN_HASH)
@@ -340,7 +340,7 @@ def test_the_key_costs_what_its_form_says(monkeypatch: pytest.MonkeyPatch) -> No
     assert unseal(check_form(text), PASSWORD) == b"content"
 
 
-def test_what_unpacks_to_too_much_is_refused() -> None:
+def test_a_backup_that_unpacks_to_too_much_is_refused() -> None:
     text = seal(b"\0" * (33 * 1024 * 1024), PASSWORD)
     assert len(text) < 64 * 1024
     with pytest.raises(ValueError, match="too large"):

@@ -103,7 +103,9 @@ async def test_one_that_signed_itself_and_an_rsa_key(api: Api) -> None:
         (b"\xff\x00", "ASCII"),
     ],
 )
-async def test_what_could_not_be_served_with(api: Api, text: str | bytes, words: str) -> None:
+async def test_certificates_that_no_server_can_use_are_refused(
+    api: Api, text: str | bytes, words: str
+) -> None:
     assert (await post(api, EXTERNAL, OTHER.pem + OTHER.key)).status == 200
     (await post(api, EXTERNAL, text)).refused(400, 1009, words)
     assert await stored(api) == {"chain": OTHER.pem, "key": OTHER.key}
@@ -122,7 +124,7 @@ async def test_too_large(api: Api) -> None:
     assert (await post(api, WEBHOOKS, "x" * (512 * 1024 + 1))).status == 413
 
 
-async def test_what_signed_the_one_that_is_served(api: Api) -> None:
+async def test_the_signing_ca_of_the_served_certificate(api: Api) -> None:
     for chain, signers in (
         (LEAF.pem + MIDDLE + ROOT, MIDDLE + ROOT),
         (OTHER.pem, OTHER.pem),

@@ -177,7 +177,7 @@ async def test_the_setting_is_set_at_meta(cloud: Contacts) -> None:
     assert not await cloud.shown()
 
 
-async def test_what_does_not_change_it_makes_no_call(cloud: Contacts) -> None:
+async def test_an_unchanged_switch_makes_no_graph_call(cloud: Contacts) -> None:
     await cloud.patch(**{SHOW: True})
     cloud.change_at_meta(checks=False)
     for fields in ({SHOW: True}, {"sent_status": True}, {SHOW: None}):
@@ -185,7 +185,9 @@ async def test_what_does_not_change_it_makes_no_call(cloud: Contacts) -> None:
         assert not cloud.checked
 
 
-async def test_what_meta_refuses_is_not_stored(cloud: Contacts, pool: asyncpg.Pool) -> None:
+async def test_a_switch_that_meta_refuses_is_not_stored(
+    cloud: Contacts, pool: asyncpg.Pool
+) -> None:
     cloud.simulator.use(cloud.simulator.world.faults.changed({"no_token": True}))
     refused = await cloud.patch(**{SHOW: True, "sent_status": True})
     assert refused.status == 503
@@ -209,7 +211,9 @@ async def test_a_graph_api_that_is_away_changes_nothing(
     assert (await cloud.patch(sent_status=True)).status == 200
 
 
-async def test_what_meta_refuses_for_good(cloud: Contacts, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_permanent_refusal_by_meta_reaches_the_caller(
+    cloud: Contacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The door refuses no such switch, so that its client has to."""
     await cloud.patch(**{SHOW: True})
     refused = failure(400, b'{"error":{"code":100,"message":"(#100) no such switch"}}')

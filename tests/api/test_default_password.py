@@ -78,7 +78,7 @@ async def test_a_refused_default_is_counted_logged_and_audited(
     assert (await behind.call("GET", "/v1/health", token=token)).status == 200
 
 
-async def test_what_stands_in_the_audit_log(behind: Api, pool: asyncpg.Pool) -> None:
+async def test_the_audit_log_names_the_default_password(behind: Api, pool: asyncpg.Pool) -> None:
     await behind.login("admin", DEFAULT_PASSWORD, source=STRANGER)
     await behind.context.audit.refusals.flush()
     rows = [(e.actor, e.action, e.source, e.outcome) for e in await read_audit(pool, 10)]

@@ -145,7 +145,7 @@ def test_answers_as_described_are_not() -> None:
         check_answer(method, path, status, headers, msgspec.json.encode(body))
 
 
-async def test_it_is_served_to_anybody(api: Api) -> None:
+async def test_the_description_is_served_to_anybody(api: Api) -> None:
     answer = await api.call("GET", "/v1/openapi.json")
     assert answer.status == 200
     assert answer.json == msgspec.json.decode(msgspec.json.encode(DOCUMENT))

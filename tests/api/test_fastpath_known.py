@@ -81,7 +81,7 @@ async def test_the_last_answer_of_a_connection_says_so(both: Both) -> None:
     assert both.took == 1
 
 
-async def test_what_comes_behind_a_request_waits_for_its_answer(both: Both) -> None:
+async def test_a_pipelined_request_waits_for_the_answer_before_it(both: Both) -> None:
     side, request = both.fast, post(both.slow.api)
     side.held = True
     connection, wire = await side.open()
@@ -258,7 +258,7 @@ async def test_a_token_that_expires(both: Both) -> None:
     assert all(known.ends > 0 for known in heads(both).values())
 
 
-async def test_what_is_told_while_tokens_are_read_again_holds_no_longer(
+async def test_a_head_learned_while_tokens_are_read_again_is_forgotten(
     both: Both, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tokens, api = both.slow.api.context.tokens, both.slow.api

@@ -129,7 +129,7 @@ async def test_a_number_that_is_well_has_no_warnings(watched: Watched) -> None:
     assert "health" in answer.json
 
 
-async def test_what_was_never_asked_is_not_told(watched: Watched) -> None:
+async def test_health_without_an_answer_of_meta_names_no_token(watched: Watched) -> None:
     assert set((await watched.answer()).json["meta"]) == {"api_status", "version"}
 
 
@@ -208,7 +208,7 @@ class TestToken:
         known = await watched.known()
         assert (known.token_expires_at, known.token_valid, known.version) == (0, True, "v25.0")
 
-    async def test_it_is_asked_of_again_after_an_hour_and_when_it_changes(
+    async def test_a_token_is_checked_again_hourly_and_when_it_changes(
         self, watched: Watched
     ) -> None:
         for seconds, token, token_s, ends in (

@@ -60,6 +60,6 @@ async def test_bad_hashes(api: Api, simulator: Simulator, body: object, code: in
 
 
 @pytest.mark.parametrize("name", ["bob", "1", "..%2F..%2Fcontacts", "25078%0a8123123", "%00"])
-async def test_what_is_no_number_is_not_found(api: Api, name: str) -> None:
+async def test_an_identity_of_no_number_is_404(api: Api, name: str) -> None:
     (await api.call("GET", f"/v1/contacts/{name}/identity", token=api.user)).refused(404, 1006)
     assert (await api.call("GET", PATH)).status == 401

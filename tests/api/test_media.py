@@ -101,7 +101,7 @@ async def test_c27_c29_c30_download_gives_the_same_bytes_with_type_and_length(
         assert "Transfer-Encoding" not in answer.headers
 
 
-async def test_what_one_webapp_stored_another_one_serves(api: Api, webapp: Webapp) -> None:
+async def test_media_stored_by_one_webapp_is_served_by_another(api: Api, webapp: Webapp) -> None:
     media, other = await uploaded(api), await webapp()
     assert (await other.call("GET", f"/v1/media/{media}", token=api.user)).body == JPEG
 
@@ -130,7 +130,7 @@ async def test_unknown_ids_are_404_json(api: Api, media: str) -> None:
     assert api.recorder.submitted == []
 
 
-async def test_what_is_refused_leaves_nothing(api: Api, pool: asyncpg.Pool) -> None:
+async def test_a_refused_upload_leaves_no_file(api: Api, pool: asyncpg.Pool) -> None:
     assert "empty" in await refused(api, 400, 1008, b"", "image/jpeg")
     assert "but image/png" in await refused(api, 400, 1014, PNG, "image/jpeg")
     assert "but application/pdf" in await refused(api, 400, 1014, PDF, "video/mp4")

@@ -35,7 +35,7 @@ ASKED = {
 
 
 @pytest.mark.parametrize("case", ASKED)
-async def test_what_is_asked_for_travels_with_the_message(webapp: Webapp, case: str) -> None:
+async def test_options_in_headers_travel_with_the_message(webapp: Webapp, case: str) -> None:
     headers, policy, priority = ASKED[case]
     api = await webapp(options=True)
     for body, base in ((TEXT, MESSAGE), (IMAGE, MEDIA)):

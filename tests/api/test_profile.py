@@ -128,7 +128,7 @@ async def test_a_photo(api: Api, data: bytes, mime: str) -> None:
         (await api.call("GET", path, token=api.user)).refused(404, 1006)
 
 
-async def test_what_is_no_photo(api: Api) -> None:
+async def test_a_file_that_is_no_photo_is_refused(api: Api) -> None:
     assert (await api.call("POST", PHOTO, data=JPEG, token=api.admin)).status == 200
     for data, status, code in ((b"GIF89a", 400, 1009), (b"", 400, 1008)):
         (await api.call("POST", PHOTO, data=data, token=api.admin)).refused(status, code)

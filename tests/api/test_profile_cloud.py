@@ -125,7 +125,7 @@ async def test_a_profile_is_changed_field_by_field(cloud: Shown, pool: asyncpg.P
     assert tuple(rows[1]) == (f"POST {PROFILE}", "email, websites", DONE)
 
 
-async def test_what_is_changed_at_meta_is_shown(cloud: Shown) -> None:
+async def test_changes_made_at_meta_are_shown(cloud: Shown) -> None:
     whatsapp = {"messaging_product": "whatsapp"}
     cloud.simulator.profile.change(whatsapp | {"about": "Open", "vertical": "OTC_DRUGS"})
     assert (await cloud.profile())["vertical"] == "OTC_DRUGS"
@@ -223,7 +223,7 @@ async def test_a_photo_is_replaced_and_not_deleted(cloud: Shown) -> None:
     assert (await cloud.call("GET", PHOTO)).body == PNG
 
 
-async def test_what_is_no_photo(cloud: Shown) -> None:
+async def test_a_file_that_is_no_photo_is_refused(cloud: Shown) -> None:
     (await cloud.call("POST", PHOTO, data=b"GIF89a")).refused(400, 1009, "not a JPEG or PNG")
     (await cloud.call("POST", PHOTO)).refused(400, 1008, "image is required")
     answer = await cloud.call("GET", f"{PHOTO}?format=bytes")

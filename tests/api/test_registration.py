@@ -144,7 +144,7 @@ async def test_spellings_of_the_number(reg: Registering) -> None:
         ({"phone_number": "301234568"}, 1009),  # the certificate was issued for another number
     ],
 )
-async def test_what_is_refused_changes_nothing(
+async def test_a_refused_registration_changes_nothing(
     reg: Registering, pool: asyncpg.Pool, fields: dict[str, Any], code: int
 ) -> None:
     before = await everything(pool)
@@ -154,7 +154,7 @@ async def test_what_is_refused_changes_nothing(
 
 
 @pytest.mark.parametrize("missing", ["cc", "phone_number", "method", "cert"])
-async def test_what_is_required(reg: Registering, missing: str) -> None:
+async def test_required_fields_are_named(reg: Registering, missing: str) -> None:
     body = {"cc": CC, "phone_number": PHONE, "method": "sms", "cert": reg.certificate()}
     del body[missing]
     (await reg.call("POST", "/v1/account", body)).refused(400, 1008)

@@ -194,7 +194,7 @@ async def test_a_number_that_meta_spells_otherwise(
         ({"cc": None}, 1009),
     ],
 )
-async def test_what_is_refused_before_meta_is_asked(
+async def test_bad_registrations_are_refused_before_meta_is_asked(
     cloud: Registering, fields: dict[str, Any], code: int
 ) -> None:
     (await cloud.ask(**fields)).refused(400, code)

@@ -271,7 +271,7 @@ async def test_strangers_take_nothing_from_what_users_may_do(api: Api) -> None:
     assert (await api.call("GET", "/v1/stickerpacks", token=api.user)).status == 429
 
 
-async def test_what_one_user_does_takes_nothing_from_another(api: Api) -> None:
+async def test_users_do_not_share_a_limit(api: Api) -> None:
     api.context.operations.rates = Rates(RateLimit(0.001, 3), RateLimit(0.001, 3))
     packs, sent = "/v1/stickerpacks", ("POST", "/v1/messages", MESSAGE)
     assert [(await api.send(MESSAGE)).status for _ in range(4)] == [201] * 3 + [429]

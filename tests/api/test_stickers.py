@@ -126,7 +126,7 @@ async def test_stickers_that_are_refused(api: Api, body: object, code: int, word
     assert (await call(api, "GET", stickers)).json["stickers"] == []
 
 
-async def test_what_could_never_be_an_id_is_not_found(api: Api) -> None:
+async def test_a_malformed_sticker_pack_id_is_404(api: Api) -> None:
     pack = await new_pack(api)
     for name in ("x", pack[1:].replace("-", ""), f"{{{pack[1:]}}}", "0" * 300, str(uuid4())):
         assert missing(await call(api, "GET", f"/{name}"))

@@ -70,7 +70,7 @@ async def test_without_a_secret_there_is_none_to_keep(api: Api) -> None:
 
 
 @pytest.mark.parametrize("secret", ["", "whsec_", "whsec_none", "whsec_AAAA", "B" * 32, 5, None])
-async def test_what_is_no_secret_is_refused_and_not_repeated(api: Api, secret: object) -> None:
+async def test_a_malformed_secret_is_refused_and_not_echoed(api: Api, secret: object) -> None:
     await patch(api, OLD)
     answer = await add(api, secret)
     assert answer.status == 400

@@ -33,7 +33,7 @@ async def test_secrets_are_stored_and_never_shown(api: Api, pool: asyncpg.Pool) 
     assert b"whsec_" not in answer.body + shown.body
 
 
-async def test_what_get_shows_can_be_sent_back(api: Api, pool: asyncpg.Pool) -> None:
+async def test_settings_that_get_shows_can_be_sent_back(api: Api, pool: asyncpg.Pool) -> None:
     await patch(api, secrets=[NEW])
     shown = (await api.call("GET", PATH, token=api.admin)).json["settings"]["application"]
     assert (await api.call("PATCH", PATH, shown, token=api.admin)).status == 200
@@ -59,7 +59,7 @@ async def test_an_empty_list_ends_signing(api: Api, pool: asyncpg.Pool) -> None:
         {"0": OLD},
     ],
 )
-async def test_what_is_no_secret_is_refused(api: Api, pool: asyncpg.Pool, secrets: object) -> None:
+async def test_a_malformed_secret_is_refused(api: Api, pool: asyncpg.Pool, secrets: object) -> None:
     answer = await patch(api, secrets=secrets)
     answer.refused(400, 1009)
     assert b"c2hvcnQ" not in answer.body

@@ -115,7 +115,9 @@ class TestStatuses:
         await hook.until(lambda: len(hook.statuses[name]) == 3)
         assert hook.names(name) == ["warning", "delivered", "deleted"]
 
-    async def test_what_comes_twice_is_told_once(self, scene: Scene, hook: Receiver) -> None:
+    async def test_a_repeated_status_is_called_back_once(
+        self, scene: Scene, hook: Receiver
+    ) -> None:
         await scene.business.faults(repeat=1.0)
         name = await scene.business.message("491517777777")
         await hook.until(lambda: len(hook.statuses[name]) == 3)

@@ -241,9 +241,7 @@ class TestWatching:
             found = exposition.read(await answer.text()) if answer.status == 200 else []
         return wanted <= {sample.name for sample in found}
 
-    async def test_what_meta_limits_is_told_by_health_status_and_metrics(
-        self, scene: Scene
-    ) -> None:
+    async def test_limits_by_meta_show_in_health_status_and_metrics(self, scene: Scene) -> None:
         """Guards ``NumberReader``. Asked once a minute, and when a webhook tells of the level."""
         await scene.use(health={"WABA": "BLOCKED"}, quality="RED")
         await self._noticed(scene)
@@ -269,7 +267,7 @@ class TestWatching:
     async def _is(self, scene: Scene, name: str, value: float, **labels: str) -> bool:
         return await scene.metric(name, **labels) == value
 
-    async def test_what_came_of_an_error_of_metas_own_is_counted(self, scene: Scene) -> None:
+    async def test_outcomes_of_metas_internal_errors_are_counted(self, scene: Scene) -> None:
         """Q13. They had been taken, as their statuses say."""
         await scene.use(fail_after=1.0, fail_after_as="131016")
         (to,) = scene.recipients(1)

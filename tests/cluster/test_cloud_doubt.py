@@ -96,7 +96,7 @@ async def test_an_error_of_unknown_meaning_before_the_message_was_taken(scene: S
     assert scene.said_of("message doubted", ids_of(clear)) == []
 
 
-async def test_what_is_proven_after_the_window_was_sent_twice_and_both_are_known(
+async def test_late_evidence_shows_both_attempts_of_a_message(
     scene: Scene,
 ) -> None:
     """D4, D11. Guards ``Drain._note_twice``, the wamid as key of ``upstream_id``, and that

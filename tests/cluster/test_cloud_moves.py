@@ -100,7 +100,7 @@ async def test_a_graph_that_is_away_for_all_moves_nothing(scene: Scene) -> None:
     assert [row["id"] for row in await scene.facts.owner_log()] == before
 
 
-async def test_what_waits_behind_the_rate_is_not_in_doubt(scene: Scene) -> None:
+async def test_messages_that_wait_for_the_rate_are_not_in_doubt(scene: Scene) -> None:
     """D20. Guards that a row is written when its message has its token, and not before."""
     await scene.use(latency_ms=100, latency_most_ms=100)
     to = scene.recipients(BACKLOG)
@@ -113,7 +113,7 @@ async def test_what_waits_behind_the_rate_is_not_in_doubt(scene: Scene) -> None:
     assert doubted <= RATE * (0.1 + MARK_SECONDS + BURST_SECONDS)
 
 
-async def test_what_goes_first_does_not_wait_behind_the_rate(scene: Scene) -> None:
+async def test_priority_messages_pass_those_that_wait_for_the_rate(scene: Scene) -> None:
     """8.4. Guards ``Turns`` and the lanes' priority."""
     sent = await scene.load(scene.recipients(BACKLOG))
     (to,) = scene.recipients(1)

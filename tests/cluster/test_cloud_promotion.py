@@ -17,7 +17,7 @@ ENVIRONMENT = {
 KNOWN = "select id from message where id = any($1::bytea[])"
 
 
-async def test_what_was_accepted_is_in_the_journal_of_the_new_primary(
+async def test_accepted_messages_are_in_the_journal_of_the_new_primary(
     pair: Pair, start: Start
 ) -> None:
     """D12. Guards the issue row in the append's transaction, and that a request begins after that

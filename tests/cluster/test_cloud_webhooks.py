@@ -173,7 +173,7 @@ class TestStatuses:
             shown = [s for i in ids for s in scene.business.receiver.statuses[i]]
             assert {s["recipient_id"] for s in shown} == {to}
 
-    async def test_what_comes_again_after_a_week_is_told_once(self, scene: Scene) -> None:
+    async def test_a_status_repeated_after_a_week_is_called_back_once(self, scene: Scene) -> None:
         """8.3. Guards ``prune``: keys of events outlive Meta's repetitions, whatever gc does."""
         sender, to = scene.recipients(2)
         element = {"from": sender, "id": "wamid.week", "type": "text", "text": {"body": "x"}}

@@ -67,7 +67,7 @@ def rows(page: str, caption: str) -> list[list[str]]:
     ]
 
 
-async def test_what_the_preview_says_moves_under_traffic_and_nothing_else(start: Start) -> None:
+async def test_exactly_the_previewed_slots_move_under_traffic(start: Start) -> None:
     cluster, business = await start(shards=2, coreapps=5, console=True)
     async with looking(cluster) as looker, Facts(cluster) as facts:
         business.start(recipients=16)

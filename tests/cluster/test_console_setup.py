@@ -103,7 +103,7 @@ async def test_a_setting_is_changed_through_the_api(scene: Scene) -> None:
     assert f"<td>{scene.cluster.user}</td>" in await scene.visit.get("settings?q=on_call_pager")
 
 
-async def test_what_the_api_refuses_is_told_in_its_words(scene: Scene) -> None:
+async def test_refusals_of_the_api_are_shown_in_its_words(scene: Scene) -> None:
     before = await scene.settings()
     _, _, page = await scene.visit.post("settings/change", **{"webhooks.url": "ftp://a.example/"})
     assert "400/1009 webhooks.url must start with" in page

@@ -172,7 +172,7 @@ async def test_the_owner_dies_while_it_replays(scene: Scene) -> None:
     assert (await scene.letters())["total"] == 0
 
 
-async def test_what_is_wrong_with_a_call(scene: Scene) -> None:
+async def test_bad_command_lines_get_one_sentence(scene: Scene) -> None:
     for arguments, says in (
         (("replay",), "to choose dead letters"),
         (("replay", "status-1-1"), "Only 0 of these 1 are dead letters"),

@@ -10,7 +10,7 @@ import signal
 from tests.cluster.conftest import PAIR, Start, lived_through
 
 
-async def test_what_is_parked_and_what_is_to_be_called_back_survive_a_kill(start: Start) -> None:
+async def test_parked_messages_and_pending_callbacks_survive_a_kill(start: Start) -> None:
     """I8, I9, I10: a webhook fails now and then, and messages must wait long."""
     async with lived_through(start, rate=100.0, **PAIR) as (_, business, facts):
         business.refuse = 0.25

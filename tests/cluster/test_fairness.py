@@ -283,7 +283,7 @@ class TestWebhook:
                 hook.released.set()
                 await business.settings(webhooks={"url": business.receiver.url})
 
-    async def test_what_waits_for_a_receiver_that_hangs_is_in_memory_up_to_a_limit(
+    async def test_a_hung_receiver_fills_memory_up_to_a_limit(
         self, business: Business, facts: Facts, fresh: Process
     ) -> None:
         """30 MB of one slot, and as much again, which stays in the journal and comes from there."""

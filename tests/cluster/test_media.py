@@ -279,7 +279,7 @@ async def set_application(business: Business, **settings: Any) -> None:
         await facts.until_some(f"select 1 where ({coreapps}) > {now + 12}")
 
 
-async def test_what_is_not_wanted_stays_undownloaded(
+async def test_media_types_that_are_not_wanted_stay_undownloaded(
     business: Business, numbers: tuple[str, str]
 ) -> None:
     to, other = numbers

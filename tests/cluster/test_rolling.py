@@ -122,7 +122,7 @@ async def test_a_leader_told_to_stop_lets_the_next_one_lead_at_once(site: Site) 
 
 
 @both
-async def test_what_waits_to_be_accepted_is_answered_before_the_port_closes(site: Site) -> None:
+async def test_queued_connections_are_answered_before_the_port_closes(site: Site) -> None:
     """A closed listening socket resets what is queued, though another webapp has the port too."""
     cluster = site.cluster
     webapps = [cluster.processes[name] for name in LACKS]
@@ -173,7 +173,7 @@ async def test_a_connection_that_is_kept_alive_is_told_to_close(site: Site) -> N
 
 
 @product
-async def test_what_is_held_is_answered_before_a_webapp_ends(site: Site) -> None:
+async def test_held_requests_are_answered_before_a_webapp_ends(site: Site) -> None:
     """No coreapp is left, so the request waits for its shard: an answer, and no reset."""
     cluster = site.cluster
     async with Facts(cluster) as facts:

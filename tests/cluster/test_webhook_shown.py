@@ -118,7 +118,7 @@ async def scene(business: Business, browser: aiohttp.ClientSession) -> AsyncIter
         await facts.until_none(_PARKED)
 
 
-async def test_what_a_receiver_refuses_is_shown_with_its_answer(scene: Scene) -> None:
+async def test_refused_callbacks_are_shown_with_the_receivers_answer(scene: Scene) -> None:
     scene.hook.answer = refusing
     (message,) = await scene.business.come({"from": BAD, "body": "a"})
     found = await scene.failures(message)
@@ -177,7 +177,7 @@ async def test_a_test_callback_comes_from_every_coreapp(scene: Scene) -> None:
     assert "did not take every test callback" in err
 
 
-async def test_what_is_parked_is_tried_again_at_a_word(scene: Scene) -> None:
+async def test_parked_callbacks_are_retried_on_request(scene: Scene) -> None:
     """Once by command, then by each page; its back-off is longer than any test waits."""
     await scene.business.settings(callback_backoff_delay_ms=900_000)
     await followed(scene.facts)

@@ -120,7 +120,7 @@ async def test_no_get_changes_anything(shared: Site, plain: Plain) -> None:
 
 
 @pytest.mark.parametrize("path", [act.path for act in ACTS])
-async def test_who_only_reads_does_nothing(shared: Site, plain: Plain, path: str) -> None:
+async def test_readers_cannot_act(shared: Site, plain: Plain, path: str) -> None:
     session = await plain.session_of("reader")
     before = await begun(shared)
     got = await plain.post(shared.place(path), session, {"id": "1", "shards": "4"})
@@ -237,7 +237,7 @@ async def test_every_answer_has_the_policy(shared: Site, plain: Plain) -> None:
         assert stored in got.headers["Cache-Control"], path
 
 
-async def test_nobody_else_is_shown_anything(shared: Site, plain: Plain) -> None:
+async def test_strangers_are_shown_nothing(shared: Site, plain: Plain) -> None:
     for path in (*GETS, *(export.path for export in EXPORTS)):
         for session in ("", "x" * 43):
             got = await plain.get(shared.place(path), session)

@@ -96,7 +96,7 @@ async def parked(shared: Site) -> AsyncIterator[str]:
 
 
 @pytest.mark.parametrize("where", [PATH, "/console/messages/{}"])
-async def test_what_is_parked_is_tried_again_at_once(
+async def test_parked_callbacks_are_retried_at_once(
     shared: Site, browsers: Browsers, parked: str, where: str
 ) -> None:
     taken = shared.business.receiver.messages

@@ -143,7 +143,7 @@ def test_silent_handshakes_hold_places_and_only_for_a_while(
     on_uvloop(3, body, contexts("localhost")[0])
 
 
-def test_what_is_queued_when_it_closes_is_served() -> None:
+def test_connections_queued_at_the_close_are_served() -> None:
     async def body(opened: Acceptor, keeper: Keeper) -> None:
         clients = [Client(opened.port) for _ in range(30)]  # no turn of the loop in between
         opened.close()
@@ -244,7 +244,7 @@ def test_where_nothing_can_be_accepted_it_rests_and_goes_on_later(
     on_uvloop(100, body)
 
 
-def test_it_closes_for_good_where_nothing_can_be_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_socket_that_accepts_nothing_closes_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
     async def body(opened: Acceptor, keeper: Keeper) -> None:
         failed: list[object] = []
         asyncio.get_running_loop().set_exception_handler(lambda _loop, it: failed.append(it))
@@ -261,7 +261,7 @@ def test_it_closes_for_good_where_nothing_can_be_accepted(monkeypatch: pytest.Mo
     on_uvloop(100, body)
 
 
-def test_it_closes_although_clients_never_cease_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_acceptor_closes_under_a_stream_of_clients(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acceptor, "BACKLOG", 8)
     taken: list[int] = []
     monkeypatch.setattr(Acceptor, "_take", lambda _self: len(taken) < 99 and not taken.append(1))

@@ -64,7 +64,7 @@ async def head(pool: asyncpg.Pool) -> tuple[int, str]:
     return ends.head_id, ends.head_hash
 
 
-async def test_what_is_written_is_a_chain(settings: Settings, pool: asyncpg.Pool) -> None:
+async def test_audit_rows_form_a_chain(settings: Settings, pool: asyncpg.Pool) -> None:
     assert "is whole: 0 rows" in await printed(settings, "audit", "--verify")
     await fill(pool)
     await Audit(pool).add({Note("x", "log in", HERE, "401/1005"): 3})
@@ -203,7 +203,7 @@ async def test_a_table_of_the_session_s_own_does_not_stand_in_for_the_chain(
         ("update audit_chain set tail_id = 3", "row 1 is back"),
     ],
 )
-async def test_it_is_found(
+async def test_tampering_is_found(
     settings: Settings, pool: asyncpg.Pool, statement: str, sentence: str
 ) -> None:
     await fill(pool)
@@ -332,7 +332,7 @@ async def test_retention_takes_nothing_of_the_last_day_and_nothing_behind_it(
         await transaction.rollback()
 
 
-async def test_what_the_owner_keeps_no_webapp_has_deleted(
+async def test_webapps_cannot_prune_below_the_owners_days(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
     """`migrate --roles` says for how long."""
@@ -360,7 +360,9 @@ async def test_all_of_it_may_go(settings: Settings, pool: asyncpg.Pool) -> None:
     assert "is whole: 2 rows (7 to 8," in await printed(settings, "audit", "--verify")
 
 
-async def test_what_a_webapp_needs_is_little(settings: Settings, pool: asyncpg.Pool) -> None:
+async def test_rights_of_a_webapp_on_the_audit_log_are_few(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
     """A login that may insert, read numbers, and call two functions; and what it may not."""
     role = "audit_webapp"
     await pool.execute(f"drop role if exists {role}; create role {role} login")

@@ -142,7 +142,7 @@ async def test_sessions_that_are_ended_lose_and_repeat_none(
         assert [row.id for row in seen.rows] == list(range(1, 53))
 
 
-async def test_what_does_not_continue_the_log_ends_it(
+async def test_a_break_in_the_chain_ends_the_follower(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
     """As a standby that was promoted without the last rows, or a database that was restored."""

@@ -28,7 +28,7 @@ from warouter.store.migrations import migrations
         (["coreapp", "--data-dir", "/nowhere"], {}, "start `warouter up` first"),
     ],
 )
-async def test_what_is_wrong_with_a_call(
+async def test_bad_command_lines_get_one_sentence(
     arguments: list[str], environ: dict[str, str], sentence: str
 ) -> None:
     result = await command(None, *arguments, **environ)
@@ -57,7 +57,7 @@ def test_a_port_that_is_taken(postgres: Postgres, settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("run", [executed, forked])
-def test_what_is_wrong_with_the_webhooks_variables(
+def test_bad_webhook_variables_get_one_sentence(
     postgres: Postgres, settings: Settings, run: Callable[..., CompletedProcess[str]]
 ) -> None:
     here = postgres.settings(settings.database) | {"COREAPP_EXTERNAL_PORTS": "0"}

@@ -82,7 +82,7 @@ async def test_nothing_is_deleted_by_a_clock_that_went_forward_alone(
     assert await gone() == [1, 1, 1, 0, 0]
 
 
-async def test_what_is_old_by_both_clocks_goes(
+async def test_rows_old_by_both_clocks_are_pruned(
     journal: Journal, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await journal.append(OWNED, [row(1), row(2)])
@@ -103,7 +103,7 @@ LIMITS = Limits()
     ],
     ids=["a user", "an address"],
 )
-async def test_nobody_waits_to_log_in_until_the_clock_comes_back(
+async def test_log_ins_work_while_the_clock_is_behind(
     pool: asyncpg.Pool, guessed: list[str], longest: float
 ) -> None:
     logins = Logins(pool)

@@ -35,7 +35,7 @@ def counted(me: CloudSlots) -> tuple[dict[int, int], dict[tuple[int, str], int]]
 
 
 @pytest.mark.parametrize(("code", "status"), [(131016, 500), (133004, 503), (2, 503)])
-async def test_what_was_refused_and_sent_all_the_same_is_counted(
+async def test_a_refused_attempt_that_was_sent_is_counted(
     settings: Settings, pool: asyncpg.Pool, code: int, status: int
 ) -> None:
     """It goes again as its second attempt; then a status of the first one comes, too."""
@@ -64,9 +64,7 @@ async def test_a_status_that_ends_a_doubt_is_counted(
         assert counted(me) == ({code: 1}, {(code, "sent"): 1})
 
 
-async def test_what_was_answered_otherwise_is_not_counted(
-    settings: Settings, pool: asyncpg.Pool
-) -> None:
+async def test_other_answers_are_not_counted(settings: Settings, pool: asyncpg.Pool) -> None:
     async with owning_cloud(settings, pool, first_then_taken(130429, 400)) as me:
         message = me.message()
         await me.begun(2)

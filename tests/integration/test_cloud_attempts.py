@@ -71,7 +71,7 @@ async def test_a_failure_is_not_shown_while_a_later_attempt_that_was_taken_may_b
 
 
 @pytest.mark.parametrize("first", [1, 2])
-async def test_it_is_shown_once_both_have_failed_whoever_heard_of_the_first(
+async def test_a_failure_is_shown_once_both_attempts_have_failed(
     settings: Settings, pool: asyncpg.Pool, first: int
 ) -> None:
     async with sent_again(settings, pool, taken) as (me, message):
@@ -87,7 +87,7 @@ async def test_it_is_shown_once_both_have_failed_whoever_heard_of_the_first(
         assert await shown(pool, message) == ["sent", "failed"]
 
 
-async def test_it_waits_for_the_answer_to_a_later_attempt_and_then_for_its_end(
+async def test_a_failure_waits_for_the_end_of_a_later_attempt(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
     """The answer is in memory only when the row is read once more."""
@@ -105,7 +105,7 @@ async def test_it_waits_for_the_answer_to_a_later_attempt_and_then_for_its_end(
 
 
 @pytest.mark.parametrize("before", [True, False])
-async def test_it_waits_for_the_window_of_a_later_attempt_of_which_nobody_knows(
+async def test_a_failure_waits_for_the_window_of_an_unknown_attempt(
     settings: Settings, pool: asyncpg.Pool, *, before: bool
 ) -> None:
     """Whether that came into doubt before, or after the failure was heard."""
@@ -127,7 +127,7 @@ async def test_it_waits_for_the_window_of_a_later_attempt_of_which_nobody_knows(
         await drained(me, pool)
 
 
-async def test_what_was_taken_twice_counts_also_if_the_commit_that_says_so_is_not_confirmed(
+async def test_a_duplicate_counts_although_its_commit_is_not_confirmed(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
     async with sent_again(settings, pool, taken) as (me, message):
@@ -157,7 +157,7 @@ async def test_what_was_taken_twice_counts_also_if_the_commit_that_says_so_is_no
         assert me.end._remote.acks.duplicates == 0
 
 
-async def test_it_counts_where_both_ids_are_read_at_once(
+async def test_a_duplicate_counts_when_both_ids_are_read_at_once(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
     """Of both attempts a status comes before any answer."""
@@ -169,7 +169,7 @@ async def test_it_counts_where_both_ids_are_read_at_once(
         assert me.end._remote.acks.duplicates == 1
 
 
-async def test_it_counts_where_an_answer_is_recorded_after_the_status_of_the_other(
+async def test_a_duplicate_counts_when_an_answer_follows_the_others_status(
     settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing else is ever heard of either."""

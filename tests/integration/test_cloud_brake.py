@@ -76,7 +76,7 @@ async def test_while_none_is_taken_no_resend_uses_up_an_attempt(
         await settled(pool)
 
 
-async def test_it_goes_ten_times_at_most(settings: Settings, pool: asyncpg.Pool) -> None:
+async def test_a_message_is_tried_ten_times_at_most(settings: Settings, pool: asyncpg.Pool) -> None:
     async with owning_cloud(settings, pool, cut) as me:
         message_id = me.message()
         for number in range(1, 11):
@@ -85,7 +85,7 @@ async def test_it_goes_ten_times_at_most(settings: Settings, pool: asyncpg.Pool)
         assert len(me.graph.requests) == 10
 
 
-async def test_what_the_operator_has_to_mend_uses_up_no_attempt(
+async def test_errors_for_the_operator_use_up_no_attempt(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
     """They have 999: a number that flapped once a second was through with them in 17 minutes."""

@@ -137,7 +137,7 @@ async def test_check_prints_its_steps_as_json(world: World) -> None:
         ),
     ],
 )
-async def test_what_meta_says_is_wrong(
+async def test_findings_that_meta_reports(
     world: World, switches: dict[str, Any], step: str, said: str
 ) -> None:
     world.simulator.use(CloudFaults(**switches))
@@ -168,7 +168,7 @@ async def test_what_meta_says_is_wrong(
         ),
     ],
 )
-async def test_what_is_wrong_in_the_settings(
+async def test_findings_in_the_settings(
     world: World, variables: dict[str, str], step: str, said: str
 ) -> None:
     given = {f"WAROUTER_CLOUD_{name}": value for name, value in variables.items()}
@@ -228,7 +228,7 @@ async def test_without_debug_token_the_calls_tell(world: World) -> None:
     assert (await world.step("permissions"))[1].startswith("failed permissions The token lacks")
 
 
-async def test_what_needs_something_that_failed_is_not_checked(world: World) -> None:
+async def test_steps_after_a_failed_one_are_not_checked(world: World) -> None:
     world.simulator.use(CloudFaults(no_token=True))
     lines = (await world.run()).stdout.splitlines()
     assert [line.split("  ")[0] for line in lines[:-1]] == ["ok"] * 3 + ["failed"] + [
@@ -408,7 +408,7 @@ async def test_a_url_that_meta_cannot_call_is_not_tried(world: World, url: str, 
     assert world.hook.listener.counts["handshake"] <= 1  # that of the beginning
 
 
-async def test_what_is_missing_is_said_as_ever(world: World) -> None:
+async def test_missing_settings_are_named(world: World) -> None:
     result = await world.run(WAROUTER_CLOUD_WABA_ID="")
     assert isinstance(result.exception, ConfigError)
     assert "WAROUTER_CLOUD_WABA_ID is missing" in str(result.exception)

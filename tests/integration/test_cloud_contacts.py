@@ -105,7 +105,7 @@ class TestUnreachable:
             await soon(lambda: shown(pool, message_id))
             assert not me.end._learned._unreachable
 
-    async def test_what_is_told_late_is_as_old_as_it_is(
+    async def test_a_late_failure_keeps_its_own_time(
         self, settings: Settings, pool: asyncpg.Pool
     ) -> None:
         async with owning_cloud(settings, pool) as me:
@@ -147,7 +147,7 @@ class TestKeys:
         assert await keys(pool) == {ANN: ("b", 1764000004, "a")}
         assert await CloudContacts(pool).key(ANN) == ("b", 1764000004, False)
 
-    async def test_what_is_older_changes_nothing(
+    async def test_an_older_identity_changes_nothing(
         self, hooks: list[Webhook], pool: asyncpg.Pool
     ) -> None:
         for hash, at in (("a", 100), ("b", 300), ("a", 200)):

@@ -121,7 +121,7 @@ async def test_a_database_that_is_down_is_said(world: World) -> None:
     assert "until it hears of it, POST /v1/account" in str(result.exception)
 
 
-async def test_what_meta_refuses_leaves_everything(world: World, pool: asyncpg.Pool) -> None:
+async def test_a_refusal_by_meta_leaves_everything(world: World, pool: asyncpg.Pool) -> None:
     world.simulator.use(CloudFaults(no_token=True))
     sentence = await refused(world.settings, *ASKED, **world.variables)
     assert sentence.startswith("Meta does not say which number this is (the Graph API answered")
@@ -129,7 +129,7 @@ async def test_what_meta_refuses_leaves_everything(world: World, pool: asyncpg.P
     assert (await read_standing(pool)).registered
 
 
-async def test_nobody_is_asked_without_a_terminal(world: World) -> None:
+async def test_without_a_terminal_the_command_asks_nothing(world: World) -> None:
     result = await command(world.settings, *ASKED[:2], **world.variables)
     assert str(result.exception) == "There is no terminal to ask at: use --yes."
     assert getattr(result.exception, "exit_code", None) == 2

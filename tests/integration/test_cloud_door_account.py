@@ -66,7 +66,7 @@ async def test_the_fields_that_the_app_is_subscribed_to(world: Door) -> None:
     await soon(lambda: not world.simulator.world.heard)
 
 
-async def test_what_a_token_lacks(world: Door) -> None:
+async def test_missing_permissions_of_a_token(world: Door) -> None:
     facts = world.simulator.facts
     question = world.url(f"debug_token?input_token={TOKEN}")
     world.use(token_s=60, granted=("7",), missing_scopes=("whatsapp_business_messaging",))

@@ -47,7 +47,7 @@ async def test_one_message_is_found_with_its_events() -> None:
         assert [one["node"]["delivery_status"] for one in answer["data"]] == ["SENT"]
 
 
-async def test_what_fails_is_an_error() -> None:
+async def test_a_failed_message_shows_an_error() -> None:
     async with door(unknown=[OTHER]) as found:
         (wamid,) = await sent(found, 1, to=OTHER)
         await found.statuses(1)
@@ -56,7 +56,7 @@ async def test_what_fails_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("query", [{"limit": "101"}, {"limit": "0"}, {"after": "x"}])
-async def test_what_is_out_of_range_is_refused(query: dict[str, str]) -> None:
+async def test_an_out_of_range_page_is_refused(query: dict[str, str]) -> None:
     async with door() as found:
         assert await listed(found, **query) == 100
 
@@ -74,7 +74,7 @@ async def test_switches_say_what_is_listed_and_when() -> None:
         await soon(lambda: len(found.simulator.history.listed({})["data"]) == 1)
 
 
-async def test_it_forgets_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_record_forgets_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "MOST", 3)
     async with door() as found:
         ids = await sent(found, 5)

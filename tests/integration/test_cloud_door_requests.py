@@ -270,7 +270,7 @@ async def test_new_connections_are_refused_and_open_ones_stay(world: Door) -> No
         assert (await raw.answer())[0] == 200
 
 
-async def test_what_lies_in_our_kernel_is_taken_after_deafness_though_the_caller_left(
+async def test_requests_in_the_kernel_are_taken_though_the_caller_left(
     world: Door,
 ) -> None:
     async with connected(world) as raw, connected(world) as other:
@@ -355,7 +355,7 @@ async def test_requests_byte_by_byte_and_behind_each_other(world: Door) -> None:
         assert [(await raw.answer())[0] for _ in range(5)] == [200] * 5
 
 
-async def test_what_is_no_http_ends_the_connection(world: Door) -> None:
+async def test_bytes_that_are_no_http_end_the_connection(world: Door) -> None:
     async with connected(world) as raw:
         raw.writer.write(b"nonsense\r\n\r\n")
         assert (await raw.end()).startswith(b"HTTP/1.1 400")

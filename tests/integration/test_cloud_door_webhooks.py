@@ -49,7 +49,7 @@ async def test_a_url_that_fails_the_handshake_is_asked_again_and_not_called(worl
 
 
 @pytest.mark.parametrize("status", [201, 204, 302, 400, 500])
-async def test_what_is_not_200_comes_again_as_it_was(world: Door, status: int) -> None:
+async def test_a_webhook_without_a_200_is_repeated_unchanged(world: Door, status: int) -> None:
     world.use(retry_ms=1, retry_most_s=1, gather_ms=600)
     world.business.status = lambda n: status if n < 2 else 200
     await world.send()

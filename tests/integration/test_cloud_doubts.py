@@ -191,7 +191,7 @@ async def test_a_message_in_doubt_keeps_its_place_as_long_as_webhooks_do_not_pro
 
 
 @pytest.mark.parametrize("policy", ["hold", "resend"])
-async def test_what_is_held_goes_again_once_it_was_surely_not_taken(
+async def test_a_held_message_goes_again_once_surely_not_taken(
     settings: Settings, pool: asyncpg.Pool, policy: str
 ) -> None:
     """A former owner says so late; with a policy that sends again it needs no doubt-free past."""
@@ -211,7 +211,7 @@ async def test_what_is_held_goes_again_once_it_was_surely_not_taken(
         assert slots.graph.refs() == [(message_id, n) for n in range(1, tries + 2)]
 
 
-async def test_what_is_held_stays_so_where_an_earlier_attempt_may_have_been_taken(
+async def test_a_held_message_stays_if_an_earlier_attempt_is_open(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
     """And its policy forbids to send it again; the operator had, once."""
@@ -233,7 +233,9 @@ async def test_what_is_held_stays_so_where_an_earlier_attempt_may_have_been_take
         assert slots.graph.refs() == [(message_id, 1), (message_id, 2)]
 
 
-async def test_what_is_held_fails_as_it_was_refused(settings: Settings, pool: asyncpg.Pool) -> None:
+async def test_a_held_message_fails_with_its_refusal(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
     async with owning_cloud(settings, pool, cut, cloud_in_doubt="hold") as slots:
         message_id = slots.message()
         await slots.begun(1)
@@ -258,7 +260,7 @@ async def say(slots: CloudSlots, message_id: bytes, attempt: int, word: InboxWor
     await slots.journal.say(*place, None, msgspec.json.encode(word))
 
 
-async def test_what_waits_behind_a_doubt_fails_when_its_own_time_is_over(
+async def test_a_message_behind_a_doubt_fails_at_its_own_ttl(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
     """No request of it began, so its client need not wait for the window to hear of it."""

@@ -212,7 +212,7 @@ async def test_after_lost_commits_what_has_an_issue_row_is_in_doubt(
         assert me.graph.refs() == []
 
 
-async def test_what_was_told_to_have_failed_is_never_sent_after(
+async def test_a_message_reported_failed_is_never_sent_again(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
     """Its owner died between the event and the settlement; issued, not issued, parked."""
@@ -312,7 +312,7 @@ async def test_a_template_that_meta_holds_back_waits_long_for_the_next_owner_too
         assert me.end._rules.of(0, msgspec.json.encode(body)).window > 3_600
 
 
-async def test_what_a_restored_backup_has_as_unsent_is_held_by_the_documented_statement(
+async def test_the_documented_statement_holds_unsent_messages_of_a_backup(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
     page = (ROOT / "docs" / "backup.md").read_text()

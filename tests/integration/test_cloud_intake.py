@@ -228,7 +228,7 @@ async def test_a_caller_that_hangs_up_costs_nothing(door: Door) -> None:
     await soon(lambda: len(door.intake) == 0)
 
 
-async def test_what_comes_behind_a_request_waits(door: Door) -> None:
+async def test_a_pipelined_webhook_waits(door: Door) -> None:
     await door.serve()
     door.inbox.open.clear()
     line = await door.connect(SIGNED)
@@ -281,7 +281,7 @@ async def test_a_caller_that_has_ended_its_side_is_answered(door: Door) -> None:
     assert await line.ended()
 
 
-async def test_what_came_is_answered_before_the_end(door: Door) -> None:
+async def test_received_webhooks_are_answered_before_the_end(door: Door) -> None:
     await door.serve()
     door.inbox.open.clear()
     idle = await door.connect(SIGNED)

@@ -70,7 +70,9 @@ async def test_unknown_fields_are_counted_by_name_and_no_more_than_fifty(
     assert "not kept" in str((await read_notices(pool))[0])
 
 
-async def test_what_was_kept_goes_with_the_messages(hook: Webhook, pool: asyncpg.Pool) -> None:
+async def test_kept_webhooks_are_pruned_with_the_messages(
+    hook: Webhook, pool: asyncpg.Pool
+) -> None:
     assert await hook.post(STANDBY) == 200
     await pool.execute("update cloud_kept set at = now() - interval '31 days'")
     assert await hook.post(posted("messaging_handovers", handover={})) == 200
@@ -78,7 +80,9 @@ async def test_what_was_kept_goes_with_the_messages(hook: Webhook, pool: asyncpg
     assert [row["field"] for row in kept] == ["messaging_handovers"]
 
 
-async def test_it_is_committed_before_it_is_answered(hook: Webhook, pool: asyncpg.Pool) -> None:
+async def test_a_kept_webhook_is_committed_before_the_answer(
+    hook: Webhook, pool: asyncpg.Pool
+) -> None:
     await pool.execute("alter table cloud_kept rename to away")
     assert await hook.post(STANDBY) == 503
     await pool.execute("alter table away rename to cloud_kept")

@@ -57,9 +57,7 @@ async def test_the_next_message_waits_for_the_end_of_the_last_on_disk(
         assert [row["wamid"] for row in wamids] == [request.wamid]
 
 
-async def test_it_waits_for_sent_as_well_where_that_is_asked_for(
-    settings: Settings, pool: asyncpg.Pool
-) -> None:
+async def test_order_can_wait_for_the_status_sent(settings: Settings, pool: asyncpg.Pool) -> None:
     async with owning_cloud(settings, pool, cloud_order="sent") as me:
         first, second = me.message(), me.message()
         await me.begun(1)
@@ -86,7 +84,7 @@ async def test_priority_goes_before_those_that_wait(settings: Settings, pool: as
         assert recipients(me.graph)[1:] == OTHERS
 
 
-async def test_what_no_connection_is_free_for_is_not_issued_and_lets_priority_go_first(
+async def test_messages_without_a_connection_are_not_issued(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
     """A crash now leaves a few in doubt, and not all that wait; nor do all of them go first."""

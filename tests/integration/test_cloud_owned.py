@@ -64,7 +64,7 @@ async def test_the_next_owner_sends_again_after_the_window_alone(
         assert slots.graph.refs() == [(message_id, 2)]
 
 
-async def test_what_is_behind_a_doubt_waits_for_its_end_also_past_the_window(
+async def test_a_lane_waits_for_the_end_of_a_doubt_past_its_window(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
     """The proof is asked for when the window is over: until it comes, the lane stays shut."""

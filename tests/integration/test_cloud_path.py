@@ -53,7 +53,7 @@ IN_VAIN = "select vain_at is not null from cloud_path"
     ],
     ids=["ours", "another's", "unsigned"],
 )
-async def test_what_meta_may_have_sent_in_vain_is_told(
+async def test_webhooks_that_meta_may_have_sent_in_vain_are_a_gap(
     hook: Webhook,
     pool: asyncpg.Pool,
     body: bytes,
@@ -73,7 +73,7 @@ async def test_what_meta_may_have_sent_in_vain_is_told(
     assert (await path_of(hook, pool))["since"] == first["since"]
 
 
-async def test_what_strangers_send_is_no_gap_once_meta_has_sent(
+async def test_strangers_requests_are_no_gap_once_meta_has_sent(
     hook: Webhook, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(posts, "TOUCH_SECONDS", 0.05)
@@ -86,7 +86,7 @@ async def test_what_strangers_send_is_no_gap_once_meta_has_sent(
     assert (await path_of(hook, pool))["since"] == first["since"]
 
 
-async def test_what_was_refused_before_its_secret_was_added_is_a_gap(
+async def test_a_webhook_refused_before_its_secret_came_is_a_gap(
     hook: Webhook, pool: asyncpg.Pool
 ) -> None:
     first = await path_of(hook, pool)

@@ -127,7 +127,7 @@ async def test_only_some_questions_cost_less(probe: Probing) -> None:
         ((), "--to"),
     ],
 )
-async def test_what_cannot_be_asked_is_said(
+async def test_unanswerable_questions_are_named(
     probe: Probing, asked: tuple[str, ...], reason: str
 ) -> None:
     result = await command(None, "cloud", "probe", *asked, **probe.variables)
@@ -190,7 +190,7 @@ async def test_ctrl_c_leaves_what_was_measured(probe: Probing) -> None:
     assert "at the top: HTTP 400 code 100" in out.decode()
 
 
-async def test_what_is_for_the_webapps_is_left_to_them(probe: Probing) -> None:
+async def test_webhooks_for_the_webapps_are_left_to_them(probe: Probing) -> None:
     probe.door.use(retry_ms=100, retry_most_s=0.5, batch=1)
     running = asyncio.create_task(probe.run("Q6"))
     await soon(lambda: probe.lab and len(probe.lab.observed.trials) == 5)
@@ -220,7 +220,7 @@ async def test_what_is_for_the_webapps_is_left_to_them(probe: Probing) -> None:
     ],
     ids=["broken", "no UTF-8"],
 )
-async def test_what_cannot_be_read_is_left_to_the_webapps(
+async def test_unreadable_webhooks_are_left_to_the_webapps(
     probe: Probing, body: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     body = body.replace(b"NUMBER", probe.cloud.phone_number_id.encode())
@@ -334,7 +334,7 @@ async def test_a_token_that_is_refused_later_leaves_what_was_measured(probe: Pro
 
 
 @pytest.mark.parametrize("code", sorted(ENDING))
-async def test_what_harms_the_number_ends_it_at_once(probe: Probing, code: int) -> None:
+async def test_harm_to_the_number_ends_the_probe_at_once(probe: Probing, code: int) -> None:
     probe.switches["Q1 begins"] = {"code": code}
     observed = await probe.run("Q11", "Q1", "Q3")
     assert re.match(rf"Meta refuses what the number sends \({code}, \w.*\): ", observed.ended)
@@ -345,7 +345,7 @@ async def test_what_harms_the_number_ends_it_at_once(probe: Probing, code: int) 
     assert sent == f"1 refused with {code}"
 
 
-async def test_what_harms_the_number_ends_it_by_a_status_too(probe: Probing) -> None:
+async def test_a_harmful_status_ends_the_probe_too(probe: Probing) -> None:
     probe.door.use(sent_ms=0)
     probe.switches["Q12 begins"] = {"failed": 1.0, "failed_code": 131048}
     observed = await probe.run("Q12", "Q1")
@@ -353,7 +353,7 @@ async def test_what_harms_the_number_ends_it_by_a_status_too(probe: Probing) -> 
     assert not [message for message in observed.of("Q1") if message.written is not None]
 
 
-async def test_it_does_not_begin_with_what_harms_the_number(probe: Probing) -> None:
+async def test_the_probe_does_not_begin_on_a_number_in_trouble(probe: Probing) -> None:
     probe.door.use(code=131048)
     with pytest.raises(CommandError, match=r"131048, .*: too many messages of this number"):
         await probe.run("Q11")
@@ -382,7 +382,7 @@ async def test_three_refusals_in_a_row_end_it(
     assert probe.pairs.recipients == ([TO] * 3 if switches.get("code") == 131056 else [])
 
 
-async def test_what_was_cut_before_it_ends_is_waited_for(
+async def test_the_probe_waits_for_requests_it_cut_off(
     probe: Probing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cut, "CUT_MS", (0, 0, 0, 0, 1_000, 1_000, 1_000, 1_000))
@@ -396,7 +396,9 @@ async def test_what_was_cut_before_it_ends_is_waited_for(
     assert row.result.endswith("1 refused with 131048")
 
 
-async def test_it_ends_when_its_time_is_up(probe: Probing, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_probe_ends_when_its_time_is_up(
+    probe: Probing, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(run_module, "bound", lambda asked, times: 2.0)
     observed = await probe.run("Q6", times=TIMES._replace(patience=3600.0))
     assert observed.ended == "its time was up"

@@ -75,7 +75,7 @@ async def test_an_answer_that_comes_later_ends_the_doubt(
 
 
 @pytest.mark.parametrize("ttl", [None, 600])
-async def test_what_was_issued_by_a_commit_of_unknown_outcome_and_never_began_goes_at_once(
+async def test_a_request_issued_by_an_unknown_commit_goes_at_once(
     settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch, ttl: int | None
 ) -> None:
     """With its message, or (here if it has a ttl) after it."""

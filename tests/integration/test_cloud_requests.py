@@ -75,7 +75,7 @@ async def test_a_graph_that_cannot_be_reached_uses_up_no_attempt(
         assert slots.graph.refs() == [(message_id, 1)]
 
 
-async def test_what_we_hold_back_ourselves_stops_nobody_else(
+async def test_requests_held_back_by_us_stop_no_other(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
     """A slot that is to move; the Graph is well."""

@@ -41,7 +41,7 @@ async def test_a_stop_is_of_the_token_that_was_refused(pool: asyncpg.Pool) -> No
     assert await stops(pool, ME, b"old") is None
 
 
-async def test_it_ends_with_the_last_owner_that_has_the_token(pool: asyncpg.Pool) -> None:
+async def test_a_stop_ends_with_the_last_owner_of_its_token(pool: asyncpg.Pool) -> None:
     await own(pool, 3, 1)
     await stops(pool, ME, b"old")
     await stop(pool.fetch, Stop(190, "expired", b"old"))

@@ -362,7 +362,7 @@ async def test_a_wrong_switch_is_one_sentence() -> None:
 
 
 @pytest.mark.parametrize("url", ["nonsense", "ftp://host/", "http://", "http://a,b"])
-async def test_what_is_no_url_for_webhooks_is_one_sentence(url: str) -> None:
+async def test_a_bad_webhook_url_gets_one_sentence(url: str) -> None:
     said = await refused(None, "simulator", "--cloud", "--port", "0", "--webhook-url", url)
     assert "is not an http or https URL" in said
 

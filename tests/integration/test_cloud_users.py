@@ -88,9 +88,7 @@ def renaming(wamid: str, former: str, now: str) -> dict[str, Any]:
     return {"id": wamid, "timestamp": "1764000005", "type": "system", "system": system}
 
 
-async def test_what_comes_under_an_id_of_the_past_is_of_its_successor(
-    hook: Webhook, pool: asyncpg.Pool
-) -> None:
+async def test_a_former_id_stands_for_its_successor(hook: Webhook, pool: asyncpg.Pool) -> None:
     alias = alias_of(ANN)
     assert await hook.post(webhook(messages=[text("wamid.1", sender="", from_user_id=ANN)])) == 200
     together = [

@@ -190,7 +190,7 @@ async def test_expect_100_continue_is_answered(hook: Webhook) -> None:
     assert (await line.hear()).status == 200
 
 
-async def test_what_is_signed_and_useless_is_taken(hook: Webhook, pool: asyncpg.Pool) -> None:
+async def test_signed_useless_webhooks_are_taken(hook: Webhook, pool: asyncpg.Pool) -> None:
     assert await hook.post(b"no JSON") == 200
     assert await hook.post(webhook(number="123456123", messages=[text("wamid.1")])) == 200
     assert await hook.post(webhook(field="new_field")) == 200
@@ -221,9 +221,7 @@ async def test_of_what_is_unreadable_the_newest_hundred_are_kept(
     assert [row["body"] for row in rows] == [b"%d" % number for number in range(3, 103)]
 
 
-async def test_what_notices_ask_for_is_passed_on(
-    hook: Webhook, settings: Settings, pool: asyncpg.Pool
-) -> None:
+async def test_notices_are_acted_on(hook: Webhook, settings: Settings, pool: asyncpg.Pool) -> None:
     await pool.execute("insert into cloud_number (level) values (80)")
     heard: list[str] = []
     connection = await connect(settings, "test")
@@ -264,7 +262,7 @@ async def test_a_notice_is_stored_before_the_answer(hook: Webhook, pool: asyncpg
     assert await pool.fetchval("select count(*) from cloud_notice") == 1
 
 
-async def test_what_is_said_of_another_account_is_kept_beside_ours(
+async def test_notices_of_another_account_are_kept_beside_ours(
     hook: Webhook, pool: asyncpg.Pool
 ) -> None:
     assert await hook.post(webhook(field="account_update", event="DISABLED_UPDATE")) == 200
@@ -344,7 +342,7 @@ async def test_messages_of_one_commit_keep_their_order(hook: Webhook, pool: asyn
     assert [row["key"] for row in await inbox_of(pool)] == sent
 
 
-async def test_what_comes_again_is_stored_once(hook: Webhook, pool: asyncpg.Pool) -> None:
+async def test_a_repeated_webhook_is_stored_once(hook: Webhook, pool: asyncpg.Pool) -> None:
     body = webhook(messages=[text("wamid.1")], statuses=[status("wamid.2", reference=REFERENCE)])
     assert [await hook.post(body) for _ in range(3)] == [200, 200, 200]
     assert len(await inbox_of(pool)) == 2
@@ -376,7 +374,7 @@ async def test_posts_gather_while_a_commit_is_in_flight(hook: Webhook, pool: asy
     assert len({row["at"] for row in await inbox_of(pool)}) == 2
 
 
-async def test_what_is_not_committed_is_answered_503(hook: Webhook, pool: asyncpg.Pool) -> None:
+async def test_an_uncommitted_webhook_is_answered_503(hook: Webhook, pool: asyncpg.Pool) -> None:
     await pool.execute("alter table cloud_inbox rename to away")
     body = webhook(messages=[text("wamid.1")])
     assert await hook.post(body) == 503
@@ -411,7 +409,7 @@ async def test_beyond_what_may_wait_posts_are_refused(
     assert await hook.post(webhook(messages=[text("wamid.2")])) == 200
 
 
-async def test_what_postgresql_cannot_take_costs_nothing_else(
+async def test_an_element_postgresql_refuses_costs_no_other(
     hook: Webhook, pool: asyncpg.Pool
 ) -> None:
     """The reader of webhooks lets no such thing pass; should it one day, the rest goes on."""

@@ -92,7 +92,7 @@ async def test_a_user_from_beginning_to_end(
         ("end", {"username": "nobody"}, "There is no user nobody."),
     ],
 )
-async def test_what_cannot_be_done_is_said_and_audited(
+async def test_failed_acts_are_reported_and_audited(
     console: Console, admin: str, pool: asyncpg.Pool, act: str, form: dict[str, str], said: str
 ) -> None:
     page = await acted(console, admin, act, **form)
@@ -101,7 +101,7 @@ async def test_what_cannot_be_done_is_said_and_audited(
     assert said in await pool.fetchval("select outcome from audit where of is not null")
 
 
-async def test_who_only_reads_does_nothing(console: Console, pool: asyncpg.Pool) -> None:
+async def test_readers_cannot_act(console: Console, pool: asyncpg.Pool) -> None:
     robert = await console.log_in("robert", USER_PASSWORD)
     for act in ("create", "password", "remove", "end"):
         form = {"username": "robert", "typed": "robert", **TYPED}

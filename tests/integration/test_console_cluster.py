@@ -143,7 +143,7 @@ async def test_a_dead_owner_shows_at_once_and_its_successor_with_the_takeover(
     assert "dead" in shown("cluster", values)
 
 
-async def test_what_alerts_ask_for_is_what_the_database_holds(
+async def test_alerts_read_the_figures_of_the_database(
     context: ConsoleContext, nodes: Nodes, pool: asyncpg.Pool
 ) -> None:
     await nodes.kill(MASTER)

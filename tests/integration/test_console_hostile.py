@@ -92,7 +92,7 @@ def missing(answer: Raw) -> set[str]:
     return {name for name, part in FIELDS.items() if part not in answer.fields.get(name, "")}
 
 
-async def test_what_is_no_http_has_the_policy_too_and_is_not_quoted(console: Console) -> None:
+async def test_malformed_http_gets_the_policy_and_is_not_quoted(console: Console) -> None:
     cookie = await console.log_in("admin", USER_PASSWORD)
     for request in (
         b"<img src=x onerror=alert(1)>\r\n\r\n",
@@ -116,7 +116,7 @@ async def test_what_is_no_http_has_the_policy_too_and_is_not_quoted(console: Con
     assert "Traceback" not in log
 
 
-async def test_what_the_api_refuses_to_read_as_http_this_does_too(console: Console) -> None:
+async def test_the_console_refuses_the_same_http_as_the_api(console: Console) -> None:
     """One front door for both: no proxy can be led to see another end of a request than we do."""
     here = b"Host: 127.0.0.1:%d" % console.port
     cases = {

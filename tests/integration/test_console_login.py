@@ -217,7 +217,7 @@ async def fresh(people: None, pool: asyncpg.Pool) -> None:
 FIRST = {"username": "admin", "new_password": GOOD, "again": GOOD}
 
 
-async def test_as_long_as_admin_has_its_first_password_another_is_all_that_is_offered(
+async def test_with_the_first_password_admin_can_only_change_it(
     fresh: None, console: Console, pool: asyncpg.Pool
 ) -> None:
     page = await console.ask(LOGIN)

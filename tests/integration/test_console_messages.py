@@ -148,7 +148,7 @@ async def test_older_pages_show_each_message_once(console: Pages, pool: asyncpg.
     "query",
     ["number=12", "since=soon", f"state={quote(HOSTILE)}", "older=x", "code=%00", "limit=0"],
 )
-async def test_what_cannot_be_meant_is_told_beside_the_fields(console: Pages, query: str) -> None:
+async def test_bad_filters_are_explained_beside_their_fields(console: Pages, query: str) -> None:
     answer = await console.get(f"/console/messages?{query}")
     assert answer.status == 200
     assert 'role="alert"' in answer.text
@@ -311,7 +311,7 @@ async def test_its_dead_letters_are_delivered_again_and_no_others(
     assert [row["seq"] for row in asked] == [1]
 
 
-async def test_what_is_settled_cannot_be_delivered_again_and_the_page_says_why(
+async def test_the_page_says_why_a_settled_event_is_not_replayed(
     console: Pages, pool: asyncpg.Pool
 ) -> None:
     await failed(pool)
@@ -351,9 +351,7 @@ async def test_a_held_message_is_ended_by_a_word(
     assert said == word
 
 
-async def test_nobody_is_shown_a_number_that_an_answer_quotes(
-    console: Pages, pool: asyncpg.Pool
-) -> None:
+async def test_numbers_quoted_in_an_answer_are_hidden(console: Pages, pool: asyncpg.Pool) -> None:
     await accepted(pool)
     quoted = {"code": 470, "title": "No", "details": f"+{TO} is not reachable"}
     payload = msgspec.json.encode({"timestamp": "5", "errors": [quoted]})

@@ -244,7 +244,7 @@ async def test_a_session_is_no_token_and_a_token_no_session(
     assert await sessions.visitor(key("session"))
 
 
-async def test_what_is_left_of_ended_tokens_goes_with_the_next(
+async def test_leftover_tokens_go_with_the_next_act(
     sessions: ConsoleSessions, pool: asyncpg.Pool
 ) -> None:
     """A console that died in an act left its token behind."""

@@ -136,7 +136,7 @@ async def test_the_number_with_what_is_in_doubt_and_held(pages: Pages, pool: asy
     assert "left by these filters" in none
 
 
-async def test_what_was_sent_within_the_last_minute(
+async def test_messages_of_the_last_minute_are_shown(
     pages: Pages, context: ConsoleContext, pool: asyncpg.Pool
 ) -> None:
     await pool.execute("update format set upstream = $1", f"cloud:{NUMBER}")
@@ -153,7 +153,7 @@ async def test_what_was_sent_within_the_last_minute(
     assert 15 <= float(found[1]) <= 21  # the last place may not be full yet
 
 
-async def test_what_meta_took_twice_is_shown(pages: Pages, pool: asyncpg.Pool) -> None:
+async def test_duplicates_at_meta_are_shown(pages: Pages, pool: asyncpg.Pool) -> None:
     await pool.execute("update format set upstream = $1", f"cloud:{NUMBER}")
     assert "Taken more than once" not in await pages.get("numbers")
     for attempt in (1, 2):
@@ -167,7 +167,7 @@ async def test_what_meta_took_twice_is_shown(pages: Pages, pool: asyncpg.Pool) -
     assert page.count('<tr id="twice-') == 1
 
 
-async def test_what_is_streamed_stays_the_same_while_nothing_happens(
+async def test_the_stream_is_stable_while_nothing_happens(
     pages: Pages, context: ConsoleContext, pool: asyncpg.Pool
 ) -> None:
     """No age of anything is in it."""
@@ -297,7 +297,7 @@ async def test_no_login_is_shown_credentials_of_the_webhooks_url(
     assert fields["webhooks.message.sent"] is True
 
 
-async def test_what_is_hidden_of_the_url_is_never_stored(
+async def test_secrets_of_the_url_are_never_stored(
     context: ConsoleContext, pool: asyncpg.Pool
 ) -> None:
     stored = '{"webhooks": {"url": "https://me:canary@a.example/old"}}'
@@ -311,7 +311,7 @@ async def test_what_is_hidden_of_the_url_is_never_stored(
         await settings_page.change(context, ADMIN, Form(typed))
 
 
-async def test_what_would_change_is_shown_first(pages: Pages) -> None:
+async def test_a_preview_shows_the_changes_first(pages: Pages) -> None:
     query = {"preview": "1", "callback_persist": "off", "log_level": "info"}
     found = await pages.get("settings_change", **query)
     assert found.count('id="difference-') == 1

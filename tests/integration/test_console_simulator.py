@@ -34,7 +34,7 @@ async def simulator(world: World) -> AsyncIterator[SimulatorClient]:
     await client.close()
 
 
-async def test_what_it_saw_is_shown(world: World, simulator: SimulatorClient) -> None:
+async def test_the_simulators_record_is_shown(world: World, simulator: SimulatorClient) -> None:
     seen = await simulator.look()
     assert (seen.connections, seen.last, seen.counters["unique"]) == ([], [], 0)
     assert "WhatsApp" in seen.what

@@ -101,7 +101,7 @@ async def test_a_refused_statement_is_not_unknown(session: Session) -> None:
     assert not outcome_unknown(caught.value)
 
 
-async def test_nobody_there_is_one_sentence(settings: Settings) -> None:
+async def test_an_absent_server_gets_one_sentence(settings: Settings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     elsewhere = msgspec.structs.replace(settings, db_hostname="127.0.0.1", db_port=str(port))
@@ -172,7 +172,7 @@ async def test_a_server_that_takes_no_writes_is_one_sentence(
         await database.first_connection(settings, "test")
 
 
-async def test_what_a_server_says_of_us_beats_that_another_is_not_there(settings: Settings) -> None:
+async def test_a_servers_refusal_beats_another_servers_absence(settings: Settings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as refuses:
         closed = refuses.getsockname()[1]
     elsewhere = msgspec.structs.replace(
@@ -262,7 +262,7 @@ async def test_a_beat_that_takes_long_is_not_ended_by_what_waits_behind_it(
     session.terminate()
 
 
-async def test_what_takes_too_long_between_two_beats_ends_the_session(
+async def test_slow_work_between_two_beats_ends_the_session(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(beats, "BETWEEN_SECONDS", 0.05)

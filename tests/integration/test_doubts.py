@@ -85,9 +85,7 @@ async def words(pool: asyncpg.Pool) -> list[tuple[int, int, bytes, bytes]]:
     return [tuple(row) for row in rows]
 
 
-async def test_what_is_in_doubt_or_held_is_listed_the_longest_first(
-    settings: Settings, pool: asyncpg.Pool
-) -> None:
+async def test_doubts_are_listed_the_longest_first(settings: Settings, pool: asyncpg.Pool) -> None:
     assert await listed(settings) == []
     await issue(pool, 1, state=2, age=5, cause="Connection reset by peer")
     await issue(pool, 2, state=3, age=700, cause=None)
@@ -116,7 +114,7 @@ async def taken(pool: asyncpg.Pool, n: int, *, failed: int = 0) -> None:
         )
 
 
-async def test_what_was_paid_twice_is_listed(settings: Settings, pool: asyncpg.Pool) -> None:
+async def test_duplicates_are_listed(settings: Settings, pool: asyncpg.Pool) -> None:
     await issue(pool, 1, state=3)
     await taken(pool, 1)
     await taken(pool, 2, failed=1)
@@ -227,7 +225,7 @@ async def test_a_word_to_all_that_are_held(
 @pytest.mark.parametrize(
     "chosen", [(), (ID, "--all"), (ID, "--to", TO), ("--all", "--since", "1h"), ("--to", "x")]
 )
-async def test_it_is_said_in_one_way_which_ones_are_meant(
+async def test_the_choice_of_doubts_is_given_in_one_way(
     settings: Settings, pool: asyncpg.Pool, chosen: tuple[str, ...]
 ) -> None:
     await issue(pool, 1, state=3)

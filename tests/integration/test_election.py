@@ -341,7 +341,7 @@ async def test_a_spare_that_stops_is_no_heir_and_no_crash(
     await slots.journal.close()
 
 
-async def test_nobody_who_is_leaving_is_named_or_given_a_slot(
+async def test_a_leaving_coreapp_gets_no_slot(
     settings: Settings, leader: LeaderSession, pool: asyncpg.Pool
 ) -> None:
     """The leader's picture is a little older; it learns so with its next look."""

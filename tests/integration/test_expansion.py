@@ -15,7 +15,7 @@ from warouter.store.migrations import migrations
 STEPS = migrations()
 
 
-async def test_what_a_step_says_it_runs_with_finds_all_it_needs(
+async def test_the_build_a_step_runs_with_finds_all_it_needs(
     postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = load(postgres.settings("expansion"))
@@ -62,7 +62,7 @@ CHANGES: tuple[tuple[str, list[str]], ...] = (
 )
 
 
-async def test_what_takes_something_away_is_found(pool: asyncpg.Pool) -> None:
+async def test_a_step_that_removes_something_is_found(pool: asyncpg.Pool) -> None:
     async with pool.acquire() as connection:
         old = await shape(connection)
         for sql, found in CHANGES:

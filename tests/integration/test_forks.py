@@ -104,7 +104,7 @@ async def test_a_command_has_its_arguments_environment_and_exit_code(tmp_path: P
     assert (code, "python -m warouter" in text) == (2, True), text
 
 
-async def test_who_lives_longer_than_the_server_is_still_waited_for(
+async def test_a_process_that_outlives_the_server_is_still_waited_for(
     tmp_path: Path, server: ForkServer
 ) -> None:
     process = simulator(tmp_path)
@@ -127,7 +127,7 @@ async def test_children_outlive_a_server_that_is_closed(tmp_path: Path, server: 
     assert await process.stop() == UNKNOWN
 
 
-async def test_what_cannot_be_forked_is_executed(tmp_path: Path) -> None:
+async def test_a_command_that_cannot_be_forked_is_executed(tmp_path: Path) -> None:
     large = {"WAROUTER_NODE": "x" * 120_000, "WAROUTER_DB_NAME": "x" * 120_000}
     with (tmp_path / "said").open("wb") as output:
         for environment in (of_child(large), of_child({}) | {"PYTHONPATH": "/elsewhere"}, {}):

@@ -182,7 +182,7 @@ class Crowd:
     ],
     ids=["digits", "no HTTP", "a message", "fifty requests"],
 )
-async def test_what_one_client_sends_ahead_takes_nobody_s_answer_away(behind: bytes) -> None:
+async def test_bytes_sent_ahead_take_no_other_clients_answer(behind: bytes) -> None:
     crowd = Crowd(behind)
     await crowd.ask()
     assert (await crowd.answer())[1:] == [1] * 23

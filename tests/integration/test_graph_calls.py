@@ -271,7 +271,7 @@ async def test_pages_without_an_end_end() -> None:
         (200, '{"x":"%s"}' % ("y" * 3_000_000), CallAway, False),
     ],
 )
-async def test_what_failed_calls_are(
+async def test_classes_of_failed_calls(
     status: int, body: str, kind: type[CallFailed], for_operator: bool
 ) -> None:
     async def says(_: web.Request) -> web.Response:
@@ -287,7 +287,7 @@ async def test_what_failed_calls_are(
 SCOPES = frozenset({"whatsapp_business_messaging", "whatsapp_business_management"})
 
 
-async def test_what_a_token_may_do(simulator: CloudSimulator, client: Client) -> None:
+async def test_permissions_of_a_token(simulator: CloudSimulator, client: Client) -> None:
     app = simulator.facts.app_id
     token = await client.app.token()
     assert token[:5] == (app, True, 0, 0, SCOPES)

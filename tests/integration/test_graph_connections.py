@@ -273,7 +273,7 @@ def test_a_complete_answer_counts_though_the_server_closes(
     assert once(way, script) == answered(status, body=body)
 
 
-def test_what_comes_after_an_answer_is_not_the_answer_of_the_next(way: Way) -> None:
+def test_bytes_after_an_answer_are_not_the_next_answer(way: Way) -> None:
     """Nor is a connection used again that was spoken on unasked."""
     other = OK.replace(b"200 OK", b"400 No")
 
@@ -477,7 +477,7 @@ def test_opening_ahead_does_not_storm_a_server_that_ends_connections(way: Way) -
     run(way, lambda conversation: conversation.close(), body)
 
 
-def test_what_the_kernel_does_not_take_is_dropped_at_the_deadline(way: Way) -> None:
+def test_an_unwritten_request_is_dropped_at_the_deadline(way: Way) -> None:
     """The server reads too late: it never gets the whole request."""
     large = b'{"x":"%b"}' % (b"y" * 400_000)
     dropped = threading.Event()
@@ -712,7 +712,7 @@ def test_a_host_is_reached_by_the_address_that_answers(plain: Way) -> None:
     run(plain, serving(), body)
 
 
-def test_as_many_connections_as_the_rate_needs(plain: Way) -> None:
+def test_connections_grow_with_the_rate(plain: Way) -> None:
     async def body(graph: GraphExchange, _server: Hostile) -> None:
         graph.size(76)
         assert (graph.latency, graph.connections.limit) == (0.35, 29)

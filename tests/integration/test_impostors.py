@@ -307,7 +307,7 @@ async def test_media_at_an_impostor(authority: CA) -> None:
         assert (false.came > 0, false.heard) == (True, b"")
 
 
-async def test_what_goes_wrong_is_told_without_secrets(authority: CA) -> None:
+async def test_errors_are_told_without_secrets(authority: CA) -> None:
     async with server(alone()) as false:
         cloud = settings(false.url)
         calls = Calls(cloud, Secrets(cloud), trusting(authority))

@@ -139,7 +139,7 @@ async def test_a_look_for_evidence_reads_that_of_the_message_alone_before_anythi
         assert await connection.fetchval(read) == 0
 
 
-async def test_what_was_issued_is_in_doubt_for_the_next_owner(
+async def test_issued_requests_are_in_doubt_for_the_next_owner(
     journal: Journal, pool: asyncpg.Pool
 ) -> None:
     await journal.append_issued(OWNED, rows := [row(1), row(2)], rows)
@@ -194,7 +194,7 @@ async def test_a_message_that_was_taken_loses_its_row_and_has_an_id(
     assert await journal.ids_of(["w1", "w2"]) == {"w1": an_id(1)}
 
 
-async def test_what_is_said_of_an_attempt_says_nothing_of_a_later_one(
+async def test_a_record_of_an_attempt_says_nothing_of_a_later_one(
     journal: Journal, pool: asyncpg.Pool
 ) -> None:
     """The next attempt may be issued before the record of the last one is on disk."""
@@ -307,7 +307,7 @@ async def test_retention_spares_a_message_that_something_points_to(
     assert await pool.fetchval("select array_agg(wamid) from upstream_id") == ["w1"]
 
 
-async def test_what_was_parked_for_longer_than_retention_is_whole_for_its_next_owner(
+async def test_a_message_parked_beyond_retention_is_whole_for_its_next_owner(
     journal: Journal, pool: asyncpg.Pool
 ) -> None:
     """Issued after a collection it had no body there, and was dropped without a word."""

@@ -45,7 +45,7 @@ async def test_a_data_error_is_bisected_to_the_row_that_has_it(journal: Journal)
     assert [r.seq for r in await journal.page(3, 0, 99, 10, 1 << 20)] == [1, 2, 4, 5]
 
 
-async def test_what_is_parked_may_be_parked_again_after_a_collection(
+async def test_a_parked_row_can_be_parked_again_after_a_collection(
     journal: Journal, pool: asyncpg.Pool
 ) -> None:
     """Asked for after ten minutes, while its recipient still waits: an event goes, whose copy has

@@ -110,7 +110,7 @@ async def test_too_late_says_whether_the_outcome_is_known(owner: Coreapp) -> Non
             await submit(links)
 
 
-async def test_what_is_held_is_bounded(links: Links, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_held_messages_are_bounded(links: Links, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pending, "MAX_HELD", 2)
     calls = [submit(links, n) for n in range(2)]
     await asyncio.sleep(0)

@@ -117,7 +117,7 @@ async def test_a_caller_whose_row_was_not_read_yet_is_let_in_and_not_logged(
     assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
 
 
-async def test_nobody_without_a_certificate(
+async def test_a_peer_without_a_certificate_is_refused(
     owner: Coreapp, caplog: pytest.LogCaptureFixture
 ) -> None:
     await known(owner, [tls.fresh("webapp").der])
@@ -125,7 +125,7 @@ async def test_nobody_without_a_certificate(
     assert await said(caplog) == NONE_SHOWN
 
 
-async def test_nobody_with_another_certificate_of_the_same_name(
+async def test_another_certificate_of_the_same_name_is_refused(
     owner: Coreapp, caplog: pytest.LogCaptureFixture
 ) -> None:
     right, wrong = tls.fresh("webapp"), tls.fresh("webapp")
@@ -137,7 +137,7 @@ async def test_nobody_with_another_certificate_of_the_same_name(
     assert record.peer == "127.0.0.1"
 
 
-async def test_nobody_whose_incarnation_has_ended(
+async def test_an_ended_incarnation_is_refused(
     owner: Coreapp, caplog: pytest.LogCaptureFixture
 ) -> None:
     ended, alive = tls.fresh("ended"), tls.fresh("alive")

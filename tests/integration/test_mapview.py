@@ -112,7 +112,7 @@ async def test_after_an_outage_nobody_is_taken_for_silent(
     await view.close()
 
 
-async def test_what_meta_said_of_the_account_is_told_for_a_week(
+async def test_notices_of_the_account_are_told_for_a_week(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
     view = MapView(settings, Timing(), pool, f"wa:{uuid4().hex}:w")

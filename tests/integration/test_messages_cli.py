@@ -113,7 +113,7 @@ async def test_pages_and_filters(settings: Settings, pool: asyncpg.Pool) -> None
         (("--older", "x"), "'x' is no place in the list"),
     ],
 )
-async def test_what_it_refuses(
+async def test_the_command_refuses_bad_filters(
     settings: Settings, pool: asyncpg.Pool, arguments: tuple[str, ...], sentence: str
 ) -> None:
     assert sentence in await refused(settings, "messages", *arguments)

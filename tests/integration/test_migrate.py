@@ -59,7 +59,7 @@ async def test_the_steps_make_the_schema_once(settings: Settings, pool: asyncpg.
     ],
     ids=["older", "a changed step", "another hash"],
 )
-async def test_what_this_build_cannot_use_is_refused(
+async def test_a_schema_this_build_cannot_use_is_refused(
     settings: Settings, pool: asyncpg.Pool, change: str, sentence: str
 ) -> None:
     await pool.execute(change)
@@ -128,7 +128,7 @@ async def test_a_second_cluster_in_the_database_is_refused(
     assert await migrate.migrate(settings) == []  # another program's table of that name
 
 
-def test_what_a_step_runs_with_stands_in_its_first_lines() -> None:
+def test_a_step_names_the_builds_it_runs_with() -> None:
     def runs_with(sql: str) -> int:
         return Migration(7, "0007_x.sql", sql).runs_with
 
@@ -213,7 +213,7 @@ insert into parked_message (slot, seq, id, recipient, kind, body, attempts, due_
 values (9, 1, 'x', '1', 0, '', 1, now(), 'r')"""
 
 
-async def test_what_is_left_of_an_index_that_was_broken_off_is_made_again(
+async def test_a_half_built_index_is_built_again(
     settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has the name already, and no statement would ever use it."""

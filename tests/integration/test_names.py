@@ -70,7 +70,7 @@ async def in_vain(names: HostLookups, *silent: str) -> None:
         assert "in time" in str(result)
 
 
-async def test_what_is_given_up_counts_until_its_thread_ends_and_no_longer(server: Server) -> None:
+async def test_an_abandoned_lookup_counts_until_its_thread_ends(server: Server) -> None:
     names = HostLookups(threads=2, each=2, seconds=0.2, lookup=server)
     for _ in range(3):
         await in_vain(names, *(f"silent-{n}" for n in range(8)))

@@ -50,9 +50,7 @@ async def test_one_is_published_by_who_is_not_registered_yet(
     node.terminate()
 
 
-async def test_nobody_puts_another_certificate_in_the_place_of_one(
-    settings: Settings, pool: asyncpg.Pool
-) -> None:
+async def test_a_certificate_is_never_replaced(settings: Settings, pool: asyncpg.Pool) -> None:
     incarnation = uuid4()
     node, impostor = (session_of(settings, "webapp", incarnation) for _ in range(2))
     await node.beat(True, TRUST)

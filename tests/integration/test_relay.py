@@ -163,7 +163,7 @@ async def test_a_coreapp_that_dies_while_it_relays_is_replaced(cut: World) -> No
     assert (await cut.owner.came.get()).id == an_id()
 
 
-async def test_what_is_relayed_is_bounded(cut: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_relayed_messages_are_bounded(cut: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay, "MAX_WAITING", 3)
     cut.owner.answer = SILENT
     calls = [cut.submit(n) for n in range(20)]

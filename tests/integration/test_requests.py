@@ -48,7 +48,7 @@ def row(seq: int, name: str | None = None, request: str = "body", **more: Any) -
     return plain(seq, key=None if name is None else key(name, request), **more)
 
 
-async def test_what_is_fenced_or_refused_leaves_no_key(
+async def test_a_fenced_or_refused_message_leaves_no_key(
     journals: tuple[Journal, Journal], pool: asyncpg.Pool
 ) -> None:
     journal = journals[0]

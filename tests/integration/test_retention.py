@@ -103,7 +103,7 @@ async def test_old_letters_go_unless_their_replay_was_asked_for(pool: asyncpg.Po
     assert await pool.fetchval("select array_agg(seq order by seq) from dead_letter") == [2, 3]
 
 
-async def test_what_the_cloud_api_needed_goes_when_nothing_more_can_come_of_it(
+async def test_cloud_rows_are_pruned_once_nothing_can_come_of_them(
     pool: asyncpg.Pool,
 ) -> None:
     """Of each table the older row goes, and the younger stays."""

@@ -17,7 +17,7 @@ from warouter.upstream.protocol import Claim, Claimed, Heard, Revoked, Send
 OTHER = (SLOT + 1) % SLOTS
 
 
-async def test_what_was_queued_in_the_turn_of_the_revocation_does_not_leave(
+async def test_frames_queued_in_the_turn_of_the_revocation_do_not_leave(
     settings: Settings,
 ) -> None:
     """As after a freeze between the queueing and the write: the lease of no open slot is over."""

@@ -137,7 +137,7 @@ async def test_a_login_may_call_what_is_declared_and_no_more(
     assert len(calls) > 70
 
 
-async def test_what_is_new_is_nobodys_until_it_is_declared(pool: asyncpg.Pool) -> None:
+async def test_a_new_object_has_no_rights_until_declared(pool: asyncpg.Pool) -> None:
     """Each table and function has its place in ``store.roles.grants``, if only among nobody's."""
     tables = {row["relname"] for row in await pool.fetch(_COLUMNS)}
     named = {*grants.NOBODY_READS.split()}
@@ -241,7 +241,7 @@ async def test_no_snapshot_of_before_gets_past_the_fences(
 
 
 @pytest.mark.parametrize("kind", ["master", "webapp", "console", "reader", "web_console"])
-async def test_what_people_wrote_is_read_by_who_delivers_it(logins: Logins, kind: str) -> None:
+async def test_contents_are_readable_by_those_who_deliver_them(logins: Logins, kind: str) -> None:
     """The console shows dead letters, and nobody but a coreapp more than that."""
     connection = await logins.connect(kind)
     for table, columns in TEXTS.items():

@@ -51,9 +51,7 @@ select (select count(*) from pg_tables where schemaname = 'warouter'),
        (select count(*) from pg_proc where pronamespace = 'warouter'::regnamespace)"""
 
 
-async def test_it_makes_roles_and_says_so_and_then_has_nothing_to_do(
-    settings: Settings, pool: asyncpg.Pool
-) -> None:
+async def test_a_second_run_makes_no_roles(settings: Settings, pool: asyncpg.Pool) -> None:
     first = await printed(settings, *MAKE)
     tables, functions = await pool.fetchrow(_COUNTS)
     assert f"{tables} tables and {functions} functions belong to own_owner now." in first
@@ -238,7 +236,7 @@ async def test_the_one_login_of_today_goes_on_until_it_is_revoked(
     assert "permission denied for database" in await refused(today, "migrate")
 
 
-async def test_who_owns_the_database_and_no_more_is_named_and_has_it_taken(
+async def test_a_mere_owner_of_the_database_is_named_and_relieved(
     today: Settings, pool: asyncpg.Pool
 ) -> None:
     """As its owner a login that was revoked could close and drop it still."""
@@ -326,7 +324,9 @@ def test_a_password_file_is_held_to_the_rule_of_all_secrets() -> None:
 
 
 @pytest.mark.parametrize("kind", ["console", "reader"])
-async def test_what_an_operator_looks_at(made: Settings, pool: asyncpg.Pool, kind: str) -> None:
+async def test_rights_of_an_operator_who_looks(
+    made: Settings, pool: asyncpg.Pool, kind: str
+) -> None:
     await pool.execute(
         "insert into event (slot, seq, kind, key, recipient, payload)"
         " values (1, 1, 1, 'gBEGkYiEB1', '49151', '{}')"
@@ -345,7 +345,7 @@ async def test_what_an_operator_looks_at(made: Settings, pool: asyncpg.Pool, kin
             assert found.exit_code == 0, (arguments, found.exception)
 
 
-async def test_what_an_operator_does(made: Settings, pool: asyncpg.Pool) -> None:
+async def test_rights_of_an_operator_who_acts(made: Settings, pool: asyncpg.Pool) -> None:
     console = as_login(made, "own_console")
     await pool.execute(
         "insert into dead_letter (slot, seq, kind, key, recipient, payload, attempts, reason)"

@@ -226,7 +226,7 @@ async def test_a_role_without_rights_may_ask_for_all_of_it(
         await pool.execute(f"drop role {role}")
 
 
-async def test_what_cannot_be_pinned_is_refused_everywhere_with_a_sentence(
+async def test_settings_that_cannot_be_pinned_are_refused_everywhere(
     settings: Settings,
 ) -> None:
     pool = await database.create_pool(settings, "webapp", 2)

@@ -120,7 +120,7 @@ async def test_a_status_that_is_switched_off_while_it_is_parked_ends(business: B
 
 
 @pytest.mark.parametrize("count", [1, 40], ids=["one event", "a receiver that is down"])
-async def test_what_is_not_to_be_kept_is_dropped_and_said(
+async def test_settings_out_of_force_are_dropped_and_logged(
     business: Business, count: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "warouter.owner.callbacks")

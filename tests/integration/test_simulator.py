@@ -132,7 +132,7 @@ async def _turned_away(addresses: Addresses, says: bytes = b"") -> bool:
 # The control port
 
 
-async def test_what_it_is_and_who_is_there(world: World) -> None:
+async def test_the_simulator_describes_itself_and_its_clients(world: World) -> None:
     await world.owner("a", 3)
     _, found = await world.ask("GET", "/")
     assert found["slots"] == {str(SLOT): 3}

@@ -78,7 +78,7 @@ async def test_inject_a_file_and_an_object(world: World, data_dir: str, tmp_path
         (["record", "--data-dir", "/nonexistent"], "--url"),
     ],
 )
-async def test_what_goes_wrong_by_hand_is_one_sentence(
+async def test_errors_at_the_command_line_are_one_sentence(
     data_dir: str, arguments: list[str], says: str
 ) -> None:
     chosen = [] if {"--url", "--data-dir"} & {*arguments} else ["--data-dir", data_dir]

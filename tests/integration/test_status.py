@@ -237,7 +237,7 @@ async def test_a_fresh_database_is_shown(settings: Settings) -> None:
     assert found["shards"][0]["unowned_slots"] == list(range(32))
 
 
-async def test_what_is_wrong_is_one_sentence(settings: Settings, pool: asyncpg.Pool) -> None:
+async def test_each_trouble_is_one_sentence(settings: Settings, pool: asyncpg.Pool) -> None:
     away = await refused(settings, "status", WA_DB_HOSTNAME="/nowhere")
     assert "cannot be reached" in away
     await pool.execute("delete from schema_migration")

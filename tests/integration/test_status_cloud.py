@@ -88,7 +88,7 @@ async def test_before_anybody_has_asked_meta(cloud: Settings) -> None:
     assert shown["token"] == "nobody knows when it ends"
 
 
-async def test_what_coreapps_report_is_summed(cloud: Settings, pool: asyncpg.Pool) -> None:
+async def test_reports_of_coreapps_are_summed(cloud: Settings, pool: asyncpg.Pool) -> None:
     """Of a node that was restarted the last report counts; webapps, and who is silent, do not."""
     said = {"budget": 76.0, "rate": 30.5, "throttled_total": 3, "pair_waits_total": 10}
     await reports(pool, "c1", **{**said, "rate": 999.0})
@@ -107,7 +107,7 @@ async def test_what_coreapps_report_is_summed(cloud: Settings, pool: asyncpg.Poo
     )
 
 
-async def test_what_is_out_when_a_webhook_came_and_who_is_known(
+async def test_status_shows_open_requests_the_last_webhook_and_known_users(
     cloud: Settings, pool: asyncpg.Pool
 ) -> None:
     await pool.execute(
@@ -133,7 +133,7 @@ async def test_what_is_out_when_a_webhook_came_and_who_is_known(
     assert shown["users"] == "5 known, 2 with an alias"
 
 
-async def test_what_meta_says_of_who_may_send(cloud: Settings, pool: asyncpg.Pool) -> None:
+async def test_sending_rights_that_meta_reports(cloud: Settings, pool: asyncpg.Pool) -> None:
     await known(pool)
     await pool.execute("update cloud_number set read_at = read_at - interval '9 min'")
     facts = (await number(cloud))["facts"]
@@ -196,7 +196,7 @@ async def test_until_when_the_version_lives(
     assert (await lines(cloud))["version"].startswith(words)
 
 
-async def test_what_a_build_before_this_one_has_stored(cloud: Settings, pool: asyncpg.Pool) -> None:
+async def test_reports_of_the_build_before_are_read(cloud: Settings, pool: asyncpg.Pool) -> None:
     old = {"status": "CONNECTED", "level": 80.0, "quality": "GREEN", "can_send": "AVAILABLE"}
     await describe(pool.fetch, 80, {**old, "name_status": "APPROVED"})
     facts = (await number(cloud))["facts"]

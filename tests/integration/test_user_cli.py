@@ -266,7 +266,7 @@ async def test_only_the_users_own_failures_are_forgotten(
         (["remove", "boss", "--yes"], "boss is the last administrator"),
     ],
 )
-async def test_what_is_refused(
+async def test_bad_users_and_passwords_are_refused(
     settings: Settings, pool: asyncpg.Pool, arguments: list[str], sentence: str
 ) -> None:
     await user_of(Accounts(pool), "boss", FULL_USER_HASH, ADMIN)

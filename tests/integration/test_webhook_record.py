@@ -60,7 +60,9 @@ async def test_a_refusal_has_its_status_and_the_beginning_of_the_answer(
 @pytest.mark.parametrize(
     ("said", "result"), [(None, "timeout"), (b"", "connection"), (b"no HTTP\r\n\r\n", "connection")]
 )
-async def test_what_gives_no_answer_is_named(owner: Owner, said: bytes | None, result: str) -> None:
+async def test_a_receiver_without_an_answer_is_named(
+    owner: Owner, said: bytes | None, result: str
+) -> None:
     async with raw_receiver(said) as url:
         owner.settings = settings_of(url)
         async with running(owner, timeout=0.2) as callbacks:
@@ -70,7 +72,7 @@ async def test_what_gives_no_answer_is_named(owner: Owner, said: bytes | None, r
     assert (failure.result, failure.status, failure.answer) == (result, 0, "")
 
 
-async def test_who_refuses_a_connection_is_told_from_who_breaks_it_off(owner: Owner) -> None:
+async def test_a_refused_connection_differs_from_a_broken_one(owner: Owner) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # nobody listens
         owner.settings = settings_of(f"http://127.0.0.1:{taken.getsockname()[1]}/")
@@ -118,7 +120,7 @@ class TestTrial:
         assert tried.name == "a1b2"
         return tried.result, tried.status, tried.answer
 
-    async def test_it_is_signed_like_any_callback_and_holds_no_event(
+    async def test_a_trial_is_signed_and_holds_no_event(
         self, owner: Owner, receiver: Receiver
     ) -> None:
         receiver.answer = Reply(200, body=b"taken")
@@ -133,7 +135,7 @@ class TestTrial:
         assert post.events == []
         assert post.headers["webhook-signature"].startswith("v1,")
 
-    async def test_it_says_what_the_receiver_answers(
+    async def test_a_trial_reports_the_receivers_answer(
         self, owner: Owner, receiver: Receiver
     ) -> None:
         receiver.answer = Reply(403, body=HOSTILE)
@@ -141,7 +143,7 @@ class TestTrial:
             assert await self.tried(callbacks, owner) == ("status", 403, SHOWN)
             assert failures(callbacks) == []
 
-    async def test_it_goes_to_no_address_that_a_callback_may_not_go_to(
+    async def test_a_trial_goes_to_no_forbidden_address(
         self, owner: Owner, receiver: Receiver
     ) -> None:
         async with running(owner, allow_private=()) as callbacks:

@@ -405,7 +405,7 @@ class TestTls:
         assert said == ["certificate refresh failed", "certificate activated"] * 2
         assert not owner.parked
 
-    def test_what_is_wrong_with_the_files(self, tmp_path: Path) -> None:
+    def test_bad_tls_files_are_named(self, tmp_path: Path) -> None:
         cert, key = files(tmp_path, CA(), "warouter")
         assert client_certificate("", "") is None
         for one, other in ((cert, ""), ("", key), (cert, str(tmp_path / "none")), (key, cert)):

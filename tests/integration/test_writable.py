@@ -121,7 +121,7 @@ async def test_with_the_cloud_api_all_four_sessions_are_looked_at(lame: Lame) ->
     assert await lame.problem_with_requests() == ""
 
 
-async def test_who_may_not_read_the_inbox_cannot_own_with_the_cloud_api(lame: Lame) -> None:
+async def test_without_the_right_to_the_inbox_no_coreapp_owns(lame: Lame) -> None:
     assert await lame.problem_with_requests() == ""
     await lame.run(f"revoke select on cloud_inbox from {ROLE}")
     assert "permission denied" in await lame.problem_with_requests()

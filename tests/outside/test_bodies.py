@@ -53,7 +53,7 @@ async def test_metas_openapi_accepts_it(
     judge("openapi", name, wrong_with(openapi, "Message", sent[name]))
 
 
-async def test_what_is_wrong_is_refused(openapi: dict[str, Any], sent: dict[str, Any]) -> None:
+async def test_wrong_bodies_are_refused(openapi: dict[str, Any], sent: dict[str, Any]) -> None:
     """So that the tests above say something."""
     changes: tuple[Any, ...] = ({"to": None}, {"to": 5}, {"type": "none"}, {"text": {"body": 5}})
     bodies = [sent["text"] | change for change in changes]

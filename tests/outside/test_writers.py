@@ -102,7 +102,9 @@ async def heard(world: Door, picture: Path) -> dict[tuple[str, str], dict[str, A
 
 
 @pytest.mark.parametrize(("witness", "verb"), PAIRS)
-async def test_what_they_send_is_taken(world: Door, heard: Any, witness: str, verb: str) -> None:
+async def test_bodies_of_other_programs_are_taken(
+    world: Door, heard: Any, witness: str, verb: str
+) -> None:
     answer = heard[witness, verb]
     if (witness, verb) in UNWRITTEN:
         assert "refused" in answer, "this is sent now: take it out of UNWRITTEN"

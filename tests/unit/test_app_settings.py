@@ -165,7 +165,7 @@ def test_public_https_is_fine(url: str) -> None:
         *(f"https://{host}/" for host in inner.PLAIN),
     ],
 )
-def test_what_is_not_https_to_a_public_address_is_refused(url: str) -> None:
+def test_a_webhook_needs_https_to_a_public_address(url: str) -> None:
     assert webhook_url_problem(url, allow_http=False, allow_private=())
 
 

@@ -53,7 +53,7 @@ def _answers(monkeypatch: pytest.MonkeyPatch, *refusals: tuple[int, str]) -> lis
         (500, "internal"),
     ],
 )
-def test_what_is_right_a_moment_later_is_tried_again(instance, monkeypatch, refused):
+def test_transient_errors_are_tried_again(instance, monkeypatch, refused):
     _answers(monkeypatch, refused, refused)
     assert instance.ask(urllib.request.Request(URL)) == b"found"
 
@@ -66,7 +66,7 @@ def test_a_stack_that_waits_for_no_signal_is_asked_once(instance, monkeypatch):
     assert len(left) == 1
 
 
-def test_it_asks_the_balancer_until_it_is_healthy_and_not_all_the_time(instance, monkeypatch):
+def test_the_balancer_is_polled_with_pauses_until_healthy(instance, monkeypatch):
     waited: list[float] = []
     said = ["<State>initial</State>", "<State>unhealthy</State>", "<State>healthy</State>"]
     monkeypatch.setattr(instance.time, "sleep", waited.append)

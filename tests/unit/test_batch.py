@@ -62,7 +62,7 @@ OTHER_DATA = ["text", None, bytearray(b"\0\0\0\0"), memoryview(b"\0\0\0\0")]
         (partial(Splitter, 100, 101), ValueError, "keep must not exceed"),
     ],
 )
-def test_what_is_of_another_kind_is_refused(call: Any, error: Any, sentence: str | None) -> None:
+def test_payloads_of_another_kind_are_refused(call: Any, error: Any, sentence: str | None) -> None:
     with pytest.raises(error, match=sentence):
         call()
 
@@ -174,7 +174,7 @@ def test_of_frames_that_are_too_large_the_beginning_is_kept(
     assert splitter.pending() == 0
 
 
-def test_what_is_far_too_large_is_refused_nevertheless() -> None:
+def test_far_too_large_payloads_are_refused() -> None:
     with pytest.raises(FrameTooLarge):
         Splitter(100, 10).feed(prefix(6_401))
     assert Splitter(100, 10).feed(prefix(6_400) + bytes(6_400) + prefix(1) + b"x") == [

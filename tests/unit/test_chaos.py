@@ -126,7 +126,7 @@ def test_a_small_load_comes_in_no_bursts_or_slots_would_have_nothing_to_show_for
     assert [Size(rate=rate).burst for rate in (40.0, 200.0, 600.0)] == [1, 3, 6]
 
 
-def test_what_is_to_fail_is_missing_until_it_has() -> None:
+def test_a_message_that_must_fail_is_missing_until_it_has() -> None:
     history = History()
     history.doomed.add("a")
     assert history.missing() == ["a"]
@@ -158,7 +158,7 @@ def test_an_owner_without_sessions_may_be_taken_for_dead_once() -> None:
         (repeats, "kill-owner", {"owned": {0: 1, 1: 1}, "repeats": 129}, ["I6"]),
     ],
 )
-def test_what_a_kill_may_cost(
+def test_the_price_of_a_kill(
     judge: Callable[[History, list[Mark]], None], kind: str, more: Any, broken: list[str]
 ) -> None:
     history = History()
@@ -196,7 +196,7 @@ async def test_a_fault_that_could_not_be_done_keeps_its_victims_and_its_beginnin
     assert found.wrong == ["could not be done: TimeoutError()"]
 
 
-async def test_whoever_writes_as_the_customers_end_is_still_known() -> None:
+async def test_customers_of_the_last_writes_are_known() -> None:
     began, goes_on = asyncio.Event(), asyncio.Event()
     known: list[int] = []
 

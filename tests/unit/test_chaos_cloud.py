@@ -73,7 +73,7 @@ def test_taken_twice_is_wrong_whoever_kept_evidence_back(
     assert why in wrong(earlier, later)[0]
 
 
-def test_what_is_never_to_be_sent_again_is_never_excused() -> None:
+def test_a_message_never_to_be_resent_is_never_excused() -> None:
     requests = [request(10.0, told=25.0), request(17.0, 2)]
     assert "never to be sent again" in wrong(*requests, cautious={"a"})[0]
 
@@ -129,7 +129,7 @@ def test_the_first_acceptances_make_the_order_and_the_loss() -> None:
     assert {v.number for v in violations(history)} == {"I1", "I7"}  # c is lost, b overtook a
 
 
-def test_what_is_held_is_not_lost_as_an_operator_hears_of_it() -> None:
+def test_a_held_message_is_not_lost() -> None:
     history = History()
     history.on_answer("1", "a", began=1.0, now=1.5)
     assert {v.number for v in violations(history)} == {"I1", "I8"}

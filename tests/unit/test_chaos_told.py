@@ -12,7 +12,7 @@ from tests.campaigns.chaos.told import STOPPED, run
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_what_was_started_is_ended(number: signal.Signals) -> None:
+def test_started_faults_are_ended(number: signal.Signals) -> None:
     ended = []
 
     async def campaign() -> int:

@@ -60,7 +60,7 @@ def test_conversions(name: str, text: str, field: str, value: object) -> None:
 
 
 @pytest.mark.parametrize("name", NEEDED)
-def test_what_is_missing_is_named(name: str) -> None:
+def test_missing_settings_are_named(name: str) -> None:
     with pytest.raises(ConfigError, match=f"{PREFIX}{name} is missing"):
         read(**{name: ""})
 
@@ -109,7 +109,7 @@ def test_a_secret_is_a_variable_or_a_file(name: str) -> None:
         ({"LATE_SUCCESS": "maybe"}, "LATE_SUCCESS"),
     ],
 )
-def test_what_is_wrong_is_named(changes: dict[str, str], sentence: str) -> None:
+def test_bad_settings_are_named(changes: dict[str, str], sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         read(**changes)
 

@@ -31,6 +31,6 @@ def test_make_apt_installs_what_the_commands_want() -> None:
     assert of_ci <= names <= of_all
 
 
-def test_what_is_said_to_run_in_ci_does() -> None:
+def test_targets_documented_for_ci_run_there() -> None:
     run = set(re.findall(r"^part make ([a-z-]+)", (ROOT / ".ci" / "run").read_text(), re.MULTILINE))
     assert run - {"apt"} == {target for target, when, _ in table() if ".ci/run" in when}

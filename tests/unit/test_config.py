@@ -78,7 +78,7 @@ def test_defaults_and_conversions(environ: dict[str, str], name: str, value: obj
         ),
     ],
 )
-def test_what_is_wrong_is_named(environ: dict[str, str], sentence: str) -> None:
+def test_bad_variables_are_named(environ: dict[str, str], sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         checked(load(environ))
 
@@ -153,7 +153,7 @@ def _names_read(source: str) -> set[str]:
     return {*ours, *others}
 
 
-def test_what_support_shows_is_read_and_no_secret() -> None:
+def test_support_shows_known_variables_without_secrets() -> None:
     names = {field.encode_name for field in msgspec.structs.fields(Settings)}
     assert names >= SHOWN
     words = ("PASSWORD", "KEY", "USERNAME", "SECRET", "URL")
@@ -206,7 +206,7 @@ def test_a_bucket_and_its_prefix(url: str, bucket: tuple[str, str]) -> None:
         f"s3://media/{'a' * 200}!",
     ],
 )
-def test_what_is_no_bucket_is_refused(url: str) -> None:
+def test_a_bad_bucket_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="must be s3://BUCKET or s3://BUCKET/PREFIX"):
         load({"WAROUTER_MEDIA_URL": url})
 

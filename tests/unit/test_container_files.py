@@ -104,7 +104,7 @@ def test_no_more_than_the_containers_own_network_is_open_to_the_webhook() -> Non
         assert not any("WAROUTER_MEDIA_ALLOW_PRIVATE" in e for e in processes)
 
 
-def test_what_comes_from_a_registry_is_named_by_digest(services: dict[str, Any]) -> None:
+def test_registry_images_are_named_by_digest(services: dict[str, Any]) -> None:
     """A tag can be moved to other bytes. What `make image` has built has no other name."""
     for name, service in services.items():
         image = service["image"]
@@ -119,7 +119,7 @@ def test_the_base_of_the_image_is_named_by_digest() -> None:
     assert "# syntax=" not in text, "the frontend would be an image by tag"
 
 
-def test_what_a_file_mounts_is_shipped(services: dict[str, Any]) -> None:
+def test_mounted_files_are_shipped(services: dict[str, Any]) -> None:
     mounts = [m for service in services.values() for m in service.get("volumes", ())]
     for mount in mounts:
         source = mount.split(":")[0]

@@ -135,7 +135,7 @@ def test_an_owner_of_nothing_has_no_share_of_the_rate() -> None:
     assert values(parts)["rate",] == 0
 
 
-def test_what_never_was_is_zero_and_not_missing() -> None:
+def test_counters_start_at_zero() -> None:
     shown = values(Parts())
     assert set(shown.values()) == {0}
     labelled = {key for key in shown if len(key) > 1}
@@ -196,7 +196,7 @@ def of_the_number(known: Known | None, version: str = "v25.0") -> dict[tuple[str
     return shown
 
 
-def test_what_meta_says_of_the_number() -> None:
+def test_gauges_of_the_number_by_metas_words() -> None:
     """The worst of each entity; a word that nobody knows says nothing."""
     assert of_the_number(KNOWN) == {
         ("can_send", "phone_number"): 2,
@@ -219,7 +219,7 @@ def test_a_number_that_stores_nothing_has_an_hour_of_webhooks() -> None:
     assert found[("webhook_retry_seconds",)] == 3600
 
 
-def test_what_nobody_knows_has_no_sample() -> None:
+def test_an_unknown_value_has_no_sample() -> None:
     assert of_the_number(None, "v99.0") == {}
     assert ("token_end_seconds",) not in of_the_number(KNOWN._replace(token_expires_at=None))
     assert of_the_number(None, "v13.0") == {("version_end_seconds",): 0}

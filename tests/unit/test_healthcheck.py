@@ -143,7 +143,7 @@ async def test_another_build_may_say_more_or_less() -> None:
     assert found.health == ProcessHealth("master", "a:master-1", 1, "secondary")
 
 
-async def test_what_is_no_process_of_ours_is_no_reason_to_fail() -> None:
+async def test_foreign_processes_do_not_fail_the_check() -> None:
     mine = role()
     for said in (b"[]", b"{}", b"hello", b"[" * 4000):
         other = type("Other", (), {"encode": lambda _, said=said: said})

@@ -142,7 +142,7 @@ ALLOWED: list[Fault] = [
 
 
 @pytest.mark.parametrize("fault", ALLOWED)
-def test_what_is_allowed_breaks_nothing(fault: Fault) -> None:
+def test_allowed_histories_break_no_invariant(fault: Fault) -> None:
     assert violations(broken_by(fault)) == []
 
 

@@ -165,7 +165,7 @@ def test_a_manifest_that_gives_metas_secrets_to_one_more_is_found(
     assert judged(given, TABLE) == [f"{kind}: {META} is not said"]
 
 
-def test_what_no_row_says_is_found() -> None:
+def test_a_secret_without_a_row_is_found() -> None:
     given = {kind: {OWN, META} for kind in ("webapp", "coreapp")}
     given |= {"master": {"warouter-login-coreapp"}, "console": {MEDIA}}
     assert judged(given, TABLE) == [

@@ -36,7 +36,7 @@ def test_text_and_back(raw: bytes) -> None:
 
 
 @given(st.binary(min_size=20, max_size=20))
-def test_it_is_spelt_as_the_twin_says(raw: bytes) -> None:
+def test_the_text_of_an_id_is_that_of_the_twin(raw: bytes) -> None:
     assert text_of(raw) == reference.id_text(raw)
 
 
@@ -44,7 +44,7 @@ SIMILAR = st.text("ABZabz0189-_+/=", min_size=25, max_size=29) | st.from_regex(r
 
 
 @given(SIMILAR | st.text(max_size=40))
-def test_it_is_read_as_the_twin_says(text: str) -> None:
+def test_an_id_is_parsed_as_by_the_twin(text: str) -> None:
     expected = reference.id_of(text)
     if expected is None:
         with pytest.raises(ValueError, match="not a message id"):
@@ -54,7 +54,7 @@ def test_it_is_read_as_the_twin_says(text: str) -> None:
         assert text_of(expected) == text
 
 
-def test_what_no_id_is_made_of() -> None:
+def test_impossible_parts_of_an_id_are_refused() -> None:
     for slot, now, random in ((32, 0, bytes(12)), (0, 2**48, bytes(12)), (0, 0, bytes(11))):
         with pytest.raises(ValueError, match="an id is of"):
             mint(slot, now, random)
@@ -85,6 +85,6 @@ def test_ids_of_a_slot_sort_by_time(slot: int, now: int, random: bytes) -> None:
         "ASAAAAAAAAAAAAAAAAAAAAAAAAA",  # slot 32
     ],
 )
-def test_what_is_no_id_of_ours(text: str) -> None:
+def test_foreign_ids_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a message id"):
         parse(text)

@@ -36,7 +36,7 @@ def test_a_server_that_starts_is_waited_for(tries):
     assert not tries
 
 
-def test_what_is_refused_for_good_is_said_at_once(tries):
+def test_a_permanent_refusal_is_reported_at_once(tries):
     tries += [UnfitDatabase("too old"), None]
     assert isinstance(migrate("--wait", "60").exception, CommandError)
     assert len(tries) == 1

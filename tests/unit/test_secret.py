@@ -38,7 +38,7 @@ def written(path: Path, content: str | bytes, mode: int = 0o600) -> Path:
     return path
 
 
-def test_what_is_a_secret() -> None:
+def test_secret_variables_are_declared() -> None:
     """A new variable that is one is declared by ``Group.secret``."""
     assert set(SECRETS) == {
         "WA_DB_PASSWORD",
@@ -100,7 +100,7 @@ def test_lines(text: str, lines: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "\n \n", "a\n" * 9, "a\x00b", "a\tb", "a\x1b[0m"])
-def test_what_is_no_line_of_a_secret(text: str) -> None:
+def test_bad_lines_of_a_secret_file_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"lines|control character"):
         lines_of(text)
 

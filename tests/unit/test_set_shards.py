@@ -92,7 +92,7 @@ def _carried_out(monkeypatch, api: Api, task: object, seconds: float = 60.0) -> 
     return said
 
 
-def test_it_waits_for_coreapps_and_shows_the_pin(monkeypatch):
+def test_set_shards_waits_for_coreapps_and_shows_the_pin(monkeypatch):
     api = Api([3, 5, 9], 201, {})
     assert _carried_out(monkeypatch, api, (8, 9, True)) == "8 shards."
     body = {"cc": "1", "phone_number": "6315550000", "shards": 8, "pin": "123456"}

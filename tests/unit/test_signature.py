@@ -74,7 +74,7 @@ def test_the_id_is_that_of_the_body() -> None:
         "whsec_" + "é" * 40,
     ],
 )
-def test_what_is_no_secret_is_refused_without_showing_it(wrong: str) -> None:
+def test_a_bad_secret_is_refused_without_showing_it(wrong: str) -> None:
     with pytest.raises(ValueError, match="24 to 64") as caught:
         key_of(wrong)
     assert len(wrong) < 8 or wrong not in str(caught.value)

@@ -97,7 +97,7 @@ cpus = st.builds(
 
 
 @given(cpus, st.floats(0.01, 100), st.integers(1, 40))
-def test_what_is_most_keeps_just_so_many_cores_busy(cpu: Cpu, cores: float, processes: int) -> None:
+def test_the_highest_rate_fills_just_its_cores(cpu: Cpu, cores: float, processes: int) -> None:
     assert busy(cpu, most(cpu, cores, processes), processes) == pytest.approx(cores)
 
 
@@ -152,7 +152,7 @@ def test_bad_input_ends_in_one_sentence(arguments: list[str], sentence: str) -> 
     assert sentence in said
 
 
-def test_what_is_advised_helps() -> None:
+def test_the_advice_helps() -> None:
     up = UpstreamCapacity(250)
     assert plan(1_000, 8, upstream=up).shards == 8
     assert plan(8_000, spares=17, upstream=up).shards == 32

@@ -58,7 +58,7 @@ def test_any_json_makes_settings(stored: Any) -> None:
     assert (again.fields, again.problems) == (found.fields, [])
 
 
-def test_what_is_good_is_left_alone() -> None:
+def test_storable_text_is_left_alone() -> None:
     stored = msgspec.to_builtins(ApplicationSettings(sent_status=True))
     assert of(stored) == (stored, [])
 

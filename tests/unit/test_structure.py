@@ -29,6 +29,8 @@ SMALL = {
 }
 # A docstring that begins so is understood only beside its neighbours.
 LEANING = re.compile(r"(?:What|Who|Whose|Whether|The same|As|So)\b")
+# A test's name says what holds of what: one that begins so leaves out the thing.
+UNNAMED = re.compile(r"def (test_(?:what|who|whose|whoever|nobody|it|as|so)_\w+)")
 MOST_LINES = 60
 MOST_CLASS_LINES = 200
 # Names of classes that stand for the same role at two ends, and which role that is.
@@ -219,3 +221,8 @@ def first_lines() -> Iterator[tuple[str, str]]:
 
 def test_no_first_line_of_a_docstring_leans_on_its_neighbours() -> None:
     assert [found for found in first_lines() if LEANING.match(found[1])] == []
+
+
+def test_the_name_of_a_test_names_its_subject() -> None:
+    tests = Path(__file__).parents[1].rglob("test_*.py")
+    assert [name for path in tests for name in UNNAMED.findall(path.read_text())] == []

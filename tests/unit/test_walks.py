@@ -224,7 +224,7 @@ def test_every_step_is_called_by_the_one_above() -> None:
     assert found == []
 
 
-def test_what_is_called_on_an_attribute_has_its_type() -> None:
+def test_attributes_that_are_called_have_types() -> None:
     """So an editor finds the definition, or the class that inherits it."""
     found = list(joints(walks(PAGE.read_text())))
     assert len(found) > 40

@@ -46,7 +46,7 @@ def test_two_epochs_in_a_row_may_leave_a_window_each(history: History) -> None:
     assert not broken(history)
 
 
-def test_what_is_read_late_on_the_old_connection_was_sent_first(history: History) -> None:
+def test_a_late_read_of_the_old_connection_counts_as_sent_first(history: History) -> None:
     """An upstream that was silent takes it for a repeat of what came over the new one."""
     takes(history, 1, 1, *IDS[:WINDOW])
     takes(history, 1, 2, *IDS[:WINDOW])
@@ -64,14 +64,14 @@ def test_a_repeat_that_is_read_late_counts_for_its_own_connection(history: Histo
     assert broken(history) == {"I6"}
 
 
-def test_what_had_no_answer_may_come_as_often_as_it_wants(history: History) -> None:
+def test_an_unanswered_callback_may_be_repeated(history: History) -> None:
     takes(history, 1, 1, IDS[0])
     history.loses(IDS[0])
     takes(history, 1, 1, *[IDS[0]] * 10)
     assert not broken(history)
 
 
-def test_what_is_parked_as_told_has_left_the_window_to_others(history: History) -> None:
+def test_a_parked_callback_leaves_its_place_in_the_window(history: History) -> None:
     told = {IDS[0][0]}
     history.told = lambda _slot, seq: seq in told
     takes(history, 1, 1, *IDS)

@@ -44,7 +44,7 @@ def test_a_run_goes_on_while_what_is_left_falls(lefts: list[Left], looks: int) -
     assert rested(lefts) == pytest.approx(looks * REST)
 
 
-def test_what_is_parked_or_not_settled_is_left() -> None:
+def test_parked_and_unsettled_rows_remain() -> None:
     tables = Tables(History(), 2)
     run: Any = SimpleNamespace(tables=tables, upstream=SimpleNamespace(unacked=0))
     assert left(run) == (0, 0)

@@ -29,7 +29,7 @@ print(warouter.api.sealed.__file__)
 """
 
 
-def test_it_brings_the_program_units_account_and_documents(installed: Root) -> None:
+def test_the_package_has_program_units_account_and_documents(installed: Root) -> None:
     said = installed.run("warouter", "--version", user=USER)
     assert said.split()[-1] == __version__
     assert installed.run("/opt/warouter/bin/warouter", "--version", user=USER) == said
@@ -47,7 +47,7 @@ def test_it_brings_the_program_units_account_and_documents(installed: Root) -> N
     assert installed.file("/usr/share/warouter/credentials/coreapp.conf").exists()
 
 
-def test_what_it_brings_is_compiled_and_belongs_to_root(installed: Root) -> None:
+def test_packaged_files_are_compiled_and_belong_to_root(installed: Root) -> None:
     before = installed.files()
 
     installed.run("/opt/warouter/bin/warouter", "demo", "--help")
@@ -109,7 +109,7 @@ def test_removal_and_purge_leave_the_account_and_what_an_operator_wrote(
     assert root.files() - before - account == set()
 
 
-def test_it_does_not_take_the_place_of_an_installation_by_hand(root: Root, deb: Path) -> None:
+def test_the_package_leaves_an_installation_by_hand_alone(root: Root, deb: Path) -> None:
     mine = root.file("/opt/warouter/bin/warouter")
     mine.parent.mkdir(parents=True)
     mine.write_text("by hand")

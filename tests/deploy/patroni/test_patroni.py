@@ -19,7 +19,9 @@ ROUNDS = (
 )
 
 
-async def test_it_fails_over_again_and_again(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+async def test_patroni_fails_over_again_and_again(
+    tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
     if pytestconfig.getoption("rows"):
         pytest.skip("PATRONI=--rows measures in its place")
     trio = Trio()

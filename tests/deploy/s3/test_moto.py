@@ -93,7 +93,7 @@ async def kept(storage: Storage, content: bytes) -> UUID:
     return media_id
 
 
-async def test_what_is_kept_is_what_boto3_finds(bucket: Storage, witness: Any) -> None:
+async def test_boto3_finds_the_stored_media(bucket: Storage, witness: Any) -> None:
     await bucket.check()
     media_id = await kept(bucket, LARGE)
     found = witness.get_object(Bucket=BUCKET, Key=f"{PREFIX}/shared/{media_id}")

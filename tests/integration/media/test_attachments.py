@@ -126,7 +126,7 @@ async def test_a_new_connection_does_not_send_it_twice() -> None:
     assert at.sent == [(first, ("handle of m",))]
 
 
-async def test_what_became_ready_while_it_was_not_out_goes_with_the_next_turn() -> None:
+async def test_media_that_became_ready_goes_with_the_next_turn() -> None:
     gate = Gate()
     at = Slot(gate)
     first = at.push("1", "m")
@@ -232,7 +232,7 @@ async def linking(library: Library, simulator: Any) -> AsyncIterator[Uploads]:
     await uploads.close()
 
 
-async def test_what_takes_long_gives_its_place_back_and_goes_on_being_fetched(
+async def test_a_slow_fetch_gives_its_place_back_and_goes_on(
     linking: Uploads, site: tuple[Site, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     patience = "warouter.owner.media.attachments.PATIENCE_SECONDS"

@@ -91,7 +91,7 @@ def deny(right: str) -> Callable[[BucketServer], None]:
     ],
     ids=["missing", "list", "put", "get", "delete", "region", "key", "conditions", "clock"],
 )
-async def test_what_waiting_does_not_mend_ends_the_start_with_one_sentence(
+async def test_a_permanent_bucket_error_ends_the_start_with_one_sentence(
     server: BucketServer, bucket: Storage, spoil: Callable[[BucketServer], None], said: str
 ) -> None:
     await try_out(bucket)
@@ -108,7 +108,7 @@ async def test_what_waiting_does_not_mend_ends_the_start_with_one_sentence(
 
 
 @pytest.mark.parametrize("trouble", ["busy", "away", "stopped"])
-async def test_what_may_pass_is_said_and_the_process_starts(
+async def test_a_passing_bucket_error_is_logged_and_the_process_starts(
     server: BucketServer, bucket: Storage, trouble: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     if trouble == "busy":
@@ -152,7 +152,7 @@ async def test_a_server_of_a_private_authority(shelf: BucketShelf, tmp_path: Pat
 
 
 @pytest.mark.parametrize("status", [200, 404])
-async def test_what_is_no_server_of_s3_is_found_out(status: int, server: BucketServer) -> None:
+async def test_a_server_that_is_no_s3_is_found_out(status: int, server: BucketServer) -> None:
     """A web server that answers 200 to all would seem to have taken an upload."""
 
     async def answer(request: web.Request) -> web.Response:
@@ -376,7 +376,7 @@ async def test_uploads_of_a_process_stay_below_the_quota(
     await soon(closed)  # threads close what was refused
 
 
-async def test_what_is_being_put_counts_once(
+async def test_an_upload_under_way_counts_once(
     server: BucketServer, libraries: Callable[[int], Library]
 ) -> None:
     library = libraries(8 * MIB)

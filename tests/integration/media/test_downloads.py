@@ -131,7 +131,7 @@ async def test_a_download_that_hangs_is_given_up_in_time(
     await inbox.close()
 
 
-async def test_what_may_pass_costs_no_media(
+async def test_a_passing_error_costs_no_media(
     library: Library, simulator: Simulator, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has its id at once, and its content once the trouble is over."""
@@ -174,7 +174,7 @@ async def test_media_is_asked_for_while_the_upstream_may_have_it(
     assert await inbox.late.look() == 0
 
 
-async def test_what_the_upstream_refuses_later_is_not_asked_for_again(
+async def test_media_refused_by_the_upstream_is_not_fetched_again(
     library: Library, simulator: Simulator, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(downloads, "PAUSES", ())
@@ -241,7 +241,7 @@ async def test_a_handle_that_is_unknown_or_content_that_is_another(
 
 
 @pytest.mark.parametrize("payload", [b"{", b"[]", b'{"image":{},"errors":null}', b"\xff"])
-async def test_what_cannot_be_completed_goes_on_as_it_came(inbox: Inbox, payload: bytes) -> None:
+async def test_a_message_without_its_media_goes_on_as_it_came(inbox: Inbox, payload: bytes) -> None:
     """Whoever stores it looks at it; its sender does not wait for ever."""
     broken = msgspec.structs.replace(inbound(1, "a", "unknown"), payload=payload)
     inbox.come(broken, inbound(2, "a"))
@@ -249,7 +249,7 @@ async def test_what_cannot_be_completed_goes_on_as_it_came(inbox: Inbox, payload
     assert inbox.passed == [broken, inbound(2, "a")]
 
 
-async def test_what_waits_for_media_is_bounded_in_bytes(
+async def test_messages_waiting_for_media_are_bounded_in_bytes(
     inbox: Inbox, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("warouter.owner.media.downloads.MOST_HELD", 1000)

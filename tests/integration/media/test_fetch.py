@@ -131,7 +131,7 @@ def fetcher(**more: Any) -> Fetcher:
     return Fetcher(**{"allow_http": True, "allow_private": ALLOWED, "total": 5.0, **more})
 
 
-async def test_what_is_open_to_the_webhook_is_not_to_media_links(sites: Sites) -> None:
+async def test_media_links_reach_fewer_addresses_than_the_webhook(sites: Sites) -> None:
     """Any user writes a link, and could read what answers; an administrator sets a webhook."""
     opened = Settings(allow_private=f"{PUBLIC}/32", media_allow_http=True)
     with pytest.raises(MediaRefused, match="not allowed by WAROUTER_MEDIA_ALLOW_PRIVATE"):
@@ -169,7 +169,7 @@ def test_there_are_enough_forms() -> None:
         *("http://127.0.0.2/\r\nHost: x", "http://127.0.0.2\\@127.0.0.1/", "http://[::1/"),
     ],
 )
-async def test_what_is_no_link(sites: Sites, link: str) -> None:
+async def test_malformed_links_are_refused(sites: Sites, link: str) -> None:
     with pytest.raises(MediaRefused):
         await fetched(fetcher(), link)
     assert sites.trapped == 0
@@ -301,7 +301,7 @@ async def test_credentials_go_to_the_origins_of_their_provider_and_nowhere_else(
         *((500, LinkFailed), (503, LinkFailed), (429, LinkFailed), (408, LinkFailed)),
     ],
 )
-async def test_what_may_change_and_what_not(
+async def test_headers_that_may_and_may_not_change_between_parts(
     sites: Sites, status: int, error: type[Exception]
 ) -> None:
     sites.answer = lambda _request: web.Response(status=status)
@@ -309,7 +309,7 @@ async def test_what_may_change_and_what_not(
         await fetched(fetcher(), sites.url())
 
 
-async def test_nobody_there_is_no_verdict(sites: Sites) -> None:
+async def test_an_unreachable_host_is_no_verdict_on_the_link(sites: Sites) -> None:
     with socket.socket() as free:
         free.bind((PUBLIC, 0))
         port = free.getsockname()[1]

@@ -203,7 +203,7 @@ async def test_uploads_end_together_while_the_database_hangs(
 
 
 @in_directory
-async def test_what_a_dead_process_left_counts_until_it_is_cleaned_up(
+async def test_files_of_a_dead_process_count_until_they_are_removed(
     libraries: Libraries, tmp_path: Path
 ) -> None:
     library = libraries(MIB)

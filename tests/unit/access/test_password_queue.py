@@ -47,7 +47,7 @@ def test_of_one_address_the_name_with_most_gives_way() -> None:
     assert served(line)[:2] == [0, 10]
 
 
-def test_who_leaves_is_not_served() -> None:
+def test_a_client_that_left_is_not_served() -> None:
     line, _ = queue(("a", "x", 1), ("a", "x", 2), ("b", "x", 3))
     line.leave("a", "x", 1)
     line.leave("b", "x", 3)
@@ -107,7 +107,7 @@ async def hold(turns: PasswordQueue, address: str, done: asyncio.Event, line: in
     return address
 
 
-async def test_who_is_cancelled_takes_no_turn_and_gives_back_one_that_had_come() -> None:
+async def test_a_cancelled_waiter_gives_its_turn_back() -> None:
     turns, done = PasswordQueue(1, MOST), asyncio.Event()
     done.set()
     async with turns.turn("a"):

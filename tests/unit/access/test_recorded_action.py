@@ -41,7 +41,7 @@ class Rows:
         self.ended.append((number, subject, outcome))
 
 
-async def test_what_the_api_refuses_is_kept_without_what_was_sent() -> None:
+async def test_a_refused_action_is_recorded_without_its_body() -> None:
     rows: Any = Rows()
 
     async def refused() -> None:

@@ -119,7 +119,7 @@ PARAMETER = st.fixed_dictionaries(
 
 
 @given(st.lists(PARAMETER, max_size=3))
-def test_what_is_a_valid_hsm_is_a_valid_template(parameters: list[dict[str, Any]]) -> None:
+def test_a_valid_hsm_is_a_valid_template(parameters: list[dict[str, Any]]) -> None:
     hsm = {"namespace": "n", "element_name": "e", "language": LANGUAGE}
     hsm["localizable_params"] = parameters
     body = msgspec.json.encode({"to": "250788123123", "type": "hsm", "hsm": hsm})

@@ -88,7 +88,7 @@ COMPONENTS: Any = st.recursive(
 
 
 @given(COMPONENTS)
-def test_what_was_checked_is_what_is_prepared(components: list[Any]) -> None:
+def test_checked_media_ids_are_those_prepared(components: list[Any]) -> None:
     """Every id that the API has looked up reaches the upstream, in the same order."""
     language = {"policy": "deterministic", "code": "en"}
     template = {"name": "t", "language": language, "components": components}
@@ -118,7 +118,7 @@ def test_messages_without_media(message: dict[str, Any]) -> None:
     assert references(**message) == []
 
 
-def test_what_is_wanted() -> None:
+def test_wanted_media_of_a_message() -> None:
     assert unasked(["image", "referral"], ALL, False) == ["image", "referral"]
     assert unasked(["image", "referral"], ["video"], True) == []
     assert unasked(["voice"], ["voice"], True) == ["voice"]
@@ -153,7 +153,7 @@ def test_without_a_public_url_there_is_no_link() -> None:
     assert "link" not in msgspec.json.decode(completed(inbound(), {"image": stored}))["image"]
 
 
-def test_what_could_not_be_had_says_why_beside_other_errors() -> None:
+def test_a_failed_download_is_reported_beside_other_errors() -> None:
     payload = inbound(errors=[{"code": 501}])
     message = msgspec.json.decode(completed(payload, {}, {"image": "gone"}))
     assert message["image"]["status"] == "undownloaded"

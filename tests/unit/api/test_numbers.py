@@ -110,7 +110,7 @@ def test_every_spelling_gives_one_wa_id(digits: str, prefix: str, data: st.DataO
 
 
 @given(st.text() | st.text("0123456789+()-. ", max_size=20), st.sampled_from([None, "49", "1"]))
-def test_what_is_read_is_a_wa_id_that_reads_as_itself(text: str, country_code: str | None) -> None:
+def test_a_read_number_reads_as_itself(text: str, country_code: str | None) -> None:
     digits = read(text, country_code)
     if digits is not None:
         assert wa_id(digits) == digits

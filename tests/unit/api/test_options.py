@@ -19,7 +19,7 @@ PRIORITIES = {(): False, ("high",): True, ("normal",): False}
 
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("priority", PRIORITIES)
-def test_what_the_headers_say(policy: tuple[str, ...], priority: tuple[str, ...]) -> None:
+def test_options_read_from_headers(policy: tuple[str, ...], priority: tuple[str, ...]) -> None:
     assert options_of(policy, priority) == Options(POLICIES[policy], PRIORITIES[priority])
 
 

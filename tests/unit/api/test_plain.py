@@ -57,7 +57,7 @@ def statuses(transport: Wire) -> list[int]:
     return [int(part[:3]) for part in transport.written.split(b"HTTP/1.1 ")[1:]]
 
 
-async def test_it_counts_as_held_until_it_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_plain_message_is_held_until_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene()
     await scene.known(monkeypatch)
     scene.front.gate.clear()
@@ -73,7 +73,9 @@ async def test_it_counts_as_held_until_it_is_answered(monkeypatch: pytest.Monkey
     assert scene.links.pending == scene.front.fast._plain.under_way == 0
 
 
-async def test_it_goes_to_the_next_owner_under_its_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_plain_message_follows_its_slot_to_the_next_owner(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     scene = Scene()
     await scene.known(monkeypatch)
     scene.front.gate.clear()
@@ -87,7 +89,7 @@ async def test_it_goes_to_the_next_owner_under_its_epoch(monkeypatch: pytest.Mon
     await turns()
 
 
-async def test_it_waits_for_an_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_plain_message_waits_for_an_owner(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene()
     await scene.known(monkeypatch)
     scene.owner.own(8, all_of_them=False)
@@ -104,7 +106,7 @@ async def test_it_waits_for_an_owner(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [run.mark for run in scene.front.runs] == [1, 2, 3]
 
 
-async def test_what_is_held_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_held_messages_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pending, "MAX_HELD", 2)
     scene = Scene()
     await scene.known(monkeypatch)

@@ -95,13 +95,13 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("content", REFUSED)
-def test_what_no_cluster_could_have_saved(content: object) -> None:
+def test_settings_no_cluster_could_have_saved_are_refused(content: object) -> None:
     raw = content if isinstance(content, bytes) else msgspec.json.encode(content)
     with pytest.raises(ValueError, match=r"\S"):
         checked(raw, ApiConfig())
 
 
-def test_what_a_cluster_could_have_saved() -> None:
+def test_settings_a_cluster_could_have_saved_are_taken() -> None:
     """The twin of the one above, without a fault."""
     chain, key = [part.decode() for part in self_signed("here", ["here"])]
     content = saved(

@@ -115,7 +115,7 @@ def test_the_length_of_a_text_counts_in_characters(character: str, size: int) ->
         PLAIN.replace(b'"4915112345678"', b"4915112345678"),
     ],
 )
-def test_what_is_not_taken(body: bytes) -> None:
+def test_bodies_the_scan_leaves_to_the_full_parser(body: bytes) -> None:
     assert not check(body)
 
 

@@ -282,7 +282,7 @@ def test_refused(fields: dict[str, Any], code: int, words: str) -> None:
 
 
 def test_media_ids_are_reported() -> None:
-    """Those of templates: test_what_was_checked_is_what_is_prepared."""
+    """Those of templates: test_checked_media_ids_are_those_prepared."""
     assert parse(type="image", image={"id": "m1"}).media_ids == ["m1"]
     header = {"type": "document", "document": {"id": "m2"}}
     assert parse(**interactive("button", buttons(), header=header)).media_ids == ["m2"]

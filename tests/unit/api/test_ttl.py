@@ -22,7 +22,7 @@ from warouter.errors import ParameterInvalid
         ("P30D", MOST_SECONDS),
     ],
 )
-def test_what_clients_write(wish: int | str | None, seconds: int | None) -> None:
+def test_ttls_as_clients_write_them(wish: int | str | None, seconds: int | None) -> None:
     assert ttl_of(wish) == seconds
 
 

@@ -48,6 +48,6 @@ def test_nothing_is_chosen() -> None:
     assert (name_of(""), text_of(""), text_of(UNDEFINED)) == ("", "", "")
 
 
-def test_what_does_not_fit() -> None:
+def test_verticals_without_a_counterpart_are_refused() -> None:
     assert name_of("Bakery") is None
     assert text_of("NEW_NAME") == "NEW_NAME"

@@ -21,7 +21,7 @@ from warouter.check.postgres_version import MENDED, described, has_known_hole
         ("", ""),
     ],
 )
-def test_what_is_older_than_the_release_that_mends_it_has_a_hole(version: str, mended: str) -> None:
+def test_releases_before_a_fix_have_the_hole(version: str, mended: str) -> None:
     assert has_known_hole(version) == mended
 
 
@@ -31,7 +31,7 @@ def test_by_numbers_and_not_by_letters(major: int, minor: int) -> None:
 
 
 @pytest.mark.parametrize("embedded", [False, True])
-def test_it_is_said_in_one_sentence(embedded: bool) -> None:
+def test_a_hole_is_reported_in_one_sentence(embedded: bool) -> None:
     assert described("18.7", embedded=embedded) == "PostgreSQL 18.7 runs."
     said = described("18.6", embedded=embedded)
     assert said.startswith("PostgreSQL 18.6 runs, which has a known security hole: ")

@@ -225,7 +225,7 @@ def test_where_all_is_well_there_is_an_ok_for_each_rule() -> None:
 
 
 @pytest.mark.parametrize(("name", "changed", "words"), WRONG)
-def test_what_is_wrong_is_exactly_its_finding(
+def test_each_fault_gives_exactly_its_finding(
     name: str, changed: dict[str, Any], words: str
 ) -> None:
     found = judged(facts(**dict(changed)))
@@ -268,7 +268,7 @@ def test_each_rule_is_made_to_find_something() -> None:
 
 
 @pytest.mark.parametrize("host", ["", "127.0.0.1", "/run/postgresql", "localhost", "::1"])
-def test_what_stays_on_this_host_needs_no_tls(host: str) -> None:
+def test_connections_on_this_host_need_no_tls(host: str) -> None:
     changed = facts(
         environ={
             "WA_DB_HOSTNAME": host,

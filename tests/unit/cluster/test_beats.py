@@ -25,7 +25,7 @@ def test_one_beat_ends_the_silence() -> None:
     assert beats.silent(0.1) == set()
 
 
-def test_who_was_away_has_seen_nobody_silent() -> None:
+def test_a_reader_that_was_away_has_seen_no_silence() -> None:
     beats = BeatAges(most=0.75)
     beats.observe(0.0, {A: 5})
     beats.observe(100.0, {A: 5})

@@ -68,7 +68,7 @@ class Watched:
         return judged
 
 
-def test_who_beats_is_healthy_and_joins_after_three_seconds() -> None:
+def test_a_beating_process_is_healthy_and_joins_after_three_seconds() -> None:
     watched = Watched(A)
     assert watched.polls(5)[A].verdict is Liveness.HEALTHY
     assert not watched.poll()[A].joined
@@ -125,7 +125,7 @@ def test_when_most_fall_silent_together_they_get_one_more_lease() -> None:
     assert watched.polls(14, A, B)[A].verdict is Liveness.DEAD
 
 
-def test_who_wakes_up_is_healthy_again_and_has_to_join_anew() -> None:
+def test_a_woken_process_is_healthy_and_has_to_join_anew() -> None:
     watched = Watched(A, B, C, polls=50)
     watched.polls(20, A)
     judged = watched.poll()

@@ -144,7 +144,7 @@ def test_an_owner_that_leaves_or_is_in_trouble_is_relieved_and_the_move_says_why
 
 
 @pytest.mark.parametrize("spare", [member(C, trouble="unreachable"), member(C, ailing=True)])
-def test_nobody_in_trouble_is_an_heir(spare: Member) -> None:
+def test_a_coreapp_in_trouble_is_no_heir(spare: Member) -> None:
     current = mapped(2, A, B)
     planned = planned_for(current, member(A, trouble="upstream"), B, spare)
     assert {s.to for s in changes(current, planned)[1]} == {B}
@@ -167,7 +167,7 @@ def test_a_slot_that_left_an_owner_in_trouble_rests_for_a_minute() -> None:
         assert all(C in (s.owner, s.successor) for s in planned.slots)
 
 
-def test_whoever_sets_shards_is_not_held_up() -> None:
+def test_a_shard_request_is_not_held_up() -> None:
     view = View(mapped(2, B, B), members(B, C), asked=True, moved=frozenset(range(32)))
     assert plan(view, LEASE) is not None
 
@@ -284,7 +284,7 @@ def test_a_planner_that_remembers_idle_views_plans_the_same(
                 current = handed_over(apply(current, planned))
 
 
-def test_what_is_overdue_is_planned_though_nothing_else_has_changed() -> None:
+def test_an_overdue_move_is_planned_without_other_changes() -> None:
     planner, current = Planner(LEASE), mapped(1, A)
     named = msgspec.structs.replace(
         current,

@@ -143,7 +143,7 @@ def test_a_move_that_was_named_ends_though_its_owner_never_became_quiet() -> Non
 
 
 @pytest.mark.parametrize("theirs", [SIMULATOR, OTHER])
-def test_who_is_set_to_another_upstream_gets_nothing(theirs: str) -> None:
+def test_a_coreapp_of_another_upstream_gets_no_slot(theirs: str) -> None:
     """Not even when there is nobody else."""
     current, stranger = mapped(2, A, None), member(C, upstream=theirs)
     assert written(current, planned_for(current, A, stranger)) == (set(), {*range(1, 32, 2)}, set())
@@ -154,7 +154,7 @@ def test_who_is_set_to_another_upstream_gets_nothing(theirs: str) -> None:
     )
 
 
-def test_who_owns_slots_and_is_set_to_another_upstream_is_relieved() -> None:
+def test_an_owner_of_another_upstream_is_relieved() -> None:
     current = mapped(2, A, B, moving=QUIET)
     planned = planned_for(current, member(A, upstream=SIMULATOR), B, C)
     assert written(current, planned) == (set(), set(), set(EVEN))

@@ -35,7 +35,7 @@ def test_every_shard_has_a_live_owner_and_loads_differ_by_one_at_most(
 
 
 @given(counts, some_nodes, owners)
-def test_what_was_assigned_stays(
+def test_assigned_shards_stay(
     shards: int, nodes: list[UUID], current: dict[int, UUID | None]
 ) -> None:
     result = assign(shards, nodes, current)
@@ -61,7 +61,7 @@ def test_doubling_the_shards_moves_half_of_the_slots() -> None:
     assert sum(before[slot] != after[slot] for slot in range(32)) == 16
 
 
-def test_nobody_alive_gives_nothing() -> None:
+def test_without_a_live_coreapp_nothing_is_assigned() -> None:
     assert assign(4, [], {}) == ()
 
 

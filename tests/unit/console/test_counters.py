@@ -22,7 +22,7 @@ def grown(counters: CounterHistory, since: float) -> float:
     return sum(n for _, n in counters.increases(NAME, since))
 
 
-def test_what_a_counter_says_first_came_before() -> None:
+def test_the_first_reading_of_a_counter_is_no_increase() -> None:
     assert grown(looked(100), -1e9) == 0
     assert grown(looked(100, 103), -1e9) == 3
 

@@ -35,7 +35,7 @@ async def test_all_who_look_at_the_same_share_its_readings() -> None:
     assert len(feeds) == 0
 
 
-async def test_who_looks_at_something_else_has_a_reading_of_their_own() -> None:
+async def test_viewers_of_another_page_have_their_own_reading() -> None:
     feeds = Feeds()
 
     async def one() -> str:

@@ -64,7 +64,7 @@ def packed(name: str) -> int:
     return len(gzip.compress((STATIC / name).read_bytes()))
 
 
-def test_what_the_first_page_loads_fits_the_budget(renderer: Renderer) -> None:
+def test_the_first_page_fits_the_budget(renderer: Renderer) -> None:
     text = frame(renderer, chrome())
     page = Read(text)
     loaded = {e["src"] for e in [*page.all("script"), *page.all("img")]}

@@ -70,7 +70,7 @@ def test_an_expression_is_evaluated(text: str, expected: object) -> None:
         *("max by node", "sum without (node) (age)", "age > bool 1", "age[5m]", "rate(age[5])"),
     ],
 )
-def test_what_is_not_supported_is_refused(text: str) -> None:
+def test_unsupported_promql_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"expected|understood"):
         parse(text)
 

@@ -86,7 +86,7 @@ def test_whatever_a_page_is_told_is_escaped(renderer: Renderer, text: str) -> No
 
 
 @renders
-def test_what_a_template_is_not_told_is_an_error(renderer: Renderer) -> None:
+def test_an_undefined_name_in_a_template_is_an_error(renderer: Renderer) -> None:
     with pytest.raises(UndefinedError):
         renderer._environment.from_string("{{ missing }}").render()
 

@@ -51,12 +51,12 @@ def taken(*readings: Reading) -> Series:
     return series
 
 
-def test_what_is_kept_is_in_the_catalogue_with_its_type() -> None:
+def test_kept_series_are_in_the_catalogue_with_their_types() -> None:
     for name, kept in KEPT.items():
         assert CATALOGUE[name].type == ("counter" if kept.fold is Fold.RATE else "gauge"), name
 
 
-def test_what_was_counted_before_the_first_reading_is_no_increase() -> None:
+def test_counts_before_the_first_reading_are_no_increase() -> None:
     series = taken(sent(BEGIN, 1000), sent(BEGIN + 5, 1010))
     assert series.increase(SENT, 60) == 10
 

@@ -30,14 +30,14 @@ class Reading:
         return self.count
 
 
-async def test_what_is_quick_is_read_each_time() -> None:
+async def test_a_quick_reading_is_made_each_time() -> None:
     clock = Clock()
     spared: Spared[int] = Spared(clock)
     reading = Reading(clock, 0.01)
     assert [await spared.get("a", reading) for _ in range(3)] == [1, 2, 3]
 
 
-async def test_what_is_slow_is_kept_the_longer_the_slower_it_is() -> None:
+async def test_a_slower_reading_is_kept_longer() -> None:
     clock = Clock()
     spared: Spared[int] = Spared(clock)
     reading = Reading(clock, 1.5)
@@ -61,7 +61,7 @@ async def test_a_reading_that_fails_is_not_kept() -> None:
     assert await spared.get("a", Reading(clock, 1)) == 1
 
 
-def test_what_was_revealed_is_found_by_its_name_alone_for_a_minute() -> None:
+def test_a_revealed_text_is_found_by_its_name_for_a_minute() -> None:
     clock = Clock()
     revealed = Revealed(clock)
     shown = ShownText("AQ", "number", "49151")

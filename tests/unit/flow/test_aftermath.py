@@ -43,7 +43,7 @@ def test_a_status_that_is_read_again_is_counted_once() -> None:
     assert after.statuses == {(1, "sent"): 1, (1, "other"): 1}
 
 
-def test_what_is_remembered_is_bounded_in_number_and_in_time() -> None:
+def test_the_memory_is_bounded_in_number_and_in_time() -> None:
     after = Aftermath(most=3)
     for n in range(5):
         after.answered(bytes([n]), 1, 133004, 0.0)

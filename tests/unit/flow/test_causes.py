@@ -37,7 +37,7 @@ def test_a_word_stays_itself(cause: str) -> None:
         ("", "other"),
     ],
 )
-def test_what_owners_say(said: str, cause: str) -> None:
+def test_reasons_that_owners_report(said: str, cause: str) -> None:
     assert word_of(said) == cause
 
 

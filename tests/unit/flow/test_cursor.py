@@ -9,7 +9,7 @@ from warouter.flow.cursor import MAX_RANGES, Cursor
 
 
 @given(st.integers(0, 20), st.lists(st.tuples(st.integers(1, 80), st.integers(0, 6))))
-def test_it_is_the_set_of_what_was_settled(mark: int, ranges: list[tuple[int, int]]) -> None:
+def test_a_cursor_is_the_set_of_settled_numbers(mark: int, ranges: list[tuple[int, int]]) -> None:
     cursor = Cursor(mark)
     settled = set(range(mark + 1))
     for low, length in ranges:
@@ -40,7 +40,7 @@ def test_many_at_once_are_as_one_after_the_other(batches: list[list[int]], mark:
     assert (at_once.mark, at_once.flat) == (each.mark, each.flat)
 
 
-def test_it_says_when_it_is_full_and_where_the_first_range_begins() -> None:
+def test_a_full_cursor_says_where_its_first_range_begins() -> None:
     cursor = Cursor()
     assert cursor.first_range is None
     for seq in range(2, 2 * MAX_RANGES + 2, 2):
@@ -51,7 +51,7 @@ def test_it_says_when_it_is_full_and_where_the_first_range_begins() -> None:
     assert not cursor.full
 
 
-def test_it_is_crowded_before_it_is_full() -> None:
+def test_a_cursor_is_crowded_before_it_is_full() -> None:
     cursor = Cursor()
     for seq in range(2, MAX_RANGES, 2):
         cursor.settle(seq)

@@ -110,7 +110,7 @@ def test_an_end_stays_one() -> None:
         assert step(DoubtState.FAILED, happened) is DoubtState.FAILED
 
 
-def test_what_is_out_waits_for_its_answer_alone() -> None:
+def test_an_open_request_waits_for_its_answer_alone() -> None:
     """Its ttl does not end it, nor does a policy."""
     assert {h for s, h in NEXT if s is DoubtState.OUT} == {
         DoubtEvent.NOT_TAKEN,

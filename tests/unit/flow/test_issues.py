@@ -44,7 +44,7 @@ def test_that_a_recipient_may_be_heard_of_is_remembered_until_it_is_on_disk() ->
     assert not issues.unheard([TO], 7)  # forgotten, as it is on disk
 
 
-def test_what_was_proven_is_remembered_for_as_many_as_are_read_at_a_time() -> None:
+def test_proofs_are_remembered_for_one_page() -> None:
     issues = Issues()
     for n in range(MOST_PROVEN + 1):
         issues.prove(n.to_bytes(20))
@@ -52,7 +52,7 @@ def test_what_was_proven_is_remembered_for_as_many_as_are_read_at_a_time() -> No
     assert (0).to_bytes(20) not in issues.proven
 
 
-def test_what_was_said_to_have_failed_is_remembered_while_rows_of_it_may_be_being_read() -> None:
+def test_failures_are_remembered_while_their_rows_may_be_read() -> None:
     """And not for ever: an epoch lasts for months."""
     issues = Issues()
     ids = [n.to_bytes(20, "big") for n in range(3 * MOST_PROVEN)]

@@ -47,7 +47,7 @@ def test_below_and_the_window_bound_one_at_a_time_too() -> None:
     assert lanes.peek(priority=False, below=1) == entry(1, "111", attempts=1)
 
 
-def test_what_is_put_off_takes_no_place() -> None:
+def test_a_postponed_message_takes_no_place() -> None:
     lanes = Lanes(window=1)
     lanes.push(entry(1, "111"))
     lanes.push(entry(2, "222"))
@@ -308,7 +308,7 @@ def test_whatever_happens_each_goes_in_its_turn_and_ends_once(data: st.DataObjec
         script.check()
 
 
-def test_what_is_told_is_not_asked_for_before_the_second_look() -> None:
+def test_an_announced_message_is_not_requested_before_the_second_look() -> None:
     lanes = filled("111", "222")
     lanes.take()
     assert lanes.unanswered() == []
@@ -320,7 +320,7 @@ def test_what_is_told_is_not_asked_for_before_the_second_look() -> None:
     assert lanes.unanswered() == []
 
 
-def test_what_was_overtaken_is_asked_for_at_once() -> None:
+def test_an_overtaken_message_is_requested_at_once() -> None:
     lanes = filled("111", "222", "333")
     lanes.take()
     lanes.unanswered()
@@ -353,7 +353,7 @@ def test_after_a_new_connection_everything_is_new() -> None:
     assert lanes.unanswered() == []
 
 
-def test_what_waits_for_its_media_is_not_asked_for() -> None:
+def test_a_message_waiting_for_media_is_not_requested() -> None:
     lanes = filled("111")
     lanes.take()
     lanes.withhold(entry(1).id)
@@ -361,7 +361,7 @@ def test_what_waits_for_its_media_is_not_asked_for() -> None:
     assert lanes.unanswered() == []
 
 
-def test_what_is_behind_an_expired_one_waits_until_that_is_recorded() -> None:
+def test_a_message_behind_an_expired_one_waits_for_its_record() -> None:
     """Until then a successor may find the first one in time still, and send it."""
     lanes = Lanes()
     for e in (entry(1, expires=5.0), entry(2), entry(3, "222")):
@@ -385,7 +385,7 @@ def test_a_message_that_comes_behind_an_expired_one_waits_for_its_record() -> No
     assert seqs(lanes.take()) == [2]
 
 
-def test_what_is_before_an_expired_one_waits_for_nothing() -> None:
+def test_a_message_before_an_expired_one_does_not_wait() -> None:
     lanes = Lanes()
     for e in (entry(1), entry(2, expires=5.0), entry(3)):
         lanes.push(e)
@@ -397,7 +397,7 @@ def test_what_is_before_an_expired_one_waits_for_nothing() -> None:
     assert seqs(lanes.take()) == [3]
 
 
-def test_what_is_behind_a_refused_one_waits_until_that_is_recorded() -> None:
+def test_a_message_behind_a_refused_one_waits_for_its_record() -> None:
     lanes = filled("111", "111")
     lanes.take()
     failed = lanes.failed(entry(1).id)

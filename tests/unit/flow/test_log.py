@@ -31,7 +31,7 @@ def test_reading_the_journal_settles_what_was_never_used(rows: set[int], size: i
     assert (log.cursor.mark, log.cursor.flat) == (last, [])
 
 
-def test_what_is_recorded_is_told_once() -> None:
+def test_a_recorded_row_is_told_once() -> None:
     log = opened(0, [], 9)
     log.settle(1)
     log.settle(3)

@@ -66,7 +66,7 @@ def test_a_lane_that_is_due_finds_room() -> None:
     assert lanes.wants(0.0)
 
 
-def test_what_is_hurried_is_due_at_once_wherever_it_is() -> None:
+def test_a_hurried_lane_is_due_at_once() -> None:
     lanes = Parking()
     dues = {str(n): 900.0 for n in range(3 * PAGE_LANES)}
     lanes.read(rows(dues, lanes.page), 0.0)
@@ -81,7 +81,7 @@ def test_what_is_hurried_is_due_at_once_wherever_it_is() -> None:
     assert lanes.wants(2.0)
 
 
-def test_what_fails_after_it_was_hurried_waits_as_ever() -> None:
+def test_a_hurried_lane_that_fails_waits_as_before() -> None:
     lanes = Parking()
     lanes.found({"recipient": "a", "due_in": 900.0, "parked_for": 5.0, "ends_in": None}, 5.0)
     lanes.hurry(6.0)

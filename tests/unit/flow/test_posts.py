@@ -49,7 +49,7 @@ class TestFailures:
             assert last[-1].at_ms == more - 1
 
     @given(TEXTS, ANSWERS)
-    def test_what_is_kept_is_a_beginning(self, event: str, answer: bytes) -> None:
+    def test_only_the_beginning_of_an_answer_is_kept(self, event: str, answer: bytes) -> None:
         text = text_of(answer)
         kept = bounded(failure(event, text))
         assert text.startswith(kept.answer)

@@ -74,7 +74,7 @@ def test_nearly_all_of_the_cohort_have_a_status(
         (1_000.0, 900.0, ProofState.PROVEN),
     ],
 )
-def test_what_was_refused_is_a_gap_if_nothing_rightly_signed_follows(
+def test_a_refused_webhook_is_a_gap_unless_a_signed_one_follows(
     vain: float | None, seen: float, expected: ProofState
 ) -> None:
     left = seen or None
@@ -134,7 +134,7 @@ def test_a_cohort_of_which_all_was_told_before_the_doubt_proves_nothing(
     began=st.floats(-100.0, 100.0),
     cohort=st.sampled_from([CLEAN, NONE, Cohort(100, 50)]),
 )
-def test_what_proves_the_way_for_the_first_of_them_proves_it_for_each(
+def test_proof_for_the_first_doubt_serves_each_of_its_second(
     age: float, later: float, made: float, began: float, cohort: Cohort
 ) -> None:
     """Doubts of one second share an answer: one near its end has another time before it."""
@@ -229,7 +229,7 @@ def test_our_own_gaps_count_twice(spans: list[tuple[float, float, str]], expecte
     assert first(*spans) == pytest.approx(expected, abs=0.15)
 
 
-def test_nobody_ever_listened() -> None:
+def test_without_a_listener_there_is_no_proof() -> None:
     assert way(1e6, CLEAN, [], offset=0.0, windows=Windows(), spread=0.0) is ProofState.GAP
 
 

@@ -27,7 +27,9 @@ def shares(demands: list[float], rate: float) -> list[float]:
     ("level", "inbound", "rate"),
     [(80, 0, 76), (80, 10, 66), (80, 500, 24), (1000, 0, 950), (20, 0, 19)],
 )
-def test_what_comes_in_counts_but_leaves_some(level: float, inbound: float, rate: float) -> None:
+def test_inbound_messages_use_up_only_part_of_the_rate(
+    level: float, inbound: float, rate: float
+) -> None:
     assert outgoing(level, inbound) == pytest.approx(rate)
 
 

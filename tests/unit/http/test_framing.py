@@ -120,7 +120,7 @@ def test_bounds_at_n_and_n_plus_1() -> None:
 
 
 @given(at=st.integers(0, len(GOOD)), step=st.integers(1, 40))
-def test_what_is_good_is_good_in_any_pieces(at: int, step: int) -> None:
+def test_a_good_request_is_good_in_any_pieces(at: int, step: int) -> None:
     head = GOOD[: GOOD.index(END) + len(END)]
     begun = head[: min(at, len(head) - 1)]
     for before in range(0, len(begun), step):
@@ -169,7 +169,7 @@ def by_llhttp(raw: bytes) -> tuple[list[Any], bytes]:
 
 
 @pytest.mark.parametrize("part", range(4))
-def test_what_is_taken_is_one_whole_request_to_llhttp(part: int) -> None:
+def test_a_taken_request_is_one_whole_request_to_llhttp(part: int) -> None:
     """The bytes that aiohttp gets as one request are one, and whole, to its parser as well."""
     random, taken = Random(part), 0
     for n in range(4_000):

@@ -49,7 +49,7 @@ def test_a_body_comes_at_1_kib_a_second_after_5_s(came: int, at: float, fault: s
     assert pace.fault(LIMITS, at, reading=False) == ""  # it has ended
 
 
-def test_what_we_do_not_read_is_not_the_client_s_fault() -> None:
+def test_unread_bytes_are_not_the_clients_fault() -> None:
     pace = ConnectionProgress(0.0)
     pace.asked(0.0)
     pace.held_back(60.0)

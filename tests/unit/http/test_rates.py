@@ -69,7 +69,7 @@ def test_settings() -> None:
     "text",
     ["", "on", "50", "50/150", "50/150,20", "0/1,1/1", "1/0,1/1", "nan/1,1/1", "1/1,1/1,1/1"],
 )
-def test_what_is_wrong_is_said(text: str) -> None:
+def test_bad_rates_are_explained(text: str) -> None:
     with pytest.raises(ConfigError, match="WAROUTER_RATE_LIMIT"):
         parse_rates(text)
 
@@ -90,12 +90,12 @@ def test_connections() -> None:
         ("WAROUTER_CONNECTIONS_PER_ADDRESS", "-1"),
     ],
 )
-def test_what_cannot_be_a_limit_is_named(name: str, value: str) -> None:
+def test_impossible_limits_are_named(name: str, value: str) -> None:
     with pytest.raises(ConfigError, match=name):
         limits(load({name: value}))
 
 
-def test_whoever_is_told_to_wait_is_told_how_long() -> None:
+def test_a_limited_client_is_told_how_long_to_wait() -> None:
     told = [e for e in (ApiError, *subclasses(ApiError)) if e.status in (429, 503)]
     assert len(told) >= 3
     for error in told:

@@ -55,7 +55,7 @@ def test_source(peer: str, forwarded: list[str], source: str) -> None:
         ("", None),
     ],
 )
-def test_what_is_limited(source: str, limited: str | None) -> None:
+def test_sources_that_share_a_limit(source: str, limited: str | None) -> None:
     assert limited_address(source, PROXIES) == limited
 
 

@@ -65,7 +65,7 @@ def test_an_envelope_is_read_as_the_twin_reads_it(payloads: list[bytes]) -> None
 
 
 @given(st.lists(whole | others | odd, max_size=4), st.binary(max_size=6))
-def test_what_is_malformed_is_refused_as_by_the_twin(payloads: list[bytes], more: bytes) -> None:
+def test_malformed_frames_are_refused_as_by_the_twin(payloads: list[bytes], more: bytes) -> None:
     packed = reference.pack(payloads) + more
     wanted = reference.read(packed)
     if wanted is None:
@@ -191,7 +191,7 @@ few = st.tuples(st.integers(0, 4), st.integers(0, 3), st.integers(0, 30))
 
 
 @given(gates, st.lists(few, max_size=30), st.integers(-1, 20), st.integers(-1, 200))
-def test_what_the_gates_let_in_is_queued_in_order(
+def test_messages_within_the_gates_are_queued_in_order(
     drawn: dict[int, tuple[int, bool]], asked: list[tuple[int, int, int]], most: int, room: int
 ) -> None:
     mine = {number: Gate(number, epoch, Seqs()) for number, (epoch, _) in drawn.items()}

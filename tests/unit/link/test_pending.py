@@ -20,7 +20,7 @@ def filled(count: int, slot: int = 0, size: int = 0) -> HeldMessages:
     return held
 
 
-def test_what_is_taken_no_longer_counts() -> None:
+def test_a_taken_message_no_longer_counts() -> None:
     held = filled(3, size=10)
     assert (len(held), held.size) == (3, 30)
     taken = held.take(bytes([1]) * 20)

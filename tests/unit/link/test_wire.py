@@ -52,7 +52,7 @@ def test_a_message_is_laid_out_as_a_build_of_version_2_reads_it(fields: Any) -> 
     assert wire.message(*fields) == head + recipient.encode() + hashes + body
 
 
-def test_what_fits_in_no_frame_is_refused() -> None:
+def test_a_message_larger_than_a_frame_is_refused() -> None:
     good = (3, 7, bytes(20), 0, "12345", b"{}", None, None)
     for place, bad in ((2, bytes(19)), (4, "1" * 256), (4, "123\u0660"), (7, (bytes(32), b"x"))):
         with pytest.raises(ValueError, match=r"frame|id|hashes"):
@@ -119,7 +119,7 @@ def test_a_relayed_message_comes_out_as_it_went_in(
     assert told(parsed.message) == (3, 7, bytes(20), 0, recipient, body, None, None)
 
 
-def test_what_is_relayed_is_a_message_and_nothing_else() -> None:
+def test_only_messages_are_relayed() -> None:
     message = wire.message(3, 7, bytes(20), 0, "12345", b"")
     for inner in (wire.relay(UUID(int=1), message), wire.outcome(0, 3, 7, []), wire.PING, b""):
         with pytest.raises(ProtocolError):

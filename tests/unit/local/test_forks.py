@@ -29,7 +29,7 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
         [],
     ],
 )
-def test_what_is_not_this_build_is_executed(command: list[str]) -> None:
+def test_another_build_is_executed(command: list[str]) -> None:
     assert not is_ours(command)
 
 
@@ -83,5 +83,5 @@ def test_no_module_reads_at_import_what_is_a_processs_own() -> None:
 @pytest.mark.parametrize(
     "text", ["STARTED = time.monotonic()", "class A:\n    b = [Random()]", "X = os.environ['X']"]
 )
-def test_what_is_read_at_import_is_found(text: str) -> None:
+def test_variables_read_at_import_are_found(text: str) -> None:
     assert list(read_at_import(ast.parse(text)))

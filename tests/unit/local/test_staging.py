@@ -33,7 +33,7 @@ def test_all_is_drawn_and_stays_when_it_is_repeated(folder):
     assert len(set(first)) == len(first)
 
 
-def test_nobody_but_owner_and_group_reads_a_file(folder):
+def test_a_staged_file_is_readable_by_owner_and_group_only(folder):
     staging.draw(folder)
     for path, _ in files_of(folder):
         assert stat.S_IMODE(path.stat().st_mode) == 0o440, path

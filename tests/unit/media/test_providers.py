@@ -57,7 +57,7 @@ def test_an_origin_has_one_spelling(given: str, origin: str) -> None:
         *("https://a.test\\@b.test", "https://a.test\n", " https://a.test", "https://a b.test"),
     ],
 )
-def test_what_is_no_origin(text: str) -> None:
+def test_bad_origins_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="must"):
         checked_origin(text)
 

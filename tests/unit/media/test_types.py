@@ -57,7 +57,7 @@ def test_types_that_are_taken(said: str, stored: str) -> None:
         *((s, ParameterInvalid, None) for s in ("image/jpeg\r\nX: y", "x/" + "y" * 300)),
     ],
 )
-def test_what_is_no_type_of_a_file(
+def test_bad_media_types_are_refused(
     said: str | None, error: type[Exception], sentence: str | None
 ) -> None:
     with pytest.raises(error, match=sentence):

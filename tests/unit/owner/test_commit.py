@@ -71,7 +71,7 @@ async def test_the_rows_of_a_stream_gather(kept: Kept) -> None:
     assert await kept.batches.get() == [2, 3, 4, 5]
 
 
-async def test_what_is_left_of_a_large_batch_gathers_only_if_it_is_little(kept: Kept) -> None:
+async def test_a_small_rest_of_a_large_batch_gathers(kept: Kept) -> None:
     kept.add(*range(2, 16))
     assert await kept.batches.get() == list(range(2, 12))
     assert await kept.batches.get() == [12, 13, 14, 15]

@@ -155,7 +155,7 @@ def test_a_template_is_treated_as_what_it_turns_out_to_be() -> None:
     assert scene.issue.state is DoubtState.DOUBT
 
 
-def test_what_was_held_for_too_long_fails_once_what_came_in_meanwhile_is_read() -> None:
+def test_an_overdue_held_message_fails_once_the_inbox_is_read() -> None:
     """Its evidence may have come while nobody owned the slot, for a while or for a day."""
     scene = Scene()
     scene.issue.state, scene.held = DoubtState.HELD, 100.0
@@ -210,7 +210,7 @@ def test_or_with_the_end_that_an_owner_before_this_one_has_not_recorded(
 
 
 @pytest.mark.parametrize("state", [DOUBTED, KEPT, NOT_TAKEN])
-def test_what_was_told_to_have_failed_only_has_its_lane_shut_until_the_fence(state: int) -> None:
+def test_a_message_reported_failed_shuts_its_lane_until_the_fence(state: int) -> None:
     """Its owner died between that event and the settlement; it was sent again, and taken."""
     scene = Scene()
     told = [OpenIssue(3, 7, ID, "49151", 1, 1, state, 0.0, None, 0, b"{}", None, 9.0, None)]

@@ -120,7 +120,7 @@ async def test_a_reading_that_began_before_the_journal_knew_shows_nothing_below(
     assert draining.shown == ["read"]
 
 
-async def test_what_was_shown_is_forgotten_once_the_journal_tells_it() -> None:
+async def test_a_shown_status_is_forgotten_once_journalled() -> None:
     draining = Draining()
     await draining.read(row(1, "sent"))
     await draining.delete(1)
@@ -130,7 +130,7 @@ async def test_what_was_shown_is_forgotten_once_the_journal_tells_it() -> None:
     assert draining.shown == ["sent", "read"]
 
 
-async def test_what_no_journal_has_is_shown_by_the_next_epoch() -> None:
+async def test_a_status_without_a_journal_row_is_shown_by_the_next_epoch() -> None:
     draining = Draining()
     await draining.read(row(1, "read"))
     for part in (draining.drain, draining.acks):
@@ -175,7 +175,7 @@ async def test_a_page_of_rows_that_wait_does_not_keep_others_from_being_read() -
     assert draining.shown == ["sent", "failed"]
 
 
-async def test_what_was_taken_twice_is_counted_once_and_not_kept_for_ever() -> None:
+async def test_a_duplicate_is_counted_once_and_forgotten() -> None:
     counting = Draining().acks
     with patched([(acks, "MOST_TWICE", 3)]):
         for n in (1, 1, 2, 3, 4, 4):

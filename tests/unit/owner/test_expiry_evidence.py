@@ -110,7 +110,7 @@ class Owner:
     def touch(self, _slot: OwnedSlot) -> None: ...
 
 
-def test_what_is_read_back_from_the_journal_is_settled_if_it_has_ended_so() -> None:
+def test_a_message_read_back_is_settled_by_its_stored_end() -> None:
     async def reads() -> OwnedSlot:
         owner = Owner()
         owner.slot.messages.opened(LATE.seq - 1, [], LATE.seq + 1)

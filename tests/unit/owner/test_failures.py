@@ -29,7 +29,7 @@ def test_the_newest_are_kept_within_their_bounds(reasons: list[str]) -> None:
 
 
 @pytest.mark.parametrize("hostile", ["\0", "\ud800", "\x1b[31m"])
-def test_what_somebody_else_has_written_spoils_no_report(hostile: str) -> None:
+def test_foreign_text_spoils_no_report(hostile: str) -> None:
     """PostgreSQL refuses a jsonb with a NUL, and no JSON has lone surrogates."""
     failures = Failures(now)
     failures.note("inbound", f"wamid{hostile}", f"image{hostile}", f"refused: {hostile}")

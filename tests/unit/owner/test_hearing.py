@@ -52,7 +52,7 @@ def test_only_inbound_messages_wait_for_media() -> None:
 
 
 @pytest.mark.parametrize("claim", [Claiming.NO, Claiming.ASKED])
-def test_what_comes_without_a_claim_is_of_an_earlier_epoch(claim: Claiming) -> None:
+def test_an_event_without_a_claim_is_of_an_earlier_epoch(claim: Claiming) -> None:
     scene = Scene(claim)
     for kind in ("inbound", "status"):
         scene.hear(kind)

@@ -72,7 +72,7 @@ async def test_a_recipient_with_too_many_messages_waits_four_times_as_long_each_
     assert [scene.is_refused(PAIR) for _ in range(3)] == [1_000, 4_000, 16_000]
 
 
-async def test_what_was_refused_for_other_reasons_does_not_make_that_wait_longer() -> None:
+async def test_other_refusals_do_not_lengthen_the_pair_limits_wait() -> None:
     """The other side was away for a while: then 4^n s would be an hour for one message too many."""
     scene = Scene()
     for _ in range(6):

@@ -117,7 +117,7 @@ class Unsure(Sender):
 
 
 @pytest.mark.parametrize(("sender", "details"), [(Sender, "the ttl passed"), (Unsure, UNKNOWN)])
-async def test_who_sends_says_whether_the_outcome_is_unknown(
+async def test_a_sender_says_whether_the_outcome_is_unknown(
     sender: type[Sender], details: str
 ) -> None:
     scene = Scene(sender)

@@ -50,12 +50,12 @@ def test_a_new_owner_looks_for_what_those_before_it_had_out() -> None:
     assert looks(slots=1, seconds=10.0)
 
 
-def test_it_rests_when_nothing_is_out() -> None:
+def test_the_search_rests_when_no_request_is_out() -> None:
     assert looks(slots=1, seconds=10 * REST_SECONDS) <= REST_SECONDS / unmatched.LOOK_SECONDS + 1
     assert not looks(slots=0, seconds=10.0)
 
 
-def test_it_looks_twice_before_the_shortest_window_ends() -> None:
+def test_the_search_looks_twice_before_the_shortest_window_ends() -> None:
     """A failure is of somebody at the second look: with short windows that came too late."""
     for base in (2.0, 10.0, BASE_SECONDS, 600.0):
         window = Windows(base).of(Wait.AUTHENTICATION).ends

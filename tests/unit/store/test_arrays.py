@@ -45,7 +45,7 @@ def test_a_column_is_the_twin_s_and_comes_back(drawn: tuple[str, list[Any]]) -> 
 
 
 @given(columns, st.data())
-def test_what_is_cut_or_goes_on_is_no_array(
+def test_a_cut_or_overlong_value_is_no_array(
     drawn: tuple[str, list[Any]], data: st.DataObject
 ) -> None:
     name, column = drawn

@@ -19,7 +19,7 @@ NOON = int(NOW.timestamp() * 1000)
 PLACE = text_of(mint(3, NOON, bytes(12)))
 
 
-def test_what_is_empty_asks_for_nothing() -> None:
+def test_an_empty_filter_selects_by_nothing() -> None:
     assert search_of({}, NOW) == Search()
     assert search_of(dict.fromkeys(OPTIONS, "  "), NOW) == Search()
 
@@ -84,7 +84,7 @@ def test_times(text: str, before_noon_s: float) -> None:
         ({"id": "x" * 1001}, "at most 1000 characters"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_in_a_sentence(
+def test_impossible_filters_are_refused_in_a_sentence(
     fields: dict[str, str], sentence: str
 ) -> None:
     with pytest.raises(ValueError, match=sentence):

@@ -33,7 +33,7 @@ class Clock:
         return self.now
 
 
-async def test_who_asks_within_the_time_gets_the_same_reading() -> None:
+async def test_callers_within_the_time_share_a_reading() -> None:
     read, clock = Reading(), Clock()
     kept = CachedReading(read, 0.9, clock)
     assert [await kept.get(), await kept.get()] == [1, 1]
@@ -41,7 +41,7 @@ async def test_who_asks_within_the_time_gets_the_same_reading() -> None:
     assert await kept.get() == 2
 
 
-async def test_who_asks_meanwhile_waits_for_the_reading_under_way() -> None:
+async def test_later_callers_wait_for_the_reading_under_way() -> None:
     read = Reading()
     read.gate.clear()
     kept = CachedReading(read, 0.9, Clock())
@@ -61,7 +61,7 @@ async def test_a_reading_that_fails_is_not_kept() -> None:
     assert await kept.get() == 2
 
 
-async def test_what_is_forgotten_is_read_anew() -> None:
+async def test_a_forgotten_reading_is_made_anew() -> None:
     read = Reading()
     kept = CachedReading(read, 0.9, Clock())
     await kept.get()
@@ -69,7 +69,7 @@ async def test_what_is_forgotten_is_read_anew() -> None:
     assert await kept.get() == 2
 
 
-async def test_who_gives_up_does_not_end_the_reading_of_others() -> None:
+async def test_a_caller_that_gives_up_leaves_the_reading_to_others() -> None:
     read = Reading()
     read.gate.clear()
     kept = CachedReading(read, 0.9, Clock())

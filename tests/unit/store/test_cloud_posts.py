@@ -44,14 +44,14 @@ class Scene:
         return self.inbox.said[-1]
 
 
-async def test_it_says_so_once_a_second() -> None:
+async def test_trouble_is_reported_once_a_second() -> None:
     scene = Scene()
     assert await scene.after(0.2, 1) is None
     assert await scene.after(0.9, 1) is not None
     assert await scene.after(0.2, 1) is None
 
 
-async def test_what_was_answered_in_vain_is_said_at_once_and_once() -> None:
+async def test_a_vain_answer_is_reported_at_once_and_once() -> None:
     scene = Scene()
     scene.posts.broken()
     said = await scene.after(0.1, 1)

@@ -74,7 +74,7 @@ def test_a_difference_names_what_was_and_what_will_be(
         ("log_level", "chatty"),
     ],
 )
-def test_what_cannot_be_set_is_refused_with_a_sentence(name: str, text: str) -> None:
+def test_settings_that_cannot_be_set_are_refused_with_a_sentence(name: str, text: str) -> None:
     with pytest.raises(ValueError, match=r"must be|cannot be set"):
         differences(fields(), {name: text})
 

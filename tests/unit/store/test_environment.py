@@ -30,7 +30,7 @@ def variable(name: str, *processes: ProcessEnvironment) -> VariableValues:
     return found
 
 
-def test_what_nobody_set_is_at_its_default() -> None:
+def test_unset_variables_are_at_their_default() -> None:
     found = variable("WAROUTER_LEASE", process("a"), process("b", "webapp"))
     [value] = found.values
     assert (found.default, found.unit, found.differs) == ("1.5", "seconds", False)
@@ -54,7 +54,7 @@ def test_processes_that_should_have_the_same_and_do_not() -> None:
     assert found.values[1].since == LATE
 
 
-def test_what_a_role_does_not_read_is_no_difference() -> None:
+def test_variables_a_role_does_not_read_make_no_difference() -> None:
     found = variable(
         "WAROUTER_JSON_LIMIT", process("a", "webapp", WAROUTER_JSON_LIMIT="2048"), process("b")
     )
@@ -62,7 +62,7 @@ def test_what_a_role_does_not_read_is_no_difference() -> None:
     assert [value.nodes for value in found.values] == [["a"]]
 
 
-def test_what_is_of_one_process_may_differ() -> None:
+def test_variables_of_one_process_may_differ() -> None:
     found = variable("WAROUTER_NODE", process("a", WAROUTER_NODE="a"), process("b"))
     assert len(found.values) == 2
     assert not found.differs

@@ -14,7 +14,7 @@ def shown(hash: str, at: int = 100, name: str = ANN, **more: Any) -> tuple[str, 
     return name, Element(kind=STATUS, key="k", raw=b"{}", identity_hash=hash, timestamp=at, **more)
 
 
-def test_what_was_written_is_not_written_again() -> None:
+def test_written_keys_are_not_written_again() -> None:
     seen = SeenKeys()
     keys = seen.new([shown("a"), shown("a", 101)])
     assert keys == [IdentityKey(ANN, "a", 101, changed=False)]
@@ -36,14 +36,14 @@ def test_one_that_is_said_to_have_changed_stays_so_in_its_commit() -> None:
     assert SeenKeys().new([shown("a", 6), changed]) == [IdentityKey(ANN, "b", 7, changed=True)]
 
 
-def test_what_has_no_identity_no_time_or_no_digits_is_passed_over() -> None:
+def test_incomplete_identities_are_passed_over() -> None:
     nothing = [shown(""), shown("a", 0), shown("a", name="US.1"), shown("a", name="")]
     assert SeenKeys().new(nothing) == []
     plain = Element(kind=INBOUND, key="k", raw=b"{}")
     assert SeenKeys().new([(ANN, plain)]) == []
 
 
-def test_it_remembers_so_many_and_no_more() -> None:
+def test_the_memory_of_keys_is_bounded() -> None:
     seen = SeenKeys()
     seen.written([IdentityKey(str(n), "a", 1, changed=False) for n in range(MOST_SEEN + 1)])
     again = [shown("a", name="0"), shown("a", name=str(MOST_SEEN))]

@@ -62,7 +62,7 @@ def test_a_place_is_read_as_it_was_written(place: RowPlace) -> None:
 
 
 @given(st.text())
-def test_what_is_no_place_is_refused_in_a_sentence(text: str) -> None:
+def test_a_bad_place_is_refused_in_a_sentence(text: str) -> None:
     with suppress(ValueError):
         place_of(text)
         return

@@ -28,7 +28,7 @@ OFF = {"WAROUTER_DB_SSL": "off"}
         ("/run/postgresql", Mode.SOCKET, Mode.SOCKET, Mode.SOCKET),
     ],
 )
-def test_what_is_off_the_host_is_verified(
+def test_servers_off_the_host_are_verified(
     host: str, by_default: Mode, with_ca: Mode, off: Mode
 ) -> None:
     assert ssl_mode(load({}), host) is by_default
@@ -51,7 +51,7 @@ def test_status_names_the_modes_of_all_hosts(environ: dict[str, str], text: str)
 
 
 @pytest.mark.parametrize("value", ["maybe", "require", "OFF", "0"])
-def test_what_is_neither_verify_nor_off_is_refused(value: str) -> None:
+def test_other_ssl_modes_are_refused(value: str) -> None:
     with pytest.raises(ConfigError, match=rf"WAROUTER_DB_SSL is '{value}'; .*verify or off"):
         load({"WAROUTER_DB_SSL": value})
 

@@ -33,7 +33,9 @@ def test_an_issued_certificate_checks() -> None:
     ],
     ids=["expired", "too early", "of another authority", "signed, but no certificate"],
 )
-def test_what_does_not_check(cert: str, key: Ed25519PrivateKey, now: int, sentence: str) -> None:
+def test_bad_certificates_are_refused(
+    cert: str, key: Ed25519PrivateKey, now: int, sentence: str
+) -> None:
     with pytest.raises(ValueError, match=sentence):
         check(cert, public_bytes(key), now)
 

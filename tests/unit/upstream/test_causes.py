@@ -62,7 +62,7 @@ def test_titles_are_those_that_clients_see() -> None:
         assert KNOWN[code].title == codes.title(code)
 
 
-def test_what_is_named_exists() -> None:
+def test_variables_and_errors_that_causes_name_exist() -> None:
     """Variables, and the words of errors."""
     text = " ".join(f"{c.cause} {c.do}" for code in KNOWN.values() for c in code.causes)
     variables = {variable.name for group in GROUPS for variable in group.variables}

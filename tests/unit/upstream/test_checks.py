@@ -42,7 +42,7 @@ def event(kind: str = "status", payload: bytes = STATUS, **fields: Any) -> Event
     return Event(slot=slot_of(SENDER), number=1, kind=kind, payload=payload, **given)
 
 
-def test_what_honest_upstreams_say_is_taken() -> None:
+def test_words_of_honest_upstreams_are_taken() -> None:
     for honest in (
         event(),
         event("inbound", INBOUND, key="ABC", contact=CONTACT),
@@ -193,7 +193,7 @@ def test_mutated_frames_are_decoded_or_refused() -> None:
     assert taken > 1_000
 
 
-async def test_what_waits_for_the_disk_is_counted_in_bytes() -> None:
+async def test_events_waiting_for_the_disk_are_counted_in_bytes() -> None:
     """Events of slots that were lost meanwhile are let go, and counted no more."""
     unused: Any = None
     ownership = Ownership(unused, Timing(), lambda: 0.0)

@@ -29,7 +29,7 @@ class TestBody:
             "messages": [{"id": "0"}, {"id": "1"}, {"id": "2"}, {"id": "3"}],
         }
 
-    def test_what_is_nobodys_is_an_error(self) -> None:
+    def test_an_event_of_no_number_is_an_error(self) -> None:
         error = EventRow(0, 1, INBOUND, "", "", b'{"code":1}')
         whole = message(2, b'{"id":"2"}', b'{"wa_id":"1"}')
         assert body([error]) == b'{"errors":[{"code":1}]}'

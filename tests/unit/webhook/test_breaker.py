@@ -59,7 +59,7 @@ class TestBreaker:
             assert not breaker.permits(begins + wait, untried=True)  # one probe at a time
             assert breaker.wait(begins + wait, untried=True) is None
 
-    def test_what_was_not_tried_waits_for_one_step_and_leaves_the_others_their_wait(self) -> None:
+    def test_untried_events_wait_for_one_step(self) -> None:
         breaker = self.opened(now=0.0)
         breaker.begin_batch()
         self.fail(breaker, 3.0, probe=True)

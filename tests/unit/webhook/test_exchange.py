@@ -36,7 +36,7 @@ async def test_the_head_of_a_request(url: str, line: str, fields: set[str]) -> N
 
 
 @pytest.mark.parametrize("url", ["", "/hook", "http://"])
-async def test_what_is_no_url_is_no_target(url: str) -> None:
+async def test_a_bad_url_is_no_target(url: str) -> None:
     with pytest.raises(aiohttp.InvalidURL):
         Target(url, TLS)
 
@@ -64,7 +64,7 @@ class Given:
         self._connections.closed.append(self.number)
 
 
-async def test_what_came_unasked_is_no_answer_to_the_next_request() -> None:
+async def test_unasked_bytes_are_no_answer_to_the_next_request() -> None:
     connections: Any = Connections()
     given: Any = await Target("http://b.example", TLS).connection(connections)
     assert (given.number, connections.closed) == (2, [1])

@@ -36,7 +36,7 @@ def seqs(items: Iterable[EventRow]) -> list[int]:
     return [each.seq for each in items]
 
 
-def test_what_is_parked_shares_no_batch_with_others_after_an_outage() -> None:
+def test_parked_events_share_no_batch_after_an_outage() -> None:
     delivery = queue(item(1, "a"), item(2, "b"))
     first, second = delivery.take(1, BYTES), delivery.take(1, BYTES)
     delivery.block(0, "b")  # what failed before it is parked while it is out
@@ -129,7 +129,7 @@ class TestFailed:
 
 
 class TestSuspects:
-    def test_what_failed_before_leaves_places_to_others(self) -> None:
+    def test_failed_events_leave_places_to_others(self) -> None:
         delivery = queue(item(1, "a"), item(2, "b"))
         delivery.failed(delivery.take(100, BYTES))  # two halves
         delivery.add([item(3, "c")])
@@ -161,7 +161,7 @@ class TestSuspects:
     @pytest.mark.parametrize(
         ("recipients", "batches"), [("abcab", [[0, 3], [1, 4], [2]]), ("aaaa", [[0, 1]])]
     )
-    def test_what_hung_is_offered_again_by_recipient_and_that_of_one_halved(
+    def test_hung_batches_are_split_by_recipient_then_halved(
         self, recipients: str, batches: list[list[int]]
     ) -> None:
         delivery = queue(*(item(n, recipient) for n, recipient in enumerate(recipients)))
@@ -179,7 +179,7 @@ class TestProbes:
         delivery.deferred(delivery.take(2, BYTES))  # one half; the other is under suspicion
         return delivery
 
-    def test_what_was_not_tried_is_probed_event_by_event(self, delivery: Delivery) -> None:
+    def test_untried_events_are_probed_one_by_one(self, delivery: Delivery) -> None:
         for seq in (5, 6):
             assert delivery.untried
             probe = delivery.probe(tried=False)
@@ -189,7 +189,7 @@ class TestProbes:
         assert delivery.ready
         assert delivery.probe(tried=False) == []
 
-    def test_what_was_tried_takes_turns(self, delivery: Delivery) -> None:
+    def test_tried_events_take_turns(self, delivery: Delivery) -> None:
         for seq in (1, 2, 3, 4, 1):
             probe = delivery.probe(tried=True)
             assert seqs(probe) == [seq]
@@ -206,7 +206,7 @@ class TestProbes:
 
 
 class TestExpired:
-    def test_what_was_first_tried_seven_days_ago_is_given_up(self) -> None:
+    def test_events_first_tried_seven_days_ago_are_given_up(self) -> None:
         old, young = item(1, "a", first_at=0.0), item(2, "a", first_at=5.0)
         delivery = queue(old, young, item(3, "b"))
         assert delivery.expired(GIVE_UP - 1) == []

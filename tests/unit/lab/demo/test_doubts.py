@@ -21,7 +21,7 @@ def test_the_ends_of_one_process() -> None:
     assert ends_in(samples) == {"status": 2, "resend": 1}
 
 
-def test_what_had_ended_before_is_not_counted() -> None:
+def test_doubts_that_ended_before_are_not_counted() -> None:
     before = {OLD: Counter(status=5, resend=1)}
     after = {OLD: Counter(status=7, resend=1), NEW: Counter(answer=3)}
     assert ended_between(before, after) == {"status": 2, "answer": 3}
@@ -31,7 +31,7 @@ def test_a_process_that_is_gone_takes_nothing_from_the_others() -> None:
     assert ended_between({OLD: Counter(status=5)}, {NEW: Counter(status=3)}) == {"status": 3}
 
 
-def test_what_is_open_was_in_doubt_too() -> None:
+def test_open_doubts_count_too() -> None:
     doubted = Doubted({"status": 2, "lane": 1, "hold": 1}, open=3)
     assert doubted.total == 7
     assert (doubted.by("status", "lane"), doubted.by("fail")) == (3, 0)

@@ -29,7 +29,7 @@ def test_order_of_the_record_does_not_matter() -> None:
     assert failover(KILLED[::-1], 1.0, owned) == failover(KILLED, 1.0, owned)
 
 
-def test_what_still_arrives_from_the_dead_owner_is_no_failover() -> None:
+def test_late_arrivals_from_a_dead_owner_are_no_failover() -> None:
     late = arrivals((1.01, 1, 5), (2.0, 1, 6))
     assert failover(late, 1.0, {1: 5}).first == pytest.approx(1.0)
 

@@ -60,7 +60,7 @@ def test_a_second_message_is_told_from_one_that_nobody_asked_for() -> None:
     assert (tally.repeated, tally.twice) == (2, 1)
 
 
-def test_what_is_still_in_doubt_is_no_success() -> None:
+def test_an_open_doubt_is_no_success() -> None:
     evidence = perfect()
     evidence.in_doubt = 2
     assert judge(evidence).verdict == "2 messages are still in doubt."
@@ -82,7 +82,7 @@ def test_repeated_callbacks_are_allowed_and_counted() -> None:
     assert tally.callbacks_again == 18 + 3
 
 
-def test_what_others_send_is_not_judged() -> None:
+def test_messages_of_others_are_not_judged() -> None:
     evidence = perfect()
     evidence.arrived["4930000000"] = ["other", "other"]
     evidence.statuses.insert(0, ("other", "read"))

@@ -146,7 +146,7 @@ def test_a_share_tells_how_certain_it_is() -> None:
 
 
 @pytest.mark.parametrize("question", IDS)
-def test_what_was_not_measured_says_so(question: str) -> None:
+def test_unmeasured_answers_say_so(question: str) -> None:
     row = result(question)
     assert (row.n, row.result) == (0, NOT_MEASURED)
 
@@ -313,7 +313,7 @@ def test_the_table_and_the_raw_observations_hold_no_ids() -> None:
         assert "probe." not in text
 
 
-def test_what_is_exported_says_whether_a_message_was_accepted() -> None:
+def test_the_export_says_whether_a_message_was_accepted() -> None:
     seen = Observed(began=0.0, messages=[message("Q1", wamid=WAMID), message("Q1")])
     assert [one["accepted"] for one in exported(seen)["messages"]] == [True, False]
 

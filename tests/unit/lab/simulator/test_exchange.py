@@ -129,7 +129,7 @@ def test_misrouting_is_seen(world: World, owner: Peer) -> None:
     "frame",
     [Claim(32, 1), Claim(-1, 1), Claim(SLOT, 0), Claim(SLOT, -4), Hello("again", "a"), send("m")],
 )
-def test_what_has_no_place_in_the_protocol(world: World, frame: ToUpstream) -> None:
+def test_frames_without_a_place_in_the_protocol(world: World, frame: ToUpstream) -> None:
     peer = Peer(lambda: None) if isinstance(frame, Send) else world.peer("a")
     with pytest.raises(ProtocolError):
         world.tell(peer, frame)
@@ -150,7 +150,7 @@ def test_the_wake_comes_once_until_the_frames_are_taken() -> None:
 # Faults
 
 
-def test_what_is_no_wa_id_is_refused_for_good(world: World, owner: Peer) -> None:
+def test_a_bad_wa_id_is_refused_for_good(world: World, owner: Peer) -> None:
     (answer,) = world.say(owner, Send(SLOT, 1, 1, "m1", 'x"', "message", memoryview(b"{}")))
     assert (answer.code, answer.retry_ms) == (1009, -1)
 
@@ -176,7 +176,7 @@ def test_pause_holds_messages_and_lets_claims_pass(world: World, owner: Peer) ->
     assert heard(owner) == [Answer(SLOT, "m1"), Answer(SLOT, "m2")]
 
 
-def test_what_waits_is_dropped_when_the_slot_is_claimed_anew(world: World) -> None:
+def test_waiting_messages_are_dropped_when_the_slot_is_claimed_anew(world: World) -> None:
     with_faults(world, pause=True)
     old = world.owner("a", 1)
     world.tell(old, send("m1"))

@@ -42,7 +42,7 @@ def test_phones_of_contacts_always_say_a_wa_id(phone: dict[str, Any], wa_id: str
     assert message["contacts"][0]["phones"][0]["wa_id"] == wa_id
 
 
-def test_what_is_given_travels_and_without_a_type_it_is_a_text() -> None:
+def test_inbound_fields_travel_and_the_default_type_is_text() -> None:
     given = {"id": "mine", "context": {"from": "49151", "id": "earlier"}}
     given |= {"referral": {"source_type": "ad"}, "identity": {"acknowledged": True, "hash": "h"}}
     message = made(body="x", timestamp=12, **given)

@@ -115,7 +115,7 @@ def test_c38_the_tier_counts_recipients_of_a_day() -> None:
     assert [world.code(to) for to in (THIRD, TO, OTHER)] == [0, 0, 471]
 
 
-def test_what_is_refused_counts_for_no_tier() -> None:
+def test_refused_messages_count_for_no_tier() -> None:
     world = World(tier=1, blocked=[TO])
     assert [world.code(to) for to in (TO, OTHER, THIRD)] == [1007, 0, 471]
 

@@ -103,7 +103,7 @@ def test_each_code_has_its_class_and_its_v1_code(
 
 
 @pytest.mark.parametrize(("cls", "v1", "code", "status"), CASES)
-def test_what_passes_is_no_end_and_nothing_is_certain_by_it(
+def test_transient_errors_end_nothing_and_prove_nothing(
     cls: Class, v1: int, code: int, status: int
 ) -> None:
     judged = judge(status, error(code, is_transient=True))
@@ -188,7 +188,7 @@ def test_odd_contacts_cost_no_wamid(contacts: Any, wa_id: str, user_id: str) -> 
         (504, b'{"error":' * 100_000),
     ],
 )
-def test_what_is_no_graph_answer_proves_nothing(status: int, body: bytes) -> None:
+def test_an_answer_that_is_no_graph_answer_proves_nothing(status: int, body: bytes) -> None:
     judged = judge(status, body)
     assert (judged.cls, judged.code, judged.meta_code) == (Class.DOUBT, 500, -1)
     assert str(status) in judged.details

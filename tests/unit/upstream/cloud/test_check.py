@@ -307,7 +307,7 @@ def test_trouble_with_an_address_that_is_the_same_for_everybody() -> None:
     assert (step.result, step.found) == (FAILED, "127.0.0.1:1 cannot be connected to.")
 
 
-def test_what_the_callback_answers() -> None:
+def test_findings_about_the_callbacks_answer() -> None:
     right = Handshake(URL, ServerContact(status=200), right=True)
     assert callback.judge(right).result is OK
     assert callback.hint(right).startswith("It answers from here, so Meta does not get there")

@@ -335,7 +335,7 @@ ECHO |= {"type": "text", "text": {"body": "we open at 9"}}
 STANDBY = change("standby", contacts=[ANN], messages=[TEXT, SECOND], statuses=[DELIVERED])
 
 
-def test_what_comes_on_standby_is_kept_whole_and_its_statuses_are_evidence() -> None:
+def test_standby_elements_are_kept_and_their_statuses_are_evidence() -> None:
     batch = read(webhook(STANDBY, change(messages=[OTHER])), NUMBER)
     assert [element.wamid for element in batch.elements] == [SENT_WAMID, OTHER["id"]]
     assert [(kept.field, kept.raw) for kept in batch.kept] == [
@@ -347,9 +347,7 @@ def test_what_comes_on_standby_is_kept_whole_and_its_statuses_are_evidence() -> 
 
 
 @pytest.mark.parametrize(("mode", "mark"), [("mark", {"standby": True}), ("pass", {})])
-def test_what_comes_on_standby_is_called_back_if_so_configured(
-    mode: str, mark: dict[str, bool]
-) -> None:
+def test_standby_messages_are_called_back_if_configured(mode: str, mark: dict[str, bool]) -> None:
     batch = read(webhook(STANDBY), NUMBER, modes=Modes(standby=mode))
     status, first, second = batch.elements
     assert (status.kind, first.name, second.wamid) == (STATUS, "Ann", SECOND["id"])
@@ -359,7 +357,7 @@ def test_what_comes_on_standby_is_called_back_if_so_configured(
 
 @pytest.mark.parametrize("mode", ["off", "mark", "pass"])
 @pytest.mark.parametrize("parts", [{}, {"messages": []}, {"threads": [{"text": "hi"}]}])
-def test_what_nobody_knows_on_standby_is_kept(mode: str, parts: dict[str, Any]) -> None:
+def test_unknown_standby_elements_are_kept(mode: str, parts: dict[str, Any]) -> None:
     batch = read(webhook(change("standby", **parts)), NUMBER, modes=Modes(standby=mode))
     assert (batch.elements, batch.left_out) == ([], {"standby": 1})
     assert len(batch.kept) == 1
@@ -417,7 +415,7 @@ def test_another_object_than_an_account_is_counted() -> None:
     "body",
     [b"", b" ", b"[]", b"5", b"null", b'"x"', b"{", b'{"entry":[{]}', b"\xff", b"[" * 10_000],
 )
-def test_what_is_no_object_is_unreadable(body: bytes) -> None:
+def test_an_element_that_is_no_object_is_unreadable(body: bytes) -> None:
     with pytest.raises(Unreadable, match="not "):
         read(body, NUMBER)
 
@@ -432,7 +430,7 @@ NO_ELEMENT: list[Any] = [None, 5, "x", [], [[]], True, {}]
 
 
 @pytest.mark.parametrize("bad", NO_ELEMENT)
-def test_what_is_wrong_costs_no_neighbour(bad: Any) -> None:
+def test_a_bad_element_costs_no_neighbour(bad: Any) -> None:
     """At each level of the envelope, and in each array of a value."""
     good = change(contacts=[bad, ANN, bad], messages=[bad, TEXT, bad], statuses=[bad, DELIVERED])
     others = [{"field": "messages", "value": bad}, change(messages=bad, statuses=bad, errors=bad)]
@@ -457,7 +455,7 @@ def test_what_is_wrong_costs_no_neighbour(bad: Any) -> None:
         {"contacts": [5], "messages": [TEXT]},
     ],
 )
-def test_what_is_unreadable_is_counted(parts: dict[str, Any]) -> None:
+def test_unreadable_elements_are_counted(parts: dict[str, Any]) -> None:
     batch = read(webhook(change(**parts)), NUMBER)
     assert (batch.counted, len(batch.elements)) == ({"unreadable": 1}, len(parts) - 1)
 
@@ -564,7 +562,7 @@ def test_a_contact_tells_the_number_of_its_user_id() -> None:
     assert only(contacts=[ANN], statuses=[status]).wa_id == "15550001111"
 
 
-def test_nobody_in_particular_is_the_only_contact_alone() -> None:
+def test_an_unnamed_message_belongs_to_the_only_contact() -> None:
     message = TEXT | {"from": None}
     assert only(contacts=[ANN], messages=[message]).wa_id == "15550001111"
     assert elements(change(contacts=[ANN, BEA], messages=[message])) == []
@@ -660,7 +658,7 @@ def test_texts_have_no_nul_and_an_end() -> None:
         (b"-" + b"9" * 5000, None),
     ],
 )
-def test_what_a_parser_refuses_is_mended(odd: bytes, even: Any) -> None:
+def test_json_a_strict_parser_refuses_is_mended(odd: bytes, even: Any) -> None:
     body = webhook(change(messages=[TEXT | {"odd": "ODD"}], statuses=[DELIVERED]))
     status, message = read(body.replace(b'"ODD"', odd), NUMBER).elements
     assert status.raw == dumped(DELIVERED)
@@ -669,7 +667,7 @@ def test_what_a_parser_refuses_is_mended(odd: bytes, even: Any) -> None:
 
 @pytest.mark.parametrize("depth", [150, 500, 100_000])
 @pytest.mark.parametrize(("opens", "closes"), [(b"[", b"]"), (b'{"k":', b"}")])
-def test_what_is_nested_too_deep_ends_there(depth: int, opens: bytes, closes: bytes) -> None:
+def test_too_deep_nesting_ends_the_reading(depth: int, opens: bytes, closes: bytes) -> None:
     body = webhook(change(messages=[TEXT | {"deep": "DEEP"}], statuses=[DELIVERED]))
     deep = opens * depth + b"1" + closes * depth
     status, message = read(body.replace(b'"DEEP"', deep), NUMBER).elements
@@ -682,7 +680,7 @@ def test_what_is_nested_too_deep_ends_there(depth: int, opens: bytes, closes: by
     assert kept >= 150
 
 
-def test_what_is_older_than_eight_days_is_left_out() -> None:
+def test_elements_older_than_eight_days_are_left_out() -> None:
     errors = {"errors": [{"code": 131035, "title": "t"}]}
     of_messages = change("messages", messages=[VOICE], statuses=[FAILED], **errors)
     at = 1764000000
@@ -697,7 +695,7 @@ def test_what_is_older_than_eight_days_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("field", ["standby", "smb_message_echoes", "messaging_handovers"])
-def test_what_is_kept_whole_is_left_out_once_it_is_old(field: str) -> None:
+def test_old_elements_are_left_out_though_kept_whole(field: str) -> None:
     at = 1764000000
     body = envelope(entry(change(field, messages=[VOICE], message_echoes=[VOICE]), time=at))
     assert read(body, NUMBER, at + 7 * 86_400).kept

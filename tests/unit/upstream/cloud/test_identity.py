@@ -46,7 +46,7 @@ def test_a_user_without_an_id_is_not_stored() -> None:
     assert directory.changed == {}
 
 
-def test_what_is_known_already_is_not_written_again() -> None:
+def test_known_identities_are_not_written_again() -> None:
     directory = UserDirectory([CloudUser(user_id=ANN, wa_id=NUMBER, name="Ann", username="ann.x")])
     assert directory.shown(element(wa_id=NUMBER, user_id=ANN, name="Ann")) == NUMBER
     assert directory.shown(element(STATUS, wa_id=NUMBER, user_id=ANN)) == NUMBER
@@ -182,7 +182,7 @@ def test_a_new_id_that_comes_with_a_number_reveals_who_the_alias_was() -> None:
     assert told.wa_id == alias
 
 
-def test_nobody_knew_the_former() -> None:
+def test_an_unknown_former_id_is_no_successor() -> None:
     directory = UserDirectory([])
     assert directory.shown(moved(wa_id=NUMBER, changed_to=OTHER)) == NUMBER
     assert directory.changed == {"US.77": CloudUser(user_id="US.77", wa_id=OTHER)}
@@ -205,7 +205,7 @@ def test_an_id_of_the_past_stands_for_the_one_of_now() -> None:
     assert (later.changed, later.gone) == ({}, {})
 
 
-def test_what_comes_late_under_an_id_of_the_past_moves_no_number_back() -> None:
+def test_late_news_of_a_former_id_moves_no_number_back() -> None:
     directory = UserDirectory([CloudUser(user_id=ANN, wa_id=NUMBER)])
     directory.shown(renamed(ANN, "US.77", wa_id=NUMBER, changed_to=OTHER))
     assert directory.shown(element(user_id=ANN, wa_id=NUMBER)) == NUMBER

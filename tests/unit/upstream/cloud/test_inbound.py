@@ -243,7 +243,7 @@ def test_ids_of_ours_are_translated_and_others_stay() -> None:
     assert v1(taken_back, None, ANNS, ids).payload["reaction"] == {"message_id": "wamid.other"}
 
 
-def test_what_is_to_be_translated_is_mentioned() -> None:
+def test_each_inbound_type_is_translated_or_named() -> None:
     both = REACTION | {"context": {"id": "wamid.C"}}
     assert mentioned(dumped(both)) == ["wamid.C", SENT_WAMID]
     assert mentioned(dumped(REACTION | {"context": {"id": SENT_WAMID}})) == [SENT_WAMID]
@@ -314,7 +314,7 @@ def test_a_new_user_id_is_nothing_that_v1_knows() -> None:
     assert to_v1(dumped(message("system", system=system)), b"", ANNS) is None
 
 
-def test_what_is_not_supported_is_unknown() -> None:
+def test_unsupported_types_become_unknown() -> None:
     shown = v1(UNSUPPORTED, ANN)
     assert shown.payload["type"] == "unknown"
     (error,) = shown.payload["errors"]
@@ -349,7 +349,7 @@ def test_meta_s_own_code_says_why_there_is_nothing_to_be_seen() -> None:
         message("") | {"type": ["text"]},
     ],
 )
-def test_what_v1_does_not_know_is_unknown(found: dict[str, Any]) -> None:
+def test_types_v1_lacks_become_unknown(found: dict[str, Any]) -> None:
     shown = v1(found, ANN)
     assert (shown.payload["type"], shown.payload["errors"]) == ("unknown", [UNKNOWN])
     assert shown.kind == INBOUND
@@ -359,7 +359,7 @@ def test_an_ephemeral_message_is_one() -> None:
     assert v1(message("ephemeral")).payload == message("ephemeral")
 
 
-def test_what_the_sender_took_back_becomes_a_status() -> None:
+def test_a_revoked_message_becomes_a_status() -> None:
     shown = v1(REVOKE, ANN)
     assert shown == Shown(
         {

@@ -236,7 +236,7 @@ def test_the_index_of_a_button_is_a_string(index: Any) -> None:
     assert made["template"]["components"][0]["index"] == str(int(float(index)))
 
 
-def test_what_the_graph_api_does_not_know_stays_behind() -> None:
+def test_fields_the_graph_api_lacks_stay_behind() -> None:
     clutter = {"ttl": 60, "image": {}, "interactive": None, "recipient_type": None, "more": [1]}
     assert sent({"text": {"body": "x"}, **clutter}) == sent({"text": {"body": "x"}})
 
@@ -413,7 +413,7 @@ components = st.recursive(
 
 
 @given(components)
-def test_as_many_media_ids_are_used_as_there_are_references(components: Any) -> None:
+def test_each_media_reference_uses_an_id(components: Any) -> None:
     language = {"code": "en"}
     body = msgspec.json.encode(
         {"type": "template", "template": {"language": language, "components": components}}
@@ -509,7 +509,7 @@ DEEP = 100_000  # beyond what any Python follows
         (b"", 1009),
     ],
 )
-def test_what_cannot_be_sent_says_why(body: bytes, code: int) -> None:
+def test_unsendable_messages_say_why(body: bytes, code: int) -> None:
     with pytest.raises(Untranslatable) as raised:
         translate(body, TO, REFERENCE)
     assert raised.value.code == code

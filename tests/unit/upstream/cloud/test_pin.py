@@ -18,7 +18,7 @@ def test_no_two_are_alike() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "?", "AAAA"])
-def test_what_cannot_be_opened_is_no_pin(text: str) -> None:
+def test_a_pin_that_cannot_be_decrypted_is_none(text: str) -> None:
     assert pin.opened(text, ["secret"]) is None
 
 

@@ -146,7 +146,7 @@ async def test_a_spare_one_has_its_answer_when_the_others_count(seconds: float) 
     assert (spare.reach.well, time.now) == (False, TRYING_SECONDS)
 
 
-async def test_it_asks_when_another_is_well_again() -> None:
+async def test_a_probe_follows_another_owners_recovery() -> None:
     time, away = Time(), True
     spare = Coreapp(time, lambda _now: away, [])
     await spare.hear(f"{AWAY}12.0")

@@ -141,7 +141,7 @@ def test_several_app_secrets_are_in_force_while_they_are_rotated(tmp_path: Path)
         (SecretSource("EAA\u0661"), "WAROUTER_CLOUD_TOKEN cannot be used"),
     ],
 )
-def test_what_is_unusable_at_the_start_is_said(source: SecretSource, sentence: str) -> None:
+def test_unusable_secrets_are_reported_at_the_start(source: SecretSource, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence) as raised:
         Secrets(settings(token=source))
     assert "EAA" not in str(raised.value)

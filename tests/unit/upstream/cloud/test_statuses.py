@@ -60,13 +60,13 @@ def test_a_failed_status_has_v1_errors() -> None:
 
 
 @pytest.mark.parametrize("name", ["sent", "delivered", "read", "failed", "deleted", "warning"])
-def test_what_v1_knows_is_shown(name: str) -> None:
+def test_statuses_v1_has_are_shown(name: str) -> None:
     assert v1(DELIVERED | {"status": name})["status"] == name
     assert name in NAMES
 
 
 @pytest.mark.parametrize("name", ["played", "sending", "", "Sent", None, 5, ["sent"]])
-def test_what_v1_does_not_know_is_not_shown(name: Any) -> None:
+def test_statuses_v1_lacks_are_not_shown(name: Any) -> None:
     assert to_v1(dumped(DELIVERED | {"status": name}), ID, TO) is None
 
 
@@ -82,7 +82,7 @@ def test_conversation_and_pricing_pass() -> None:
 
 
 @pytest.mark.parametrize("bad", [None, 5, "x", [], True])
-def test_what_is_no_object_is_dropped(bad: Any) -> None:
+def test_a_status_that_is_no_object_is_dropped(bad: Any) -> None:
     found = v1(DELIVERED | {"conversation": bad, "pricing": bad, "errors": bad})
     assert not {"conversation", "pricing", "errors"} & found.keys()
 
@@ -125,7 +125,7 @@ def test_errors_are_mapped(error: dict[str, Any], code: int, details: str) -> No
 
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b"{", b"5", b"\xff", b"{}"])
-def test_what_is_no_status_is_none(raw: bytes) -> None:
+def test_an_unknown_status_is_none(raw: bytes) -> None:
     assert to_v1(raw, ID, TO) is None
 
 
@@ -146,5 +146,5 @@ def _priced(status: str, **price: Any) -> bytes:
         (b'{"status":"delivered"}', False),
     ],
 )
-def test_what_is_charged_is_said_once_of_each_message(raw: bytes, *, said: bool) -> None:
+def test_each_message_is_charged_once(raw: bytes, *, said: bool) -> None:
     assert billed(raw) == (("utility", "regular") if said else None)

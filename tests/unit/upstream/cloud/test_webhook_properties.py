@@ -181,7 +181,7 @@ def test_bytes_changed_in_a_webhook_raise_nothing_else(data: st.DataObject) -> N
 
 
 @given(mutilated())
-def test_what_is_wrong_in_one_value_costs_no_other(value: dict[str, Any]) -> None:
+def test_a_bad_value_costs_no_other(value: dict[str, Any]) -> None:
     body = envelope(entry({"field": "messages", "value": value}, GOOD))
     batch = read(body, NUMBER)
     look_at(batch)
@@ -201,7 +201,7 @@ def test_every_part_of_a_webhook_may_be_anything(bad: Any) -> None:
 
 
 @given(JSON, JSON, JSON, JSON)
-def test_what_is_wrong_beside_an_element_does_not_cost_it(a: Any, b: Any, c: Any, d: Any) -> None:
+def test_a_bad_neighbour_costs_no_element(a: Any, b: Any, c: Any, d: Any) -> None:
     changed = change(contacts=[a, b], statuses=[c, GOOD_STATUS, d], messages=[d, GOOD_TEXT, a])
     batch = read(envelope(a, entry(b, changed, c), d), NUMBER)
     look_at(batch)

@@ -37,7 +37,7 @@ def heard(meta: Meta, **dealt: Any) -> Batch:
 
 
 @pytest.mark.parametrize("name", BODIES["POST", "/v1/messages"])
-def test_what_the_product_sends_is_taken(name: str) -> None:
+def test_bodies_of_the_product_are_taken(name: str) -> None:
     body = msgspec.json.encode(BODIES["POST", "/v1/messages"][name])
     sent = translate(body, Addressee(TO), REFERENCE, media=["1", "2", "3"])
     asked = read(sent, need_plus=True)

@@ -79,7 +79,7 @@ def test_a_changed_identity_names_the_new_hash() -> None:
     assert found["system"]["identity"] == identity.hash
 
 
-def test_what_meta_does_not_support() -> None:
+def test_unsupported_inbound_types() -> None:
     (found,) = told(type="unknown")["messages"]
     assert (found["type"], found["errors"][0]["code"]) == ("unsupported", 131051)
 
@@ -169,7 +169,7 @@ def test_anything_can_be_told_as_it_is() -> None:
 @pytest.mark.parametrize(
     "asked", [{"raw": 1}, {"value": []}, {"raw": {}, "contact": 1}, {"from": "x", "type": "edit"}]
 )
-def test_what_is_not_well_formed_is_refused(asked: dict[str, Any]) -> None:
+def test_malformed_inbound_requests_are_refused(asked: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"."):
         Meta().world.is_own(asked)
 

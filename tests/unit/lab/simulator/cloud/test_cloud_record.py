@@ -100,7 +100,7 @@ def test_order_is_of_first_acceptances_by_the_time_in_the_id() -> None:
     assert (judge["inversions"], judge["inverted"]) == (1, [text_of(id_at(6, 1))])
 
 
-def test_what_is_taken_late_stands_where_it_was_taken() -> None:
+def test_a_late_message_stands_where_it_was_taken() -> None:
     judge = Judge()
     first, second = judge.begin(id_at(1)), judge.begin(id_at(2))
     judge.record.accepted(second, TO, 9.0)

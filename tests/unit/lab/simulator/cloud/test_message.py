@@ -121,7 +121,7 @@ def test_the_object_of_the_type_is_needed(kind: str) -> None:
         ({"messaging_product": "whatsapp", "status": "delivered", "message_id": "x"}, 100),
     ],
 )
-def test_what_is_refused(body: Any, code: int) -> None:
+def test_bad_messages_are_refused(body: Any, code: int) -> None:
     assert refused(body) == code
 
 

@@ -109,7 +109,7 @@ def test_taken_late_and_answered_later_still() -> None:
     assert len(caller.answers) == 1
 
 
-def test_what_was_not_taken_in_its_time_is_never_taken() -> None:
+def test_an_expired_message_is_never_taken() -> None:
     edge = Edge(late=1.0, late_least_ms=1000, late_ms=1000, expire_ms=1500)
     late = edge.ask(BEGUN - 0.6)
     soon = edge.ask(BEGUN - 0.4)

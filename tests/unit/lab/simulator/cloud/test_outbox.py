@@ -165,7 +165,7 @@ def test_the_business_has_heard_of_what_it_acknowledged() -> None:
     assert box.told == [([3], 2.0)]
 
 
-def test_what_is_held_back_comes_at_once_in_any_order() -> None:
+def test_held_back_webhooks_come_at_once_in_any_order() -> None:
     box = Box(batch=1, posts=100)
     box.box.hold(10.0)
     box.add(*"abcdefgh")

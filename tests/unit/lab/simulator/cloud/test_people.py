@@ -24,7 +24,7 @@ def test_a_user_id_is_of_one_number(number: str) -> None:
 
 
 @given(st.text() | st.from_regex(r"[A-Z]{2}\.[0-9]{18}", fullmatch=True))
-def test_what_was_never_given_leads_to_no_other_number(text: str) -> None:
+def test_an_unknown_id_leads_to_no_number(text: str) -> None:
     number = number_of(text)
     assert number == "" or user_id(number) == text
 

@@ -61,7 +61,7 @@ def test_odd_forms(odd: dict[str, Any], found: tuple[Entity, ...]) -> None:
     assert entities_of(odd) == found
 
 
-def test_what_is_kept_is_bounded_and_can_be_stored() -> None:
+def test_kept_errors_are_bounded_and_storable() -> None:
     """PostgreSQL takes no NUL."""
     long = {**WABA, "errors": [PAYMENT] * 99, "additional_info": ["x\0y" * 5_000] * 99}
     found = entities_of({"entities": [long] * 99})
@@ -95,7 +95,7 @@ def test_without_errors_the_other_words_count() -> None:
     ]
 
 
-def test_what_is_well_or_unknown_is_no_sentence() -> None:
+def test_healthy_and_unknown_entities_give_no_sentence() -> None:
     well = Entity("APP", "1", "AVAILABLE"), Entity("WABA", "2", ""), Entity("BUSINESS", "3", "NEW")
     assert said(*well, can_send="AVAILABLE", quality="GREEN", name="APPROVED") == []
     assert said(quality="UNKNOWN", name="AVAILABLE_WITHOUT_REVIEW") == []

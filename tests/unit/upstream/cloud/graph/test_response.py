@@ -99,7 +99,7 @@ def test_more_than_an_answer_spoils_the_connection_and_not_the_answer(
         CHUNKED + b"fffffffff\r\n",
     ],
 )
-def test_what_is_odd_is_broken_for_good(data: bytes, step: int) -> None:
+def test_an_odd_response_breaks_the_connection(data: bytes, step: int) -> None:
     response = read(data, step=step)
     assert response.broken
     response.feed(OK)
@@ -118,7 +118,7 @@ def test_what_is_odd_is_broken_for_good(data: bytes, step: int) -> None:
         (CHUNKED + b"2\r\n{}\r\n0\r\n", "the answer broke off"),
     ],
 )
-def test_what_breaks_off_is_broken(data: bytes, why: str) -> None:
+def test_a_response_that_breaks_off_is_broken(data: bytes, why: str) -> None:
     response = read(data, ends=True)
     assert (response.complete, response.broken) == (False, why)
 
@@ -137,7 +137,7 @@ def test_what_breaks_off_is_broken(data: bytes, why: str) -> None:
         (b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 1000),
     ],
 )
-def test_what_does_not_end_is_broken_before_it_takes_much_memory(head: bytes, more: bytes) -> None:
+def test_an_endless_response_is_broken_early(head: bytes, more: bytes) -> None:
     response, fed = Response(), 0
     response.feed(head)
     while not response.broken:
@@ -156,9 +156,7 @@ def test_the_largest_answer() -> None:
 
 
 @given(st.binary(max_size=300), st.integers(1, 20), st.sampled_from([b"", OK[:20], CHUNKED]))
-def test_it_reads_the_same_in_every_cut_and_raises_nothing(
-    data: bytes, step: int, head: bytes
-) -> None:
+def test_a_response_reads_the_same_in_every_cut(data: bytes, step: int, head: bytes) -> None:
     whole, cut = read(head + data, ends=True), read(head + data, ends=True, step=step)
     assert (whole.complete, whole.status, whole.body) == (cut.complete, cut.status, cut.body)
     assert bool(whole.broken) == bool(cut.broken) == (not whole.complete)
