@@ -21,7 +21,7 @@ from warouter.retry import backoff
 
 log = logging.getLogger(__name__)
 
-READY_SECONDS = 20.0
+READY_SECONDS = 60.0
 STOP_SECONDS = 15.0
 # Of a coreapp with the Cloud API: it waits for the requests that are out.
 QUIET_STOP_SECONDS = 36.0
