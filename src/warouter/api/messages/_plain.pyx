@@ -73,7 +73,7 @@ cdef class Message:
 @cython.final
 @cython.auto_pickle(False)
 cdef class Plain:
-    """The state that all connections share: known ``heads``, the way to the owners, answers to write.
+    """State that all connections share: known ``heads``, the way to the owners, answers to write.
 
     ``taken`` counts requests, ``under_way`` those of them that have no answer yet.
     """
