@@ -67,7 +67,7 @@ async def test_a_failure_is_not_shown_while_a_later_attempt_that_was_taken_may_b
         await hear(pool, (message, 2), "delivered")
         await soon(lambda: shown(pool, message))
         assert await shown(pool, message) == ["delivered"]
-        assert me.end.drain.contradictions == 0
+        assert me.end.drain.rows.contradictions == 0
 
 
 @pytest.mark.parametrize("first", [1, 2])

@@ -274,7 +274,7 @@ async def test_late_success_is_shown_where_that_is_asked_for(
         await hear(pool, (message, 1), "delivered")
         await soon(lambda: pool.fetchval("select count(*) = 0 from cloud_inbox"))
         assert await shown(pool, message) == (["failed", "delivered"] if late else ["failed"])
-        assert me.end.drain.contradictions == 1
+        assert me.end.drain.rows.contradictions == 1
 
 
 def test_one_number_is_spelled_in_more_than_one_way() -> None:

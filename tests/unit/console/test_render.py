@@ -61,9 +61,11 @@ def test_a_masked_number_does_not_tell_the_number(number: str) -> None:
 def test_without_the_extra_it_says_how_to_install_it() -> None:
     program = (
         "import sys; sys.modules['jinja2'] = sys.modules['markupsafe'] = None\n"
-        "import asyncio; from warouter.node import console\n"
+        "import asyncio\n"
+        "from warouter.errors import CommandError\n"
+        "from warouter.node import console\n"
         "try: asyncio.run(console.main(None, None, None))\n"
-        "except console.CommandError as error: print(error)"
+        "except CommandError as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.endswith("run `pip install 'warouter[console]'`.\n"), done.stderr
