@@ -11,7 +11,8 @@ from warouter.message_id import parse, text_of
 
 ENVIRONMENT = {
     "WAROUTER_HOLD": "25",
-    "WAROUTER_CLOUD_DOUBT_SECONDS": "3",
+    # Longer than Meta needs to repeat what it could not tell while no commit was answered.
+    "WAROUTER_CLOUD_DOUBT_SECONDS": "10",
     "WAROUTER_CLOUD_RATE": "200",
 }
 KNOWN = "select id from message where id = any($1::bytea[])"
