@@ -8,9 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from tests.harness.patch import patched
+from warouter.errors import OutcomeUnknown
 from warouter.flow.share import FRESH_SECONDS
 from warouter.owner.cloud.facts.templates import KnownTemplates
 from warouter.owner.cloud.rate import number_share
@@ -141,6 +143,36 @@ def test_a_stop_that_is_being_written_is_not_lifted_by_what_was_read_before(
 
     asyncio.run(scene())
     assert caplog.messages == ["number stopped: messages wait", "number resumed"]
+
+
+def test_a_stop_that_could_not_be_stored_is_stored_again_and_lasts() -> None:
+    failures = [OutcomeUnknown("no session"), asyncpg.PostgresError("too slow")]
+    stored: list[Stop] = []
+
+    async def stop(_fetch: Any, why: Stop) -> bool:
+        if failures:
+            raise failures.pop()
+        stored.append(why)
+        return True
+
+    async def share(*_: Any) -> Shared:
+        return Shared(None, 0.0, [], stored[-1] if stored else None)
+
+    async def scene() -> None:
+        stopping = _Number([5], SimpleNamespace(probe=_refused))
+        stopping.knows_templates()
+        with patched([(store, "share", share), (store, "stop", stop)]):
+            stopping.stop.stop(judge(401, b""), b"")
+            for _ in range(4):
+                await _turns()
+                await stopping.once()
+                assert stopping.stopped is not None
+            assert len(stored) == 1
+            stored.clear()  # somebody else found that all is well with this token
+            await stopping.once()
+            assert stopping.stopped is None
+
+    asyncio.run(scene())
 
 
 def test_a_stop_is_of_a_token_and_ends_with_success_by_that_token_alone() -> None:

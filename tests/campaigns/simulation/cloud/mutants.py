@@ -15,6 +15,7 @@ from tests.campaigns.simulation.cloud import threats, without
 from tests.campaigns.simulation.cloud.numbered import numbered
 from tests.campaigns.simulation.cloud.world import CloudWorld
 from tests.campaigns.simulation.faults import Faults, Kind
+from tests.campaigns.simulation.nemeses import slow_commits
 from tests.harness.mutants import Changes
 from warouter.cluster import plan
 from warouter.flow import doubt
@@ -279,6 +280,12 @@ MUTANTS = {
         [(numbers.Number, "resume", without.any_token), (NumberStop, "_see_to", without.probing)],
         ("I16",),
         (kinds.give_two_tokens,),
+    ),
+    "a stop that is not stored ends": Mutant(
+        "I16",
+        [(NumberStop, "_take_stored", NumberStop._take)],
+        ("I16",),
+        (kinds.kill_a_token, slow_commits),
     ),
     "linger is set at the abort only": Mutant(
         "D18",

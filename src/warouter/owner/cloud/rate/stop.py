@@ -43,7 +43,8 @@ class NumberStop:
         self._graph = graph
         self._secrets = secrets
         self._clock = clock
-        self._writing = 0  # stops that are not stored yet
+        self._writing = 0  # stops that are being stored
+        self._unstored: Stop | None = None  # in force here, and not known to be stored
         self._probe_due = self._say_due = -math.inf
         self.changes = 0  # stops here, and ends of their writing
         self.now: Stop | None = None
@@ -58,16 +59,24 @@ class NumberStop:
         """An operator must act: this and all other owners stop, as long as they have that token."""
         why = Stop(judged.meta_code, judged.details or judged.title, token_hash)
         self.changes += 1
-        self._writing += 1
+        self._unstored = why
         self._take(why)
         self.share_now.set()  # a new token may be there in a moment: it is not to find us at rest
-        ask(self._write(why))
+        self._store(why)
 
     def read(self, stop: Stop | None, changes: int) -> None:
         """Take the stop that the database has; ``changes`` is that of before it was asked."""
         if self.changes == changes and not self._writing:  # else it may be older than our own stop
-            self._take(stop)
+            self._take_stored(stop)
         self._see_to()
+
+    def _take_stored(self, stop: Stop | None) -> None:
+        mine = self._unstored
+        if mine is not None and stop is None and mine.token_hash == self.token_hash:
+            self._store(mine)  # it failed before, and that lifts no stop
+        else:
+            self._unstored = None
+            self._take(stop)
 
     def _take(self, stop: Stop | None) -> None:
         here = stop is not None and stop.token_hash == self.token_hash
@@ -83,9 +92,14 @@ class NumberStop:
             extra = {"code": self.now.code, "details": self.now.details}
             log.error("number stopped: messages wait", extra=extra)
 
+    def _store(self, why: Stop) -> None:
+        self._writing += 1
+        ask(self._write(why))
+
     async def _write(self, why: Stop) -> None:
         try:
             await store.stop(self._fetch, why)
+            self._unstored = None
         finally:
             self.changes += 1
             self._writing -= 1
@@ -105,6 +119,7 @@ class NumberStop:
             if not error.for_operator:
                 raise
             return
+        self._unstored = None
         await store.resume(self._fetch, token)
         if self.now is not None and self.now.token_hash == token:
             self._take(None)
