@@ -4,7 +4,7 @@ VENV ?= .venv
 PEERS := .venv-peers
 BIN := $(VENV)/bin
 # Most tests wait more than they work, so that more of them run at once than there are cores.
-WORKERS ?= $(shell echo $$((2 * $$(nproc) + 1)))
+WORKERS ?= $(shell echo $$((4 * $$(nproc))))
 # What one command alone wants is in $(VENV)-NAME, which takes everything else from $(VENV).
 SUITES := lint test bench power tools console
 # Beside that of VENV; Debian 13 brings 3.13.

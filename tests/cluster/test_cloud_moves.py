@@ -26,7 +26,10 @@ BACKLOG = 160  # messages that take eight seconds at that rate
 MUCH = 0.8  # so many of them may have gone before the machine has come to what is tested
 LATENCY = {"latency_ms": 300, "latency_most_ms": 800}
 MARK_SECONDS = 0.05  # from an issue row to its request, at most
-COREAPPS = "select count(*) from beat join node using (incarnation) where role = 'coreapp' and "
+COREAPPS = (  # the row of one that has stopped stays for a minute
+    "select count(*) from beat join node using (incarnation)"
+    " where role = 'coreapp' and not leaving and "
+)
 WELL, CUT_OFF = f"{COREAPPS} upstream_ok", f"{COREAPPS} not upstream_ok"
 JOURNALS = """
 select pg_terminate_backend(pid) from pg_stat_activity

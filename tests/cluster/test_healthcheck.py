@@ -17,7 +17,7 @@ import pytest_asyncio
 from tests.cluster.conftest import PAIR, running
 from tests.harness.frozen import frozen
 from tests.harness.shell import command, printed
-from tests.harness.wait import PATIENCE, soon
+from tests.harness.wait import soon
 from warouter.local.cluster import Cluster
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("healthcheck")]
@@ -47,10 +47,14 @@ async def checked_by_a_process(folder: Path, *more: str) -> tuple[int, str]:
 
 async def until(code: int, clause: str, folder: Path, *more: str) -> None:
     found = (-1, "")
+
+    async def said() -> bool:
+        nonlocal found
+        found = await check(folder, *more)
+        return found[0] == code and clause in found[1]
+
     try:
-        async with asyncio.timeout(PATIENCE):
-            while found[0] != code or clause not in found[1]:
-                found = await check(folder, *more)
+        await soon(said)
     except TimeoutError:
         raise AssertionError(f"the check goes on to say {found}, not {clause!r}") from None
 

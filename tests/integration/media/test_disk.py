@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from tests.harness import disk
 from tests.harness.prepared import reachable_folder
+from tests.harness.wait import soon
 from tests.integration.media.conftest import CONTENT, chunks
 from tests.integration.media.shelves import DirectoryShelf
 from warouter.errors import MediaAway, MediaFull
@@ -49,7 +50,8 @@ async def test_a_full_disk_refuses_uploads_and_serves_what_is_there(
             f"WAROUTER_MEDIA_DIR is {folder}, and {folder}/partial has no space left: make room,"
         )
         assert b"".join([part async for part in library.content(media)]) == CONTENT
-    assert DirectoryShelf(folder).whole() == {str(media.id)}  # nothing unfinished stays
+    shelf = DirectoryShelf(folder)
+    await soon(lambda: shelf.whole() == {str(media.id)})  # nothing unfinished stays
     await library.receive(chunks(CONTENT), "image/jpeg")
     assert trouble(folder) == ""
 
