@@ -75,10 +75,13 @@ class LaneQueues:
         self._held.setdefault(slot, [])
 
     def resume(self, slot: int) -> None:
-        """Queue the lanes of a held slot again."""
+        """Queue the lanes of a held slot again; what was suspected before is so still."""
         for lane in self._held.pop(slot, ()):
             lane.stage = IDLE
-            self.offer(lane)
+            if lane.suspects:
+                self.group([lane])
+            else:
+                self.offer(lane)
 
     def forget(self, slot: int) -> None:
         self._held.pop(slot, None)

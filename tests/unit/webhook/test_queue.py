@@ -48,6 +48,20 @@ def test_parked_events_share_no_batch_after_an_outage() -> None:
     assert delivery.suspicious(alone)
 
 
+def test_suspects_of_a_held_slot_are_suspects_when_it_goes_on() -> None:
+    delivery = queue(item(1, slot=1), item(2, "a"))
+    assert delivery.failed(delivery.take(2, BYTES)) == []
+    delivery.add([item(3, "b")])
+    batch = delivery.probe(tried=False)
+    assert delivery.withhold(batch, {1}) == batch
+    assert seqs(delivery.take(1, BYTES)) == [2]  # its half has been set aside
+    delivery.resume(1)
+    assert delivery.take(1, BYTES, suspects=False) == []
+    batch = delivery.take(1, BYTES)
+    assert seqs(batch) == [1]
+    assert delivery.suspicious(batch)
+
+
 class TestTake:
     def test_several_recipients_and_several_of_one_share_a_batch_in_order(self) -> None:
         delivery = queue(item(1, "a"), item(2, "b"), item(3, "a"), item(4, "c"))
@@ -219,3 +233,13 @@ class TestExpired:
         assert delivery.expired(99.0 + GIVE_UP) == []
         assert seqs(delivery.expired(100.0 + GIVE_UP)) == [1]
         assert delivery.waiting == 0
+
+    def test_an_event_after_expired_suspects_is_fresh(self) -> None:
+        delivery = queue(item(1), item(2))
+        assert delivery.failed(delivery.take(2, BYTES)) == []
+        delivery.expired(0.0)
+        assert seqs(delivery.expired(GIVE_UP)) == [1, 2]
+        assert delivery.add([item(3)]) == []
+        batch = delivery.take(1, BYTES, suspects=False)
+        assert seqs(batch) == [3]
+        assert not delivery.suspicious(batch)

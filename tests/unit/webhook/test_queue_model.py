@@ -209,10 +209,13 @@ class DeliveryMachine(RuleBasedStateMachine):
     @rule(later=st.sampled_from([1.0, GIVE_UP / 2]))
     def expired(self, later: float) -> None:
         self.now += later
+        gone = set()
         for each in self.delivery.expired(self.now):
-            lane = self.lanes[each.slot, each.recipient]
-            assert lane.pop(0) == each.seq
+            gone.add(lane := (each.slot, each.recipient))
+            assert self.lanes[lane].pop(0) == each.seq
             assert given_up(each.first_at, self.now)
+        # What failed is gone with them, and what comes next stood in no batch with it.
+        self.clear(lane for lane in gone.difference(*self.open.values()) if not self.lanes[lane])
 
     def put_back(self, lanes: Any) -> None:
         for lane, own in lanes.items():
