@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
+import pytest
 
 from tests.harness.patch import patched
 from warouter.cluster.role import SlotState
@@ -145,20 +146,17 @@ def test_messages_go_on_in_the_order_of_their_times_and_then_as_they_came() -> N
     assert [row.n for row in sorted(rows, key=order_of)] == [4, 2, 3, 1]
 
 
-def test_nothing_is_shown_behind_a_failure_that_is_being_written() -> None:
+@pytest.mark.parametrize("stored", [[], ["failed"]])
+async def test_nothing_is_shown_behind_a_failure_that_is_being_written(stored: list[str]) -> None:
     """By the owner itself, as the message's time is over: no reading knows of it yet. If the owner
     dies before it is written, the next one shows the row.
     """
-
-    async def scene(*stored: str) -> tuple[list[str], bool]:
-        draining = Draining()
-        draining.slot.issues.fail(ID)
-        await draining.read(row(1, "sent", *stored))
-        await draining.acks._delete()
-        return draining.shown, 1 in draining.journal.deleted
-
-    assert asyncio.run(scene()) == ([], False)
-    assert asyncio.run(scene("failed")) == ([], True)
+    draining = Draining()
+    draining.slot.issues.fail(ID)
+    await draining.read(row(1, "sent", *stored))
+    await draining.acks._delete()
+    assert draining.shown == []
+    assert (1 in draining.journal.deleted) == bool(stored)
 
 
 async def test_a_page_of_rows_that_wait_does_not_keep_others_from_being_read() -> None:

@@ -40,18 +40,14 @@ def of(age: float, ttl: int | None, *, database: float = 0.0, node: float = 0.0)
     return ends - 500.0
 
 
-@given(st.floats(0.001, 5000), st.integers(1, 5000), STEP)
-def test_no_message_ends_early_for_the_databases_clock(age: float, ttl: int, by: float) -> None:
-    ends = of(age, ttl, database=by)
+@pytest.mark.parametrize("clock", ["database", "node"])
+@given(age=st.floats(0.001, 5000), ttl=st.integers(1, 5000), by=STEP)
+def test_no_message_ends_early_for_one_of_the_clocks(
+    clock: str, age: float, ttl: int, by: float
+) -> None:
+    ends = of(age, ttl, **{clock: by})
     assert ends >= ttl - age - 0.002
     assert ends <= min(ttl, ttl - age + abs(by)) + 0.002  # nor later than its whole ttl
-
-
-@given(st.floats(0.001, 5000), st.integers(1, 5000), STEP)
-def test_no_message_ends_early_for_the_clock_of_a_node(age: float, ttl: int, by: float) -> None:
-    ends = of(age, ttl, node=by)
-    assert ends >= ttl - age - 0.002
-    assert ends <= min(ttl, ttl - age + abs(by)) + 0.002
 
 
 def test_without_the_second_clock_it_would() -> None:

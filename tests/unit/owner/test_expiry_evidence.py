@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,7 +23,7 @@ from warouter.store.journal import ReadRow
 LATE = LaneEntry(7, bytes(20), "4915100000000", 0, b"{}", parked=True, expires=1.0, timed=True)
 
 
-def _ended(issues: Issues) -> tuple[list[Any], list[LaneEntry]]:
+async def _ended(issues: Issues) -> tuple[list[Any], list[LaneEntry]]:
     """The events that say so, and what was settled without one."""
     said: list[Any] = []
     settled: list[LaneEntry] = []
@@ -38,21 +39,21 @@ def _ended(issues: Issues) -> tuple[list[Any], list[LaneEntry]]:
     )
     slot: Any = SimpleNamespace(slot=3, open=True, opened_at=0.0, issues=issues)
     settling = SimpleNamespace(ended=lambda _slot, entry: settled.append(entry))
-    asyncio.run(expiry.end(slot, [LATE], settling))
+    await expiry.end(slot, [LATE], settling)
     return said, settled
 
 
-def test_a_message_that_was_proven_taken_is_settled_and_not_said_to_have_expired() -> None:
+async def test_a_message_that_was_proven_taken_is_settled_and_not_said_to_have_expired() -> None:
     issues = Issues()
     issues.prove(LATE.id)
-    assert _ended(issues) == ([], [LATE])
+    assert await _ended(issues) == ([], [LATE])
 
 
-def test_one_that_was_issued_counts_as_failed_while_that_is_being_written() -> None:
+async def test_one_that_was_issued_counts_as_failed_while_that_is_being_written() -> None:
     """A status of it that is read meanwhile is not shown behind the failure."""
     issues = Issues()
     issues[LATE.id] = Issue(LATE.seq, LATE.id, LATE.recipient)
-    said, settled = _ended(issues)
+    said, settled = await _ended(issues)
     assert (len(said), settled) == (1, [])
     assert issues.fails(LATE.id)
 
@@ -61,14 +62,14 @@ def test_one_that_was_issued_counts_as_failed_while_that_is_being_written() -> N
     ("age", "minted", "asked"),
     [(31, 31, False), (31, 5, True), (5, 31, False), (5, 5, False)],
 )
-def test_an_end_that_another_node_has_written_counts_where_this_clock_is_behind(
+async def test_an_end_that_another_node_has_written_counts_where_this_clock_is_behind(
     age: int, minted: int, asked: bool
 ) -> None:
     """``age`` by the database's clock, ``minted`` by this node's; the ttl is 30 s."""
     journal = Ended()
     slot: Any = SimpleNamespace(issues=Issues())
     with patched([(module, "wall", lambda: minted_at(LATE.id) + minted)]):
-        asyncio.run(journal.expiry.prove_ended(slot, [AgedMessage(0, 30, age, LATE.id)]))
+        await journal.expiry.prove_ended(slot, [AgedMessage(0, 30, age, LATE.id)])
     assert journal.looked == ([text_of(LATE.id)] if asked else [])
     assert (LATE.id in slot.issues.proven) == asked
 
@@ -110,31 +111,28 @@ class Owner:
     def touch(self, _slot: OwnedSlot) -> None: ...
 
 
-def test_a_message_read_back_is_settled_by_its_stored_end() -> None:
-    async def reads() -> OwnedSlot:
-        owner = Owner()
-        owner.slot.messages.opened(LATE.seq - 1, [], LATE.seq + 1)
-        for row in await owner.backlog.page(owner.slot, LATE.seq, 10, 1_000):
-            owner.backlog.take(owner.slot, row)
-        return owner.slot
-
+@pytest.fixture
+def owner() -> Iterator[Owner]:
     with patched([(module, "wall", lambda: minted_at(LATE.id) + 5)]):
-        slot = asyncio.run(reads())
+        yield Owner()
+
+
+async def test_a_message_read_back_is_settled_by_its_stored_end(owner: Owner) -> None:
+    slot = owner.slot
+    slot.messages.opened(LATE.seq - 1, [], LATE.seq + 1)
+    for row in await owner.backlog.page(slot, LATE.seq, 10, 1_000):
+        owner.backlog.take(slot, row)
     assert slot.messages.cursor.settled(LATE.seq)
     assert not slot.lanes.waiting
 
 
-def test_a_parked_message_that_has_ended_so_is_settled_as_it_is_taken_up() -> None:
-    async def takes_up() -> OwnedSlot:
-        owner = Owner()
-        source = owner.backlog.parked.source
-        read = await source.rows(owner.slot, [LATE.recipient])
-        rows, _ = read[LATE.recipient]
-        chosen = source.choose(owner.slot, rows, due=True)
-        source.release(owner.slot, chosen.entries, due=True)
-        return owner.slot
-
-    with patched([(module, "wall", lambda: minted_at(LATE.id) + 5)]):
-        slot = asyncio.run(takes_up())
+async def test_a_parked_message_that_has_ended_so_is_settled_as_it_is_taken_up(
+    owner: Owner,
+) -> None:
+    slot, source = owner.slot, owner.backlog.parked.source
+    read = await source.rows(slot, [LATE.recipient])
+    rows, _ = read[LATE.recipient]
+    chosen = source.choose(slot, rows, due=True)
+    source.release(slot, chosen.entries, due=True)
     assert Unpark(LATE.seq) in slot.messages.changes
     assert not slot.lanes.waiting

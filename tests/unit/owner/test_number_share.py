@@ -74,78 +74,62 @@ class _Number:
         await self.number._once()
 
 
-async def _asked(slots: list[int]) -> tuple[list[str], list[Any]]:
+@pytest.mark.parametrize(
+    ("slots", "asks"),
+    [([], {"categories"}), ([5], {"categories"}), ([0, 5], {"categories", "facts"})],
+)
+async def test_every_coreapp_knows_the_templates_and_one_describes_the_number(
+    slots: list[int], asks: set[str]
+) -> None:
     asked: list[str] = []
     used: list[Any] = []
-
-    def describe() -> None:
-        asked.append("facts")
 
     async def categories() -> dict[tuple[str, str], str]:
         asked.append("categories")
         return CATEGORIES
 
-    graph = SimpleNamespace(categories=categories)
-    asking = _Number(slots, graph, used.append, describe=describe)
-
     async def share(*_: Any) -> Shared:
         return Shared(None, 0.0, [], None)
 
+    graph = SimpleNamespace(categories=categories)
+    asking = _Number(slots, graph, used.append, describe=lambda: asked.append("facts"))
     with patched([(store, "share", share)]):
         await asking.once()
-    for _ in range(5):
-        await asyncio.sleep(0)
-    return asked, used
-
-
-@pytest.mark.parametrize(
-    ("slots", "asks"),
-    [([], {"categories"}), ([5], {"categories"}), ([0, 5], {"categories", "facts"})],
-)
-def test_every_coreapp_knows_the_templates_and_one_describes_the_number(
-    slots: list[int], asks: set[str]
-) -> None:
-    asked, used = asyncio.run(_asked(slots))
+    await _turns()
     assert set(asked) == asks
     assert used == [CATEGORIES]
 
 
 @pytest.mark.parametrize("written_meanwhile", [False, True])
-def test_a_stop_that_is_being_written_is_not_lifted_by_what_was_read_before(
+async def test_a_stop_that_is_being_written_is_not_lifted_by_what_was_read_before(
     written_meanwhile: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
+    written = asyncio.Event()
 
-    async def scene() -> None:
-        written = asyncio.Event()
+    async def stop(*_: Any) -> bool:
+        return await written.wait()
 
-        async def stop(*_: Any) -> bool:
-            return await written.wait()
-
-        async def share(*_: Any) -> Shared:
-            if written_meanwhile:
-                written.set()
-                for _ in range(5):
-                    await asyncio.sleep(0)
-            return Shared(None, 0.0, [], None)
-
-        stopping = _Number([5], SimpleNamespace(probe=_refused))
-        stopping.knows_templates()
-        with patched([(store, "share", share), (store, "stop", stop)]):
-            stopping.stop.stop(judge(401, b""), b"")
-            await stopping.once()
-            assert stopping.stopped is not None
+    async def share(*_: Any) -> Shared:
+        if written_meanwhile:
             written.set()
-            for _ in range(5):
-                await asyncio.sleep(0)
-            await stopping.once()  # and what is read from then on counts
-        assert stopping.stopped is None
+            await _turns()
+        return Shared(None, 0.0, [], None)
 
-    asyncio.run(scene())
+    stopping = _Number([5], SimpleNamespace(probe=_refused))
+    stopping.knows_templates()
+    with patched([(store, "share", share), (store, "stop", stop)]):
+        stopping.stop.stop(judge(401, b""), b"")
+        await stopping.once()
+        assert stopping.stopped is not None
+        written.set()
+        await _turns()
+        await stopping.once()  # and what is read from then on counts
+    assert stopping.stopped is None
     assert caplog.messages == ["number stopped: messages wait", "number resumed"]
 
 
-def test_a_stop_that_could_not_be_stored_is_stored_again_and_lasts() -> None:
+async def test_a_stop_that_could_not_be_stored_is_stored_again_and_lasts() -> None:
     failures = [OutcomeUnknown("no session"), asyncpg.PostgresError("too slow")]
     stored: list[Stop] = []
 
@@ -158,24 +142,21 @@ def test_a_stop_that_could_not_be_stored_is_stored_again_and_lasts() -> None:
     async def share(*_: Any) -> Shared:
         return Shared(None, 0.0, [], stored[-1] if stored else None)
 
-    async def scene() -> None:
-        stopping = _Number([5], SimpleNamespace(probe=_refused))
-        stopping.knows_templates()
-        with patched([(store, "share", share), (store, "stop", stop)]):
-            stopping.stop.stop(judge(401, b""), b"")
-            for _ in range(4):
-                await _turns()
-                await stopping.once()
-                assert stopping.stopped is not None
-            assert len(stored) == 1
-            stored.clear()  # somebody else found that all is well with this token
+    stopping = _Number([5], SimpleNamespace(probe=_refused))
+    stopping.knows_templates()
+    with patched([(store, "share", share), (store, "stop", stop)]):
+        stopping.stop.stop(judge(401, b""), b"")
+        for _ in range(4):
+            await _turns()
             await stopping.once()
-            assert stopping.stopped is None
+            assert stopping.stopped is not None
+        assert len(stored) == 1
+        stored.clear()  # somebody else found that all is well with this token
+        await stopping.once()
+        assert stopping.stopped is None
 
-    asyncio.run(scene())
 
-
-def test_a_stop_is_of_a_token_and_ends_with_success_by_that_token_alone() -> None:
+async def test_a_stop_is_of_a_token_and_ends_with_success_by_that_token_alone() -> None:
     """Of two owners one has the renewed token, and the number is well for that."""
     stops: dict[bytes, Stop] = {}
 
@@ -189,25 +170,22 @@ def test_a_stop_is_of_a_token_and_ends_with_success_by_that_token_alone() -> Non
     async def share(_fetch: Any, _incarnation: UUID, _demand: float, token: bytes) -> Shared:
         return Shared(None, 0.0, [], stops.get(token))
 
-    async def scene() -> None:
-        graph = SimpleNamespace(probe=_refused)
-        old = _Number([5], graph, token=b"old")
-        new = _Number([0], SimpleNamespace(probe=_well), token=b"new")
-        for each in (old, new):
-            each.knows_templates()
-        with patched([(store, "share", share), (store, "stop", stop), (store, "resume", resume)]):
-            old.stop.stop(judge(401, b""), b"old")
-            for _ in range(3):
-                for each in (old, new):
-                    await each.once()
-                    await _turns()
-            assert (old.stopped is not None, new.stopped) == (True, None)
-            graph.probe, old.stop._probe_due = _well, 0.0
-            await old.once()
-            await _turns()
-            assert (old.stopped, stops) == (None, {})
-
-    asyncio.run(scene())
+    graph = SimpleNamespace(probe=_refused)
+    old = _Number([5], graph, token=b"old")
+    new = _Number([0], SimpleNamespace(probe=_well), token=b"new")
+    for each in (old, new):
+        each.knows_templates()
+    with patched([(store, "share", share), (store, "stop", stop), (store, "resume", resume)]):
+        old.stop.stop(judge(401, b""), b"old")
+        for _ in range(3):
+            for each in (old, new):
+                await each.once()
+                await _turns()
+        assert (old.stopped is not None, new.stopped) == (True, None)
+        graph.probe, old.stop._probe_due = _well, 0.0
+        await old.once()
+        await _turns()
+        assert (old.stopped, stops) == (None, {})
 
 
 async def _refused() -> None:
@@ -247,38 +225,29 @@ class _Shares:
             await self.number._once()
 
 
-def test_a_new_owner_begins_with_its_predecessors_share_of_the_rate() -> None:
-    async def scene() -> None:
-        here = _Shares()
-        for slot in here.parts.ownership.slots.values():
-            here.number.opened(slot)
-        await asyncio.sleep(0)
-        assert here.parts.stop.share_now.is_set()
-        assert here.began == [38.0] == [here.pace.rate]  # half of 95 % of the level
-        await here.after(0.0, 0)
-        await here.after(1.0, 30)
-        assert here.said == [38.0, 30.0]
-
-    asyncio.run(scene())
+async def test_a_new_owner_begins_with_its_predecessors_share_of_the_rate() -> None:
+    here = _Shares()
+    for slot in here.parts.ownership.slots.values():
+        here.number.opened(slot)
+    await asyncio.sleep(0)
+    assert here.parts.stop.share_now.is_set()
+    assert here.began == [38.0] == [here.pace.rate]  # half of 95 % of the level
+    await here.after(0.0, 0)
+    await here.after(1.0, 30)
+    assert here.said == [38.0, 30.0]
 
 
-def test_a_demand_is_of_a_second_however_long_ago_the_last_one_was_said() -> None:
-    async def scene() -> None:
-        here = _Shares()
-        await here.after(1.0, 30)
-        await here.after(2.0, 60)
-        assert here.said == [30.0, 30.0]
-
-    asyncio.run(scene())
+async def test_a_demand_is_of_a_second_however_long_ago_the_last_one_was_said() -> None:
+    here = _Shares()
+    await here.after(1.0, 30)
+    await here.after(2.0, 60)
+    assert here.said == [30.0, 30.0]
 
 
-def test_an_owner_that_sent_since_its_last_share_does_not_rest() -> None:
-    async def scene() -> None:
-        here = _Shares()
-        await here.after(1.0, 30)
-        assert not here.number._busy()
-        here.pace.begun += 1
-        assert here.number._busy()
-
-    asyncio.run(scene())
+async def test_an_owner_that_sent_since_its_last_share_does_not_rest() -> None:
+    here = _Shares()
+    await here.after(1.0, 30)
+    assert not here.number._busy()
+    here.pace.begun += 1
+    assert here.number._busy()
     assert number_share.REST_SECONDS < FRESH_SECONDS, "others would take the part of one that rests"

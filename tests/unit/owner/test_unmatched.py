@@ -71,7 +71,7 @@ def test_the_search_looks_twice_before_the_shortest_window_ends() -> None:
         (True, 1, False, True),  # it was, and it is over
     ],
 )
-def test_a_failure_that_may_be_of_a_message_that_has_ended_is_of_nobody(
+async def test_a_failure_that_may_be_of_a_message_that_has_ended_is_of_nobody(
     *, left: bool, recorded: int, on_disk: bool, found: bool
 ) -> None:
     to, matched = "4915100000000", []
@@ -96,10 +96,6 @@ def test_a_failure_that_may_be_of_a_message_that_has_ended_is_of_nobody(
     ownership: Any = SimpleNamespace(slots={3: slot})
     journal: Any = SimpleNamespace(match=match, unheard=unheard, matched=note)
     looking = Unmatched(ownership, journal, lambda at: at, lambda: 0, lambda: 100.0, Windows())
-
-    async def looks_twice() -> None:
+    for _ in range(2):
         await looking.look()
-        await looking.look()
-
-    asyncio.run(looks_twice())
     assert bool(matched) is found
