@@ -64,31 +64,32 @@ class Scene:
         return self.slot.lanes.waiting, self.log.loaded, self.log.committed
 
 
-def test_rows_go_from_memory_while_there_is_room() -> None:
-    scene = Scene()
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+def test_rows_go_from_memory_while_there_is_room(scene: Scene) -> None:
     scene.commit(1, 2)
     assert (scene.stands, scene.looked_at) == ((2, 2, 2), 1)
     scene.commit(3, 4, 5)
     assert (scene.stands, scene.looked_at) == ((3, 3, 5), 2)
 
 
-def test_new_rows_are_not_looked_at_while_memory_is_full() -> None:
-    scene = Scene()
+def test_new_rows_are_not_looked_at_while_memory_is_full(scene: Scene) -> None:
     scene.commit(1, 2, 3)
     scene.commit(4, 5)
     assert (scene.stands, scene.looked_at) == ((3, 3, 5), 1)
 
 
-def test_a_slot_with_room_and_something_left_on_disk_is_looked_at() -> None:
+def test_a_slot_with_room_and_something_left_on_disk_is_looked_at(scene: Scene) -> None:
     """Somebody has to begin to read it."""
-    scene = Scene()
     scene.log.parked.beyond = True
     scene.commit(1, 2)
     assert (scene.stands, scene.looked_at) == ((0, 0, 2), 1)
 
 
-def test_a_row_in_memory_is_what_was_committed() -> None:
-    scene = Scene()
+def test_a_row_in_memory_is_what_was_committed(scene: Scene) -> None:
     scene.commit(1, body=b"one", kind=2)
     scene.commit(2, body=b"two", ttl=7)
     first, second = scene.slot.lanes.take()
@@ -97,16 +98,14 @@ def test_a_row_in_memory_is_what_was_committed() -> None:
     assert (bytes(second.body), second.expires, second.timed) == (b"two", 12.0, True)
 
 
-def test_a_read_mark_never_ends_whatever_else_its_kind_says() -> None:
-    scene = Scene()
+def test_a_read_mark_never_ends_whatever_else_its_kind_says(scene: Scene) -> None:
     scene.commit(1, 2, kind=READ_MARK | 1 << 6)
     scene.commit(3, kind=kind_with(MESSAGE, HOLD, True))
     ends = [entry.expires for entry in scene.slot.lanes.take()]
     assert ends == [math.inf, math.inf, 5.0 + PENDING]
 
 
-def test_behind_a_parked_row_the_next_is_parked_too() -> None:
-    scene = Scene()
+def test_behind_a_parked_row_the_next_is_parked_too(scene: Scene) -> None:
     scene.slot.lanes.block("491511200001")
     scene.commit(1)
     assert scene.stands == (0, 1, 1)
@@ -118,8 +117,7 @@ def lane_of(scene: Scene, *seqs: int, **fields: Any) -> None:
     scene.backlog.add(scene.slot, [row(seq, **fields) for seq in seqs])
 
 
-def test_behind_what_failed_the_next_goes_once_that_is_recorded() -> None:
-    scene = Scene()
+def test_behind_what_failed_the_next_goes_once_that_is_recorded(scene: Scene) -> None:
     lane_of(scene, 1, 2)
     [head] = scene.slot.lanes.take()
     scene.slot.lanes.failed(head.id)
@@ -131,8 +129,7 @@ def test_behind_what_failed_the_next_goes_once_that_is_recorded() -> None:
     assert scene.sends() == [2]
 
 
-def test_of_what_holds_nothing_back_the_record_is_in_no_hurry() -> None:
-    scene = Scene()
+def test_of_what_holds_nothing_back_the_record_is_in_no_hurry(scene: Scene) -> None:
     lane_of(scene, 1)
     [head] = scene.slot.lanes.take()
     scene.slot.lanes.failed(head.id)
@@ -140,10 +137,9 @@ def test_of_what_holds_nothing_back_the_record_is_in_no_hurry() -> None:
     assert scene.hurries == 0
 
 
-def test_many_behind_what_failed_make_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_behind_what_failed_make_way(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backlog, "LANE_MOST", 1)
     monkeypatch.setattr(backlog, "LANE_MOST_CROWDED", 1)
-    scene = Scene()
     lane_of(scene, 1, 2, 3)
     [head] = scene.slot.lanes.take()
     scene.slot.lanes.failed(head.id)
@@ -152,8 +148,7 @@ def test_many_behind_what_failed_make_way(monkeypatch: pytest.MonkeyPatch) -> No
     assert RECIPIENT in scene.log.parked
 
 
-def test_a_parked_message_that_ends_holds_back_those_behind_until_its_record() -> None:
-    scene = Scene()
+def test_a_parked_message_that_ends_holds_back_those_behind_until_its_record(scene: Scene) -> None:
     lane_of(scene, 1)
     [entry] = scene.slot.lanes.block(RECIPIENT)
     late = replace(entry, parked=True)

@@ -18,6 +18,7 @@ from warouter.upstream.cloud.secrets import Secrets
 from warouter.variables import SecretSource
 
 HIDDEN = "EAAhidden"
+OTHER = "EAAsecond"  # as long as that
 
 
 def settings(**sources: SecretSource) -> CloudSettings:
@@ -30,6 +31,20 @@ def settings(**sources: SecretSource) -> CloudSettings:
     return CloudSettings(phone_number_id="1", waba_id="2", **{**plain, **sources})
 
 
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """The access token's."""
+    path = tmp_path / "token"
+    path.write_text(HIDDEN)
+    return path
+
+
+@pytest.fixture
+def secrets(file: Path) -> Secrets:
+    """Those of which the access token stands in that file."""
+    return Secrets(settings(token=SecretSource(path=str(file))))
+
+
 def test_values_of_variables() -> None:
     secrets = Secrets(settings())
     assert (secrets.token, secrets.app_secrets) == (HIDDEN, ("secret-a",))
@@ -38,8 +53,7 @@ def test_values_of_variables() -> None:
     assert secrets.refresh(anyway=True) is False
 
 
-def test_a_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
-    file = tmp_path / "token"
+def test_a_file_is_read_again_when_it_changes(file: Path) -> None:
     file.write_text("first\n")
     secrets = Secrets(settings(token=SecretSource(path=str(file))))
     assert secrets.token == "first"
@@ -50,38 +64,32 @@ def test_a_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
     assert secrets.token_hash == hashlib.sha256(b"second-one").digest()
 
 
-def test_a_file_that_is_replaced_by_one_that_looks_alike_is_noticed(tmp_path: Path) -> None:
-    file, new = tmp_path / "token", tmp_path / "new"
-    file.write_text("first")
-    secrets = Secrets(settings(token=SecretSource(path=str(file))))
-    new.write_text("other")
+def test_a_file_that_is_replaced_by_one_that_looks_alike_is_noticed(
+    file: Path, secrets: Secrets
+) -> None:
+    new = file.with_name("new")
+    new.write_text(OTHER)
     stat = file.stat()
     os.utime(new, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     new.replace(file)
     assert secrets.refresh() is True
-    assert secrets.token == "other"
+    assert secrets.token == OTHER
 
 
 def test_after_a_refusal_a_file_is_read_whatever_it_looks_like(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    file: Path, secrets: Secrets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = tmp_path / "token"
-    file.write_text("first")
-    secrets = Secrets(settings(token=SecretSource(path=str(file))))
     monkeypatch.setattr("warouter.secret.look", lambda _path: secrets._token._seen)
-    file.write_text("other")
+    file.write_text(OTHER)
     assert secrets.refresh() is False
     assert secrets.refresh(anyway=True) is True
-    assert secrets.token == "other"
+    assert secrets.token == OTHER
 
 
 @pytest.mark.parametrize("spoilt", [b"", b"\n\n", b"two words", b"\xff\xfe", None])
 def test_a_file_that_cannot_be_used_leaves_the_last_value_and_is_logged_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, spoilt: bytes | None
+    file: Path, secrets: Secrets, caplog: pytest.LogCaptureFixture, spoilt: bytes | None
 ) -> None:
-    file = tmp_path / "token"
-    file.write_text(HIDDEN)
-    secrets = Secrets(settings(token=SecretSource(path=str(file))))
     if spoilt is None:
         file.unlink()
     else:
@@ -95,10 +103,8 @@ def test_a_file_that_cannot_be_used_leaves_the_last_value_and_is_logged_once(
     assert secrets.token == "renewed"
 
 
-def test_no_secret_is_logged_or_shown(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_secret_is_logged_or_shown(file: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    file = tmp_path / "token"
-    file.write_text(HIDDEN)
     secrets = Secrets(settings(token=SecretSource(path=str(file))))
     for content in ("EAArenewed", "EAA renewed", "EAAagain"):
         file.write_text(content)
@@ -108,13 +114,12 @@ def test_no_secret_is_logged_or_shown(tmp_path: Path, caplog: pytest.LogCaptureF
     assert not [word for word in (HIDDEN, "renewed", "again", "secret-a") if word in shown]
 
 
-async def test_files_are_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_files_are_followed(
+    file: Path, secrets: Secrets, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("warouter.upstream.cloud.secrets.EVERY_SECONDS", 0.0)
-    file = tmp_path / "token"
-    file.write_text("first")
-    secrets = Secrets(settings(token=SecretSource(path=str(file))))
     following = asyncio.ensure_future(secrets.follow())
-    file.write_text("second-one")
+    await asyncio.to_thread(file.write_text, "second-one")
     await soon(lambda: secrets.token == "second-one")
     following.cancel()
 

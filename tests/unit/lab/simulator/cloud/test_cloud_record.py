@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from warouter.lab.simulator.cloud.columns import RequestOutcome
 from warouter.lab.simulator.cloud.record import CloudRecord
 from warouter.lab.simulator.cloud.wamid import Wamids
@@ -40,8 +42,12 @@ class Judge:
         return self.record.summary()[name]
 
 
-def test_a_second_acceptance_is_a_duplicate_with_its_attempts() -> None:
-    judge = Judge()
+@pytest.fixture
+def judge() -> Judge:
+    return Judge()
+
+
+def test_a_second_acceptance_is_a_duplicate_with_its_attempts(judge: Judge) -> None:
     judge.take(id_at(1), 1)
     judge.take(id_at(2), 1)
     assert (judge["duplicates"], judge["same_reference"]) == ([], 0)
@@ -54,8 +60,7 @@ def test_a_second_acceptance_is_a_duplicate_with_its_attempts() -> None:
     assert (judge["same_reference"], judge["begun_again"], judge["begun_again_open"]) == (1, 1, 1)
 
 
-def test_an_attempt_that_is_taken_late_is_a_duplicate_of_the_one_after_it() -> None:
-    judge = Judge()
+def test_an_attempt_that_is_taken_late_is_a_duplicate_of_the_one_after_it(judge: Judge) -> None:
     late = judge.begin(id_at(1), 1)
     judge.take(id_at(1), 2)
     judge.record.accepted(late, TO, judge.now)
@@ -63,8 +68,7 @@ def test_an_attempt_that_is_taken_late_is_a_duplicate_of_the_one_after_it() -> N
     assert (judge["accepted"], judge["unique"], judge["same_reference"]) == (2, 1, 0)
 
 
-def test_an_attempt_that_was_refused_may_come_again() -> None:
-    judge = Judge()
+def test_an_attempt_that_was_refused_may_come_again(judge: Judge) -> None:
     judge.refuse(id_at(1))
     judge.take(id_at(1))
     assert (judge["begun_again"], judge["begun_again_open"]) == (1, 0)
@@ -87,8 +91,7 @@ def test_an_attempt_whose_end_is_unknown_may_not() -> None:
     assert judge["begun_again_open"] == 1, "it has no answer yet"
 
 
-def test_order_is_of_first_acceptances_by_the_time_in_the_id() -> None:
-    judge = Judge()
+def test_order_is_of_first_acceptances_by_the_time_in_the_id(judge: Judge) -> None:
     judge.take(id_at(5))
     judge.take(id_at(7, 9))
     judge.take(id_at(7, 1))  # the same millisecond: no order
@@ -100,8 +103,7 @@ def test_order_is_of_first_acceptances_by_the_time_in_the_id() -> None:
     assert (judge["inversions"], judge["inverted"]) == (1, [text_of(id_at(6, 1))])
 
 
-def test_a_late_message_stands_where_it_was_taken() -> None:
-    judge = Judge()
+def test_a_late_message_stands_where_it_was_taken(judge: Judge) -> None:
     first, second = judge.begin(id_at(1)), judge.begin(id_at(2))
     judge.record.accepted(second, TO, 9.0)
     judge.record.accepted(first, TO, 10.0)
@@ -109,8 +111,7 @@ def test_a_late_message_stands_where_it_was_taken() -> None:
     assert judge["inversions"] == 1
 
 
-def test_requests_tell_their_whole_story() -> None:
-    judge = Judge()
+def test_requests_tell_their_whole_story(judge: Judge) -> None:
     wamid = judge.take(id_at(1), 2)
     row = judge.begin(id_at(2))
     judge.record.ended(row, RequestOutcome.DROPPED, 0, 9.0)
@@ -133,16 +134,14 @@ def test_requests_tell_their_whole_story() -> None:
     assert [r["begun"] for r in judge.record.requests(2.0)] == [3.0]
 
 
-def test_only_the_first_word_about_an_answer_counts() -> None:
-    judge = Judge()
+def test_only_the_first_word_about_an_answer_counts(judge: Judge) -> None:
     row = judge.begin(id_at(1))
     judge.record.ended(row, RequestOutcome.ANSWERED, 0, 1.0)
     judge.record.ended(row, RequestOutcome.GONE, 0, 2.0)
     assert (judge["answered"], next(judge.record.requests(0))["outcome"]) == (1, "answered")
 
 
-def test_a_request_for_an_identity_is_listed_with_it() -> None:
-    judge = Judge()
+def test_a_request_for_an_identity_is_listed_with_it(judge: Judge) -> None:
     judge.begin(id_at(1))
     judge.record.meant(judge.begin(id_at(2)), "hash")
     assert [row.get("identity") for row in judge.record.requests(0)] == [None, "hash"]
@@ -163,8 +162,7 @@ def test_foreign_references_are_known_by_their_text_and_none_by_the_wamid() -> N
     assert all(id.startswith("wamid.") for id in ids[2:])
 
 
-def test_our_id_leads_to_the_wamid_of_its_last_acceptance() -> None:
-    judge = Judge()
+def test_our_id_leads_to_the_wamid_of_its_last_acceptance(judge: Judge) -> None:
     assert judge.record.wamid(id_at(1)) is None
     judge.take(id_at(1), 1)
     second = judge.take(id_at(1), 2)
@@ -172,8 +170,7 @@ def test_our_id_leads_to_the_wamid_of_its_last_acceptance() -> None:
     assert judge.record.wamid(id_at(1)) == second
 
 
-def test_a_forgotten_record_is_not_touched_by_what_began_before() -> None:
-    judge = Judge()
+def test_a_forgotten_record_is_not_touched_by_what_began_before(judge: Judge) -> None:
     before = judge.take(id_at(1))
     row = judge.begin(id_at(2))
     judge.record.forget()
@@ -185,8 +182,7 @@ def test_a_forgotten_record_is_not_touched_by_what_began_before() -> None:
     assert judge.record.ids() == {TO: [text_of(id_at(3))]}
 
 
-def test_read_marks_count_once_and_media_are_named_by_message() -> None:
-    judge = Judge()
+def test_read_marks_count_once_and_media_are_named_by_message(judge: Judge) -> None:
     for _ in range(2):
         judge.record.marked("wamid.a", typing=True)
     assert (judge["read_marks"], judge["typing"], judge.record.marks()) == (1, 2, ["wamid.a"])
@@ -198,8 +194,7 @@ def test_read_marks_count_once_and_media_are_named_by_message() -> None:
     assert judge.record.media() == {text_of(id_at(1)): [upload, None]}
 
 
-def test_a_request_knows_when_the_business_first_heard_of_it() -> None:
-    judge = Judge()
+def test_a_request_knows_when_the_business_first_heard_of_it(judge: Judge) -> None:
     row = judge.begin(id_at(1))
     judge.record.accepted(row, TO, judge.now)
     judge.record.told([row, row], 7.0)
