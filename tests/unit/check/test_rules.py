@@ -93,9 +93,10 @@ def wrong(found: list[Finding]) -> list[tuple[str, Level]]:
     return [(finding.name, finding.level) for finding in found if finding.level is not Level.OK]
 
 
-def one_login(**other: Any) -> dict[str, Any]:
-    kinds = ("coreapp", "master", "webapp")
-    login = DatabaseLogin(name="wa", **{"superuser": False, "owner": False, "kinds": kinds} | other)
+def one_login(
+    name: str, *kinds: str, superuser: bool = False, owner: bool = False
+) -> dict[str, Any]:
+    login = DatabaseLogin(name=name, superuser=superuser, owner=owner, kinds=kinds)
     return {"logins": (login,)}
 
 
@@ -152,27 +153,11 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
         "WAROUTER_MEDIA_ALLOW_PRIVATE opens 10.1.2.0/24 to each media link of every user",
     ),
     ("networks-wide", {"environ": {"WAROUTER_ALLOW_PRIVATE": "169.254.0.0/16"}}, "169.254"),
-    (
-        "login-owner",
-        {
-            "trust": {
-                "logins": (
-                    _owner := DatabaseLogin(
-                        name="wa_webapp", superuser=False, owner=True, kinds=("webapp",)
-                    ),
-                )
-            }
-        },
-        "wa_webapp",
-    ),
-    (
-        "login-superuser",
-        {"trust": {"logins": (msgspec.structs.replace(_owner, superuser=True, owner=False),)}},
-        "wa_webapp",
-    ),
+    ("login-owner", {"trust": one_login("wa_webapp", "webapp", owner=True)}, "wa_webapp"),
+    ("login-superuser", {"trust": one_login("wa_webapp", "webapp", superuser=True)}, "wa_webapp"),
     ("login-member", {"database": {"members": ("former",)}}, "The login former may do everything"),
     ("login-rights", {"database": {"rights": ("wa_master may log in.",)}}, "wa_master may log in"),
-    ("login-shared", {"trust": one_login()}, "the login wa"),
+    ("login-shared", {"trust": one_login("wa", "coreapp", "master", "webapp")}, "the login wa"),
     ("password-md5", {"server": {"md5": ("wa_webapp",)}}, "wa_webapp"),
     ("password-md5", {"server": {"password_encryption": "md5"}}, "password_encryption"),
     ("password-default", {"server": {"default_passwords": ("admin",)}}, "admin"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -128,6 +129,13 @@ def test_the_hour_of_an_error_is_its_entrys() -> None:
 
 
 SYSTEM = {"id": "wamid.S", "timestamp": "1764000005", "type": "system"}
+CHANGED, RENAMED = "user_changed_number", "user_changed_user_id"
+NUMBERED = {"from": "15550001111"}
+OLD, NEW = {"from_user_id": "US.1"}, {"from_user_id": "US.2"}
+
+
+def system(kind: str, sender: Mapping[str, str] = {}, **said: str) -> dict[str, Any]:
+    return {**SYSTEM, **sender, "system": {"type": kind, **said}}
 
 
 @pytest.mark.parametrize(
@@ -135,80 +143,51 @@ SYSTEM = {"id": "wamid.S", "timestamp": "1764000005", "type": "system"}
     [
         # as it was until previous_user_id came
         (
-            {"from": "15550001111", "system": {"type": "user_changed_number", "wa_id": "15550003"}},
+            system(CHANGED, NUMBERED, wa_id="15550003"),
             {"wa_id": "15550001111", "changed_to": "15550003"},
         ),
         # as it was up to v11
         (
-            {
-                "from": "15550001111",
-                "system": {"type": "customer_changed_number", "new_wa_id": "15550003"},
-            },
+            system("customer_changed_number", NUMBERED, new_wa_id="15550003"),
             {"wa_id": "15550001111", "changed_to": "15550003"},
         ),
         # the sender's user id may be the old one or the new one: the system's own goes before it
         (
-            {
-                "from_user_id": "US.1",
-                "system": {"type": "user_changed_number", "wa_id": "15550003", "user_id": "US.2"},
-            },
+            system(CHANGED, OLD, wa_id="15550003", user_id="US.2"),
             {"previous_user_id": "US.1", "user_id": "US.2", "changed_to": "15550003"},
         ),
         (
-            {
-                "from_user_id": "US.2",
-                "system": {"type": "user_changed_number", "wa_id": "15550003", "user_id": "US.2"},
-            },
+            system(CHANGED, NEW, wa_id="15550003", user_id="US.2"),
             {"user_id": "US.2", "changed_to": "15550003"},
         ),
         (
-            {
-                "from_user_id": "US.1",
-                "system": {"type": "user_changed_number", "wa_id": "15550003"},
-            },
+            system(CHANGED, OLD, wa_id="15550003"),
             {"previous_user_id": "US.1", "changed_to": "15550003"},
         ),
         (
-            {
-                "system": {
-                    "type": "user_changed_user_id",
-                    "user_id": "US.2",
-                    "parent_user_id": "US.ENT.2",
-                    "previous_user_id": "US.1",
-                }
-            },
+            system(RENAMED, user_id="US.2", parent_user_id="US.ENT.2", previous_user_id="US.1"),
             {"previous_user_id": "US.1", "user_id": "US.2", "parent_user_id": "US.ENT.2"},
         ),
         (
-            {"system": {"type": "user_changed_user_id", "user_id": "US.2", "wa_id": "15550001"}},
+            system(RENAMED, user_id="US.2", wa_id="15550001"),
             {"user_id": "US.2", "wa_id": "15550001"},
         ),
         (
-            {
-                "from": "15550001111",
-                "from_user_id": "US.1",
-                "system": {"type": "customer_identity_changed", "identity": "Ab/c="},
-            },
-            {
-                "wa_id": "15550001111",
-                "user_id": "US.1",
-                "identity_hash": "Ab/c=",
-                "identity_changed": True,
-            },
+            system("customer_identity_changed", NUMBERED | OLD, identity="Ab/c="),
+            {"wa_id": "15550001111", "user_id": "US.1"}
+            | {"identity_hash": "Ab/c=", "identity_changed": True},
         ),
     ],
 )
 def test_system_messages(message: dict[str, Any], found: dict[str, Any]) -> None:
-    element = only(messages=[SYSTEM | message])
-    whole = Element(
+    assert only(messages=[message]) == Element(
         kind=INBOUND,
         key="wamid.S",
         wamid="wamid.S",
-        raw=dumped(SYSTEM | message),
+        raw=dumped(message),
         timestamp=1764000005,
         **found,
     )
-    assert element == whole
 
 
 def test_the_field_of_new_user_ids_is_read_as_the_system_message_that_says_the_same() -> None:

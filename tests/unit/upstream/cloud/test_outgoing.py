@@ -71,7 +71,18 @@ def interactive(kind: str, action: Any, **rest: Any) -> dict[str, Any]:
     return {"type": kind, "body": {"text": "b"}, "action": action, **rest}
 
 
-MEDIA = {"id": "a-v1-id", "provider": {"name": "aws"}}
+def of(kind: str, content: object) -> dict[str, Any]:
+    """A part, or a whole message, of this type."""
+    return {"type": kind, kind: content}
+
+
+MEDIA, NAMED = {"id": "a-v1-id", "provider": {"name": "aws"}}, {"filename": "f"}
+URL = {"display_text": "d", "url": "u"}
+AS_THEY_ARE = [
+    of("currency", {"code": "EUR", "amount_1000": 5}),
+    of("location", {"latitude": 1, "longitude": 2}),
+    of("coupon_code", "C"),
+]
 BUTTONS = {"buttons": [{"type": "reply", "reply": {"id": "1", "title": "yes"}}]}
 PRODUCTS = {"catalog_id": "c", "sections": [{"product_items": [{"product_retailer_id": "p"}]}]}
 FLOW = {"name": "flow", "parameters": {"flow_message_version": "3", "flow_id": "1"}}
@@ -113,21 +124,13 @@ TYPES: list[tuple[str, Any, Any]] = [
     ("interactive", interactive("button", BUTTONS), SAME),
     (
         "interactive",
-        interactive("button", BUTTONS, header={"type": "image", "image": MEDIA, "text": "x"}),
-        interactive("button", BUTTONS, header={"type": "image", "image": {"id": "up1"}}),
+        interactive("button", BUTTONS, header=of("image", MEDIA) | {"text": "x"}),
+        interactive("button", BUTTONS, header=of("image", {"id": "up1"})),
     ),
     (
         "interactive",
-        interactive(
-            "button",
-            BUTTONS,
-            header={"type": "document", "document": {"link": "https://a/b", "filename": "f"}},
-        ),
-        interactive(
-            "button",
-            BUTTONS,
-            header={"type": "document", "document": {"id": "up1", "filename": "f"}},
-        ),
+        interactive("button", BUTTONS, header=of("document", {"link": "https://a/b", **NAMED})),
+        interactive("button", BUTTONS, header=of("document", {"id": "up1", **NAMED})),
     ),
     ("interactive", LIST, SAME),
     ("interactive", {**LIST, "header": {"type": "text", "text": "h"}}, SAME),
@@ -142,13 +145,7 @@ TYPES: list[tuple[str, Any, Any]] = [
     ("interactive", interactive("catalog_message", {"name": "catalog_message"}), SAME),
     ("interactive", interactive("location_request_message", {"name": "send_location"}), SAME),
     ("interactive", interactive("flow", FLOW), SAME),
-    (
-        "interactive",
-        interactive(
-            "cta_url", {"name": "cta_url", "parameters": {"display_text": "d", "url": "u"}}
-        ),
-        SAME,
-    ),
+    ("interactive", interactive("cta_url", {"name": "cta_url", "parameters": URL}), SAME),
     ("interactive", interactive("address_message", {"name": "a", "parameters": {"x": 1}}), SAME),
     ("interactive", interactive("order_details", {"name": "review_and_pay"}), SAME),
     ("interactive", interactive("order_status", {"name": "review_order"}), SAME),
@@ -169,25 +166,13 @@ TYPES: list[tuple[str, Any, Any]] = [
     ),
     (
         "template",
-        template({"type": "document", "document": {**MEDIA, "filename": "f"}}, type="header"),
-        of_template(
-            {"type": "document", "document": {"id": "up1", "filename": "f"}}, type="header"
-        ),
+        template(of("document", {**MEDIA, **NAMED}), type="header"),
+        of_template(of("document", {"id": "up1", **NAMED}), type="header"),
     ),
     (
         "template",
-        template(
-            {"type": "date_time", "date_time": {"fallback_value": "now", "day_of_week": 5}},
-            {"type": "currency", "currency": {"code": "EUR", "amount_1000": 5}},
-            {"type": "location", "location": {"latitude": 1, "longitude": 2}},
-            {"type": "coupon_code", "coupon_code": "C"},
-        ),
-        of_template(
-            {"type": "date_time", "date_time": {"fallback_value": "now"}},
-            {"type": "currency", "currency": {"code": "EUR", "amount_1000": 5}},
-            {"type": "location", "location": {"latitude": 1, "longitude": 2}},
-            {"type": "coupon_code", "coupon_code": "C"},
-        ),
+        template(of("date_time", {"fallback_value": "now", "day_of_week": 5}), *AS_THEY_ARE),
+        of_template(of("date_time", {"fallback_value": "now"}), *AS_THEY_ARE),
     ),
 ]
 
@@ -271,6 +256,9 @@ def test_a_reaction_to_what_has_no_wamid_is_refused() -> None:
     assert (raised.value.code, raised.value.title) == (1009, "Parameter value is not valid")
 
 
+REACTION = of("reaction", {"message_id": OURS})
+
+
 @pytest.mark.parametrize(
     ("message", "expected"),
     [
@@ -279,19 +267,9 @@ def test_a_reaction_to_what_has_no_wamid_is_refused() -> None:
         ({"text": {"body": "x"}, "context": {"message_id": THEIRS}}, []),
         ({"text": {"body": "x"}, "context": {}}, []),
         ({"text": {"body": "x"}, "reaction": {"message_id": OURS}}, []),
-        ({"type": "reaction", "reaction": {"message_id": OURS}}, [OURS]),
-        (
-            {"type": "reaction", "reaction": {"message_id": OURS}, "context": {"message_id": OURS}},
-            [OURS],
-        ),
-        (
-            {
-                "type": "reaction",
-                "reaction": {"message_id": OURS},
-                "context": {"message_id": UNKNOWN},
-            },
-            [UNKNOWN, OURS],
-        ),
+        (REACTION, [OURS]),
+        (REACTION | {"context": {"message_id": OURS}}, [OURS]),
+        (REACTION | {"context": {"message_id": UNKNOWN}}, [UNKNOWN, OURS]),
         ({"type": "reaction"}, []),
         ([], []),
     ],
@@ -318,39 +296,25 @@ def test_a_broken_read_mark_is_refused(body: bytes) -> None:
 # ---------------------------------------------------------------- media
 
 
-def part(kind: str, name: str) -> dict[str, Any]:
-    return {"type": kind, kind: {"link": f"https://a/{name}"}}
+def linked(kind: str, name: str) -> dict[str, Any]:
+    return of(kind, {"link": f"https://a/{name}"})
 
 
-CAROUSEL = {
-    "type": "template",
-    "template": {
-        "name": "n",
-        "language": {"code": "en"},
-        "components": [
-            {
-                "type": "carousel",
-                "cards": [
-                    {
-                        "card_index": n,
-                        "components": [
-                            {"type": "header", "parameters": [part(kind, str(n))]},
-                            {
-                                "type": "button",
-                                "sub_type": "url",
-                                "index": n,
-                                "parameters": [{"type": "text", "text": "x"}],
-                            },
-                        ],
-                    }
-                    for n, kind in enumerate(("image", "video"))
-                ],
-                "parameters": [part("document", "first"), {"type": "text", "text": "t"}],
-            },
-            {"type": "header", "parameters": [part("image", "last")]},
-        ],
-    },
-}
+def component(kind: str, *parameters: dict[str, Any], **rest: Any) -> dict[str, Any]:
+    return {"type": kind, **rest, "parameters": list(parameters)}
+
+
+def card(n: int, kind: str) -> dict[str, Any]:
+    button = component("button", of("text", "x"), sub_type="url", index=n)
+    return {"card_index": n, "components": [component("header", linked(kind, str(n))), button]}
+
+
+CARDS = [card(0, "image"), card(1, "video")]
+COMPONENTS = [
+    component("carousel", linked("document", "first"), of("text", "t"), cards=CARDS),
+    component("header", linked("image", "last")),
+]
+CAROUSEL = of("template", {"name": "n", "language": {"code": "en"}, "components": COMPONENTS})
 
 
 def references(value: Any) -> list[str]:

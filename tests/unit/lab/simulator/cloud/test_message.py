@@ -14,6 +14,19 @@ BUTTONS = [{"type": "reply", "reply": {"id": str(n), "title": "x"}} for n in ran
 ROWS = [{"id": str(n), "title": "x"} for n in range(11)]
 
 
+def of(kind: str, content: object) -> dict[str, Any]:
+    """A message of this type."""
+    return HEAD | {"type": kind, kind: content}
+
+
+def interactive(kind: str, **content: object) -> dict[str, Any]:
+    return of("interactive", {"type": kind, **content})
+
+
+def template(*components: dict[str, Any]) -> dict[str, Any]:
+    return of("template", {"name": "t", "language": {"code": "de"}, "components": [*components]})
+
+
 def asked(body: dict[str, Any], **options: Any) -> AskedMessage:
     return read(msgspec.json.encode(body), **options)
 
@@ -43,7 +56,7 @@ TYPES: dict[str, Any] = {
 
 @pytest.mark.parametrize("kind", TYPES)
 def test_every_type_is_taken(kind: str) -> None:
-    found = asked(HEAD | {"type": kind, kind: TYPES[kind]})
+    found = asked(of(kind, TYPES[kind]))
     assert (found.kind, found.number, found.written) == (kind, "491511234567", "+491511234567")
     assert found.media == (("1",) if TYPES[kind] and "id" in TYPES[kind] else ())
     assert found.template == ("t" if kind == "template" else None)
@@ -73,50 +86,21 @@ def test_the_object_of_the_type_is_needed(kind: str) -> None:
         (HEAD | {"recipient_type": "group", "text": {"body": "x"}}, 100),
         ({"messaging_product": "whatsapp", "text": {"body": "x"}}, 100),
         ({"messaging_product": "whatsapp", "recipient": "x", "text": {"body": "x"}}, 100),
-        (HEAD | {"type": "image", "image": {}}, 100),
-        (HEAD | {"type": "image", "image": {"id": "1", "link": "https://x/y"}}, 100),
-        (HEAD | {"type": "image", "image": {"link": "ftp://x/y"}}, 131009),
-        (HEAD | {"type": "location", "location": {"latitude": 91, "longitude": 0}}, 131009),
-        (HEAD | {"type": "location", "location": {"latitude": "x", "longitude": 0}}, 131009),
-        (HEAD | {"type": "location", "location": {"latitude": 1}}, 131008),
-        (HEAD | {"type": "contacts", "contacts": []}, 100),
-        (HEAD | {"type": "reaction", "reaction": {"message_id": "x"}}, 131008),
-        (HEAD | {"type": "template", "template": {"name": "t"}}, 131008),
-        (
-            HEAD
-            | {
-                "type": "template",
-                "template": {"name": "t", "language": {"code": "de", "policy": "fallback"}},
-            },
-            100,
-        ),
+        (of("image", {}), 100),
+        (of("image", {"id": "1", "link": "https://x/y"}), 100),
+        (of("image", {"link": "ftp://x/y"}), 131009),
+        (of("location", {"latitude": 91, "longitude": 0}), 131009),
+        (of("location", {"latitude": "x", "longitude": 0}), 131009),
+        (of("location", {"latitude": 1}), 131008),
+        (of("contacts", []), 100),
+        (of("reaction", {"message_id": "x"}), 131008),
+        (of("template", {"name": "t"}), 131008),
+        (of("template", {"name": "t", "language": {"code": "de", "policy": "fallback"}}), 100),
         (HEAD | {"text": {"body": "x"}, "biz_opaque_callback_data": "x" * 513}, 100),
-        (HEAD | {"type": "interactive", "interactive": {"type": "button"}}, 131008),
-        (
-            HEAD
-            | {
-                "type": "interactive",
-                "interactive": {"type": "button", "action": {"buttons": BUTTONS}},
-            },
-            131009,
-        ),
-        (
-            HEAD
-            | {
-                "type": "interactive",
-                "interactive": {
-                    "type": "list",
-                    "body": {"text": "x"},
-                    "action": {"sections": [{"rows": ROWS}]},
-                },
-            },
-            131009,
-        ),
-        (
-            HEAD
-            | {"type": "interactive", "interactive": {"type": "list", "action": {"sections": [1]}}},
-            131009,
-        ),
+        (interactive("button"), 131008),
+        (interactive("button", action={"buttons": BUTTONS}), 131009),
+        (interactive("list", body={"text": "x"}, action={"sections": [{"rows": ROWS}]}), 131009),
+        (interactive("list", action={"sections": [1]}), 131009),
         ({"messaging_product": "whatsapp", "status": "read"}, 100),
         ({"messaging_product": "whatsapp", "status": "delivered", "message_id": "x"}, 100),
     ],
@@ -143,20 +127,13 @@ def test_a_user_id_in_place_of_a_number() -> None:
 
 def test_media_of_templates_and_headers() -> None:
     header = {"type": "header", "parameters": [{"type": "image", "image": {"id": "7"}}]}
-    template: dict[str, Any] = {"name": "t", "language": {"code": "de"}, "components": [header]}
-    assert asked(HEAD | {"type": "template", "template": template}).media == ("7",)
-    cards = [{"components": [header]}, {"components": [header]}]
-    template["components"] = [header, {"type": "carousel", "cards": cards}]
-    assert asked(HEAD | {"type": "template", "template": template}).media == ("7", "7", "7")
-    template["components"] = [{"parameters": []}]
-    assert refused(HEAD | {"type": "template", "template": template}) == 131008
-    interactive = {
-        "type": "button",
-        "header": {"type": "image", "image": {"id": "8"}},
-        "body": {"text": "x"},
-        "action": {"buttons": BUTTONS[:3]},
-    }
-    assert asked(HEAD | {"type": "interactive", "interactive": interactive}).media == ("8",)
+    assert asked(template(header)).media == ("7",)
+    carousel = {"type": "carousel", "cards": [{"components": [header]}] * 2}
+    assert asked(template(header, carousel)).media == ("7", "7", "7")
+    assert refused(template({"parameters": []})) == 131008
+    image = {"type": "image", "image": {"id": "8"}}
+    parts = {"body": {"text": "x"}, "action": {"buttons": BUTTONS[:3]}}
+    assert asked(interactive("button", header=image, **parts)).media == ("8",)
 
 
 def test_read_marks_and_typing() -> None:
