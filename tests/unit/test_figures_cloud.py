@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 from warouter.flow.aftermath import CODES, STATUSES, Aftermath
@@ -18,91 +17,46 @@ from warouter.upstream.cloud.graph.described import NumberFields
 from warouter.upstream.cloud.graph.health import Entity
 
 
-@dataclass
-class Doubts:
-    begun: Counter[str] = field(default_factory=Counter)
-    ended: Counter[str] = field(default_factory=Counter)
-    blind: int = 0
+def parts(**counted: dict[str, Any]) -> Any:
+    """The parts of an owner that has counted nothing, but for this."""
+    zero: dict[str, dict[str, Any]] = {
+        "doubts": {"begun": Counter(), "ended": Counter(), "blind": 0},
+        "acks": {"duplicates": 0},
+        "rows": {"contradictions": 0, "billed": Counter()},
+        "pace": {"throttled": 0, "pair_waits": 0, "rate": 0.0, "braked": False},
+        "number": {"level": 0, "budget": 0.0},
+        "stop": {"now": None},
+        "graph": {"late_writes": 0},
+    }
+    found = {
+        name: SimpleNamespace(**fields | counted.get(name, {})) for name, fields in zero.items()
+    }
+    return SimpleNamespace(**found, answers=Counter(), aftermath=Aftermath(), sends=True)
 
 
-@dataclass
-class Acks:
-    duplicates: int = 0
-
-
-@dataclass
-class Rows:
-    contradictions: int = 0
-    billed: Counter[tuple[str, str]] = field(default_factory=Counter)
-
-
-@dataclass
-class Pace:
-    throttled: int = 0
-    pair_waits: int = 0
-    rate: float = 0.0
-    braked: bool = False
-
-
-@dataclass
-class Number:
-    level: int = 0
-    budget: float = 0.0
-
-
-@dataclass
-class Stop:
-    now: object | None = None
-
-
-@dataclass
-class Graph:
-    late_writes: int = 0
-
-
-@dataclass
-class Issue:
-    state: DoubtState
-
-
-@dataclass
-class Parts:
-    doubts: Doubts = field(default_factory=Doubts)
-    answers: Mapping[str, int] = field(default_factory=Counter)
-    acks: Acks = field(default_factory=Acks)
-    rows: Rows = field(default_factory=Rows)
-    pace: Pace = field(default_factory=Pace)
-    number: Number = field(default_factory=Number)
-    stop: Stop = field(default_factory=Stop)
-    graph: Graph = field(default_factory=Graph)
-    aftermath: Aftermath = field(default_factory=Aftermath)
-    sends: bool = True
-
-
-def values(parts: Parts, *states: DoubtState) -> dict[tuple[str, ...], float]:
-    stand_ins: Any = parts, map(Issue, states)
-    samples = cloud_samples(*stand_ins)
+def values(parts: Any, *states: DoubtState) -> dict[tuple[str, ...], float]:
+    issues: Any = (SimpleNamespace(state=state) for state in states)
+    samples = cloud_samples(parts, issues)
     shown = {(s.name.removeprefix("warouter_cloud_"), *s.labels.values()): s.value for s in samples}
     assert len(shown) == len(samples)  # no series twice
     return shown
 
 
 def test_every_counter_is_shown() -> None:
-    after = Aftermath()
-    after.answered(b"a", 1, 131016, 0.0)
-    after.heard(b"a", 1, "delivered", 0.0)
-    parts = Parts(
-        Doubts(Counter({"takeover": 2, "answer": 1}), Counter({"status": 2, "hold": 1}), blind=3),
-        Counter({"taken": 9, "not_taken": 4}),
-        Acks(duplicates=5),
-        Rows(contradictions=6, billed=Counter({("marketing", "regular"): 12})),
-        Pace(throttled=7, pair_waits=8, rate=19.5, braked=True),
-        Number(level=80, budget=75.5),
-        Stop((190, "expired")),
-        Graph(late_writes=1),
-        after,
+    begun, ended = Counter(takeover=2, answer=1), Counter(status=2, hold=1)
+    some = parts(
+        doubts={"begun": begun, "ended": ended, "blind": 3},
+        acks={"duplicates": 5},
+        rows={"contradictions": 6, "billed": Counter({("marketing", "regular"): 12})},
+        pace={"throttled": 7, "pair_waits": 8, "rate": 19.5, "braked": True},
+        number={"level": 80, "budget": 75.5},
+        stop={"now": (190, "expired")},
+        graph={"late_writes": 1},
     )
-    shown = values(parts, DoubtState.DOUBT, DoubtState.OUT, DoubtState.HELD, DoubtState.DOUBT)
+    some.answers = Counter(taken=9, not_taken=4)
+    some.aftermath.answered(b"a", 1, 131016, 0.0)
+    some.aftermath.heard(b"a", 1, "delivered", 0.0)
+    shown = values(some, DoubtState.DOUBT, DoubtState.OUT, DoubtState.HELD, DoubtState.DOUBT)
     assert {key: value for key, value in shown.items() if value} == {
         ("in_doubt_total", "takeover"): 2,
         ("in_doubt_total", "answer"): 1,
@@ -131,12 +85,13 @@ def test_every_counter_is_shown() -> None:
 
 
 def test_an_owner_of_nothing_has_no_share_of_the_rate() -> None:
-    parts = Parts(pace=Pace(rate=76.0), sends=False)
-    assert values(parts)["rate",] == 0
+    idle = parts(pace={"rate": 76.0})
+    idle.sends = False
+    assert values(idle)["rate",] == 0
 
 
 def test_counters_start_at_zero() -> None:
-    shown = values(Parts())
+    shown = values(parts())
     assert set(shown.values()) == {0}
     labelled = {key for key in shown if len(key) > 1}
     assert labelled == {
@@ -155,17 +110,16 @@ def test_counters_start_at_zero() -> None:
 
 def test_labels_are_bounded() -> None:
     """A socket or a server may say anything."""
-    parts = Parts(Doubts(Counter({f"Error {n}": 1 for n in range(50)}), Counter({"odd": 2})))
-    shown = values(parts)
+    errors = Counter({f"Error {n}": 1 for n in range(50)})
+    shown = values(parts(doubts={"begun": errors, "ended": Counter(odd=2)}))
     assert shown["in_doubt_total", "connection"] == 50
     assert shown["doubt_ended_total", "other"] == 2
-    assert len(shown) == len(values(Parts())) + 1
+    assert len(shown) == len(values(parts())) + 1
 
 
 def test_each_is_in_the_catalogue() -> None:
     """What is not is shown nowhere."""
-    parts: Any = Parts()
-    names = {sample.name for sample in cloud_samples(parts, ())}
+    names = {sample.name for sample in cloud_samples(parts(), ())}
     names |= {sample.name for sample in number_samples(KNOWN, "v25.0", 30.0)}
     assert {CATALOGUE[name].page for name in names} == {MetricPage.APP}
     assert len(names) == 28
