@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from warouter.flow.lanes import LaneEntry, Lanes
+from warouter.flow.lanes import WINDOW, LaneEntry, Lanes
 
 
 def entry(seq: int, recipient: str = "111", **fields: Any) -> LaneEntry:
@@ -21,11 +21,15 @@ def seqs(entries: list[LaneEntry]) -> list[int]:
     return [e.seq for e in entries]
 
 
-def filled(*recipients: str) -> Lanes:
-    lanes = Lanes()
-    for seq, recipient in enumerate(recipients, 1):
-        assert lanes.push(entry(seq, recipient))
+def holding(*entries: LaneEntry, window: int = WINDOW) -> Lanes:
+    lanes = Lanes(window=window)
+    for each in entries:
+        assert lanes.push(each)
     return lanes
+
+
+def filled(*recipients: str) -> Lanes:
+    return holding(*(entry(seq, recipient) for seq, recipient in enumerate(recipients, 1)))
 
 
 def test_below_bounds_what_may_go_when_the_cursor_is_full() -> None:
@@ -34,9 +38,7 @@ def test_below_bounds_what_may_go_when_the_cursor_is_full() -> None:
 
 
 def test_below_and_the_window_bound_one_at_a_time_too() -> None:
-    lanes = Lanes(window=1)
-    lanes.push(entry(1, "111"))
-    lanes.push(entry(2, "222", priority=True))
+    lanes = holding(entry(1, "111"), entry(2, "222", priority=True), window=1)
     assert lanes.peek(priority=True, below=2) is None
     assert lanes.peek(priority=True) == entry(2, "222", priority=True)
     assert lanes.peek(priority=False, below=2) == entry(1, "111")
@@ -48,9 +50,7 @@ def test_below_and_the_window_bound_one_at_a_time_too() -> None:
 
 
 def test_a_postponed_message_takes_no_place() -> None:
-    lanes = Lanes(window=1)
-    lanes.push(entry(1, "111"))
-    lanes.push(entry(2, "222"))
+    lanes = holding(entry(1, "111"), entry(2, "222"), window=1)
     lanes.put_off(entry(1, "111"), 5.0)
     assert not lanes.window_full
     assert lanes.due(4.0) == 5.0
@@ -62,10 +62,8 @@ def test_a_postponed_message_takes_no_place() -> None:
 
 
 def test_a_head_has_its_priority_whatever_brought_it_there() -> None:
-    lanes = Lanes()
     urgent = entry(2, "111", priority=True)
-    lanes.push(entry(1, "111"))
-    lanes.push(urgent)
+    lanes = holding(entry(1, "111"), urgent)
     assert lanes.peek(priority=True) is None  # it is no head yet
     assert seqs(lanes.take()) == [1]
     lanes.answered(entry(1).id)
@@ -85,7 +83,7 @@ def test_an_answer_to_what_is_not_out_changes_nothing() -> None:
     assert lanes.waiting == 1
 
 
-WINDOW = 6
+SMALL_WINDOW = 6
 RECIPIENTS = "abcd"
 ACTIONS = ["push", "push", "take", "take", "answer", "fail", "retry", "ask_again", "withhold"]
 ACTIONS += ["release", "expire", "record", "reconnect", "block", "take_up", "unblock"]
@@ -102,7 +100,7 @@ class Script:
 
     def __init__(self, draw: Callable[[st.SearchStrategy[Any]], Any]) -> None:
         self.draw = draw
-        self.lanes = Lanes(window=WINDOW)
+        self.lanes = Lanes(window=SMALL_WINDOW)
         self.now = 0.0
         self.pushed = 0
         self.waits: dict[str, list[LaneEntry]] = defaultdict(list)  # by recipient, in order
@@ -145,7 +143,7 @@ class Script:
         fresh = sorted(
             e for e in self.heads() if e.seq not in self.window and e.priority == priority
         )
-        may = again or (fresh if len(self.window) < WINDOW else [])
+        may = again or (fresh if len(self.window) < SMALL_WINDOW else [])
         head = self.lanes.peek(priority=priority)
         assert head == (may[0] if may else None)
         if head is None:
@@ -170,8 +168,9 @@ class Script:
         self.window |= {seq for _, seq in fresh}
         left = [order(e) for e in self.heads()]
         assert fresh == sorted(fresh)
-        assert len(self.window) <= WINDOW
-        assert not left or (len(self.window) == WINDOW and (not fresh or min(left) > max(fresh)))
+        assert len(self.window) <= SMALL_WINDOW
+        full = len(self.window) == SMALL_WINDOW
+        assert not left or (full and (not fresh or min(left) > max(fresh)))
         waiting = {seq for _, seq in left}
         assert not waiting & self.window  # a window full of retries does not wait for itself
 
@@ -363,9 +362,7 @@ def test_a_message_waiting_for_media_is_not_requested() -> None:
 
 def test_a_message_behind_an_expired_one_waits_for_its_record() -> None:
     """Until then a successor may find the first one in time still, and send it."""
-    lanes = Lanes()
-    for e in (entry(1, expires=5.0), entry(2), entry(3, "222")):
-        lanes.push(e)
+    lanes = holding(entry(1, expires=5.0), entry(2), entry(3, "222"))
     assert seqs(lanes.expire(6.0)) == [1]
     assert (lanes.waiting, lanes.bytes) == (2, 4)
     assert seqs(lanes.take()) == [3]  # others go on
@@ -376,8 +373,7 @@ def test_a_message_behind_an_expired_one_waits_for_its_record() -> None:
 
 
 def test_a_message_that_comes_behind_an_expired_one_waits_for_its_record() -> None:
-    lanes = Lanes()
-    lanes.push(entry(1, expires=5.0))
+    lanes = holding(entry(1, expires=5.0))
     lanes.expire(6.0)
     lanes.push(entry(2))
     assert lanes.take() == []
@@ -386,9 +382,7 @@ def test_a_message_that_comes_behind_an_expired_one_waits_for_its_record() -> No
 
 
 def test_a_message_before_an_expired_one_does_not_wait() -> None:
-    lanes = Lanes()
-    for e in (entry(1), entry(2, expires=5.0), entry(3)):
-        lanes.push(e)
+    lanes = holding(entry(1), entry(2, expires=5.0), entry(3))
     lanes.expire(6.0)
     assert seqs(lanes.take()) == [1]
     lanes.answered(entry(1).id)
@@ -410,9 +404,7 @@ def test_a_message_behind_a_refused_one_waits_for_its_record() -> None:
 
 
 def test_a_lane_that_is_parked_waits_on_when_it_comes_back() -> None:
-    lanes = Lanes()
-    for e in (entry(1), entry(2, expires=5.0), entry(3)):
-        lanes.push(e)
+    lanes = holding(entry(1), entry(2, expires=5.0), entry(3))
     lanes.expire(6.0)
     assert seqs(lanes.block("111")) == [1, 3]
     lanes.push(entry(1, parked=True))

@@ -229,8 +229,13 @@ def test_our_own_gaps_count_twice(spans: list[tuple[float, float, str]], expecte
     assert first(*spans) == pytest.approx(expected, abs=0.15)
 
 
+def of_listeners(age: float, rows: list[ListenerAges]) -> ProofState:
+    """By these alone, if there are any."""
+    return way(age, CLEAN, rows, offset=0.0, windows=Windows(), spread=0.0)
+
+
 def test_without_a_listener_there_is_no_proof() -> None:
-    assert way(1e6, CLEAN, [], offset=0.0, windows=Windows(), spread=0.0) is ProofState.GAP
+    assert of_listeners(1e6, []) is ProofState.GAP
 
 
 def test_a_gap_counts_whatever_the_cohort_says() -> None:
@@ -282,7 +287,7 @@ def test_no_proof_within_twice_the_time_that_nobody_listened(
     ended = max((second for second, ok in enumerate(heard) if not ok), default=-1)
     began = max((second for second in range(ended) if heard[second]), default=0)
     if age <= ended + 2 * (ended - began - 1):
-        assert way(age, CLEAN, rows, offset=0.0, windows=Windows(), spread=0.0) is ProofState.GAP
+        assert of_listeners(age, rows) is ProofState.GAP
 
 
 @given(ROWS, AGES, st.floats(0, 500))
@@ -291,15 +296,9 @@ def test_once_over_a_gap_does_not_come_back(
 ) -> None:
     spans = [(since, min(lasted, 200.0), how) for since, lasted, how in spans]
     age = max(age, 410.0)  # all rows are as they will be
-    if (
-        way(age, CLEAN, listening(spans, age), offset=0.0, windows=Windows(), spread=0.0)
-        is ProofState.PROVEN
-    ):
+    if of_listeners(age, listening(spans, age)) is ProofState.PROVEN:
         later = listening(spans, age + more)
-        assert (
-            way(age + more, CLEAN, later, offset=0.0, windows=Windows(), spread=0.0)
-            is ProofState.PROVEN
-        )
+        assert of_listeners(age + more, later) is ProofState.PROVEN
 
 
 @given(AGES, st.floats(-100, 60), st.floats(0, 1_000))

@@ -20,9 +20,7 @@ def folder(tmp_path):
 
 
 def files(folder):
-    return {
-        path.relative_to(folder): path.read_text() for path in folder.rglob("*") if path.is_file()
-    }
+    return {path: path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_all_is_drawn_and_stays_when_it_is_repeated(folder):
@@ -35,7 +33,7 @@ def test_all_is_drawn_and_stays_when_it_is_repeated(folder):
 
 def test_a_staged_file_is_readable_by_owner_and_group_only(folder):
     staging.draw(folder)
-    for path, _ in files_of(folder):
+    for path in files(folder):
         assert stat.S_IMODE(path.stat().st_mode) == 0o440, path
         if path.suffix != ".crt":
             assert text_of(str(path))  # fit for a secret of a process
@@ -47,12 +45,10 @@ def test_a_login_has_its_password_and_no_other(folder):
         service = kind.replace("_", "-")
         password = (folder / "admin" / f"{kind}.password").read_text()
         assert (folder / service / "db-password").read_text() == password
-        holders = {path.parent.name for path, text in files_of(folder) if password.strip() in text}
+        holders = {
+            path.parent.name for path, text in files(folder).items() if password.strip() in text
+        }
         assert holders == {"admin", service}
-
-
-def files_of(folder):
-    return [(path, path.read_text()) for path in folder.rglob("*") if path.is_file()]
 
 
 def test_services_show_certificates_for_their_names(folder):

@@ -12,6 +12,7 @@ from warouter.upstream.cloud.batch import INBOUND, STATUS, Element
 from warouter.upstream.cloud.identity import DROP, RAW, CloudUser, UserDirectory, alias_of
 
 ANN, BEA = "US.1122334455", "BR.99"
+ALIAS = alias_of(ANN)
 NUMBER, OTHER = "15550001111", "15550003333"
 
 
@@ -89,20 +90,19 @@ def test_other_choices() -> None:
 
 @pytest.mark.parametrize("kind", [INBOUND, STATUS])
 def test_a_number_that_shows_behind_an_alias_is_told(kind: int) -> None:
-    alias = alias_of(ANN)
-    directory = UserDirectory([CloudUser(user_id=ANN, alias=alias, name="Ann")])
+    directory = UserDirectory([CloudUser(user_id=ANN, alias=ALIAS, name="Ann")])
     assert directory.shown(element(kind, user_id=ANN, wa_id=NUMBER)) == NUMBER
     assert directory.shown(element(kind, user_id=ANN, wa_id=NUMBER)) == NUMBER
-    assert directory.changed == {ANN: CloudUser(user_id=ANN, wa_id=NUMBER, alias=alias, name="Ann")}
+    assert directory.changed == {ANN: CloudUser(user_id=ANN, wa_id=NUMBER, alias=ALIAS, name="Ann")}
     (told,) = directory.revealed  # once
-    assert (told.kind, told.wa_id, told.user_id) == (INBOUND, alias, ANN)
+    assert (told.kind, told.wa_id, told.user_id) == (INBOUND, ALIAS, ANN)
     message = msgspec.json.decode(told.raw)
     assert message["type"] == "system"
-    assert message["from"] == alias
+    assert message["from"] == ALIAS
     assert message["id"] == told.wamid == told.key
     assert message["timestamp"] == "1764000003"
     assert message["system"] == {
-        "body": f"User Ann changed from {alias} to {NUMBER}",
+        "body": f"User Ann changed from {ALIAS} to {NUMBER}",
         "wa_id": NUMBER,
         "user_id": ANN,
         "type": "user_changed_number",
@@ -155,10 +155,9 @@ def test_the_former_is_found_by_the_number_too() -> None:
 
 def test_a_user_behind_an_alias_changes_number() -> None:
     """The message itself says so, from the alias."""
-    alias = alias_of(ANN)
-    directory = UserDirectory([CloudUser(user_id=ANN, alias=alias)])
-    assert directory.shown(moved(changed_to=OTHER)) == alias
-    assert directory.changed == {"US.77": CloudUser(user_id="US.77", wa_id=OTHER, alias=alias)}
+    directory = UserDirectory([CloudUser(user_id=ANN, alias=ALIAS)])
+    assert directory.shown(moved(changed_to=OTHER)) == ALIAS
+    assert directory.changed == {"US.77": CloudUser(user_id="US.77", wa_id=OTHER, alias=ALIAS)}
     assert directory.revealed == []
 
 
@@ -167,19 +166,17 @@ def test_only_the_id_changes() -> None:
     directory = UserDirectory([CloudUser(user_id=ANN, wa_id=NUMBER)])
     assert directory.shown(moved()) == NUMBER
     assert directory.changed == {"US.77": CloudUser(user_id="US.77", wa_id=NUMBER)}
-    alias = alias_of(ANN)
-    directory = UserDirectory([CloudUser(user_id=ANN, alias=alias)])
-    assert directory.shown(moved()) == alias
-    assert directory.shown(element(user_id="US.77")) == alias
-    assert directory.changed == {"US.77": CloudUser(user_id="US.77", alias=alias)}
+    directory = UserDirectory([CloudUser(user_id=ANN, alias=ALIAS)])
+    assert directory.shown(moved()) == ALIAS
+    assert directory.shown(element(user_id="US.77")) == ALIAS
+    assert directory.changed == {"US.77": CloudUser(user_id="US.77", alias=ALIAS)}
 
 
 def test_a_new_id_that_comes_with_a_number_reveals_who_the_alias_was() -> None:
-    alias = alias_of(ANN)
-    directory = UserDirectory([CloudUser(user_id=ANN, alias=alias)])
+    directory = UserDirectory([CloudUser(user_id=ANN, alias=ALIAS)])
     assert directory.shown(moved(wa_id=NUMBER)) == NUMBER
     (told,) = directory.revealed
-    assert told.wa_id == alias
+    assert told.wa_id == ALIAS
 
 
 def test_an_unknown_former_id_is_no_successor() -> None:
@@ -193,15 +190,14 @@ def renamed(former: str, now: str, **fields: str) -> Element:
 
 
 def test_an_id_of_the_past_stands_for_the_one_of_now() -> None:
-    alias = alias_of(ANN)
-    directory = UserDirectory([CloudUser(user_id=ANN, alias=alias)])
-    assert directory.shown(renamed(ANN, "US.77")) == alias
-    assert directory.shown(element(user_id=ANN, name="Ann")) == alias
-    assert directory.changed == {"US.77": CloudUser(user_id="US.77", alias=alias)}
+    directory = UserDirectory([CloudUser(user_id=ANN, alias=ALIAS)])
+    assert directory.shown(renamed(ANN, "US.77")) == ALIAS
+    assert directory.shown(element(user_id=ANN, name="Ann")) == ALIAS
+    assert directory.changed == {"US.77": CloudUser(user_id="US.77", alias=ALIAS)}
     later = UserDirectory(
-        [CloudUser(user_id=ANN, successor="US.77"), CloudUser(user_id="US.77", alias=alias)]
+        [CloudUser(user_id=ANN, successor="US.77"), CloudUser(user_id="US.77", alias=ALIAS)]
     )
-    assert later.shown(element(user_id=ANN)) == alias
+    assert later.shown(element(user_id=ANN)) == ALIAS
     assert (later.changed, later.gone) == ({}, {})
 
 
@@ -222,8 +218,7 @@ def test_an_unknown_user_behind_an_id_of_the_past_gets_one_alias() -> None:
 
 
 def test_ids_change_again_and_back() -> None:
-    alias = alias_of(ANN)
-    directory = UserDirectory([CloudUser(user_id=ANN, alias=alias)])
+    directory = UserDirectory([CloudUser(user_id=ANN, alias=ALIAS)])
     directory.shown(renamed(ANN, "US.77"))
     directory.shown(renamed("US.77", "US.78"))
     assert directory.gone == {ANN: "US.78", "US.77": "US.78"}
@@ -231,4 +226,4 @@ def test_ids_change_again_and_back() -> None:
     assert directory.gone == {ANN: "US.78", "US.77": "US.78"}
     directory.shown(renamed("US.78", ANN))
     assert directory.gone == {"US.77": ANN, "US.78": ANN}
-    assert directory.changed == {ANN: CloudUser(user_id=ANN, alias=alias)}
+    assert directory.changed == {ANN: CloudUser(user_id=ANN, alias=ALIAS)}
