@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import urllib.error
 import urllib.request
@@ -12,17 +11,15 @@ from types import ModuleType
 
 import pytest
 
+from tests.harness.loaded import loaded
+
 PATH = Path(__file__).parents[2] / "deploy" / "aws" / "instance.py"
 URL = "https://elasticloadbalancing.eu-central-1.amazonaws.com/"
 
 
 @pytest.fixture
 def instance(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("instance", PATH)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = loaded(PATH)
     monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
     return module
 

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.harness.units import seconds, unit
+
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "deploy" / "container"
 KUBERNETES = ROOT / "deploy" / "kubernetes"
-UNITS = ROOT / "deploy" / "systemd"
 FILES = {
     "multiconnect": ("compose.yaml",),
     "host": ("compose.host.yaml",),
@@ -70,11 +71,8 @@ def test_no_service_may_do_more_than_run(services: dict[str, Any]) -> None:
 def test_a_role_stops_within_the_time_of_its_unit(services: dict[str, Any]) -> None:
     for name, service in services.items():
         role = str(service.get("command", [""])[0])
-        unit = UNITS / f"warouter-{role}@.service"
-        if unit.exists():
-            seconds = re.search(r"^TimeoutStopSec=(\d+)$", unit.read_text(), re.MULTILINE)
-            assert seconds
-            assert service["stop_grace_period"] == f"{seconds[1]}s", name
+        if unit(role).exists():
+            assert service["stop_grace_period"] == f"{seconds(role, 'TimeoutStopSec'):g}s", name
             assert service["restart"] == "unless-stopped", name
 
 
@@ -141,13 +139,7 @@ def test_a_pod_ends_within_the_time_of_its_unit(pods: dict[str, Any]) -> None:
         spec = pods[role]["spec"]
         [container] = spec["containers"]
         before = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {})
-        seconds = re.search(
-            r"^TimeoutStopSec=(\d+)$",
-            (UNITS / f"warouter-{role}@.service").read_text(),
-            re.MULTILINE,
-        )
-        assert seconds
-        wanted = int(seconds[1]) + before.get("seconds", 0)
+        wanted = seconds(role, "TimeoutStopSec") + before.get("seconds", 0)
         assert spec["terminationGracePeriodSeconds"] >= wanted, role
 
 

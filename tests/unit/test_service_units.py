@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.units import seconds, unit
 from warouter.config import Timing
 from warouter.local.process import QUIET_STOP_SECONDS, STOP_SECONDS, Process
 from warouter.node import runtime
@@ -15,13 +16,7 @@ from warouter.node.runtime import signs_of_life
 from warouter.owner.beats import LEAVE_SECONDS, QUIET_LEAVE_SECONDS, RELEASE_SECONDS
 from warouter.systemd import Notifier
 
-UNITS = Path(__file__).parents[2] / "deploy" / "systemd"
 CLOSING_SECONDS = 5.0  # sockets and sessions, after the slots
-
-
-def seconds(role: str, name: str) -> float:
-    text = (UNITS / f"warouter-{role}@.service").read_text("utf-8")
-    return float(text.partition(f"\n{name}=")[2].partition("\n")[0])
 
 
 def test_the_watchdog_of_a_coreapp_is_the_one_that_windows_count_on() -> None:
@@ -71,6 +66,6 @@ async def test_the_watchdog_is_fed_by_turns_of_the_loop_and_not_by_beats(
 
 @pytest.mark.parametrize("role", ["webapp", "coreapp", "master", "console", "simulator"])
 def test_a_binary_that_cannot_start_is_tried_less_and_less_often(role: str) -> None:
-    lines = (UNITS / f"warouter-{role}@.service").read_text("utf-8").splitlines()
+    lines = unit(role).read_text().splitlines()
     assert {"Restart=always", "StartLimitIntervalSec=0", "RestartSec=200ms"} <= set(lines)
     assert {"RestartSteps=5", "RestartMaxDelaySec=5s"} <= set(lines)

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from tests.harness.inlined import FUNCTION, TEMPLATE, template
+from tests.harness.loaded import loaded
 from warouter.api.context import HealthReport, NodeState
 from warouter.api.monitoring.health import _shown
 
 SIZE = {"Machines": "3", "Each": "4"}
 
 
-def _load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-shards = _load(FUNCTION)
+shards = loaded(FUNCTION)
 
 
 def _asked(kind: str, direction: str, new: int, old: int | None = None) -> object:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.cluster.maps import handed_over, mapped
 from warouter._hash import SHARD_COUNTS
 from warouter.cluster.membership import Liveness, Member, Node
 from warouter.cluster.plan import HANDOVER_LEASES, Planner, Succession, View, changes, plan
@@ -40,30 +41,10 @@ def members(*some: UUID | Member) -> dict[UUID, Member]:
     return {m.node.incarnation: m for m in judged}
 
 
-def mapped(shards: int, *owners: UUID | None) -> ShardMap:
-    """A map whose shard s belongs to owners[s]."""
-    return ShardMap(1, shards, tuple(SlotOwner(n, 1, owners[n & (shards - 1)]) for n in range(32)))
-
-
 def apply(current: ShardMap, planned: ShardMap, steps: int | None = None) -> ShardMap:
     """What the database holds after the first ``steps`` slots of a change were written."""
-    slots = [
-        p if steps is None or i < steps else c
-        for i, (c, p) in enumerate(zip(current.slots, planned.slots, strict=True))
-    ]
-    return ShardMap(planned.version, planned.shards, tuple(slots))
-
-
-def handed_over(current: ShardMap) -> ShardMap:
-    """Every owner did as it was told."""
-    return ShardMap(
-        current.version,
-        current.shards,
-        tuple(
-            SlotOwner(s.slot, s.epoch + 1, s.successor) if s.successor is not None else s
-            for s in current.slots
-        ),
-    )
+    left = () if steps is None else current.slots[steps:]
+    return ShardMap(planned.version, planned.shards, (*planned.slots[:steps], *left))
 
 
 def converge(view: View) -> ShardMap:

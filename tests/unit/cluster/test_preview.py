@@ -8,11 +8,12 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.cluster.maps import mapped
 from warouter._hash import SHARD_COUNTS
 from warouter.cluster.membership import Node
 from warouter.cluster.plan import View, plan, plan_request
 from warouter.cluster.preview import SeenCoreapp, handed_over, members_of, preview
-from warouter.cluster.shardmap import ShardMap, SlotOwner
+from warouter.cluster.shardmap import ShardMap
 
 LEASE = 1.5
 ALL = [UUID(int=n) for n in range(1, 9)]
@@ -23,10 +24,6 @@ def coreapp(
 ) -> SeenCoreapp:
     node = Node(inc, f"coreapp-{inc.int}", "coreapp", 1, leaving, upstream_ok=well)
     return SeenCoreapp(node, alive)
-
-
-def mapped(shards: int, *owners: UUID | None) -> ShardMap:
-    return ShardMap(1, shards, tuple(SlotOwner(n, 1, owners[n & (shards - 1)]) for n in range(32)))
 
 
 def test_two_to_four_with_a_spare_left() -> None:
@@ -64,8 +61,7 @@ def clusters(draw: st.DrawFn) -> tuple[ShardMap, list[SeenCoreapp]]:
     ]
     shards = draw(st.sampled_from(SHARD_COUNTS))
     owners = draw(st.lists(st.sampled_from([*some, None]), min_size=32, max_size=32))
-    slots = tuple(SlotOwner(n, 1, owners[n & (shards - 1)]) for n in range(32))
-    return ShardMap(1, shards, slots), coreapps
+    return mapped(shards, *owners), coreapps
 
 
 @given(clusters(), st.sampled_from(SHARD_COUNTS))

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from tests.unit.cluster import maps
 from warouter._hash import SHARD_COUNTS
 from warouter.cluster.membership import Liveness, Member, Node
 from warouter.cluster.plan import (
@@ -35,6 +37,7 @@ CLOUD, OTHER = "cloud:105", "cloud:106"
 A, B, C = (UUID(int=n) for n in range(1, 4))
 ALL = [UUID(int=n) for n in range(1, 7)]
 EVEN = range(0, 32, 2)
+mapped = partial(maps.mapped, upstream=CLOUD)
 
 
 def member(inc: UUID, *, dead: bool = False, upstream: str = CLOUD, **fields: Any) -> Member:
@@ -47,14 +50,6 @@ def member(inc: UUID, *, dead: bool = False, upstream: str = CLOUD, **fields: An
 def members(*some: UUID | Member) -> dict[UUID, Member]:
     judged = [m if isinstance(m, Member) else member(m) for m in some]
     return {m.node.incarnation: m for m in judged}
-
-
-def mapped(shards: int, *owners: UUID | None, moving: int = 0, upstream: str = CLOUD) -> ShardMap:
-    """A map whose shard s belongs to owners[s]."""
-    slots = tuple(
-        SlotOwner(n, 1, owners[n & (shards - 1)], moving=moving * (n % 2 == 0)) for n in range(32)
-    )
-    return ShardMap(1, shards, slots, upstream)
 
 
 def planned_for(
@@ -253,14 +248,6 @@ def said_quiet(current: ShardMap, which: Callable[[int], bool]) -> ShardMap:
     return with_moving(current, quiet)
 
 
-def handed_over(current: ShardMap) -> ShardMap:
-    slots = tuple(
-        SlotOwner(s.slot, s.epoch + 1, s.successor) if s.successor is not None else s
-        for s in current.slots
-    )
-    return replace(current, slots=slots)
-
-
 def stepped(current: ShardMap, planned: ShardMap, steps: int) -> ShardMap:
     """What the database holds after the first ``steps`` slots of a change were written."""
     slots = (*planned.slots[:steps], *current.slots[steps:])
@@ -270,7 +257,7 @@ def stepped(current: ShardMap, planned: ShardMap, steps: int) -> ShardMap:
 def converge(current: ShardMap, someone: Mapping[UUID, Member]) -> ShardMap:
     for _ in range(30):
         planned = plan(View(current, someone), LEASE)
-        after = handed_over(said_quiet(planned or current, lambda _: True))
+        after = maps.handed_over(said_quiet(planned or current, lambda _: True))
         if planned is None and after == current:
             return current
         current = after

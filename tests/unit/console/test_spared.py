@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from tests.harness.still import StillClock
 from warouter.console.spared import FACTOR, MOST, SHOWN_SECONDS, Revealed, ShownText, Spared
-
-
-class Clock:
-    """A clock that stands still."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Reading:
     """Counts how often it is read; each takes ``seconds``."""
 
-    def __init__(self, clock: Clock, seconds: float) -> None:
+    def __init__(self, clock: StillClock, seconds: float) -> None:
         self.clock = clock
         self.seconds = seconds
         self.count = 0
@@ -31,14 +23,14 @@ class Reading:
 
 
 async def test_a_quick_reading_is_made_each_time() -> None:
-    clock = Clock()
+    clock = StillClock()
     spared: Spared[int] = Spared(clock)
     reading = Reading(clock, 0.01)
     assert [await spared.get("a", reading) for _ in range(3)] == [1, 2, 3]
 
 
 async def test_a_slower_reading_is_kept_longer() -> None:
-    clock = Clock()
+    clock = StillClock()
     spared: Spared[int] = Spared(clock)
     reading = Reading(clock, 1.5)
     assert await spared.get("a", reading) == 1
@@ -49,7 +41,7 @@ async def test_a_slower_reading_is_kept_longer() -> None:
 
 
 async def test_a_reading_that_fails_is_not_kept() -> None:
-    clock = Clock()
+    clock = StillClock()
     spared: Spared[int] = Spared(clock)
 
     async def failing() -> int:
@@ -62,7 +54,7 @@ async def test_a_reading_that_fails_is_not_kept() -> None:
 
 
 def test_a_revealed_text_is_found_by_its_name_for_a_minute() -> None:
-    clock = Clock()
+    clock = StillClock()
     revealed = Revealed(clock)
     shown = ShownText("AQ", "number", "49151")
     name = revealed.keep(shown)
@@ -75,6 +67,6 @@ def test_a_revealed_text_is_found_by_its_name_for_a_minute() -> None:
 
 
 def test_the_oldest_of_too_many_are_forgotten() -> None:
-    revealed = Revealed(Clock())
+    revealed = Revealed(StillClock())
     names = [revealed.keep(ShownText("AQ", "text", str(n))) for n in range(MOST + 3)]
     assert [revealed.get(name, "AQ") is None for name in names[:4]] == [True, True, True, False]

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.harness import linked
 from warouter import _batch
 from warouter.errors import NoCommonVersion, ProtocolError
 from warouter.link import wire
@@ -27,17 +28,11 @@ keys = st.none() | st.builds(wire.IdempotencyKey, hashes, hashes)
 messages = st.tuples(slots, epochs, ids, st.integers(0, 255), numbers, st.binary(), ttls, keys)
 
 
-def told(message: wire.Message) -> tuple[Any, ...]:
-    """What its frame says, in the order in which a message is made of it."""
-    place = message.slot, message.epoch, message.id, message.kind, message.recipient
-    return *place, bytes(message.body), message.ttl, message.key
-
-
 @given(messages)
 def test_a_message_comes_out_as_it_went_in(fields: Any) -> None:
     parsed = wire.parse(memoryview(wire.message(*fields)))
     assert isinstance(parsed, wire.Message)
-    assert told(parsed) == told(wire.Message(*fields)) == fields
+    assert linked.fields(parsed) == linked.fields(wire.Message(*fields)) == fields
 
 
 @given(messages)
@@ -116,7 +111,8 @@ def test_a_relayed_message_comes_out_as_it_went_in(
     parsed = wire.parse(memoryview(wire.relay(owner, message)))
     assert isinstance(parsed, wire.RelayFrame)
     assert parsed.owner == owner
-    assert told(parsed.message) == (3, 7, bytes(20), 0, recipient, body, None, None)
+    given = (3, 7, bytes(20), 0, recipient, body, None, None)
+    assert linked.fields(parsed.message) == given
 
 
 def test_only_messages_are_relayed() -> None:

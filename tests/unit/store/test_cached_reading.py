@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from tests.harness.still import StillClock
 from warouter.store.cached_reading import CachedReading
 
 
@@ -26,15 +27,8 @@ class Reading:
         return self.times
 
 
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 async def test_callers_within_the_time_share_a_reading() -> None:
-    read, clock = Reading(), Clock()
+    read, clock = Reading(), StillClock(100.0)
     kept = CachedReading(read, 0.9, clock)
     assert [await kept.get(), await kept.get()] == [1, 1]
     clock.now += 0.9
@@ -44,7 +38,7 @@ async def test_callers_within_the_time_share_a_reading() -> None:
 async def test_later_callers_wait_for_the_reading_under_way() -> None:
     read = Reading()
     read.gate.clear()
-    kept = CachedReading(read, 0.9, Clock())
+    kept = CachedReading(read, 0.9, StillClock(100.0))
     asking = [asyncio.ensure_future(kept.get()) for _ in range(10)]
     await read.began.wait()
     read.gate.set()
@@ -54,7 +48,7 @@ async def test_later_callers_wait_for_the_reading_under_way() -> None:
 async def test_a_reading_that_fails_is_not_kept() -> None:
     read = Reading()
     read.fails = True
-    kept = CachedReading(read, 0.9, Clock())
+    kept = CachedReading(read, 0.9, StillClock(100.0))
     outcomes = await asyncio.gather(*(kept.get() for _ in range(5)), return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [TimeoutError] * 5
     read.fails = False
@@ -63,7 +57,7 @@ async def test_a_reading_that_fails_is_not_kept() -> None:
 
 async def test_a_forgotten_reading_is_made_anew() -> None:
     read = Reading()
-    kept = CachedReading(read, 0.9, Clock())
+    kept = CachedReading(read, 0.9, StillClock(100.0))
     await kept.get()
     kept.forget()
     assert await kept.get() == 2
@@ -72,7 +66,7 @@ async def test_a_forgotten_reading_is_made_anew() -> None:
 async def test_a_caller_that_gives_up_leaves_the_reading_to_others() -> None:
     read = Reading()
     read.gate.clear()
-    kept = CachedReading(read, 0.9, Clock())
+    kept = CachedReading(read, 0.9, StillClock(100.0))
     leaves, stays = asyncio.ensure_future(kept.get()), asyncio.ensure_future(kept.get())
     await read.began.wait()
     leaves.cancel()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.harness.still import StillClock
 from warouter.cluster.trouble import LASTED, UPSTREAM
 from warouter.upstream.cloud.graph.failed import CallAway
 from warouter.upstream.cloud.graph.reach import PAUSE_SECONDS, TRYING_SECONDS, Reach
@@ -21,19 +22,12 @@ STEP_SECONDS = 0.1
 BEGIN = 100.0  # of the outage
 
 
-class Time:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 class Coreapp:
     """It sends every ``every`` seconds from ``first`` on; ``away`` says when nothing answers."""
 
     def __init__(
         self,
-        time: Time,
+        time: StillClock,
         away: Callable[[float], bool],
         said: list[str],
         every: float = float("inf"),
@@ -73,7 +67,7 @@ class Coreapp:
         await self.recovery.hear(self.recovery._since)
 
 
-async def run(time: Time, coreapps: list[Coreapp], said: list[str], until: float) -> None:
+async def run(time: StillClock, coreapps: list[Coreapp], said: list[str], until: float) -> None:
     while time.now < until:
         time.now += STEP_SECONDS
         for coreapp in coreapps:
@@ -88,7 +82,7 @@ async def run(time: Time, coreapps: list[Coreapp], said: list[str], until: float
 @pytest.mark.parametrize("later", [0.5, 4.0, 9.0])
 async def test_all_count_at_the_same_time_where_it_is_away_for_all(later: float) -> None:
     """One that sends, one that fails later, and a spare one; and when it is there again."""
-    time, said = Time(), list[str]()
+    time, said = StillClock(), list[str]()
 
     def away(now: float) -> bool:
         return BEGIN <= now < BEGIN + 40.0
@@ -105,7 +99,7 @@ async def test_all_count_at_the_same_time_where_it_is_away_for_all(later: float)
 
 
 async def test_a_coreapp_that_is_cut_off_alone_counts_alone() -> None:
-    time, said = Time(), list[str]()
+    time, said = StillClock(), list[str]()
     cut = Coreapp(time, lambda now: now >= BEGIN, said, every=0.3)
     others = [Coreapp(time, lambda _now: False, said, every=n) for n in (0.3, float("inf"))]
     await run(time, [cut, *others], said, BEGIN + 40.0)
@@ -116,7 +110,7 @@ async def test_a_coreapp_that_is_cut_off_alone_counts_alone() -> None:
 
 
 async def test_an_idle_coreapp_asks_when_others_begin_to_fail() -> None:
-    time = Time()
+    time = StillClock()
     spare = Coreapp(time, lambda _now: True, [])
     time.now = BEGIN
     await spare.hear(f"{AWAY}3.0")
@@ -127,7 +121,7 @@ async def test_an_idle_coreapp_asks_when_others_begin_to_fail() -> None:
 
 
 async def test_one_failure_some_seconds_ago_is_not_taken_for_the_others_trouble() -> None:
-    time = Time()
+    time = StillClock()
     fine = Coreapp(time, lambda _now: False, [])
     fine.reach.failed()
     time.now += ASK_SECONDS
@@ -138,7 +132,7 @@ async def test_one_failure_some_seconds_ago_is_not_taken_for_the_others_trouble(
 @pytest.mark.parametrize("seconds", [0.0, ASK_SECONDS])
 async def test_a_spare_one_has_its_answer_when_the_others_count(seconds: float) -> None:
     """Refused at once, or without any answer until the time is up."""
-    time = Time()
+    time = StillClock()
     spare = Coreapp(time, lambda _now: True, [], asks=seconds)
     for said in (2.0, 5.0, 8.0, TRYING_SECONDS):
         time.now = max(time.now, said)
@@ -147,7 +141,7 @@ async def test_a_spare_one_has_its_answer_when_the_others_count(seconds: float) 
 
 
 async def test_a_probe_follows_another_owners_recovery() -> None:
-    time, away = Time(), True
+    time, away = StillClock(), True
     spare = Coreapp(time, lambda _now: away, [])
     await spare.hear(f"{AWAY}12.0")
     assert not spare.reach.well
@@ -158,7 +152,7 @@ async def test_a_probe_follows_another_owners_recovery() -> None:
 
 def test_a_failure_before_a_pause_says_nothing_of_now() -> None:
     """It did: the first one after an hour without messages counted as an hour of failures."""
-    time = Time()
+    time = StillClock()
     reach = Reach(time)
     reach.failed()
     time.now = PAUSE_SECONDS
@@ -170,7 +164,7 @@ def test_a_failure_before_a_pause_says_nothing_of_now() -> None:
 
 
 async def test_a_word_of_another_form_says_nothing() -> None:
-    time = Time()
+    time = StillClock()
     spare = Coreapp(time, lambda _now: True, [])
     time.now = BEGIN
     spare.recovery.on_word(f"{AWAY}for long")
