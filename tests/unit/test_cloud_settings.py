@@ -165,9 +165,3 @@ def test_a_listener_for_everybody_without_tls_is_taken_with_a_warning() -> None:
     (sentence,) = read(LISTEN="0.0.0.0:9095").warnings(DAY)
     assert "only a proxy that terminates TLS may reach it" in sentence
     assert read(LISTEN="0.0.0.0:9095", TLS_CERT="/c", TLS_KEY="/k").warnings(DAY) == []
-
-
-def test_no_secret_shows() -> None:
-    shown = repr(read())
-    assert "graph.facebook.com" in shown
-    assert all(NEEDED[name] not in shown for name in ("TOKEN", "APP_SECRET", "VERIFY_TOKEN"))

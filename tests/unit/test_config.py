@@ -104,12 +104,6 @@ def test_typos_are_found_and_the_products_unused_names_are_not() -> None:
     assert unknown_names(given) == ["WA_DB_HOSTNMAE"]
 
 
-def test_the_password_does_not_show() -> None:
-    settings = load({"WA_DB_PASSWORD": "hunter2"})
-    assert isinstance(settings, Settings)
-    assert "hunter2" not in repr(settings)
-
-
 def test_a_local_cluster_passes_the_settings_of_the_cloud_on() -> None:
     given = {"WAROUTER_CLOUD_TOKEN": "EAA", "WAROUTER_CLOUD_DOUBT_SECONDS": "5"}
     assert outer_settings(given) == given

@@ -69,6 +69,8 @@ def test_each_secret_has_a_file_and_is_given_once(name: str) -> None:
 @pytest.mark.parametrize("name", SECRETS)
 def test_no_secret_is_shown(name: str) -> None:
     settings = load(CLOUD | {name: HIDDEN})
+    assert isinstance(settings, Settings)
+    assert "graph.facebook.com" in repr(settings.cloud)
     shown = [repr(settings), repr(settings.cloud), repr(settings.cloud.token), str(settings)]
     shown += [repr(settings.api_key_source), repr(settings.db_password_source)]
     assert not [text for text in shown if HIDDEN in text]

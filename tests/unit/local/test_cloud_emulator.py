@@ -20,13 +20,6 @@ def test_a_secret_by_value_goes_into_a_file_of_its_own(tmp_path: Path) -> None:
     assert (file.read_text(), file.stat().st_mode & 0o777) == ("secret\n", 0o600)
 
 
-def test_a_secret_by_file_can_be_found_from_everywhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert kept_secrets({TOKEN_FILE: "t"}, tmp_path / "data") == {TOKEN_FILE: str(tmp_path / "t")}
-
-
 def test_the_secrets_of_the_emulator_are_drawn_once_and_are_not_the_operators(
     tmp_path: Path,
 ) -> None:
