@@ -39,7 +39,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help setup packages docs demo apt test test-second check lint lint-code lint-deploy fuzz bench bench-e2e bench-wide shape size lock clean
 .PHONY: image test-package test-aws test-backup test-containers test-machines test-patroni test-s3
 .PHONY: bench-cloud bench-console bench-docs bench-idle bench-peers test-console test-large test-outside test-trust sanitize
-.PHONY: upgrade chaos-short chaos chaos-mutants chaos-clocks chaos-calm chaos-power simulate mutants
+.PHONY: upgrade chaos-short chaos chaos-mutants chaos-clocks chaos-calm chaos-power simulate mutants properties
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -153,6 +153,12 @@ simulate: setup ## run whole clusters on virtual time under drawn faults (SEEDS=
 
 mutants: setup ## find a simulated seed for each mutant, and freeze it for `make test` (MUTANTS="--anew")
 	$(BIN)/python -m tests.campaigns.simulation.mutation --jobs $(or $(JOBS),2) $(MUTANTS)
+
+properties: setup $(VENV)-test/installed ## look for examples that no test knows yet (TIMES=20)
+	for each in $$(seq $(or $(TIMES),20)); do \
+		$(VENV)-test/bin/python -m pytest --quiet --numprocesses=$$(nproc) --hypothesis-profile=search \
+			$$(grep -rlE "@given|RuleBasedStateMachine" tests/unit --include="test_*.py") || exit; \
+	done
 
 lint: setup $(VENV)-lint/installed $(VENV)-tools/installed ## check style, types, stubs and the import floors
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint-code lint-deploy

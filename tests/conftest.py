@@ -69,7 +69,10 @@ def templates_compiled_once() -> Iterator[None]:
         yield
 
 
-settings.register_profile("warouter", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# `make test` plays the same examples each time; `make properties` looks for new ones.
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("search", patient)
+settings.register_profile("warouter", patient, derandomize=True)
 settings.load_profile("warouter")
 
 pytest_plugins = ["tests.harness.postgres"]
