@@ -6,23 +6,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from uuid import UUID
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
 from tests.harness.callbacks import Logged, Owner
+from tests.harness.cloud import Door, door
 from tests.harness.console import Consoles
 from tests.harness.journals import ME, OWNED, own
+from tests.harness.owned import session_of
 from tests.harness.postgres import clone, drop
 from tests.harness.receiver import Receiver
 from tests.harness.wait import Watch
 from tests.harness.webhooks import Webhook
 from warouter.config import Settings
 from warouter.local.postgres import Postgres
+from warouter.store.beats import NodeSession
 from warouter.store.journal import Journal
 
 
@@ -34,6 +39,23 @@ async def journal(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Journ
     journal = Journal(settings, ME, "test")
     yield journal
     await journal.close()
+
+
+Join = Callable[..., NodeSession]
+
+
+@pytest_asyncio.fixture
+async def join(settings: Settings) -> AsyncIterator[Join]:
+    """Makes sessions of nodes, by role and incarnation, which end with the test."""
+    made: list[NodeSession] = []
+
+    def begin(role: str, incarnation: UUID, of: Settings = settings) -> NodeSession:
+        made.append(session_of(of, role, incarnation))
+        return made[-1]
+
+    yield begin
+    for session in made:
+        session.terminate()
 
 
 @pytest.fixture
@@ -64,12 +86,30 @@ def consoles(postgres: Postgres) -> Iterator[Consoles]:
 
 
 @pytest_asyncio.fixture
+async def hooks(settings: Settings) -> AsyncIterator[list[Webhook]]:
+    """Two listeners for webhooks of the Cloud API, on one database."""
+    async with AsyncExitStack() as stack:
+        both = [Webhook(settings), Webhook(settings)]
+        for hook in both:
+            await hook.open()
+            stack.push_async_callback(hook.close)
+        yield both
+
+
+@pytest_asyncio.fixture
 async def hook(settings: Settings) -> AsyncIterator[Webhook]:
-    """A listener for webhooks of the Cloud API, on a database of its own."""
+    """One of them alone."""
     hook = Webhook(settings)
     await hook.open()
     yield hook
     await hook.close()
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[Door]:
+    """A Cloud door whose business is subscribed, for the tests of the door itself."""
+    async with door() as found:
+        yield found
 
 
 @pytest.fixture

@@ -50,8 +50,7 @@ async def test_one_that_waits_beside_its_lane_goes_again_if_it_was_surely_not_ta
         message_id = slots.message(body=template("marketing"))
         await slots.begun(1)
         slots.graph.script = taken
-        issue = await soon(lambda: slots.slot.issues.get(message_id))
-        await soon(lambda: issue.state is DoubtState.DOUBT)
+        issue = await doubted(slots, message_id)
         slots.skip(LANE)
         await soon(lambda: issue.aside)
         word = msgspec.json.encode(InboxWord("not taken"))
@@ -72,11 +71,7 @@ async def test_a_doubt_ends_while_the_looks_at_what_is_parked_wait_for_the_datab
 
     async with owning_cloud(settings, pool, cut, cloud_in_doubt="hold") as slots:
         monkeypatch.setattr(slots.sender._backlog.parked, "look_at", waits)
-        message_id = slots.message()
-        issue = await soon(lambda: slots.slot.issues.get(message_id))
-        await soon(lambda: issue.state is DoubtState.DOUBT)
-        slots.skip(WINDOW)
-        await soon(lambda: issue.state is DoubtState.HELD)
+        await held(slots, slots.message())
 
 
 async def test_the_next_owner_sends_again_what_waited_beside_its_lane(
@@ -104,8 +99,7 @@ async def test_an_owner_that_knows_another_category_sends_again_what_waited_asid
     async with owning_cloud(settings, pool, cut) as slots:
         message_id = slots.message(body=template("marketing"))
         await slots.begun(1)
-        issue = await soon(lambda: slots.slot.issues.get(message_id))
-        await soon(lambda: issue.state is DoubtState.DOUBT)
+        issue = await doubted(slots, message_id)
         slots.skip(LANE)
         await soon(lambda: issue.aside and slots.slot.recorded >= issue.left)
     known = RuleBook.of
@@ -148,27 +142,22 @@ async def test_evidence_ends_a_message_that_waits_behind_another_to_be_sent_agai
     """It went once more, under its first reference."""
     kind = kind_with(MESSAGE, HOLD)
     async with owning_cloud(settings, pool, cut) as slots:
-        held = []
-        for number in (1, 2):
-            held.append(slots.message(kind=kind))
-            await slots.begun(number)
-            await soon(lambda n=number: slots.slot.issues and len(slots.slot.issues) == n)
-            issue = slots.slot.issues[held[-1]]
-            await soon(lambda i=issue: i.state is DoubtState.DOUBT)
-            slots.skip(WINDOW)
-            await soon(lambda i=issue: i.state is DoubtState.HELD)
+        first = slots.message(kind=kind)
+        await held(slots, first)
+        second = slots.message(kind=kind)
+        await held(slots, second)
         slots.graph.script = silent
-        for message_id in held:
+        for message_id in (first, second):
             await ask(slots, message_id)
         await slots.begun(3)
-        await soon(lambda: slots.slot.issues[held[1]].state is DoubtState.QUEUED)
+        await soon(lambda: slots.slot.issues[second].state is DoubtState.QUEUED)
         await soon(lambda: slots.slot.lanes.waiting == 2)
-        await hear(pool, (held[1], 1))
-        await soon(lambda: held[1] not in slots.slot.issues)
+        await hear(pool, (second, 1))
+        await soon(lambda: second not in slots.slot.issues)
         slots.graph.script = taken
         slots.graph.requests[2].answer.set_result(taken(slots.graph.requests[2]))
         await settled(pool)
-        assert slots.graph.refs() == [(held[0], 1), (held[1], 1), (held[0], 2)]
+        assert slots.graph.refs() == [(first, 1), (second, 1), (first, 2)]
 
 
 async def test_a_message_in_doubt_keeps_its_place_as_long_as_webhooks_do_not_provably_come(
@@ -217,15 +206,10 @@ async def test_a_held_message_stays_if_an_earlier_attempt_is_open(
     """And its policy forbids to send it again; the operator had, once."""
     async with owning_cloud(settings, pool, cut, cloud_in_doubt="hold") as slots:
         message_id = slots.message()
-        await slots.begun(1)
-        await doubted(slots, message_id, 1)
-        slots.skip(WINDOW)
-        await soon(lambda: slots.slot.issues[message_id].state is DoubtState.HELD)
+        await held(slots, message_id)
         await ask(slots, message_id)
         await slots.begun(2)
-        await doubted(slots, message_id, 2)
-        slots.skip(WINDOW)
-        await soon(lambda: slots.slot.issues[message_id].state is DoubtState.HELD)
+        await held(slots, message_id, 2)
         await say(slots, message_id, 2, InboxWord("not taken"))
         await soon(lambda: pool.fetchval("select count(*) = 0 from cloud_inbox"))
         await soon(lambda: pool.fetchval("select doubts = 1 from send_issue"))
@@ -238,20 +222,25 @@ async def test_a_held_message_fails_with_its_refusal(
 ) -> None:
     async with owning_cloud(settings, pool, cut, cloud_in_doubt="hold") as slots:
         message_id = slots.message()
-        await slots.begun(1)
-        await doubted(slots, message_id, 1)
-        slots.skip(WINDOW)
-        await soon(lambda: slots.slot.issues[message_id].state is DoubtState.HELD)
+        await held(slots, message_id)
         await say(slots, message_id, 1, InboxWord("refused", 470, "closed", "24 h"))
         await settled(pool)
         payload = await pool.fetchval("select payload from event")
         assert msgspec.json.decode(payload)["errors"][0]["code"] == 470
 
 
-async def doubted(slots: CloudSlots, message_id: bytes, attempt: int) -> None:
-    """Wait until nobody knows of this attempt."""
+async def doubted(slots: CloudSlots, message_id: bytes, attempt: int = 1) -> Any:
+    """The issue of a message, once nobody knows of this attempt."""
     found = await soon(lambda: slots.slot.issues.get(message_id))
     await soon(lambda: (found.attempt, found.state) == (attempt, DoubtState.DOUBT))
+    return found
+
+
+async def held(slots: CloudSlots, message_id: bytes, attempt: int = 1) -> None:
+    """Wait until the window of this attempt is over, and an operator is asked."""
+    issue = await doubted(slots, message_id, attempt)
+    slots.skip(WINDOW)
+    await soon(lambda: issue.state is DoubtState.HELD)
 
 
 async def say(slots: CloudSlots, message_id: bytes, attempt: int, word: InboxWord) -> None:

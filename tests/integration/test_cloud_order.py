@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import asyncpg
+import pytest
 
 from tests.harness.cloud_owned import (
     SLOT,
@@ -71,12 +74,20 @@ async def test_order_can_wait_for_the_status_sent(settings: Settings, pool: asyn
         await settled(pool)
 
 
-async def test_priority_goes_before_those_that_wait(settings: Settings, pool: asyncpg.Pool) -> None:
+@pytest.mark.parametrize(
+    "more",
+    [{"kind": HIGH}, {"body": AUTHENTICATION}],
+    ids=["with priority", "an authentication template"],
+)
+async def test_an_urgent_message_goes_before_those_that_wait(
+    settings: Settings, pool: asyncpg.Pool, more: dict[str, Any]
+) -> None:
     async with owning_cloud(settings, pool) as me:
+        me.end._templates.use({("code", "en"): "AUTHENTICATION"})
         me.end.pace.stop = 190
         for recipient in OTHERS:
             me.message(recipient)
-        urgent = me.message(URGENT, kind=HIGH)
+        urgent = me.message(URGENT, **more)
         await soon(lambda: me.slot.lanes.waiting == len(OTHERS) + 1)
         me.end.pace.resumed()
         await me.begun(len(OTHERS) + 1)
@@ -101,21 +112,6 @@ async def test_messages_without_a_connection_are_not_issued(
         me.graph.room.set()
         await settled(pool, len(OTHERS) + 1)
         assert me.graph.refs().index((urgent, 1)) <= 2 * few
-
-
-async def test_an_authentication_template_goes_first(
-    settings: Settings, pool: asyncpg.Pool
-) -> None:
-    async with owning_cloud(settings, pool) as me:
-        me.end._templates.use({("code", "en"): "AUTHENTICATION"})
-        me.end.pace.stop = 190
-        for recipient in OTHERS:
-            me.message(recipient)
-        code = me.message(URGENT, body=AUTHENTICATION)
-        await soon(lambda: me.slot.lanes.waiting == len(OTHERS) + 1)
-        me.end.pace.resumed()
-        await me.begun(1)
-        assert me.graph.refs()[0] == (code, 1)
 
 
 async def test_priority_does_not_wait_for_a_place_in_memory(

@@ -9,15 +9,19 @@ import asyncpg
 import pytest
 
 from tests.harness.cloud_owned import (
+    CloudSlots,
+    Script,
     cut,
     hear,
     held,
     issues,
+    own,
     owning_cloud,
     refused,
     settled,
     shown,
     silent,
+    success,
     taken,
     template,
 )
@@ -25,10 +29,11 @@ from tests.harness.wait import soon
 from warouter.config import Settings
 from warouter.errors import OutcomeUnknown
 from warouter.flow.lanes import WINDOW
+from warouter.kinds import READ_MARK
 from warouter.message_id import text_of
 from warouter.owner import recorder
 from warouter.owner.cloud import lookups
-from warouter.store.journal.issues import ISSUED, NOT_TAKEN
+from warouter.store.journal.issues import DOUBTED, ISSUED, NOT_TAKEN
 
 OTHER = "4915112345679"
 
@@ -214,41 +219,30 @@ async def test_no_more_go_with_their_commit_than_the_window_has_places(
         assert slots.slot.lanes.out == WINDOW
 
 
-async def test_a_slot_is_not_idle_while_a_request_is_about_to_begin(
-    settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("script", "statement", "ttl"),
+    [(taken, "issue", 60), (refused(131026), "append_events", None)],
+    ids=["a request is about to begin", "a refusal is not on disk"],
+)
+async def test_a_slot_is_not_idle_while_its_database_is_waited_for(
+    settings: Settings,
+    pool: asyncpg.Pool,
+    monkeypatch: pytest.MonkeyPatch,
+    script: Script,
+    statement: str,
+    ttl: int | None,
 ) -> None:
-    """It was handed over, and then its row was written: a doubt."""
-    async with owning_cloud(settings, pool) as slots:
-        issue, gate, asked = slots.journal.issue, asyncio.Event(), asyncio.Event()
+    """It was handed over, and then its row was written, or said that it was out: a doubt."""
+    async with owning_cloud(settings, pool, script) as slots:
+        made, gate, asked = getattr(slots.journal, statement), asyncio.Event(), asyncio.Event()
 
         async def slowly(*given: Any) -> Any:
             asked.set()
             await gate.wait()
-            return await issue(*given)
+            return await made(*given)
 
-        monkeypatch.setattr(slots.journal, "issue", slowly)
-        slots.message(ttl=60)
-        await asked.wait()
-        assert not slots.sender.idle(slots.slot)
-        gate.set()
-        await settled(pool)
-        assert slots.sender.idle(slots.slot)
-
-
-async def test_a_slot_is_not_idle_while_a_refusal_is_not_on_disk(
-    settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It was handed over, and its row said that it was out: a doubt."""
-    async with owning_cloud(settings, pool, refused(131026)) as slots:
-        append, gate, asked = slots.journal.append_events, asyncio.Event(), asyncio.Event()
-
-        async def slowly(*given: Any) -> Any:
-            asked.set()
-            await gate.wait()
-            return await append(*given)
-
-        monkeypatch.setattr(slots.journal, "append_events", slowly)
-        slots.message()
+        monkeypatch.setattr(slots.journal, statement, slowly)
+        slots.message(ttl=ttl)
         await asked.wait()
         assert not slots.sender.idle(slots.slot)
         gate.set()
@@ -298,3 +292,188 @@ async def test_a_status_is_shown_also_if_its_message_is_pruned(
         await hear(pool, (message_id, 1), "delivered")
         await soon(lambda: pool.fetchval("select not exists (select from cloud_inbox)"))
         assert await shown(pool, message_id) == ["delivered"]
+
+
+# From the issue to the end, over owners
+
+
+async def test_a_message_is_issued_before_it_begins_and_settled_by_its_answer(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    async with owning_cloud(settings, pool, silent) as slots:
+        message_id = slots.message()
+        [request] = await slots.begun(1)
+        assert request.ref == (message_id, 1)
+        assert await issues(pool) == [(message_id, 1, 0, ISSUED)]
+        request.answer.set_result(taken(request))
+        await settled(pool)
+        assert await pool.fetchval("select id from upstream_id where wamid = $1", request.wamid)
+
+
+async def test_evidence_ends_a_doubt_and_nothing_is_sent_again(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    async with owning_cloud(settings, pool, cut) as slots:
+        message_id = slots.message()
+        [request] = await slots.begun(1)
+        await soon(lambda: pool.fetchval("select state = $1 from send_issue", DOUBTED))
+        await hear(pool, request.ref)
+        await settled(pool)
+        assert slots.graph.refs() == [(message_id, 1)]
+        await soon(lambda: shown(pool, message_id))
+        assert await shown(pool, message_id) == ["sent"]
+
+
+async def test_the_next_owner_sends_again_after_the_window_alone(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    async with owning_cloud(settings, pool, silent) as slots:
+        message_id = slots.message()
+        await slots.begun(1)
+    async with owning_cloud(settings, pool) as slots:
+        assert await issues(pool) == [(message_id, 1, 1, DOUBTED)]
+        assert slots.graph.refs() == []
+        slots.skip(61)
+        await slots.begun(1)
+        await settled(pool)
+        assert slots.graph.refs() == [(message_id, 2)]
+
+
+async def test_a_lane_waits_for_the_end_of_a_doubt_past_its_window(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """The proof is asked for when the window is over: until it comes, the lane stays shut."""
+    async with owning_cloud(settings, pool, silent) as slots:
+        first = slots.message()
+        await slots.begun(1)
+        second = slots.message()
+        await soon(lambda: pool.fetchval("select count(*) = 2 from message"))
+    async with owning_cloud(settings, pool) as slots:
+        answers = iter([False])
+        vars(slots.end._proving)["proven"] = lambda _since: next(answers, True)
+        slots.skip(61)
+        await slots.begun(2)
+        assert slots.graph.refs() == [(first, 2), (second, 1)]
+
+
+async def test_a_read_mark_is_said_once_and_lets_the_next_message_go(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """Its answer names no message: taken for an unclear one it was repeated for ever."""
+    mark = {"status": "read", "message_id": "wamid.HBgL"}
+    async with owning_cloud(settings, pool, success) as slots:
+        slots.message(kind=READ_MARK, body=mark)
+        await slots.begun(1)
+        slots.graph.script = taken
+        message_id = slots.message()
+        await settled(pool)
+        assert slots.graph.refs() == [(b"", 0), (message_id, 1)]
+        assert await pool.fetchval("select count(*) from event") == 0
+
+
+async def test_a_read_mark_that_was_refused_goes_again_within_the_rate(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """It went beside it for ever, and each refusal made the owner slower."""
+    mark = {"status": "read", "message_id": "wamid.HBgL"}
+    async with owning_cloud(settings, pool, refused(130429)) as slots:
+        slots.message(kind=READ_MARK, body=mark)
+        await slots.begun(1)
+        assert slots.end.pace.begun == 0
+        slots.graph.script = success
+        await soon(lambda: pool.fetchval("select count(*) from parked_message"))
+        slots.skip(3.0)
+        await slots.begun(2)
+        await settled(pool)
+        assert slots.end.pace.begun == 1
+
+
+# A process whose epoch ended goes on under the next one, and forgets nothing that it knows
+
+
+@pytest.fixture
+def slow_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is known in memory stays there for seconds."""
+    monkeypatch.setattr(recorder, "FLUSH_SECONDS", 30.0)
+    monkeypatch.setattr(recorder, "FEW_SECONDS", 30.0)
+
+
+def lose_the_answer(
+    monkeypatch: pytest.MonkeyPatch, slots: CloudSlots, name: str, *, commits: bool = True
+) -> None:
+    """Nobody hears of the commit of one statement of the journal, which is made or not."""
+    made = getattr(slots.journal, name)
+
+    async def unknown(*given: Any) -> Any:
+        if commits:
+            await made(*given)
+        monkeypatch.setattr(slots.journal, name, made)
+        raise OutcomeUnknown("the connection broke")
+
+    monkeypatch.setattr(slots.journal, name, unknown)
+
+
+@pytest.mark.usefixtures("slow_records")
+async def test_an_answer_that_was_not_recorded_is_known(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    async with owning_cloud(settings, pool, silent) as slots:
+        message_id = slots.message()
+        [request] = await slots.begun(1)
+        request.answer.set_result(taken(request))
+        await soon(lambda: not slots.slot.issues)
+        await slots.renew(pool)
+        await slots.recorder.flush()
+        await settled(pool)
+        assert slots.graph.refs() == [(message_id, 1)]
+        assert await pool.fetchval("select wamid from upstream_id") == request.wamid
+
+
+async def test_an_answer_that_comes_later_ends_the_doubt(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    async with owning_cloud(settings, pool, silent) as slots:
+        message_id = slots.message()
+        [request] = await slots.begun(1)
+        await slots.renew(pool)
+        assert await issues(pool) == [(message_id, 1, 1, DOUBTED)]
+        request.answer.set_result(taken(request))
+        await settled(pool)
+        assert slots.graph.refs() == [(message_id, 1)]
+
+
+@pytest.mark.parametrize("ttl", [None, 600])
+async def test_a_request_issued_by_an_unknown_commit_goes_at_once(
+    settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch, ttl: int | None
+) -> None:
+    """With its message, or (here if it has a ttl) after it."""
+    async with owning_cloud(settings, pool) as slots:
+        lose_the_answer(monkeypatch, slots, "issue" if ttl else "append_issued")
+        old = slots.slot
+        message_id = slots.message(ttl=ttl)
+        await soon(lambda: not old.open)
+        assert await issues(pool) == [(message_id, 1, 0, ISSUED)]
+        await slots.renew(pool)
+        await settled(pool)
+        assert slots.graph.refs() == [(message_id, 2)]
+
+
+async def test_of_what_an_owner_in_between_may_have_begun_nothing_is_known(
+    settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with owning_cloud(settings, pool) as slots:
+        lose_the_answer(monkeypatch, slots, "issue", commits=False)
+        old = slots.slot
+        message_id = slots.message(ttl=600)
+        await soon(lambda: not old.open)
+        await own(pool)  # the other one's
+        await pool.execute(
+            "insert into send_issue (slot, seq, id, recipient, attempt, state)"
+            " select slot, seq, id, recipient, 1, $1 from message",
+            ISSUED,
+        )
+        await slots.renew(pool)
+        reading = slots.end.readings.begun()
+        await soon(lambda: slots.end.readings.begun() > reading + 2)
+        assert slots.graph.refs() == []
+        assert await issues(pool) == [(message_id, 1, 1, DOUBTED)]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 
 import asyncpg
 import pytest
@@ -475,39 +474,27 @@ async def test_a_defect_costs_one_commit(
 
 @pytest.mark.parametrize("users", [False, True], ids=["known", "new users"])
 async def test_two_webapps_get_the_same_statuses_in_different_order(
-    settings: Settings, pool: asyncpg.Pool, users: bool
+    hooks: list[Webhook], pool: asyncpg.Pool, users: bool
 ) -> None:
-    async with two_listeners(settings) as hooks:
-        for number in range(60):
-            assert await shuffled(hooks, number, users=users) == [200, 200]
+    for number in range(60):
+        assert await shuffled(hooks, number, users=users) == [200, 200]
     assert len(await inbox_of(pool)) == 60 * 50
     assert await pool.fetchval("select count(*) from cloud_unmatched") == 60 * 50
 
 
 async def test_without_an_order_of_keys_they_wait_for_each_other(
-    settings: Settings, pool: asyncpg.Pool
+    hooks: list[Webhook], pool: asyncpg.Pool
 ) -> None:
     """The mutant of D19: the simulation's database has no locks on the rows of one statement."""
     await pool.execute(SLOWLY)  # so that the two are in their statements at the same time
-    async with two_listeners(settings) as hooks:
-        assert await shuffled(hooks, 0) == [200, 200]
-        function = await pool.fetchval("select pg_get_functiondef('receive_cloud'::regproc)")
-        assert function.count(ORDER) == 2
-        await pool.execute(function.replace(ORDER, ""))
-        for number in range(1, 20):
-            if await shuffled(hooks, number) != [200, 200]:
-                return
+    assert await shuffled(hooks, 0) == [200, 200]
+    function = await pool.fetchval("select pg_get_functiondef('receive_cloud'::regproc)")
+    assert function.count(ORDER) == 2
+    await pool.execute(function.replace(ORDER, ""))
+    for number in range(1, 20):
+        if await shuffled(hooks, number) != [200, 200]:
+            return
     pytest.fail("rows that come in any order do no harm")
-
-
-@asynccontextmanager
-async def two_listeners(settings: Settings) -> AsyncIterator[list[Webhook]]:
-    hooks = [Webhook(settings), Webhook(settings)]
-    for hook in hooks:
-        await hook.open()
-    yield hooks
-    for hook in hooks:
-        await hook.close()
 
 
 async def shuffled(hooks: Sequence[Webhook], number: int, *, users: bool = False) -> list[int]:
