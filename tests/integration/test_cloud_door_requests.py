@@ -11,16 +11,10 @@ import aiohttp
 import msgspec
 import pytest
 
-from tests.harness.cloud import OTHER, TO, Door, connected, door, new_reference, request, text
+from tests.harness.cloud import OTHER, TO, Door, connected, new_reference, request, text
 from tests.harness.wait import soon
 
 LOST = (aiohttp.ClientError, EOFError, ConnectionError)
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[Door]:
-    async with door() as found:
-        yield found
 
 
 async def outcomes(world: Door, count: int) -> list[dict[str, Any]]:
@@ -75,23 +69,17 @@ KINDS = ("500", "502", "200", "131000", "131016", "redirect", "large")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_failed_after_it_is_taken(world: Door, kind: str) -> None:
-    world.use(fail_after=1.0, fail_after_as=kind)
+@pytest.mark.parametrize("taken", [True, False])
+async def test_failed_whether_it_is_taken_or_not(world: Door, kind: str, taken: bool) -> None:
+    when = "fail_after" if taken else "fail_before"
+    world.use(**{when: 1.0, f"{when}_as": kind})
     status, answer = await world.send(follow=False)
     check(kind, status, answer)
     (request,) = await outcomes(world, 1)
-    assert (request["outcome"], request["wamid"] is None) == ("failed", False)
-    assert world.record.counters.accepted == 1
-
-
-@pytest.mark.parametrize("kind", KINDS)
-async def test_failed_and_not_taken(world: Door, kind: str) -> None:
-    world.use(fail_before=1.0, fail_before_as=kind)
-    status, answer = await world.send(follow=False)
-    check(kind, status, answer)
-    (request,) = await outcomes(world, 1)
-    assert request["outcome"] == ("answered" if kind == "131016" else "failed")
-    assert world.record.counters.accepted == 0
+    is_refusal = kind == "131016" and not taken
+    assert request["outcome"] == ("answered" if is_refusal else "failed")
+    assert (request["wamid"] is not None) == taken
+    assert world.record.counters.accepted == taken
 
 
 def check(kind: str, status: int, answer: Any) -> None:

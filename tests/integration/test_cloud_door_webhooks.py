@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import msgspec
 import pytest
 
-from tests.harness.cloud import TO, Business, Door, door
+from tests.harness.cloud import TO, Business, Door
 from tests.harness.wait import soon
 from warouter.lab.simulator.cloud.people import user_id
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[Door]:
-    async with door() as found:
-        yield found
 
 
 async def test_each_url_is_asked_first_and_then_called_in_turn(world: Door) -> None:
@@ -70,21 +62,16 @@ async def test_a_listener_that_stalls_is_asked_again_after_the_time_out(world: D
     await soon(lambda: world.record.webhooks.elements == 3)
 
 
-async def test_an_outage_holds_posts_back_and_the_rest_is_repeated(world: Door) -> None:
-    world.use(outage_s=1000, retry_ms=1, retry_most_s=0.2)
+@pytest.mark.parametrize("switch", ["outage_s", "hold_webhooks_s"])
+async def test_webhooks_come_once_an_outage_or_a_hold_is_over(world: Door, switch: str) -> None:
+    """While it lasts POSTs fail, and are repeated; or they wait, and nothing is tried."""
+    world.use(**{switch: 1000}, retry_ms=1, retry_most_s=0.2)
     await world.send()
-    await soon(lambda: world.record.webhooks.failed >= 3)
-    assert world.business.bodies == []
-    assert "outage_s" in (await world.ask("GET", "/"))[1]["running"]
-    await world.ask("DELETE", "/faults")
-    assert len(await world.statuses(3)) == 3
-
-
-async def test_held_webhooks_come_once_that_is_over(world: Door) -> None:
-    world.use(hold_webhooks_s=1000)
-    await world.send()
-    await soon(lambda: len(world.simulator.world.outbox) == 3)
-    assert "hold_webhooks_s" in (await world.ask("GET", "/"))[1]["running"]
+    if switch == "outage_s":
+        await soon(lambda: world.record.webhooks.failed >= 3)
+    else:
+        await soon(lambda: len(world.simulator.world.outbox) == 3)
+    assert switch in (await world.ask("GET", "/"))[1]["running"]
     assert world.business.bodies == []
     await world.ask("DELETE", "/faults")
     assert len(await world.statuses(3)) == 3

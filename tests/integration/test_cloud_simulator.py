@@ -12,7 +12,6 @@ import signal
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
@@ -20,19 +19,13 @@ import aiohttp
 import pytest
 import trustme
 
-from tests.harness.cloud import SECRET, TO, TOKEN, Business, Door, door, new_reference, text
+from tests.harness.cloud import SECRET, TO, TOKEN, Business, Door, new_reference, text
 from tests.harness.shell import printed, refused
 from tests.harness.wait import soon
 from warouter.lab.simulator.cloud.facts import CloudFacts, from_environment
 from warouter.lab.simulator.cloud.faults import CloudFaults, described
 from warouter.lab.simulator.cloud.server import CloudAddresses, CloudSimulator
 from warouter.lab.simulator.simulator_command import tls_context
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[Door]:
-    async with door() as found:
-        yield found
 
 
 async def test_a_message_is_taken_and_its_statuses_carry_the_reference(world: Door) -> None:
