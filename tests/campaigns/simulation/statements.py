@@ -550,7 +550,7 @@ _STATEMENTS = {
         ("select wa_id, acknowledged from contact_key", None, lambda s, c, a: []),
         ("insert into cloud_unreachable", _nothing, _learn_unreachable),
         ("share_number(", _nothing, _cloud("number", "share")),
-        ("stop_number(", _nothing, lambda s, c, a: s.tables.number.stop(*a)),
+        ("stop_number(", _nothing, _cloud("number", "stop")),
         ("delete from cloud_pause", _nothing, lambda s, c, a: s.tables.number.resume(*a)),
         (
             "insert into cloud_number",

@@ -19,7 +19,8 @@ class Number:
         self._owners = owners  # by slot
         self.shares: dict[UUID, tuple[float, float]] = {}  # demand, and when it was said
         self.tokens: dict[UUID, bytes] = {}
-        self.stops: dict[bytes, tuple[int, str]] = {}  # by token: Meta's code, and its words
+        # By token: Meta's code, its words, and since when.
+        self.stops: dict[bytes, tuple[int, str, float]] = {}
         self.held: dict[str, float] = {}  # templates that Meta holds back, and since when
         self.level: tuple[int, float] | None = None  # and when it was read
 
@@ -29,11 +30,12 @@ class Number:
         self.shares[incarnation] = (demand, now)
         self.tokens[incarnation] = token
         alive = {self.tokens[inc] for inc, (_, at) in self.shares.items() if at > now - FRESH}
-        self.stops = {each: stop for each, stop in self.stops.items() if each in alive}
+        stops = self.stops.items()
+        self.stops = {each: s for each, s in stops if each in alive or s[2] > now - FRESH}
         owning = {*self._owners, incarnation}
         shares = [(inc, d, at) for inc, (d, at) in self.shares.items() if inc in owning]
         fresh = [share for share in shares if share[2] > now - FRESH]
-        code, details = self.stops.get(token, (None, None))
+        code, details, _ = self.stops.get(token, (None, None, now))
         level, _ = self.level or (None, None)
         paths = self._inbox.paths.values()
         listening = [p.inbound for p in paths if p.left is None and p.seen > now - LISTENS]
@@ -50,9 +52,10 @@ class Number:
             }
         ]
 
-    def stop(self, code: int, details: str, token: bytes) -> list[dict[str, bool]]:
+    def stop(self, now: float, code: int, details: str, token: bytes) -> list[dict[str, bool]]:
         news = token not in self.stops
-        self.stops[token] = (code, details)
+        _, _, since = self.stops.get(token, (0, "", now))
+        self.stops[token] = (code, details, since)
         return [{"news": news}]
 
     def resume(self, token: bytes) -> list[dict[str, int]]:

@@ -1,5 +1,5 @@
 -- Notes which token an owner has, by its hash, and says why the number is stopped for it: no row if it
--- is not. A stop ends with the last owner that has its token.
+-- is not. A stop ends with the last owner that has its token; who wrote it says so within 10 s.
 --
 -- Called by: store/cloud/number.py
 create function hold_token(p_incarnation uuid, p_token bytea)
@@ -12,6 +12,7 @@ begin
      where o.incarnation = p_incarnation and o.token_hash is distinct from p_token;
     delete from cloud_pause p
      where p.token_hash <> p_token
+       and p.at < clock_timestamp() - interval '10 s'
        and not exists (select from cloud_share o
                         where o.token_hash = p.token_hash
                           and o.seen_at > clock_timestamp() - interval '10 s');
