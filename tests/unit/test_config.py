@@ -14,7 +14,7 @@ from warouter.config import Settings, Timing, load, unknown_names
 from warouter.errors import ConfigError
 from warouter.local.environment import outer_settings
 from warouter.node.reporter import SHOWN
-from warouter.variables import GROUPS
+from warouter.variables import GROUPS, SUPERVISED, described
 
 BY_SETUP = {"WAROUTER_CYTHON_DEBUG"}  # read when the extensions are built, see CONTRIBUTING.md
 
@@ -126,6 +126,11 @@ def test_every_setting_is_read_somewhere() -> None:
     read = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
     unread = [name for name in Settings.__struct_fields__ if name not in read]
     assert unread == [], "nothing in src/ reads these"
+
+
+def test_the_words_are_on_every_variable_and_no_other_in_the_order_of_the_groups() -> None:
+    variables = [variable for group in GROUPS for variable in group.variables]
+    assert list(described()) == [variable.name for variable in (*variables, *SUPERVISED)]
 
 
 def test_every_meaning_is_one_sentence() -> None:
