@@ -37,10 +37,7 @@ _TABLE = {
     1000: ("Generic error", "unknown failure"),
     1005: ("Access denied", "this number may not do that"),
     1006: ("Resource not found", "there is no such resource"),
-    1007: (
-        "Recipient blocked to receive message",
-        "the recipient takes none of this number",
-    ),
+    1007: ("Recipient blocked to receive message", "the recipient takes none of this number"),
     1008: ("Required parameter is missing", "the upstream misses a parameter"),
     1009: ("Parameter value is not valid", "the upstream refused a parameter"),
     1011: ("Service not ready", "the upstream was not ready for a day"),
@@ -51,10 +48,7 @@ _TABLE = {
     1026: ("Receiver Incapable", "the recipient's app cannot show this message"),
     1031: ("Account locked", "the account is locked for a violation of the policy"),
     2000: ("Number of parameters does not match", "the template has another number of parameters"),
-    2001: (
-        "Template does not exist",
-        "there is no approved template of this name",
-    ),
+    2001: ("Template does not exist", "there is no approved template of this name"),
     2002: ("Receiver could not load the template", "the recipient's app did not get the template"),
     2003: ("Template does not exist", "there is a problem with the template"),
     2004: ("Parameter count mismatch", "the recipient's app expects other parameters"),

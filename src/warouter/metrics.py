@@ -97,12 +97,8 @@ _COUNTERS: dict[MetricPage, dict[str, str]] = {
         "code and status: what was sent had been taken",
         "warouter_cloud_late_writes_total": "Requests that began after their lease could be taken",
     },
-    MetricPage.DB: {
-        "warouter_owner_changes_total": "Slots that changed their owner, by reason",
-    },
-    MetricPage.PROCESS: {
-        "warouter_process_cpu_seconds_total": "Processor time used",
-    },
+    MetricPage.DB: {"warouter_owner_changes_total": "Slots that changed their owner, by reason"},
+    MetricPage.PROCESS: {"warouter_process_cpu_seconds_total": "Processor time used"},
 }
 _GAUGES: dict[MetricPage, dict[str, str]] = {
     MetricPage.WEB: {

@@ -39,12 +39,7 @@ from warouter.api.monitoring import health as ops
 from warouter.api.monitoring import stats, support
 from warouter.api.profile import handlers as profile
 from warouter.api.route import Access, Route
-from warouter.errors import (
-    ApiError,
-    NotFound,
-    NotReady,
-    OutcomeUnknown,
-)
+from warouter.errors import ApiError, NotFound, NotReady, OutcomeUnknown
 from warouter.http.envelope import common_fields, failure, of_framework
 from warouter.http.meter import Meter
 from warouter.store.account.accounts import is_unavailable

@@ -27,13 +27,7 @@ def _superuser(facts: InstallationFacts) -> Iterator[str]:
             )
 
 
-@rule(
-    "login-owner",
-    Level.NOTE,
-    "processes whose login owns the schema",
-    _ROLES,
-    database=True,
-)
+@rule("login-owner", Level.NOTE, "processes whose login owns the schema", _ROLES, database=True)
 def _owner(facts: InstallationFacts) -> Iterator[str]:
     for login in facts.known.trust.logins:
         if login.owner and login.kinds:

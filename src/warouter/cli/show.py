@@ -151,8 +151,7 @@ def media(data_dir: Path | None, as_json: bool) -> None:
         _listed("kept", found.kept, "direction", "type", ">files", ">bytes", "oldest"),
         _listed("waiting", found.waiting, "reason", ">messages", "oldest"),
         _listed(
-            *("failed", found.failed),
-            *("at", "node", "direction", "message", "type", "reason"),
+            *("failed", found.failed), *("at", "node", "direction", "message", "type", "reason")
         ),
     )
     console().print(Group(*(each for each in shown if each.row_count)))

@@ -36,13 +36,7 @@ from warouter.errors import CommandError
 from warouter.store.database import Connection, close_politely
 from warouter.store.transport.modes import described
 from warouter.store.views.owners import OwnerLogFilter
-from warouter.store.views.status import (
-    NodeStatus,
-    ShardStatus,
-    Status,
-    numbered,
-    read_status,
-)
+from warouter.store.views.status import NodeStatus, ShardStatus, Status, numbered, read_status
 
 # Not "wa:...": those sessions are taken for a node's.
 APPLICATION = "warouter status"

@@ -37,9 +37,7 @@ NO_NUMBER = "none yet: `warouter cloud check` says why; see POST /v1/account"
     help="Number of shards of a new data directory; change it later through the API.",
 )
 @click.option(
-    "--coreapps",
-    type=click.IntRange(1, 64),
-    show_default="one more than shards, at least 3",
+    "--coreapps", type=click.IntRange(1, 64), show_default="one more than shards, at least 3"
 )
 @click.option(
     "--webapps",
@@ -73,12 +71,7 @@ NO_NUMBER = "none yet: `warouter cloud check` says why; see POST /v1/account"
     " or the Graph API that WAROUTER_CLOUD_* name (cloud).",
 )
 def up(
-    shards: str,
-    webapps: int | None,
-    listen: str,
-    no_tls: bool,
-    upstream: str,
-    **others: Any,
+    shards: str, webapps: int | None, listen: str, no_tls: bool, upstream: str, **others: Any
 ) -> None:
     """Run PostgreSQL, masters, coreapps, webapps, a console and the simulator until Ctrl-C.
 

@@ -96,11 +96,7 @@ class Streams:
             )
 
 
-async def send(
-    request: web.Request,
-    news: AsyncIterator[News],
-    lasts: Lives,
-) -> web.StreamResponse:
+async def send(request: web.Request, news: AsyncIterator[News], lasts: Lives) -> web.StreamResponse:
     """Send news until the browser leaves, or ``lasts`` says that the session has ended."""
     response = web.StreamResponse(headers=HEADERS)
     await response.prepare(request)

@@ -28,15 +28,7 @@ from warouter.http.pace import (
     ConnectionProgress,
 )
 from warouter.http.plain import Client, Reader
-from warouter.http.server_connection import (
-    ANSWER,
-    BODY,
-    DRAIN,
-    ENDED,
-    HEAD,
-    HOLD,
-    ServerConnection,
-)
+from warouter.http.server_connection import ANSWER, BODY, DRAIN, ENDED, HEAD, HOLD, ServerConnection
 from warouter.net.sockets import heard, unheard
 
 log = logging.getLogger(__name__)

@@ -100,12 +100,7 @@ class Links(Submitting, LinkHandler):
             done(ApiError("an internal error: the message does not fit into a frame"))
             return
         entry = Pending(
-            message.id,
-            message.slot,
-            len(message.body),
-            frame,
-            self._loop.time() + self.hold,
-            done,
+            message.id, message.slot, len(message.body), frame, self._loop.time() + self.hold, done
         )
         self.held.add(entry)
         self.send(entry)

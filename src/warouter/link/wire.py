@@ -180,9 +180,7 @@ class Frames(NamedTuple):
 
 # By link version, without gaps. The one before a new one stays until no build that speaks nothing
 # newer may run beside this one.
-FRAMES = {
-    2: Frames(message, outcome, parse, read),
-}
+FRAMES = {2: Frames(message, outcome, parse, read)}
 
 NEWEST = FRAMES[max(FRAMES)]
 

@@ -17,8 +17,5 @@ async def certificate(control_url: str, cc: str, phone_number: str) -> str:
 
 async def authority_key(control_url: str) -> str:
     """The public key (base64) that certificates are checked with."""
-    async with (
-        aiohttp.ClientSession() as http,
-        http.get(f"{control_url}/authority") as answer,
-    ):
+    async with aiohttp.ClientSession() as http, http.get(f"{control_url}/authority") as answer:
         return str((await answer.json())["public_key"])

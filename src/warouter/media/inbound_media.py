@@ -15,11 +15,7 @@ import msgspec
 from warouter.codes import href
 
 REFERRAL = "referral"
-DOWNLOAD_ERROR = {
-    "code": 400,
-    "title": "Media download error",
-    "href": href(400),
-}
+DOWNLOAD_ERROR = {"code": 400, "title": "Media download error", "href": href(400)}
 
 
 class InboundMedia(msgspec.Struct, frozen=True):

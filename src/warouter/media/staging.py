@@ -98,11 +98,7 @@ class MediaIntake:
         self._admitting = asyncio.Lock()
 
     async def take(
-        self,
-        begin: Callable[[], W],
-        chunks: AsyncIterator[bytes],
-        most: int,
-        admit: Admit | None,
+        self, begin: Callable[[], W], chunks: AsyncIterator[bytes], most: int, admit: Admit | None
     ) -> W:
         """Write content of at most ``most`` bytes to what ``begin`` opens, or discard that.
 

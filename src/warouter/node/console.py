@@ -62,9 +62,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     sock = listener("127.0.0.1" if host == "localhost" else host, port, _LISTENS)
     context = context_of(settings, await create_pool(settings, APPLICATION, POOL))
     console = Console(
-        context,
-        Cookies(tls=tls is not None),
-        hosts=guard.hosts_of(host, settings.console_hosts),
+        context, Cookies(tls=tls is not None), hosts=guard.hosts_of(host, settings.console_hosts)
     )
     runner = web.AppRunner(console.application(), shutdown_timeout=CLOSE_SECONDS)
     await runner.setup()

@@ -217,13 +217,7 @@ class Master:
             await self._beating(self._session.end_request(term, picture.request.id, "done", ""))
         await self._forget(term, picture, now)
 
-    def _view(
-        self,
-        current: ShardMap,
-        now: float,
-        *,
-        moved: frozenset[int] = frozenset(),
-    ) -> View:
+    def _view(self, current: ShardMap, now: float, *, moved: frozenset[int] = frozenset()) -> View:
         ages = {slot: now - since for (slot, _, _), since in self._named_since.items()}
         marked = {slot: now - since for (slot, _), since in self._marked_since.items()}
         coreapps = {i: m for i, m in self._members.items() if m.node.role == "coreapp"}
@@ -249,11 +243,7 @@ class Master:
         self._wake.set()
 
     async def _write(
-        self,
-        term: int,
-        current: ShardMap,
-        planned: ShardMap,
-        request: ShardRequest | None = None,
+        self, term: int, current: ShardMap, planned: ShardMap, request: ShardRequest | None = None
     ) -> None:
         """Write what leads from one map to the next, and that a ``request`` waits for it."""
         takeovers, successions = changes(current, planned, self._members)
@@ -281,8 +271,7 @@ class Master:
             self._wake.set()
             return
         log.warning(
-            "slots taken over",
-            extra={"slots": {t.slot: t.reason for t in takeovers}, "term": term},
+            "slots taken over", extra={"slots": {t.slot: t.reason for t in takeovers}, "term": term}
         )
 
     async def _locking(self, slots: list[int], write: Coroutine[Any, Any, None]) -> bool:

@@ -249,9 +249,7 @@ class Webapp:
             return Authority(self._settings.upstream_services_url)
         cloud, secrets = self._settings.cloud, self._webhooks.secrets
         return CloudRegistrar(
-            NumberCalls(cloud, self._calls),
-            Accounts(self._pool),
-            lambda: secrets.app_secrets,
+            NumberCalls(cloud, self._calls), Accounts(self._pool), lambda: secrets.app_secrets
         )
 
     def _numbers(self) -> NumberLookup:

@@ -147,9 +147,7 @@ class Moves:
         return {n: slot.epoch for n, slot in self._ownership.slots.items() if n in numbers}
 
     async def _give_up(
-        self,
-        epochs: Mapping[int, int],
-        give: Callable[[Mapping[int, int]], Awaitable[set[int]]],
+        self, epochs: Mapping[int, int], give: Callable[[Mapping[int, int]], Awaitable[set[int]]]
     ) -> None:
         """Give what is out some time to finish, record, and give the slots away."""
         if not epochs:

@@ -22,15 +22,7 @@ from warouter.owner.commit import Gather, GroupCommit
 from warouter.owner.ownership import Ownership
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import OwnedSlot
-from warouter.store.journal import (
-    APPENDED,
-    FENCED,
-    REFUSED,
-    UNKNOWN,
-    Exceptions,
-    Journal,
-    Outcome,
-)
+from warouter.store.journal import APPENDED, FENCED, REFUSED, UNKNOWN, Exceptions, Journal, Outcome
 from warouter.upstream.checks import problem
 from warouter.upstream.protocol import Acks, Answer, Event
 

@@ -14,13 +14,7 @@ from warouter._hash import HASH_NAME, HASH_VERSION
 from warouter.config import Settings
 from warouter.errors import OutcomeUnknown
 from warouter.store import locks
-from warouter.store.database import (
-    Connection,
-    application_name,
-    connect,
-    listen,
-    outcome_unknown,
-)
+from warouter.store.database import Connection, application_name, connect, listen, outcome_unknown
 
 _SHOW = "select pg_try_advisory_lock($1, hashtext($2))"
 _REGISTER = "select register_node($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)"

@@ -17,13 +17,7 @@ from uuid import UUID
 import asyncpg
 
 from warouter.config import Settings
-from warouter.errors import (
-    CommandError,
-    OutcomeUnknown,
-    UnfitDatabase,
-    UntrustedDatabase,
-    lacking,
-)
+from warouter.errors import CommandError, OutcomeUnknown, UnfitDatabase, UntrustedDatabase, lacking
 from warouter.log import Outage
 from warouter.net.sockets import notice_silence
 from warouter.store import arrays, locks, server_settings

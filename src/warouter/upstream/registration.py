@@ -10,13 +10,7 @@ from typing import NamedTuple, Protocol, TypeVar
 import aiohttp
 import msgspec
 
-from warouter.errors import (
-    ApiError,
-    NotReady,
-    ParameterInvalid,
-    ParameterMissing,
-    TooManyRequests,
-)
+from warouter.errors import ApiError, NotReady, ParameterInvalid, ParameterMissing, TooManyRequests
 
 log = logging.getLogger(__name__)
 

@@ -344,7 +344,5 @@ class Callbacks:
     def _delay_ms(self, attempts: int) -> int:
         settings = self._settings()
         return retry_delay_ms(
-            attempts,
-            settings.callback_backoff_delay_ms,
-            settings.max_callback_backoff_delay_ms,
+            attempts, settings.callback_backoff_delay_ms, settings.max_callback_backoff_delay_ms
         )

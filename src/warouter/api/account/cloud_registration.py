@@ -11,12 +11,7 @@ from typing import Any
 
 from warouter.api.account.shards import check_form
 from warouter.api.graph_refusals import refusal
-from warouter.errors import (
-    ApiError,
-    ParameterInvalid,
-    ParameterMissing,
-    TooManyRequests,
-)
+from warouter.errors import ApiError, ParameterInvalid, ParameterMissing, TooManyRequests
 from warouter.store.account.accounts import Accounts
 from warouter.upstream.cloud.graph.failed import CallFailed
 from warouter.upstream.cloud.graph.number_calls import NumberCalls
@@ -35,10 +30,7 @@ class CloudRegistrar(Registrar):
     """``app_secrets``: the first one seals the pin, each may open it."""
 
     def __init__(
-        self,
-        number: NumberCalls,
-        accounts: Accounts,
-        app_secrets: Callable[[], Sequence[str]],
+        self, number: NumberCalls, accounts: Accounts, app_secrets: Callable[[], Sequence[str]]
     ) -> None:
         self._number = number
         self._accounts = accounts

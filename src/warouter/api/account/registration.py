@@ -11,12 +11,7 @@ from aiohttp import web
 
 from warouter.api.access.audit import subject
 from warouter.api.access.tokens import Caller
-from warouter.api.account.shards import (
-    check_form,
-    checked_certificate,
-    digits,
-    required_pin,
-)
+from warouter.api.account.shards import check_form, checked_certificate, digits, required_pin
 from warouter.api.context import Context
 from warouter.api.messages.rules import filled
 from warouter.api.route import Access, Route

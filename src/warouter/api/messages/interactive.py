@@ -104,10 +104,7 @@ def _check_products(header: schema.Header | None, action: schema.Action) -> None
         _check_title(section, len(sections), f"{path}[{n}].title")
         items = filled_list(section.product_items, f"{path}[{n}].product_items")
         for m, item in enumerate(items):
-            filled(
-                item.product_retailer_id,
-                f"{path}[{n}].product_items[{m}].product_retailer_id",
-            )
+            filled(item.product_retailer_id, f"{path}[{n}].product_items[{m}].product_retailer_id")
         products += len(items)
     if products > schema.PRODUCTS:
         raise ParameterInvalid(

@@ -15,12 +15,7 @@ from warouter.api.messages import schema
 from warouter.api.messages.interactive import check_interactive
 from warouter.api.messages.rules import check_media, filled, filled_list, one_of, required
 from warouter.api.messages.ttl import ttl_of
-from warouter.errors import (
-    InvalidRecipientType,
-    MessageTooLong,
-    ParameterInvalid,
-    ParameterMissing,
-)
+from warouter.errors import InvalidRecipientType, MessageTooLong, ParameterInvalid, ParameterMissing
 from warouter.http.decode import decode
 from warouter.recipient import wa_id
 

@@ -128,12 +128,7 @@ def command(
     """
     cloud = number_settings(data_dir).cloud
     asked = ProbeScope(
-        only,
-        recipients,
-        unreachable,
-        messages,
-        voice is not None,
-        sys.stdin.isatty(),
+        only, recipients, unreachable, messages, voice is not None, sys.stdin.isatty()
     )
     times = Times(patience=patience)
     host, port = cloud.listen

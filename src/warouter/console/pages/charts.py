@@ -132,12 +132,7 @@ CHARTS = (
             "as planned": _many("warouter_owner_changes_total", {"reason": f"(?!({FAILURES})$).*"}),
         },
     ),
-    Chart(
-        "memory",
-        "Memory",
-        " MiB",
-        _by_role("warouter_process_resident_memory_bytes", 1 / MIB),
-    ),
+    Chart("memory", "Memory", " MiB", _by_role("warouter_process_resident_memory_bytes", 1 / MIB)),
     Chart("cpu", "CPU", " % of a core", _by_role("warouter_process_cpu_seconds_total", 100.0)),
     Chart(
         "connections",

@@ -166,11 +166,7 @@ def _check(context: ConsoleContext) -> Mapping[str, Any]:
         cloud_settings(context.settings)
     except ConfigError as error:
         lacks = str(error)
-    return {
-        "checked": context.kept.get(LAST),
-        "lacks": lacks,
-        "levels": _LEVELS,
-    }
+    return {"checked": context.kept.get(LAST), "lacks": lacks, "levels": _LEVELS}
 
 
 async def check(context: ConsoleContext, visitor: Visitor, _form: Form) -> Done:

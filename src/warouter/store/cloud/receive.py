@@ -100,12 +100,7 @@ class WebhookInbox:
     """
 
     def __init__(
-        self,
-        settings: Settings,
-        application: str,
-        incarnation: UUID,
-        shows: str,
-        account: str = "",
+        self, settings: Settings, application: str, incarnation: UUID, shows: str, account: str = ""
     ) -> None:
         self._session = Session(settings, application, **_SESSION)
         self._incarnation = incarnation

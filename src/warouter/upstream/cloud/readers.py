@@ -12,13 +12,7 @@ from msgspec import Raw
 
 from warouter.upstream.cloud import lenient
 from warouter.upstream.cloud.batch import ERROR, INBOUND, LONGEST_ID, STATUS, Element
-from warouter.upstream.cloud.parties import (
-    Parties,
-    ids_of,
-    number_of,
-    user_of,
-    word_of,
-)
+from warouter.upstream.cloud.parties import Parties, ids_of, number_of, user_of, word_of
 from warouter.upstream.cloud.reference import parse_reference
 
 _LONGEST_IN_KEY = 400  # characters of a wamid that is part of a key as it is

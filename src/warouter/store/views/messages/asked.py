@@ -8,15 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from warouter.recipient import wa_id
-from warouter.store.views.messages.found import (
-    DIRECTIONS,
-    KINDS,
-    LIMIT,
-    MOST,
-    STATES,
-    Search,
-    iso,
-)
+from warouter.store.views.messages.found import DIRECTIONS, KINDS, LIMIT, MOST, STATES, Search, iso
 from warouter.store.views.messages.newest import MOST_MS, place_of
 
 # The fields, and what each is called at a shell.

@@ -44,10 +44,7 @@ _LARGEST = 10_000  # rows of all lanes in one piece
 
 
 async def read_messages(
-    connection: Taken,
-    search: Search,
-    looked_at: int = LOOKED_AT,
-    seconds: float = SECONDS,
+    connection: Taken, search: Search, looked_at: int = LOOKED_AT, seconds: float = SECONDS
 ) -> MessageListing:
     """The newest messages that match, in one snapshot."""
     if search.message_id:

@@ -111,10 +111,7 @@ async def _changes(source: Source) -> list[Change]:
     )
     return [
         Change(
-            row["at"],
-            row["actor"],
-            frozenset(row["subject"].split(", ")),
-            row["action"] == RESET,
+            row["at"], row["actor"], frozenset(row["subject"].split(", ")), row["action"] == RESET
         )
         for row in rows
     ]

@@ -54,11 +54,7 @@ async def contact(url: str, query: Mapping[str, str] | None = None) -> ServerCon
 async def handshake(url: str, verify_token: str) -> Handshake:
     """Ask a callback URL as Meta does."""
     challenge = str(secrets.randbelow(10**10))
-    query = {
-        "hub.mode": "subscribe",
-        "hub.challenge": challenge,
-        "hub.verify_token": verify_token,
-    }
+    query = {"hub.mode": "subscribe", "hub.challenge": challenge, "hub.verify_token": verify_token}
     found = await contact(url, query)
     right = found.status == 200 and found.body == challenge.encode()
     by_webapp = found.status == 403 and found.body == WRONG_VERIFY_TOKEN.encode()

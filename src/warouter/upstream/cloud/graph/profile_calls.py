@@ -51,11 +51,7 @@ class Profile:
 
     async def upload(self, app: str, content: bytes, mime: str) -> str:
         """Upload an image; returns the handle by which ``profile_picture_handle`` names it."""
-        asked = {
-            "file_length": str(len(content)),
-            "file_type": mime,
-            "file_name": _NAMES[mime],
-        }
+        asked = {"file_length": str(len(content)), "file_type": mime, "file_name": _NAMES[mime]}
         begun = await self._calls.post(f"{app}/uploads", {}, asked)
         done = await self._calls.upload(_fit(begun.get("id"), _SESSION), content)
         handle = done.get("h")
