@@ -15,8 +15,7 @@ from tests.harness.api import Api
 from tests.harness.described import DOCUMENT, Undocumented, check_answer, route_of
 from tests.harness.documented import rows
 from warouter.api.app import ROUTES
-from warouter.api.description.examples import BODIES
-from warouter.api.description.openapi import errors_of
+from warouter.api.description.openapi import errors_of, written
 from warouter.api.route import Route
 from warouter.http.envelope import common_fields
 from warouter.upstream.causes import known_codes
@@ -93,7 +92,8 @@ def test_created_is_answered_where_clients_want_it() -> None:
 
 
 def test_examples_fit_what_they_show() -> None:
-    for (method, path), examples in BODIES.items():
+    for shown, examples in written().examples.items():
+        method, path = shown.split()
         route = route_of(method, path)
         assert route is not None, (method, path)
         for example in examples.values():

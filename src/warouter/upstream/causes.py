@@ -69,15 +69,26 @@ class Code(NamedTuple):
 
 
 class _File(msgspec.Struct, frozen=True):
+    about: list[str]
     code: dict[str, list[Cause]]
     meta: dict[str, str]
 
 
 @functools.cache
+def _read() -> _File:
+    text = (files("warouter") / "static" / "errors.toml").read_text()
+    return msgspec.convert(tomllib.loads(text), _File)
+
+
+def about() -> list[str]:
+    """What there is to know of all codes, in paragraphs."""
+    return _read().about
+
+
+@functools.cache
 def known_codes() -> list[Code]:
     """All codes, in their order."""
-    text = (files("warouter") / "static" / "errors.toml").read_text()
-    read = msgspec.convert(tomllib.loads(text), _File)
+    read = _read()
     meta = list(_meta_codes({int(code): words for code, words in read.meta.items()}))
     return [
         Code(code, _title(code), causes, [m for m in meta if m.meaning.code == code])

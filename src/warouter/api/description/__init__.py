@@ -5,5 +5,4 @@ page       the document as JSON and as a page to read
 replies    what the API answers, one Struct an answer
 wrapped    the objects that the product wraps answers in
 errors     the same as a page to read
-examples   example bodies, by route and name
 """

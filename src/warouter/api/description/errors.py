@@ -17,25 +17,9 @@ from warouter.api.context import Context
 from warouter.api.description.page import HTML, html_page, prose, served
 from warouter.api.route import Access, Route
 from warouter.codes import PAGE
-from warouter.upstream.causes import BECOMES, Code, known_codes, shown_place
+from warouter.upstream.causes import BECOMES, Code, about, known_codes, shown_place
 
 # `[408]` becomes a link to that code, `/v1/docs` one to that page.
-_ABOUT = (
-    "What each error code means, what causes it, and what to do. `details` of an error say what"
-    " was wrong with this very request or message; where the Cloud API refused it, they are Meta's"
-    " own words.",
-    "An answer with an error has the HTTP status given here. Other errors come later, by a"
-    " callback: in a status `failed`, or in an inbound message; those of nodes are in"
-    " `GET /v1/health`. What each call takes and answers: `/v1/docs`.",
-    "The second table of a code has Meta's codes that map to it, and what becomes of a message"
-    " that Meta refuses so. Sent again: by itself, you hear nothing. Waits; the number stops: Meta"
-    " refuses the number or its token, so that no message is sent until the operator has put that"
-    " right; none fails sooner than after a day, then with [408]. In doubt: nobody knows whether"
-    " Meta took it; a status that comes settles it, else it is sent again, fails with [500] or is"
-    " held, as the operator or the message chose. A code of Meta's that is not here becomes [1014],"
-    " or is in doubt if it comes with HTTP 5xx.",
-    "Documents that are named here, docs/..., are in warouter's repository.",
-)
 _CODE, _PATH = re.compile(r"\[(\d+)\]"), re.compile(r"<code>(/v1/docs)</code>")
 
 
@@ -45,7 +29,7 @@ async def errors(_context: Context, request: web.Request, _caller: Caller) -> we
 
 @functools.cache
 def _page() -> tuple[bytes, dict[str, str]]:
-    parts = ["<h1>Error codes</h1>", *(f"<p>{_linked(p)}</p>" for p in _ABOUT)]
+    parts = ["<h1>Error codes</h1>", *(f"<p>{_linked(p)}</p>" for p in about())]
     for code in known_codes():
         parts += _section(code)
     return html_page("warouter: error codes", parts)

@@ -1,18 +1,20 @@
 """The OpenAPI 3.1 description, generated from the routes and the Structs that validate.
 
 Nothing is written down twice: paths, roles, bodies, statuses and errors are those of ``Route``, and
-the schemas are msgspec's own of what is decoded and answered.
+the schemas are msgspec's own of what is decoded and answered. What no code knows is in
+``static/openapi.json``: security schemes, words on the statuses, and example bodies.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources import files
 from typing import Any
 
 import msgspec
 
-from warouter.api.description.examples import BODIES
 from warouter.api.description.replies import ErrorAnswer, Meta
 from warouter.api.route import Access, HeaderField, Route
 from warouter.errors import (
@@ -39,24 +41,6 @@ A success is a JSON object with `meta` and the resource, and without `errors`. A
 bodies, numbers and booleans may be strings where the original accepts that, null means that an
 optional field is absent, and unknown keys are ignored."""
 
-_SECURITY_SCHEMES = {
-    "Basic": {
-        "type": "http",
-        "scheme": "basic",
-        "description": "User name and password, for `POST /v1/users/login` only.",
-    },
-    "Bearer": {
-        "type": "http",
-        "scheme": "bearer",
-        "description": "The token of `POST /v1/users/login`. It lives for 7 days.",
-    },
-    "Apikey": {
-        "type": "apiKey",
-        "in": "header",
-        "name": "Authorization",
-        "description": "`Apikey KEY`, where KEY is the value of WA_API_KEY; for monitoring.",
-    },
-}
 _SECURITY: Mapping[Access, list[dict[str, list[str]]]] = {
     Access.OPEN: [],
     Access.LOGIN: [{"Basic": []}],
@@ -71,25 +55,25 @@ _WITH_TOKEN: tuple[type[ApiError], ...] = (AccessDenied, PasswordChangeRequired)
 _WITH_BODY: tuple[type[ApiError], ...] = (ParameterInvalid, BodyTooLarge)
 _WITH_JSON: tuple[type[ApiError], ...] = (ParameterMissing, *_WITH_BODY)
 
-_MEANINGS = {
-    200: "Done.",
-    201: "Created.",
-    202: "Accepted.",
-    304: "Not modified: the client already has this version.",
-    400: "The request is not valid; nothing was changed.",
-    401: "Missing or wrong credentials.",
-    403: "Forbidden, or not possible right now.",
-    404: "Not found.",
-    409: "The request conflicts with the current state.",
-    413: "The body is too large.",
-    429: "Too many requests.",
-    500: "An internal error, which is logged.",
-    503: "Not available right now: try again later.",
-}
 _RETRY_AFTER = {
     "description": "Seconds to wait before the next try.",
     "schema": {"type": "string", "pattern": "^[0-9]+$"},
 }
+
+
+class OpenApiWords(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is written by hand; ``examples`` are bodies by route (`POST /v1/users`) and name."""
+
+    security_schemes: dict[str, dict[str, str]]
+    meanings: dict[int, str]
+    examples: dict[str, dict[str, Any]]
+
+
+@functools.cache
+def written() -> OpenApiWords:
+    """The content of ``static/openapi.json``."""
+    text = (files("warouter") / "static" / "openapi.json").read_bytes()
+    return msgspec.json.decode(text, type=OpenApiWords)
 
 
 def describe(routes: Sequence[Route], version: str) -> dict[str, Any]:
@@ -106,7 +90,7 @@ def describe(routes: Sequence[Route], version: str) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": dict(sorted(components.items())),
-            "securitySchemes": _SECURITY_SCHEMES,
+            "securitySchemes": written().security_schemes,
         },
     }
 
@@ -200,7 +184,7 @@ def _request_body(route: Route, schemas: Mapping[str, Any]) -> dict[str, Any]:
         content: dict[str, Any] = {route.body: {}}
     else:
         media: dict[str, Any] = {"schema": schemas[_key(route.body)]}
-        if examples := BODIES.get((route.method, route.path)):
+        if examples := written().examples.get(f"{route.method} {route.path}"):
             media["examples"] = {name: {"value": value} for name, value in examples.items()}
         content = {JSON: media}
     return {"required": route.body_required, "content": content}
@@ -217,7 +201,7 @@ def _responses(route: Route, schemas: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _success(route: Route, status: int, schemas: Mapping[str, Any]) -> dict[str, Any]:
-    response: dict[str, Any] = {"description": _MEANINGS.get(status, "Done.")}
+    response: dict[str, Any] = {"description": written().meanings.get(status, "Done.")}
     if route.method == "HEAD" or status == 304:
         return response
     answers = answers_of(route)
@@ -242,7 +226,7 @@ def _failure(
     route: Route, status: int, errors: list[type[ApiError]], schemas: Mapping[str, Any]
 ) -> dict[str, Any]:
     words = dict.fromkeys(f"{e.code} {e.title}" for e in errors)
-    meaning = _MEANINGS.get(status, "The request is refused.")
+    meaning = written().meanings.get(status, "The request is refused.")
     response: dict[str, Any] = {"description": f"{meaning} Codes: {', '.join(words)}."}
     if route.method != "HEAD":
         response["content"] = {JSON: {"schema": schemas[_key(ErrorAnswer)]}}

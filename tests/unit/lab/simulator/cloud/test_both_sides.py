@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tests.unit.lab.simulator.cloud.cloud_world import TO, WALL, Meta, template
-from warouter.api.description.examples import BODIES
+from warouter.api.description.openapi import written
 from warouter.lab.simulator.cloud.graph import errors
 from warouter.lab.simulator.cloud.inbound import GraphMedia
 from warouter.lab.simulator.cloud.message import read
@@ -20,6 +20,7 @@ from warouter.upstream.cloud.batch import Batch
 from warouter.upstream.cloud.outgoing import Addressee, read_mark, translate
 from warouter.upstream.cloud.reference import reference
 
+EXAMPLES = written().examples["POST /v1/messages"]
 ID = bytes((1, 3)) + bytes(18)
 REFERENCE = reference(ID, 2)
 
@@ -36,9 +37,9 @@ def heard(meta: Meta, **dealt: Any) -> Batch:
     return found
 
 
-@pytest.mark.parametrize("name", BODIES["POST", "/v1/messages"])
+@pytest.mark.parametrize("name", EXAMPLES)
 def test_bodies_of_the_product_are_taken(name: str) -> None:
-    body = msgspec.json.encode(BODIES["POST", "/v1/messages"][name])
+    body = msgspec.json.encode(EXAMPLES[name])
     sent = translate(body, Addressee(TO), REFERENCE, media=["1", "2", "3"])
     asked = read(sent, need_plus=True)
     assert (asked.number, asked.reference) == (TO, REFERENCE)
