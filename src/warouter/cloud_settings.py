@@ -137,9 +137,7 @@ def checked(given: CloudVariables, lease: float, watchdog: float) -> CloudSettin
 
 
 def version_end(version: str) -> date | None:
-    """The day on which Meta ends a version: 1970 for one that has ended long since, None if nobody
-    knows.
-    """
+    """The day on which Meta ends a version: 1970 if it ended long since, None if unknown."""
     number = _number(version)
     return _LONG_SINCE if (0, 0) < number < min(_ENDS) else _ENDS.get(number)
 

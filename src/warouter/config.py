@@ -242,9 +242,7 @@ def _in_english(what: str) -> str:
 
 
 def load(environ: Mapping[str, str]) -> Settings:
-    """The settings from an environment; raises ConfigError with
-    the variable and its allowed values.
-    """
+    """The settings of an environment; raises ConfigError with the variable and what it allows."""
     names = {field.encode_name for field in msgspec.structs.fields(Settings)}
     given: dict[str, Any] = {
         name: value for name, value in environ.items() if name in names and value != ""
@@ -382,9 +380,7 @@ MEDIA_NETWORKS = "WAROUTER_MEDIA_ALLOW_PRIVATE"
 
 
 def networks(text: str, name: str = WEBHOOK_NETWORKS) -> list[Network]:
-    """The networks in the variable ``name``, separated by
-    commas; raises ConfigError for a wrong one.
-    """
+    """The networks in the variable ``name``, separated by commas; ConfigError for a wrong one."""
     result: list[Network] = []
     for part in filter(None, (p.strip() for p in text.split(","))):
         try:

@@ -88,9 +88,7 @@ class JsonLines(logging.Formatter):
 
 
 def shown(value: Any, most: int = FIELD_CHARS) -> Any:
-    """The loggable form of a value: the ends of numbers, the
-    size of bytes, the start of long texts.
-    """
+    """The loggable form of a value: ends of numbers, the size of bytes, the start of long texts."""
     match value:
         case str():
             text = _NUMBER.sub(r"\1...\2", without_numbers(value[:most]))

@@ -17,9 +17,7 @@ LEAST_BYTES, MOST_BYTES = 24, 64
 
 
 def key_of(secret: str) -> bytes:
-    """The key in ``whsec_`` and base64; raises ValueError,
-    which does not show it, if it is not valid.
-    """
+    """The key in ``whsec_`` and base64; a ValueError if it is not valid does not show it."""
     try:
         key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
     except (binascii.Error, ValueError):

@@ -147,9 +147,7 @@ def rds_class(connections: int) -> str | None:
 
 
 class UpstreamCapacity(NamedTuple):
-    """The capacity of the WhatsApp side: messages/s on a
-    connection, ms until a send is answered.
-    """
+    """The capacity of the WhatsApp side: messages/s on a connection, ms until a send's answer."""
 
     rate: float = inf
     answer_ms: float = 0.0
@@ -260,9 +258,7 @@ def one_writer(costs: Costs = COSTS) -> float:
 
 
 def windows(upstream: UpstreamCapacity) -> float:
-    """The rate in messages/s at which the windows of all slots
-    are full, whatever the number of shards.
-    """
+    """The rate in messages/s at which the windows of all slots are full, however many shards."""
     return SLOTS * WINDOW * 1000 / upstream.answer_ms if upstream.answer_ms else inf
 
 

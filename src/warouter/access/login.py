@@ -126,9 +126,7 @@ class LogIns:
         return await self._replaced_hash(user.username, password)
 
     async def _replaced_hash(self, username: str, password: str) -> str:
-        """The hash that another log-in has renewed meanwhile; LoginRefused if it is of another
-        password.
-        """
+        """The hash that another log-in has renewed meanwhile; LoginRefused after a new password."""
         user, passwords = await self._accounts.user(username), self._guard.passwords
         async with passwords.callers_turn(username):
             if user is not None and await passwords.verify_now(user.password_hash, password):

@@ -30,9 +30,7 @@ class FairQueue(Generic[T]):
         return self._size
 
     def join(self, address: str, name: str, item: T) -> T | None:
-        """Add ``item``. Returns the item that must leave for it:
-        ``item`` itself if nobody has more.
-        """
+        """Add ``item``; returns the item that must leave for it, itself if nobody has more."""
         gone = None
         if self._size >= self._most:
             gone = self._give_way(address, name)

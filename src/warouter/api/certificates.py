@@ -1,6 +1,4 @@
-"""The TLS certificate of the API, and the CA certificates
-that webhook servers are verified with.
-"""
+"""The TLS certificate of the API, and the CA certificates that verify webhook servers."""
 
 from __future__ import annotations
 

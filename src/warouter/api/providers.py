@@ -65,9 +65,7 @@ _PROVIDERS = msgspec.json.Decoder(list[MediaProvider])
 
 
 async def show(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
-    """All providers with masked secrets, and a warning for each
-    whose credentials are never sent.
-    """
+    """All providers with masked secrets, and a warning for each whose credentials are not sent."""
     providers = [_masked(p) for p in _stored(await context.accounts.setting(MEDIA_PROVIDERS))]
     shown = {"settings": {"application": {"media": {"providers": providers}}}}
     return success(shown, warnings=_warnings(providers))

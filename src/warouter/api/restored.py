@@ -49,9 +49,7 @@ _SAVED = msgspec.json.Decoder(Saved)
 
 
 def checked(content: bytes, config: ApiConfig) -> tuple[Saved, list[str]]:
-    """The backup's content and warnings about it; raises
-    ValueError if a cluster cannot work with it.
-    """
+    """The backup's content and warnings about it; ValueError if no cluster can work with it."""
     warnings: list[str] = []
     try:
         saved = decode(content, _SAVED)

@@ -75,8 +75,6 @@ class Route(NamedTuple):
 
     @property
     def audited(self) -> bool:
-        """True if a call is recorded in the audit log:
-        administrators' routes that change something.
-        """
+        """True if the audit log records a call: administrators' routes that change something."""
         changes = self.access is Access.ADMIN and self.method not in ("GET", "HEAD")
         return bool(self.action or (changes and not self.unaudited))

@@ -1,6 +1,4 @@
-"""/v1/stickerpacks: the sticker packs of the business. The
-list of WhatsApp's own packs is empty.
-"""
+"""/v1/stickerpacks: the sticker packs of the business. WhatsApp's own list of packs is empty."""
 
 from __future__ import annotations
 

@@ -52,9 +52,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Database(msgspec.Struct, frozen=True, kw_only=True):
-    """PostgreSQL. ``verified``: this session checked the server's certificate and name; None
-    without TLS.
-    """
+    """PostgreSQL. ``verified``: this session checked certificate and name; None without TLS."""
 
     trust: Trust
     server: Server

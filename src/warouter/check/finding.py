@@ -12,9 +12,7 @@ from warouter.check.facts import InstallationFacts
 
 
 class Level(StrEnum):
-    """How bad it is. NOTE is worth knowing, and no reason to be woken; UNKNOWN could not be found
-    out.
-    """
+    """How bad it is: NOTE is no reason to be woken, UNKNOWN could not be found out."""
 
     OK = "ok"
     NOTE = "note"

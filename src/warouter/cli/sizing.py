@@ -1,6 +1,4 @@
-"""``warouter sizing``: machines, processes and connections
-for a rate, compared with the original's.
-"""
+"""``warouter sizing``: machines, processes and connections for a rate, beside the original's."""
 
 from __future__ import annotations
 

@@ -91,9 +91,7 @@ async def _once(settings: Settings, as_json: bool, asked: OwnerLogQuery) -> None
 
 
 async def _watch(settings: Settings, as_json: bool, asked: OwnerLogQuery) -> None:
-    """Refresh until Ctrl-C. The first reading must succeed;
-    later errors are shown, and tried again.
-    """
+    """Refresh until Ctrl-C. The first reading must succeed; later errors are shown, and retried."""
     connection = await checked(settings, APPLICATION)
     page: AbstractContextManager[Live | None] = (
         nullcontext()
@@ -193,9 +191,7 @@ def _oldest(found: Status) -> str:
 
 
 def _nodes(found: Status) -> Table:
-    """The nodes without those that were replaced by a later
-    process of the same name; --json has them all.
-    """
+    """The nodes without those that a later one of the same name replaced; --json has them all."""
     alive = {node.name for node in found.nodes if node.state != "dead"}
     columns = ("node", "address", "role", "state", ">pid", "version", ">up", "shards")
     listed = table(*columns, title="nodes")

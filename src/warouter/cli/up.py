@@ -136,9 +136,7 @@ async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
 
 
 def show_ready(console: Console, cluster: Cluster) -> None:
-    """Print addresses, credentials and examples; curl lines are
-    not wrapped, so they can be copied.
-    """
+    """Print addresses, credentials and examples; curl lines stay unwrapped, to be copied."""
     insecure = " -k" if cluster.options.tls else ""
     listen = cluster.options.listen
     facts = {

@@ -353,9 +353,7 @@ class Connection(ServerConnection, web.RequestHandler):
         return fault
 
     def is_forgotten(self) -> bool:
-        """True if aiohttp started no handler for a request that it
-        was given, in several looks in a row.
-        """
+        """True if aiohttp started no handler for its request, in several looks in a row."""
         if self._owed_looks is None or self.turn is ENDED:
             return False
         self._owed_looks += 1

@@ -54,9 +54,7 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
 
 
 def _may_be_deep(body: bytes) -> bool:
-    """False if the body has too few brackets to be nested too
-    deep; brackets in strings count too.
-    """
+    """False if the body has too few brackets for too deep a nesting; those in strings count."""
     return body.count(b"{") + body.count(b"[") > MAX_DEPTH
 
 

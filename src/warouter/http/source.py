@@ -1,6 +1,4 @@
-"""The address that a request comes from: the peer's, or the
-client's according to a trusted proxy.
-"""
+"""The address that a request comes from: the peer's, or the client's that a proxy names."""
 
 from __future__ import annotations
 

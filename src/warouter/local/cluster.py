@@ -195,9 +195,7 @@ class Cluster:
         self.write_description()
 
     def description(self) -> dict[str, Any]:
-        """The content of cluster.json: addresses, credentials,
-        processes, and settings for joining.
-        """
+        """The content of cluster.json: addresses, credentials, processes, settings for joining."""
         processes = [
             {"name": p.name, "role": p.role, "pid": p.pid}
             for p in self.processes.values()

@@ -75,9 +75,7 @@ class Postgres:
         return f"postgresql://postgres@/{database}?host={self.socket_folder}"
 
     def start(self) -> None:
-        """Start and wait until it accepts connections; raises
-        CommandError with its last log line.
-        """
+        """Start and wait for connections; raises CommandError with the last log line."""
         if not (self.folder / "PG_VERSION").exists():
             self._initdb()
         self._end_leftover()

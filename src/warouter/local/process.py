@@ -1,6 +1,4 @@
-"""A child process: started as systemd would start it,
-stopped by SIGTERM, restarted when it dies.
-"""
+"""A child process: started as systemd would, stopped by SIGTERM, restarted when it dies."""
 
 from __future__ import annotations
 

@@ -44,9 +44,7 @@ def operations_of(
     own: Callable[[], list[Sample]],
     rates: Rates | None = None,
 ) -> Operations:
-    """Sources of metrics, reports and facts of a webapp;
-    ``own`` returns the samples of this process.
-    """
+    """Sources of metrics, reports and facts of a webapp; ``own`` are samples of this process."""
     statistics = Statistics(pool)
     return Operations(
         node=node,

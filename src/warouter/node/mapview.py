@@ -1,6 +1,4 @@
-"""A webapp's view of the cluster: follows the shard map and
-addresses, and asks for changes of shards.
-"""
+"""A webapp's view of the cluster: its map and addresses, and how to ask for other shards."""
 
 from __future__ import annotations
 
@@ -95,9 +93,7 @@ class MapView:
             self._wake.set()
 
     async def run(self) -> None:
-        """Follow the map until cancelled; the last one is kept
-        while the database is unavailable.
-        """
+        """Follow the map until cancelled; the last one is kept while the database is away."""
         while True:
             self._wake.clear()
             try:

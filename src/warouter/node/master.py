@@ -86,9 +86,7 @@ class Master:
         return self._term.number if self._term is not None else None
 
     def wake(self, what: str = "") -> None:
-        """Poll now, because something may have changed. After
-        LINK_GONE poll a few more times soon.
-        """
+        """Poll now, because something may have changed; after LINK_GONE a few more times soon."""
         if what == LINK_GONE:
             self._alert = ALERT_LOOKS
         self._wake.set()

@@ -190,9 +190,7 @@ async def _until_told(main: Callable[[asyncio.Event, Notifier], Awaitable[None]]
 
 
 def _allow_many_files() -> None:
-    """Raise the soft limit of open files (often 1,024) to the
-    hard one: each connection needs one.
-    """
+    """Raise the soft limit of open files (often 1,024) to the hard one, for the connections."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
     if soft < wanted:

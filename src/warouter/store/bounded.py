@@ -24,9 +24,7 @@ Fetch = Callable[..., Awaitable[list[Any]]]
 async def connection(
     pool: asyncpg.Pool, seconds: float | None = None
 ) -> AsyncIterator[PoolConnectionProxy[Any]]:
-    """A connection; raises TimeoutError after this many seconds, or ``SECONDS``, the wait for it
-    included.
-    """
+    """A connection; TimeoutError after these seconds, or ``SECONDS``, the wait for it included."""
     async with asyncio.timeout(seconds or SECONDS), pool.acquire() as taken:
         try:
             yield taken

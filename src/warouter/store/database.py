@@ -125,9 +125,7 @@ def ends_session(error: asyncpg.PostgresError) -> bool:
 
 
 def doubts_commit(notice: asyncpg.PostgresLogMessage) -> bool:
-    """True if a notice means that a commit may be lost. A
-    notice of unknown origin may mean that.
-    """
+    """True if a notice means that a commit may be lost; one of unknown origin may."""
     return notice.server_source_function in (None, _NOT_REPLICATED)
 
 

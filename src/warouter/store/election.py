@@ -133,9 +133,7 @@ class LeaderSession:
         await self._session.fetch(_END_LEADER, _names(spared), within=LOOK_SECONDS)
 
     async def end_sessions(self, dead: Sequence[UUID]) -> None:
-        """End the remaining sessions of dead incarnations, so that
-        their locks delay no takeover.
-        """
+        """End the remaining sessions of dead incarnations: their locks would delay a takeover."""
         await self._session.fetch(_END_DEAD, _names(dead), within=LOOK_SECONDS)
 
     async def end_lock_holders(self, slots: Sequence[int]) -> None:

@@ -75,9 +75,7 @@ class WantedMedia(NamedTuple):
 
 
 class MediaRows:
-    """``fetch(sql, *arguments)`` returns rows, or raises the
-    errors of the driver or the session.
-    """
+    """``fetch(sql, *arguments)`` returns rows, or raises errors of the driver or the session."""
 
     def __init__(self, fetch: Fetch) -> None:
         self._fetch = fetch
@@ -110,9 +108,7 @@ class MediaRows:
         return bool(await self._fetch(_FORGET_WANTED, handle))
 
     async def add(self, media: MediaFile, handle: str | None, quota: int) -> UUID | None:
-        """Add a row and return its id: an existing one if the
-        handle is known, None above the quota.
-        """
+        """Add a row and return its id: the one of a known handle, None above the quota."""
         rows = await self._fetch(
             _ADD, media.id, media.kind, media.mime, media.size, media.sha256, handle, quota
         )
@@ -131,9 +127,7 @@ class MediaRows:
         return {row["id"] for row in await self._fetch(_KNOWN, list(ids))}
 
     async def expire(self, days: float, limit: int) -> list[UUID]:
-        """Delete up to ``limit`` rows older than this many days;
-        returns the ids of files to remove.
-        """
+        """Delete up to ``limit`` rows older than this many days; returns ids of files to remove."""
         return [row["id"] for row in await self._fetch(_EXPIRE, days, limit)]
 
     async def providers(self) -> Any:

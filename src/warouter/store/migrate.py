@@ -234,9 +234,7 @@ async def _apply(connection: Connection, migration: Migration, sql: str) -> None
 
 
 async def _build(connection: Connection, index: str, sql: str) -> None:
-    """Build an index concurrently: it waits for older
-    transactions, but blocks only other schema changes.
-    """
+    """Build an index concurrently: waits for older transactions, blocks only schema changes."""
     await connection.execute(f"set lock_timeout = '{TRY_SECONDS:g}s'")
     if await connection.fetchval(_BROKEN, index):
         await connection.execute(f"drop index concurrently {index}")

@@ -44,9 +44,7 @@ class Migration(NamedTuple):
 
     @property
     def runs_with(self) -> int:
-        """Number of the newest step of the oldest build that can
-        run on the resulting schema.
-        """
+        """Number of the newest step of the oldest build that can run on the resulting schema."""
         for line in self._head:
             if found := _RUNS_WITH.match(line):
                 return int(found[1])
@@ -54,9 +52,7 @@ class Migration(NamedTuple):
 
     @property
     def indexes(self) -> dict[str, str]:
-        """The statements of a step that runs outside a transaction,
-        by the index that each creates.
-        """
+        """The statements of a step that runs outside a transaction, by the index each creates."""
         if _OUTSIDE not in self._head:
             return {}
         lines = [line for line in self.sql.splitlines() if not line.startswith("--")]

@@ -31,9 +31,7 @@ select distinct on (node) incarnation, node, role, body::text,
 
 
 class ReportBody(msgspec.Struct, frozen=True):
-    """The content of a report; ``facts`` describe the process
-    and its host: see ``node.reporter``.
-    """
+    """The content of a report; ``facts`` are of the process and its host: see ``node.reporter``."""
 
     samples: list[Sample]
     facts: dict[str, Any] = {}

@@ -79,9 +79,7 @@ WARNED: Mapping[str, tuple[str, str]] = {
 
 
 def startup(application: str, schema: str, **own: str) -> dict[str, str]:
-    """The settings that a session sets at its start; ``own``
-    are its limits where PINNED has none.
-    """
+    """The settings that a session sets at its start; ``own`` are limits that PINNED lacks."""
     named = {_NAME: application, "search_path": f"{schema}, pg_temp"}
     return {**PINNED, **TCP, **NEWER, **named, **own}
 

@@ -84,9 +84,7 @@ async def _open(settings: Settings, server: Server, arguments: dict[str, Any]) -
 
 
 async def _start(settings: Settings, server: Server, arguments: dict[str, Any]) -> Connection:
-    """Connect; retry without settings of newer versions, and
-    remember that this server does not know them.
-    """
+    """Connect; retry without settings of newer versions, which are remembered of this server."""
     was_older = server in _older
     if not was_older:
         try:
@@ -104,9 +102,7 @@ async def _start(settings: Settings, server: Server, arguments: dict[str, Any]) 
 
 
 def _telling(refusal: BaseException) -> bool:
-    """Ranks refusals: one about the password, the database or TLS
-    tells more than an unreachable server.
-    """
+    """Ranks refusals: the password, the database or TLS tell more than an unreachable server."""
     if isinstance(refusal, UntrustedDatabase):
         return True
     return isinstance(refusal, asyncpg.PostgresError) and not isinstance(

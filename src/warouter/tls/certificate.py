@@ -89,9 +89,7 @@ def checked_pair(text: str, now: datetime | None = None) -> Pair:
 
 
 def checked_authorities(text: str) -> str:
-    """The certificates in PEM text, each once; raises
-    ValueError if there is none or one is damaged.
-    """
+    """The certificates in PEM text, each once; ValueError if there is none, or a damaged one."""
     if any(label != "CERTIFICATE" for label, _ in pem.blocks(text)):
         raise ValueError("only certificates are allowed here, no keys")
     bundle = "".join(dict.fromkeys(_pem(c) for c in _certificates(text)))
@@ -161,9 +159,7 @@ def _check_rsa(key: rsa.RSAPrivateKey) -> None:
 
 
 def _chain(leaf: x509.Certificate, rest: list[x509.Certificate]) -> list[x509.Certificate]:
-    """The chain, leaf first, each followed by its issuer;
-    raises ValueError for certificates outside it.
-    """
+    """The chain, leaf first, each followed by its issuer; ValueError for others beside it."""
     chain, left = [leaf], list(rest)
     while left:
         signer = next((c for c in left if _issued(chain[-1], c)), None)

@@ -1,6 +1,4 @@
-"""Splits PEM text into blocks, and makes TLS contexts from
-it. ``certificate`` checks their meaning.
-"""
+"""Splits PEM text into blocks and makes TLS contexts from it; ``certificate`` checks meanings."""
 
 from __future__ import annotations
 

@@ -71,9 +71,7 @@ class ServerTls:
             self._serve(self._of_files(), self._cert_file)
 
     def _serve(self, text: str, source: str) -> bool:
-        """Serve with this PEM text; True on success. Raises
-        CommandError if the files cannot be used.
-        """
+        """Serve with this PEM text; True on success, CommandError if the files cannot be used."""
         asked = mutual.authorities(self._ca_file)
         if text == self._served and asked == self._asked:
             self._source = source

@@ -30,9 +30,7 @@ Uses = Callable[[], Iterable[tuple[bytes, float]]]
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """The user who makes a request. ``token_hash`` is empty for
-    the API key and for open endpoints.
-    """
+    """The user who makes a request; the API key and open endpoints have no ``token_hash``."""
 
     username: str
     role: str

@@ -1,6 +1,4 @@
-"""Addresses that must wait after failed attempts, as far as
-this process knows, without the database.
-"""
+"""Addresses that must wait after failed attempts, known to this process without the database."""
 
 from __future__ import annotations
 

@@ -87,9 +87,7 @@ async def register(context: Context, request: web.Request, caller: Caller) -> we
 
 
 async def verify(context: Context, request: web.Request, caller: Caller) -> web.Response:
-    """Finish a registration: 201 once the number is registered,
-    also if repeated with the same code.
-    """
+    """Finish a registration: 201 once registered, also if repeated with the same code."""
     wish = await read_json(request, context.config.json_limit, _VERIFY)
     code = wish.code.replace("-", "").replace(" ", "")  # as people read it off a phone
     if not (code.isascii() and code.isdigit() and len(code) == CODE_DIGITS):

@@ -98,9 +98,7 @@ class ContactBook:
             raise _not_ready(error) from error
 
     async def acknowledge(self, wa_id: str, hash: str) -> ContactIdentity | None:
-        """Acknowledge an identity by its hash and return it; None
-        and NotReady as in ``identity``.
-        """
+        """Acknowledge an identity by its hash and return it; None, NotReady as in ``identity``."""
         try:
             return await self._directory.acknowledge(wa_id, hash)
         except UpstreamAway as error:

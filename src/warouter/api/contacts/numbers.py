@@ -45,9 +45,7 @@ def is_national(spelling: str) -> bool:
 
 
 def _plain(spelling: str) -> str:
-    """The number without surrounding text, and without
-    invisible marks that telephones copy along.
-    """
+    """The number without text around it, and without the invisible marks of telephones."""
     text = spelling.strip(" ")[: _LONGEST + 1]
     if not text.isascii():
         text = "".join(char for char in text if unicodedata.category(char) != "Cf")

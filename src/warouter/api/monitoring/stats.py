@@ -93,9 +93,7 @@ async def db_internal(context: Context, request: web.Request, _caller: Caller) -
 
 
 async def _reports(context: Context) -> list[Report]:
-    """The reports of all nodes; None without a database, so
-    that a live webapp still reports itself.
-    """
+    """The reports of all nodes; None without a database: a live webapp still reports itself."""
     try:
         return await context.operations.reports()
     except Exception as error:

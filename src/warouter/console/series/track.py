@@ -92,9 +92,7 @@ class Track:
         return found
 
     def _line(self, key: Key, watched: float) -> array[float] | None:
-        """The line of a key; a new one is ``watched`` since the first reading. None if there are
-        too many.
-        """
+        """The line of a key, ``watched`` since the first reading if new; None beyond the limit."""
         line = self.lines.get(key)
         if line is None:
             if len(self.lines) >= MOST_LINES:

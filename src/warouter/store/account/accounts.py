@@ -133,9 +133,7 @@ _NOT_SERVED = ("08", "25P", "25006", "28", "3D", "42501", "40", "53", "55P03", "
 
 
 def is_unavailable(error: BaseException) -> bool:
-    """True if a call failed because the database is unavailable
-    or busy, not because the call is wrong.
-    """
+    """True if the database was unavailable or busy: the call itself is not wrong."""
     if isinstance(error, asyncpg.PostgresError):
         # What ends a session, or refuses one, whatever the reason, is no fault of the call.
         return ends_session(error) or (error.sqlstate or "08").startswith(_NOT_SERVED)
@@ -280,9 +278,7 @@ class Accounts(Bounded):
     async def save_account(
         self, cc: str, phone_number: str, cert: str | None, authority_key: bytes | None
     ) -> None:
-        """Register a number now; ``authority_key`` is the 32-byte
-        key that verifies certificates.
-        """
+        """Register a number now; the 32-byte ``authority_key`` verifies certificates."""
         await self._fetch(_SAVE_ACCOUNT, cc, phone_number, cert, authority_key)
 
     async def set_pin(self, pin_hash: str | None, seen: Account) -> bool:
@@ -292,7 +288,5 @@ class Accounts(Bounded):
         return await self._fetchval(_SWAP_PIN, pin_hash, seen.cert, seen.pin_hash) is not None
 
     async def set_certificate(self, cert: str, seen: Account) -> bool:
-        """Store a newer certificate; False if its number, ``seen``, is not the registered one any
-        more.
-        """
+        """Store a newer certificate; False if the number ``seen`` is not registered any more."""
         return await self._fetchval(_SET_CERTIFICATE, cert, seen.cc, seen.phone_number) is not None

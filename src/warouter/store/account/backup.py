@@ -55,9 +55,7 @@ class SavedAccount(msgspec.Struct, frozen=True):
 
 
 class Saved(msgspec.Struct, frozen=True):
-    """The content of a backup: all ``settings`` by name;
-    ``account`` is None before registration.
-    """
+    """The content of a backup: ``settings`` by name; ``account`` is None before registration."""
 
     settings: dict[str, Any]
     users: list[User]

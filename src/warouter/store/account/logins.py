@@ -121,9 +121,7 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 class Logins(Bounded):
-    """Counts attempts: ``look`` at one, ``begin`` it when its
-    turn comes, then report how it ended.
-    """
+    """Counts attempts: ``look`` at one, ``begin`` it at its turn, then report how it ended."""
 
     limits = Limits()
 

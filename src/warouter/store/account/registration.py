@@ -67,9 +67,7 @@ class Registrations(Bounded):
     async def complete(
         self, pending: PendingRegistration, authority_key: bytes | None, *, two_step: bool
     ) -> bool:
-        """Register the number now. False if another one is
-        registered; the same one stays unchanged.
-        """
+        """Register the number now; False if another is registered, no change if the same is."""
         async with self._connection() as connection, connection.transaction():
             await connection.execute(
                 _COMPLETE,

@@ -97,9 +97,7 @@ class Stickers(Bounded):
         return Sticker(*row) if row else None
 
     async def add_sticker(self, pack: UUID, image: str, emojis: list[str]) -> int | None:
-        """Add a sticker and return its index; None if there is no
-        such pack, FULL if it has no room.
-        """
+        """Add a sticker and return its index; None without such a pack, FULL without room in it."""
         async with self._connection() as taken, taken.transaction():
             index: int | None = await taken.fetchval(_NEXT, pack)  # locks the pack
             if index is None:

@@ -52,9 +52,7 @@ class CloudContacts(Bounded):
         return await self._one(_OF, wa_id)
 
     async def acknowledge(self, wa_id: str, hash: str) -> KnownKey | None:
-        """Acknowledge the identity if it has this hash, and return it as it is now; None as in
-        ``key``.
-        """
+        """Acknowledge the identity of this hash, and return it as it is now; None as in ``key``."""
         return await self._one(_ACKNOWLEDGE, wa_id, hash) or await self.key(wa_id)
 
     async def told(self, name: str) -> bool | None:

@@ -76,9 +76,7 @@ class Messages(JournalSessions):
     async def page(
         self, slot: int, after: int, upto: int, limit: int, most_bytes: int
     ) -> list[ReadRow]:
-        """Rows in seq order: at most ``limit``, and none beyond those whose bodies make up
-        ``most_bytes``.
-        """
+        """Rows in seq order: at most ``limit``, and with bodies of ``most_bytes`` together."""
         rows = await self._read(_PAGE, slot, after, upto, limit, most_bytes)
         return [ReadRow(*row) for row in rows]
 
