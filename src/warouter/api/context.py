@@ -57,17 +57,14 @@ class ClusterAccess(Protocol):
 
     async def set_shards(self, shards: int) -> list[str]:
         """Warnings, once the new map is in force; ChangeRefused, or NotReady if it may yet be."""
-        ...
 
     async def health(self) -> HealthReport: ...
 
     async def find_inbound(self, message_id: str) -> str | None:
         """The sender's wa_id of an inbound message, None if the id is unknown."""
-        ...
 
     async def trace(self, message_id: str) -> Trace | None:
         """Where a message is, None if its id is unknown."""
-        ...
 
 
 class ApiConfig(msgspec.Struct, frozen=True, kw_only=True):

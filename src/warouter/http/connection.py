@@ -48,7 +48,6 @@ class Door(Protocol):
     @property
     def leaving(self) -> bool:
         """True once each answer is the last of its connection."""
-        ...
 
     def lost(self, connection: Connection) -> None: ...
 

@@ -24,15 +24,12 @@ class ErrorResponses(Protocol):
 
     def alone(self, error: ApiError) -> bytes:
         """The bytes of a complete response without a request, the last one of its connection."""
-        ...
 
     def failure(self, error: ApiError) -> web.Response:
         """The response to a request that never reached a handler."""
-        ...
 
     def of_framework(self, error: web.HTTPException) -> web.StreamResponse:
         """The response for what aiohttp raised."""
-        ...
 
 
 class Envelopes(ErrorResponses):

@@ -70,11 +70,9 @@ class BodyFraming(Protocol):
         """How many of these bytes, from the first on, belong to the
         body. Raises NotHttp if its framing is broken.
         """
-        ...
 
     def content(self, taken: bytes | bytearray) -> bytes:
         """The body without its framing; ``taken`` are all of its bytes, once they have ended."""
-        ...
 
 
 def read_head(head: bytes) -> Head:

@@ -17,7 +17,6 @@ class Asking(Protocol):
 
     def asked(self, now: float) -> None:
         """The fast path took a request and will answer it; ``now`` is the loop's time."""
-        ...
 
     def answer(self, answer: bytes, now: float, last: bool) -> bool:
         """Write the answer, and close the connection if it was the
@@ -25,11 +24,9 @@ class Asking(Protocol):
 
         Nothing that came behind the request is read in this call: it is one of many in a turn.
         """
-        ...
 
     def broke(self, error: Exception) -> None:
         """A defect: log the error and end this connection only."""
-        ...
 
 
 class Client(Protocol):
@@ -43,11 +40,9 @@ class Client(Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take a whole request whose head has come before, or pass the bytes on."""
-        ...
 
     def take(self, head: Head, request: bytes) -> bool:
         """Take a complete plain request and answer it; False if it is declined."""
-        ...
 
 
 class Reader(Protocol):
@@ -60,12 +55,9 @@ class Reader(Protocol):
 
     def client(self, asking: Asking, otherwise: Callable[[bytes], None]) -> Client:
         """A new connection's; ``otherwise`` gets what is not taken."""
-        ...
 
     def plain(self, head: Head) -> bool:
         """True if the fast path may take this request, so that its body is worth waiting for."""
-        ...
 
     def knows(self, head: Head) -> bool:
         """True if the token is in memory and its user may send messages."""
-        ...

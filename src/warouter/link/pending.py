@@ -34,7 +34,6 @@ class Submitting(Protocol):
         That is another one than its own if its key came before with the same request. Raises
         NotReady, Overloaded or KeyTaken.
         """
-        ...
 
 
 class WaitingMessage(Protocol):
@@ -52,12 +51,10 @@ class WaitingMessage(Protocol):
     @property
     def size(self) -> int:
         """Bytes of the body."""
-        ...
 
     @property
     def frame(self) -> bytes:
         """The frame in the newest version, under any epoch."""
-        ...
 
     @property
     def deadline(self) -> float: ...
@@ -65,7 +62,6 @@ class WaitingMessage(Protocol):
     @property
     def done(self) -> Done:
         """Called once, when this is no longer pending."""
-        ...
 
     epoch: int  # under which it was offered last
     via: UUID | None  # to which coreapp it went then: the owner, or who relays

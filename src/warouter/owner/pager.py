@@ -42,15 +42,12 @@ class Source(Protocol[RowT]):
 
     async def page(self, slot: OwnedSlot, upto: int, limit: int, most_bytes: int) -> Sequence[RowT]:
         """The rows that follow what is loaded; fewer than ``limit`` and ``most_bytes``: all."""
-        ...
 
     def take(self, slot: OwnedSlot, row: RowT) -> None:
         """A row that is not settled."""
-        ...
 
     def paged(self, slot: OwnedSlot) -> None:
         """Reading has ended for now."""
-        ...
 
 
 class Pager(Generic[RowT]):

@@ -61,15 +61,12 @@ class NumberLookup(Protocol):
 
     async def on_whatsapp(self, numbers: Sequence[str]) -> set[str]:
         """The wa_ids, of at most ``MOST_NUMBERS``, that are on WhatsApp."""
-        ...
 
     async def identity(self, wa_id: str) -> ContactIdentity | None:
         """An identity, or None if the upstream knows none."""
-        ...
 
     async def acknowledge(self, wa_id: str, hash: str) -> ContactIdentity | None:
         """Acknowledge a hash and return the identity, None if there is none."""
-        ...
 
     async def close(self) -> None: ...
 

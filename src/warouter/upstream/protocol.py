@@ -169,7 +169,6 @@ class Hearing(Protocol):
 
     def congested(self) -> bool:
         """True if more waits here than may: nothing is read meanwhile."""
-        ...
 
     def on_upstream(self, heard: Iterable[Heard]) -> None:
         """Take what came in one read; it ends where the listener aborts."""
@@ -180,11 +179,9 @@ class UpstreamHandler(Hearing, Protocol):
 
     def may_send(self) -> bool:
         """True if what was queued may still leave; asked last thing before the write."""
-        ...
 
     def on_broken(self, broken: Broken) -> None:
         """A frame arrived that cannot be decoded."""
-        ...
 
     def on_upstream_up(self) -> None: ...
 
@@ -198,7 +195,6 @@ class Acks(Protocol):
 
     def ack(self, slot: int, epoch: int, numbers: list[int]) -> None:
         """Say that these events of the slot are on disk."""
-        ...
 
 
 class Upstream(Acks, Protocol):
@@ -207,7 +203,6 @@ class Upstream(Acks, Protocol):
     @property
     def well(self) -> bool:
         """The upstream was heard of late: an owner that is not well is replaced."""
-        ...
 
     @property
     def connected(self) -> bool: ...
@@ -215,21 +210,17 @@ class Upstream(Acks, Protocol):
     @property
     def writable(self) -> bool:
         """False while the peer reads too slowly: do not send then."""
-        ...
 
     async def run(self, listener: UpstreamHandler) -> None:
         """Serve ``listener`` until cancelled."""
 
     def tell(self, message: ToUpstream) -> None:
         """Queue one frame; all frames of a turn of the loop leave in one write."""
-        ...
 
     def forget(self, slot: int) -> None:
         """Drop what is queued for the slot: its epoch has ended."""
-        ...
 
     def abort(self) -> None:
         """Close at once and discard all buffered bytes (linger 0)."""
-        ...
 
     async def close(self) -> None: ...

@@ -45,15 +45,12 @@ class Registrar(Protocol):
 
         Returns a RegisteredNumber if none is needed.
         """
-        ...
 
     async def verify(self, cert: str, code: str) -> RegisteredNumber:
         """Prove with the code that the number is the caller's. May be repeated."""
-        ...
 
     async def set_pin(self, cert: str, pin: str | None) -> None:
         """Turn two-step verification on with the pin (six digits), or off."""
-        ...
 
 
 class _Registered(msgspec.Struct, frozen=True):

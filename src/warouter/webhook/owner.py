@@ -13,7 +13,6 @@ class EventOwner(Protocol):
 
     def may_act(self, slot: int) -> bool:
         """True while the slot's lease holds."""
-        ...
 
     def on_settled(self, items: list[EventRow]) -> None:
         """Called once these events were delivered."""

@@ -16,21 +16,17 @@ class ProfileStore(Protocol):
 
     async def profile(self) -> dict[str, Any]:
         """Fields of ``BusinessProfile``."""
-        ...
 
     async def change_profile(self, given: Mapping[str, Any]) -> None:
         """Change these fields; an empty value clears one."""
-        ...
 
     async def compliance(self) -> dict[str, Any]:
         """Fields of ``ComplianceInfo``."""
-        ...
 
     async def change_compliance(self, given: Mapping[str, Any]) -> None: ...
 
     async def about(self) -> dict[str, Any]:
         """Fields of ``About``."""
-        ...
 
     async def change_about(self, text: str) -> None: ...
 
@@ -38,10 +34,8 @@ class ProfileStore(Protocol):
 
     async def photo_link(self) -> str | None:
         """The photo's URL, "" if that is this API's own, None without a photo."""
-        ...
 
     async def set_photo(self, photo: Photo) -> None: ...
 
     async def delete_photo(self) -> None:
         """Delete the photo, if there is one."""
-        ...

@@ -47,47 +47,37 @@ class ParkedSource(Protocol[EntryT]):
     @property
     def what(self) -> str:
         """The name of its rows in the log."""
-        ...
 
     def log(self, slot: OwnedSlot) -> SlotLog: ...
 
     def may_take_up(self, slot: OwnedSlot) -> bool:
         """True if rows that are due may go now, and there is room for them."""
-        ...
 
     def at_once(self) -> int:
         """How many recipients one reading takes up."""
-        ...
 
     async def first(self, slot: OwnedSlot, rows: int) -> Sequence[Any]:
         """The recipients to be looked at first: see ``Journal.parked``."""
-        ...
 
     async def among(self, slot: OwnedSlot, recipients: Collection[str]) -> Sequence[Any]:
         """Return those of the recipients that are parked."""
-        ...
 
     async def rows(
         self, slot: OwnedSlot, recipients: Collection[str]
     ) -> Mapping[str, tuple[Sequence[Any], bool]]:
         """The first rows of each recipient, and whether there may be more."""
-        ...
 
     def choose(self, slot: OwnedSlot, rows: Sequence[Any], *, due: bool) -> Chosen[EntryT]:
         """Return the rows that go out: all of them if they are ``due``, else those to be ended."""
-        ...
 
     def release(self, slot: OwnedSlot, entries: Sequence[EntryT], *, due: bool) -> None:
         """Hand the rows over to what sends them."""
-        ...
 
     async def released(self, slot: OwnedSlot, entries: Sequence[EntryT], *, due: bool) -> None:
         """Called when all rows of one reading went out."""
-        ...
 
     def block(self, slot: OwnedSlot, recipients: Sequence[str]) -> None:
         """Note that rows are parked: nothing of their recipients may go before them."""
-        ...
 
     def unblock(self, slot: OwnedSlot, recipient: str) -> None: ...
 
@@ -212,7 +202,6 @@ class Watcher(Protocol):
 
     def rests(self, slot: OwnedSlot) -> bool:
         """True if there is nothing to look at; asked for each slot each time, so be quick."""
-        ...
 
     async def look_at(self, slot: OwnedSlot) -> None: ...
 

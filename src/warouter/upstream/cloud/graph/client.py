@@ -55,7 +55,6 @@ class Answers(Protocol):
 
     def may_begin(self, post: MessagePost) -> bool:
         """True if the request may still begin; asked last thing before the write."""
-        ...
 
     def on_judged(self, post: MessagePost, judged: Judged, token_hash: bytes) -> None:
         """The request has ended so, with the token of this hash. NOT_TAKEN without a code: it never
