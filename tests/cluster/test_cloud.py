@@ -19,7 +19,7 @@ from tests.harness import exposition
 from tests.harness.meta import CLOUD, Scene, ids_of, scene_of
 from tests.harness.monitoring import metrics_asked_for
 from tests.harness.wait import soon
-from warouter.metrics import CATALOGUE, MetricPage
+from warouter.metric_catalogue import CATALOGUE, MetricPage
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("cloud")]
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.harness.blocks import found
 from tests.harness.documented import rows
-from warouter.metrics import CATALOGUE
+from warouter.metric_catalogue import CATALOGUE
 from warouter.variables import GROUPS
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ import pytest
 
 from tests.harness.blocks import DOCS, found
 from tests.harness.documented import rows
-from warouter.metrics import CATALOGUE
+from warouter.metric_catalogue import CATALOGUE
 from warouter.variables import GROUPS
 
 PAGES = ("cloud.md", "migration.md")

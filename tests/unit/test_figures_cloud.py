@@ -9,7 +9,7 @@ from typing import Any
 from warouter.flow.aftermath import CODES, STATUSES, Aftermath
 from warouter.flow.causes import CAUSES
 from warouter.flow.doubt import DoubtState
-from warouter.metrics import CATALOGUE, MetricPage
+from warouter.metric_catalogue import CATALOGUE, MetricPage
 from warouter.node.figures.cloud import ANSWERS, CATEGORIES, ENDS, cloud_samples, number_samples
 from warouter.owner.cloud.facts.number_reader import Known
 from warouter.store.journal.names import Users

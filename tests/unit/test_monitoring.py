@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.monitoring import FOLDER, expressions, metrics_asked_for
-from warouter.metrics import CATALOGUE, MetricPage
+from warouter.metric_catalogue import CATALOGUE, MetricPage
 
 needs_promtool = pytest.mark.skipif(
     shutil.which("promtool") is None,

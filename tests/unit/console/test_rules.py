@@ -16,7 +16,8 @@ from warouter.console.verdict.counters import CounterHistory
 from warouter.console.verdict.judge import AlertWatch
 from warouter.console.verdict.rules import COUNTERS, RULES
 from warouter.console.verdict.snapshot import OWNER_CHANGES, ClusterSnapshot
-from warouter.metrics import CATALOGUE, Sample
+from warouter.metric_catalogue import CATALOGUE
+from warouter.metrics import Sample
 
 CASES = yaml.safe_load((FOLDER / "warouter.rules.test.yml").read_text())["tests"]
 

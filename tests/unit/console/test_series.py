@@ -22,7 +22,8 @@ from warouter.console.series.memory import (
     Series,
 )
 from warouter.console.series.track import MOST_LINES, POINTS, Fold
-from warouter.metrics import CATALOGUE, Sample
+from warouter.metric_catalogue import CATALOGUE
+from warouter.metrics import Sample
 
 SENT, QUEUE, OLDEST = (
     "warouter_messages_sent_total",

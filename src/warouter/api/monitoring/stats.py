@@ -13,16 +13,8 @@ from warouter.api.description.wrapped import within
 from warouter.api.route import Access, Handler, Route
 from warouter.errors import NotReady, ParameterInvalid
 from warouter.http.envelope import success
-from warouter.metrics import (
-    CATALOGUE,
-    NODE,
-    TEXT_TYPE,
-    MetricPage,
-    Sample,
-    json_form,
-    labelled,
-    text_form,
-)
+from warouter.metric_catalogue import CATALOGUE, MetricPage
+from warouter.metrics import NODE, TEXT_TYPE, Sample, json_form, labelled, text_form
 from warouter.store.account.accounts import is_unavailable
 from warouter.store.reports import Report
 
