@@ -26,14 +26,7 @@ _PATHS = {
 }
 
 ROUTES = tuple(
-    Route(
-        method,
-        path,
-        Access.USER,
-        gone,
-        "Groups are no longer part of the API: always 404",
-        errors=(NotFound,),
-    )
+    Route(method, path, Access.USER, gone, errors=(NotFound,))
     for path, methods in _PATHS.items()
     for method in methods
 )

@@ -47,7 +47,8 @@ class Route(NamedTuple):
     ``status`` lists the success statuses, the usual one first. ``errors`` are those that this route
     may answer beyond those of every route with its access and kind of body (400, 401, 429 ...).
     ``query`` is name -> meaning; ``headers`` are those that only this route reads. ``meta`` is the
-    type of its ``meta`` if that may hold more than usual.
+    type of its ``meta`` if that may hold more than usual. Its summary and examples of its body are
+    in ``static/openapi.json``.
     ``action`` is what a call is called in the audit log. ``unaudited`` says why calls leave no row
     there although the access and the method of the route want one.
     """
@@ -56,7 +57,6 @@ class Route(NamedTuple):
     path: str
     access: Access
     handler: Handler
-    summary: str
     body: Any = None
     body_required: bool = True
     answer: Any = None

@@ -25,12 +25,4 @@ async def collect(context: Context, _request: web.Request, caller: Caller) -> we
     return success({})
 
 
-ROUTES = (
-    Route(
-        "PUT",
-        "/v1/services/message/gc",
-        Access.ADMIN,
-        collect,
-        "Prune settled messages and events older than ten minutes, now",
-    ),
-)
+ROUTES = (Route("PUT", "/v1/services/message/gc", Access.ADMIN, collect),)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from tests.campaigns.fuzz.values import Values, encoded, mangled, nudged
 from tests.harness.described import DOCUMENT
 from warouter.api.app import ROUTES
-from warouter.api.description.openapi import written
+from warouter.api.description.openapi import words_on
 from warouter.api.route import Route
 
 # What would end the campaign itself: the token's own end, and the change of who may do what.
@@ -132,7 +132,7 @@ def _body(route: Route, random: Random) -> bytes:
     schema = content.get("application/json", {}).get("schema")
     if schema is None:
         return random.randbytes(random.choice((0, 1, 100)))
-    examples = list(written().examples.get(f"{route.method} {route.path}", {}).values())
+    examples = list(words_on(route).examples.values())
     if examples and random.random() < 0.4:
         example = random.choice(examples)
         return encoded(example if random.random() < 0.2 else nudged(example, random), random)

@@ -152,10 +152,9 @@ ROUTES = (
         "/v1/users/login",
         Access.LOGIN,
         login,
-        "Log in: a token of 7 days; new_password changes the password first",
         body=Login,
         body_required=False,
         answer=within("users", list[Token], "Tokens"),
     ),
-    Route("POST", "/v1/users/logout", Access.USER, logout, "Log out: ends the token that was sent"),
+    Route("POST", "/v1/users/logout", Access.USER, logout),
 )

@@ -143,20 +143,12 @@ def required_pin(pin: str) -> str:
 _COUNT = within("account.shards", Literal[1, 2, 4, 8, 16, 32], "ShardCount")
 
 ROUTES = (
-    Route(
-        "GET",
-        "/v1/account/shards",
-        Access.ADMIN,
-        show_shards,
-        "The number of shards",
-        answer=_COUNT,
-    ),
+    Route("GET", "/v1/account/shards", Access.ADMIN, show_shards, answer=_COUNT),
     Route(
         "POST",
         "/v1/account/shards",
         Access.ADMIN,
         set_shards,
-        "Change the number of shards while traffic flows; 201 once the new map is in force",
         body=ShardsRequest,
         answer=_COUNT,
         status=(201,),

@@ -83,8 +83,6 @@ ROUTES = (
         "/v1/contacts",
         Access.USER,
         check,
-        "Check numbers: status and wa_id of each; the Cloud API cannot be asked, so all are `valid`"
-        " but those that a message could not reach within 24 hours",
         body=ContactsRequest,
         answer=within("contacts", list[CheckedContact], "CheckedContacts"),
     ),

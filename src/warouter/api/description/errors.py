@@ -59,14 +59,4 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f"<div class=table tabindex=0><table>{made}</table></div>"
 
 
-ROUTES = (
-    Route(
-        "GET",
-        PAGE,
-        Access.OPEN,
-        errors,
-        "Every error code with its causes and what to do, as a page to read",
-        answer=HTML,
-        status=(200, 304),
-    ),
-)
+ROUTES = (Route("GET", PAGE, Access.OPEN, errors, answer=HTML, status=(200, 304)),)

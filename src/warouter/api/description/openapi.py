@@ -2,7 +2,7 @@
 
 Nothing is written down twice: paths, roles, bodies, statuses and errors are those of ``Route``, and
 the schemas are msgspec's own of what is decoded and answered. What no code knows is in
-``static/openapi.json``: security schemes, words on the statuses, and example bodies.
+``static/openapi.json``: security schemes, words on statuses and routes, and example bodies.
 """
 
 from __future__ import annotations
@@ -61,12 +61,19 @@ _RETRY_AFTER = {
 }
 
 
+class RouteWords(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a route does, and example bodies by name."""
+
+    summary: str
+    examples: dict[str, Any] = {}
+
+
 class OpenApiWords(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is written by hand; ``examples`` are bodies by route (`POST /v1/users`) and name."""
+    """What is written by hand: ``meanings`` of statuses, and ``routes`` by `POST /v1/users`."""
 
     security_schemes: dict[str, dict[str, str]]
     meanings: dict[int, str]
-    examples: dict[str, dict[str, Any]]
+    routes: dict[str, RouteWords]
 
 
 @functools.cache
@@ -74,6 +81,10 @@ def written() -> OpenApiWords:
     """The content of ``static/openapi.json``."""
     text = (files("warouter") / "static" / "openapi.json").read_bytes()
     return msgspec.json.decode(text, type=OpenApiWords)
+
+
+def words_on(route: Route) -> RouteWords:
+    return written().routes[f"{route.method} {route.path}"]
 
 
 def describe(routes: Sequence[Route], version: str) -> dict[str, Any]:
@@ -131,7 +142,7 @@ def _operation(route: Route, schemas: Mapping[str, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": _name(route),
         "tags": [_tag(route.path)],
-        "summary": route.summary,
+        "summary": words_on(route).summary,
         "description": f"Requires {route.access.value}.",
         "security": _SECURITY[route.access],
         "responses": _responses(route, schemas),
@@ -184,7 +195,7 @@ def _request_body(route: Route, schemas: Mapping[str, Any]) -> dict[str, Any]:
         content: dict[str, Any] = {route.body: {}}
     else:
         media: dict[str, Any] = {"schema": schemas[_key(route.body)]}
-        if examples := written().examples.get(f"{route.method} {route.path}"):
+        if examples := words_on(route).examples:
             media["examples"] = {name: {"value": value} for name, value in examples.items()}
         content = {JSON: media}
     return {"required": route.body_required, "content": content}

@@ -216,17 +216,8 @@ ROUTES = (
         "/v1/openapi.json",
         Access.OPEN,
         openapi,
-        "This description, as OpenAPI 3.1",
         answer="application/json",
         status=(200, 304),
     ),
-    Route(
-        "GET",
-        "/v1/docs",
-        Access.OPEN,
-        docs,
-        "This description, as a page to read",
-        answer=HTML,
-        status=(200, 304),
-    ),
+    Route("GET", "/v1/docs", Access.OPEN, docs, answer=HTML, status=(200, 304)),
 )

@@ -60,21 +60,13 @@ def _gateway_status(states: Sequence[NodeState]) -> str:
 
 
 ROUTES = (
-    Route(
-        "GET",
-        "/",
-        Access.OPEN,
-        root,
-        "Liveness of this webapp, for load balancers",
-        answer=UpAnswer,
-    ),
-    Route("HEAD", "/", Access.OPEN, root, "The same without a body", answer=UpAnswer),
+    Route("GET", "/", Access.OPEN, root, answer=UpAnswer),
+    Route("HEAD", "/", Access.OPEN, root, answer=UpAnswer),
     Route(
         "GET",
         "/v1/health",
         Access.MONITOR,
         health,
-        "The state of every master and coreapp",
         answer=(ClusterHealthAnswer, SingleHealthAnswer),
         meta=HealthMeta,
     ),
@@ -83,7 +75,6 @@ ROUTES = (
         "/v1/health",
         Access.MONITOR,
         health,
-        "The same without a body",
         answer=(ClusterHealthAnswer, SingleHealthAnswer),
         meta=HealthMeta,
     ),

@@ -120,7 +120,7 @@ def _answer(request: web.Request, samples: Iterable[Sample], keys: tuple[str, ..
             raise ParameterInvalid("format must be prometheus or json")
 
 
-def _route(path: str, handler: Handler, summary: str, place: str) -> Route:
+def _route(path: str, handler: Handler, place: str) -> Route:
     """A route whose answer has the metrics at this place."""
     name = "".join(part.title() for part in place.split("."))
     return Route(
@@ -128,7 +128,6 @@ def _route(path: str, handler: Handler, summary: str, place: str) -> Route:
         path,
         Access.MONITOR,
         handler,
-        summary,
         answer=(within(place, dict[str, Metric], name), "text/plain"),
         errors=(ParameterInvalid,),
         query=_QUERY,
@@ -136,12 +135,10 @@ def _route(path: str, handler: Handler, summary: str, place: str) -> Route:
 
 
 ROUTES = (
-    _route("/metrics", metrics, "Metrics of the webapps", "metrics"),
-    _route("/v1/metrics", metrics, "The same as /metrics", "metrics"),
-    _route("/v1/stats/app", app, "Metrics of coreapps and masters", "stats.app"),
-    _route(
-        "/v1/stats/app/internal", app_internal, "Metrics of each owned slot", "stats.app.internal"
-    ),
-    _route("/v1/stats/db", db, "Metrics of the journals and the database", "stats.db"),
-    _route("/v1/stats/db/internal", db_internal, "Sizes of the tables", "stats.db.internal"),
+    _route("/metrics", metrics, "metrics"),
+    _route("/v1/metrics", metrics, "metrics"),
+    _route("/v1/stats/app", app, "stats.app"),
+    _route("/v1/stats/app/internal", app_internal, "stats.app.internal"),
+    _route("/v1/stats/db", db, "stats.db"),
+    _route("/v1/stats/db/internal", db_internal, "stats.db.internal"),
 )

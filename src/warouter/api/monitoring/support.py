@@ -140,13 +140,4 @@ def _single(reports: Sequence[Report], facts: ClusterFacts) -> Report | None:
     return next(iter([*owners, *coreapps]), None)
 
 
-ROUTES = (
-    Route(
-        "GET",
-        "/v1/support",
-        Access.ADMIN,
-        support,
-        "Builds, host, shards and configuration of every master and coreapp",
-        answer=(ClusterSupport, Support),
-    ),
-)
+ROUTES = (Route("GET", "/v1/support", Access.ADMIN, support, answer=(ClusterSupport, Support)),)

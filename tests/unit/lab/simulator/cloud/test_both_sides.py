@@ -20,7 +20,7 @@ from warouter.upstream.cloud.batch import Batch
 from warouter.upstream.cloud.outgoing import Addressee, read_mark, translate
 from warouter.upstream.cloud.reference import reference
 
-EXAMPLES = written().examples["POST /v1/messages"]
+EXAMPLES = written().routes["POST /v1/messages"].examples
 ID = bytes((1, 3)) + bytes(18)
 REFERENCE = reference(ID, 2)
 
