@@ -91,9 +91,7 @@ class FairQueue(Generic[T]):
 
 
 class PasswordQueue:
-    """At most ``places`` run at a time; ``waiting`` may wait in
-    each of ``lines``, which are served in turn.
-    """
+    """At most ``places`` run at a time; ``waiting`` wait in each of ``lines``, served in turn."""
 
     def __init__(self, places: int, waiting: int, lines: int = 1) -> None:
         self._free = places

@@ -51,9 +51,7 @@ MOMENT = Moment(["%Y-%m-%d", _MINUTES, _SECONDS, f"{_SECONDS}Z", f"{_SECONDS}.%f
 
 
 def settings_of(data_dir: Path | None) -> Settings:
-    """Settings of the database: from --data-dir, else from
-    WA_DB_*, else from ./warouter-data if it exists.
-    """
+    """Settings of the database: from --data-dir, else WA_DB_*, else an existing ./warouter-data."""
     return settings_for("console", folder_of(data_dir))
 
 

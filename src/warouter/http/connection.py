@@ -333,9 +333,7 @@ class Connection(ServerConnection, web.RequestHandler):
     # How slow it is
 
     def look(self, limits: ConnectionLimits, now: float) -> str:
-        """The reason to end a connection that is too slow, ``idle``
-        if it has asked nothing for long, else "".
-        """
+        """The reason to end a connection that is too slow, ``idle`` if it asks nothing, else ""."""
         wire = self._wire
         if wire is None:
             return ""

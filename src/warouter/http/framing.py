@@ -67,9 +67,7 @@ class BodyFraming(Protocol):
     def ended(self) -> bool: ...
 
     def take(self, data: bytes) -> int:
-        """How many of these bytes, from the first on, belong to the
-        body. Raises NotHttp if its framing is broken.
-        """
+        """How many of these bytes, from the first on, belong to the body; NotHttp if broken."""
 
     def content(self, taken: bytes | bytearray) -> bytes:
         """The body without its framing; ``taken`` are all of its bytes, once they have ended."""

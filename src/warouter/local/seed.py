@@ -38,9 +38,7 @@ async def first_seed(settings: Settings, shards: int, password: str) -> str:
 
 
 async def own_logins(settings: Settings) -> dict[str, str]:
-    """Make the logins of a database of one's own, which trusts who reaches it; their names by kind
-    of process.
-    """
+    """Make the logins of an own database, which trusts who reaches it; names by kind of process."""
     async with migrate.administering(settings) as connection:
         await create(connection, None, None)
         await audit.keep(connection, settings.audit_days)

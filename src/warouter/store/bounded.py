@@ -47,9 +47,7 @@ def fetcher(pool: asyncpg.Pool) -> Fetch:
 
 @asynccontextmanager
 async def changing(taken: Any, *what: str) -> AsyncIterator[None]:
-    """A transaction on this connection that changes `auth` (users, tokens) or `settings`; such
-    changes are serialised.
-    """
+    """A transaction that changes `auth` (users, tokens) or `settings`; they are serialised."""
     async with taken.transaction():
         await taken.execute(_LOCK, what)
         yield

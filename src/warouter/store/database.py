@@ -250,9 +250,7 @@ def _first_line(error: Exception) -> str:
 
 
 async def listen(connection: Connection, wake: Callable[[str], None]) -> None:
-    """Call ``wake(payload)`` for every NOTIFY on our channel.
-    Notifications may be lost: polling is authoritative.
-    """
+    """Call ``wake(payload)`` for every NOTIFY on our channel; some may be lost: polling decides."""
 
     def on_notify(_connection: object, _pid: int, _channel: str, payload: object) -> None:
         wake(str(payload))

@@ -52,9 +52,7 @@ _PROVIDERS = "select value::text as value from setting where name = 'media_provi
 
 
 class MediaFile(msgspec.Struct, frozen=True):
-    """A file of media: ``size`` in bytes, ``sha256`` 32 bytes,
-    ``mime`` the Content-Type with its parameters.
-    """
+    """A file of media: ``size`` in bytes, ``sha256`` 32 bytes, ``mime`` the whole Content-Type."""
 
     id: UUID
     kind: int

@@ -101,9 +101,7 @@ def checked_authorities(text: str) -> str:
 
 
 def signers(chain: str) -> str:
-    """The issuers in a PEM chain: all but its first
-    certificate, or a self-signed one itself; "" if unknown.
-    """
+    """The issuers in a PEM chain: all but the first, or a self-signed one itself; "" if unknown."""
     leaf, *rest = _certificates(chain)
     if rest:
         return "".join(_pem(c) for c in rest)

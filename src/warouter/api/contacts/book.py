@@ -89,9 +89,7 @@ class ContactBook:
         return statuses | {n: "valid" if valid else "invalid" for n, valid in known.items()}
 
     async def identity(self, wa_id: str) -> ContactIdentity | None:
-        """The identity of a contact, or None if it is unknown;
-        raises NotReady if the upstream does not answer.
-        """
+        """The identity of a contact, None if unknown; NotReady if the upstream does not answer."""
         try:
             return await self._directory.identity(wa_id)
         except UpstreamAway as error:

@@ -25,9 +25,7 @@ class Options(NamedTuple):
 
 
 def options_of(in_doubt: Sequence[str], priority: Sequence[str]) -> Options:
-    """The options from the values of the two headers; ParameterInvalid for any other value, or more
-    than one.
-    """
+    """The options in the values of the two headers; ParameterInvalid for others, or several."""
     return Options(
         _place(IN_DOUBT, in_doubt, POLICIES), _place(PRIORITY, priority, PRIORITIES) == 1
     )

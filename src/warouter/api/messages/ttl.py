@@ -19,9 +19,7 @@ _UNITS = (86_400, 3_600, 60, 1)
 
 
 def ttl_of(wish: int | str | None) -> int | None:
-    """The ttl in whole seconds from 1 to MOST_SECONDS; None
-    without one. Raises ParameterInvalid for anything else.
-    """
+    """The ttl in whole seconds from 1 to MOST_SECONDS, None without one; else ParameterInvalid."""
     if wish is None:
         return None
     seconds = wish if isinstance(wish, int) else _seconds(wish)

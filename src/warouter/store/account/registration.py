@@ -58,9 +58,7 @@ class Registrations(Bounded):
         await self._fetch(_BEGIN, *msgspec.structs.astuple(pending))
 
     async def pending(self) -> PendingRegistration | None:
-        """The last number that a code was requested for. It is
-        kept, so that a verification can be repeated.
-        """
+        """The last number that a code was requested for, kept for a repeated verification."""
         row = await self._fetchrow(_PENDING)
         return PendingRegistration(*row) if row else None
 

@@ -22,9 +22,7 @@ _body = msgspec.json.Decoder(_Body)
 
 
 def template_of(body: bytes | memoryview) -> tuple[str, str]:
-    """The name and the language of the template in a body, of v1 or of the Cloud API; both empty
-    if it is none.
-    """
+    """Name and language of the template in a body, of v1 or the Cloud API; empty if it is none."""
     if b'"template"' not in bytes(body):
         return "", ""
     try:

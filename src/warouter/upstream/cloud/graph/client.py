@@ -134,9 +134,7 @@ class CloudUpstream(Upstream):
             asyncio.get_running_loop().call_soon(self._listener.on_upstream, [granted])
 
     def post(self, post: MessagePost, answers: Answers) -> None:
-        """Begin a request as soon as there is a connection, if it may begin then; ``answers`` hears
-        of its end.
-        """
+        """Begin once there is a connection, if it may begin then; ``answers`` hears of its end."""
         self.posts += 1
         self._out[post.id, post.attempt] = post
         try:
