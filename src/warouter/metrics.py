@@ -52,12 +52,9 @@ def text_form(samples: Iterable[Sample]) -> str:
         lines.append(f"# TYPE {name} {CATALOGUE[name].type}")
         for sample in group:
             pairs = ",".join(f'{k}="{_quoted(v)}"' for k, v in sample.labels.items())
-            lines.append(f"{name}{{{pairs}}} {_number(sample.value)}" if pairs else _bare(sample))
+            labels = f"{{{pairs}}}" if pairs else ""
+            lines.append(f"{name}{labels} {_number(sample.value)}")
     return "".join(f"{line}\n" for line in lines)
-
-
-def _bare(sample: Sample) -> str:
-    return f"{sample.name} {_number(sample.value)}"
 
 
 def _grouped(samples: Iterable[Sample]) -> dict[str, list[Sample]]:

@@ -86,17 +86,14 @@ def settings_for(role: str, data_dir: Path | None, *, database: bool = True) -> 
             raise CommandError(f"No cluster runs on {data_dir}: start `warouter up` first.")
         if login := found.get("logins", {}).get(role):
             cluster = {**cluster, "WA_DB_USERNAME": login}
-        environ = joined(cluster | _FREE_PORTS[role] | _name(role), environ)
+        name = {"WAROUTER_NODE": f"localhost:{role}-{os.getpid()}"}
+        environ = joined(cluster | _FREE_PORTS[role] | name, environ)
     if database and not environ.get("WA_DB_HOSTNAME"):
         raise CommandError(
             "WA_DB_HOSTNAME is not set: name the PostgreSQL server (and WA_DB_USERNAME,"
             " WA_DB_PASSWORD), or join a local cluster with --data-dir."
         )
     return load(environ)
-
-
-def _name(role: str) -> dict[str, str]:
-    return {"WAROUTER_NODE": f"localhost:{role}-{os.getpid()}"}
 
 
 def placed(settings: Settings, role: str) -> Settings:

@@ -22,7 +22,7 @@ from warouter.cli.status_facts import cloud_facts
 from warouter.store.database import Connection
 from warouter.store.views.doubts import CloudStatus, read_cloud
 from warouter.store.views.setup.application import ApplicationStatus, read_application
-from warouter.store.views.setup.environment import EnvironmentStatus, Value, read_environment
+from warouter.store.views.setup.environment import EnvironmentStatus, read_environment
 from warouter.store.views.setup.media_status import MediaStatus, quota_of, read_media
 from warouter.store.views.setup.registration_status import RegistrationStatus, read_registration
 
@@ -112,12 +112,9 @@ def _variables(found: EnvironmentStatus, every: bool) -> Table:
             if every or value.source != "default" or len(variable.values) > 1:
                 alike = len(variable.values) == 1 and len(value.nodes) > 1
                 nodes = Text("all that read it" if alike else ", ".join(value.nodes))
-                listed.add_row(variable.name, Text(_shown(value)), value.source, nodes)
+                shown = Text(DOTS if value.hidden else value.value)
+                listed.add_row(variable.name, shown, value.source, nodes)
     return listed
-
-
-def _shown(value: Value) -> str:
-    return DOTS if value.hidden else value.value
 
 
 def _fields(found: ApplicationStatus, every: bool) -> Table:

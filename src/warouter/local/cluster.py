@@ -183,7 +183,8 @@ class Cluster:
 
     async def add_coreapps(self, count: int) -> list[Process]:
         """Start more coreapps, which is how the original product scales up."""
-        first = 1 + max(_number(n) for n, p in self.processes.items() if p.role == "coreapp")
+        coreapps = [name for name, p in self.processes.items() if p.role == "coreapp"]
+        first = 1 + max(int(name.rpartition("-")[2]) for name in coreapps)
         new = [self._add_coreapp(n) for n in range(first, first + count)]
         await asyncio.gather(*(self._start(p) for p in new))
         self.write_description()
@@ -436,7 +437,3 @@ class Cluster:
         if self.postgres is not None:
             return self.postgres.dsn(settings.database)
         return dsn_of(settings)
-
-
-def _number(name: str) -> int:
-    return int(name.rpartition("-")[2])

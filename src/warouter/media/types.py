@@ -141,7 +141,7 @@ def of_link(kind: str, said: str, head: bytes, name: str) -> str:
     """
     said = safe(said)
     if base_of(said) in _VAGUE:
-        said = sniffed(head) or _BY_NAME.get(_suffix(name)) or _USUAL[kind]
+        said = sniffed(head) or _BY_NAME.get(name.rpartition(".")[2].lower()) or _USUAL[kind]
     if kind == "document":
         return said
     base = _MISSPELT.get(base_of(said), base_of(said))
@@ -149,10 +149,6 @@ def of_link(kind: str, said: str, head: bytes, name: str) -> str:
     if base != "image/webp" if kind == "sticker" else base.partition("/")[0] != kind:
         raise MediaRefused(f"the link returned {base}, which cannot be sent as {kind}")
     return said if base == base_of(said) else base
-
-
-def _suffix(name: str) -> str:
-    return name.rpartition(".")[2].lower()
 
 
 def sniffed(head: bytes) -> str:

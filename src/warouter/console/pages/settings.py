@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -54,7 +53,7 @@ async def read(context: ConsoleContext, asked: ReadingKey) -> dict[str, Any]:
         "processes": environment.processes,
         "differing": environment.differing,
         "variables": grouped(environment, **query),
-        "fields": [each for each in application.fields if _fits(each.name, query)],
+        "fields": [f for f in application.fields if query["q"].casefold() in f.name.casefold()],
         "others": application.others,
         "api": context.api.url,
     }
@@ -148,10 +147,6 @@ async def bundle(context: ConsoleContext, visitor: Visitor, _form: Form) -> Done
 async def _application(context: ConsoleContext) -> list[Field]:
     async with context.reading() as connection:
         return (await read_application(connection)).fields
-
-
-def _fits(name: str, query: Mapping[str, str]) -> bool:
-    return query["q"].casefold() in name.casefold()
 
 
 def _given(value: Any) -> str:

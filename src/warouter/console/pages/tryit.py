@@ -193,11 +193,7 @@ def _shown(value: Any) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-def _possible(context: ConsoleContext) -> bool:
-    return context.simulator is not None
-
-
-PAGES = (Page(PATH, "tryit", "Try it", read, key="y", shown=_possible),)
+PAGES = (Page(PATH, "tryit", "Try it", read, key="y", shown=lambda at: at.simulator is not None),)
 ACTS = (
     Act(f"{PATH}/send", "send message", send, PATH),
     Act(f"{PATH}/inbound", "inject inbound message", inject, PATH),

@@ -9,7 +9,6 @@ import time
 from warouter.console.latest import Latest
 from warouter.console.series.memory import FINE_SECONDS, Reading, Series
 from warouter.log import Outage
-from warouter.metrics import Sample
 from warouter.store.reports import Report
 
 log = logging.getLogger(__name__)
@@ -39,7 +38,8 @@ class Feeder:
         now = time.monotonic()
         stored = await self._latest.samples()
         reports = await self._latest.reports()
-        self._series.take(now, [_of_database(now, stored), *(_of(r, now) for r in reports)])
+        of_database = Reading("", "database", None, now, stored)
+        self._series.take(now, [of_database, *(_of(report, now) for report in reports)])
 
 
 def until_next(now: float) -> float:
@@ -48,10 +48,6 @@ def until_next(now: float) -> float:
     """
     place = now // FINE_SECONDS
     return (place + 1.5) * FINE_SECONDS - now
-
-
-def _of_database(now: float, samples: list[Sample]) -> Reading:
-    return Reading("", "database", None, now, samples)
 
 
 def _of(report: Report, now: float) -> Reading:
