@@ -81,9 +81,7 @@ def _malformed(body: bytes, reason: str) -> ApiError:
 
 
 def _inspect(value: Any) -> None:
-    """Refuse a decoded value that is nested too deep or
-    contains NUL. Iterative, so that depth costs no stack.
-    """
+    """Refuse a value that is nested too deep or has a NUL; iterative: depth costs no stack."""
     level = [value]
     for depth in range(MAX_DEPTH + 1):
         below: list[Any] = []

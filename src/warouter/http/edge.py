@@ -89,9 +89,7 @@ class Edge:
             acceptor.close()
 
     async def leave(self, end_waiting: Callable[[], None]) -> None:
-        """Shut down: accept no more, answer the requests that came;
-        ``end_waiting`` fails those that are still held.
-        """
+        """Shut down: accept no more, answer what came; ``end_waiting`` fails what is still held."""
         began = asyncio.get_running_loop().time()
         self.close()
         if not await self._emptied(IDLE_SECONDS, began + DRAIN_SECONDS):

@@ -74,9 +74,7 @@ class BodyFraming(Protocol):
 
 
 def read_head(head: bytes) -> Head:
-    """The head in ``head``, which ends with its empty line.
-    Raises NotHttp, or HeadTooLarge above 16 KiB of fields.
-    """
+    """The head in ``head``, up to the empty line; NotHttp, HeadTooLarge above 16 KiB of fields."""
     line = _LINE.match(head)
     if line is None or len(line[2]) > TARGET_BYTES:
         raise NotHttp("the request line must be METHOD TARGET HTTP/1.1, with single spaces")

@@ -117,8 +117,7 @@ class Coreapp:
 
         # A slot opens and closes from the end of each pipeline to its beginning: whoever passes
         # something on finds the next part ready.
-        self.quiesce = Quiesce(owned, recorder, journal)
-        self.openings = Openings(self._aside.fetch, self._identity.incarnation, self._clock)
+        self.quiesce, self.openings = Quiesce(owned, recorder, journal), self._make_openings()
         owned.listeners = (
             self.quiesce,
             self.feed,
@@ -189,6 +188,9 @@ class Coreapp:
     async def _read_certificates(self) -> list[bytes]:
         await self.session.registered.wait()
         return await read_certificates(self.session.fetch)
+
+    def _make_openings(self) -> Openings:
+        return Openings(self._aside.fetch, self._identity.incarnation, self._clock)
 
     def _make_retention(self) -> Retention:
         return Retention(

@@ -81,7 +81,7 @@ def _read() -> _File:
 
 
 def about() -> list[str]:
-    """What there is to know of all codes, in paragraphs."""
+    """Paragraphs on all codes together."""
     return _read().about
 
 

@@ -62,14 +62,14 @@ _RETRY_AFTER = {
 
 
 class RouteWords(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a route does, and example bodies by name."""
+    """The summary of a route, and example bodies by name."""
 
     summary: str
     examples: dict[str, Any] = {}
 
 
 class OpenApiWords(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is written by hand: ``meanings`` of statuses, and ``routes`` by `POST /v1/users`."""
+    """Words written by hand: ``meanings`` of statuses, and ``routes`` by `POST /v1/users`."""
 
     security_schemes: dict[str, dict[str, str]]
     meanings: dict[int, str]

@@ -109,9 +109,7 @@ class Attempt(msgspec.Struct, frozen=True):
 
     @property
     def counted(self) -> str:
-        """The key under which its failure counts: for a pin, which
-        only callers may guess, one key for all.
-        """
+        """The key of its failures: one for all pins, which only callers may guess."""
         return self.name if self.what == PIN else self.at
 
     @property
@@ -147,9 +145,7 @@ class Logins(Bounded):
         return Attempt(what, name, prefix, address, max(row[0], 0.0), row[1], row[2])
 
     async def begin(self, attempt: Attempt) -> float:
-        """Begin an attempt, which counts for its address; returns
-        the seconds that it must wait, 0 for none.
-        """
+        """Begin an attempt, which counts for its address; returns seconds to wait, 0 for none."""
         limits = self.limits
         async with self._connection() as connection, connection.transaction():
             wait = await connection.fetchval(_WAIT, attempt.what, attempt.counted, limits.longest)

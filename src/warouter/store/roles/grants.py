@@ -38,19 +38,24 @@ _NODES: _Columns = {
     "node": "incarnation name role host port version hash_name hash_version pid started_at leaving"
     " upstream fingerprint"
 }
-# The number without its certificate, keys and pin.
-_NUMBER: _Columns = {"account": "one cc phone_number registered_at"}
-
 # Reports without what a webhook has answered.
 _REPORTS: _Columns = {"report": "incarnation node role at body"}
-# What there is of media, and not under which names.
-_MEDIA: _Columns = {"media": "kind mime size created_at"}
-
-# How many users of WhatsApp are known, and not who they are.
-_USERS: _Columns = {"contact_identity": "user_id alias"}
-
-# Who is logged in at the console, and not by which id.
-_SESSIONS = "username source created_at seen_at expires_at"
+# What everybody who looks may see.
+_SEEN: _Columns = {
+    **_NODES,
+    # The number without its certificate, keys and pin.
+    "account": "one cc phone_number registered_at",
+    "registration": "one cc phone_number asked_at",
+    # How many users of WhatsApp are known, and not who they are.
+    "contact_identity": "user_id alias",
+    # What there is of media, and not under which names.
+    "media": "kind mime size created_at",
+}
+# Who is logged in, and not by which id or token.
+_LOGINS: _Columns = {
+    "token": "username expires_at created_at",
+    "console_session": "username source created_at seen_at expires_at",
+}
 
 # Every process looks at these as it starts.
 _COMMON = "schema_migration format database_role"
@@ -104,35 +109,17 @@ SELECT_COLUMNS: Mapping[str, _Columns] = {
     "master": {**_NODES, "send_issue": "slot", "cloud_inbox": "slot", "report": "incarnation"},
     "console": {
         **{table: columns for table, columns in _JOURNALS.items() if table != "dead_letter"},
-        **_NODES,
-        **_NUMBER,
-        **_USERS,
-        **_MEDIA,
+        **_SEEN,
+        **_LOGINS,
         "user_account": "username role must_change created_at",
-        "token": "username expires_at created_at",
-        "console_session": _SESSIONS,
-        "registration": "one cc phone_number asked_at",
     },
-    "reader": {
-        **_JOURNALS,
-        **_NODES,
-        **_NUMBER,
-        **_USERS,
-        **_REPORTS,
-        **_MEDIA,
-        "registration": "one cc phone_number asked_at",
-    },
+    "reader": {**_JOURNALS, **_SEEN, **_REPORTS},
     "web_console": {
         **_JOURNALS,
-        **_NODES,
-        **_NUMBER,
-        **_USERS,
-        **_MEDIA,
+        **_SEEN,
+        **_LOGINS,
         # A password is checked where it is given.
         "user_account": "username password_hash role must_change created_at",
-        "token": "username expires_at created_at",
-        "console_session": _SESSIONS,
-        "registration": "one cc phone_number asked_at",
     },
 }
 # A trigger gives each row of the audit log its number, time and hash.

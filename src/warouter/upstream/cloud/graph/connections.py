@@ -250,9 +250,7 @@ class ConnectionPool:
 
 
 def needed(rate: float, latency: float) -> int:
-    """Connections for ``rate`` messages a second, of which nearly all are answered within
-    ``latency`` seconds.
-    """
+    """Connections for ``rate`` messages a second, nearly all answered in ``latency`` seconds."""
     return min(MOST, math.ceil(rate * latency) + 2)
 
 
