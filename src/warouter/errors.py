@@ -108,9 +108,7 @@ class AccessDenied(ApiError):
 
 
 class LoginRefused(AccessDenied):
-    """A failed log-in. Its challenge is Basic, for clients that
-    wait to be asked (``curl --anyauth``, .NET).
-    """
+    """A failed log-in; Basic is for clients that wait to be asked (``curl --anyauth``, .NET)."""
 
     challenge = "Basic"
 
@@ -201,9 +199,7 @@ class PasswordChangeRequired(ApiError):
 
 
 def lacking(what: str) -> str:
-    """A sentence on a right that a login of the database lacks; ``what`` may have more lines, of
-    PostgreSQL's detail.
-    """
+    """A sentence on a right that a login lacks; ``what`` may have lines of PostgreSQL's detail."""
     first, _, _ = what.partition("\n")
     return (
         f"A right is missing in the database ({first}): give this command or process the login that"

@@ -92,16 +92,13 @@ def build_app(context: Context) -> web.Application:
     app[page.DESCRIPTION] = page.Description(ROUTES)
     for path, routes in itertools.groupby(ROUTES, key=lambda route: route.path):
         # Some clients send a trailing slash and follow no redirect.
-        resources = [app.router.add_resource(p) for p in _spellings(path)]
+        spellings = (path,) if path == "/" else (path, f"{path}/")
+        resources = [app.router.add_resource(spelling) for spelling in spellings]
         for route in routes:
             for resource in resources:
                 resource.add_route(route.method, _guarded(context, route))
     app.cleanup_ctx.append(_following)
     return app
-
-
-def _spellings(path: str) -> tuple[str, ...]:
-    return (path,) if path == "/" else (path, f"{path}/")
 
 
 def _guarded(context: Context, route: Route) -> WebHandler:

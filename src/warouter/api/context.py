@@ -89,9 +89,7 @@ class ApiConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The parts of the webapp that handlers use, created once.
-    Callables raise ApiErrors or the store's errors.
-    """
+    """Parts of the webapp for handlers, created once; callables raise ApiErrors or the store's."""
 
     accounts: Accounts
     tokens: TokenCache

@@ -1,6 +1,4 @@
-"""``warouter migrate``: brings the database to the schema of this build, and its logins to what
-they should be.
-"""
+"""``warouter migrate``: brings the database to this build's schema, and its logins up to date."""
 
 from __future__ import annotations
 

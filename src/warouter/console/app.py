@@ -148,7 +148,8 @@ class Console:
             self._context.latest.forget()
             if done.file is not None:
                 return _attachment(done.file)
-            back = done.back or _filled(act.back, request.match_info)
+            path = {name: quote(value, safe="") for name, value in request.match_info.items()}
+            back = done.back or act.back.format_map(path)
             query = urlencode({**done.query, _SAID: row.number})
             raise web.HTTPSeeOther(f"{back}?{query}")
 
@@ -308,10 +309,6 @@ def _placeholders(path: str) -> list[str]:
 def _pattern(path: str) -> str:
     """The path for the router: a placeholder is any text, braces and all, as an id may be."""
     return re.sub(r"{(\w+)}", r"{\1:[^/]+}", path)
-
-
-def _filled(path: str, values: Mapping[str, str]) -> str:
-    return path.format_map({name: quote(value, safe="") for name, value in values.items()})
 
 
 def _html(text: str) -> web.Response:

@@ -1,6 +1,4 @@
-"""Admission of connections to a webapp or a console: limits, the open ones, and the end of those
-that are too slow.
-"""
+"""Admission of connections to a webapp or a console: limits, open ones, the end of slow ones."""
 
 from __future__ import annotations
 

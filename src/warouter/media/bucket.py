@@ -41,9 +41,7 @@ class Bucket:
     async def stage(
         self, chunks: AsyncIterator[bytes], most: int, admit: Admit | None = None
     ) -> SpooledFile:
-        """Gather content in a file. ``unfinished`` is of this
-        process: what others gather is in no bucket yet.
-        """
+        """Gather content in a file; ``unfinished`` is this process's: no bucket has others' yet."""
         return await self._intake.take(partial(SpooledFile, self), chunks, most, admit)
 
     async def content(self, media_id: UUID, size: int, sha256: bytes) -> AsyncIterator[bytes]:

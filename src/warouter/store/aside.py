@@ -64,9 +64,7 @@ class AsideSession:
 
 
 async def settings_of(fetch: Fetch, names: Sequence[str]) -> tuple[dict[str, Any], int]:
-    """The stored settings of these names ({} where there is
-    none), and the count of requested garbage collections.
-    """
+    """The stored settings of these names ({} if none), and how many collections were asked for."""
     rows = await fetch(_SETTINGS, list(names))
     stored: dict[str | None, Any] = {r["name"]: decoded(r["value"]) for r in rows}
     collections = stored.pop(None, 0)

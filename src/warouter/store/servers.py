@@ -125,7 +125,8 @@ async def admitted(
     source = settings.db_password_source
     if not source.path:
         return await connect(source.value)
-    *others, last = _in_order(source.path, _followed(settings.db_password_name, source.path).now())
+    lines = _followed(settings.db_password_name, source.path).now()
+    *others, last = sorted(lines, key=lambda line: line != _taken.get(source.path))
     for password in others:
         try:
             return await _taken_by(connect, password, source.path)
@@ -140,10 +141,6 @@ async def _taken_by(
     connection = await connect(password)
     _taken[path] = password
     return connection
-
-
-def _in_order(path: str, lines: tuple[str, ...]) -> list[str]:
-    return sorted(lines, key=lambda line: line != _taken.get(path))
 
 
 @cache

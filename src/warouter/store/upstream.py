@@ -19,8 +19,6 @@ async def read_upstream(source: Source) -> str:
 
 
 async def choose_upstream(connection: Connection, upstream: str) -> bool:
-    """Give this upstream to a database of which no slot ever had an owner; False if it has been
-    used with another one.
-    """
+    """Give this upstream to a database whose slots never had an owner; False if it uses another."""
     await connection.execute(_CHOOSE, upstream)
     return await read_upstream(connection) == upstream

@@ -230,9 +230,7 @@ class Callbacks:
         probe: bool,
         suspects: bool,
     ) -> None:
-        """POST one batch, with so many events by slot, and act on the answer; any error stays with
-        its slots.
-        """
+        """POST a batch, with events by slot, and act on the answer; errors stay with its slots."""
         may_act = partial(self._may_post, events.keys())
         try:
             await self._post_and_act(connections, kind, batch, may_act, probe=probe)

@@ -114,9 +114,7 @@ def check_form(cert: str) -> None:
 
 
 def checked_certificate(cert: str, authority_key: bytes, number: str) -> None:
-    """Raises ParameterInvalid unless the authority's key signed
-    this certificate for this number, and it is valid now.
-    """
+    """Raises ParameterInvalid unless the authority signed this for the number, and it is valid."""
     # Only here: it loads 8 MiB that a webapp needs for rare calls alone.
     from warouter.upstream import authority
 

@@ -55,11 +55,6 @@ _WITH_TOKEN: tuple[type[ApiError], ...] = (AccessDenied, PasswordChangeRequired)
 _WITH_BODY: tuple[type[ApiError], ...] = (ParameterInvalid, BodyTooLarge)
 _WITH_JSON: tuple[type[ApiError], ...] = (ParameterMissing, *_WITH_BODY)
 
-_RETRY_AFTER = {
-    "description": "Seconds to wait before the next try.",
-    "schema": {"type": "string", "pattern": "^[0-9]+$"},
-}
-
 
 class RouteWords(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The summary of a route, and example bodies by name."""
@@ -73,6 +68,7 @@ class OpenApiWords(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     security_schemes: dict[str, dict[str, str]]
     meanings: dict[int, str]
+    retry_after: dict[str, Any]
     routes: dict[str, RouteWords]
 
 
@@ -243,5 +239,5 @@ def _failure(
         response["content"] = {JSON: {"schema": schemas[_key(ErrorAnswer)]}}
     helps = [e.retry_after is not None for e in errors]
     if any(helps):
-        response["headers"] = {"Retry-After": {**_RETRY_AFTER, "required": all(helps)}}
+        response["headers"] = {"Retry-After": {**written().retry_after, "required": all(helps)}}
     return response

@@ -161,10 +161,6 @@ def _check_hsm(message: schema.Message, _ids: list[str]) -> None:
         required(parameter.default, f"hsm.localizable_params[{n}].default")
 
 
-def _check_interactive(message: schema.Message, ids: list[str]) -> None:
-    check_interactive(required(message.interactive, "interactive"), ids)
-
-
 def _check_reaction(message: schema.Message, _ids: list[str]) -> None:
     reaction = required(message.reaction, "reaction")
     filled(reaction.message_id, "reaction.message_id")
@@ -183,6 +179,6 @@ _RULES: dict[str, Callable[[schema.Message, list[str]], None]] = {
     "contacts": _check_contacts,
     "template": _check_template,
     "hsm": _check_hsm,
-    "interactive": _check_interactive,
+    "interactive": lambda m, ids: check_interactive(required(m.interactive, "interactive"), ids),
     "reaction": _check_reaction,
 }

@@ -20,7 +20,7 @@ from warouter.console.visit import ConsoleRefusal, Done, ReadingKey, Visitor
 from warouter.metrics import Sample
 from warouter.store.reports import Report
 from warouter.store.views.owners import read_owners
-from warouter.store.views.status import NodeStatus, SlotStatus, Status, numbered
+from warouter.store.views.status import NodeStatus, Status, numbered
 
 PATH = "/console/"
 LONG_SECONDS = 1.0  # transactions that are over sooner are nothing to show
@@ -120,7 +120,10 @@ def planned_of(status: Status, shards: int) -> Preview:
     """Preview what so many shards would move, by the database's word on the coreapps."""
     coreapps = [n for n in status.nodes if n.role.endswith("coreapp")]
     upstreams = {n.upstream for n in coreapps if n.shards} or {n.upstream for n in coreapps}
-    slots = tuple(_slot(s) for s in status.slots)
+    slots = tuple(
+        SlotOwner(s.slot, s.epoch, s.owner_incarnation, s.successor_incarnation, s.moving)
+        for s in status.slots
+    )
     current = ShardMap(status.map_version, status.shard_count, slots, *sorted(upstreams)[:1])
     return preview(current, [SeenCoreapp(_node(n), n.state == "alive") for n in coreapps], shards)
 
@@ -152,10 +155,6 @@ def _count(text: str) -> int:
     if text not in map(str, SHARD_COUNTS):
         raise ConsoleRefusal(f"shards must be one of {', '.join(map(str, SHARD_COUNTS))}.")
     return int(text)
-
-
-def _slot(s: SlotStatus) -> SlotOwner:
-    return SlotOwner(s.slot, s.epoch, s.owner_incarnation, s.successor_incarnation, s.moving)
 
 
 def _node(n: NodeStatus) -> Node:

@@ -194,9 +194,7 @@ async def _reveal_text(context: ConsoleContext, visitor: Visitor, form: Form) ->
 
 
 async def _meant(context: ConsoleContext, form: Form) -> Trace:
-    """The message of the path, by whose id the audit log names it; ConsoleRefusal (404) if nobody
-    knows it.
-    """
+    """The message of the path, which the audit log names by its id; ConsoleRefusal without one."""
     message_id = form.path["id"]
     form.subject = without_numbers(message_id)
     async with context.reading() as connection:

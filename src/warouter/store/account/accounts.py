@@ -188,9 +188,7 @@ class Accounts(Bounded):
             return await connection.fetchval(_REHASH, username, old_hash, new_hash) is not None
 
     async def delete_user(self, username: str, by: Author | None = None) -> bool:
-        """Delete a user with their tokens; False if there is no such user, AccessDenied if ``by``
-        has ended.
-        """
+        """Delete a user with all tokens; False if there is none, AccessDenied if ``by`` ended."""
         async with self._changing_users(by) as connection:
             return await users.remove(connection, username)
 

@@ -83,8 +83,6 @@ class Epochs(JournalSessions):
         return counted(rows[0]["gone"])
 
     async def prune_keys(self, slots: Sequence[int], limit: int) -> int | None:
-        """Delete up to ``limit`` request keys of these slots that are older than 24 hours; None as
-        for ``prune``.
-        """
+        """Delete up to ``limit`` request keys of these slots after 24 hours; None as ``prune``."""
         rows = await self._read(_PRUNE_KEYS, list(slots), limit, history.wall())
         return counted(rows[0]["gone"])

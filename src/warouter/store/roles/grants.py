@@ -174,14 +174,6 @@ EXECUTE: Mapping[str, str] = {
     " console_visitor console_end console_end_all console_token console_forget reveal_message"
     " say_word webhook_shown ask_callbacks",
 }
-# What functions call of each other, what triggers call, and what functions alone look at.
-NOBODY_EXECUTES = (
-    "audit_append audit_hash audit_keep audit_move_sums bump change_owner"
-    " console_user_changed doubt_heads end_sessions held_slots hold_term"
-    " lead_event_lanes match_known media_gone next_event_seq pointed_at record_issues"
-    " record_parked_events record_parked_messages record_rare url_shown"
-)
-NOBODY_READS = "request_key cloud_unmatched cloud_quarantine cloud_kept cloud_share"
 WHOLE: Mapping[str, Mapping[str, str]] = {
     "select": SELECT,
     "insert": INSERT,

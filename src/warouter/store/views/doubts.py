@@ -191,9 +191,7 @@ def _over(row: Any, spans: Spans) -> datetime | None:
 
 
 def _waits(row: Any, spans: Spans) -> list[float]:
-    """Seconds after which the wait may end: in doubt with a proof or without, as the kind of
-    message may be.
-    """
+    """Seconds after which the wait may end: in doubt with proof or without, by kind of message."""
     if row["state"] == KEPT:
         return [spans.held]
     if row["state"] != DOUBTED:

@@ -55,12 +55,7 @@ NOTICES = {
     "template_category_update": NoticeAction.TEMPLATES,
 }
 # Fields of what is not offered here, and what they are counted as.
-LEFT_OUT = {
-    "history": "history",
-    "smb_app_state_sync": "history",
-    "calls": "call",
-    "flows": "flow",
-}
+LEFT_OUT = {"history": "history", "smb_app_state_sync": "history", "calls": "call", "flows": "flow"}
 # While somebody else answers (Meta's agent, or the business in its app), its field for what
 # customers and it say, and for who has the word.
 STANDBY, ECHOES, HANDOVERS = "standby", "smb_message_echoes", "messaging_handovers"

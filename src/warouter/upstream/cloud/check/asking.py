@@ -30,7 +30,8 @@ _TROUBLES: tuple[tuple[type[BaseException], ContactTrouble], ...] = (
 
 async def contact(url: str, query: Mapping[str, str] | None = None) -> ServerContact:
     """A GET without the token; redirects are not followed, and nothing is raised."""
-    target = f"{url}{_joint(url)}{urlencode(query)}" if query else url
+    joint = "&" if "?" in url else "?"
+    target = f"{url}{joint}{urlencode(query)}" if query else url
     timeout = aiohttp.ClientTimeout(total=SECONDS, sock_connect=CONNECT_SECONDS)
     sent = time.time()
     try:
@@ -69,10 +70,6 @@ async def _beginning(answer: aiohttp.ClientResponse) -> bytes:
             break
         found += part
     return found
-
-
-def _joint(url: str) -> str:
-    return "&" if "?" in url else "?"
 
 
 def _words(error: BaseException) -> str:

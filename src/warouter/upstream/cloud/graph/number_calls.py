@@ -99,8 +99,6 @@ class NumberCalls:
         await self._calls.post(self._number, {"pin": pin})
 
     async def check_identity(self, on: bool) -> None:
-        """Have webhooks show the hash of each customer's identity, and the hash in a message
-        compared with it.
-        """
+        """Have webhooks show each customer's identity hash, and a message's compared with it."""
         change = {"user_identity_change": {"enable_identity_key_check": on}}
         await self._calls.post(f"{self._number}/settings", change)

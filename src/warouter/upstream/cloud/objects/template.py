@@ -32,17 +32,16 @@ def template(given: dict[str, Any], ids: Iterator[str]) -> dict[str, Any]:
 def _component(given: dict[str, Any], ids: Iterator[str]) -> dict[str, Any]:
     made = dict(given)
     if "index" in given:
-        made["index"] = _index(given["index"])
+        index = given["index"]
+        made["index"] = str(
+            index if type(index) is int else msgspec.convert(index, int, strict=False)
+        )
     # Parameters before cards, as the ids are ordered.
     if "parameters" in given:
         made["parameters"] = [_parameter(one, ids) for one in _objects(given["parameters"])]
     if "cards" in given:
         made["cards"] = [_card(one, ids) for one in _objects(given["cards"])]
     return made
-
-
-def _index(given: Any) -> str:
-    return str(given if type(given) is int else msgspec.convert(given, int, strict=False))
 
 
 def _card(given: dict[str, Any], ids: Iterator[str]) -> dict[str, Any]:
