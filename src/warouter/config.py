@@ -164,9 +164,7 @@ class Settings(CloudVariables, frozen=True, kw_only=True):
 
     @property
     def private_keys(self) -> dict[str, str]:
-        """The paths of private keys, by the variable that names each. Without one a key is in the
-        file of its certificate.
-        """
+        """The paths of private keys by variable; without one a key is in its certificate's file."""
         values = {f.encode_name: getattr(self, f.name) for f in msgspec.structs.fields(self)}
         found = {}
         for key in (name for group in GROUPS for name in group.private_keys):

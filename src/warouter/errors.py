@@ -158,9 +158,7 @@ class ChangeRefused(ApiError):
 
 
 class MediaRefused(ApiError):
-    """Content that does not match its type, or a link that
-    cannot be fetched; a retry does not help.
-    """
+    """Content that does not match its type, or a link that fails; a retry does not help."""
 
     status, code, title = 400, 1014, "Internal error"
 

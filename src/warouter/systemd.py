@@ -43,9 +43,7 @@ class Notifier:
         return False
 
     def ready(self, status: str) -> None:
-        """Report readiness, and repeat it with each sign of life
-        until it was sent: the supervisor would kill us otherwise.
-        """
+        """Report readiness with each sign of life until sent: the supervisor would kill us."""
         self.said = status
         self._unsaid = ("READY=1", f"STATUS={status}", f"MAINPID={os.getpid()}")
         self._say_ready()

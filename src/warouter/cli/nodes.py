@@ -1,6 +1,4 @@
-"""``warouter webapp | coreapp | master | console``: run one process each, configured by its
-environment.
-"""
+"""``warouter webapp | coreapp | master | console``: one process each, set up by its environment."""
 
 from __future__ import annotations
 

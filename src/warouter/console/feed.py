@@ -75,9 +75,7 @@ class Feeds:
         return len(self._feeds)
 
     async def follow(self, key: Hashable, render: Render) -> AsyncIterator[News]:
-        """Every reading of what ``key`` names, from now on. The first who follows starts it, and
-        the last who leaves ends it.
-        """
+        """Every reading of ``key`` from now on, begun by the first follower, ended by the last."""
         feed = self._joined(key, render)
         number = 0
         try:

@@ -204,9 +204,7 @@ class Connection(ServerConnection, web.RequestHandler):
             self._pass_on(data)
 
     def _pass_on(self, data: bytes, head: int = 0) -> None:
-        """Give aiohttp the next bytes of this request (``head`` of
-        them before the body), and none of the next request.
-        """
+        """Give aiohttp the next bytes of this request (``head`` before the body), no others."""
         size = head + self._body.take(data[head:])
         self.pace.came(size - head, self._now(), waiting=False)
         web.RequestHandler.data_received(self, data[:size])

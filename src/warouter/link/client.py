@@ -166,9 +166,7 @@ class Links(Submitting, LinkHandler):
                 self._tasks[incarnation] = asyncio.create_task(self._keep(address))
 
     async def sweep(self) -> None:
-        """Until cancelled: fail messages that waited for too long,
-        offer again those without a way, and watch the links.
-        """
+        """Until cancelled: fail what waited too long, offer what has no way, watch the links."""
         last = self._loop.time()
         while True:
             await asyncio.sleep(TICK_SECONDS)

@@ -16,9 +16,7 @@ _ALIAS = "WAROUTER_DB_PASSWORD_FILE"
 
 
 def kept_secrets(given: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """The variables, with each secret that is given by value in a file of ``folder``, and the path
-    of any other in full.
-    """
+    """The variables, with given secrets in files of ``folder``, and paths of others in full."""
     kept = dict(given)
     for name in SECRETS:
         if value := kept.pop(name, ""):

@@ -67,9 +67,7 @@ class End:
         self.sender = sender
 
     def work(self, hearing: UpstreamListener) -> dict[str, Coroutine[Any, Any, None]]:
-        """The tasks that run as long as the process does; events that do not come from the upstream
-        itself go to ``hearing``.
-        """
+        """Tasks for the process's life; events not of the upstream itself go to ``hearing``."""
         return {}
 
     def hint(self, what: str) -> None:

@@ -86,9 +86,7 @@ class LeaderSession:
         self._map_found: tuple[int, int, object] | None = None  # version, shards, server
 
     async def look(self, beat: bool = False) -> Poll:
-        """Read the state of the cluster, and beat if so asked. Raises OutcomeUnknown when
-        the database does not answer.
-        """
+        """Read the state of the cluster, and beat if asked; OutcomeUnknown without an answer."""
         state = await self._state(_LOOK, beat)
         sessions, request = state["sessions"], state["request"]
         return await self._picture(

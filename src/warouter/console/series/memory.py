@@ -137,9 +137,7 @@ class Series:
         return round(sum(sum(track.last(line, seconds)) for line in lines), 3)
 
     def points(self, span: TimeSpan, name: str, labels: Labels | None = None) -> list[float | None]:
-        """The points of a span, oldest first: increases a second, or gauges at their greatest.
-        None where nothing is known.
-        """
+        """Points of a span, oldest first: increases a second, or greatest gauges; None: unknown."""
         track, fold = self._tracks[span.place_seconds], KEPT[name].fold
         lines = self._matching(track, name, labels)
         found: list[float | None] = []

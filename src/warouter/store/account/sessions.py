@@ -111,9 +111,7 @@ class ConsoleSessions(Bounded):
 
 
 async def end_all(connection: Any, username: str) -> tuple[int, int]:
-    """End all sessions of a user, and all tokens, in a transaction of ``bounded.changing``; returns
-    how many there were of each.
-    """
+    """End all sessions and tokens of a user, in ``bounded.changing``; how many of each."""
     ended: int = await connection.fetchval(_END_ALL, username)
     return ended, await users.end_tokens(connection, username)
 

@@ -84,9 +84,7 @@ class NumberCalls:
         await self._calls.post(f"{self._number}/verify_code", {"code": code})
 
     async def register(self, pin: str) -> None:
-        """Register the verified number; ``pin`` is that of its two-step verification, and becomes
-        it where it had none.
-        """
+        """Register the verified number; ``pin`` is its two-step verification's, or becomes it."""
         fields = {"messaging_product": "whatsapp", "pin": pin}
         await self._calls.post(f"{self._number}/register", fields)
 
