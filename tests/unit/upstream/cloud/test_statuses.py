@@ -28,34 +28,29 @@ def v1(status: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def test_a_status_has_our_id_and_our_number_twice() -> None:
-    assert v1(DELIVERED) == {
+ERROR = {
+    "code": 1013,
+    "title": "User is not valid",
+    "details": "Message Undeliverable.",
+    "href": "/v1/errors#1013",
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (DELIVERED, {"timestamp": "1764000000", "pricing": DELIVERED["pricing"]}),
+        (FAILED, {"timestamp": "1764000002", "errors": [ERROR]}),
+    ],
+    ids=["delivered", "failed"],
+)
+def test_a_status_has_our_id_our_number_twice_and_its_own_part(given: Any, shown: Any) -> None:
+    assert v1(given) == shown | {
         "id": ID,
         "recipient_id": TO,
         "message": {"recipient_id": TO},
         "type": "message",
-        "status": "delivered",
-        "timestamp": "1764000000",
-        "pricing": DELIVERED["pricing"],
-    }
-
-
-def test_a_failed_status_has_v1_errors() -> None:
-    assert v1(FAILED) == {
-        "id": ID,
-        "recipient_id": TO,
-        "message": {"recipient_id": TO},
-        "type": "message",
-        "status": "failed",
-        "timestamp": "1764000002",
-        "errors": [
-            {
-                "code": 1013,
-                "title": "User is not valid",
-                "details": "Message Undeliverable.",
-                "href": "/v1/errors#1013",
-            }
-        ],
+        "status": given["status"],
     }
 
 
