@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 
 from tests.harness.api import Answer, Api, Webapp
+from tests.harness.cloud import client_settings
 from warouter.api.contacts.cloud_contacts import IDENTITY_CHECK, CloudDirectory, IdentityCheck
-from warouter.config import load
 from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.server import CloudSimulator
 from warouter.store.cloud.contacts import AT_ONCE, CloudContacts
@@ -85,17 +85,7 @@ async def cloud(webapp: Webapp, pool: asyncpg.Pool) -> AsyncIterator[Contacts]:
         await pool.execute(f"delete from {table}")
     simulator = CloudSimulator(FACTS, random=Random(1))
     addresses = await simulator.start()
-    settings = load(
-        {
-            "WAROUTER_UPSTREAM": "cloud",
-            "WAROUTER_CLOUD_PHONE_NUMBER_ID": FACTS.phone_number_id,
-            "WAROUTER_CLOUD_WABA_ID": FACTS.waba_id,
-            "WAROUTER_CLOUD_TOKEN": FACTS.token,
-            "WAROUTER_CLOUD_APP_SECRET": FACTS.app_secret,
-            "WAROUTER_CLOUD_VERIFY_TOKEN": FACTS.verify_token,
-            "WAROUTER_CLOUD_BASE_URL": addresses.graph_url,
-        }
-    ).cloud
+    settings = client_settings(FACTS, addresses.graph_url)
     calls, contacts = Calls(settings, Secrets(settings)), CloudContacts(pool)
     directory, check = (
         CloudDirectory(contacts),

@@ -16,7 +16,8 @@ import pytest
 import pytest_asyncio
 
 from tests.harness.api import Answer, Api, Webapp
-from warouter.config import Settings, Timing, load
+from tests.harness.cloud import client_settings
+from warouter.config import Settings, Timing
 from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.graph.health import BUSINESS
@@ -78,11 +79,7 @@ class Watched(NamedTuple):
 async def watched(webapp: Webapp, pool: asyncpg.Pool, database: Settings) -> AsyncIterator[Watched]:
     simulator = CloudSimulator(FACTS, random=Random(1))
     addresses = await simulator.start()
-    given = {"PHONE_NUMBER_ID": FACTS.phone_number_id, "WABA_ID": FACTS.waba_id}
-    given |= {"TOKEN": FACTS.token, "APP_SECRET": "s", "VERIFY_TOKEN": "v"}
-    given |= {"BASE_URL": addresses.graph_url}
-    variables = {f"WAROUTER_CLOUD_{name}": value for name, value in given.items()}
-    cloud = load({"WAROUTER_UPSTREAM": "cloud", **variables}).cloud
+    cloud = client_settings(FACTS, addresses.graph_url)
     secrets = Secrets(cloud)
     calls = Calls(cloud, secrets)
     tokens, clock = [b"1"], [1000.0]

@@ -158,19 +158,21 @@ def text(to: str = TO, ref: str = "") -> dict[str, Any]:
     }
 
 
+def client_variables(facts: CloudFacts, graph_url: str) -> dict[str, str]:
+    """The variables of a process whose Graph API is a Cloud door with these facts."""
+    return {
+        "WAROUTER_CLOUD_PHONE_NUMBER_ID": facts.phone_number_id,
+        "WAROUTER_CLOUD_WABA_ID": facts.waba_id,
+        "WAROUTER_CLOUD_TOKEN": facts.token,
+        "WAROUTER_CLOUD_APP_SECRET": facts.app_secret,
+        "WAROUTER_CLOUD_VERIFY_TOKEN": facts.verify_token,
+        "WAROUTER_CLOUD_BASE_URL": graph_url,
+    }
+
+
 def client_settings(facts: CloudFacts, graph_url: str) -> CloudSettings:
-    """The settings of a process whose Graph API is a Cloud door with these facts."""
-    return load(
-        {
-            "WAROUTER_UPSTREAM": "cloud",
-            "WAROUTER_CLOUD_PHONE_NUMBER_ID": facts.phone_number_id,
-            "WAROUTER_CLOUD_WABA_ID": facts.waba_id,
-            "WAROUTER_CLOUD_TOKEN": facts.token,
-            "WAROUTER_CLOUD_APP_SECRET": facts.app_secret,
-            "WAROUTER_CLOUD_VERIFY_TOKEN": facts.verify_token,
-            "WAROUTER_CLOUD_BASE_URL": graph_url,
-        }
-    ).cloud
+    """The settings of such a process."""
+    return load({"WAROUTER_UPSTREAM": "cloud", **client_variables(facts, graph_url)}).cloud
 
 
 _random = Random(4)

@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from tests.harness.cloud import SECRET, TO, TOKEN, Door, door
+from msgspec.structs import replace
+
+from tests.harness.cloud import TO, Door, client_settings, client_variables, door
 from warouter.cloud_settings import CloudSettings
 from warouter.lab.probe.lab import Lab
 from warouter.lab.probe.observed import Observed
@@ -16,7 +18,6 @@ from warouter.lab.probe.questions import ProbeScope
 from warouter.lab.probe.run import run
 from warouter.lab.probe.verdicts import rows
 from warouter.local.ports import free_port
-from warouter.variables import SecretSource
 
 # What must come is waited for as long as it takes; what must not come, so long.
 TIMES = Times(
@@ -42,14 +43,8 @@ class Probing:
 
     @property
     def cloud(self) -> CloudSettings:
-        facts = self.door.simulator.facts
-        return CloudSettings(
-            phone_number_id=facts.phone_number_id,
-            waba_id=facts.waba_id,
-            token=SecretSource(TOKEN),
-            app_secret=SecretSource(SECRET),
-            verify_token=SecretSource(facts.verify_token),
-            base_url=self.door.addresses.graph_url,
+        return replace(
+            client_settings(self.door.simulator.facts, self.door.addresses.graph_url),
             listen=("127.0.0.1", self.port),
             tls_cert=self.certificate[0],
             tls_key=self.certificate[1],
@@ -58,16 +53,8 @@ class Probing:
     @property
     def variables(self) -> dict[str, str]:
         """The same for a process."""
-        cloud = self.cloud
-        return {
-            "WAROUTER_CLOUD_PHONE_NUMBER_ID": cloud.phone_number_id,
-            "WAROUTER_CLOUD_WABA_ID": cloud.waba_id,
-            "WAROUTER_CLOUD_TOKEN": TOKEN,
-            "WAROUTER_CLOUD_APP_SECRET": SECRET,
-            "WAROUTER_CLOUD_VERIFY_TOKEN": cloud.verify_token.value,
-            "WAROUTER_CLOUD_BASE_URL": cloud.base_url,
-            "WAROUTER_CLOUD_LISTEN": f"127.0.0.1:{self.port}",
-        }
+        given = client_variables(self.door.simulator.facts, self.door.addresses.graph_url)
+        return {**given, "WAROUTER_CLOUD_LISTEN": f"127.0.0.1:{self.port}"}
 
     def subscribe(self) -> None:
         """The door calls the probe from now on, once it listens."""

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -58,6 +59,27 @@ async def refused(settings: Settings | None, *arguments: str, **environment: str
     sentence = str(result.exception)
     assert "\n" not in sentence
     return sentence
+
+
+async def at_terminal(
+    typed: str, environment: Mapping[str, str], *arguments: str
+) -> tuple[int | None, str]:
+    """Exit code and words of a process at a terminal where somebody types this line."""
+    ours, theirs = os.openpty()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "warouter", *arguments),
+            stdin=theirs,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=environment,
+        )
+        os.write(ours, f"{typed}\n".encode())
+        said, _ = await process.communicate()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    return process.returncode, said.decode()
 
 
 def executed(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -13,6 +12,8 @@ from aiohttp import web
 from click.testing import Result
 
 from tests.harness.certificates import contexts
+from tests.harness.cloud import client_variables
+from tests.harness.served import serving
 from tests.harness.shell import command
 from tests.harness.webhooks import VERIFY, Webhook
 from warouter.config import Settings
@@ -38,15 +39,7 @@ class World:
 
     async def run(self, *arguments: str, **environment: str) -> Result:
         """The command; whatever is wrong, it shows no secret."""
-        facts = self.simulator.facts
-        variables = {
-            "WAROUTER_CLOUD_PHONE_NUMBER_ID": facts.phone_number_id,
-            "WAROUTER_CLOUD_WABA_ID": facts.waba_id,
-            "WAROUTER_CLOUD_TOKEN": TOKEN,
-            "WAROUTER_CLOUD_APP_SECRET": SECRET,
-            "WAROUTER_CLOUD_VERIFY_TOKEN": VERIFY,
-            "WAROUTER_CLOUD_BASE_URL": self.graph,
-        } | environment
+        variables = client_variables(self.simulator.facts, self.graph) | environment
         result = await command(None, "cloud", "check", *arguments, **variables)
         for name in ("TOKEN", "APP_SECRET", "VERIFY_TOKEN"):
             for secret in variables[f"WAROUTER_CLOUD_{name}"].split("\n"):
@@ -62,7 +55,8 @@ class World:
 
 @pytest_asyncio.fixture
 async def world(settings: Settings) -> AsyncIterator[World]:
-    simulator = CloudSimulator(CloudFacts(token=TOKEN, app_secret=SECRET))
+    facts = CloudFacts(token=TOKEN, app_secret=SECRET, verify_token=VERIFY)
+    simulator = CloudSimulator(facts)
     addresses = await simulator.start()
     hook = Webhook(settings)
     await hook.open()
@@ -295,39 +289,25 @@ async def test_a_callback_that_does_not_answer_here(world: World) -> None:
 
 
 async def test_a_callback_whose_certificate_nobody_trusts(world: World) -> None:
-    async with listening(contexts("localhost")[0]) as port:
-        world.simulator.number.callbacks.number = f"https://localhost:{port}{PATH}"
+    async with serving(page, contexts("localhost")[0]) as url:
+        world.simulator.number.callbacks.number = f"{url}{PATH}"
         code, line = await world.step("callback")
-    assert f"localhost:{port} has a certificate that is not valid (self" in line
+    host = url.removeprefix("https://")
+    assert f"{host} has a certificate that is not valid (self" in line
     assert "sent with its whole chain." in line
     assert (code, line.startswith("failed")) == (1, True)
 
 
 async def test_something_else_answers_for_the_graph_api(world: World) -> None:
-    async with listening(None) as port:
-        code, line = await world.step(
-            "Graph API", WAROUTER_CLOUD_BASE_URL=f"http://127.0.0.1:{port}"
-        )
-    assert f"What answers at http://127.0.0.1:{port} is not the Graph API (HTTP 200)." in line
+    async with serving(page) as url:
+        code, line = await world.step("Graph API", WAROUTER_CLOUD_BASE_URL=url)
+    assert f"What answers at {url} is not the Graph API (HTTP 200)." in line
     assert code == 1
 
 
-@asynccontextmanager
-async def listening(tls: Any) -> AsyncIterator[int]:
-    """A server with a page for everything."""
-
-    async def page(_: web.Request) -> web.Response:
-        return web.Response(text="<html>", content_type="text/html")
-
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", page)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
-    try:
-        yield runner.addresses[0][1]
-    finally:
-        await runner.cleanup()
+async def page(_: web.Request) -> web.Response:
+    """What a server says that has a page for everything."""
+    return web.Response(text="<html>", content_type="text/html")
 
 
 # --subscribe

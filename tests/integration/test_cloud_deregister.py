@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import sys
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -12,7 +10,8 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from tests.harness.shell import command, printed, refused
+from tests.harness.cloud import client_variables
+from tests.harness.shell import at_terminal, command, printed, refused
 from warouter.config import Settings
 from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
@@ -44,14 +43,7 @@ async def world(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[World]:
     simulator = CloudSimulator(CloudFacts(token=TOKEN))
     addresses = await simulator.start()
     world = World(settings, simulator)
-    world.variables = {
-        "WAROUTER_CLOUD_PHONE_NUMBER_ID": simulator.facts.phone_number_id,
-        "WAROUTER_CLOUD_WABA_ID": simulator.facts.waba_id,
-        "WAROUTER_CLOUD_TOKEN": TOKEN,
-        "WAROUTER_CLOUD_APP_SECRET": "app-secret-1",
-        "WAROUTER_CLOUD_VERIFY_TOKEN": "verify-1",
-        "WAROUTER_CLOUD_BASE_URL": addresses.graph_url,
-    }
+    world.variables = client_variables(simulator.facts, addresses.graph_url)
     async with pool.acquire() as connection:
         await choose_upstream(connection, f"cloud:{simulator.facts.phone_number_id}")
     await pool.execute(
@@ -149,20 +141,6 @@ async def test_without_a_terminal_the_command_asks_nothing(world: World) -> None
 async def test_at_a_terminal_the_number_has_to_be_typed(
     world: World, typed: str, code: int, registered: bool
 ) -> None:
-    ours, theirs = os.openpty()
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "warouter", *ASKED[:2]),
-            stdin=theirs,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env={**os.environ, **world.variables},
-        )
-        os.write(ours, f"{typed}\n".encode())
-        output, _ = await process.communicate()
-    finally:
-        os.close(ours)
-        os.close(theirs)
-    said = output.decode()
-    assert (process.returncode, world.simulator.number.registered) == (code, registered), said
+    ended, said = await at_terminal(typed, os.environ | world.variables, *ASKED[:2])
+    assert (ended, world.simulator.number.registered) == (code, registered), said
     assert ("nothing was done" in said) is registered

@@ -16,6 +16,7 @@ from aiohttp import web
 from tests.campaigns.fuzz import framings
 from tests.harness.api import FULL_USER_HASH, USER_PASSWORD
 from tests.harness.console import COOKIE, OF_A_PAGE, Console, Consoles, begin_anew
+from tests.harness.served import serving
 from tests.harness.wait import PATIENCE, soon
 from warouter.config import Settings
 from warouter.console.api import Api
@@ -246,26 +247,12 @@ async def elsewhere() -> AsyncIterator[Elsewhere]:
         came.append(request)
         return web.json_response({"id": "x", "what": "simulator"})
 
-    runners = []
-
-    async def serve(handler: object) -> str:
-        app = web.Application()
-        app.router.add_route("*", "/{tail:.*}", handler)  # type: ignore[arg-type]
-        runner = web.AppRunner(app)
-        runners.append(runner)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        return f"http://127.0.0.1:{runner.addresses[0][1]}"
-
-    other = await serve(take)
-
     async def lead(request: web.Request) -> web.Response:
         headers = {"Location": other + request.path, "Set-Cookie": "a=b"}
         return web.Response(status=307, headers=headers)
 
-    yield Elsewhere(await serve(lead), came)
-    for runner in runners:
-        await runner.cleanup()
+    async with serving(take) as other, serving(lead) as url:
+        yield Elsewhere(url, came)
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import time
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from aiohttp import web
+from aiohttp.test_utils import unused_port
 from msgspec.structs import replace
 
-from warouter.cloud_settings import CloudSettings
+from tests.harness.cloud import client_settings
+from tests.harness.served import AnswerTo, serving
 from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.server import CloudSimulator
@@ -45,14 +46,9 @@ class Client:
     """Everything that a process has for such calls."""
 
     def __init__(self, url: str, token_file: str = "") -> None:
-        self.cloud = CloudSettings(
-            phone_number_id="106540352242922",
-            waba_id="102290129340398",
-            token=SecretSource(path=token_file) if token_file else SecretSource(TOKEN),
-            app_secret=SecretSource("app-secret-1"),
-            verify_token=SecretSource("verify-1"),
-            base_url=url,
-        )
+        self.cloud = client_settings(CloudFacts(token=TOKEN), url)
+        if token_file:
+            self.cloud = replace(self.cloud, token=SecretSource(path=token_file))
         self.secrets = Secrets(self.cloud)
         self.calls = Calls(self.cloud, self.secrets)
         self.number = NumberCalls(self.cloud, self.calls)
@@ -80,23 +76,15 @@ async def client(simulator: CloudSimulator) -> AsyncIterator[Client]:
     await client.close()
 
 
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
 @asynccontextmanager
-async def odd(answer: Answer) -> AsyncIterator[Client]:
+async def odd(answer: AnswerTo) -> AsyncIterator[Client]:
     """A client of a server with these answers."""
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    client = Client(f"http://127.0.0.1:{runner.addresses[0][1]}")
-    try:
-        yield client
-    finally:
-        await client.close()
-        await runner.cleanup()
+    async with serving(answer) as url:
+        client = Client(url)
+        try:
+            yield client
+        finally:
+            await client.close()
 
 
 async def content(*parts: bytes) -> AsyncIterator[bytes]:
@@ -340,7 +328,7 @@ async def test_odd_words_about_a_token(answer: object) -> None:
         assert token.granted == {}
 
 
-async def test_no_error_of_a_call_shows_the_token(unused_port: int) -> None:
+async def test_no_error_of_a_call_shows_the_token() -> None:
     async def says(request: web.Request) -> web.StreamResponse:
         if request.path.endswith("cut"):
             assert request.transport is not None
@@ -352,7 +340,7 @@ async def test_no_error_of_a_call_shows_the_token(unused_port: int) -> None:
 
     secret = {"input_token": TOKEN}
     async with odd(says) as client:
-        gone = Client(f"http://127.0.0.1:{unused_port}")
+        gone = Client(f"http://127.0.0.1:{unused_port()}")
         for calls, path in ((client.calls, "x"), (client.calls, "cut"), (gone.calls, "x")):
             with pytest.raises(CallAway) as raised:
                 await calls.get(path, secret)
@@ -363,20 +351,13 @@ async def test_no_error_of_a_call_shows_the_token(unused_port: int) -> None:
         await gone.close()
 
 
-async def test_no_server_is_away(unused_port: int) -> None:
-    client = Client(f"http://127.0.0.1:{unused_port}")
+async def test_no_server_is_away() -> None:
+    client = Client(f"http://127.0.0.1:{unused_port()}")
     with pytest.raises(CallAway):
         await client.number.probe()
     with pytest.raises(ServiceAway):
         await client.media.upload(content(b"x"), "image/jpeg", 1)
     await client.close()
-
-
-@pytest.fixture
-def unused_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 async def test_a_refused_token_is_read_again(tmp_path: Path) -> None:

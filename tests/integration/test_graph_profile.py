@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from aiohttp import web
+from msgspec.structs import replace
 
-from warouter.cloud_settings import CloudSettings
+from tests.harness.cloud import client_settings
+from tests.harness.served import serving
 from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.server import CloudSimulator
 from warouter.upstream.cloud.graph.calls import Calls
@@ -19,7 +21,8 @@ from warouter.upstream.cloud.graph.profile_calls import Profile
 from warouter.upstream.cloud.secrets import Secrets
 from warouter.variables import SecretSource
 
-NUMBER = "106540352242922"
+FACTS = CloudFacts(token="t")
+NUMBER = FACTS.phone_number_id
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 
 
@@ -35,29 +38,14 @@ class Odd:
         return web.json_response(self.answers[request.path.removeprefix("/v25.0/")])
 
 
-def settings(url: str, token: SecretSource) -> CloudSettings:
-    return CloudSettings(
-        phone_number_id=NUMBER,
-        waba_id="1",
-        token=token,
-        app_secret=SecretSource("s"),
-        verify_token=SecretSource("v"),
-        base_url=url,
-    )
-
-
 @pytest_asyncio.fixture
 async def odd() -> AsyncIterator[tuple[Odd, Profile]]:
-    odd, app = Odd(), web.Application()
-    app.router.add_route("*", "/{path:.*}", odd.says)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    cloud = settings(f"http://127.0.0.1:{runner.addresses[0][1]}", SecretSource("t"))
-    calls = Calls(cloud, Secrets(cloud))
-    yield odd, Profile(cloud, calls)
-    await calls.close()
-    await runner.cleanup()
+    odd = Odd()
+    async with serving(odd.says) as url:
+        cloud = client_settings(FACTS, url)
+        calls = Calls(cloud, Secrets(cloud))
+        yield odd, Profile(cloud, calls)
+        await calls.close()
 
 
 @pytest.mark.parametrize(
@@ -128,7 +116,8 @@ async def test_an_upload_reads_a_refused_token_again(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("old")
     simulator = CloudSimulator(CloudFacts(token="new"))
-    cloud = settings((await simulator.start()).graph_url, SecretSource(path=str(file)))
+    cloud = client_settings(FACTS, (await simulator.start()).graph_url)
+    cloud = replace(cloud, token=SecretSource(path=str(file)))
     calls = Calls(cloud, Secrets(cloud))
     try:
         begun = simulator.uploads.begin(

@@ -9,6 +9,7 @@ import contextlib
 import ipaddress
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Self
 
 import aiohttp
@@ -16,9 +17,10 @@ import pytest
 from trustme import CA
 
 from tests.harness.certificates import Pair, alone, in_pem, issued, key_of, text_of
+from tests.harness.cloud import client_settings
 from tests.harness.wait import PATIENCE
-from warouter.cloud_settings import CloudSettings, SecretSource
 from warouter.errors import MediaRefused, WarouterError
+from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.media.fetch import Fetcher, LinkFailed
 from warouter.media.providers import Credentials
 from warouter.tls import pem
@@ -91,15 +93,8 @@ system's authorities do). True if it was answered as by the right one.
 """
 
 
-def settings(url: str) -> CloudSettings:
-    return CloudSettings(
-        phone_number_id="1065",
-        waba_id="1022",
-        token=SecretSource(TOKEN),
-        app_secret=SecretSource(APP_SECRET),
-        verify_token=SecretSource("v"),
-        base_url=url,
-    )
+FACTS = CloudFacts(phone_number_id="1065", token=TOKEN, app_secret=APP_SECRET)
+settings = partial(client_settings, FACTS)
 
 
 async def message(url: str, tls: ssl.SSLContext | None) -> bool:
@@ -118,7 +113,7 @@ async def called(
     calls = Calls(cloud, Secrets(cloud), tls)
     try:
         await call(calls)
-    except (CallAway, CallRefused):
+    except (CallAway, CallRefused, ServiceAway, ServiceRefused):
         return False
     finally:
         await calls.close()
@@ -156,17 +151,15 @@ async def download(url: str, tls: ssl.SSLContext | None) -> bool:
 async def moved(
     url: str, tls: ssl.SSLContext | None, move: Callable[[CloudMedia], Awaitable[object]]
 ) -> bool:
-    cloud = settings(url)
-    calls = Calls(cloud, Secrets(cloud), tls)
-    media = CloudMedia(cloud, Secrets(cloud), calls, tls)
-    try:
-        await move(media)
-    except (ServiceAway, ServiceRefused):
-        return False
-    finally:
-        await media.close()
-        await calls.close()
-    return True
+    async def with_media(calls: Calls) -> None:
+        cloud = settings(url)
+        media = CloudMedia(cloud, Secrets(cloud), calls, tls)
+        try:
+            await move(media)
+        finally:
+            await media.close()
+
+    return await called(url, tls, with_media)
 
 
 async def webhook(url: str, tls: ssl.SSLContext | None) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import sys
 import tempfile
@@ -18,7 +17,7 @@ import pytest_asyncio
 
 from tests.harness.api import FULL_USER_HASH, USER_PASSWORD, basic, user_of
 from tests.harness.postgres import environment_of
-from tests.harness.shell import command, printed, refused
+from tests.harness.shell import at_terminal, command, printed, refused
 from tests.harness.wait import PATIENCE
 from warouter.access.login import DEFAULT_PASSWORD, seed_administrator
 from warouter.access.passwords import Passwords
@@ -207,22 +206,9 @@ async def test_at_a_terminal_a_removal_is_asked_for(
     settings: Settings, pool: asyncpg.Pool, typed: str, left: bool
 ) -> None:
     await Accounts(pool).create_user("clerk", FULL_USER_HASH)
-    ours, theirs = os.openpty()
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "warouter", "user", "remove", "clerk"),
-            stdin=theirs,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env=environment_of(settings),
-        )
-        os.write(ours, f"{typed}\n".encode())
-        said, _ = await process.communicate()
-    finally:
-        os.close(ours)
-        os.close(theirs)
-    assert b"Remove clerk and end all their tokens?" in said
-    assert (process.returncode != 0) is left
+    code, said = await at_terminal(typed, environment_of(settings), "user", "remove", "clerk")
+    assert "Remove clerk and end all their tokens?" in said
+    assert (code != 0) is left
     assert (await Accounts(pool).user("clerk") is not None) is left
 
 

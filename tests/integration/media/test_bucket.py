@@ -19,6 +19,7 @@ import trustme
 from aiohttp import web
 
 from tests.harness.bucket import ACCESS_KEY, BUCKET, SECRET_KEY, BucketServer
+from tests.harness.served import serving
 from tests.harness.wait import soon
 from tests.integration.media.conftest import CONTENT, chunks, in_bucket
 from tests.integration.media.shelves import BucketShelf, storage
@@ -159,17 +160,13 @@ async def test_a_server_that_is_no_s3_is_found_out(status: int, server: BucketSe
         found = status if request.method == "GET" and "list-type" not in request.query else 200
         return web.Response(status=found, text="<html>Welcome</html>")
 
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    bucket = storage_of(load({**server.environment(), "WAROUTER_MEDIA_S3_ENDPOINT": url}))
-    with pytest.raises(ConfigError, match="no server of S3: correct WAROUTER_MEDIA_S3_ENDPOINT"):
-        await try_out(bucket)
-    await bucket.close()
-    await runner.cleanup()
+    async with serving(answer) as url:
+        bucket = storage_of(load({**server.environment(), "WAROUTER_MEDIA_S3_ENDPOINT": url}))
+        with pytest.raises(
+            ConfigError, match="no server of S3: correct WAROUTER_MEDIA_S3_ENDPOINT"
+        ):
+            await try_out(bucket)
+        await bucket.close()
 
 
 # ---------------------------------------------------------------- credentials
@@ -216,25 +213,20 @@ async def test_the_role_of_an_instance(
             }
         )
 
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_METADATA_ENDPOINT", f"http://127.0.0.1:{runner.addresses[0][1]}")
     given = {k: v for k, v in server.environment().items() if not k.endswith(("_KEY", "_KEY_ID"))}
-    bucket = storage_of(load(given))
-    await bucket.check()
-    assert await read(bucket, await stored(bucket)) == LARGE
+    async with serving(answer) as url:
+        monkeypatch.setenv("AWS_METADATA_ENDPOINT", url)
+        bucket = storage_of(load(given))
+        await bucket.check()
+        assert await read(bucket, await stored(bucket)) == LARGE
+        await bucket.close()
     assert asked == [
         "PUT /latest/api/token",
         "GET /latest/meta-data/iam/security-credentials/",
         "GET /latest/meta-data/iam/security-credentials/media",
     ]
-    await bucket.close()
-    await runner.cleanup()
 
 
 # ---------------------------------------------------------------- whole or not at all

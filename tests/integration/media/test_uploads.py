@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from tests.harness.served import serving
 from tests.harness.wait import PATIENCE
 from tests.integration.media.conftest import CONTENT, USER, chunks
 from tests.integration.media.shelves import Shelf
@@ -51,19 +52,13 @@ async def test_an_upload_announces_its_length(library: Library) -> None:
         lengths.append(request.content_length)
         return web.json_response({"handle": "h"})
 
-    app = web.Application()
-    app.router.add_post("/media", says)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    service = MediaService(f"http://127.0.0.1:{runner.addresses[0][1]}")
-    uploads = Uploads(library, service, Fetcher())
     media = await library.receive(chunks(CONTENT), "image/jpeg")
-    try:
-        assert await uploads.handle(reference(media), 1, USER) == "h"
-    finally:
-        await uploads.close()
-        await runner.cleanup()
+    async with serving(says) as url:
+        uploads = Uploads(library, MediaService(url), Fetcher())
+        try:
+            assert await uploads.handle(reference(media), 1, USER) == "h"
+        finally:
+            await uploads.close()
     assert lengths == [len(CONTENT)]
 
 
