@@ -14,6 +14,7 @@ import socket
 import ssl
 import struct
 import threading
+from asyncio import Future
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -53,6 +54,7 @@ class Way(NamedTuple):
 
 
 Body = Callable[[GraphExchange, Hostile], Awaitable[None]]
+MayBegin = Callable[[], bool]
 
 
 def settings(url: str) -> CloudSettings:
@@ -146,6 +148,12 @@ def serving(answer: bytes = OK) -> Script:
             conversation.send(answer)
 
     return script
+
+
+def unanswered(conversation: Conversation) -> None:
+    """Takes one request, and says nothing."""
+    conversation.request()
+    conversation.rest()
 
 
 def once(way: Way, script: Script, **options: float) -> Exchanged:
@@ -357,17 +365,13 @@ def test_a_refused_request_leaves_the_connection_to_the_next(way: Way) -> None:
 def test_a_request_that_began_too_late_is_cut_and_counted(
     way: Way, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def script(conversation: Conversation) -> None:
-        conversation.request()
-        conversation.rest()
-
     async def body(graph: GraphExchange, _server: Hostile) -> None:
         answers = (True, True, False) if way.client else (True, False)
         exchanged = await graph.post(BODY, Saying(*answers))
         assert exchanged == Exchanged(UNKNOWN, cause="late", late=True)
         assert (graph.late_writes, graph.connections.count) == (1, 0)
 
-    run(way, script, body)
+    run(way, unanswered, body)
     assert [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR] == [
         "request begun late"
     ]
@@ -477,34 +481,23 @@ def test_opening_ahead_does_not_storm_a_server_that_ends_connections(way: Way) -
     run(way, lambda conversation: conversation.close(), body)
 
 
-def test_an_unwritten_request_is_dropped_at_the_deadline(way: Way) -> None:
-    """The server reads too late: it never gets the whole request."""
-    large = b'{"x":"%b"}' % (b"y" * 400_000)
-    dropped = threading.Event()
-
-    def script(conversation: Conversation) -> None:
-        assert dropped.wait(PATIENCE)
-        conversation.request()
-
-    async def body(graph: GraphExchange, server: Hostile) -> None:
-        may = [True]
-        posting = asyncio.ensure_future(graph.post(large, lambda: may[0]))
-        await soon(lambda: any(wire._unsent for wire in graph.connections._wires))
-        may[0] = False
-        graph.cut()
-        exchanged = await posting
-        assert exchanged == Exchanged(UNKNOWN, cause="cut")
-        dropped.set()
-        assert server.heard.wait(PATIENCE)
-        assert server.requests == []
-        assert len(server.broken[0]) < len(large)
-
-    run(way, script, body, limit=4096, window=4096)
+LARGE = b'{"x":"%b"}' % (b"y" * 400_000)  # more than the kernels take while nobody reads
 
 
-def test_the_rest_of_a_request_is_not_written_after_the_deadline(way: Way) -> None:
-    """Nor if nobody has called ``cut``: the kernel has room again, and the lease is over."""
-    large = b'{"x":"%b"}' % (b"y" * 400_000)
+async def half_sent(graph: GraphExchange, may_begin: MayBegin = always) -> Future[Exchanged]:
+    """A post of LARGE, of which a part is with the kernel and the rest is not."""
+    posting = asyncio.ensure_future(graph.post(LARGE, may_begin))
+    await soon(lambda: any(wire._unsent for wire in graph.connections._wires))
+    return posting
+
+
+@pytest.mark.parametrize(("is_cut", "cause"), [(True, "cut"), (False, "unfinished")])
+def test_the_rest_of_a_request_is_not_written_after_the_deadline(
+    way: Way, is_cut: bool, cause: str
+) -> None:
+    """Neither after ``cut``, when the server reads too late, nor if nobody has called it: the
+    kernel has room again, and the lease is over.
+    """
     read = threading.Event()
 
     def script(conversation: Conversation) -> None:
@@ -513,20 +506,21 @@ def test_the_rest_of_a_request_is_not_written_after_the_deadline(way: Way) -> No
 
     async def body(graph: GraphExchange, server: Hostile) -> None:
         may = [True]
-        posting = asyncio.ensure_future(graph.post(large, lambda: may[0]))
-        await soon(lambda: any(wire._unsent for wire in graph.connections._wires))
+        posting = await half_sent(graph, lambda: may[0])
         may[0] = False
+        if is_cut:
+            graph.cut()
+            await posting
         read.set()
-        exchanged = await posting
-        assert exchanged == Exchanged(UNKNOWN, cause="unfinished")
+        assert await posting == Exchanged(UNKNOWN, cause=cause)
         assert server.heard.wait(PATIENCE)
         assert server.requests == []
+        assert not is_cut or len(server.broken[0]) < len(LARGE)
 
     run(way, script, body, limit=4096, window=4096)
 
 
 def test_a_request_that_the_kernel_takes_in_parts_arrives_whole(way: Way) -> None:
-    large = b'{"x":"%b"}' % (b"y" * 400_000)
     read = threading.Event()
 
     def script(conversation: Conversation) -> None:
@@ -535,17 +529,15 @@ def test_a_request_that_the_kernel_takes_in_parts_arrives_whole(way: Way) -> Non
         conversation.rest()
 
     async def body(graph: GraphExchange, server: Hostile) -> None:
-        posting = asyncio.ensure_future(graph.post(large, always))
-        await soon(lambda: any(wire._unsent for wire in graph.connections._wires))
+        posting = await half_sent(graph)
         read.set()
         assert (await posting).outcome is ANSWERED
-        assert server.requests[0].endswith(large)
+        assert server.requests[0].endswith(LARGE)
 
     run(way, script, body, limit=4096, window=4096)
 
 
 def test_an_early_answer_counts_and_ends_what_is_unfinished(way: Way) -> None:
-    large = b'{"x":"%b"}' % (b"y" * 400_000)
     answered = threading.Event()
 
     def script(conversation: Conversation) -> None:
@@ -554,7 +546,7 @@ def test_an_early_answer_counts_and_ends_what_is_unfinished(way: Way) -> None:
         assert answered.wait(PATIENCE)  # what is unread would reset the connection
 
     async def body(graph: GraphExchange, _server: Hostile) -> None:
-        assert (await graph.post(large, always)).status == 413
+        assert (await graph.post(LARGE, always)).status == 413
         assert graph.connections.count == 0
         answered.set()
 
@@ -596,10 +588,6 @@ def test_a_cut_ends_what_is_unacknowledged_and_leaves_the_rest(way: Way) -> None
 
 
 def test_a_post_that_is_given_up_takes_its_connection_along(way: Way) -> None:
-    def script(conversation: Conversation) -> None:
-        conversation.request()
-        conversation.rest()
-
     async def body(graph: GraphExchange, server: Hostile) -> None:
         posting = asyncio.ensure_future(graph.post(BODY, always))
         await soon(server.heard.is_set)
@@ -608,7 +596,7 @@ def test_a_post_that_is_given_up_takes_its_connection_along(way: Way) -> None:
             await posting
         assert graph.connections.count == 0
 
-    run(way, script, body)
+    run(way, unanswered, body)
 
 
 def test_requests_of_a_connection_are_waited_for_each_by_its_own_time(way: Way) -> None:
@@ -650,10 +638,6 @@ def test_connections_are_shared_up_to_their_limit(way: Way) -> None:
 
 
 def test_a_request_that_waits_too_long_for_a_connection_has_not_begun(way: Way) -> None:
-    def script(conversation: Conversation) -> None:
-        conversation.request()
-        conversation.rest()
-
     async def body(graph: GraphExchange, server: Hostile) -> None:
         graph.connections.limit = 1
         first = asyncio.ensure_future(graph.post(BODY, always))
@@ -663,7 +647,7 @@ def test_a_request_that_waits_too_long_for_a_connection_has_not_begun(way: Way) 
         assert exchanged == Exchanged(UNBEGUN, cause="no free connection in time")
         first.cancel()
 
-    run(way, script, body)
+    run(way, unanswered, body)
 
 
 def test_one_that_waits_and_is_given_up_leaves_its_place_to_the_next(
