@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from tests.harness.owned import EPOCH, ME, Granting, Slots, ended, owning, session_of
 from tests.harness.postgres import PATIENT, until
 from tests.harness.wait import PATIENCE, soon
+from tests.integration.conftest import Join
 from warouter.cluster import quiesce
 from warouter.cluster.plan import MovingMark, Succession, Takeover
 from warouter.config import Settings, Timing
@@ -91,9 +92,9 @@ async def moving(leader: LeaderSession, slot: int = 3) -> int:
 
 
 async def test_the_owner_is_told_and_the_leader_hears_when_no_request_is_out(
-    leader: LeaderSession, owner: Journal, cloud: Settings
+    leader: LeaderSession, owner: Journal, cloud: Settings, join: Join
 ) -> None:
-    session = session_of(cloud, "coreapp", OWNER)
+    session = join("coreapp", OWNER, cloud)
     assert (await session.beat(True, 5.0)).moving == frozenset()
     term, epochs = await marked(leader, 3, 5)
     beat = await session.beat(True, 5.0)
@@ -106,7 +107,6 @@ async def test_the_owner_is_told_and_the_leader_hears_when_no_request_is_out(
     assert (await moving(leader, 3), await moving(leader, 5)) == (0, 0)
     assert (await session.beat(True, 5.0)).moving == frozenset()
     assert await owner.quiet(epochs) == set()
-    session.terminate()
 
 
 async def test_a_former_owner_cannot_say_that_a_slot_is_quiet(
@@ -188,9 +188,9 @@ async def test_an_owner_says_quiet_without_waiting_for_a_leader(
 
 
 async def test_every_process_publishes_its_upstream(
-    leader: LeaderSession, cloud: Settings, settings: Settings, pool: asyncpg.Pool
+    leader: LeaderSession, cloud: Settings, pool: asyncpg.Pool, join: Join
 ) -> None:
-    sessions = [session_of(cloud, "coreapp", OWNER), session_of(settings, "coreapp", HEIR)]
+    sessions = [join("coreapp", OWNER, cloud), join("coreapp", HEIR)]
     for session in sessions:
         await session.beat(True, 5.0)
     picture = await leader.look()
@@ -198,19 +198,17 @@ async def test_every_process_publishes_its_upstream(
     found = {inc: node.upstream for inc, node in picture.nodes.items()}
     assert found == {OWNER: CLOUD, HEIR: "simulator"}
     assert {node.incarnation: node.upstream for node in await read_nodes(pool)} == found
-    for session in sessions:
-        session.terminate()
 
 
 async def test_one_with_another_upstream_is_no_heir_of_who_leaves(
-    cloud: Settings, settings: Settings
+    cloud: Settings, join: Join
 ) -> None:
-    former, other = session_of(cloud, "coreapp", OWNER), session_of(settings, "coreapp", HEIR)
+    former, other = join("coreapp", OWNER, cloud), join("coreapp", HEIR)
     leaving = Journal(cloud, OWNER, "leaving")
     await former.beat(True, 5.0)
     await other.beat(True, 5.0)
     assert not await leaving.say_leaving()
-    heir = session_of(cloud, "coreapp", uuid4())
+    heir = join("coreapp", uuid4(), cloud)
     await heir.beat(True, 5.0)
     assert await leaving.say_leaving()
     for session in (former, other, heir):
@@ -340,14 +338,14 @@ async def test_a_slot_that_opens_while_it_is_to_move_begins_nothing(
 
 
 async def test_a_stop_waits_for_open_requests_also_without_an_heir(
-    cloud: Settings, settings: Settings, pool: asyncpg.Pool
+    cloud: Settings, settings: Settings, pool: asyncpg.Pool, join: Join
 ) -> None:
     upstream = Granting(answers=False)
     async with quiescing(settings, pool, upstream) as slots:
         slots.moves._timing = Timing(drain=0.0)
         slots.offer(3)
         await soon(lambda: upstream.sent)
-        session = session_of(cloud, "coreapp", ME)
+        session = join("coreapp", ME, cloud)
         await session.beat(True, 5.0)
         beats = leaving(session, slots)
         stops = asyncio.create_task(beats.leave())

@@ -17,6 +17,7 @@ from tests.harness.wait import PATIENCE
 from warouter._hash import slot_of
 from warouter.config import Settings
 from warouter.message_id import mint, text_of
+from warouter.store.journal.issues import DOUBTED, KEPT
 from warouter.store.views.messages.short import short_id
 
 TO = "4915112345678"
@@ -48,6 +49,15 @@ async def event(pool: asyncpg.Pool, kind: int, seq: int, key: str, payload: byte
     await pool.execute(
         "insert into event (slot, seq, kind, key, recipient, payload) values ($1,$2,$3,$4,$5,$6)",
         *(SLOT, seq, kind, key, TO, payload),
+    )
+
+
+async def doubt(pool: asyncpg.Pool, state: int, cause: str = "silence", attempt: int = 1) -> None:
+    """The issue row of the message; it has been in doubt by each attempt but the last."""
+    await pool.execute(
+        "insert into send_issue (slot, seq, id, recipient, attempt, doubts, state, cause)"
+        " values ($1, 7, $2, $3, $4, $5, $6, $7)",
+        *(SLOT, RAW, TO, attempt, attempt - 1, state, cause),
     )
 
 
@@ -327,11 +337,7 @@ async def test_a_held_message_is_ended_by_a_word(
     console: Pages, pool: asyncpg.Pool, word: str
 ) -> None:
     await accepted(pool)
-    await pool.execute(
-        "insert into send_issue (slot, seq, id, recipient, attempt, doubts, state, cause)"
-        " values ($1, 7, $2, $3, 2, 1, 3, 'silence')",
-        *(SLOT, RAW, TO),
-    )
+    await doubt(pool, KEPT, attempt=2)
     await pool.execute(
         "insert into upstream_id (wamid, slot, id, attempt) values ($1, $2, $3, 1)",
         *(f"wamid.{HOSTILE}", SLOT, RAW),
@@ -356,11 +362,7 @@ async def test_numbers_quoted_in_an_answer_are_hidden(console: Pages, pool: asyn
     quoted = {"code": 470, "title": "No", "details": f"+{TO} is not reachable"}
     payload = msgspec.json.encode({"timestamp": "5", "errors": [quoted]})
     await event(pool, 0, 1, f"{ID}:failed", payload)
-    await pool.execute(
-        "insert into send_issue (slot, seq, id, recipient, attempt, state, cause)"
-        " values ($1, 7, $2, $3, 1, 2, $4)",
-        *(SLOT, RAW, TO, f"no such user {TO}"),
-    )
+    await doubt(pool, DOUBTED, f"no such user {TO}")
     await console.as_person("robert")
     answer = await console.get(ONE)
     assert "is not reachable" in answer.seen
@@ -372,11 +374,7 @@ async def test_a_message_in_doubt_has_evidence_and_ends_by_itself(
     console: Pages, pool: asyncpg.Pool
 ) -> None:
     await accepted(pool)
-    await pool.execute(
-        "insert into send_issue (slot, seq, id, recipient, attempt, state, cause)"
-        " values ($1, 7, $2, $3, 1, 2, 'silence')",
-        *(SLOT, RAW, TO),
-    )
+    await doubt(pool, DOUBTED)
     answer = await console.get(ONE)
     assert "In doubt Why" in answer.seen
     assert "Ends by itself" in answer.seen

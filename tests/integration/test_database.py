@@ -13,9 +13,9 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from tests.harness.owned import session_of
 from tests.harness.postgres import until
 from tests.harness.wait import PATIENCE
+from tests.integration.conftest import Join
 from warouter.config import Settings
 from warouter.errors import CommandError, OutcomeUnknown
 from warouter.log import Outage
@@ -244,11 +244,11 @@ async def test_a_value_that_does_not_fit_is_an_error_of_its_row(session: Session
 
 
 async def test_a_beat_that_takes_long_is_not_ended_by_what_waits_behind_it(
-    settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch, join: Join
 ) -> None:
     monkeypatch.setattr(beats, "BETWEEN_SECONDS", 0.05)
     incarnation = uuid4()
-    session = session_of(settings, "webapp", incarnation)
+    session = join("webapp", incarnation)
     await session.beat(True, PATIENCE)
     async with pool.acquire() as other, other.transaction():
         await other.execute("select 1 from beat where incarnation = $1 for update", incarnation)
@@ -259,14 +259,13 @@ async def test_a_beat_that_takes_long_is_not_ended_by_what_waits_behind_it(
         monkeypatch.setattr(beats, "BETWEEN_SECONDS", PATIENCE)  # its turn comes, however slowly
     await beat
     assert (await report)[0][0] == 7
-    session.terminate()
 
 
 async def test_slow_work_between_two_beats_ends_the_session(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch, join: Join
 ) -> None:
     monkeypatch.setattr(beats, "BETWEEN_SECONDS", 0.05)
-    session = session_of(settings, "webapp", uuid4())
+    session = join("webapp", uuid4())
     with pytest.raises(OutcomeUnknown, match="no session"):
         await session.fetch("select 7")
     await session.beat(True, PATIENCE)
@@ -275,4 +274,3 @@ async def test_slow_work_between_two_beats_ends_the_session(
     assert not session.connected
     await session.beat(True, PATIENCE)
     assert session.connected
-    session.terminate()

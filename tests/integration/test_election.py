@@ -13,9 +13,10 @@ import pytest
 import pytest_asyncio
 
 from tests.campaigns.simulation.owners import TROUBLES
-from tests.harness.owned import Slots, ended, session_of
+from tests.harness.owned import Slots, ended
 from tests.harness.postgres import until
 from tests.harness.wait import soon
+from tests.integration.conftest import Join
 from warouter.cluster.plan import Succession, Takeover
 from warouter.config import Settings, Timing
 from warouter.errors import ChangeRefused
@@ -70,9 +71,9 @@ async def test_one_holds_the_lock_until_its_session_ends(
 
 
 async def test_a_contender_takes_the_lock_and_sees_what_followers_judge_by(
-    leader: LeaderSession, rival: LeaderSession, settings: Settings
+    leader: LeaderSession, rival: LeaderSession, join: Join
 ) -> None:
-    session = session_of(settings, "coreapp", NODE)
+    session = join("coreapp", NODE)
     await session.beat(True, 5.0, [HEIR])
     seen, locked = await rival.contend()
     assert locked
@@ -105,9 +106,9 @@ async def test_a_map_is_read_again_when_its_version_or_its_server_is_another(
 
 
 async def test_sessions_of_others_may_have_names_like_ours(
-    leader: LeaderSession, settings: Settings
+    leader: LeaderSession, settings: Settings, join: Join
 ) -> None:
-    nodes = [session_of(settings, "coreapp", incarnation) for incarnation in (NODE, RIVAL)]
+    nodes = [join("coreapp", incarnation) for incarnation in (NODE, RIVAL)]
     for node in nodes:
         await node.beat(True, 5.0)
         node.terminate()
@@ -120,10 +121,10 @@ async def test_sessions_of_others_may_have_names_like_ours(
 
 
 async def test_a_process_gets_a_taken_lock_of_the_living_with_its_next_beat(
-    settings: Settings, pool: asyncpg.Pool
+    settings: Settings, pool: asyncpg.Pool, join: Join
 ) -> None:
     """A leader that looks has it for a moment: whoever connects then must not seem silent."""
-    session, looking = session_of(settings, "coreapp", NODE), await connect(settings, "looking")
+    session, looking = join("coreapp", NODE), await connect(settings, "looking")
     alive = locks.ALIVE, NODE.hex
     await looking.execute("select pg_advisory_lock_shared($1, hashtext($2))", *alive)
     await session.beat(True, 1.0)
@@ -131,14 +132,13 @@ async def test_a_process_gets_a_taken_lock_of_the_living_with_its_next_beat(
     await until(pool, "select not exists (select from pg_locks where classid = $1)", locks.ALIVE)
     await session.beat(True, 1.0)
     assert await pool.fetchval("select count(*) from pg_locks where classid = $1", locks.ALIVE) == 1
-    session.terminate()
 
 
 async def test_a_node_that_ends_is_missed_by_the_next_look(
-    leader: LeaderSession, settings: Settings
+    leader: LeaderSession, join: Join
 ) -> None:
     """As long as all sessions that beat are there no other is looked for."""
-    nodes = {inc: session_of(settings, "coreapp", inc) for inc in (NODE, RIVAL)}
+    nodes = {inc: join("coreapp", inc) for inc in (NODE, RIVAL)}
     for node in nodes.values():
         await node.beat(True, 5.0)
     assert (await leader.look()).sessions == {NODE, RIVAL}
@@ -146,23 +146,20 @@ async def test_a_node_that_ends_is_missed_by_the_next_look(
     await soon(lambda: _sees(leader, {RIVAL}))
     await nodes[NODE].beat(True, 5.0)
     assert (await leader.look()).sessions == {NODE, RIVAL}
-    for node in nodes.values():
-        node.terminate()
 
 
 async def test_a_poll_that_is_a_beat_counts_as_one(
-    pool: asyncpg.Pool, leader: LeaderSession, settings: Settings
+    pool: asyncpg.Pool, leader: LeaderSession, join: Join
 ) -> None:
     counter = "select counter from beat where incarnation = $1"
     assert not (await leader.look(beat=True)).beaten  # not registered
-    session = session_of(settings, "master", ME)
+    session = join("master", ME)
     await session.beat(True, 5.0)
     before = await pool.fetchval(counter, ME)
     assert (await leader.look(beat=True)).beaten
     assert (await leader.contend(beat=True))[0].beaten
     assert not (await leader.look()).beaten
     assert await pool.fetchval(counter, ME) == before + 2
-    session.terminate()
 
 
 async def _sees(leader: LeaderSession, incarnations: set[UUID]) -> bool:
@@ -296,23 +293,18 @@ async def test_a_slot_that_left_a_troubled_owner_rests_for_a_minute(
     assert await leader.moved_lately() == {n * len(ages) for n in range(len(TROUBLES))}
 
 
-async def test_a_beat_says_what_its_process_lacks(
-    settings: Settings, leader: LeaderSession
-) -> None:
-    session = session_of(settings, "webapp", RIVAL)
+async def test_a_beat_says_what_its_process_lacks(leader: LeaderSession, join: Join) -> None:
+    session = join("webapp", RIVAL)
     for upstream_ok, journal_ok in ((False, True), (True, False), (True, True)):
         await session.beat(upstream_ok, 1.0, [NODE], journal_ok)
         node = (await leader.look()).nodes[RIVAL]
         assert (node.upstream_ok, node.journal_ok) == (upstream_ok, journal_ok)
         assert NODE in node.unreached
-    session.terminate()
 
 
-async def test_each_beat_tells_what_others_have_changed(
-    pool: asyncpg.Pool, settings: Settings
-) -> None:
+async def test_each_beat_tells_what_others_have_changed(pool: asyncpg.Pool, join: Join) -> None:
     for role, incarnation in (("webapp", RIVAL), ("coreapp", NODE)):
-        session = session_of(settings, role, incarnation)
+        session = join(role, incarnation)
         before = await session.beat(True, 5.0)
         await pool.execute("update shard_map set version = version + 1")
         await pool.execute("update change set version = version + 10 where what = 'auth'")
@@ -324,28 +316,26 @@ async def test_each_beat_tells_what_others_have_changed(
             after.settings_version - before.settings_version,
         )
         assert grown == (1, 10, 100)
-        session.terminate()
 
 
 async def test_a_spare_that_stops_is_no_heir_and_no_crash(
-    settings: Settings, leader: LeaderSession
+    settings: Settings, leader: LeaderSession, join: Join
 ) -> None:
     """It says so, although it owns nothing."""
     slots = Slots(settings, journal=Journal(settings, NODE, "spare"))
-    session = session_of(settings, "coreapp", NODE)
+    session = join("coreapp", NODE)
     await session.beat(True, 5.0)
     owner = (slots.ownership, slots.moves, slots.upstream, Writable(slots.journal))
     await Beats(session, *owner, Timing(), slots.now).leave()
     assert (await leader.look()).nodes[NODE].leaving
-    session.terminate()
     await slots.journal.close()
 
 
 async def test_a_leaving_coreapp_gets_no_slot(
-    settings: Settings, leader: LeaderSession, pool: asyncpg.Pool
+    settings: Settings, leader: LeaderSession, pool: asyncpg.Pool, join: Join
 ) -> None:
     """The leader's picture is a little older; it learns so with its next look."""
-    term, spare = await leader.win(), session_of(settings, "coreapp", HEIR)
+    term, spare = await leader.win(), join("coreapp", HEIR)
     await leader.take_over(term, [takeover(3, 0)], [0])
     epoch = (await read_map(pool)).slots[3].epoch
     journal = Journal(settings, HEIR, "spare")
@@ -356,16 +346,15 @@ async def test_a_leaving_coreapp_gets_no_slot(
     await leader.take_over(term, [Takeover(4, 0, HEIR, None, "unowned")], [0])
     slots = (await read_map(pool)).slots
     assert (slots[3].successor, slots[4].owner) == (None, None)
-    spare.terminate()
     await journal.close()
 
 
 async def test_a_coreapp_beats_on_while_its_farewell_waits(
-    settings: Settings, pool: asyncpg.Pool
+    settings: Settings, pool: asyncpg.Pool, join: Join
 ) -> None:
     """A leader's lock, or a disk, may hold it up for longer than a lease."""
     slots = Slots(settings, journal=Journal(settings, NODE, "spare"))
-    spare = session_of(settings, "coreapp", NODE)
+    spare = join("coreapp", NODE)
     parts = slots.ownership, slots.moves, slots.upstream, Writable(slots.journal)
     beats = Beats(spare, *parts, Timing(), slots.now)
     works = asyncio.create_task(beats.run())
@@ -378,16 +367,15 @@ async def test_a_coreapp_beats_on_while_its_farewell_waits(
         await until(pool, f"select counter > {counter + 1} from beat where incarnation = '{NODE}'")
     await leaves
     await ended([works])
-    spare.terminate()
     await slots.journal.close()
 
 
 @pytest.mark.parametrize("taken", [False, True], ids=["named", "given"])
 async def test_a_coreapp_that_is_named_as_it_leaves_learns_of_it(
-    settings: Settings, leader: LeaderSession, pool: asyncpg.Pool, taken: bool
+    settings: Settings, leader: LeaderSession, pool: asyncpg.Pool, taken: bool, join: Join
 ) -> None:
     """Whatever a leader has begun to write comes before its word, and is seen after it."""
-    term, spare = await leader.win(), session_of(settings, "coreapp", HEIR)
+    term, spare = await leader.win(), join("coreapp", HEIR)
     await leader.take_over(term, [takeover(3, 0)], [0])
     epoch = (await read_map(pool)).slots[3].epoch
     journal = Journal(settings, HEIR, "spare")
@@ -407,17 +395,16 @@ async def test_a_coreapp_that_is_named_as_it_leaves_learns_of_it(
             await until(pool, BLOCKED)
         await leaves
     assert await journal.expects_slots()
-    spare.terminate()
     await journal.close()
 
 
 async def test_a_named_successor_stays_until_it_has_handed_on(
-    settings: Settings, leader: LeaderSession, pool: asyncpg.Pool
+    settings: Settings, leader: LeaderSession, pool: asyncpg.Pool, join: Join
 ) -> None:
     """Its predecessor stops too, as when their machine goes: nobody finds a dead owner."""
-    term, third = await leader.win(), session_of(settings, "coreapp", RIVAL)
+    term, third = await leader.win(), join("coreapp", RIVAL)
     slots = Slots(settings, journal=Journal(settings, HEIR, "spare"))
-    spare = session_of(settings, "coreapp", HEIR)
+    spare = join("coreapp", HEIR)
     await leader.take_over(term, [takeover(3, 0)], [0])
     epoch = (await read_map(pool)).slots[3].epoch
     await third.beat(True, 5.0)
@@ -437,5 +424,3 @@ async def test_a_named_successor_stays_until_it_has_handed_on(
     await ended([works])
     for part in (former, slots.journal):
         await part.close()
-    for session in (spare, third):
-        session.terminate()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
@@ -117,12 +117,20 @@ async def test_a_caller_whose_row_was_not_read_yet_is_let_in_and_not_logged(
     assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
 
 
-async def test_a_peer_without_a_certificate_is_refused(
-    owner: Coreapp, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("shown", "sentence"),
+    [(lambda: None, NONE_SHOWN), (lambda: past(), UNKNOWN)],
+    ids=["none", "one that ended"],
+)
+async def test_a_peer_without_a_certificate_that_is_pinned_is_refused_in_one_sentence(
+    owner: Coreapp,
+    caplog: pytest.LogCaptureFixture,
+    shown: Callable[[], tls.LinkCertificate | None],
+    sentence: str,
 ) -> None:
     await known(owner, [tls.fresh("webapp").der])
-    assert await heard(owner, None) == b""
-    assert await said(caplog) == NONE_SHOWN
+    assert await heard(owner, shown()) == b""
+    assert await said(caplog) == sentence
 
 
 async def test_another_certificate_of_the_same_name_is_refused(
@@ -302,14 +310,6 @@ async def test_a_process_outlives_its_certificate() -> None:
     async with caller(owner, 8.0, shown) as links:
         await submit(links)
     await owner.stop()
-
-
-async def test_one_that_ended_and_is_not_pinned_is_refused_in_one_sentence(
-    owner: Coreapp, caplog: pytest.LogCaptureFixture
-) -> None:
-    await known(owner, [tls.fresh("webapp").der])
-    assert await heard(owner, past()) == b""
-    assert await said(caplog) == UNKNOWN
 
 
 async def test_strangers_neither_fill_the_log_nor_keep_the_database_busy(

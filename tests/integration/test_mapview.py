@@ -13,11 +13,12 @@ from uuid import uuid4
 import asyncpg
 import msgspec
 import pytest
+import pytest_asyncio
 
-from tests.harness.owned import session_of
 from tests.harness.postgres import until
 from tests.harness.proxy import Proxy
 from tests.harness.wait import soon
+from tests.integration.conftest import Join
 from warouter.config import Settings, Timing
 from warouter.errors import ChangeRefused, NotReady
 from warouter.node import mapview
@@ -91,12 +92,18 @@ async def test_a_map_that_nobody_told_of_is_read_when_a_beat_has_its_version(
     await view.close()
 
 
+@pytest_asyncio.fixture
+async def view(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[MapView]:
+    view = MapView(settings, Timing(), pool, f"wa:{uuid4().hex}:w")
+    yield view
+    await view.close()
+
+
 async def test_after_an_outage_nobody_is_taken_for_silent(
-    settings: Settings, pool: asyncpg.Pool
+    pool: asyncpg.Pool, view: MapView, join: Join
 ) -> None:
     """Who could not look has seen no beats, and who beats could not do so either."""
-    view = MapView(settings, Timing(), pool, f"wa:{uuid4().hex}:w")
-    session = session_of(settings, "coreapp", uuid4())
+    session = join("coreapp", uuid4())
     await session.beat(True, 10.0)
     looks = iter((0.0, 10.0, 11.0, 12.0, 13.0))
     view._clock = lambda: next(looks)
@@ -108,14 +115,11 @@ async def test_after_an_outage_nobody_is_taken_for_silent(
             await view._refresh(connection)
         [state] = (await view.health()).nodes
         assert state.problem == "the node does not answer"
-    session.terminate()
-    await view.close()
 
 
 async def test_notices_of_the_account_are_told_for_a_week(
-    settings: Settings, pool: asyncpg.Pool
+    pool: asyncpg.Pool, view: MapView
 ) -> None:
-    view = MapView(settings, Timing(), pool, f"wa:{uuid4().hex}:w")
     notice = Notice("account_update", b'{"event":"DISABLED_UPDATE"}', NoticeAction.ACCOUNT)
     await pass_on(pool.fetch, notice)
     [note] = (await view.health()).notes
@@ -126,17 +130,15 @@ async def test_notices_of_the_account_are_told_for_a_week(
     assert note.endswith("Z: {}")
     await pool.execute("update cloud_notice set at = at - interval '8 days'")
     assert (await view.health()).notes == []
-    await view.close()
 
 
 async def test_no_coreapp_is_connected_while_the_number_is_stopped(
-    settings: Settings, pool: asyncpg.Pool
+    pool: asyncpg.Pool, view: MapView, join: Join
 ) -> None:
-    view = MapView(settings, Timing(), pool, f"wa:{uuid4().hex}:w")
     owner, leader = uuid4(), uuid4()
     sessions = [
-        session_of(settings, "coreapp", owner),
-        session_of(settings, "master", leader),
+        join("coreapp", owner),
+        join("master", leader),
     ]
     for session in sessions:
         await session.beat(True, 10.0)
@@ -167,18 +169,14 @@ async def test_no_coreapp_is_connected_while_the_number_is_stopped(
     ]
     await pool.execute("delete from cloud_pause")
     assert await shown() == well
-    for session in sessions:
-        session.terminate()
-    await view.close()
 
 
 async def test_403_says_that_nothing_happens_and_503_that_it_may(
-    settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+    pool: asyncpg.Pool, view: MapView, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A change that was decided and is not through in time was a 403 as well, and took effect."""
     monkeypatch.setattr(mapview, "BEGIN_SECONDS", 0.1)
     monkeypatch.setattr(mapview, "CHANGE_SECONDS", 0.1)
-    view = MapView(settings, Timing(), pool, f"wa:{uuid4().hex}:w")
     with pytest.raises(ChangeRefused, match="no master leads"):
         await view.set_shards(4)
     state = await pool.fetch("select state, shards from shard_request")

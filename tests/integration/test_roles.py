@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import NamedTuple
 from uuid import uuid4
 
@@ -66,20 +66,26 @@ class Logins(NamedTuple):
     names: Mapping[str, str]
     settings: Mapping[str, Settings]
     administrator: Settings
+    opened: list[asyncpg.Connection]
 
     async def connect(self, kind: str, application: str = "test") -> asyncpg.Connection:
-        return await database.connect(self.settings[kind], application)
+        """As a login of this kind; it ends with the test."""
+        self.opened.append(await database.connect(self.settings[kind], application))
+        return self.opened[-1]
 
 
 @pytest_asyncio.fixture
-async def logins(settings: Settings) -> Logins:
+async def logins(settings: Settings) -> AsyncIterator[Logins]:
     async with administering(settings) as connection:
         await create(connection, None, None)
         names = await recorded(connection)
     own = {
         kind: msgspec.structs.replace(settings, db_username=name) for kind, name in names.items()
     }
-    return Logins(names, own, settings)
+    logins = Logins(names, own, settings, [])
+    yield logins
+    for connection in logins.opened:
+        await connection.close()
 
 
 async def allowed(connection: asyncpg.Connection, sql: str) -> bool:
@@ -127,7 +133,6 @@ async def test_a_login_may_do_to_tables_what_is_declared_and_no_more(
             await connection.execute(f"truncate {table}")
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute(f"alter table {table} add more integer")
-    await connection.close()
 
 
 @pytest.mark.parametrize("kind", grants.KINDS)
@@ -140,7 +145,6 @@ async def test_a_login_may_call_what_is_declared_and_no_more(
     mine = {right.name for right in wanted if right.grantee == logins.names[kind]}
     calls = await pool.fetch(_CALLS)
     may = {row["name"] for row in calls if await allowed(connection, row["sql"])}
-    await connection.close()
     assert may == mine & {row["name"] for row in calls}
     assert len(calls) > 70
 
@@ -172,7 +176,6 @@ async def test_a_new_table_and_a_new_function_are_refused_to_everybody(
         connection = await logins.connect(kind)
         assert not await allowed(connection, "select n from more")
         assert not await allowed(connection, "select more()")
-        await connection.close()
 
 
 @pytest.mark.parametrize("kind", grants.KINDS)
@@ -193,7 +196,6 @@ async def test_no_login_writes_a_journal_itself(
         for sql in refused:
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await connection.execute(sql)
-    await connection.close()
 
 
 @pytest.mark.parametrize("kind", ["webapp", "master", "console", "reader", "web_console"])
@@ -208,7 +210,6 @@ async def test_only_a_coreapp_calls_what_writes_journals(logins: Logins, kind: s
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute(sql)
-    await connection.close()
 
 
 async def test_a_coreapp_writes_nothing_past_its_epoch(logins: Logins, pool: asyncpg.Pool) -> None:
@@ -223,7 +224,6 @@ async def test_a_coreapp_writes_nothing_past_its_epoch(logins: Logins, pool: asy
             epoch,
         )
         assert await pool.fetchval("select count(*) from message") == stored
-    await coreapp.close()
 
 
 @pytest.mark.parametrize("level", ["repeatable read", "serializable"])
@@ -244,7 +244,6 @@ async def test_no_snapshot_of_before_gets_past_the_fences(
         await connection.execute(f"begin isolation level {level}; select from {table}")
         with pytest.raises(asyncpg.InvalidTransactionStateError, match="READ COMMITTED only"):
             await connection.execute(write, me)
-        await connection.close()
     assert await pool.fetchval("select count(*) from message") == 0
 
 
@@ -256,7 +255,6 @@ async def test_contents_are_readable_by_those_who_deliver_them(logins: Logins, k
         shown = kind == "console" and table == "dead_letter"
         for column in (*columns, f"{table}.*::text"):
             assert await allowed(connection, f"select {column} from {table}") is shown, table
-    await connection.close()
 
 
 @pytest.mark.parametrize("kind", ["master", "console", "reader", "web_console"])
@@ -271,7 +269,6 @@ async def test_keys_and_hashes_are_read_by_who_checks_them(logins: Logins, kind:
             continue  # it is given passwords, as a webapp is
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute(f"select {secret}")
-    await connection.close()
 
 
 async def test_a_process_registers_as_what_its_login_is_for(logins: Logins) -> None:
@@ -316,7 +313,6 @@ async def test_a_webapp_changes_no_row_of_another_kind_as_it_registers(
     await pool.execute(register, it, "coreapp", "cloud", b"")
     webapp = await logins.connect("webapp")
     await webapp.execute(register, it, "webapp", "simulator", b"mine")
-    await webapp.close()
     row = await pool.fetchrow("select role, upstream, certificate from node")
     assert tuple(row) == ("coreapp", "cloud", b"")
 
@@ -334,7 +330,6 @@ async def test_a_webapp_brings_what_webhooks_bring_and_no_word_of_an_operator(
         nothing,
         nothing,
     )
-    await webapp.close()
     found = await pool.fetch("select kind from cloud_inbox order by key")
     assert [row[0] for row in found] == [0, 1, 3]
 
@@ -360,7 +355,6 @@ async def test_a_function_looks_for_its_tables_in_the_schema_only(
     for schema in ("warouter", "public"):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await coreapp.execute(f"create table {schema}.trap ()")
-    await coreapp.close()
 
 
 async def test_every_function_has_its_path_and_is_executed_by_nobody_by_default(
@@ -386,7 +380,6 @@ async def test_a_beat_is_not_waited_for_and_its_setting_ends_with_it(logins: Log
         assert await webapp.fetchval("show synchronous_commit") == "off"
     assert await webapp.fetchval("show synchronous_commit") == "on"
     assert await webapp.fetchval("show search_path") == "warouter, pg_temp"
-    await webapp.close()
 
 
 async def test_masters_end_sessions_of_processes_and_no_others(
@@ -414,5 +407,4 @@ async def test_masters_end_sessions_of_processes_and_no_others(
         assert await connection.fetchval("select 1") == 1
     with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
         await ours.fetchval("select 1")
-    for connection in (master, other, strange):
-        await connection.close()
+    await strange.close()
