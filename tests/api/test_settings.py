@@ -1,4 +1,4 @@
-"""GET, PATCH, DELETE /v1/settings/application (C09, C11; rules 1 and 7)."""
+"""/v1/settings/application (C09, C11; rules 1 and 7) and PUT /v1/services/message/gc (C12)."""
 
 from __future__ import annotations
 
@@ -149,3 +149,12 @@ async def test_a_change_is_announced(api: Api, pool: asyncpg.Pool) -> None:
     before = await pool.fetchval(sql)
     await patch(api, {"sent_status": True})
     assert await pool.fetchval(sql) > before
+
+
+async def test_c12_garbage_collection_is_asked_for(api: Api, pool: asyncpg.Pool) -> None:
+    """As a change of settings is announced; what the owners do is in tests/integration."""
+    sql = "select what, version from change where what in ('message_gc', 'settings')"
+    before = dict(await pool.fetch(sql))
+    for calls in (1, 2):
+        (await api.call("PUT", "/v1/services/message/gc", token=api.admin)).done()
+        assert dict(await pool.fetch(sql)) == {k: v + calls for k, v in before.items()}

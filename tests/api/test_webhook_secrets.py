@@ -1,4 +1,4 @@
-"""POST, DELETE /v1/settings/application/webhook-secrets: rotation without knowing the old one."""
+"""Secrets of the webhook: set, rotated without knowing the old one, and never read back."""
 
 from __future__ import annotations
 
@@ -24,9 +24,18 @@ async def add(api: Api, secret: object) -> Answer:
     return await api.call("POST", PATH, {"secret": secret}, token=api.admin)
 
 
-async def patch(api: Api, *secrets: str, **more: Any) -> None:
-    body = {"webhooks": {"secrets": list(secrets)}, **more}
-    (await api.call("PATCH", SETTINGS, body, token=api.admin)).done()
+async def patch(api: Api, secrets: object, **more: Any) -> Answer:
+    body = {"webhooks": {"secrets": secrets}, **more}
+    return await api.call("PATCH", SETTINGS, body, token=api.admin)
+
+
+async def shown(api: Api) -> Answer:
+    return await api.call("GET", SETTINGS, token=api.admin)
+
+
+def webhooks_in(answer: Answer) -> dict[str, Any]:
+    found: dict[str, Any] = answer.json["settings"]["application"]["webhooks"]
+    return found
 
 
 async def test_a_rotation(api: Api) -> None:
@@ -51,16 +60,11 @@ async def test_a_rotation_names_the_field_in_the_audit_log(api: Api, pool: async
     assert [tuple(row) for row in rows] == [(action, "webhooks.secrets") for action in ROTATED]
 
 
-async def test_the_newest_stays_when_a_third_comes(api: Api) -> None:
-    await patch(api, OLD, NEW)
-    assert (await add(api, NEWER)).json["secrets_count"] == 2
-    assert (await stored(api))["secrets"] == [NEW, NEWER]
-
-
-async def test_a_secret_that_is_added_again_becomes_the_newest(api: Api) -> None:
-    await patch(api, OLD, NEW)
-    assert (await add(api, OLD)).json["secrets_count"] == 2
-    assert (await stored(api))["secrets"] == [NEW, OLD]
+@pytest.mark.parametrize("added", [NEWER, OLD], ids=["a third one", "the oldest again"])
+async def test_the_newest_stays_when_another_comes(api: Api, added: str) -> None:
+    (await patch(api, [OLD, NEW])).done()
+    assert (await add(api, added)).json["secrets_count"] == 2
+    assert (await stored(api))["secrets"] == [NEW, added]
 
 
 async def test_without_a_secret_there_is_none_to_keep(api: Api) -> None:
@@ -71,7 +75,7 @@ async def test_without_a_secret_there_is_none_to_keep(api: Api) -> None:
 
 @pytest.mark.parametrize("secret", ["", "whsec_", "whsec_none", "whsec_AAAA", "B" * 32, 5, None])
 async def test_a_malformed_secret_is_refused_and_not_echoed(api: Api, secret: object) -> None:
-    await patch(api, OLD)
+    (await patch(api, [OLD])).done()
     answer = await add(api, secret)
     assert answer.status == 400
     assert "whsec_none" not in str(answer.json)
@@ -80,11 +84,51 @@ async def test_a_malformed_secret_is_refused_and_not_echoed(api: Api, secret: ob
 
 
 async def test_since_when_they_sign_is_kept_and_not_shown(api: Api) -> None:
-    await patch(api, OLD)
+    (await patch(api, [OLD])).done()
     since = (await stored(api))["secrets_at"]
-    await patch(api, OLD, callback_persist=False)
+    (await patch(api, [OLD], callback_persist=False)).done()
     (await api.call("PATCH", SETTINGS, {"webhooks": {"secrets_at": "x"}}, token=api.admin)).done()
     assert (await stored(api))["secrets_at"] == since
-    shown = (await api.call("GET", SETTINGS, token=api.admin)).json["settings"]["application"]
-    assert shown["webhooks"]["secrets_count"] == 1
-    assert not {"secrets", "secrets_at"} & shown["webhooks"].keys()
+    found = webhooks_in(await shown(api))
+    assert found["secrets_count"] == 1
+    assert not {"secrets", "secrets_at"} & found.keys()
+
+
+async def test_secrets_are_stored_and_never_shown(api: Api) -> None:
+    answer = await patch(api, [OLD, NEW])
+    assert answer.status == 200
+    assert OLD in (await stored(api))["secrets"]
+    found = await shown(api)
+    assert webhooks_in(found)["secrets_count"] == 2
+    assert b"whsec_" not in answer.body + found.body
+
+
+async def test_settings_that_get_shows_can_be_sent_back(api: Api) -> None:
+    await patch(api, [NEW])
+    found = (await shown(api)).json["settings"]["application"]
+    assert (await api.call("PATCH", SETTINGS, found, token=api.admin)).status == 200
+    assert NEW in (await stored(api))["secrets"]
+
+
+async def test_an_empty_list_ends_signing(api: Api) -> None:
+    await patch(api, [NEW])
+    await patch(api, [])
+    assert not {"secrets", "secrets_count"} & webhooks_in(await shown(api)).keys()
+
+
+@pytest.mark.parametrize(
+    "secrets",
+    [
+        ["whsec_c2hvcnQtc2VjcmV0"],
+        ["no-prefix-but-long-enough-to-be-a-secret"],
+        [OLD, NEW, OLD],
+        "whsec_",
+        [OLD, 5],
+        {"0": OLD},
+    ],
+)
+async def test_malformed_secrets_are_refused(api: Api, pool: asyncpg.Pool, secrets: object) -> None:
+    answer = await patch(api, secrets)
+    answer.refused(400, 1009)
+    assert b"c2hvcnQ" not in answer.body
+    assert await pool.fetchval("select count(*) from setting") == 0
