@@ -17,6 +17,7 @@ import pytest_asyncio
 from tests.harness import prepared
 from tests.harness.business import Business
 from tests.harness.facts import Facts
+from tests.harness.meta import CLOUD, Scene, scene_of
 from tests.harness.rights import nothing_refused
 from tests.harness.standby import Pair
 from warouter.local.cluster import Cluster
@@ -54,6 +55,22 @@ async def running(
         stack.push_async_callback(cluster.stop)  # before the receiver that it calls
         stack.callback(business.end)  # nothing listens any more: its chains would only spin
         yield cluster, business
+
+
+@asynccontextmanager
+async def on_cloud(**options: Any) -> AsyncIterator[Scene]:
+    """The scene of a cluster whose upstream is the Cloud door; it is the module's ``cluster``."""
+    async with running(**CLOUD, **options) as started, scene_of(*started) as scene:
+        yield scene
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def scene(cluster: Scene) -> AsyncIterator[Scene]:
+    """Of such a module, for one test: afterwards there is no fault, and nothing is left of it."""
+    yield cluster
+    await cluster.calm()
+    await cluster.settled()
+    await cluster.forget()
 
 
 def own_port(cluster: Cluster, webapp: int) -> int:

@@ -14,10 +14,11 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from tests.cluster.conftest import ONE, running
+from tests.cluster.conftest import ONE, on_cloud
 from tests.harness import exposition
-from tests.harness.meta import CLOUD, Scene, ids_of, scene_of
+from tests.harness.meta import Scene, ids_of
 from tests.harness.monitoring import metrics_asked_for
+from tests.harness.served import serving
 from tests.harness.wait import soon
 from warouter.metric_catalogue import CATALOGUE, MetricPage
 
@@ -77,19 +78,8 @@ OF_EVERY_TYPE: dict[str, dict[str, Any]] = {
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def cluster() -> AsyncIterator[Scene]:
-    async with (
-        running(**ONE, **CLOUD, environment=ENVIRONMENT) as (cluster, business),
-        scene_of(cluster, business) as scene,
-    ):
+    async with on_cloud(**ONE, environment=ENVIRONMENT) as scene:
         yield scene
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def scene(cluster: Scene) -> AsyncIterator[Scene]:
-    yield cluster
-    await cluster.calm()
-    await cluster.settled()
-    await cluster.forget()
 
 
 class TestMessages:
@@ -107,10 +97,10 @@ class TestMessages:
         headers = {**scene.business.headers, "Content-Type": "image/jpeg"}
         answer = await scene.business.call("POST", "/v1/media", data=JPEG, headers=headers)
         media_id = answer["media"][0]["id"]
-        async with link() as url:
+        async with serving(picture) as url:
             ids = [
                 await scene.post(to, type="image", image={"id": media_id, "caption": "c"}),
-                await scene.post(to, type="image", image={"link": url}),
+                await scene.post(to, type="image", image={"link": f"{url}/x.jpg"}),
             ]
             await scene.once_in_order({to: ids})
         media = (await scene.record("media=1"))["media"]
@@ -331,19 +321,5 @@ class TestPolicy:
         assert (await scene.attempts(failing), await scene.attempts(going_on)) == ([1], [1, 2])
 
 
-class link:
-    """A server with one picture; the value is its address."""
-
-    async def __aenter__(self) -> str:
-        app = web.Application()
-        app.router.add_get("/x.jpg", self._picture)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        return f"http://127.0.0.1:{self._runner.addresses[0][1]}/x.jpg"
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._runner.cleanup()
-
-    async def _picture(self, _request: web.Request) -> web.Response:
-        return web.Response(body=JPEG, content_type="image/jpeg")
+async def picture(_request: web.Request) -> web.Response:
+    return web.Response(body=JPEG, content_type="image/jpeg")

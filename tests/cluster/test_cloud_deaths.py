@@ -14,8 +14,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.cluster.conftest import running
-from tests.harness.meta import CLOUD, Scene, ids_of, scene_of
+from tests.cluster.conftest import on_cloud
+from tests.harness.meta import Scene, ids_of
 from tests.harness.wait import soon
 from warouter._hash import slot_of
 
@@ -31,23 +31,17 @@ DOUBTED = 2
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def cluster() -> AsyncIterator[Scene]:
-    async with (
-        running(shards=2, coreapps=3, masters=1, **CLOUD, environment=ENVIRONMENT) as started,
-        scene_of(*started) as scene,
-    ):
+    async with on_cloud(shards=2, coreapps=3, masters=1, environment=ENVIRONMENT) as scene:
         yield scene
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def scene(cluster: Scene) -> AsyncIterator[Scene]:
-    """Every coreapp is there, without a fault; customers write."""
-    coreapps = [p for p in cluster.cluster.processes.values() if p.role == "coreapp"]
+async def scene(scene: Scene) -> AsyncIterator[Scene]:
+    """Every coreapp is there, and customers write."""
+    coreapps = [p for p in scene.cluster.processes.values() if p.role == "coreapp"]
     await soon(lambda: all(p.ready.is_set() for p in coreapps))
-    async with cluster.pulse():
-        yield cluster
-    await cluster.calm()
-    await cluster.settled()
-    await cluster.forget()
+    async with scene.pulse():
+        yield scene
 
 
 async def test_owners_that_die_in_the_middle_of_requests(scene: Scene) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.cluster.conftest import ONE, running
-from tests.harness.meta import CLOUD, Scene, ids_of, scene_of
+from tests.cluster.conftest import ONE, on_cloud
+from tests.harness.meta import Scene, ids_of
 from tests.harness.shell import outcome
 from tests.harness.wait import soon
 from warouter._hash import slot_of
@@ -32,21 +32,15 @@ DOUBTED, HELD = 2, 3
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def cluster() -> AsyncIterator[Scene]:
-    async with (
-        running(**ONE, **CLOUD, environment=ENVIRONMENT) as (cluster, business),
-        scene_of(cluster, business) as scene,
-    ):
+    async with on_cloud(**ONE, environment=ENVIRONMENT) as scene:
         yield scene
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def scene(cluster: Scene) -> AsyncIterator[Scene]:
-    """Without a fault; customers write, so that the way of webhooks is proven."""
-    async with cluster.pulse():
-        yield cluster
-    await cluster.calm()
-    await cluster.settled()
-    await cluster.forget()
+async def scene(scene: Scene) -> AsyncIterator[Scene]:
+    """Customers write, so that the way of webhooks is proven."""
+    async with scene.pulse():
+        yield scene
 
 
 async def test_a_message_whose_answer_was_lost_is_sent_once(scene: Scene) -> None:

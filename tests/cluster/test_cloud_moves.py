@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.cluster.conftest import running
-from tests.harness.meta import CLOUD, Scene, ids_of, scene_of
+from tests.cluster.conftest import on_cloud
+from tests.harness.meta import Scene, ids_of
 from tests.harness.wait import PATIENCE, soon
 from warouter._hash import slot_of
 from warouter.cluster.shardmap import ShardMap
@@ -39,20 +39,15 @@ select pg_terminate_backend(pid) from pg_stat_activity
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def cluster() -> AsyncIterator[Scene]:
-    async with (
-        running(shards=2, coreapps=3, masters=1, **CLOUD, environment=ENVIRONMENT) as started,
-        scene_of(*started) as scene,
-    ):
+    async with on_cloud(shards=2, coreapps=3, masters=1, environment=ENVIRONMENT) as scene:
         yield scene
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def scene(cluster: Scene) -> AsyncIterator[Scene]:
-    async with cluster.pulse():
-        yield cluster
-    await cluster.calm()
-    await cluster.settled()
-    await cluster.forget()
+async def scene(scene: Scene) -> AsyncIterator[Scene]:
+    """Customers write, so that the way of webhooks is proven."""
+    async with scene.pulse():
+        yield scene
 
 
 def spread_over(owners: int) -> object:

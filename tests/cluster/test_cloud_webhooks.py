@@ -1,7 +1,8 @@
-"""What Meta's webhooks bring through a whole cluster: messages of every type, users without a
-number, statuses in every spelling, repetitions.
+"""What Meta's webhooks bring through a whole cluster: users without a number, statuses in every
+spelling, repetitions.
 
-Two webapps listen. The window is 2 s.
+Two webapps listen. The window is 2 s. Messages of every type, with their media, are in
+``tests/api/test_conformance_callbacks.py``.
 """
 
 from __future__ import annotations
@@ -17,39 +18,21 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.cluster.conftest import running
-from tests.harness.meta import CLOUD, Scene, ids_of, scene_of, status_of
+from tests.cluster.conftest import ONE, on_cloud
+from tests.harness.meta import Scene, ids_of, status_of
 from tests.harness.wait import soon
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("cloud_webhooks")]
 
 ENVIRONMENT = {"WAROUTER_CLOUD_DOUBT_SECONDS": "2", "WAROUTER_CLOUD_RATE": "1000"}
 CONTENT = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 20
-MEDIA = ("image", "audio", "voice", "video", "document", "sticker")
-ROW = {"id": "1", "title": "One"}
-OTHERS: dict[str, dict[str, Any]] = {
-    "text": {"text": {"body": "hello"}},
-    "location": {"location": {"latitude": 1.5, "longitude": 2.5}},
-    "contacts": {"contacts": [{"name": {"formatted_name": "Ann", "first_name": "Ann"}}]},
-    "button": {"button": {"text": "Yes", "payload": "p"}},
-    "interactive": {"interactive": {"type": "list_reply", "list_reply": ROW}},
-}
 WEEK = "interval '7 days'"
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def cluster() -> AsyncIterator[Scene]:
-    options = {"shards": 1, "coreapps": 1, "masters": 1, "webapps": 2, **CLOUD}
-    async with running(**options, environment=ENVIRONMENT) as started, scene_of(*started) as scene:
+    async with on_cloud(**ONE, webapps=2, environment=ENVIRONMENT) as scene:
         yield scene
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def scene(cluster: Scene) -> AsyncIterator[Scene]:
-    yield cluster
-    await cluster.calm()
-    await cluster.settled()
-    await cluster.forget()
 
 
 async def heard(scene: Scene, *ids: str) -> list[dict[str, Any]]:
@@ -60,26 +43,6 @@ async def heard(scene: Scene, *ids: str) -> list[dict[str, Any]]:
 
 
 class TestInbound:
-    @pytest.mark.parametrize("kind", OTHERS)
-    async def test_each_type_is_called_back(self, scene: Scene, kind: str) -> None:
-        """Guards ``upstream.cloud.inbound.to_v1``."""
-        (sender,) = scene.recipients(1)
-        ids = await scene.business.come({"from": sender, "type": kind, **OTHERS[kind]})
-        (message,) = await heard(scene, *ids)
-        assert (message["from"], message["type"]) == (sender, kind)
-        assert message[kind] == OTHERS[kind][kind]
-
-    @pytest.mark.parametrize("kind", MEDIA)
-    async def test_media_are_fetched_and_served(self, scene: Scene, kind: str) -> None:
-        """Guards ``Downloads`` over ``CloudMedia``: base64 hashes, voice notes, a bearer's URL."""
-        (sender,) = scene.recipients(1)
-        data = b64encode(CONTENT).decode()
-        ids = await scene.business.come({"from": sender, "type": kind, "data": data})
-        (message,) = await heard(scene, *ids)
-        assert message["type"] == kind
-        path = f"/v1/media/{message[kind]['id']}"
-        assert await scene.business.try_call("GET", path) == (200, CONTENT)
-
     async def test_trouble_costs_no_media(self, scene: Scene) -> None:
         """Guards ``Received.late``: the callback has the id, and who asks gets it later."""
         (sender,) = scene.recipients(1)
