@@ -43,6 +43,8 @@ HEADER_IMAGE = [
     {"type": "header", "parameters": [{"type": "image", "image": LINK}]},
     {"type": "body", "parameters": [{"type": "text", "text": "x"}]},
 ]
+NAME = {"formatted_name": "Ann", "first_name": "Ann"}
+PHONE = {"phone": "+491511", "type": "HOME"}
 CASES = {
     "C17": TEXT,
     "C18 signs": message(text={"body": "☺"}),
@@ -64,6 +66,12 @@ CASES = {
     "C26 video": message(type="video", video={**LINK, "caption": None}),
     "C26 audio": message(type="audio", audio=LINK),
     "C26 document": message(type="document", document={**LINK, "filename": "a.pdf"}),
+    "location": message(
+        type="location",
+        location={"latitude": 1.5, "longitude": 2.5, "name": "a", "address": "b"},
+        recipient_type="individual",
+    ),
+    "contacts": message(type="contacts", contacts=[{"name": NAME, "phones": [PHONE]}]),
 }
 
 

@@ -1,4 +1,4 @@
-"""An ordinary life with the Cloud API: messages of every type, refusals, rates, stops.
+"""An ordinary life with the Cloud API: messages that refer to others, refusals, rates, stops.
 
 Nobody dies. The policy for what is in doubt is ``fail``; the window is 2 s.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -34,47 +33,6 @@ RENEWED = "a-token-that-an-operator-wrote"
 GOAL_SECONDS = 5.0  # from a renewed token to the first message
 MOST_SECONDS = 4 * GOAL_SECONDS  # on a machine that stands still
 
-BUTTON = {"type": "reply", "reply": {"id": "1", "title": "Yes"}}
-ROW = {"id": "1", "title": "One"}
-NAME = {"formatted_name": "Ann", "first_name": "Ann"}
-OF_EVERY_TYPE: dict[str, dict[str, Any]] = {
-    "text": {"text": {"body": "see https://example.org"}, "preview_url": True},
-    "location": {"location": {"latitude": 1.5, "longitude": 2.5, "name": "a", "address": "b"}},
-    "contacts": {"contacts": [{"name": NAME, "phones": [{"phone": "+491511", "type": "HOME"}]}]},
-    "template": {
-        "template": {
-            "namespace": "n",
-            "name": "t",
-            "language": {"policy": "deterministic", "code": "en"},
-            "components": [{"type": "body", "parameters": [{"type": "text", "text": "a"}]}],
-        }
-    },
-    "hsm": {
-        "hsm": {
-            "namespace": "n",
-            "element_name": "t",
-            "language": {"policy": "fallback", "code": "de"},
-            "localizable_params": [{"default": "a"}],
-        }
-    },
-    "interactive": {
-        "interactive": {
-            "type": "list",
-            "body": {"text": "b"},
-            "action": {"button": "b", "sections": [{"title": "s", "rows": [ROW]}]},
-        },
-        "recipient_type": "individual",
-    },
-    "button": {
-        "type": "interactive",
-        "interactive": {
-            "type": "button",
-            "body": {"text": "b"},
-            "action": {"buttons": [BUTTON]},
-        },
-    },
-}
-
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def cluster() -> AsyncIterator[Scene]:
@@ -83,20 +41,10 @@ async def cluster() -> AsyncIterator[Scene]:
 
 
 class TestMessages:
-    @pytest.mark.parametrize("name", OF_EVERY_TYPE)
-    async def test_each_type_is_taken(self, scene: Scene, name: str) -> None:
-        """Guards ``outgoing.translate``: the door refuses what the Cloud API does not know."""
-        (to,) = scene.recipients(1)
-        fields = {"type": name} | OF_EVERY_TYPE[name]
-        message_id = await scene.post(to, **fields)
-        await scene.once_in_order({to: [message_id]})
-
     async def test_media_by_id_and_by_link_are_uploaded(self, scene: Scene) -> None:
         """Guards ``CloudMedia.upload``, and the order of handles in ``translate``."""
         (to,) = scene.recipients(1)
-        headers = {**scene.business.headers, "Content-Type": "image/jpeg"}
-        answer = await scene.business.call("POST", "/v1/media", data=JPEG, headers=headers)
-        media_id = answer["media"][0]["id"]
+        media_id = await scene.business.uploaded(JPEG)
         async with serving(picture) as url:
             ids = [
                 await scene.post(to, type="image", image={"id": media_id, "caption": "c"}),

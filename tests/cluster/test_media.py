@@ -23,6 +23,7 @@ from aiohttp import web
 from tests.cluster.conftest import ONE, PAIR, running
 from tests.harness.business import Business
 from tests.harness.facts import Facts
+from tests.harness.served import AnswerTo, serving
 from tests.harness.wait import PATIENCE
 from warouter._hash import slot_of
 
@@ -50,23 +51,9 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-async def upload(business: Business, content: bytes, mime: str) -> str:
-    headers = {**business.headers, "Content-Type": mime}
-    answer = await business.call("POST", "/v1/media", data=content, headers=headers)
-    media_id: str = answer["media"][0]["id"]
-    return media_id
-
-
-async def record(business: Business) -> dict[str, Any]:
-    url = f"{business.cluster.control_url}/record?ids=1&media=1"
-    async with business.http.get(url) as answer:
-        found: dict[str, Any] = await answer.json()
-        return found
-
-
 async def added(business: Business, before: dict[str, Any], *names: str) -> tuple[int, ...]:
     """How much more there is of these in the record."""
-    found = await record(business)
+    found = await business.record()
     return tuple(found[name] - before[name] for name in names)
 
 
@@ -74,20 +61,21 @@ class Site:
     """A server that links lead to."""
 
     def __init__(self) -> None:
-        self.requests: list[web.Request] = []
         self.asked = asyncio.Event()
         self.let_go = asyncio.Event()
         self.url = ""
         self.broken = 2
 
-    async def slow(self, request: web.Request) -> web.Response:
-        self.requests.append(request)
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        page: AnswerTo | None = getattr(self, request.path[1:], None)
+        return await page(request) if page else web.Response(status=404)
+
+    async def slow(self, _request: web.Request) -> web.Response:
         self.asked.set()
         await self.let_go.wait()
         return web.Response(body=JPEG, content_type="image/jpeg")
 
-    async def quick(self, request: web.Request) -> web.Response:
-        self.requests.append(request)
+    async def quick(self, _request: web.Request) -> web.Response:
         return web.Response(body=JPEG, content_type="image/jpeg")
 
     async def flaky(self, request: web.Request) -> web.Response:
@@ -106,27 +94,20 @@ class Site:
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[Site]:
+async def opened() -> AsyncIterator[Site]:
     site = Site()
-    app = web.Application()
-    for name in ("slow", "quick", "flaky", "page", "large"):
-        app.router.add_get(f"/{name}", getattr(site, name))
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    site.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield site
-    site.let_go.set()
-    await runner.cleanup()
+    async with serving(site.answer) as site.url:
+        yield site
+        site.let_go.set()
 
 
 async def test_media_by_id_is_brought_once_and_named_in_order(
     business: Business, numbers: tuple[str, str]
 ) -> None:
     to, _ = numbers
-    before = await record(business)
-    first = await upload(business, JPEG, "image/jpeg")
-    second = await upload(business, b"%PDF-" + JPEG, "application/pdf")
+    before = await business.record()
+    first = await business.uploaded(JPEG)
+    second = await business.uploaded(b"%PDF-" + JPEG, "application/pdf")
     ids = [await business.message(to, image={"id": first}) for _ in range(3)]
     parameters = [
         {"type": "image", "image": {"id": first}},
@@ -139,7 +120,7 @@ async def test_media_by_id_is_brought_once_and_named_in_order(
     }
     ids.append(await business.message(to, template=template))
     await business.called_back("read", *ids)
-    found = await record(business)
+    found = await business.record("ids=1&media=1")
     assert found["ids"][to] == ids
     assert await added(business, before, "media_uploads", "media_unknown") == (2, 0)
     named = {i: [(m["sha256"], m["mime"]) for m in found["media"][i]] for i in ids}
@@ -152,8 +133,8 @@ async def test_links_that_cannot_be_had_are_failed_statuses(
     business: Business, numbers: tuple[str, str]
 ) -> None:
     to, other = numbers
-    before = await record(business)
-    async with serving() as site:
+    before = await business.record()
+    async with opened() as site:
         wrong = {
             f"{site.url}/missing": "404",
             f"{site.url}/page": "text/html",
@@ -180,8 +161,8 @@ async def test_links_that_cannot_be_had_are_failed_statuses(
 
 async def test_an_owner_dies_while_it_fetches(business: Business, numbers: tuple[str, str]) -> None:
     to, _ = numbers
-    before = await record(business)
-    async with Facts(business.cluster) as facts, serving() as site:
+    before = await business.record()
+    async with Facts(business.cluster) as facts, opened() as site:
         image = await business.message(to, image={"link": f"{site.url}/slow"})
         behind = await business.message(to, text={"body": "behind"})
         await asyncio.wait_for(site.asked.wait(), PATIENCE)
@@ -191,7 +172,7 @@ async def test_an_owner_dies_while_it_fetches(business: Business, numbers: tuple
         await facts.until(lambda m: m.slots[slot].owner != old.owner)
         site.let_go.set()
         await business.called_back("read", image, behind)
-        assert (await record(business))["ids"][to] == [image, behind]
+        assert (await business.record())["ids"][to] == [image, behind]
         assert await added(business, before, "unique", "stale") == (2, 0)
 
 
@@ -199,8 +180,8 @@ async def test_upstream_that_takes_no_media_holds_the_message_until_it_does(
     business: Business, numbers: tuple[str, str]
 ) -> None:
     to, other = numbers
-    before = await record(business)
-    media = await upload(business, JPEG, "image/jpeg")
+    before = await business.record()
+    media = await business.uploaded(JPEG)
     await business.faults(media_status=503)
     image = await business.message(to, image={"id": media})
     text = await business.message(other, text={"body": "t"})
@@ -253,19 +234,19 @@ async def test_media_that_is_ready_after_the_ttl_is_not_sent(
     """Ready before its message is parked, or when it comes back from there."""
     to, other = numbers
     await business.faults(media_ms=1500)
-    media = await upload(business, JPEG, "image/jpeg")
+    media = await business.uploaded(JPEG)
     late = await business.message(to, image={"id": media}, ttl=1)
     behind = await business.message(to, text={"body": "behind"})
     await business.called_back("read", behind)
     await business.called_back("failed", late)
     assert business.failure(late)["code"] == 410
-    async with serving() as site:
+    async with opened() as site:
         parked = await business.message(other, image={"link": f"{site.url}/slow"}, ttl=4)
         await asyncio.wait_for(site.asked.wait(), PATIENCE)
         await business.called_back("failed", parked)
         assert business.failure(parked)["code"] == 410
     await business.faults(media_ms=0)
-    sent = (await record(business))["ids"]
+    sent = (await business.record())["ids"]
     assert (sent[to], sent.get(other)) == ([behind], None)
 
 

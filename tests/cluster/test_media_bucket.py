@@ -10,7 +10,6 @@ from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
@@ -62,13 +61,6 @@ async def business(server: BucketServer) -> AsyncIterator[Business]:
         yield business
 
 
-async def upload(business: Business, content: Any, mime: str = "image/jpeg") -> str:
-    headers = {**business.headers, "Content-Type": mime}
-    answer = await business.call("POST", "/v1/media", data=content, headers=headers)
-    media_id: str = answer["media"][0]["id"]
-    return media_id
-
-
 def memory(process: Process, what: str = "VmRSS") -> int:
     """Bytes; ``VmHWM`` is the most since the last ``watched``."""
     text = Path(f"/proc/{process.pid}/status").read_text()
@@ -96,7 +88,7 @@ async def test_100_mb_cross_each_process_within_40_mib(
             digest.update(part)
             yield part
 
-    await upload(business, JPEG)
+    await business.uploaded(JPEG)
     before = watched(webapp)
     headers = {**business.headers, "Content-Type": "application/pdf"}
     url = f"{cluster.url}/v1/media"
@@ -131,7 +123,7 @@ async def test_in_and_out_and_while_the_bucket_is_away(
     assert picture["file"] == f"s3://{BUCKET}/wa/media/shared/{picture['id']}"
     assert server.objects[f"wa/media/shared/{picture['id']}"].content == JPEG
     assert not (cluster.folder / "media").exists()
-    media = await upload(business, JPEG)
+    media = await business.uploaded(JPEG)
     server.faults.away = True
     late = await business.message(TO, image={"id": media})
     behind = await business.message(TO, text={"body": "behind"})
@@ -147,8 +139,7 @@ async def test_in_and_out_and_while_the_bucket_is_away(
         assert await facts.connection.fetchval(MEDIA) == before + 2
     server.faults.away = False
     await business.called_back("read", late, behind)
-    async with business.http.get(f"{cluster.control_url}/record?ids=1") as answer:
-        assert (await answer.json())["ids"][TO] == [late, behind]
+    assert (await business.record())["ids"][TO] == [late, behind]
     assert len(server.objects) == before + 2
 
 
@@ -156,13 +147,13 @@ async def test_a_webapp_is_killed_between_object_and_row(
     business: Business, server: BucketServer
 ) -> None:
     cluster = business.cluster
-    await upload(business, JPEG)
+    await business.uploaded(JPEG)
     kept = set(server.objects)
     webapp = cluster.processes["webapp-1"]
     async with Facts(cluster) as facts:
         async with facts.connection.transaction():
             await facts.connection.execute("lock table media in access exclusive mode")
-            call = asyncio.ensure_future(upload(business, JPEG))
+            call = asyncio.ensure_future(business.uploaded(JPEG))
             await soon(lambda: len(server.objects) > len(kept))
             webapp.kill(signal.SIGKILL)
             with pytest.raises(Exception, match=r"(?i)disconnect|reset|refused|closed"):

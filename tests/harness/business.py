@@ -134,6 +134,13 @@ class Business:
         message_id: str = answer["messages"][0]["id"]
         return message_id
 
+    async def uploaded(self, content: Any, mime: str = "image/jpeg") -> str:
+        """The id of media that must be taken."""
+        headers = {**self.headers, "Content-Type": mime}
+        answer = await self.call("POST", "/v1/media", data=content, headers=headers)
+        media_id: str = answer["media"][0]["id"]
+        return media_id
+
     async def set_shards(self, shards: int) -> dict[str, Any]:
         c = self.cluster.description()
         wish = {"cc": c["cc"], "phone_number": c["phone_number"], "shards": shards}
@@ -262,8 +269,8 @@ class Business:
         async with self.http.put(url, json=switches) as answer:
             assert answer.status == 200, await answer.text()
 
-    async def record(self) -> dict[str, Any]:
-        async with self.http.get(f"{self.cluster.control_url}/record?ids=1&times=1") as answer:
+    async def record(self, query: str = "ids=1&times=1") -> dict[str, Any]:
+        async with self.http.get(f"{self.cluster.control_url}/record?{query}") as answer:
             record: dict[str, Any] = await answer.json()
             return record
 

@@ -89,9 +89,7 @@ class Scene:
             assert answer.status == 200
 
     async def record(self, query: str = "ids=1") -> dict[str, Any]:
-        async with self.business.http.get(f"{self.cluster.control_url}/record?{query}") as answer:
-            found: dict[str, Any] = await answer.json()
-            return found
+        return await self.business.record(query)
 
     async def requests(self, *ids: str) -> list[dict[str, Any]]:
         """Every request for these messages, in the order in which they began."""
