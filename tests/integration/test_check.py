@@ -122,6 +122,19 @@ async def test_a_login_that_is_shown_little_says_so(settings: Settings, pool: as
     assert code == 3
 
 
+async def test_a_session_whose_login_is_gone_is_of_no_login(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """As one that has not logged in yet, and a worker of the server's where it is shown as none."""
+    async with login(pool, "gone") as name:
+        session = await connect(msgspec.structs.replace(settings, db_username=name), "test")
+    try:
+        result = await command(settings, "check")
+    finally:
+        await session.close()
+    assert result.stdout, result.exception
+
+
 @asynccontextmanager
 async def login(pool: asyncpg.Pool, name: str) -> AsyncIterator[str]:
     await pool.execute(f"create role {name} login")

@@ -31,6 +31,8 @@ select case when n.name is not null then n.name
   left join node n on a.application_name like 'wa:%'
                   and substr(a.application_name, 4, 32) = replace(n.incarnation::text, '-', '')
  where a.datname = current_database()
+   -- none: a worker of the server's, or a session that is not logged in yet
+   and a.usename is not null
    and coalesce(a.backend_type, 'client backend') = 'client backend'
  group by 1, 2, 3, 4, 5, 6 order by 1, 2"""
 _PINNED = "select incarnation from node where fingerprint is not null"
