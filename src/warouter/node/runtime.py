@@ -204,6 +204,9 @@ async def run_until(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> Non
     stopped.cancel()
     for task in done:
         if task is not stopped:
+            # Said before all else is closed: that may fail as well, and hide the cause.
+            error = None if task.cancelled() else task.exception()
+            logger.error("task failed", exc_info=error, extra={"task": task.get_name()})
             await task
             raise RuntimeError(f"{task.get_name()} ended unexpectedly")
 
