@@ -13,7 +13,8 @@ fill() {
 stage() {
 	"$DEBIAN_PYTHON" -m venv --without-pip --symlinks "$1"
 	fill "$1" --require-hashes --requirement "$source/deploy/requirements.lock"
-	fill "$1" --no-deps "warouter==$VERSION"
+	# Not from uv's cache: another build of this version may have lain at the same place.
+	fill "$1" --no-deps --no-cache "warouter==$VERSION"
 	find "$1/bin" -type f ! -name warouter -delete
 	rm -f "$1/.lock" # uv's, which everybody may write
 	# When uv saw each wheel; and the hashes of scripts that name the folder of the build.
