@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tests.cluster.conftest import ONE, running
-from tests.cluster.test_cloud import JPEG, link
+from tests.cluster.test_cloud import JPEG, picture
 from tests.harness.business import Business
 from tests.harness.patch import patched
+from tests.harness.served import serving
 from tests.harness.webhooks import text
 from tests.outside.bodies import ALIAS, OURS, PICTURE, THEIRS, UPLOAD, filled
 from warouter.lab.simulator.cloud.facts import CloudFacts
@@ -108,7 +109,7 @@ async def scene() -> AsyncIterator[Scene]:
         options = {"upstream": CLOUD, "environment": _environment(address.graph_url)}
         started = await stack.enter_async_context(running(**ONE, **options))
         graph.subscribe(started[0].cloud_webhooks)
-        given = {PICTURE: await stack.enter_async_context(link())}
+        given = {PICTURE: f"{await stack.enter_async_context(serving(picture))}/x.jpg"}
         found = Scene(*started, graph, bodies, given)
         await _prepare(found)
         yield found
