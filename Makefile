@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 PEERS := .venv-peers
 BIN := $(VENV)/bin
-# Most tests wait more than they work, so that more of them run at once than there are cores.
-WORKERS ?= $(shell echo $$((4 * $$(nproc))))
+# Most tests wait more than they work, so that more of them run at once than there are cores; but
+# each worker has a PostgreSQL of its own, and the memory that takes.
+WORKERS ?= $(shell echo $$((2 * $$(nproc) + 4)))
 # What one command alone wants is in $(VENV)-NAME, which takes everything else from $(VENV).
 SUITES := lint test bench power tools console
 # Beside that of VENV; Debian 13 brings 3.13.
