@@ -41,6 +41,20 @@ async def cluster() -> AsyncIterator[Scene]:
 
 
 class TestMessages:
+    async def test_an_hsm_is_taken(self, scene: Scene) -> None:
+        """Guards ``outgoing.translate`` for the one type that Meta's API has under another name;
+        ``tests/api/test_conformance_messages.py`` sends the others through this door.
+        """
+        (to,) = scene.recipients(1)
+        hsm = {
+            "namespace": "n",
+            "element_name": "t",
+            "language": {"policy": "fallback", "code": "de"},
+            "localizable_params": [{"default": "a"}],
+        }
+        message_id = await scene.post(to, type="hsm", hsm=hsm)
+        await scene.once_in_order({to: [message_id]})
+
     async def test_media_by_id_and_by_link_are_uploaded(self, scene: Scene) -> None:
         """Guards ``CloudMedia.upload``, and the order of handles in ``translate``."""
         (to,) = scene.recipients(1)

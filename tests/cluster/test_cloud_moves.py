@@ -111,6 +111,16 @@ async def test_messages_that_wait_for_the_rate_are_not_in_doubt(scene: Scene) ->
     assert doubted <= RATE * (0.1 + MARK_SECONDS + BURST_SECONDS)
 
 
+async def test_priority_messages_pass_those_that_wait_for_the_rate(scene: Scene) -> None:
+    """8.4. Guards ``Turns`` and the lanes' priority."""
+    sent = await scene.load(scene.recipients(BACKLOG))
+    (to,) = scene.recipients(1)
+    message_id = await scene.post(to, {"Warouter-Priority": "high"})
+    await scene.asked(message_id)
+    assert (await scene.record())["received"] < MUCH * BACKLOG
+    await scene.once_in_order({**sent, to: [message_id]})
+
+
 async def test_answers_of_an_epoch_that_was_renewed_are_heard(scene: Scene) -> None:
     """D21. Guards ``Requests.on_judged``: an answer counts under a later epoch of the process."""
     await scene.use(**LATENCY, sent_ms=15_000, delivered_ms=15_000, read_ms=15_000)
