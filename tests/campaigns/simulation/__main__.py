@@ -2,6 +2,9 @@
 
 python -m tests.campaigns.simulation --seeds 10000
 python -m tests.campaigns.simulation --seed 4711 --upstream cloud --trace
+
+To see what a change of the code changes: ``--digests FILE`` writes a digest of each seed's history
+into a file that is not there yet, and compares with one that is.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -34,13 +38,32 @@ def main() -> int:
         return _one(given)
     began = time.monotonic()
     seeds = range(given.first, given.first + given.seeds)
-    work = [(seed, given.seconds, given.only, _upstream(given.upstream, seed)) for seed in seeds]
+    digest = given.digests is not None
+    work = [
+        (seed, given.seconds, given.only, _upstream(given.upstream, seed), digest) for seed in seeds
+    ]
     if given.jobs == 1:
         results = _told(map(_run, work))
     else:
         with multiprocessing.Pool(given.jobs) as pool:
             results = _told(pool.imap_unordered(_run, work, chunksize=10))
-    return _report(given, results, time.monotonic() - began)
+    failed = _report(given, results, time.monotonic() - began)
+    if given.digests is not None:
+        _compare(given.digests, {result.seed: result.digest for result in results})
+    return failed
+
+
+def _compare(path: Path, digests: dict[int, str]) -> None:
+    """Write the digests, or say which of them differ from those of the file."""
+    if not path.exists():
+        path.write_text("".join(f"{seed} {digests[seed]}\n" for seed in sorted(digests)))
+        print(f"{len(digests)} digests written to {path}")
+        return
+    before = dict(line.split() for line in path.read_text().splitlines())
+    both = [seed for seed in sorted(digests) if str(seed) in before]
+    differ = [seed for seed in both if before[str(seed)] != digests[seed]]
+    shown = ", ".join(map(str, differ[:SHOWN]))
+    print(f"{len(differ)} of {len(both)} digests differ from {path}: {shown or 'none'}")
 
 
 def _told(results: Iterable[Result]) -> list[Result]:
@@ -99,6 +122,7 @@ def _arguments() -> Any:
     parser.add_argument(
         "--upstream", choices=UPSTREAMS, default=BOTH, help="each seed draws one of both (both)"
     )
+    parser.add_argument("--digests", type=Path, metavar="FILE", help="write them, or compare")
     parser.add_argument("--trace", action="store_true", help="with --seed: show what happened")
     return parser.parse_args()
 
@@ -123,9 +147,9 @@ def _simulated(
     return run(seed, seconds, kinds=kinds, digest=digest, world=world)
 
 
-def _run(work: tuple[int, float, Sequence[str], str]) -> Result:
+def _run(work: tuple[int, float, Sequence[str], str, bool]) -> Result:
     seed = work[0]
-    result = _simulated(*work, digest=False)
+    result = _simulated(*work)
     if seed % 50 == 0:
         gc.collect()  # a run leaves cycles, and collects none itself
     return result._replace(trace=[])
@@ -133,7 +157,7 @@ def _run(work: tuple[int, float, Sequence[str], str]) -> Result:
 
 def _one(given: Any) -> int:
     upstream = _upstream(given.upstream, given.seed)
-    result = _simulated(given.seed, given.seconds, given.only, upstream, digest=True)
+    result = _simulated(given.seed, given.seconds, given.only, upstream, True)
     if given.trace:
         for at, what, *details in result.trace:
             print(f"{at:10.6f}  {what:9}", *details)
