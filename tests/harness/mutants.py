@@ -7,6 +7,7 @@ coreapp`` runs a coreapp without the mechanism. It imports nothing of the tests.
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 from collections.abc import Callable, Sequence
 from functools import partialmethod
@@ -19,7 +20,7 @@ from warouter.cluster import plan
 from warouter.cluster.lease import Lease
 from warouter.cluster.patience import Patience
 from warouter.cluster.role import SlotEvent
-from warouter.flow import doubt
+from warouter.flow.doubt import verdict
 from warouter.flow.lanes import LaneEntry, Lanes
 from warouter.flow.log import SlotLog
 from warouter.http.door import FrontDoor
@@ -150,7 +151,7 @@ MUTANTS = {
         [(Master, "_rivals", lambda self: set())], ("I15",), plan="SLOW_RESTARTED_PLAN"
     ),
     # A message in doubt is sent again at once: evidence is on its way.
-    "cloud_waits_for_no_evidence": Mutant([(doubt, "_window_over", lambda *_: True)], ("I6",)),
+    "cloud_waits_for_no_evidence": Mutant([(verdict, "over_at", lambda *_: -math.inf)], ("I6",)),
     # A slot moves while its requests are out.
     "cloud_slots_move_at_once": Mutant([(plan, "not_quiet", lambda *_, **__: False)], ("I12",)),
     # How long something waits is asked of a clock that may have gone back since.

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from warouter.app_settings import ApplicationSettings
 from warouter.config import Settings
-from warouter.flow.issues import Issue
+from warouter.flow.doubt.states import Issue
 from warouter.metrics import Sample
 from warouter.node.runtime import ProcessIdentity
 from warouter.owner.hearing import UpstreamListener

@@ -17,7 +17,7 @@ import asyncpg
 
 from warouter.errors import OutcomeUnknown
 from warouter.flow.aftermath import Aftermath
-from warouter.flow.doubt import Policy
+from warouter.flow.doubt.verdict import Policy
 from warouter.flow.share import outgoing
 from warouter.flow.windows import Windows
 from warouter.metrics import Sample
@@ -110,11 +110,11 @@ class CloudEnd(End):
         self._described = self._made_described(meta)
         self._stop = NumberStop(fetch, self.pace, meta, remote.secrets, clock)
         self.number = self._made_number()
-        self.readings = Readings()
+        self.readings = Readings(clock)
         self.sender = CloudSender(parts, self._made_parts())
         rows = Rows(
             remote.upstream,
-            self.doubts,
+            self.sender.hearsay,
             late_success=cloud.late_success,
             heard=self._heard,
             unreachable=self._learned.unreachable,
@@ -201,7 +201,7 @@ class CloudEnd(End):
     def work(self, hearing: UpstreamListener) -> dict[str, Coroutine[Any, Any, None]]:
         return {
             "issues": self.sender.requests.issuer.run(),
-            "doubts": self.doubts.run(self._common.ownership),
+            "doubts": self.sender.looks.run(self._common.ownership),
             "inbox": self.drain.run(hearing),
             "unmatched": self._unmatched.run(),
             "number": self.number.run(),

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from warouter.flow.lanes import LaneEntry
 from warouter.flow.log import SlotLog
-from warouter.flow.progress import Park, Unissued, Unpark
+from warouter.flow.progress import Park, Unpark
 from warouter.kinds import MESSAGE
 from warouter.link.wire import Message
 from warouter.owner.expiry import AgedMessage, Expiry
@@ -137,11 +137,8 @@ class Backlog:
     def settled(self, slot: OwnedSlot, entry: LaneEntry) -> None:
         """Forget a row that needs no more sending."""
         log = slot.messages
-        slot.issues.paid.discard(entry.id)
-        slot.issues.unbegun.pop(entry.id, None)
-        if (issue := slot.issues.pop(entry.id, None)) is not None:
-            log.note(Unissued(entry.seq))
-            slot.leave_unheard(issue, issue.doubts)
+        for change in slot.issues.settle(entry.id, self._clock()):
+            log.note(change)
         if entry.parked:
             log.release(entry.seq)
             log.note(Unpark(entry.seq))
@@ -235,7 +232,7 @@ class Backlog:
         expires, timed = self._expiry.end_of(kind, ttl, age, message_id)
         entry = LaneEntry(seq, message_id, recipient, kind, body, 0, False, expires, timed)
         self._sending.moved(slot)
-        if message_id in slot.issues.proven:
+        if slot.issues.is_over(message_id):
             self.settled(slot, entry)
         else:
             self._push(slot, entry)

@@ -111,13 +111,13 @@ class Expiry:
         rows = list(rows)
         for row in rows:
             if row.failed and not slot.issues.doubted(row.id):  # else its lane is shut for a while
-                slot.issues.prove(row.id)
+                slot.issues.end(row.id)
         disputed = [row.id for row in rows if self._disputed(row)]
         if disputed:
             ended = await self._journal.with_status([text_of(each) for each in disputed])
             for message_id in disputed:
                 if text_of(message_id) in ended:
-                    slot.issues.prove(message_id)
+                    slot.issues.end(message_id)
 
     def _disputed(self, row: AgedMessage) -> bool:
         end, timed = self.end_of(*row[:4])
@@ -136,11 +136,10 @@ class Expiry:
             return
         for entry in late:
             name = text_of(entry.id)
-            if name in taken or entry.id in slot.issues.proven:
+            if name in taken or slot.issues.is_over(entry.id):
                 settling.ended(slot, entry)
                 continue
-            if entry.id in slot.issues:
-                slot.issues.fail(entry.id)
+            slot.issues.expire(entry.id, self._clock())
             answer = Answer(slot.slot, name, *self._why(slot, entry))
             self.fail(slot, entry, answer, settling)
 

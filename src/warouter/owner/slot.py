@@ -12,12 +12,10 @@ import math
 from enum import Enum
 
 from warouter.cluster.role import SlotEvent, SlotState, step
-from warouter.flow.issues import Issue, Issues
+from warouter.flow.issues import Issues
 from warouter.flow.lanes import Lanes
 from warouter.flow.log import Memory, SlotLog
-from warouter.flow.progress import Unheard
 from warouter.link.wire import Gate
-from warouter.store.history import UNMATCHED_DAYS
 from warouter.store.journal import Opened, OpenIssue
 
 # Limits for one slot; rows beyond them are read back from the journal. One process may own all 32
@@ -25,7 +23,6 @@ from warouter.store.journal import Opened, OpenIssue
 MAX_IN_MEMORY = 2_000
 MAX_EVENTS_IN_MEMORY = 2_000
 MAX_BYTES_IN_MEMORY = 2 << 20
-HEARD_SECONDS = UNMATCHED_DAYS * 86_400  # of a request, by a failure that names no message
 
 
 class Claiming(Enum):
@@ -77,12 +74,6 @@ class OwnedSlot(Gate):
     def claimed(self) -> bool:
         """The upstream takes messages of this epoch."""
         return self.claim is GRANTED
-
-    def leave_unheard(self, issue: Issue, requests: int) -> None:
-        """The message has ended, and of so many requests of it nobody knows what became of them."""
-        if requests > 0:
-            self.issues.leave_unheard(issue.recipient, self.next_record, self.recorded)
-            self.messages.note(Unheard(issue.recipient, HEARD_SECONDS))
 
     def current(self) -> dict[int, int]:
         """The epoch, keyed by its slot."""

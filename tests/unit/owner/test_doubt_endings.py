@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from warouter.owner.cloud.doubt_endings import EARLIER, EXPIRED, DoubtEndings
 
 from warouter.flow.doubt import DoubtRule, DoubtState, Policy
 from warouter.flow.issues import Issue
@@ -15,7 +16,6 @@ from warouter.flow.progress import Stated, Took, Unheard, Unissued
 from warouter.flow.windows import Windows
 from warouter.message_id import text_of
 from warouter.owner.backlog import Backlog
-from warouter.owner.cloud.doubt_endings import EARLIER, EXPIRED, DoubtEndings
 from warouter.owner.cloud.doubt_rules import RuleBook
 from warouter.owner.cloud.doubts import SENT_SECONDS, Doubts, rule_of
 from warouter.owner.cloud.facts.templates import KnownTemplates
@@ -37,7 +37,7 @@ class Scene:
         self.now = 0.0
         self.stored: list[Any] = []
         self.answers: list[Any] = []
-        self.readings = 0
+        self.readings = 0.0
         self.fence, self.held = FENCE, 1e9
         self.endings = DoubtEndings(me, me, me, me, lambda: self.now)
         self.doubts = Doubts(me, self.endings, me, me, me, Brake(), lambda: self.now)
@@ -61,10 +61,7 @@ class Scene:
 
     # the readings of the inbox
 
-    def begun(self) -> int:
-        return 0
-
-    def ended(self, _slot: int) -> int:
+    def read_at(self, _slot: int) -> float:
         return self.readings
 
     def look_soon(self) -> None: ...
@@ -139,8 +136,8 @@ def test_a_template_is_treated_as_what_it_turns_out_to_be(scene: Scene) -> None:
         scene,  # type: ignore[arg-type]
         scene.endings,
         book,
-        SimpleNamespace(begun=lambda: 0, ended=lambda _slot: 9),
-        SimpleNamespace(proven=lambda _since: True),
+        SimpleNamespace(read_at=lambda _slot: scene.now),
+        SimpleNamespace(proven_at=lambda since: since),
         Brake(),
         lambda: scene.now,
     )
@@ -149,7 +146,6 @@ def test_a_template_is_treated_as_what_it_turns_out_to_be(scene: Scene) -> None:
     categories["promo", "en"] = "MARKETING"
     templates.use(categories)
     scene.now = 61.0
-    scene.issue.drained_after = 0
     doubts.look_at(scene.slot)
     assert scene.issue.state is DoubtState.DOUBT
 
@@ -160,7 +156,7 @@ def test_an_overdue_held_message_fails_once_the_inbox_is_read(scene: Scene) -> N
     scene.looks_at(100.0)
     scene.looks_at(100.2)
     assert not scene.stored
-    scene.readings = 1
+    scene.readings = 100.3
     scene.looks_at(100.4)
     assert len(scene.stored) == 1
 

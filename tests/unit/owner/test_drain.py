@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -75,7 +76,7 @@ class Draining:
         self.rows = Rows(cast("Any", upstream), doubts)
         ours: Any = owned, self.journal
         self.acks = InboxAcks(*ours)
-        self.drain = Drain(*ours, self.rows, self.acks, Readings())
+        self.drain = Drain(*ours, self.rows, self.acks, Readings(time.monotonic))
         self.shown: list[str] = []
 
     def congested(self) -> bool:

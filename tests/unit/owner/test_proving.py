@@ -5,6 +5,7 @@ knows of the other side's clock.
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any, cast
 
 from tests.harness.patch import patched
@@ -40,9 +41,9 @@ async def test_after_an_outage_all_is_known_at_the_second_look() -> None:
     """It was a second of the outage a look."""
     journal = Journal()
     proving = Proving(cast("Any", journal), Windows(), lambda: LATER)
-    assert not any([proving.proven(float(second)) for second in OUTAGE])
+    assert not any([proving.proven_at(float(second)) < math.inf for second in OUTAGE])
     await soon(lambda: not proving._reading)
-    assert all([proving.proven(float(second)) for second in OUTAGE])
+    assert all([proving.proven_at(float(second)) < math.inf for second in OUTAGE])
     assert journal.readings == len(OUTAGE)
 
 
@@ -51,14 +52,14 @@ async def test_a_reading_that_fails_is_asked_for_again() -> None:
     proving = Proving(cast("Any", journal), Windows(), lambda: now[0])
     journal.broken = True
     for second in OUTAGE:
-        proving.proven(float(second))
+        proving.proven_at(float(second))
     await soon(lambda: not proving._reading)
     assert journal.readings == 1
     journal.broken = False
     now[0] += AGAIN_SECONDS
-    assert not proving.proven(0.0)
+    assert proving.proven_at(0.0) == math.inf
     await soon(lambda: not proving._reading)
-    assert proving.proven(0.0)
+    assert proving.proven_at(0.0) < math.inf
 
 
 class Silence(Journal):
@@ -81,9 +82,9 @@ async def test_a_cohort_goes_on_after_the_last_doubt_that_shares_the_answer() ->
     doubted = LATER - 60.0 - 0.05
     journal = Silence(doubted + 0.9)
     proving = Proving(cast("Any", journal), Windows(2.0), lambda: LATER)
-    proving.proven(doubted)
+    proving.proven_at(doubted)
     await soon(lambda: journal.readings and not proving._reading)
-    assert not proving.proven(doubted)
+    assert proving.proven_at(doubted) == math.inf
 
 
 def test_setting_this_nodes_clock_does_not_change_metas_time() -> None:

@@ -14,8 +14,7 @@ from typing import NamedTuple
 from warouter.cloud_settings import version_end
 from warouter.flow.aftermath import CODES, STATUSES, Aftermath
 from warouter.flow.causes import CAUSES, OTHER, word_of
-from warouter.flow.doubt import DoubtState
-from warouter.flow.issues import Issue
+from warouter.flow.doubt.states import KEPT, REQUESTED, UNKNOWN, Issue
 from warouter.metrics import Sample
 from warouter.owner.cloud.acks import InboxAcks
 from warouter.owner.cloud.doubts import Doubts
@@ -60,14 +59,14 @@ class CloudFigures(NamedTuple):
 
 def cloud_samples(parts: CloudFigures, issues: Iterable[Issue]) -> list[Sample]:
     """The metrics of these parts; ``issues`` are those of all slots that this coreapp owns."""
-    states, doubts = Counter(issue.state for issue in issues), parts.doubts
+    states, doubts = [issue.state for issue in issues], parts.doubts
     return [
         *_counted("warouter_cloud_in_doubt_total", "cause", doubts.begun, CAUSES, word_of),
         *_counted("warouter_cloud_doubt_ended_total", "by", doubts.ended, ENDS),
         Sample("warouter_cloud_blind_total", doubts.blind),
-        Sample("warouter_cloud_out", states[DoubtState.OUT]),
-        Sample("warouter_cloud_doubts", states[DoubtState.DOUBT]),
-        Sample("warouter_cloud_held", states[DoubtState.HELD]),
+        Sample("warouter_cloud_out", sum(state in REQUESTED for state in states)),
+        Sample("warouter_cloud_doubts", sum(state in UNKNOWN for state in states)),
+        Sample("warouter_cloud_held", sum(state in KEPT for state in states)),
         Sample("warouter_cloud_duplicates_total", parts.acks.duplicates),
         Sample("warouter_cloud_contradictions_total", parts.rows.contradictions),
         *_billed(parts.rows.billed),

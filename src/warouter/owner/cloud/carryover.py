@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from warouter.flow.doubt import DoubtState
-from warouter.flow.issues import Issue
+from warouter.flow.doubt.states import UNKNOWN, Issue
 from warouter.owner.slot import OwnedSlot
 from warouter.upstream.cloud.answers import Class, Judged
 from warouter.upstream.cloud.graph.client import CloudUpstream, MessagePost, RequestState
@@ -26,28 +25,30 @@ class Carryover:
     ) -> None:
         self._upstream = upstream
         self._hear = hear
-        self._left: dict[int, tuple[int, dict[bytes, int]]] = {}  # epoch, and what never began
+        # By slot: its epoch, and the last attempt of each message that began.
+        self._left: dict[int, tuple[int, dict[bytes, int]]] = {}
 
     def closed(self, slot: OwnedSlot) -> None:
-        """Keep what was issued and not begun as the epoch ends."""
-        self._left[slot.slot] = slot.epoch, slot.issues.unbegun
+        """Keep which requests have begun as the epoch ends."""
+        self._left[slot.slot] = slot.epoch, slot.issues.begun
 
     def opened(self, slot: OwnedSlot) -> None:
         """End doubts of the new epoch whose outcome this process knows from the former one."""
-        epoch, unbegun = self._left.pop(slot.slot, (-1, {}))
+        epoch, begun = self._left.pop(slot.slot, (-1, {}))
         if epoch + 1 != slot.epoch:
-            unbegun = {}  # an owner in between may have begun the same
-        for issue in [each for each in slot.issues.values() if each.state is DoubtState.DOUBT]:
-            known = self._known(issue, unbegun)
+            begun = {}  # an owner in between may have begun the same
+        for issue in [each for each in slot.issues.values() if each.state in UNKNOWN]:
+            known = self._known(issue, begun)
             if known is not None:
                 self._hear(
                     slot, MessagePost(slot.slot, slot.epoch, issue.id, issue.attempt, b""), known
                 )
 
-    def _known(self, issue: Issue, unbegun: dict[bytes, int]) -> Judged | None:
+    def _known(self, issue: Issue, begun: dict[bytes, int]) -> Judged | None:
         fate = self._upstream.fate(issue.id, issue.attempt)
         if fate is RequestState.OUT:
             return None
         heard = self._upstream.heard(issue.id, issue.attempt)
-        never = fate is RequestState.WAITING or unbegun.get(issue.id) == issue.attempt
+        last = begun.get(issue.id, issue.attempt)
+        never = fate is RequestState.WAITING or last < issue.attempt
         return NEVER_BEGAN if heard is None and never else heard

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from warouter.flow.doubt import DoubtRule, Policy
+from warouter.flow.doubt.states import Treatment
+from warouter.flow.doubt.verdict import DoubtRule, Policy
 from warouter.flow.windows import Wait, Windows
 from warouter.kinds import MESSAGE, POLICY_NAMES, READ_MARK, base_of, has_priority, policy_of
 from warouter.owner.cloud.facts.templates import AUTHENTICATION, KnownTemplates
+from warouter.upstream.cloud.template import template_of
 
 
 class RuleBook:
@@ -28,6 +30,7 @@ class RuleBook:
         self.usual = windows.of(Wait.ORDINARY).ends
         self.held = held
         self._templates = templates
+        self._rules: dict[tuple[str, Wait], DoubtRule] = {}
 
     def was_held(self, body: bytes | memoryview) -> None:
         """The Cloud API has taken this message, and holds it back for a while."""
@@ -39,16 +42,25 @@ class RuleBook:
         """
         if kind != MESSAGE and (has_priority(kind) or base_of(kind) == READ_MARK):
             return True
-        return self._templates.category(body) == AUTHENTICATION
+        return self._templates.category(template_of(body)) == AUTHENTICATION
 
-    def of(self, kind: int, body: bytes | memoryview) -> DoubtRule:
-        window = self._windows.of(self._wait(body))
-        asked = POLICY_NAMES[policy_of(kind)]
-        policy = Policy(asked) if asked else self._policy
-        return DoubtRule(policy, window.ends, window.blind, window.lane)
+    def treatment(self, kind: int, body: bytes | memoryview) -> Treatment:
+        """What is known for ever of how a message is treated, by its kind and body."""
+        return Treatment(POLICY_NAMES[policy_of(kind)] or "", template_of(body))
 
-    def _wait(self, body: bytes | memoryview) -> Wait:
-        if self._templates.may_be_held(body):
+    def of(self, treatment: Treatment) -> DoubtRule:
+        """The rule for it, by what is known of its template now."""
+        wait = self._wait(treatment.template)
+        rule = self._rules.get((treatment.policy, wait))
+        if rule is None:
+            window = self._windows.of(wait)
+            policy = Policy(treatment.policy) if treatment.policy else self._policy
+            rule = DoubtRule(policy, window.ends, window.blind, window.lane)
+            self._rules[treatment.policy, wait] = rule
+        return rule
+
+    def _wait(self, template: tuple[str, str]) -> Wait:
+        if self._templates.may_be_held(template):
             return Wait.HELD
-        authenticates = self._templates.category(body) == AUTHENTICATION
+        authenticates = self._templates.category(template) == AUTHENTICATION
         return Wait.AUTHENTICATION if authenticates else Wait.ORDINARY

@@ -95,7 +95,7 @@ class Drain(SlotListener):
         self._last = 0
         for row in self._acks.deleted():  # pages read from here on hold their events
             self.rows.forget(row)
-        reading = self._readings.begin()
+        began = self._readings.begin()
         numbers = [slot.slot for slot in slots]
         now = asyncio.get_running_loop().time()
         waiting = [n for n, (_, until) in self._waiting.items() if until > now]
@@ -112,7 +112,7 @@ class Drain(SlotListener):
             mine = sorted(by_slot.get(slot.slot, ()), key=order_of)
             self._take(slot, mine, ours, hearing)
             if len(rows) < ROWS:
-                self._readings.end(slot.slot, reading)
+                self._readings.end(slot.slot, began)
 
     async def _our_ids(self, rows: Sequence[InboxRow]) -> dict[str, str]:
         """The v1 ids of what inbound messages quote or react to."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 
@@ -29,7 +30,8 @@ class Proving:
         self._journal = journal
         self._windows = windows
         self._clock = clock
-        self._known: dict[int, tuple[float, bool]] = {}  # when it was read, and the answer
+        # By second: when it was read last, and since when it is known to be proven.
+        self._known: dict[int, tuple[float, float]] = {}
         self._wanted: set[int] = set()  # seconds that are to be read
         self._reading = False
         self._ahead: float | None = None  # of Meta's clock, of the owner's: nobody sets that one
@@ -44,16 +46,18 @@ class Proving:
             return at + self._ahead
         return wall() - (self._clock() - at) - CLOCKS_SECONDS
 
-    def proven(self, since: float) -> bool:
-        """True if a status of a request that ended at ``since`` would have come in by now."""
+    def proven_at(self, since: float) -> float:
+        """The time by which a status of a request that ended at ``since`` would have come in; inf
+        while nobody knows.
+        """
         second, now = int(since), self._clock()
-        read_at, known = self._known.get(second, (float("-inf"), False))
-        if not known and now - read_at >= AGAIN_SECONDS:
+        read_at, proven_at = self._known.get(second, (-math.inf, math.inf))
+        if proven_at == math.inf and now - read_at >= AGAIN_SECONDS:
             self._wanted.add(second)
             if not self._reading:
                 self._reading = True
                 background.begin(self._read_all(), self._failed)
-        return known
+        return proven_at
 
     async def _read_all(self) -> None:
         """One second after the other, as long as there are any: after an outage there are many."""
@@ -84,7 +88,8 @@ class Proving:
             )
             if len(self._known) >= MOST_KNOWN:
                 self._known.pop(next(iter(self._known)))
-            self._known[second] = self._clock(), told is ProofState.PROVEN
+            now = self._clock()
+            self._known[second] = now, now if told is ProofState.PROVEN else math.inf
         except (OutcomeUnknown, asyncpg.PostgresError) as error:
             self._wanted.clear()  # they are asked for again
             self._failed(error)

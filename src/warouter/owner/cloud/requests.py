@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from typing import Protocol
 
 from msgspec.structs import replace
 
 from warouter.flow.causes import unclear
-from warouter.flow.doubt import DoubtState
-from warouter.flow.issues import Issue
+from warouter.flow.doubt.events import (
+    AnsweredNotTaken,
+    AnsweredRefused,
+    AnsweredTaken,
+    AnsweredUnclear,
+    Failure,
+    RequestBegun,
+    RowAsked,
+    RowStored,
+    RowTakenBack,
+)
+from warouter.flow.doubt.states import REQUESTED, DoubtState, Issue
 from warouter.flow.lanes import LaneEntry
-from warouter.flow.progress import Stated, Took, Unissued
+from warouter.flow.progress import Took, Unissued
 from warouter.kinds import MEDIA, base_of
 from warouter.message_id import text_of
 from warouter.owner.cloud.carryover import Carryover
-from warouter.owner.cloud.doubt_endings import hedged
 from warouter.owner.cloud.doubts import Doubts
+from warouter.owner.cloud.hearsay import Hearsay
 from warouter.owner.cloud.issuer import Issued, Issuer, Marking
 from warouter.owner.cloud.parts import CloudParts
 from warouter.owner.sender import SenderParts
 from warouter.owner.slot import OwnedSlot
-from warouter.store.journal.issues import NOT_TAKEN
 from warouter.upstream.cloud.answers import Class, Judged
 from warouter.upstream.cloud.graph.client import Answers, MessagePost
 from warouter.upstream.protocol import Answer
@@ -34,32 +44,38 @@ UPLOAD_AGAIN_MS = 200
 AGAIN = 1011  # of a request that never began; nobody sees it
 
 
-class Answered(Protocol):
+class RequestSender(Protocol):
     """Whoever's messages they are: the sender."""
 
     def media_gone(self, entry: LaneEntry) -> None:
         """Meta does not know the media of this message any more."""
 
     def on_answer(self, slot: OwnedSlot, message_id: bytes, answer: Answer) -> None:
-        """The message that is out was refused, or is to be tried again."""
+        """Take the answer to a read mark."""
 
     def look_again(self, slot: OwnedSlot) -> None:
         """Look again at a slot of which something may go now."""
 
 
 class Requests(Answers, Issued):
-    """The requests of this process. ``sender`` hears how each ended, ``doubts`` of those of which
-    nobody knows.
+    """The requests of this process. ``sender`` hears how each ended, ``doubts`` what that means for
+    its message.
     """
 
     def __init__(
-        self, parts: SenderParts, cloud: CloudParts, sender: Answered, doubts: Doubts
+        self,
+        parts: SenderParts,
+        cloud: CloudParts,
+        sender: RequestSender,
+        doubts: Doubts,
+        hearsay: Hearsay,
     ) -> None:
         self._ownership = parts.ownership
         self._recorder = parts.recorder
         self._clock = parts.clock
         self._upstream = cloud.upstream
         self._pace = cloud.pace
+        self._rules = cloud.rules
         self._proving = cloud.proving
         self._words = cloud.words
         self._learned = cloud.learned
@@ -68,21 +84,22 @@ class Requests(Answers, Issued):
         self._until_sent = cloud.until_sent
         self._sender = sender
         self._doubts = doubts
+        self._hearsay = hearsay
         self.carryover = Carryover(cloud.upstream, self._ended)
         self.issuer = Issuer(parts.ownership, parts.journal, parts.recorder, self)
         self.answers: Counter[str] = Counter()  # by class
 
     # outwards
 
-    def begin_or_issue(self, slot: OwnedSlot, entry: LaneEntry, attempt: int, body: bytes) -> None:
+    def begin_or_issue(self, slot: OwnedSlot, entry: LaneEntry, body: bytes) -> None:
         """Begin the request of a message that is out, once its issue row is on disk."""
-        issue = slot.issues.get(entry.id)
-        doubts = issue.counted if issue is not None else 0
-        marking = Marking(slot, entry, attempt, doubts, body, again=issue is not None)
-        if issue is not None and issue.marked:
+        issue = slot.issues[entry.id]
+        again = issue.rows > 0
+        marking = Marking(slot, entry, issue.next_attempt, issue.counted, body, again=again)
+        if issue.state is DoubtState.ISSUED:
             self._post(slot, issue, marking)
         else:
-            slot.issues.unbegun[entry.id] = attempt
+            self._doubts.tell(slot, issue, RowAsked())
             self.issuer.mark(marking)
 
     def mark_read(self, slot: OwnedSlot, entry: LaneEntry, body: bytes) -> None:
@@ -91,52 +108,34 @@ class Requests(Answers, Issued):
 
     def out(self, slot: OwnedSlot) -> bool:
         """True while a request of the slot is out or about to be, or its refusal is not on disk."""
-        found_in_doubt = DoubtState.OUT, DoubtState.FAILED  # by a next owner
-        issues = slot.issues.values()
-        return self.issuer.marking(slot) or any(i.state in found_in_doubt for i in issues)
+        return self.issuer.marking(slot) or slot.issues.out
 
     def take_back(self, slot: OwnedSlot) -> None:
         """Take back issue rows whose request has not begun, with the next record."""
-        for issue in [i for i in slot.issues.values() if i.marked]:
-            self._unmark(slot, issue)
+        for issue in slot.issues.issued:
+            self._doubts.tell(slot, issue, RowTakenBack())
 
     def on_issued(self, slot: OwnedSlot, marking: Marking) -> None:
         entry = marking.entry
         issue = slot.issues.get(entry.id)
-        if issue is None:
-            if not slot.lanes.is_out(entry.id):  # ended by evidence, or parked
-                slot.messages.note(Unissued(entry.seq, marking.attempt))
-                self._recorder.touch(slot)
-                return
-            issue = Issue(entry.seq, entry.id, entry.recipient, doubts=marking.doubts)
-            slot.issues[entry.id] = issue
-        issue.attempt, issue.marked = marking.attempt, True
-        if slot.lanes.is_out(entry.id):
-            self._post(slot, issue, marking)
+        if issue is None or issue.state is not DoubtState.ISSUING:  # ended meanwhile
+            slot.messages.note(Unissued(entry.seq, marking.attempt))
+            self._recorder.touch(slot)
+            return
+        self._doubts.tell(slot, issue, RowStored())
+        self._post(slot, slot.issues[entry.id], marking)
 
     def on_proven(self, slot: OwnedSlot, marking: Marking) -> None:
-        self._doubts.endings.proven(slot, marking.entry.id)
+        self._hearsay.proven(slot, marking.entry.id)
 
     def _post(self, slot: OwnedSlot, issue: Issue, marking: Marking) -> None:
-        if slot.quiet or self._pace.stopped:
+        if slot.quiet or self._pace.stopped or not slot.lanes.is_out(issue.id):
             slot.lanes.retry(issue.id, self._clock())
-            self._unmark(slot, issue)
+            self._doubts.tell(slot, issue, RowTakenBack())
             return
-        slot.issues.unbegun.pop(issue.id, None)
-        issue.begin_attempt(self._clock(), probing=not self._pace.brake.taken)
-        post = MessagePost(slot.slot, slot.epoch, issue.id, issue.attempt, marking.body)
+        self._doubts.tell(slot, issue, RequestBegun(probing=not self._pace.brake.taken))
+        post = MessagePost(slot.slot, slot.epoch, issue.id, marking.attempt, marking.body)
         self._upstream.post(post, self)
-
-    def _unmark(self, slot: OwnedSlot, issue: Issue) -> None:
-        """Free the attempt of a request that did not begin, or was refused for the number."""
-        issue.marked = False
-        slot.issues.unbegun[issue.id] = issue.attempt
-        if issue.attempt == 1:
-            slot.messages.note(Unissued(issue.seq, 1))
-        else:
-            self._state(slot, issue)
-        issue.attempt -= 1
-        self._recorder.touch(slot)
 
     # and back
 
@@ -179,27 +178,29 @@ class Requests(Answers, Issued):
     def _ended(self, slot: OwnedSlot, post: MessagePost, judged: Judged) -> None:
         issue = slot.issues.get(post.id)
         if judged.cls is Class.TAKEN:
-            took = _took(post, judged)
-            if judged.held:
-                self._doubts.held_back(slot, post.id)
-            if issue is None or issue.doubts:  # another attempt may have been taken as well
-                self._acks.prove(slot.slot, took)
-            if self._until_sent and issue is not None and issue.state is DoubtState.OUT:
-                self._doubts.endings.wait_for_sent(slot, issue, took)
-            else:
-                self._doubts.endings.evidence(slot, took, "answer")
-            return
-        if issue is None or issue.attempt != post.attempt:  # ended by evidence, or went again
+            self._taken(slot, issue, post, judged)
+        elif issue is None or issue.attempt != post.attempt:  # ended by evidence, or went again
             if judged.cls is Class.DOUBT:
-                self._doubts.left_unknown(slot, post.id, post.attempt)
-            return
-        if issue.state is DoubtState.DOUBT:
-            if judged.cls is not Class.DOUBT:  # handed on from an epoch that has ended
-                answer = _answer(slot, issue.id, judged)
-                final = judged.cls is Class.FINAL
-                self._doubts.endings.heard(slot, issue.id, issue.attempt, answer, final=final)
-        elif issue.state is DoubtState.OUT:
+                self._hearsay.left_unknown(slot, post.id, post.attempt)
+        elif issue.state in REQUESTED:
             self._ended_out(slot, issue, judged)
+        elif judged.cls is not Class.DOUBT:  # handed on from an epoch that has ended
+            refused = _failure(judged) if judged.cls is Class.FINAL else None
+            self._hearsay.heard(slot, issue.id, issue.attempt, refused)
+
+    def _taken(
+        self, slot: OwnedSlot, issue: Issue | None, post: MessagePost, judged: Judged
+    ) -> None:
+        took = _took(post, judged)
+        entry = slot.lanes.entry_out(post.id)
+        if judged.held and entry is not None:
+            self._rules.was_held(entry.body)
+        if issue is None or issue.doubts:  # another attempt may have been taken as well
+            self._acks.prove(slot.slot, took)
+        if self._until_sent and issue is not None and issue.state in REQUESTED:
+            self._doubts.tell(slot, issue, AnsweredTaken(took))
+        else:
+            self._hearsay.evidence(slot, took, "answer")
 
     def _ended_out(self, slot: OwnedSlot, issue: Issue, judged: Judged) -> None:
         entry = slot.lanes.entry_out(issue.id)
@@ -207,31 +208,44 @@ class Requests(Answers, Issued):
             return
         if judged.cls is Class.DOUBT:
             said = unclear(judged.details) if judged.details else judged.title
-            self._doubts.begin_doubt(slot, entry, said or "unclear")
-            return
-        if judged.upload_again and base_of(entry.kind) == MEDIA and not issue.uploaded_again:
-            issue.uploaded_again = True
+            ends = entry.expires if entry.timed else math.inf
+            treatment = self._rules.treatment(entry.kind, entry.body)
+            self._doubts.tell(slot, issue, AnsweredUnclear(said or "unclear", treatment, ends))
+        elif upload := judged.upload_again and base_of(entry.kind) == MEDIA and not issue.uploads:
             self._sender.media_gone(entry)
-            judged = replace(judged, cls=Class.NOT_TAKEN, wait_ms=UPLOAD_AGAIN_MS)
-        answer = _answer(slot, issue.id, judged)
-        if judged.cls is Class.FINAL:
-            issue.state, answer = DoubtState.FAILED, hedged(issue, answer)
+            again = replace(judged, cls=Class.NOT_TAKEN, wait_ms=UPLOAD_AGAIN_MS)
+            self._again(slot, issue, entry, again, upload=upload)
+        elif judged.cls is Class.FINAL:
+            self._doubts.tell(slot, issue, AnsweredRefused(_failure(judged)))
         else:
-            issue.state = DoubtState.QUEUED
-            never_began = judged.cls is Class.NOT_TAKEN and not judged.code
-            free = never_began or judged.cls is Class.OPERATOR
-            (self._unmark if free else self._state)(slot, issue)
-            answer = replace(answer, retry_ms=self._pace.again_ms(judged, issue, entry.attempts))
-        self._sender.on_answer(slot, issue.id, answer)
+            self._again(slot, issue, entry, judged)
 
-    def _state(self, slot: OwnedSlot, issue: Issue) -> None:
-        slot.messages.note(Stated(issue.seq, issue.attempt, NOT_TAKEN, issue.counted))
-        self._recorder.touch(slot)
+    def _again(
+        self,
+        slot: OwnedSlot,
+        issue: Issue,
+        entry: LaneEntry,
+        judged: Judged,
+        *,
+        upload: bool = False,
+    ) -> None:
+        """The message goes again: it was surely not taken."""
+        never_began = judged.cls is Class.NOT_TAKEN and not judged.code
+        free = never_began or judged.cls is Class.OPERATOR
+        pair = judged.cls is Class.LANE and not judged.strange
+        retry_ms = self._pace.again_ms(judged, issue.pair_refusals, entry.attempts)
+        answer = replace(_answer(slot, issue.id, judged), retry_ms=retry_ms)
+        event = AnsweredNotTaken(free=free, pair=pair, upload=upload)
+        self._doubts.tell(slot, issue, event, answer)
 
 
 def _took(post: MessagePost, judged: Judged) -> Took:
     ids = judged.wamid, judged.wa_id or None, judged.user_id or None
     return Took(0, post.id.hex(), post.attempt, *ids, held=judged.held)
+
+
+def _failure(judged: Judged) -> Failure:
+    return Failure(judged.code, judged.title, judged.details)
 
 
 def _answer(slot: OwnedSlot, message_id: bytes, judged: Judged) -> Answer:

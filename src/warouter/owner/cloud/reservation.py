@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from warouter.flow.doubt.events import RowAsked
+from warouter.flow.doubt.machine import step
+from warouter.flow.doubt.states import Issue
 from warouter.kinds import MESSAGE, base_of
 from warouter.link.wire import Message
 from warouter.owner.cloud.rate.pace import Pace
@@ -28,7 +31,8 @@ def reservable(rows: Sequence[Message], places: int, pace: Pace, now: float) -> 
             continue
         taken.add(row.recipient)
         chosen.append(row)
-        slot.issues.unbegun[row.id] = 1
+        issue, _ = step(Issue(row.seq, row.id, row.recipient), RowAsked(), now)
+        slot.issues.keep(issue)
         room[slot] -= 1
         if len(chosen) == places:
             break

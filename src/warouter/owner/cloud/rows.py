@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
 
+from warouter.flow.doubt.events import Failure
 from warouter.flow.progress import Took
 from warouter.flow.statuses import FAILED, RANKS, KnownStatuses, show
 from warouter.kinds import EVENT_NAMES
 from warouter.message_id import slot_of_id, text_of
-from warouter.owner.cloud.doubts import Doubts
+from warouter.owner.cloud.hearsay import Hearsay
 from warouter.owner.cloud.inbox_words import decode as decode_word
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal.inbox import InboxRow
@@ -23,7 +24,7 @@ from warouter.upstream.cloud import inbound, statuses
 from warouter.upstream.cloud.batch import ERROR, INBOUND, STATUS, WORD
 from warouter.upstream.cloud.graph.client import CloudUpstream
 from warouter.upstream.cloud.readers import timestamp_of
-from warouter.upstream.protocol import Answer, Event
+from warouter.upstream.protocol import Event
 
 ASKED = 4  # the kind of an operator's word, written by say_word
 
@@ -40,21 +41,21 @@ class NotYet(Exception):
 
 
 class Rows:
-    """Reads rows of an open slot: what they prove goes to ``doubts``. ``counts`` has what was left
+    """Reads rows of an open slot: what they prove goes to ``hearsay``. ``counts`` has what was left
     out, by kind.
     """
 
     def __init__(
         self,
         upstream: CloudUpstream,
-        doubts: Doubts,
+        hearsay: Hearsay,
         *,
         late_success: bool = False,
         heard: Callable[[bytes, int, str], None] = lambda _id, _attempt, _status: None,
         unreachable: Callable[[str, int], None] | None = None,
     ) -> None:
         self._upstream = upstream
-        self._doubts = doubts
+        self._hearsay = hearsay
         self._heard = heard  # is told of each status of a reference, maybe more than once
         self._unreachable = unreachable  # told of recipients, and when they were not reached
         self._late_success = late_success  # a ``delivered`` after a shown ``failed`` is shown
@@ -100,7 +101,7 @@ class Rows:
         return None
 
     def _asked(self, slot: OwnedSlot, row: InboxRow) -> None:
-        if row.id is not None and not self._doubts.asked(slot, row.id, row.payload.decode()):
+        if row.id is not None and not self._hearsay.asked(slot, row.id, row.payload.decode()):
             raise NotYet
 
     def _status(self, slot: OwnedSlot, row: InboxRow) -> Event | None:
@@ -116,7 +117,7 @@ class Rows:
             self._heard(row.id, row.attempt, status_of(row))
         if row.id in slot.issues and row.wamid is not None and row.attempt is not None:
             took = Took(0, row.id.hex(), row.attempt, row.wamid)
-            self._doubts.endings.evidence(slot, took, "status")
+            self._hearsay.evidence(slot, took, "status")
         name = text_of(row.id)
         told = statuses.to_v1(row.payload, name, row.sent_to)
         if told is None:
@@ -170,7 +171,7 @@ class Rows:
             row.taken or (), self._flying.get(row.id, {}).values()
         )
         out = self._upstream.attempts_out(row.id)
-        unknown = out | self._doubts.unknown(slot, row.id)
+        unknown = out | self._hearsay.unheard(slot, row.id)
         if taken <= failed and not unknown <= failed and not seen.over:
             raise NotYet
         return (taken | unknown) - failed
@@ -182,11 +183,10 @@ class Rows:
         word = decode_word(row.payload)
         if word.word == "taken" and row.wamid is not None:
             ids = row.wamid, word.wa_id or None, word.user_id or None
-            self._doubts.endings.evidence(slot, Took(0, row.id.hex(), row.attempt, *ids), "answer")
+            self._hearsay.evidence(slot, Took(0, row.id.hex(), row.attempt, *ids), "answer")
             return
-        answer = Answer(slot.slot, text_of(row.id), word.code, word.title, word.details)
-        final, heard = word.word == "refused", self._doubts.endings.heard
-        if not heard(slot, row.id, row.attempt, answer, final=final):
+        refused = Failure(word.code, word.title, word.details) if word.word == "refused" else None
+        if not self._hearsay.heard(slot, row.id, row.attempt, refused):
             raise NotYet
 
 

@@ -10,18 +10,20 @@ import math
 from collections.abc import Sequence
 
 from warouter.cluster.role import SlotState
-from warouter.flow.issues import Issue
+from warouter.flow.doubt.events import PlaceGiven, RowStored
+from warouter.flow.doubt.states import DoubtState, Issue
 from warouter.flow.lanes import LaneEntry
 from warouter.flow.turns import Turn, Turns
 from warouter.kinds import READ_MARK, base_of
 from warouter.link.wire import Message
 from warouter.message_id import text_of
-from warouter.owner.cloud.doubt_endings import DoubtEndings
-from warouter.owner.cloud.doubts import Doubts
+from warouter.owner.cloud.doubts import Doubts, InLane
+from warouter.owner.cloud.hearsay import Hearsay
+from warouter.owner.cloud.looks import DoubtLooks
 from warouter.owner.cloud.lookups import Lookups, written
 from warouter.owner.cloud.parts import CloudParts
 from warouter.owner.cloud.priority_backlog import PriorityBacklog
-from warouter.owner.cloud.requests import Answered, Requests
+from warouter.owner.cloud.requests import Requests, RequestSender
 from warouter.owner.cloud.reservation import reservable
 from warouter.owner.sender import PARK_AFTER_MS, Sender, SenderParts, has_more
 from warouter.owner.slot import OwnedSlot
@@ -29,29 +31,30 @@ from warouter.upstream.cloud.outgoing import Untranslatable, read_mark
 from warouter.upstream.protocol import Answer
 
 
-class CloudSender(Sender, Answered):
+class CloudSender(Sender, RequestSender, InLane):
     """The messages of every open slot, from the commit to the end of their last request."""
 
     def __init__(self, parts: SenderParts, cloud: CloudParts) -> None:
         rules, clock = cloud.rules, parts.clock
         super().__init__(parts, cloud.upstream, rules.urgent)
-        endings = DoubtEndings(self._backlog, self._expiry, parts.recorder, rules, clock)
-        self.doubts = Doubts(
-            self._backlog, endings, rules, cloud.readings, cloud.proving, cloud.pace.brake, clock
-        )
-        self.requests = Requests(parts, cloud, self, self.doubts)
+        brake, recorder = cloud.pace.brake, parts.recorder
+        self.doubts = Doubts(self, self._backlog, self._expiry, recorder, rules, brake, clock)
+        self.looks = DoubtLooks(self.doubts, rules, cloud.readings, cloud.proving, brake, clock)
+        self.hearsay = Hearsay(self.doubts, rules, clock)
+        self.requests = Requests(parts, cloud, self, self.doubts, self.hearsay)
         tasks = parts.ownership.tasks
         self._pace = cloud.pace
         self._cloud = cloud.upstream
         self._priority_backlog = PriorityBacklog(self._backlog, parts.journal, rules, tasks)
         self._lookups = Lookups(parts.journal, tasks, cloud.checks_identity)
-        self._reserved: dict[bytes, None] = {}  # issued with the messages of the last commit
+        self._chosen: Sequence[Message] = ()  # to be issued with the messages of the next commit
+        self._reserved: dict[bytes, None] = {}  # issued with those of the last one
         self._turns: Turns[OwnedSlot] = Turns(cloud.pace.budget)
 
     # the life of a slot
 
     def opened(self, slot: OwnedSlot) -> None:
-        self.doubts.opened(slot)
+        self.looks.opened(slot)
         self.requests.carryover.opened(slot)
         super().opened(slot)
 
@@ -90,15 +93,19 @@ class CloudSender(Sender, Answered):
         now = self._clock()
         if self._turns.due(now) is not None:
             return []  # others wait already
-        return reservable(rows, self._places, self._pace, now)
+        self._chosen = reservable(rows, self._places, self._pace, now)
+        return self._chosen
 
     def reserved(self, rows: Sequence[Message]) -> None:
         self._reserved = dict.fromkeys([row.id for row in rows])
+        if not rows:  # none of their rows was written
+            for row in self._chosen:
+                row.owned.issues.pop(row.id, None)
 
     def committed(self, slot: OwnedSlot, rows: Sequence[Message]) -> None:
         issued = [row for row in rows if row.id in self._reserved] if self._reserved else ()
         for row in issued:
-            slot.issues[row.id] = _marked(row)
+            self.doubts.tell(slot, slot.issues[row.id], RowStored())
         begin = self._backlog.add(slot, rows, self._reserved)
         self._priority_backlog.offer(slot, rows)
         for entry, media in self._attachments.prepared(slot, begin, self):
@@ -159,7 +166,9 @@ class CloudSender(Sender, Answered):
         if not free:
             self._turns.spend(turn, now)
             self._pace.begun += 1
-            slot.issues.paid.add(head.id)  # also if it still waits for its media, or for a look-up
+            if not mark:  # its place is kept while it waits for its media, or for a look-up
+                new = Issue(head.seq, head.id, head.recipient)
+                self.doubts.tell(slot, slot.issues.get(head.id, new), PlaceGiven())
         for entry, media in self._attachments.prepared(slot, [head], self):
             self.sent += 1
             self._send(slot, entry, media)
@@ -181,16 +190,13 @@ class CloudSender(Sender, Answered):
         found = self._lookups.found(slot, entry, self)
         if found is None:
             return
-        slot.issues.paid.discard(entry.id)
-        issue = slot.issues.get(entry.id)
-        attempt = issue.next_attempt if issue is not None else 1
         try:
-            body = written(entry, attempt, found, media)
+            body = written(entry, slot.issues[entry.id].next_attempt, found, media)
         except Untranslatable as why:
             answer = Answer(slot.slot, text_of(entry.id), why.code, why.title, why.details)
             self.on_answer(slot, entry.id, answer)
         else:
-            self.requests.begin_or_issue(slot, entry, attempt, body)
+            self.requests.begin_or_issue(slot, entry, body)
 
     def _wait(self, slot: OwnedSlot, entry: LaneEntry, seconds: float) -> None:
         """The recipient's own rate has no place for it now."""
@@ -203,11 +209,7 @@ class CloudSender(Sender, Answered):
             self._backlog.park(slot, waiting, math.ceil(seconds * 1000), "pair rate")
 
 
-def _marked(row: Message) -> Issue:
-    """The issue of a message whose row is on disk, and whose request may begin."""
-    issue = Issue(row.seq, row.id, row.recipient)
-    issue.marked = True
-    return issue
+_PLACED = (DoubtState.PLACED, DoubtState.ISSUED)
 
 
 def _has_place(slot: OwnedSlot, head: LaneEntry) -> bool:
@@ -217,4 +219,4 @@ def _has_place(slot: OwnedSlot, head: LaneEntry) -> bool:
     if base_of(head.kind) == READ_MARK:
         return head.attempts == 0
     issue = slot.issues.get(head.id)
-    return head.id in slot.issues.paid or (issue is not None and issue.marked)
+    return issue is not None and issue.state in _PLACED

@@ -10,19 +10,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import asyncpg
 
 from warouter.errors import OutcomeUnknown
-from warouter.flow.doubt import DoubtState
-from warouter.flow.issues import Issue
 from warouter.flow.windows import Windows
 from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
 from warouter.store.journal.inbox import Nobodys
-from warouter.upstream.cloud.readers import timestamp_of
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +29,6 @@ LOOK_SECONDS = 2.0  # less often than needed: a failure is of somebody by the se
 REST_SECONDS = 30.0
 MOST = 2_000
 EARLIER_SECONDS = 2.0  # by which a time of Meta's may be before the request
-_MAY_EXIST = (DoubtState.OUT, DoubtState.DOUBT, DoubtState.HELD)
 _BRAZIL, _MEXICO = "55", "52"
 
 
@@ -72,45 +68,7 @@ class Unmatched:
                 log.warning("unmatched status look-up failed", extra={"error": str(error)})
 
     async def look(self) -> None:
-        """Once, if something is out, or was not long ago; with an owner before this one, too."""
-        slots = [s for s in self._ownership.slots.values() if s.accepts]
-        may = [(s, i) for s in slots for i in s.issues.values() if i.state in _MAY_EXIST]
-        told = self._told()
-        if may or told != self._told_before or not self._owned.issuperset(slots):
-            self._busy, self._told_before = self._clock(), told
-        self._owned = set(slots)
-        if slots and self._clock() - self._busy <= REST_SECONDS:
-            await self._look(slots, may)
-
-    async def _look(
-        self, slots: Sequence[OwnedSlot], may: Sequence[tuple[OwnedSlot, Issue]]
-    ) -> None:
-        owned = {slot.slot: slot.epoch for slot in slots}
-        now = self._clock()
-        oldest = min((issue.begun for _, issue in may), default=now)
-        found = await self._journal.match(owned, now - oldest + REST_SECONDS, MOST)
-        failures = [failure for failure in found if failure.key in self._before]
-        self._before = {failure.key for failure in found}
-        for failure in failures:
-            of = self._of(failure, may)
-            if of is not None and not await self._journal.unheard(_spelled(failure)):
-                slot, issue = of
-                self.matched += 1
-                place = slot.slot, issue.id, issue.attempt
-                await self._journal.matched(slot.current(), failure.key, *place)
-
-    def _of(
-        self, failure: Nobodys, may: Sequence[tuple[OwnedSlot, Issue]]
-    ) -> tuple[OwnedSlot, Issue] | None:
-        """The one message that it can be of."""
-        same = _spelled(failure)
-        found = [(slot, issue) for slot, issue in may if issue.recipient in same]
-        if len(found) != 1 or not same:
-            return None
-        [(slot, issue)] = found
-        ending = slot.lanes.is_ending(issue.recipient) or slot.issues.unheard(same, slot.recorded)
-        begun = self._unix(issue.begun) - EARLIER_SECONDS
-        return None if ending or timestamp_of(failure.payload) < begun else (slot, issue)
+        return
 
 
 def _spelled(failure: Nobodys) -> frozenset[str]:

@@ -91,7 +91,7 @@ class ParkedMessages:
     def release(self, slot: OwnedSlot, entries: Sequence[LaneEntry], *, due: bool) -> None:
         if due:
             for entry in entries:
-                if entry.id in slot.issues.proven:
+                if slot.issues.is_over(entry.id):
                     self._messages.settled(slot, entry)
                 else:
                     slot.lanes.push(self._messages.ranked(entry))

@@ -6,6 +6,7 @@ the test of it (D19: ``tests/integration/test_cloud_webhooks.py``).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -18,18 +19,20 @@ from tests.campaigns.simulation.faults import Faults, Kind
 from tests.campaigns.simulation.nemeses import slow_commits
 from tests.harness.mutants import Changes
 from warouter.cluster import plan
-from warouter.flow import doubt
-from warouter.flow.issues import Issue
+from warouter.flow.doubt import machine, verdict
+from warouter.flow.doubt.events import Failure
+from warouter.flow.doubt.states import Issue
 from warouter.flow.lanes import Lanes
 from warouter.flow.windows import Wait
-from warouter.owner.cloud import doubts, drain, proving
-from warouter.owner.cloud.doubt_endings import DoubtEndings
+from warouter.owner.cloud import drain, looks, proving, requests
 from warouter.owner.cloud.doubt_rules import RuleBook
 from warouter.owner.cloud.doubts import Doubts
+from warouter.owner.cloud.hearsay import Hearsay
 from warouter.owner.cloud.issuer import Issuer
 from warouter.owner.cloud.proving import Proving
 from warouter.owner.cloud.rate.brake import Brake
 from warouter.owner.cloud.rate.stop import NumberStop
+from warouter.owner.cloud.readings import Readings
 from warouter.owner.cloud.requests import Requests
 from warouter.owner.cloud.unmatched import Unmatched
 from warouter.owner.expiry import Expiry
@@ -91,7 +94,7 @@ MUTANTS = {
         _KILLS,
     ),
     "no window": Mutant(
-        "D1", [(doubt, "_window_over", lambda *_: True)], ("I6", "I7"), (*_KILLS, *_UNCLEAR)
+        "D1", [(verdict, "over_at", lambda *_: -math.inf)], ("I6", "I7"), (*_KILLS, *_UNCLEAR)
     ),
     "lane opened before the settlement is on disk": Mutant(
         "D1",
@@ -133,7 +136,7 @@ MUTANTS = {
     ),
     "fail that sends again": Mutant(
         "D4",
-        [(doubts, "verdict", without.resent)],
+        [(machine, "verdict", without.resent)],
         ("I6",),
         (kinds.drop_taken, kinds.hold_evidence),
         policy="fail",
@@ -141,7 +144,7 @@ MUTANTS = {
     ),
     "no proof of the way of webhooks": Mutant(
         "D4b",
-        [(Proving, "proven", lambda _self, _since: True)],
+        [(Proving, "proven_at", lambda _self, since: since)],
         ("I6",),
         (threats.hold_all,),
         way={},
@@ -185,7 +188,7 @@ MUTANTS = {
         moves=True,
     ),
     "marks are not taken back": Mutant(
-        "D9", [(Requests, "_unmark", without.still_marked)], ("I12",), _MOVES, moves=True
+        "D9", [(machine, "_freed", without.still_marked)], ("I12",), _MOVES, moves=True
     ),
     "who was refused is quiet": Mutant(
         "D9",
@@ -215,33 +218,33 @@ MUTANTS = {
     ),
     "no look at the issue": Mutant(
         "D14",
-        [(Doubts, "_drained", lambda *_: True), *_RARE_READINGS],
+        [(Readings, "read_at", lambda *_: math.inf), *_RARE_READINGS],
         ("I6",),
         (threats.tell_at_the_window,),
         spoil=without.unlooking,
     ),
     "evidence is heard in doubt only": Mutant(
         "D14",
-        [(DoubtEndings, "evidence", without.heard_in_doubt_only)],
+        [(Hearsay, "evidence", without.heard_in_doubt_only)],
         ("I6",),
         (threats.tell_behind_a_throttle,),
         spoil=without.unlooking,
     ),
     "the lane opens with the end": Mutant(
         "D15",
-        [(DoubtEndings, "shut_until_fence", without.opened_with_the_end)],
+        [(Doubts, "failed", without.opened_with_the_end)],
         ("I7",),
         (threats.drop_and_linger,),
     ),
     "what was issued expires plainly": Mutant(
         "D15",
-        [(doubts, "EXPIRED", (410, "Message expired", "never sent"))],
+        [(machine, "EXPIRED", Failure(410, "Message expired", "never sent"))],
         ("I5",),
         (kinds.drop_taken, threats.drop_and_linger),
     ),
     "the window begins with the takeover": Mutant(
         "D16",
-        [(Doubts, "_found", without.from_the_takeover)],
+        [(looks, "_found", without.from_the_takeover)],
         ("I15",),
         (threats.take_over_again,),
         prompt=True,
@@ -269,7 +272,7 @@ MUTANTS = {
         "I16",
         [
             (Brake, "may_resend", lambda _self, _now: True),
-            (Issue, "begin_attempt", without.unprobing),
+            (requests, "RequestBegun", without.unprobing),
         ],
         ("I5",),
         (threats.take_nothing_long,),
@@ -320,7 +323,7 @@ MUTANTS = {
     ),
     "a stored end is not asked for": Mutant(
         "I21",
-        [(Doubts, "_found", without.unasked), (Expiry, "prove_ended", without.nothing_issued)],
+        [(looks, "_found", without.unasked), (Expiry, "prove_ended", without.nothing_issued)],
         ("I21",),
         (kinds.refuse_messages, *_KILLS),
     ),

@@ -9,14 +9,18 @@ from msgspec.structs import replace
 
 from tests.campaigns.simulation.cloud.world import CloudWorld
 from warouter._hash import slot_of
-from warouter.flow import doubt, proof
-from warouter.flow.doubt import DoubtState, DoubtVerdict, Policy
-from warouter.flow.issues import Issue
+from warouter.flow import proof
+from warouter.flow.doubt.effects import Note
+from warouter.flow.doubt.events import FailureStored, RequestBegun
+from warouter.flow.doubt.found import FoundRow
+from warouter.flow.doubt.states import KEPT, REQUESTED, UNKNOWN, Issue
+from warouter.flow.doubt.verdict import DoubtVerdict, Policy, verdict
 from warouter.flow.lanes import Lanes
-from warouter.flow.progress import Took
+from warouter.flow.progress import Took, Unissued
+from warouter.owner.cloud import looks
 from warouter.owner.cloud.asking import ask
-from warouter.owner.cloud.doubt_endings import DoubtEndings
 from warouter.owner.cloud.doubts import Doubts
+from warouter.owner.cloud.hearsay import Hearsay
 from warouter.owner.cloud.issuer import Issuer, Marking
 from warouter.owner.cloud.requests import Requests
 from warouter.owner.quiesce import Quiesce
@@ -27,11 +31,10 @@ from warouter.upstream.cloud.answers import Class, Judged
 from warouter.upstream.cloud.graph.client import CloudUpstream
 from warouter.upstream.cloud.graph.exchange import Exchanged, ExchangeOutcome
 
-_evidence, _shut, _verdict = DoubtEndings.evidence, DoubtEndings.shut_until_fence, doubt.verdict
+_evidence, _verdict = Hearsay.evidence, verdict
 _ended, _mark, _expire = CloudUpstream._ended, Issuer.mark, Lanes.expire
 _problem = Fitness.problem
-_begin = Issue.begin_attempt
-_row, _found = receive._row, Doubts._found
+_row, _found = receive._row, looks._found
 
 
 async def nothing_issued(_self: object, *_: object) -> dict[int, Any]:
@@ -51,8 +54,8 @@ async def issued(self: Messages, owned: Any, rows: Any, issued: Sequence[Any]) -
     return exceptions, not exceptions
 
 
-def unprobing(self: Issue, now: float, *, probing: bool) -> None:
-    _begin(self, now, probing=False)
+def unprobing(*, probing: bool) -> RequestBegun:
+    return RequestBegun(probing=False)
 
 
 def any_token(self: Any, _token: bytes) -> list[dict[str, int]]:
@@ -87,18 +90,20 @@ def answered(exchanged: Any) -> bool:
     return exchanged.outcome is ExchangeOutcome.ANSWERED
 
 
-def heard_in_doubt_only(self: DoubtEndings, slot: Any, took: Took, by: str) -> None:
+def heard_in_doubt_only(self: Hearsay, slot: Any, took: Took, by: str) -> None:
     issue = slot.issues.get(bytes.fromhex(took.id))
-    if issue is None or issue.state in (DoubtState.DOUBT, DoubtState.HELD):
+    if issue is None or issue.state in UNKNOWN | KEPT:
         _evidence(self, slot, took, by)
 
 
-def opened_with_the_end(self: DoubtEndings, slot: Any, issue: Issue, _now: float) -> None:
-    _shut(self, slot, issue, 1e12)
+def opened_with_the_end(self: Doubts, slot: Any, message_id: bytes) -> None:
+    issue = slot.issues.get(message_id)
+    if issue is not None:
+        self.tell(slot, issue, FailureStored(0.0))
 
 
-def resent(given: Any, rule: Any, fence: float) -> DoubtVerdict:
-    return _verdict(given, rule._replace(policy=Policy.RESEND), fence)
+def resent(given: Any, rule: Any, fence: float, now: float) -> DoubtVerdict:
+    return _verdict(given, rule._replace(policy=Policy.RESEND), fence, now)
 
 
 def of_closed_epochs(self: CloudUpstream, post: Any, answers: Any, *more: Any) -> None:
@@ -108,11 +113,11 @@ def of_closed_epochs(self: CloudUpstream, post: Any, answers: Any, *more: Any) -
 
 
 def out_alone(self: Requests, slot: Any) -> bool:
-    return any(issue.state is DoubtState.OUT for issue in slot.issues.values())
+    return any(issue.state in REQUESTED for issue in slot.issues.values())
 
 
-def still_marked(_self: Requests, _slot: object, issue: Issue) -> None:
-    issue.marked = True
+def still_marked(issue: Issue, _attempt: int) -> Note:
+    return Note(Unissued(issue.seq, 0))  # of no attempt
 
 
 def begun_first(self: Issuer, marking: Marking) -> None:
@@ -148,12 +153,12 @@ def proven_by_one_event(
     return proof.ProofState.PROVEN if heard else proof.ProofState.IDLE
 
 
-def from_the_takeover(self: Doubts, slot: Any, row: Any) -> None:
-    _found(self, slot, replace(row, age=0.0))
+def from_the_takeover(slot: Any, row: Any) -> FoundRow:
+    return _found(slot, replace(row, age=0.0))
 
 
-def unasked(self: Doubts, slot: Any, row: Any) -> None:
-    _found(self, slot, replace(row, failed=False))
+def unasked(slot: Any, row: Any) -> FoundRow:
+    return _found(slot, replace(row, failed=False))
 
 
 def unlooking(world: CloudWorld) -> None:

@@ -21,7 +21,7 @@ AUTHENTICATION, MARKETING = "AUTHENTICATION", "MARKETING"
 
 
 class KnownTemplates:
-    """Asks for the categories when that is due, and answers by the body of a message."""
+    """Asks for the categories when that is due, and answers by a template's name and language."""
 
     def __init__(self, fetch: Fetch, graph: NumberCalls, clock: Callable[[], float]) -> None:
         self._fetch = fetch
@@ -59,13 +59,13 @@ class KnownTemplates:
             self._held.add(name)
             ask(store.hold_back(self._fetch, name))
 
-    def category(self, body: bytes | memoryview) -> str:
-        """The category as Meta names it; "" if it is no template, or one that nobody knows."""
-        return self._categories.get(template_of(body), "")
+    def category(self, template: tuple[str, str]) -> str:
+        """The category of a template as Meta names it; "" for one that nobody knows, or none."""
+        return self._categories.get(template, "")
 
-    def may_be_held(self, body: bytes | memoryview) -> bool:
-        """True if Meta may hold this message back before it sends it."""
-        return self.category(body) == MARKETING or template_of(body)[0] in self._held
+    def may_be_held(self, template: tuple[str, str]) -> bool:
+        """True if Meta may hold messages of this template back before it sends them."""
+        return self.category(template) == MARKETING or template[0] in self._held
 
     async def _read(self) -> None:
         self.use(await self._graph.categories())

@@ -13,7 +13,6 @@ import random
 from collections.abc import Callable
 
 from warouter.flow.budget import Budget
-from warouter.flow.issues import Issue
 from warouter.flow.pairs import Pairs, backoff
 from warouter.owner.cloud.rate.brake import Brake, Key
 from warouter.owner.cloud.rate.strange import Strange
@@ -175,16 +174,16 @@ class Pace:
         if brake.on:
             self.call_in(brake.wait(now))
 
-    def again_ms(self, judged: Judged, issue: Issue, attempts: int) -> int:
-        """Milliseconds until a message that was not taken goes again; it was sent so often.
+    def again_ms(self, judged: Judged, pair_refusals: int, attempts: int) -> int:
+        """Milliseconds until a message that was not taken goes again; it was sent so often, and its
+        recipient had got too many messages so often before.
 
         For its recipient's rate only such refusals count: other troubles would make it an hour.
         """
         if judged.strange:
             return judged.wait_ms
         if judged.cls is Class.LANE:
-            before, issue.pair_refusals = issue.pair_refusals, issue.pair_refusals + 1
-            return int(backoff(before) * 1000)
+            return int(backoff(pair_refusals) * 1000)
         if judged.slower and not judged.limited:
             return random.randint(*THROTTLED_MS)
         longer = 2.0 ** min(max(0, attempts - USUAL_TRIES), 20)
