@@ -2,79 +2,85 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
+
+import msgspec
 
 from warouter.flow.doubt.events import Failure
 from warouter.flow.progress import Change
 
 
-class Note(NamedTuple):
+class _Effect(msgspec.Struct, frozen=True, gc=False):
+    """One thing to do. No tuple, as two of those are equal whatever kind they are of."""
+
+
+class Note(_Effect, frozen=True, gc=False):
     """Write this with the next record."""
 
     change: Change
 
 
-class ShutLane(NamedTuple):
+class ShutLane(_Effect, frozen=True, gc=False):
     """Park the message and whatever waits behind it; nothing of its recipient goes."""
 
 
-class ReopenLane(NamedTuple):
+class ReopenLane(_Effect, frozen=True, gc=False):
     """Let the message, and what is behind it, go from where they are parked."""
 
 
-class ReturnToLane(NamedTuple):
+class ReturnToLane(_Effect, frozen=True, gc=False):
     """Take its recipient's lane, which is empty, for the message again."""
 
 
-class Settle(NamedTuple):
+class Settle(_Effect, frozen=True, gc=False):
     """Take the message out of the journal, wherever it is; ``reopen``: those behind it go on."""
 
     reopen: bool
 
 
-class EndMessage(NamedTuple):
+class EndMessage(_Effect, frozen=True, gc=False):
     """End the message, wherever it is: as ``Settle``, or in its lane."""
 
     reopen: bool
 
 
-class Retry(NamedTuple):
+class Retry(_Effect, frozen=True, gc=False):
     """Let the message that is out go again, after the wait that its answer says."""
 
 
-class Refuse(NamedTuple):
+class Refuse(_Effect, frozen=True, gc=False):
     """End the message that is out as ``failed``."""
 
     failure: Failure
 
 
-class SayFailed(NamedTuple):
+class SayFailed(_Effect, frozen=True, gc=False):
     """Write its ``failed`` status."""
 
     failure: Failure
 
 
-class CountEnd(NamedTuple):
+class CountEnd(_Effect, frozen=True, gc=False):
     """Count a doubt that has ended, by what."""
 
     by: str
 
 
-class EndedBlind(NamedTuple):
+class EndedBlind(_Effect, frozen=True, gc=False):
     """Count a doubt that ended without a proof that webhooks arrive."""
 
 
-class Resent(NamedTuple):
+class Resent(_Effect, frozen=True, gc=False):
     """Tell the brake that it goes again though nobody knows."""
 
 
-class MayBeHeard(NamedTuple):
+class MayBeHeard(_Effect, frozen=True, gc=False):
     """Remember for a window that a later ``attempt`` of it may be heard of."""
 
     attempt: int
 
 
-class NotNow(NamedTuple):
+class NotNow(_Effect, frozen=True, gc=False):
     """Ask again later: its place was given away, and a message of its recipient is on its way."""
 
 
