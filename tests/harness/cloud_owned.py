@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import itertools
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -168,7 +169,7 @@ class CloudSlots(Slots):
         with patched([(end_cloud, "GraphExchange", lambda *_: graph)]):
             super().__init__(settings, journal=journal or Journal(settings, ME, "test"))
         self.proven = True
-        vars(self.end._proving)["proven"] = lambda _since: self.proven
+        vars(self.end._proving)["proven_at"] = lambda at: at if self.proven else math.inf
         self.end.pace.grant(10_000.0)
         self.hold_leases()
 
@@ -183,7 +184,7 @@ class CloudSlots(Slots):
         runs = [
             self.upstream.run(self.hearing),
             self.end.sender.requests.issuer.run(),
-            self.end.doubts.run(self.ownership),
+            self.end.sender.looks.run(self.ownership),
             self.end.drain.run(self.hearing),
         ]
         return [*super().loops(), *(asyncio.create_task(run) for run in runs)]

@@ -29,7 +29,7 @@ from tests.harness.cloud_owned import (
 from tests.harness.wait import soon
 from warouter.config import Settings
 from warouter.errors import OutcomeUnknown
-from warouter.flow.doubt import DoubtState
+from warouter.flow.doubt.states import DoubtState
 from warouter.owner import recorder
 from warouter.owner.cloud.rate.brake import VAIN
 from warouter.upstream.cloud.graph.exchange import Exchanged

@@ -25,7 +25,7 @@ from tests.harness.cloud_owned import (
 )
 from tests.harness.wait import soon
 from warouter.config import Settings
-from warouter.flow.doubt import DoubtState
+from warouter.flow.doubt.states import DoubtState, Treatment
 from warouter.kinds import HOLD, MESSAGE, kind_with
 from warouter.message_id import text_of
 from warouter.owner import recorder
@@ -50,9 +50,9 @@ async def test_one_that_waits_beside_its_lane_goes_again_if_it_was_surely_not_ta
         message_id = slots.message(body=template("marketing"))
         await slots.begun(1)
         slots.graph.script = taken
-        issue = await doubted(slots, message_id)
+        await doubted(slots, message_id)
         slots.skip(LANE)
-        await soon(lambda: issue.aside)
+        await soon(lambda: state(slots, message_id) is DoubtState.ASIDE)
         word = msgspec.json.encode(InboxWord("not taken"))
         await slots.journal.say(SLOT, WORD, "word", message_id, 1, None, word)
         await slots.begun(2)
@@ -99,11 +99,12 @@ async def test_an_owner_that_knows_another_category_sends_again_what_waited_asid
     async with owning_cloud(settings, pool, cut) as slots:
         message_id = slots.message(body=template("marketing"))
         await slots.begun(1)
-        issue = await doubted(slots, message_id)
+        await doubted(slots, message_id)
         slots.skip(LANE)
-        await soon(lambda: issue.aside and slots.slot.recorded >= issue.left)
+        await soon(lambda: state(slots, message_id) is DoubtState.ASIDE)
+        await soon(lambda: left_its_lane(slots, message_id))
     known = RuleBook.of
-    monkeypatch.setattr(RuleBook, "of", lambda self, kind, _body: known(self, kind, b"{}"))
+    monkeypatch.setattr(RuleBook, "of", lambda self, _treatment: known(self, Treatment()))
     await older(pool, WINDOW)
     async with owning_cloud(settings, pool) as slots:
         await slots.begun(1)
@@ -150,7 +151,7 @@ async def test_evidence_ends_a_message_that_waits_behind_another_to_be_sent_agai
         for message_id in (first, second):
             await ask(slots, message_id)
         await slots.begun(3)
-        await soon(lambda: slots.slot.issues[second].state is DoubtState.QUEUED)
+        await soon(lambda: state(slots, second) is DoubtState.QUEUED)
         await soon(lambda: slots.slot.lanes.waiting == 2)
         await hear(pool, (second, 1))
         await soon(lambda: second not in slots.slot.issues)
@@ -170,7 +171,7 @@ async def test_a_message_in_doubt_keeps_its_place_as_long_as_webhooks_do_not_pro
         slots.proven = False
         slots.graph.script = taken
         second = slots.message()
-        await soon(lambda: slots.slot.issues[first].state is DoubtState.DOUBT)
+        await soon(lambda: state(slots, first) is DoubtState.DOUBT)
         slots.skip(LANE)
         reading = slots.end.readings.begun()
         await soon(lambda: slots.end.readings.begun() > reading + 5)
@@ -192,7 +193,7 @@ async def test_a_held_message_goes_again_once_surely_not_taken(
             await doubted(slots, message_id, number)
             slots.end.pace.brake.took()  # as others are
             slots.skip(WINDOW)
-        await soon(lambda: slots.slot.issues[message_id].state is DoubtState.HELD)
+        await soon(lambda: state(slots, message_id) is DoubtState.HELD)
         slots.graph.script = taken
         await say(slots, message_id, tries, InboxWord("not taken"))
         await slots.begun(tries + 1)
@@ -229,18 +230,28 @@ async def test_a_held_message_fails_with_its_refusal(
         assert msgspec.json.decode(payload)["errors"][0]["code"] == 470
 
 
-async def doubted(slots: CloudSlots, message_id: bytes, attempt: int = 1) -> Any:
-    """The issue of a message, once nobody knows of this attempt."""
-    found = await soon(lambda: slots.slot.issues.get(message_id))
-    await soon(lambda: (found.attempt, found.state) == (attempt, DoubtState.DOUBT))
-    return found
+def state(slots: CloudSlots, message_id: bytes) -> DoubtState | None:
+    """The state of a message now."""
+    issue = slots.slot.issues.get(message_id)
+    return issue.state if issue is not None else None
+
+
+def left_its_lane(slots: CloudSlots, message_id: bytes) -> bool:
+    """True once that is on disk."""
+    return slots.slot.issues.has_left(slots.slot.issues[message_id], slots.slot.recorded)
+
+
+async def doubted(slots: CloudSlots, message_id: bytes, attempt: int = 1) -> None:
+    """Wait until nobody knows of this attempt."""
+    await soon(lambda: state(slots, message_id) is DoubtState.DOUBT)
+    await soon(lambda: slots.slot.issues[message_id].attempt == attempt)
 
 
 async def held(slots: CloudSlots, message_id: bytes, attempt: int = 1) -> None:
     """Wait until the window of this attempt is over, and an operator is asked."""
-    issue = await doubted(slots, message_id, attempt)
+    await doubted(slots, message_id, attempt)
     slots.skip(WINDOW)
-    await soon(lambda: issue.state is DoubtState.HELD)
+    await soon(lambda: state(slots, message_id) is DoubtState.HELD)
 
 
 async def say(slots: CloudSlots, message_id: bytes, attempt: int, word: InboxWord) -> None:
@@ -260,7 +271,7 @@ async def test_a_message_behind_a_doubt_fails_at_its_own_ttl(
         event = await pool.fetchval("select payload from event")
         [error] = msgspec.json.decode(event)["errors"]
         assert (error["code"], "unknown" in error["details"]) == (410, False)
-        assert slots.slot.issues[first].state is DoubtState.DOUBT
+        assert state(slots, first) is DoubtState.DOUBT
         assert slots.graph.refs() == [(first, 1)]
         slots.graph.script = taken
         await hear(pool, (first, 1))
@@ -305,7 +316,7 @@ async def test_evidence_ends_a_message_whose_age_is_being_looked_at(
 
         monkeypatch.setattr(source, "rows", rows)
         monkeypatch.setattr(slots.journal, "with_status", none)
-        monkeypatch.setattr(slots.sender.doubts, "look_at", lambda _slot: None)
+        monkeypatch.setattr(slots.sender.looks, "look_at", lambda _slot: None)
         await looked.wait()
         await settled(pool)
         second = slots.message()

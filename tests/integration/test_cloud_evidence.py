@@ -10,7 +10,6 @@ import pytest
 
 from tests.harness.cloud_owned import (
     SLOT,
-    CloudSlots,
     Request,
     ask,
     cut,
@@ -25,131 +24,23 @@ from tests.harness.cloud_owned import (
 from tests.harness.owned import RECIPIENT
 from tests.harness.wait import soon
 from warouter.config import Settings
+from warouter.flow.doubt.states import DoubtState
 from warouter.message_id import text_of
-from warouter.owner.cloud.unmatched import spellings
 from warouter.store.journal.issues import DOUBTED, KEPT
 from warouter.upstream.cloud.graph.exchange import Exchanged, ExchangeOutcome
 
 ROOT = Path(__file__).parents[2]
-FAR = 4_000_000_000  # a time of Meta's that is after any request
 
 
-async def nobodys(
-    pool: asyncpg.Pool,
-    wamid: str,
-    status: str = "failed",
-    recipient: str = RECIPIENT,
-    stamp: int = FAR,
-) -> None:
-    """A status without a reference came, and nobody knew its id."""
-    said = {"id": wamid, "status": status, "timestamp": str(stamp), "recipient_id": recipient}
-    if status == "failed":
-        said["errors"] = [{"code": 131026, "title": "undeliverable"}]  # type: ignore[assignment]
+async def nobodys(pool: asyncpg.Pool, wamid: str) -> None:
+    """A failure without a reference came, and nobody knew its id."""
+    said = {"id": wamid, "status": "failed", "timestamp": "1764000000", "recipient_id": RECIPIENT}
+    error = {"code": 131026, "title": "undeliverable"}
     await pool.execute(
         "insert into cloud_unmatched (wamid, key, recipient, payload) values ($1, $2, $3, $4)",
-        *(wamid, f"{wamid}:{status}:{stamp}", recipient, msgspec.json.encode(said)),
+        *(wamid, f"{wamid}:failed:1764000000", RECIPIENT),
+        msgspec.json.encode({**said, "errors": [error]}),
     )
-
-
-async def looked(me: CloudSlots, times: int = 2) -> None:
-    """The owner looks at what is nobody's; at the second look an id would be known."""
-    unmatched = me.end._unmatched
-    for _ in range(times):
-        await unmatched.look()
-
-
-async def doubted_behind_one_that_failed(pool: asyncpg.Pool, me: CloudSlots) -> bytes:
-    """A message in doubt. The one before it to the same recipient has ended with its outcome
-    unknown.
-    """
-    first, second = me.message(), me.message()
-    await soon(lambda: pool.fetchval("select state = $1 from send_issue", DOUBTED))
-    me.skip(61.0)
-    await me.begun(2)
-    assert await shown(pool, first) == ["failed"]
-    await soon(lambda: pool.fetchval("select state = $1 from send_issue", DOUBTED))
-    return second
-
-
-async def test_a_failure_without_a_reference_is_of_the_one_message_that_may_be_out(
-    settings: Settings, pool: asyncpg.Pool
-) -> None:
-    async with owning_cloud(settings, pool, cut) as me:
-        message = me.message()
-        await soon(lambda: pool.fetchval("select state = $1 from send_issue", DOUBTED))
-        await nobodys(pool, "wamid.unknown")
-        await looked(me)
-        await settled(pool)
-        await soon(lambda: shown(pool, message))
-        assert await shown(pool, message) == ["failed"]
-        assert me.graph.refs() == [(message, 1)]
-        assert await pool.fetchval("select id from upstream_id") == message
-
-
-@pytest.mark.parametrize(
-    ("status", "recipient", "stamp"),
-    [
-        ("delivered", RECIPIENT, FAR),  # of an older message, at any time
-        ("failed", "4915100000000", FAR),  # of another recipient
-        ("failed", RECIPIENT, 1_000),  # from before the request
-    ],
-)
-async def test_another_status_of_nobody_proves_nothing(
-    settings: Settings, pool: asyncpg.Pool, status: str, recipient: str, stamp: int
-) -> None:
-    async with owning_cloud(settings, pool, cut) as me:
-        message = me.message()
-        await soon(lambda: pool.fetchval("select state = $1 from send_issue", DOUBTED))
-        await nobodys(pool, "wamid.unknown", status, recipient, stamp)
-        await looked(me)
-        assert await issues(pool) == [(message, 1, 1, DOUBTED)]
-        assert await pool.fetchval("select count(*) from cloud_unmatched") == 1
-
-
-async def test_a_failure_that_may_be_of_two_messages_proves_nothing(
-    settings: Settings, pool: asyncpg.Pool
-) -> None:
-    """One went on before it, in doubt; so two of this recipient may be out."""
-    async with owning_cloud(settings, pool, cut, cloud_in_doubt="hold") as me:
-        held, doubtful = me.message(), me.message()
-        await soon(lambda: pool.fetchval("select state = $1 from send_issue", DOUBTED))
-        me.skip(61.0)
-        await me.begun(2)
-        await soon(lambda: pool.fetchval("select count(*) = 2 from send_issue where state <> 1"))
-        await nobodys(pool, "wamid.unknown")
-        await looked(me)
-        assert {issue[0] for issue in await issues(pool)} == {held, doubtful}
-        assert await pool.fetchval("select count(*) from cloud_unmatched") == 1
-
-
-async def test_a_failure_that_may_be_of_an_ended_unknown_message_proves_nothing(
-    settings: Settings, pool: asyncpg.Pool
-) -> None:
-    """It was taken for the failure of the next one, which had not failed."""
-    async with owning_cloud(settings, pool, cut, cloud_in_doubt="fail") as me:
-        second = await doubted_behind_one_that_failed(pool, me)
-        await nobodys(pool, "wamid.unknown")
-        await looked(me)
-        assert await issues(pool) == [(second, 1, 1, DOUBTED)]
-        assert await pool.fetchval("select count(*) from cloud_unmatched") == 1
-
-
-@pytest.mark.parametrize("left", [False, True])
-async def test_a_failure_that_may_be_of_a_former_owners_message_proves_nothing(
-    settings: Settings, pool: asyncpg.Pool, *, left: bool
-) -> None:
-    """Seed 69606. A message that was delivered was shown as failed."""
-    async with owning_cloud(settings, pool, cut, cloud_in_doubt="fail") as me:
-        second = await doubted_behind_one_that_failed(pool, me)
-    if not left:
-        await pool.execute("update cloud_unheard set until = now()")
-    async with owning_cloud(settings, pool, cut, cloud_in_doubt="fail") as me:
-        await nobodys(pool, "wamid.unknown")
-        await looked(me)
-        assert me.end._unmatched.matched == (not left)
-        assert await pool.fetchval("select count(*) from cloud_unmatched") == left
-        if left:
-            assert await issues(pool) == [(second, 1, 1, DOUBTED)]
 
 
 async def test_a_status_that_came_before_its_id_was_known_finds_its_message(
@@ -158,12 +49,32 @@ async def test_a_status_that_came_before_its_id_was_known_finds_its_message(
     async with owning_cloud(settings, pool, silent) as me:
         message = me.message()
         [request] = await me.begun(1)
-        await nobodys(pool, request.wamid, "delivered")
+        await nobodys(pool, request.wamid)
         request.answer.set_result(taken(request))
         await settled(pool)
-        await looked(me, 1)
         await soon(lambda: shown(pool, message))
-        assert await shown(pool, message) == ["delivered"]
+        assert await shown(pool, message) == ["failed"]
+
+
+@pytest.mark.parametrize("policy", ["resend", "fail", "hold"])
+async def test_a_failure_that_names_no_message_ends_no_doubt(
+    settings: Settings, pool: asyncpg.Pool, policy: str
+) -> None:
+    """The message waits for its window, and ends by its policy."""
+    async with owning_cloud(settings, pool, cut, cloud_in_doubt=policy) as me:
+        message = me.message()
+        await soon(lambda: pool.fetchval("select state = $1 from send_issue", DOUBTED))
+        await nobodys(pool, "wamid.unknown")
+        me.skip(61.0)
+        if policy == "resend":
+            await me.begun(2)
+            assert me.graph.refs() == [(message, 1), (message, 2)]
+        elif policy == "fail":
+            await settled(pool)
+            assert await shown(pool, message) == ["failed"]
+        else:
+            await soon(lambda: pool.fetchval("select state = $1 from send_issue", KEPT))
+        assert await pool.fetchval("select count(*) from cloud_unmatched") == 1
 
 
 async def test_after_lost_commits_the_heads_of_lanes_are_in_doubt(
@@ -242,7 +153,7 @@ async def test_a_message_reported_failed_is_never_sent_again(
         )
     async with owning_cloud(settings, pool) as me:
         await soon(lambda: me.graph.refs() == [(well, 1)])
-        assert me.slot.issues[issued].said
+        assert me.slot.issues[issued].state is DoubtState.SAID
         me.skip(40.0)
         await soon(lambda: pool.fetchval("select not exists (select from parked_message)"))
         assert me.graph.refs() == [(well, 1)]
@@ -277,15 +188,6 @@ async def test_late_success_is_shown_where_that_is_asked_for(
         assert me.end.drain.rows.contradictions == 1
 
 
-def test_one_number_is_spelled_in_more_than_one_way() -> None:
-    assert spellings("5511987654321") == {"5511987654321", "551187654321"}
-    assert spellings("551187654321") == {"5511987654321", "551187654321"}
-    assert spellings("5215512345678") == {"5215512345678", "525512345678"}
-    assert spellings("525512345678") == {"5215512345678", "525512345678"}
-    assert spellings("4915112345678") == {"4915112345678"}
-    assert spellings("") == frozenset()
-
-
 async def test_a_template_that_meta_holds_back_waits_long_for_the_next_owner_too(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
@@ -309,7 +211,8 @@ async def test_a_template_that_meta_holds_back_waits_long_for_the_next_owner_too
     async with owning_cloud(settings, pool, silent) as me:
         vars(me.session)["fetch"] = me.journal._cloud_read
         await me.end.number._once()
-        assert me.end._rules.of(0, msgspec.json.encode(body)).window > 3_600
+        rules = me.end._rules
+        assert rules.of(rules.treatment(0, msgspec.json.encode(body))).window > 3_600
 
 
 async def test_the_documented_statement_holds_unsent_messages_of_a_backup(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 import asyncpg
@@ -142,7 +143,7 @@ async def test_an_error_of_ours_ends_the_epoch_and_not_the_message(
         def broken(*_: object) -> None:
             raise RuntimeError("a fault of ours")
 
-        monkeypatch.setattr(slots.end.doubts.endings, "evidence", broken)
+        monkeypatch.setattr(slots.sender.hearsay, "evidence", broken)
         request.answer.set_result(taken(request))
         await soon(lambda: not old.open)
 
@@ -203,7 +204,7 @@ async def test_a_message_takes_one_place_in_the_rate_also_if_it_has_to_wait(
         slots.message(ttl=60)
         await settled(pool, 3)
         assert slots.end.pace.begun == 3
-        assert slots.slot.issues.paid == set()
+        assert slots.slot.issues == {}
 
 
 async def test_no_more_go_with_their_commit_than_the_window_has_places(
@@ -276,9 +277,9 @@ async def test_after_one_that_meta_holds_back_those_of_its_template_wait_longer(
         slots.graph.script = cut
         message_id = slots.message(body=template("utility"))
         await slots.begun(2)
-        issue = await soon(lambda: slots.slot.issues.get(message_id))
-        await soon(lambda: issue.rule)
-        assert issue.rule.window > 3_600
+        await soon(lambda: pool.fetchval("select state = $1 from send_issue", DOUBTED))
+        treatment = slots.slot.issues[message_id].treatment
+        assert slots.end._rules.of(treatment).window > 3_600
 
 
 async def test_a_status_is_shown_also_if_its_message_is_pruned(
@@ -349,8 +350,8 @@ async def test_a_lane_waits_for_the_end_of_a_doubt_past_its_window(
         second = slots.message()
         await soon(lambda: pool.fetchval("select count(*) = 2 from message"))
     async with owning_cloud(settings, pool) as slots:
-        answers = iter([False])
-        vars(slots.end._proving)["proven"] = lambda _since: next(answers, True)
+        answers = iter([math.inf])
+        vars(slots.end._proving)["proven_at"] = lambda since: next(answers, since)
         slots.skip(61)
         await slots.begun(2)
         assert slots.graph.refs() == [(first, 2), (second, 1)]

@@ -8,7 +8,7 @@ from typing import Any
 
 from warouter.flow.aftermath import CODES, STATUSES, Aftermath
 from warouter.flow.causes import CAUSES
-from warouter.flow.doubt import DoubtState
+from warouter.flow.doubt.states import KEPT, REQUESTED, UNKNOWN, DoubtState
 from warouter.metric_catalogue import CATALOGUE, MetricPage
 from warouter.node.figures.cloud import ANSWERS, CATEGORIES, ENDS, cloud_samples, number_samples
 from warouter.owner.cloud.facts.number_reader import Known
@@ -56,16 +56,16 @@ def test_every_counter_is_shown() -> None:
     some.answers = Counter(taken=9, not_taken=4)
     some.aftermath.answered(b"a", 1, 131016, 0.0)
     some.aftermath.heard(b"a", 1, "delivered", 0.0)
-    shown = values(some, DoubtState.DOUBT, DoubtState.OUT, DoubtState.HELD, DoubtState.DOUBT)
+    shown = values(some, *REQUESTED, *UNKNOWN, *KEPT, DoubtState.QUEUED, DoubtState.SAID)
     assert {key: value for key, value in shown.items() if value} == {
         ("in_doubt_total", "takeover"): 2,
         ("in_doubt_total", "answer"): 1,
         ("doubt_ended_total", "status"): 2,
         ("doubt_ended_total", "hold"): 1,
         ("blind_total",): 3,
-        ("out",): 1,
-        ("doubts",): 2,
-        ("held",): 1,
+        ("out",): 2,
+        ("doubts",): 3,
+        ("held",): 2,
         ("answers_total", "taken"): 9,
         ("answers_total", "not_taken"): 4,
         ("duplicates_total",): 5,

@@ -12,6 +12,7 @@ import pytest
 
 from tests.harness.patch import patched
 from warouter.cluster.role import SlotState
+from warouter.flow.doubt.states import DoubtState, Issue
 from warouter.flow.issues import Issues
 from warouter.owner.cloud import acks, drain
 from warouter.owner.cloud.acks import InboxAcks
@@ -71,9 +72,8 @@ class Draining:
         upstream = SimpleNamespace(
             attempts_out=lambda _id: self.out, attempts_taken=lambda _id: frozenset()
         )
-        endings = SimpleNamespace(evidence=lambda *_: None)
-        doubts: Any = SimpleNamespace(endings=endings, unknown=lambda *_: frozenset())
-        self.rows = Rows(cast("Any", upstream), doubts)
+        hearsay: Any = SimpleNamespace(evidence=lambda *_: True, unheard=lambda *_: frozenset())
+        self.rows = Rows(cast("Any", upstream), hearsay)
         ours: Any = owned, self.journal
         self.acks = InboxAcks(*ours)
         self.drain = Drain(*ours, self.rows, self.acks, Readings(time.monotonic))
@@ -153,7 +153,7 @@ async def test_nothing_is_shown_behind_a_failure_that_is_being_written(stored: l
     dies before it is written, the next one shows the row.
     """
     draining = Draining()
-    draining.slot.issues.fail(ID)
+    draining.slot.issues.keep(Issue(1, ID, "1", DoubtState.EXPIRED))
     await draining.read(row(1, "sent", *stored))
     await draining.acks._delete()
     assert draining.shown == []

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.harness.patch import patched
-from warouter.flow.issues import Issue, Issues
+from warouter.flow.doubt.states import Issue
+from warouter.flow.issues import Issues
 from warouter.flow.lanes import LaneEntry
 from warouter.flow.progress import Unpark
 from warouter.message_id import minted_at, text_of
@@ -45,7 +46,7 @@ async def _ended(issues: Issues) -> tuple[list[Any], list[LaneEntry]]:
 
 async def test_a_message_that_was_proven_taken_is_settled_and_not_said_to_have_expired() -> None:
     issues = Issues()
-    issues.prove(LATE.id)
+    issues.end(LATE.id)
     assert await _ended(issues) == ([], [LATE])
 
 
@@ -71,7 +72,7 @@ async def test_an_end_that_another_node_has_written_counts_where_this_clock_is_b
     with patched([(module, "wall", lambda: minted_at(LATE.id) + minted)]):
         await journal.expiry.prove_ended(slot, [AgedMessage(0, 30, age, LATE.id)])
     assert journal.looked == ([text_of(LATE.id)] if asked else [])
-    assert (LATE.id in slot.issues.proven) == asked
+    assert slot.issues.is_over(LATE.id) == asked
 
 
 class Ended:

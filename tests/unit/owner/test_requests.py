@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 
-from warouter.flow.doubt import DoubtState
-from warouter.flow.issues import Issue
+from warouter.flow.doubt.events import RequestBegun, RowAsked, RowStored
+from warouter.flow.doubt.states import Issue
 from warouter.flow.lanes import LaneEntry
+from warouter.owner.cloud.doubts import Doubts
 from warouter.owner.cloud.rate.pace import Pace
 from warouter.owner.cloud.requests import Requests
 from warouter.owner.slot import GRANTED, OwnedSlot
@@ -33,10 +34,11 @@ class Scene:
         self.slots = {3: self.slot}
         pace = Pace(100.0, lambda: self.now)
         parts: Any = SimpleNamespace(ownership=me, journal=me, recorder=me, clock=lambda: self.now)
-        ways = dict.fromkeys(("upstream", "proving", "words", "learned", "stop", "acks"), self)
-        cloud: Any = SimpleNamespace(pace=pace, until_sent=False, **ways)
-        self.requests = Requests(parts, cloud, me, me)
-        self.issue = self.slot.issues[ID] = Issue(7, ID, "49151", attempt=0)
+        ways = ("upstream", "rules", "proving", "words", "learned", "stop", "acks")
+        cloud: Any = SimpleNamespace(pace=pace, until_sent=False, **dict.fromkeys(ways, self))
+        self.doubts = Doubts(me, me, me, me, me, pace.brake, lambda: self.now)
+        self.requests = Requests(parts, cloud, me, self.doubts, me)
+        self.slot.issues[ID] = Issue(7, ID, "49151")
         self.slot.lanes.push(LaneEntry(7, ID, "49151", 0, b"{}"))
         self.begins()
 
@@ -55,12 +57,13 @@ class Scene:
     def begins(self) -> None:
         self.slot.lanes.due(self.now)
         assert self.slot.lanes.take()
-        self.issue.attempt, self.issue.state = self.issue.next_attempt, DoubtState.OUT
+        for event in (RowAsked(), RowStored(), RequestBegun()):
+            self.doubts.tell(self.slot, self.slot.issues[ID], event)
 
     def is_refused(self, code: int) -> int:
         """With this code of Meta's: after so many ms it goes again, and it does."""
         body = msgspec.json.encode({"error": {"code": code}})
-        post = MessagePost(3, 1, ID, self.issue.attempt, b"")
+        post = MessagePost(3, 1, ID, self.slot.issues[ID].attempt, b"")
         self.requests.on_judged(post, judge(400, body), b"")
         self.now += self.waits[-1] / 1000
         self.begins()

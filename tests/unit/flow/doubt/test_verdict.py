@@ -1,4 +1,4 @@
-"""What becomes of a message in doubt: the table, case by case and as properties."""
+"""The policy's word for a message in doubt, case by case and as properties."""
 
 from __future__ import annotations
 
@@ -8,17 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warouter.flow.doubt import (
-    NEXT,
-    Doubt,
-    DoubtEvent,
-    DoubtRule,
-    DoubtState,
-    DoubtVerdict,
-    Policy,
-    step,
-    verdict,
-)
+from warouter.flow.doubt.verdict import Doubt, DoubtRule, DoubtVerdict, Policy, verdict
 
 FENCE = 31.5
 RULE = DoubtRule(Policy.RESEND, window=60.0, blind=600.0, lane=60.0)
@@ -26,7 +16,6 @@ DOUBTS = st.builds(
     Doubt,
     attempts=st.integers(1, 4),
     since=st.floats(0, 10_000),
-    not_taken=st.booleans(),
     proven_at=st.one_of(st.just(math.inf), st.floats(0, 20_000)),
     read_at=st.floats(0, 20_000),
     ends=st.one_of(st.just(math.inf), st.floats(0, 20_000)),
@@ -46,7 +35,6 @@ OVER = Doubt(1, since=0.0, proven_at=1.0, read_at=math.inf)
     ("doubt", "rule", "now", "expected"),
     [
         (OVER, RULE, 0.0, DoubtVerdict.WAIT),
-        (OVER._replace(not_taken=True), RULE, 0.0, DoubtVerdict.AGAIN),
         (OVER, RULE, 59.9, DoubtVerdict.WAIT),
         (OVER, RULE, 60.0, DoubtVerdict.RESEND),
         (OVER._replace(attempts=2), RULE, 60.0, DoubtVerdict.RESEND),
@@ -104,31 +92,7 @@ def test_waiting_never_ends_with_less_than_was_decided(
     earlier = verdict(doubt, rule, FENCE, now)
     if earlier is not DoubtVerdict.WAIT:
         later = verdict(doubt, rule, FENCE, now + 1.0)
-        assert later is (
-            DoubtVerdict.FAIL if now + 1.0 >= doubt.ends and not doubt.not_taken else earlier
-        )
-
-
-def test_evidence_ends_every_state_but_an_end() -> None:
-    for state in DoubtState:
-        after = step(state, DoubtEvent.EVIDENCE)
-        assert after is (state if state is DoubtState.FAILED else DoubtState.TAKEN)
-
-
-def test_an_end_stays_one() -> None:
-    for happened in DoubtEvent:
-        assert step(DoubtState.TAKEN, happened) is DoubtState.TAKEN
-        assert step(DoubtState.FAILED, happened) is DoubtState.FAILED
-
-
-def test_an_open_request_waits_for_its_answer_alone() -> None:
-    """Its ttl does not end it, nor does a policy."""
-    assert {h for s, h in NEXT if s is DoubtState.OUT} == {
-        DoubtEvent.NOT_TAKEN,
-        DoubtEvent.REFUSED,
-        DoubtEvent.UNCLEAR,
-        DoubtEvent.EVIDENCE,
-    }
+        assert later is (DoubtVerdict.FAIL if now + 1.0 >= doubt.ends else earlier)
 
 
 def test_an_ordinary_message_keeps_its_place_also_while_a_proof_is_missing() -> None:
