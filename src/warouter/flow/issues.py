@@ -1,40 +1,80 @@
 """The messages of one slot of which a request may be out or may have been taken, in its owner's
 memory. Pure.
 
-One for each message that has a place in the rate or an issue row, by its id. Any other message, and
-one that is settled, has none.
+Rules of this file:
+  * a message is here by its id while it has a place in the rate or is on its way, and when time,
+    evidence or a word is to change its state; its home is its row, and whoever reads that brings it
+    here (``owner.cloud.finds``);
+  * of those that only time changes so many are in memory at most, the first to be looked at;
+    ``beyond`` says that the table has others;
+  * one leaves memory only when all that is known of it is on disk.
 """
 
 from __future__ import annotations
 
+import heapq
+import math
+from collections.abc import Sequence
+
 from warouter.flow.doubt.effects import Note
 from warouter.flow.doubt.events import MessageSettled, TtlOver
 from warouter.flow.doubt.machine import step
-from warouter.flow.doubt.states import REQUESTED, TIMED, TOLD, UNKNOWN, DoubtState, Issue
+from warouter.flow.doubt.states import (
+    KEPT,
+    REQUESTED,
+    TIMED,
+    TOLD,
+    UNKNOWN,
+    DoubtState,
+    Issue,
+)
 from warouter.flow.progress import Change
 
-MOST_OVER = 1_024  # more than are read at a time
+MOST_OVER = 4_096  # more than are read at a time
+MOST_TIMED = 1_000  # one process may own all 32 slots
+PAGE = 100  # that one reading of the table brings
+LOOK_SECONDS = 5.0  # after so long the table is looked at for those beyond, whatever was seen
 
 
 class Issues(dict[bytes, Issue]):
-    """The messages of a slot, by id."""
+    """The messages of a slot, by id. Times are the caller's seconds."""
 
     def __init__(self) -> None:
         super().__init__()
         # Those that have ended, the newest: their rows may just be being read.
         self._over: dict[bytes, None] = {}
         self._failed: dict[bytes, None] = {}  # of those, as failed
-        self._left: dict[bytes, int] = {}  # the record that takes it out of its lane
+        self._noted: dict[bytes, int] = {}  # the record that has all that is known of it
+        self._parked: dict[bytes, int] = {}  # the record that parks its message
+        # When time may change them: by message, and as a heap with entries that hold no more.
+        self._look: dict[bytes, float] = {}
+        self._looks: list[tuple[float, bytes]] = []
+        self.beyond = True  # nobody has looked yet
+        self._next_look = -math.inf
         # Attempts of messages that have ended by another one: until when they may be heard of.
         self._unheard: dict[tuple[bytes, int], float] = {}
 
-    def keep(self, issue: Issue) -> None:
-        """Keep the message in its state; one that has ended goes."""
+    def keep(self, issue: Issue, look: float = math.inf, record: int | None = None) -> None:
+        """Keep the message in its state until time may change it; one that has ended goes.
+
+        ``record`` is the next one, if it has something of the message.
+        """
         if issue.state is DoubtState.ENDED:
-            self.pop(issue.id, None)
-            self._left.pop(issue.id, None)
+            self._forget(issue.id)
+            _add(self._over, issue.id)
+            return
+        self[issue.id] = issue
+        if record is not None:
+            self._noted[issue.id] = record
+        if issue.state in TIMED:
+            self._look[issue.id] = look
+            heapq.heappush(self._looks, (look, issue.id))
         else:
-            self[issue.id] = issue
+            self._look.pop(issue.id, None)
+
+    def _forget(self, message_id: bytes) -> None:
+        for known in (self, self._noted, self._look, self._parked):
+            known.pop(message_id, None)
 
     def settle(self, message_id: bytes, now: float) -> list[Change]:
         """Forget a message that is settled in its lane; returns what is to be noted of it."""
@@ -50,6 +90,85 @@ class Issues(dict[bytes, Issue]):
         issue = self.get(message_id)
         if issue is not None:
             self.keep(step(issue, TtlOver(), now)[0])
+
+    # time
+
+    def due(self, now: float, most: int) -> list[Issue]:
+        """Return those that time may change now, at most so many; each is to be kept anew."""
+        found: list[Issue] = []
+        while self._looks and self._looks[0][0] <= now and len(found) < most:
+            look, message_id = heapq.heappop(self._looks)
+            if self._look.get(message_id) == look:
+                del self._look[message_id]
+                found.append(self[message_id])
+        return found
+
+    def hurry(self, now: float) -> None:
+        """Look at all of them anew: what is known of their rules has changed."""
+        self._look = dict.fromkeys(self._look, now)
+        self._looks = [(now, message_id) for message_id in self._look]
+
+    # memory
+
+    def wants(self, now: float) -> bool:
+        """True if the table is worth reading: it may have others, and there is room."""
+        return self.beyond and now >= self._next_look and len(self._look) < MOST_TIMED
+
+    @property
+    def page(self) -> int:
+        """Number of rows to read, so that some are new."""
+        return len(self._look) + PAGE
+
+    def reads(self, now: float) -> None:
+        """Note that the table is read now; if that fails it is read again after a while."""
+        self._next_look = now + LOOK_SECONDS
+
+    def read(self, looks: Sequence[float], page: int, now: float) -> None:
+        """Note a page that was read: when each of its rows is to be looked at."""
+        self.beyond = len(looks) >= page
+        self._next_look = min(max(looks, default=now), now + LOOK_SECONDS)
+
+    def park(self, message_id: bytes, record: int) -> None:
+        """Note that its message is parked with this record: its row comes with that."""
+        if message_id in self:
+            self._parked[message_id] = record
+
+    def found(self, message_id: bytes) -> bool:
+        """Note that its row was read; True if memory knows better."""
+        self._parked.pop(message_id, None)
+        return message_id in self or message_id in self._over
+
+    def let_go(self, recorded: int, reading: Sequence[str] = ()) -> None:
+        """Forget what is on disk and is not needed: of messages that are parked, but for recipients
+        whose rows are being ``reading``; and of those that only time changes, the last ones.
+        """
+        for message_id in [each for each, record in self._parked.items() if record <= recorded]:
+            issue = self[message_id]
+            if issue.state in _PARKED and issue.recipient not in reading:
+                if self._noted.get(message_id, 0) <= recorded:
+                    self._forget(message_id)
+            elif issue.state not in _PARKED:
+                del self._parked[message_id]
+        excess = len(self._look) - MOST_TIMED
+        if excess > 0:
+            self._let_go(excess, recorded)
+
+    def _let_go(self, excess: int, recorded: int) -> None:
+        idle = [
+            (look, message_id)
+            for message_id, look in self._look.items()
+            if self._noted.get(message_id, 0) <= recorded
+            and self[message_id].state is not DoubtState.TAKEN
+        ]
+        for look, message_id in heapq.nlargest(excess, idle):
+            self._forget(message_id)
+            self.beyond, self._next_look = True, min(self._next_look, look)
+        self._looks = [(look, message_id) for message_id, look in self._look.items()]
+        heapq.heapify(self._looks)
+
+    def on_disk(self, issue: Issue, recorded: int) -> bool:
+        """True if all that is known of it is: one record cannot say that it left and returned."""
+        return self._noted.get(issue.id, 0) <= recorded
 
     # messages that have ended
 
@@ -71,17 +190,6 @@ class Issues(dict[bytes, Issue]):
         """True if it is said to have failed, and a row that was read before may not know it."""
         issue = self.get(message_id)
         return message_id in self._failed or (issue is not None and issue.state in TOLD)
-
-    # its lane
-
-    def leave(self, issue: Issue, record: int) -> None:
-        """Note that this record takes it out of its lane."""
-        if issue.id in self:
-            self._left[issue.id] = record
-
-    def has_left(self, issue: Issue, recorded: int) -> bool:
-        """True if that it left its lane is on disk: one record cannot say that it returned, too."""
-        return self._left.get(issue.id, 0) <= recorded
 
     # attempts of which something may still be heard
 
@@ -119,18 +227,14 @@ class Issues(dict[bytes, Issue]):
         return [issue for issue in self.values() if issue.state is DoubtState.ISSUED]
 
     @property
-    def timed(self) -> list[Issue]:
-        """Those that time may end."""
-        return [issue for issue in self.values() if issue.state in TIMED]
-
-    @property
     def begun(self) -> dict[bytes, int]:
         """The last attempt of each that began: whatever has a row beyond that never did."""
         return {issue.id: issue.attempt for issue in self.values()}
 
 
-_DOUBTED = UNKNOWN | {DoubtState.SAYING, DoubtState.SAYING_ASIDE, DoubtState.SAID}
+_DOUBTED = UNKNOWN | KEPT | {DoubtState.SAYING, DoubtState.SAYING_ASIDE, DoubtState.SAID}
 _OUT = REQUESTED | {DoubtState.REFUSED}
+_PARKED = frozenset({DoubtState.QUEUED, DoubtState.PLACED})
 
 
 def _add(newest: dict[bytes, None], message_id: bytes) -> None:

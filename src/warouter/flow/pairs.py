@@ -13,6 +13,7 @@ import math
 PAIR_SECONDS = 6.0
 PAIR_DEPTH = 45
 MOST_RECIPIENTS = 100_000  # in memory
+MOST_REFUSED = 10_000  # recipients whose refusals are counted, the newest
 MOST_BACKOFF_SECONDS = 4096.0
 _SWEEP_FROM = 1_000
 _LATEST = (PAIR_DEPTH - 1) * PAIR_SECONDS  # until the bucket is full, if one token is left
@@ -23,6 +24,7 @@ class Pairs:
 
     def __init__(self, most: int = MOST_RECIPIENTS) -> None:
         self._full_at: dict[int, float] = {}  # by the digits as a number: half the size of text
+        self._refused: dict[int, int] = {}  # how often in a row, by recipient
         self._most = most
         self._sweep_from = min(_SWEEP_FROM, most)
 
@@ -44,7 +46,21 @@ class Pairs:
 
         One token is left, for the same message after its back-off.
         """
-        self._keep(int(recipient), now + _LATEST, now)
+        key = int(recipient)
+        self._keep(key, now + _LATEST, now)
+        refused = self._refused.pop(key, 0)
+        if len(self._refused) >= MOST_REFUSED:
+            self._refused.pop(next(iter(self._refused)))
+        self._refused[key] = refused + 1
+
+    def taken(self, recipient: str) -> None:
+        """The Cloud API has taken a message to this recipient."""
+        if self._refused:
+            self._refused.pop(int(recipient), None)
+
+    def backoff(self, recipient: str) -> float:
+        """Seconds before the message that this recipient could not get goes again."""
+        return backoff(self._refused.get(int(recipient), 1) - 1)
 
     def _keep(self, key: int, full_at: float, now: float) -> None:
         if len(self._full_at) >= self._sweep_from and key not in self._full_at:

@@ -7,7 +7,7 @@ Rules of this file:
     beyond, before anything of it is sent: nothing may overtake what is parked;
   * what an operator hurries is due at once: who is here, and who is found later and was parked by
     then; what fails once more waits as ever;
-  * one of whom a message is in doubt is shut: nothing of it is taken up, and it stays in memory;
+  * one of whom a message is in doubt is shut: it is due once it is reopened, here and in the table;
   * one is let go from memory only when all that is known of it is on disk and nothing of it is out,
     and a page of the journal that was being read meanwhile is read again.
 """
@@ -40,7 +40,7 @@ class ParkedLane:
     more. ``more`` says that the table may hold rows beyond those that are out.
     """
 
-    __slots__ = ("due", "ended", "ends", "flying", "more", "noted", "shut", "state")
+    __slots__ = ("due", "ended", "ends", "flying", "more", "noted", "state")
 
     def __init__(self, due: float, ends: float = math.inf) -> None:
         self.due = due
@@ -50,7 +50,6 @@ class ParkedLane:
         self.state = LaneState.WAITING
         self.flying = 0  # how many of its rows are out
         self.noted = 0  # the number of the record that has all that is known of it
-        self.shut = 0  # number of its messages that are in doubt
 
     @property
     def look(self) -> float:
@@ -62,14 +61,14 @@ class ParkedLane:
         return self.state is LaneState.WAITING
 
     @property
-    def idle(self) -> bool:
-        """True if its rows may be taken up when they are due."""
-        return self.state is LaneState.WAITING and not self.shut
+    def shut(self) -> bool:
+        """True while a message of it is in doubt."""
+        return self.due == math.inf
 
     @property
     def empty(self) -> bool:
         """True if nothing of the lane is out, in doubt, or left in the table."""
-        return self.idle and not self.more
+        return self.waiting and not self.shut and not self.more
 
     def read_begins(self) -> None:
         """Note that its first rows are read; rows that are parked from now on count as ``more``."""
@@ -146,14 +145,13 @@ class Parking(dict[str, ParkedLane]):
         lane = self.get(recipient)
         if lane is None:
             lane = self[recipient] = ParkedLane(now)
-        lane.shut += 1
+        lane.due = math.inf
 
     def reopen(self, recipient: str, now: float, record: int) -> None:
         """A doubt of this recipient has ended, or is waited for no longer; ``record`` has it."""
         lane = self.get(recipient)
         if lane is None:
             lane = self[recipient] = ParkedLane(now)
-        lane.shut = max(0, lane.shut - 1)
         lane.due = now
         lane.noted = record
         lane.more = True
@@ -199,7 +197,7 @@ class Parking(dict[str, ParkedLane]):
         idle = [
             (lane.look, recipient)
             for recipient, lane in self.items()
-            if lane.idle and lane.noted <= recorded and (not crowded or lane.look > now)
+            if lane.waiting and lane.noted <= recorded and (not crowded or lane.look > now)
         ]
         chosen = heapq.nlargest(excess, idle)
         if not chosen:

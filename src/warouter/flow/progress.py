@@ -48,14 +48,23 @@ class Took(NamedTuple):
     held: bool = False  # Meta holds it back: no status comes for a while
 
 
+class Reopened(NamedTuple):
+    """The first parked row of this recipient is due now."""
+
+    recipient: str
+
+
 class Stated(NamedTuple):
-    """The new ``state`` of the issue row of a request, see table ``send_issue``."""
+    """The new ``state`` of the issue row of a request, see table ``send_issue``; ``look_ms``: when
+    time may change it; None: time does not.
+    """
 
     seq: int
     attempt: int
     state: int
     doubts: int
     cause: str | None = None
+    look_ms: int | None = None
 
 
 class Unissued(NamedTuple):
@@ -74,7 +83,7 @@ class Unheard(NamedTuple):
     seconds: float
 
 
-Change = Park | Unpark | Dead | Took | Stated | Unissued | Unheard
+Change = Park | Unpark | Reopened | Dead | Took | Stated | Unissued | Unheard
 
 
 class LogProgress(NamedTuple):

@@ -115,6 +115,7 @@ class CloudEnd(End):
         rows = Rows(
             remote.upstream,
             self.sender.hearsay,
+            self.sender.finds,
             late_success=cloud.late_success,
             heard=self._heard,
             unreachable=self._learned.unreachable,

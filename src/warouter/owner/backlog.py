@@ -26,6 +26,7 @@ from warouter.owner.parked.messages import TOLD, ParkedMessages
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import MAX_IN_MEMORY, OwnedSlot
 from warouter.store.journal import Journal, ReadRow
+from warouter.store.journal.issues import StoredIssue
 from warouter.upstream.protocol import Answer
 
 # Messages of one recipient that stay in memory and in the cursor; fewer once the cursor has many
@@ -48,6 +49,12 @@ class Sending(Protocol):
 
     def pump(self, slot: OwnedSlot) -> None:
         """Send what may go now."""
+
+    def found(self, slot: OwnedSlot, message_id: bytes, row: StoredIssue | None) -> None:
+        """Take a message that was read, with its issue row if it has one."""
+
+    def in_lane(self, slot: OwnedSlot, message_id: bytes) -> None:
+        """Take a message that was read into its lane."""
 
     def on_answer(self, slot: OwnedSlot, message_id: bytes, answer: Answer) -> None:
         """Take the answer for a message that cannot be sent: for good, or for some time."""
@@ -155,11 +162,22 @@ class Backlog:
             self.make_way(slot, entry)
 
     def park(
-        self, slot: OwnedSlot, entries: Iterable[LaneEntry], delay_ms: float, reason: str
+        self,
+        slot: OwnedSlot,
+        entries: Iterable[LaneEntry],
+        delay_ms: float,
+        reason: str,
+        *,
+        shut: bool = False,
     ) -> None:
-        """Move messages of one recipient to the parked table, with the cursor's change."""
+        """Move messages of one recipient to the parked table, with the cursor's change.
+
+        ``shut``: the first of them is not taken up before its recipient is reopened.
+        """
         log, now = slot.messages, self._clock()
-        for entry in entries:
+        for n, entry in enumerate(entries):
+            wait_ms = PARK_MOST_MS if shut and n == 0 else min(delay_ms, PARK_MOST_MS)
+            slot.issues.park(entry.id, slot.next_record)
             log.parked.park(
                 entry.recipient,
                 now + delay_ms / 1000,
@@ -173,7 +191,7 @@ class Backlog:
                 Park(
                     entry.seq,
                     entry.attempts,
-                    min(int(delay_ms), PARK_MOST_MS),
+                    int(wait_ms),
                     TOLD if entry.told else reason.replace("\0", " ")[:REASON_CHARS] or "retry",
                     None if endless else int((entry.expires - now) * 1000),
                 )
@@ -211,7 +229,7 @@ class Backlog:
     def park_behind(self, slot: OwnedSlot, recipient: str, entries: list[LaneEntry]) -> None:
         """The recipient is parked already: they wait for as long as what is before them."""
         lane = slot.messages.parked.get(recipient)
-        delay = max(0.0, (lane.due - self._clock()) * 1000) if lane else 0.0
+        delay = max(0.0, (lane.due - self._clock()) * 1000) if lane and not lane.shut else 0.0
         self.park(slot, entries, delay, BEHIND)
 
     # the source of the pager
@@ -221,21 +239,34 @@ class Backlog:
 
     async def page(self, slot: OwnedSlot, upto: int, limit: int, most_bytes: int) -> list[ReadRow]:
         rows = await self._journal.page(slot.slot, slot.messages.loaded, upto, limit, most_bytes)
-        waiting = (AgedMessage(row.kind, row.ttl, row.age, row.id, row.failed) for row in rows)
+        waiting = (
+            AgedMessage(row.kind, row.ttl, row.age, row.id, row.failed and row.issue is None)
+            for row in rows
+        )
         await self._expiry.prove_ended(slot, waiting)
         return rows
 
     def take(self, slot: OwnedSlot, row: ReadRow) -> None:
-        seq, message_id, recipient, kind, body, ttl, age, _ = row
+        seq, message_id, recipient, kind, body, ttl, age, _, issue = row
         if seq in slot.ahead:
             return
         expires, timed = self._expiry.end_of(kind, ttl, age, message_id)
         entry = LaneEntry(seq, message_id, recipient, kind, body, 0, False, expires, timed)
         self._sending.moved(slot)
+        self.found(slot, message_id, issue)
         if slot.issues.is_over(message_id):
             self.settled(slot, entry)
         else:
             self._push(slot, entry)
+            self.in_lane(slot, message_id)
+
+    def found(self, slot: OwnedSlot, message_id: bytes, row: StoredIssue | None) -> None:
+        """Take a message that was read, with its issue row if it has one."""
+        self._sending.found(slot, message_id, row)
+
+    def in_lane(self, slot: OwnedSlot, message_id: bytes) -> None:
+        """Take a message that was read into its lane."""
+        self._sending.in_lane(slot, message_id)
 
     def paged(self, slot: OwnedSlot) -> None:
         self.pump(slot)

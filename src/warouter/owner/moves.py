@@ -69,7 +69,8 @@ class Moves:
         """Begin epochs: one synchronous write under each, then read where the journal stands."""
         self._ownership.begin_epochs(epochs)
         opened = {o.slot: o for o in await self._journal.open(epochs)}
-        found = await self._journal.open_issues(epochs) if self._issues else []
+        if self._issues:
+            await self._journal.open_issues(epochs)
         page = Parking().page
         lanes = [(n, kind) for n in opened for kind in EVENT_KINDS]
         parked = await self._journal.parked(list(opened), self._pending, page)
@@ -81,7 +82,6 @@ class Moves:
                 self._ownership.close(slot, SlotEvent.FENCED)
                 continue
             slot.opened(opened[number])
-            slot.found = [row for row in found if row.slot == number]
             slot.messages.parked.read([r for r in parked if r["slot"] == number], now)
             mine = [r for r in parked_events if r["slot"] == number]
             for kind, events in enumerate(slot.events):

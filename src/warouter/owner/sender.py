@@ -29,6 +29,7 @@ from warouter.owner.recorder import Recorder
 from warouter.owner.slot import GRANTED, OwnedSlot
 from warouter.store.beats import Beat
 from warouter.store.journal import Journal
+from warouter.store.journal.issues import StoredIssue
 from warouter.upstream.protocol import Answer, Send, Upstream
 
 PARK_AFTER_MS = 1_000  # a wait longer than this does not keep a place in the window
@@ -85,6 +86,12 @@ class Sender(SlotListener):
     def recorded(self, slot: OwnedSlot) -> None:
         if has_more(slot):
             self.pump(slot)
+
+    def found(self, slot: OwnedSlot, message_id: bytes, row: StoredIssue | None) -> None:
+        """Called for a message that was read, with its issue row if it has one."""
+
+    def in_lane(self, slot: OwnedSlot, message_id: bytes) -> None:
+        """Called for a message that was read into its lane."""
 
     def idle(self, slot: OwnedSlot) -> bool:
         """Without the upstream's claim no answer will come any more."""

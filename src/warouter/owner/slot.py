@@ -16,7 +16,7 @@ from warouter.flow.issues import Issues
 from warouter.flow.lanes import Lanes
 from warouter.flow.log import Memory, SlotLog
 from warouter.link.wire import Gate
-from warouter.store.journal import Opened, OpenIssue
+from warouter.store.journal import Opened
 
 # Limits for one slot; rows beyond them are read back from the journal. One process may own all 32
 # slots.
@@ -50,7 +50,6 @@ class OwnedSlot(Gate):
         self.claimed_at = -math.inf  # when it was asked for, by the owner's clock
         self.look_due = -math.inf  # the next look at what the upstream has not answered
         self.quiet = False  # it is to move: it accepts, but no request begins
-        self.found: list[OpenIssue] = []  # requests that an owner before may have begun
         self.ahead: set[int] = set()  # seqs beyond what is loaded that are in memory all the same
         self.issues = Issues()  # requests that may be out, or may have been taken
 

@@ -121,6 +121,13 @@ class Journal:
         elif seq in self.rows:
             self.parked[seq] = Parked(self.rows[seq], attempts, due, now, now, reason)
 
+    def reopen(self, recipient: str, now: float) -> None:
+        """The first parked row of this lane is due now."""
+        seqs = (seq for seq, p in self.parked.items() if p.row.recipient == recipient)
+        head = min(seqs, default=None)
+        if head is not None:
+            self.parked[head] = self.parked[head]._replace(due=now, look=now)
+
     def lead(self, lanes: Iterable[str], now: float, ends: Mapping[int, float]) -> None:
         """The first row of each lane gets its time; ``ends``: when rows end, seconds from now."""
         for lane in lanes:

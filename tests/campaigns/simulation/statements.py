@@ -8,7 +8,7 @@ from uuid import UUID
 
 from tests.campaigns.simulation.locks import SLOT, TERM, Lock
 from tests.campaigns.simulation.loop import EPOCH
-from tests.campaigns.simulation.tables import Tables
+from tests.campaigns.simulation.tables import ISSUE_COLUMNS, Tables
 from tests.campaigns.simulation.webhook import SETTINGS
 
 Wants = Callable[[Any, tuple[Any, ...]], list[Lock]]
@@ -20,6 +20,20 @@ UNFLUSHED = frozenset(
         *(BEATEN, f"{BEATEN}, pg_try", "touch_cloud_path", "share_number", "say_leaving"),
     )
 )
+
+
+class Record(tuple[Any, ...]):
+    """A row whose columns have names as well."""
+
+    names: tuple[str, ...]
+
+    def __new__(cls, names: tuple[str, ...], values: tuple[Any, ...]) -> Record:
+        row = super().__new__(cls, values)
+        row.names = names
+        return row
+
+    def __getitem__(self, key: Any) -> Any:
+        return super().__getitem__(self.names.index(key) if isinstance(key, str) else key)
 
 
 class Statement:
@@ -235,7 +249,19 @@ def _settings_found(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
 
 def _page(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     rows = _upto(a[4], s.tables.messages[a[0]].page(*a[1:4]), lambda row: len(row.body))
-    return [(*row[:6], _age(s, row.accepted), s.tables.is_failed(row.id)) for row in rows]
+    found = []
+    for row in rows:
+        of_it = *row[:6], _age(s, row.accepted), s.tables.is_failed(row.id)
+        found.append(Record(_PAGE, (*of_it, *_issue(s, a[0], row.seq))))
+    return found
+
+
+_PAGE = ("seq", "id", "recipient", "kind", "body", "ttl", "age", "failed", *ISSUE_COLUMNS)
+
+
+def _issue(s: Any, slot: int, seq: int) -> tuple[Any, ...]:
+    found: tuple[Any, ...] = s.tables.issue_columns(s.now(), s.tables.issues.rows.get((slot, seq)))
+    return found
 
 
 def _event_page(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
@@ -347,6 +373,7 @@ def _parked_of(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
         for p in rows[:limit]:
             row = p.row._asdict() | {"attempts": p.attempts, "reason": p.reason}
             row["failed"] = s.tables.is_failed(p.row.id)
+            row |= zip(ISSUE_COLUMNS, _issue(s, slot, p.row.seq), strict=True)
             found.append(row | {"age": _age(s, row.pop("accepted"))})
     return found
 
@@ -388,7 +415,16 @@ def _append_issued(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
 
 
 def _read_inbox(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
-    return s.tables.inbox.read(*a, s.tables.sent_to)  # type: ignore[no-any-return]
+    rows: list[Any] = s.tables.inbox.read(*a, s.tables.sent_to)
+    found = []
+    for row in rows:
+        place = s.tables.issues.ids.get(row[4])
+        if place is None:
+            found.append((*row, *[None] * (7 + len(ISSUE_COLUMNS))))
+        else:
+            issue = s.tables.with_message(s.now(), s.tables.issues.rows[place])
+            found.append((*row, issue[1], *issue[3:]))
+    return found
 
 
 def _say(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
@@ -526,6 +562,7 @@ _STATEMENTS = {
         ("append_issued(", _shared, _append_issued),
         ("issue_requests(", _shared, _call("issue_requests", timed=True)),
         ("open_issues(", _shared, _call("open_issues", timed=True)),
+        ("from unnest($1::smallint[], $2::integer[]) w", None, _call("due_issues", timed=True)),
         ("drain_inbox(", _shared, _call("drain_inbox", timed=True)),
         ("select f.seq from unnest($3::bigint[]", None, _firsts),
         ("match_unmatched(", _shared, _call("match_unmatched", timed=True)),

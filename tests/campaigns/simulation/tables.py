@@ -23,6 +23,10 @@ from warouter.message_id import parse, text_of
 from warouter.owner.parked.messages import TOLD
 
 TOO_LATE = (408, 410)
+ISSUE_COLUMNS = tuple(
+    f"issue_{name}"
+    for name in ("attempt", "doubts", "state", "age", "cause", "look_in", "fresh", "wamid")
+)
 TEN_MINUTES = 600.0
 
 
@@ -71,24 +75,38 @@ class Tables(Owners):
 
     def open_issues(
         self, now: float, inc: UUID, slots: list[int], epochs: list[int]
-    ) -> list[tuple[Any, ...]]:
-        found, held = [], self.held(inc, slots, epochs)
+    ) -> list[dict[str, None]]:
+        held = self.held(inc, slots, epochs)
         if unsure := held & self.unsure:
             self.issues.doubt_heads(now, unsure, self._heads(unsure))
             self.unsure -= unsure
         self.issues.doubt(now, held)
-        for row in self.issues.of(held):
-            message = self.messages[row.slot].rows.get(row.seq)
-            if message is None:
-                self._history.broken("I22", f"{row.id[-6:].hex()} is gone, and was not settled")
-            fields = (message.kind, message.body, message.ttl) if message else (None, None, None)
-            age = max(now - message.accepted, 0.0) if message else 0.0
-            # greatest() leaves nulls out
-            wamid = max((each.wamid for each in self.issues.attempts.get(row.id, ())), default=None)
-            times = row._replace(at=max(now - row.at, 0.0))
-            parked = row.seq in self.messages[row.slot].parked
-            found.append((*times, *fields, age, wamid, parked, self.is_failed(row.id)))
-        return found
+        return [{"open_issues": None}]
+
+    def due_issues(self, now: float, slots: list[int], most: list[int]) -> list[tuple[Any, ...]]:
+        """The rows of these slots that are to be looked at first, so many of each."""
+        return [self.with_message(now, row) for row in self.issues.due(now, slots, most)]
+
+    def with_message(self, now: float, row: Issue) -> tuple[Any, ...]:
+        """A row as it is read with what says how its message is treated."""
+        message = self.messages[row.slot].rows.get(row.seq)
+        if message is None:
+            self._history.broken("I22", f"{row.id[-6:].hex()} is gone, and was not settled")
+        body = message.body if message is not None and b'"template"' in message.body else None
+        of_it = (message.kind, body, message.ttl) if message else (None, None, None)
+        age = max(now - message.accepted, 0.0) if message else 0.0  # greatest() leaves nulls out
+        place = row.slot, row.seq, row.id, row.recipient
+        return (*place, *of_it, age, message is not None, *self.issue_columns(now, row))
+
+    def issue_columns(self, now: float, row: Issue | None) -> tuple[Any, ...]:
+        """What a statement that reads messages says of the row of each."""
+        if row is None:
+            return (None,) * len(ISSUE_COLUMNS)
+        wamid = max((each.wamid for each in self.issues.attempts.get(row.id, ())), default=None)
+        look = None if row.look is None else row.look - now
+        fresh = None if row.look is None else row.look == row.at
+        of_it = row.attempt, row.doubts, row.state, max(now - row.at, 0.0), row.cause
+        return (*of_it, look, fresh, wamid)
 
     def _heads(self, slots: set[int]) -> Iterator[tuple[int, Message]]:
         """Of each lane, by slot and recipient: what may be issued where commits may be lost."""
@@ -311,3 +329,5 @@ class Tables(Owners):
                     return [p for p in rows if (p["slot"], p.get("kind")) == place]
 
                 journal.record(mine(f"park{of}"), mine(f"unpark{of}", "dead"), now)
+                for p in mine("reopen"):
+                    journal.reopen(p["recipient"], now)

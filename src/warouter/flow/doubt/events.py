@@ -62,11 +62,10 @@ class AnsweredNotTaken(_Event, frozen=True, gc=False):
     """It was surely not taken, and may go again.
 
     ``free``: its request never began, or was refused for the number's sake: the attempt is free
-    again. ``pair``: its recipient had got too many messages. ``upload``: its media are sent anew.
+    again. ``upload``: its media are sent anew.
     """
 
     free: bool = False
-    pair: bool = False
     upload: bool = False
 
 

@@ -1,28 +1,31 @@
-"""The state of a message that an owner before this one left behind."""
+"""The state of a message by its row, which this owner or one before it has written."""
 
 from __future__ import annotations
 
 import math
 from typing import NamedTuple
 
-from msgspec.structs import replace
-
 from warouter.flow.causes import GONE
-from warouter.flow.doubt.effects import CountEnd, Note, Settle, ShutLane
+from warouter.flow.doubt.effects import Note, Settle
 from warouter.flow.doubt.machine import Step
 from warouter.flow.doubt.states import DoubtState, Issue, RowState, Treatment
-from warouter.flow.doubt.verdict import DoubtRule
-from warouter.flow.progress import Stated, Unissued
+from warouter.flow.progress import Stated
 
-S = DoubtState
+_STATES = {
+    RowState.DOUBTED: DoubtState.DOUBT,
+    RowState.KEPT: DoubtState.HELD,
+    RowState.NOT_TAKEN: DoubtState.QUEUED,
+    RowState.ASIDE: DoubtState.ASIDE,
+    RowState.SAID: DoubtState.SAID,
+    RowState.RETURNING: DoubtState.RETURNING,
+}
 
 
 class FoundRow(NamedTuple):
     """The row of a message; ages in seconds.
 
-    ``age``: since it was issued or in doubt. ``ends_in``: until its ttl is over. ``stored``: its
-    message is. ``taken``: an attempt was. ``failed``: its business was told. ``apart``: its place
-    in its lane was given away.
+    ``age``: since its state began. ``ends_in``: until its ttl is over. ``stored``: its message is.
+    ``fresh``: it is in doubt since its slot was opened, and nobody has looked at it.
     """
 
     seq: int
@@ -32,32 +35,24 @@ class FoundRow(NamedTuple):
     doubts: int
     state: RowState
     age: float
-    cause: str
+    cause: str = ""
     ends_in: float = math.inf
     stored: bool = True
-    taken: bool = False
-    failed: bool = False
-    apart: bool = False
+    fresh: bool = False
 
 
-def found(row: FoundRow, treatment: Treatment, rule: DoubtRule, fence: float, now: float) -> Step:
-    """Return the message of this row in its state, and the effects: as ``step`` does.
+def found(row: FoundRow, treatment: Treatment, fence: float, now: float) -> Step:
+    """Return the message of this row in its state, and the effects, as ``step`` does.
 
-    Its last request began ``fence`` seconds before the doubt at the earliest.
+    Its last request began ``fence`` seconds before the doubt at the earliest. Raises KeyError for a
+    row that is issued: its owner has it in memory, and the next one doubts it first.
     """
-    issue = Issue(row.seq, row.id, row.recipient, S.QUEUED, 1, row.attempt, row.doubts)
-    if row.taken or (row.failed and row.state is not RowState.DOUBTED):
-        over = Settle(reopen=True), Note(Unissued(row.seq))
-        by = CountEnd("status" if row.taken else "fail")
-        return replace(issue, state=S.ENDED), (*over, by)
-    if row.state is RowState.NOT_TAKEN and row.stored:
-        return issue, ()  # the message comes through its lane, and goes under the next attempt
     since = now - row.age
     issue = Issue(
         row.seq,
         row.id,
         row.recipient,
-        S.DOUBT,
+        _STATES[row.state] if row.stored else DoubtState.GONE,
         1,
         row.attempt,
         row.doubts,
@@ -67,16 +62,13 @@ def found(row: FoundRow, treatment: Treatment, rule: DoubtRule, fence: float, no
         cause=row.cause if row.stored else GONE,
         treatment=treatment,
     )
-    if not row.stored:
-        kept = Note(Stated(row.seq, row.attempt, RowState.KEPT, row.doubts, GONE))
-        return replace(issue, state=S.GONE), (kept, Settle(reopen=False))
+    if row.stored:
+        return issue, (_noted(issue, row.state),) if row.fresh else ()
     if row.state is RowState.KEPT:
-        return replace(issue, state=S.HELD), (Settle(reopen=False),)
-    apart = row.apart or rule.goes_on(row.age)
-    if row.failed and not apart:
-        return replace(issue, state=S.SAID), (ShutLane(),)
-    if row.failed:
-        return replace(issue, state=S.ENDED), (Note(Unissued(row.seq)), Settle(reopen=False))
-    if apart:
-        return replace(issue, state=S.ASIDE), (Settle(reopen=False),)
-    return issue, (ShutLane(),)
+        return issue, ()
+    return issue, (_noted(issue, RowState.KEPT), Settle(row.state is RowState.DOUBTED))
+
+
+def _noted(issue: Issue, state: RowState) -> Note:
+    """So that its row says when to look at it."""
+    return Note(Stated(issue.seq, issue.attempt, state, issue.doubts, issue.cause or None))

@@ -145,7 +145,6 @@ def _not_taken(issue: Issue, event: on.AnsweredNotTaken, _now: float) -> Step:
         issue,
         state=S.QUEUED,
         attempt=issue.attempt - event.free,
-        pair_refusals=issue.pair_refusals + event.pair,
         uploads=issue.uploads + event.upload,
     )
     freed = _freed(issue, issue.attempt)
@@ -221,7 +220,8 @@ def _told_not_taken(issue: Issue, _event: on.ToldNotTaken, _now: float) -> Step:
 
 @_pairs(on.ToldNotTaken, [S.ASIDE], [S.RETURNING])
 def _to_return(issue: Issue, _event: on.ToldNotTaken, _now: float) -> Step:
-    return replace(issue, state=S.RETURNING), ()
+    after = replace(issue, state=S.RETURNING)
+    return after, (_stated(after, RowState.RETURNING),)
 
 
 @_pairs(on.ToldNotTaken, [S.HELD, S.GONE], [S.QUEUED, S.HELD, S.GONE])
@@ -263,7 +263,8 @@ def _decide(issue: Issue, event: on.TimePassed, now: float) -> Step:
     match verdict(doubt, event.rule, event.fence, now):
         case DoubtVerdict.WAIT:
             if issue.state is S.DOUBT and event.rule.goes_on(now - issue.since):
-                return replace(issue, state=S.ASIDE), (Settle(reopen=True),)
+                after = replace(issue, state=S.ASIDE)
+                return after, (_stated(after, RowState.ASIDE), Settle(reopen=True))
             return issue, ()
         case DoubtVerdict.RESEND:
             if event.brake or (issue.state is S.ASIDE and not event.free):
@@ -360,7 +361,7 @@ _pairs(on.OperatorAsked, [S.RETURNING, S.SAYING, S.SAYING_ASIDE, S.SAID], [])(_s
 def _said(issue: Issue, event: on.FailureStored, now: float) -> Step:
     said = replace(issue, state=S.SAID)
     passed = now - issue.since >= event.fence
-    return _fence_past(said, event, now) if passed else (said, ())
+    return _fence_past(said, event, now) if passed else (said, (_stated(said, RowState.SAID),))
 
 
 @_pairs(on.FailureStored, [S.SAYING_ASIDE], [S.ENDED])

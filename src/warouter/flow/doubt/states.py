@@ -74,6 +74,9 @@ class RowState(IntEnum):
     DOUBTED = 2
     KEPT = 3
     NOT_TAKEN = 4
+    ASIDE = 5
+    SAID = 6
+    RETURNING = 7
 
 
 class Treatment(NamedTuple):
@@ -109,7 +112,6 @@ class Issue(msgspec.Struct, frozen=True, gc=False):
     ends: float = math.inf
     cause: str = ""
     treatment: Treatment = Treatment()
-    pair_refusals: int = 0  # how often its recipient had got too many messages
     uploads: int = 0  # how often its media were sent anew, since the other side did not know them
 
     @property

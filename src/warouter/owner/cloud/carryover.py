@@ -33,16 +33,20 @@ class Carryover:
         self._left[slot.slot] = slot.epoch, slot.issues.begun
 
     def opened(self, slot: OwnedSlot) -> None:
-        """End doubts of the new epoch whose outcome this process knows from the former one."""
-        epoch, begun = self._left.pop(slot.slot, (-1, {}))
-        if epoch + 1 != slot.epoch:
-            begun = {}  # an owner in between may have begun the same
-        for issue in [each for each in slot.issues.values() if each.state in UNKNOWN]:
-            known = self._known(issue, begun)
-            if known is not None:
-                self._hear(
-                    slot, MessagePost(slot.slot, slot.epoch, issue.id, issue.attempt, b""), known
-                )
+        """Forget what was kept, unless this is the next epoch: an owner in between may have begun
+        the same.
+        """
+        epoch, begun = self._left.get(slot.slot, (-1, {}))
+        self._left[slot.slot] = slot.epoch, begun if epoch + 1 == slot.epoch else {}
+
+    def found(self, slot: OwnedSlot, issue: Issue) -> None:
+        """End the doubt of a message that is found, if this process knows its outcome."""
+        if issue.state not in UNKNOWN:
+            return
+        known = self._known(issue, self._left.get(slot.slot, (-1, {}))[1])
+        if known is not None:
+            post = MessagePost(slot.slot, slot.epoch, issue.id, issue.attempt, b"")
+            self._hear(slot, post, known)
 
     def _known(self, issue: Issue, begun: dict[bytes, int]) -> Judged | None:
         fate = self._upstream.fate(issue.id, issue.attempt)

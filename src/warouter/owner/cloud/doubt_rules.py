@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from warouter.flow.doubt.states import Treatment
+from warouter.flow.doubt.schedule import next_look
+from warouter.flow.doubt.states import Issue, Treatment
 from warouter.flow.doubt.verdict import DoubtRule, Policy
 from warouter.flow.windows import Wait, Windows
 from warouter.kinds import MESSAGE, POLICY_NAMES, READ_MARK, base_of, has_priority, policy_of
 from warouter.owner.cloud.facts.templates import AUTHENTICATION, KnownTemplates
 from warouter.upstream.cloud.template import template_of
+
+SENT_SECONDS = 5.0  # for which a ``sent`` is waited for, where that is asked for
 
 
 class RuleBook:
@@ -43,6 +46,16 @@ class RuleBook:
         if kind != MESSAGE and (has_priority(kind) or base_of(kind) == READ_MARK):
             return True
         return self._templates.category(template_of(body)) == AUTHENTICATION
+
+    @property
+    def version(self) -> int:
+        """The number of times that what is known of templates has changed."""
+        return self._templates.version
+
+    def next_look(self, issue: Issue, now: float) -> float:
+        """Return when time may change the state of this message."""
+        rule = self.of(issue.treatment)
+        return next_look(issue, rule, self.fence, self.held, SENT_SECONDS, now)
 
     def treatment(self, kind: int, body: bytes | memoryview) -> Treatment:
         """What is known for ever of how a message is treated, by its kind and body."""

@@ -37,9 +37,9 @@ from warouter.flow.doubt.effects import (
 )
 from warouter.flow.doubt.events import DoubtEvent, Failure, FailureStored
 from warouter.flow.doubt.machine import step
-from warouter.flow.doubt.states import DoubtState, Issue
+from warouter.flow.doubt.states import SHUT, TIMED, DoubtState, Issue
 from warouter.flow.lanes import LaneEntry
-from warouter.flow.progress import Unpark
+from warouter.flow.progress import Change, Reopened, Stated, Unpark
 from warouter.message_id import text_of
 from warouter.owner.backlog import Backlog
 from warouter.owner.cloud.doubt_rules import RuleBook
@@ -102,7 +102,9 @@ class Doubts:
         answer: Answer | None = None,
     ) -> None:
         """Keep the message in its new state, and do what there is to do."""
-        slot.issues.keep(after)
+        look = self._rules.next_look(after, self._clock())
+        noted = any(isinstance(effect, Note) for effect in effects)
+        slot.issues.keep(after, look, slot.next_record if noted else None)
         if after.state is not before.state:
             self._say(slot, after)
         for effect in effects:
@@ -115,7 +117,7 @@ class Doubts:
     ) -> None:
         match effect:
             case Note(change):
-                slot.messages.note(change)
+                self._note(slot, after, change)
             case ShutLane() | ReopenLane() | ReturnToLane() | Settle() | EndMessage():
                 self._move(slot, after, effect)
             case Retry() | Refuse() | SayFailed():
@@ -135,7 +137,6 @@ class Doubts:
                 self._reopen(slot, issue)
             case ReturnToLane():
                 slot.lanes.block(issue.recipient)
-                slot.messages.parked.shut(issue.recipient, self._clock())
             case Settle(reopen):
                 self._settle(slot, issue, reopen=reopen)
             case EndMessage(reopen):
@@ -175,8 +176,18 @@ class Doubts:
             case _:
                 assert_never(effect)
 
+    def _note(self, slot: OwnedSlot, issue: Issue, change: Change) -> None:
+        if isinstance(change, Stated) and issue.state in TIMED:
+            now = self._clock()
+            look = self._rules.next_look(issue, now)
+            change = change._replace(look_ms=int((look - now) * 1000))
+        slot.messages.note(change)
+
     def _say(self, slot: OwnedSlot, issue: Issue) -> None:
         match issue.state:
+            case DoubtState.DOUBT:
+                self.begun[word_of(issue.cause)] += 1
+                log.info("message doubted", extra=about(slot, issue, cause=issue.cause))
             case DoubtState.HELD:
                 log.warning("message held", extra=about(slot, issue))
             case DoubtState.GONE:
@@ -187,22 +198,30 @@ class Doubts:
 
     # lanes
 
+    def in_lane(self, slot: OwnedSlot, message_id: bytes) -> None:
+        """Take a message that was read into its lane: in doubt, it shuts it."""
+        issue = slot.issues.get(message_id)
+        if issue is not None and issue.state in SHUT:
+            self._shut(slot, issue)
+
     def _shut(self, slot: OwnedSlot, issue: Issue) -> None:
+        """Park the message and whatever is in its lane, until that is reopened."""
         waiting = slot.lanes.block(issue.recipient)
         if waiting:
             waiting[0] = replace(waiting[0], told=False)
-            self._backlog.park(slot, waiting, 0.0, "in doubt")
+            self._backlog.park(slot, waiting, 0.0, "in doubt", shut=True)
         slot.messages.parked.shut(issue.recipient, self._clock())
-        self.begun[word_of(issue.cause)] += 1
-        log.info("message doubted", extra=about(slot, issue, cause=issue.cause))
 
     def _reopen(self, slot: OwnedSlot, issue: Issue) -> None:
+        """Let what is behind the message go: once that is on disk, and from the parked table."""
+        if waiting := slot.lanes.block(issue.recipient):
+            self._backlog.park_behind(slot, issue.recipient, waiting)
+        slot.messages.note(Reopened(issue.recipient))
         slot.messages.parked.reopen(issue.recipient, self._clock(), slot.next_record)
         self._backlog.look_soon()
 
     def _settle(self, slot: OwnedSlot, issue: Issue, *, reopen: bool) -> None:
         """Out of the journal and out of the parked table, whichever it is in."""
-        slot.issues.leave(issue, slot.next_record)
         slot.messages.settle(issue.seq)
         slot.messages.note(Unpark(issue.seq))
         if reopen:
@@ -222,8 +241,9 @@ class Doubts:
         left is on disk.
         """
         lane = slot.messages.parked.get(issue.recipient)
-        idle = slot.lanes.length(issue.recipient) == 0 and (lane is None or lane.waiting)
-        return idle and slot.issues.has_left(issue, slot.recorded)
+        idle = lane is None or (lane.waiting and not lane.shut)
+        free = idle and slot.lanes.length(issue.recipient) == 0
+        return free and slot.issues.on_disk(issue, slot.recorded)
 
     def failed(self, slot: OwnedSlot, message_id: bytes) -> None:
         """Go on once its ``failed`` is on disk, unless evidence came meanwhile."""

@@ -1,33 +1,42 @@
-"""Looks at messages in doubt as time passes, and takes over those of the owner before."""
+"""Looks at messages whose state time may change, when it may."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import asyncpg
+
+from warouter import background
+from warouter.errors import OutcomeUnknown
 from warouter.flow.doubt.events import TimePassed
-from warouter.flow.doubt.found import FoundRow, found
-from warouter.flow.doubt.states import UNKNOWN, Issue, RowState
-from warouter.owner.cloud.doubt_rules import RuleBook
+from warouter.flow.doubt.states import UNKNOWN, Issue
+from warouter.owner.cloud.doubt_rules import SENT_SECONDS, RuleBook
 from warouter.owner.cloud.doubts import Doubts
+from warouter.owner.cloud.finds import Finds
 from warouter.owner.cloud.proving import Proving
 from warouter.owner.cloud.rate.brake import Brake
 from warouter.owner.cloud.readings import Readings
 from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
-from warouter.store.journal import OpenIssue
+from warouter.store.journal import Journal
+
+log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.2
-SENT_SECONDS = 5.0  # for which a ``sent`` is waited for, where that is asked for
+AT_ONCE = 100  # in one turn of the loop
 
 
 class DoubtLooks:
-    """Tells ``doubts`` of the time, and of what others left in doubt."""
+    """Tells ``doubts`` of the time, and brings into memory what is to be looked at next."""
 
     def __init__(
         self,
         doubts: Doubts,
+        finds: Finds,
+        journal: Journal,
         rules: RuleBook,
         readings: Readings,
         proving: Proving,
@@ -35,44 +44,51 @@ class DoubtLooks:
         clock: Callable[[], float],
     ) -> None:
         self._doubts = doubts
+        self._finds = finds
+        self._journal = journal
         self._rules = rules
         self._readings = readings
         self._proving = proving
         self._brake = brake
         self._clock = clock
-
-    # what a former owner left
-
-    def opened(self, slot: OwnedSlot) -> None:
-        """Take what an owner before this one may have begun: before anything of it is sent."""
-        rows, slot.found = slot.found, []
-        for row in rows:
-            treatment = self._rules.treatment(row.kind or 0, row.body or b"")
-            rule, fence = self._rules.of(treatment), self._rules.fence
-            after, effects = found(_found(slot, row), treatment, rule, fence, self._clock())
-            before = Issue(row.seq, row.id, row.recipient)
-            self._doubts.carry_out(slot, before, after, effects)
-
-    # time
+        self._reading = False
+        self._known = rules.version
+        self._last = -1  # the slot that was looked at last
 
     async def run(self, ownership: Ownership) -> None:
-        """Look at every slot again and again. What is parked is looked at elsewhere: that waits for
-        the database, and a doubt must not wait for that.
+        """Look at every slot again and again, for as long as it takes a few messages each. What is
+        read of the table is read beside that: a doubt must not wait for the database.
         """
+        more = False
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            for slot in list(ownership.slots.values()):
-                if slot.open and slot.issues:
-                    try:
-                        self.look_at(slot)
-                    except Exception as error:  # an error of this slot; the others go on
-                        ownership.tasks.failed(slot.current(), error)
+            await asyncio.sleep(0.0 if more else LOOK_SECONDS)
+            slots = [slot for slot in ownership.slots.values() if slot.open]
+            if self._known != self._rules.version:
+                self._known = self._rules.version
+                for slot in slots:
+                    slot.issues.hurry(self._clock())
+            self._read_on(slots, ownership)
+            more = self._look(slots, ownership)
 
-    def look_at(self, slot: OwnedSlot) -> None:
-        """Tell of the time to each message that it may end."""
+    def _look(self, slots: Sequence[OwnedSlot], ownership: Ownership) -> bool:
+        """Look at some messages, of each slot in turn; True if there may be more."""
+        left = AT_ONCE
+        for slot in sorted(slots, key=lambda slot: slot.slot <= self._last):
+            try:
+                if slot.open and left > 0:
+                    left -= self.look_at(slot, left)
+                    self._last = slot.slot
+            except Exception as error:  # an error of this slot; the others go on
+                ownership.tasks.failed(slot.current(), error)
+        return left <= 0
+
+    def look_at(self, slot: OwnedSlot, most: int = AT_ONCE) -> int:
+        """Tell of the time to the messages that it may change, at most so many; how many."""
         now = self._clock()
-        for issue in slot.issues.timed:
+        due = slot.issues.due(now, most)
+        for issue in due:
             self._doubts.tell(slot, issue, self._time(slot, issue, now))
+        return len(due)
 
     def _time(self, slot: OwnedSlot, issue: Issue, now: float) -> TimePassed:
         rule, fence = self._rules.of(issue.treatment), self._rules.fence
@@ -89,23 +105,36 @@ class DoubtLooks:
             brake=unknown and not self._brake.may_resend(now),
         )
 
+    # the table
 
-def _found(slot: OwnedSlot, row: OpenIssue) -> FoundRow:
-    """The row's facts. Those behind it may have gone on already, perhaps by another rule than that
-    of now: a former owner may have known less of its template.
-    """
-    return FoundRow(
-        row.seq,
-        row.id,
-        row.recipient,
-        row.attempt,
-        row.doubts,
-        RowState(row.state),
-        row.age,
-        row.cause or "",
-        math.inf if row.ttl is None else row.ttl - (row.message_age or 0.0),
-        stored=row.body is not None,
-        taken=row.wamid is not None,
-        failed=row.failed,
-        apart=slot.messages.cursor.settled(row.seq) and not row.parked,
-    )
+    def _read_on(self, slots: Sequence[OwnedSlot], ownership: Ownership) -> None:
+        now = self._clock()
+        wanting = [slot for slot in slots if slot.accepts and slot.issues.wants(now)]
+        if wanting and not self._reading:
+            self._reading = True
+            for slot in wanting:
+                slot.issues.reads(now)
+            background.begin(self._read(wanting, ownership), _failed)
+
+    async def _read(self, slots: Sequence[OwnedSlot], ownership: Ownership) -> None:
+        try:
+            pages = {slot.slot: slot.issues.page for slot in slots}
+            rows = await self._journal.due_issues(pages)
+            now = self._clock()
+            for slot in slots:
+                mine = [row for row in rows if row.slot == slot.slot]
+                if slot.open:
+                    slot.issues.read(
+                        [now + (row.look_in or 0.0) for row in mine], pages[slot.slot], now
+                    )
+                    for row in mine:
+                        self._finds.take(slot, row)
+        finally:
+            self._reading = False
+
+
+def _failed(error: Exception) -> None:
+    if isinstance(error, OutcomeUnknown | asyncpg.PostgresError):
+        log.warning("doubt reading failed", extra={"error": str(error) or repr(error)})
+    else:
+        log.error("doubt reading failed", exc_info=error)

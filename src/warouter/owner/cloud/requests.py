@@ -232,10 +232,9 @@ class Requests(Answers, Issued):
         """The message goes again: it was surely not taken."""
         never_began = judged.cls is Class.NOT_TAKEN and not judged.code
         free = never_began or judged.cls is Class.OPERATOR
-        pair = judged.cls is Class.LANE and not judged.strange
-        retry_ms = self._pace.again_ms(judged, issue.pair_refusals, entry.attempts)
+        retry_ms = self._pace.again_ms(judged, entry.recipient, entry.attempts)
         answer = replace(_answer(slot, issue.id, judged), retry_ms=retry_ms)
-        event = AnsweredNotTaken(free=free, pair=pair, upload=upload)
+        event = AnsweredNotTaken(free=free, upload=upload)
         self._doubts.tell(slot, issue, event, answer)
 
 

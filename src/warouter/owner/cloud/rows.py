@@ -16,6 +16,7 @@ from warouter.flow.progress import Took
 from warouter.flow.statuses import FAILED, RANKS, KnownStatuses, show
 from warouter.kinds import EVENT_NAMES
 from warouter.message_id import slot_of_id, text_of
+from warouter.owner.cloud.finds import Finds
 from warouter.owner.cloud.hearsay import Hearsay
 from warouter.owner.cloud.inbox_words import decode as decode_word
 from warouter.owner.slot import OwnedSlot
@@ -41,14 +42,15 @@ class NotYet(Exception):
 
 
 class Rows:
-    """Reads rows of an open slot: what they prove goes to ``hearsay``. ``counts`` has what was left
-    out, by kind.
+    """Reads rows of an open slot: what they prove goes to ``hearsay``, and before that the message
+    itself to ``finds``. ``counts`` has what was left out, by kind.
     """
 
     def __init__(
         self,
         upstream: CloudUpstream,
         hearsay: Hearsay,
+        finds: Finds,
         *,
         late_success: bool = False,
         heard: Callable[[bytes, int, str], None] = lambda _id, _attempt, _status: None,
@@ -56,6 +58,7 @@ class Rows:
     ) -> None:
         self._upstream = upstream
         self._hearsay = hearsay
+        self._finds = finds
         self._heard = heard  # is told of each status of a reference, maybe more than once
         self._unreachable = unreachable  # told of recipients, and when they were not reached
         self._late_success = late_success  # a ``delivered`` after a shown ``failed`` is shown
@@ -82,6 +85,8 @@ class Rows:
 
     def event(self, slot: OwnedSlot, row: InboxRow, ours: Mapping[str, str]) -> Event | None:
         """The event of one row, None if there is none; raises NotYet."""
+        if row.issue is not None:
+            self._finds.take(slot, row.issue)
         if row.kind == STATUS:
             event = self._status(slot, row)
             price = statuses.billed(row.payload)

@@ -18,6 +18,7 @@ from warouter.kinds import READ_MARK, base_of
 from warouter.link.wire import Message
 from warouter.message_id import text_of
 from warouter.owner.cloud.doubts import Doubts, InLane
+from warouter.owner.cloud.finds import Finds
 from warouter.owner.cloud.hearsay import Hearsay
 from warouter.owner.cloud.looks import DoubtLooks
 from warouter.owner.cloud.lookups import Lookups, written
@@ -27,6 +28,7 @@ from warouter.owner.cloud.requests import Requests, RequestSender
 from warouter.owner.cloud.reservation import reservable
 from warouter.owner.sender import PARK_AFTER_MS, Sender, SenderParts, has_more
 from warouter.owner.slot import OwnedSlot
+from warouter.store.journal.issues import StoredIssue
 from warouter.upstream.cloud.outgoing import Untranslatable, read_mark
 from warouter.upstream.protocol import Answer
 
@@ -39,9 +41,19 @@ class CloudSender(Sender, RequestSender, InLane):
         super().__init__(parts, cloud.upstream, rules.urgent)
         brake, recorder = cloud.pace.brake, parts.recorder
         self.doubts = Doubts(self, self._backlog, self._expiry, recorder, rules, brake, clock)
-        self.looks = DoubtLooks(self.doubts, rules, cloud.readings, cloud.proving, brake, clock)
         self.hearsay = Hearsay(self.doubts, rules, clock)
         self.requests = Requests(parts, cloud, self, self.doubts, self.hearsay)
+        self.finds = Finds(self.doubts, rules, self.requests.carryover, clock)
+        self.looks = DoubtLooks(
+            self.doubts,
+            self.finds,
+            parts.journal,
+            rules,
+            cloud.readings,
+            cloud.proving,
+            brake,
+            clock,
+        )
         tasks = parts.ownership.tasks
         self._pace = cloud.pace
         self._cloud = cloud.upstream
@@ -54,7 +66,6 @@ class CloudSender(Sender, RequestSender, InLane):
     # the life of a slot
 
     def opened(self, slot: OwnedSlot) -> None:
-        self.looks.opened(slot)
         self.requests.carryover.opened(slot)
         super().opened(slot)
 
@@ -62,6 +73,20 @@ class CloudSender(Sender, RequestSender, InLane):
         super().closed(slot)
         self.requests.carryover.closed(slot)
         self._turns.leave(slot)
+
+    def recorded(self, slot: OwnedSlot) -> None:
+        parked = slot.messages.parked
+        slot.issues.let_go(slot.recorded, [to for to, lane in parked.items() if not lane.waiting])
+        super().recorded(slot)
+
+    def found(self, slot: OwnedSlot, message_id: bytes, row: StoredIssue | None) -> None:
+        if row is None:
+            slot.issues.found(message_id)
+        else:
+            self.finds.take(slot, row)
+
+    def in_lane(self, slot: OwnedSlot, message_id: bytes) -> None:
+        self.doubts.in_lane(slot, message_id)
 
     def idle(self, slot: OwnedSlot) -> bool:
         return not self.requests.out(slot)

@@ -113,8 +113,8 @@ class ParkedLog(Generic[EntryT]):
             self.source.unblock(slot, recipient)
         if slot.accepts and parking.wants(now):
             await self._read_on(slot)
-        idle = {r: lane for r, lane in parking.items() if lane.idle and lane.look <= now}
-        late = {r: lane for r, lane in parking.items() if lane.waiting and lane.ends <= now}
+        idle = {r: lane for r, lane in parking.items() if lane.waiting and lane.look <= now}
+        late = {r: lane for r, lane in idle.items() if lane.ends <= now}
         due = [r for r, lane in idle.items() if lane.due <= now]
         most = self.source.at_once()
         while due and slot.open and self.source.may_take_up(slot):
@@ -147,7 +147,7 @@ class ParkedLog(Generic[EntryT]):
             return
         if lane.empty:
             self._done(slot, recipient)
-        elif lane.due <= self._clock() and lane.idle:
+        elif lane.due <= self._clock() and lane.waiting:
             lane.read_begins()
             self._tasks.begin_task(slot, self._take_up(slot, {recipient: lane}, due=True))
 

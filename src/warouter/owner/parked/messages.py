@@ -12,6 +12,7 @@ from warouter.owner.expiry import AgedMessage, Expiry, Settling
 from warouter.owner.parked.log import Chosen
 from warouter.owner.slot import MAX_BYTES_IN_MEMORY, MAX_IN_MEMORY, OwnedSlot
 from warouter.store.journal import Journal
+from warouter.store.journal.issues import StoredIssue, issue_of
 
 # One query takes up either many messages of one recipient, or a few of each of several recipients.
 PARKED_PAGE = 64
@@ -32,6 +33,10 @@ class MessageBacklog(Settling, Protocol):
     def pump(self, slot: OwnedSlot) -> None: ...
 
     def ranked(self, entry: LaneEntry) -> LaneEntry: ...
+
+    def found(self, slot: OwnedSlot, message_id: bytes, row: StoredIssue | None) -> None: ...
+
+    def in_lane(self, slot: OwnedSlot, message_id: bytes) -> None: ...
 
 
 class ParkedMessages:
@@ -82,8 +87,11 @@ class ParkedMessages:
 
     def choose(self, slot: OwnedSlot, rows: Sequence[Any], *, due: bool) -> Chosen[LaneEntry]:
         now, entries = self._clock(), [self._entry(row) for row in rows]
-        doubted = slot.issues.doubted  # how these end is not said by their age
-        late = (each for each in entries if each.expires <= now and not doubted(each.id))
+        for row in rows:
+            self._messages.found(slot, row["id"], issue_of(slot.slot, row))
+        doubted, over = slot.issues.doubted, slot.issues.is_over
+        # How those in doubt end is not said by their age.
+        late = (e for e in entries if e.expires <= now and not doubted(e.id) and not over(e.id))
         chosen = entries if due else list(late)
         later = (entry.expires for entry in entries if entry.expires > now)
         return Chosen(chosen, min(later, default=math.inf))
@@ -95,6 +103,8 @@ class ParkedMessages:
                     self._messages.settled(slot, entry)
                 else:
                     slot.lanes.push(self._messages.ranked(entry))
+            for entry in entries:
+                self._messages.in_lane(slot, entry.id)
         else:
             slot.lanes.end(entries)
 
@@ -122,4 +132,6 @@ class ParkedMessages:
 def _waiting(row: Any) -> AgedMessage:
     """The ttl ends no message that the upstream was told."""
     ttl = None if row["reason"] == TOLD else row["ttl"]
-    return AgedMessage(row["kind"], ttl, row["age"], row["id"], row["failed"])
+    return AgedMessage(
+        row["kind"], ttl, row["age"], row["id"], row["failed"] and row["issue_state"] is None
+    )

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from warouter.store.journal.events import Events
 from warouter.store.journal.fitness import Fitness
-from warouter.store.journal.issues import IssueRequest, OpenIssue
+from warouter.store.journal.issues import IssueRequest, StoredIssue
 from warouter.store.journal.messages import Messages
 from warouter.store.journal.names import CloudNames
 from warouter.store.journal.outcome import (
@@ -56,12 +56,12 @@ __all__ = (
     "Exceptions",
     "IssueRequest",
     "Journal",
-    "OpenIssue",
     "Opened",
     "Outcome",
     "ReadRow",
     "RowOutcome",
     "SlotProgress",
+    "StoredIssue",
 )
 
 

@@ -7,20 +7,23 @@ by its number.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
+from warouter.store.journal.issues import COLUMNS, MESSAGE, StoredIssue
 from warouter.store.journal.sessions import JournalSessions, columns_of
 
 # The statuses of a message that are in the journal say what may still be shown of it. A range and
 # a filter: the index finds them in every collation, see store.views.trace. Whether a failure may be
 # shown is said by what became of the other attempts.
-_READ = """
+_READ = f"""
 select i.n, i.slot, i.kind, i.key, i.id, i.attempt, i.wamid, i.recipient, i.payload, i.contact,
-       coalesce(m.recipient, u.recipient) as sent_to, e.stored, a.taken, a.failed
+       coalesce(m.recipient, u.recipient) as sent_to, e.stored, a.taken, a.failed,
+       s.seq, s.recipient, {MESSAGE}, {COLUMNS}
   from cloud_inbox i
   left join message m on m.id = i.id
+  left join send_issue s on s.id = i.id
   left join lateral (
        select coalesce(i.recipient, k.wa_id) as recipient from upstream_id k
         where k.id = i.id limit 1) u on m.id is null
@@ -46,12 +49,21 @@ _SAY = "select tell_owner($1,$2,$3,$4,$5,$6,$7)"
 _DRAIN = "select * from drain_inbox($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)"
 
 
+_OF_INBOX = 14  # columns
+
+
+def _issue(row: Sequence[Any]) -> StoredIssue | None:
+    """What follows the columns of the inbox: the issue row of the message that a row speaks of."""
+    seq, *rest = row[_OF_INBOX:]
+    return None if seq is None else StoredIssue(row[1], seq, row[4], *rest)
+
+
 class InboxRow(msgspec.Struct, frozen=True):
     """One element of a webhook, or what a former owner heard; see ``cloud_inbox``.
 
     ``sent_to`` is the recipient of the message ``id``, None if it is none of ours; ``stored`` are
     the names of its statuses that are in the journal. Of a failure also: which attempts were
-    ``taken``, and which of those have ``failed``.
+    ``taken``, and which of those have ``failed``. ``issue`` is the issue row of the message.
     """
 
     n: int
@@ -68,6 +80,7 @@ class InboxRow(msgspec.Struct, frozen=True):
     stored: list[str] | None
     taken: list[int] | None = None
     failed: list[int] | None = None
+    issue: StoredIssue | None = None
 
 
 class Proof(NamedTuple):
@@ -109,7 +122,7 @@ class Inbox(JournalSessions):
     async def inbox(self, slots: Sequence[int], known: Sequence[int], limit: int) -> list[InboxRow]:
         """Read the inbox of these slots, but for the rows with the ``known`` numbers."""
         rows = await self._cloud_read(_READ, list(slots), list(known), limit)
-        return [InboxRow(*row) for row in rows]
+        return [InboxRow(*(*row[:_OF_INBOX], _issue(row))) for row in rows]
 
     async def drained(
         self, owned: Mapping[int, int], numbers: Sequence[int], proofs: Sequence[Proof]

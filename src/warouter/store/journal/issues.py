@@ -7,23 +7,42 @@ it changes and goes with the record that says what became of the request (``prog
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
+from warouter.flow.doubt.states import RowState
 from warouter.store.journal.outcome import FENCED, PROVEN, Exceptions
-from warouter.store.journal.rows import FAILED
 from warouter.store.journal.sessions import JournalSessions, columns_of
 
 _ISSUE = "select * from issue_requests($1,$2,$3,$4,$5,$6,$7,$8,$9)"
-_OPEN = f"""
-select o.*, exists (select from parked_message p where p.slot = o.slot and p.seq = o.seq) as parked,
-       {FAILED.format("o.id")}
-  from open_issues($1,$2,$3) o"""
+_OPEN = "select open_issues($1,$2,$3)"
+# What a statement that reads messages says of the issue row ``s`` of each; nulls where it has none.
+# max(wamid || ''): without that a server that has not counted yet reads all wamids from the last
+# one down, for each row.
+COLUMNS = """s.attempt as issue_attempt, s.doubts as issue_doubts, s.state as issue_state,
+       greatest(extract(epoch from clock_timestamp() - s.at), 0)::float8 as issue_age,
+       s.cause as issue_cause,
+       extract(epoch from s.look_at - clock_timestamp())::float8 as issue_look_in,
+       s.look_at = s.at as issue_fresh,
+       (select max(u.wamid || '') from upstream_id u where u.id = s.id) as issue_wamid"""
+# Of a message that is not read itself: what says how it is treated.
+MESSAGE = """m.kind as issue_kind,
+       case when position('"template"'::bytea in m.body) > 0 then m.body end as issue_body,
+       m.ttl as issue_ttl,
+       greatest(extract(epoch from clock_timestamp() - m.accepted_at), 0)::float8
+         as issue_message_age, m.seq is not null as issue_stored"""
+_DUE = f"""
+select s.slot, s.seq, s.id, s.recipient, {MESSAGE}, {COLUMNS}
+  from unnest($1::smallint[], $2::integer[]) w(slot, most),
+       lateral (select * from send_issue i
+                 where i.slot = w.slot and i.look_at is not null
+                 order by i.look_at limit w.most) s
+  left join message m on m.slot = s.slot and m.seq = s.seq"""
 _OUTCOMES = {2: FENCED, 6: PROVEN}
 
 # The states of a row.
-ISSUED, DOUBTED, KEPT, NOT_TAKEN = 1, 2, 3, 4
+ISSUED, DOUBTED, KEPT, NOT_TAKEN, ASIDE, SAID, RETURNING = map(int, RowState)
 
 
 class IssueRequest(NamedTuple):
@@ -37,29 +56,47 @@ class IssueRequest(NamedTuple):
     doubts: int
 
 
-class OpenIssue(msgspec.Struct, frozen=True):
-    """A row as the next owner finds it; ``age`` in seconds since it was issued or in doubt.
+class StoredIssue(msgspec.Struct, frozen=True):
+    """A row as it is read, ``age`` seconds after its state began.
 
-    ``body`` and what belongs to it is that of its message, None if that is gone. ``wamid`` is an
-    id of an attempt that was taken. ``parked``: its message is. ``failed``: its business was told.
+    ``kind``, ``ttl`` and ``message_age`` are those of its message, which is ``stored``, as a rule;
+    so is ``body``, at least that of a template. In ``look_in`` seconds time may change the state.
+    ``fresh``: the slot was opened since it was issued, and nobody has looked. ``wamid`` is an id of
+    an attempt that was taken.
     """
 
     slot: int
     seq: int
     id: bytes
     recipient: str
+    kind: int | None
+    body: bytes | None
+    ttl: int | None
+    message_age: float | None
+    stored: bool
     attempt: int
     doubts: int
     state: int
     age: float
     cause: str | None
-    kind: int | None
-    body: bytes | None
-    ttl: int | None
-    message_age: float | None
+    look_in: float | None
+    fresh: bool | None
     wamid: str | None
-    parked: bool = False
-    failed: bool = False
+
+
+def issue_of(slot: int, row: Mapping[str, Any]) -> StoredIssue | None:
+    """The issue row of a message that was read with ``COLUMNS``, if it has one."""
+    if row["issue_state"] is None:
+        return None
+    of_message = row["kind"], row["body"], row["ttl"], row["age"], True
+    place = slot, row["seq"], row["id"], row["recipient"]
+    return StoredIssue(*place, *of_message, *(row[name] for name in _NAMES))
+
+
+_NAMES = tuple(
+    f"issue_{name}"
+    for name in ("attempt", "doubts", "state", "age", "cause", "look_in", "fresh", "wamid")
+)
 
 
 class IssueRows(JournalSessions):
@@ -74,7 +111,11 @@ class IssueRows(JournalSessions):
         answer = await self._fenced(self._issues, _ISSUE, owned, *columns)
         return {row["ordinal"]: _OUTCOMES[row["outcome"]] for row in answer}
 
-    async def open_issues(self, owned: Mapping[int, int]) -> list[OpenIssue]:
-        """Read the requests that a former owner may have begun; from now on they are in doubt."""
-        rows = await self._fenced(self._issues, _OPEN, owned)
-        return [OpenIssue(*row) for row in rows]
+    async def open_issues(self, owned: Mapping[int, int]) -> None:
+        """Doubt the requests that a former owner may have begun."""
+        await self._fenced(self._issues, _OPEN, owned)
+
+    async def due_issues(self, pages: Mapping[int, int]) -> list[StoredIssue]:
+        """Read the rows of each slot that are to be looked at first, so many of them."""
+        rows = await self._cloud_read(_DUE, list(pages), list(pages.values()))
+        return [StoredIssue(*row) for row in rows]

@@ -8,6 +8,7 @@ import asyncpg
 
 from warouter.link._frames import columns
 from warouter.link.wire import Message
+from warouter.store.journal.issues import COLUMNS, issue_of
 from warouter.store.journal.outcome import (
     ALREADY,
     Already,
@@ -23,13 +24,15 @@ _APPEND = "select * from append_messages($1,$2,$3,$4,$5,$6,$7,$8,$9)"
 _APPEND_ISSUED = "select * from append_issued($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)"
 _APPEND_REQUESTS = "select * from append_requests($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)"
 _PLAIN = 6  # columns of messages without ttl and key
+_OF_MESSAGE = 8  # columns of a page
 _PAGE = f"""
-select seq, id, recipient, kind, body, ttl,
+select m.seq, m.id, m.recipient, m.kind, m.body, m.ttl,
        greatest(extract(epoch from clock_timestamp() - accepted_at), 0)::float8 as age,
-       {FAILED.format("m.id")}
+       {FAILED.format("m.id")}, {COLUMNS}
   from (select *, sum(octet_length(body)) over (order by seq) - octet_length(body) as before
           from message where slot = $1 and seq > $2 and seq <= $3 order by seq limit $4) as m
- where before < $5 order by seq"""
+  left join send_issue s on s.slot = m.slot and s.seq = m.seq
+ where before < $5 order by m.seq"""
 _UNPRECEDED = """
 select f.seq from unnest($3::bigint[], $4::text[]) f(seq, recipient)
  where not exists (select from message m
@@ -78,7 +81,7 @@ class Messages(JournalSessions):
     ) -> list[ReadRow]:
         """Rows in seq order: at most ``limit``, and with bodies of ``most_bytes`` together."""
         rows = await self._read(_PAGE, slot, after, upto, limit, most_bytes)
-        return [ReadRow(*row) for row in rows]
+        return [ReadRow(*(*row[:_OF_MESSAGE], issue_of(slot, row))) for row in rows]
 
     async def unpreceded(
         self, slot: int, after: int, seqs: Sequence[int], recipients: Sequence[str]

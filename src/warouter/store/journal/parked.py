@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from warouter.store.journal.issues import COLUMNS
 from warouter.store.journal.rows import FAILED
 from warouter.store.journal.sessions import JournalSessions
 
@@ -41,13 +42,14 @@ select l.recipient, f.due_in, f.parked_for, least(f.ends_in, t.ends_in) as ends_
   from (select $1::smallint as slot) s, unnest($3::text[]) l(recipient),{_LANE}"""
 _PARKED_OF = f"""
 select r.recipient, p.seq, p.id, p.kind, p.body, p.attempts, p.reason, p.ttl, p.age,
-       {FAILED.format("p.id")}
+       {FAILED.format("p.id")}, {COLUMNS}
   from unnest($2::text[]) r(recipient),
        lateral (select seq, id, kind, body, attempts, reason, ttl,
                       {_AGE.format("accepted_at")} as age
                   from parked_message m
                  where m.slot = $1 and {_OF_LANE.format("r.recipient")}
-                 order by recipient, seq limit $3) p"""
+                 order by recipient, seq limit $3) p
+  left join send_issue s on s.slot = $1 and s.seq = p.seq"""
 _EVENT_LANE = f"""
        lateral (select {_DUE_IN} as due_in, {_PARKED_FOR} as parked_for
                   from parked_event p

@@ -12,6 +12,7 @@ from warouter.flow.progress import (
     Dead,
     LogProgress,
     Park,
+    Reopened,
     Stated,
     Took,
     Unheard,
@@ -92,6 +93,8 @@ def _name(change: Change, kind: int | None) -> str:
             return "park" if kind is None else "park_events"
         case Unpark():
             return "unpark" if kind is None else "unpark_events"
+        case Reopened():
+            return "reopen"
         case Dead():
             return "dead"
         case Took():

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from warouter.store.journal.issues import StoredIssue
+
 # True of a message that was told to have failed: the key of that event has no time. As a scalar it
 # goes by the key's index, row by row, however many events there are.
 FAILED = """(select true from event e
@@ -24,6 +26,7 @@ class ReadRow(NamedTuple):
     ttl: int | None
     age: float
     failed: bool = False  # its business was told so; only the settlement is not on disk
+    issue: StoredIssue | None = None
 
     @property
     def size(self) -> int:

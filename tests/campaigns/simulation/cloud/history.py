@@ -14,7 +14,16 @@ from uuid import UUID
 import msgspec
 
 from tests.campaigns.simulation import history
-from tests.campaigns.simulation.cloud.issues import DOUBTED, ISSUED, KEPT, NOT_TAKEN, Issue
+from tests.campaigns.simulation.cloud.issues import (
+    ASIDE,
+    DOUBTED,
+    IN_DOUBT,
+    ISSUED,
+    KEPT,
+    NOT_TAKEN,
+    SAID,
+    Issue,
+)
 from warouter.flow.windows import Wait, Windows
 from warouter.upstream.cloud.graph.exchange import Exchanged, ExchangeOutcome
 from warouter.upstream.cloud.reference import parse_reference
@@ -276,6 +285,9 @@ class History(history.History):
         reference = row.id, row.attempt
         if row.state == DOUBTED:
             self._doubted(row, self.ends.get(reference, self.now()))
+        elif row.state == ASIDE:
+            if not self._gone_on(row):
+                self.broken("I7", f"{row.id[-6:].hex()} went aside before its time")
         elif row.state == KEPT:
             self.kept.add(row.id)
             self._in_time(*reference)
@@ -292,7 +304,7 @@ class History(history.History):
 
     def over(self, row: Issue) -> None:
         self.note("over", row.id[-6:].hex(), row.attempt, row.state)
-        if row.state == DOUBTED:
+        if row.state in (*IN_DOUBT, SAID):
             self._in_time(row.id, row.attempt)
 
     def evident(self, message_id: bytes, attempt: int) -> None:

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from tests.campaigns.simulation.journals import Refused
 
-ISSUED, DOUBTED, KEPT, NOT_TAKEN = 1, 2, 3, 4
+ISSUED, DOUBTED, KEPT, NOT_TAKEN, ASIDE, SAID, RETURNING = 1, 2, 3, 4, 5, 6, 7
+IN_DOUBT = (DOUBTED, ASIDE, RETURNING)
 ABOVE, MOST = 100, 900  # all attempts whose rows may be lost
 FENCED, PROVEN = 2, 6  # outcomes
 
@@ -25,6 +26,7 @@ class Issue(NamedTuple):
     state: int
     at: float
     cause: str | None = None
+    look: float | None = None  # look_at
 
 
 class Upstream(NamedTuple):
@@ -156,24 +158,33 @@ class Issues:
         """The first part of open_issues: what was issued is in doubt from now on."""
         for row in self.of(held):
             if row.state == ISSUED:
-                more = {"state": DOUBTED, "doubts": row.doubts + 1, "at": now}
+                more = {"state": DOUBTED, "doubts": row.doubts + 1, "at": now, "look": now}
                 self._doubt(row._replace(cause="takeover", **more))
+
+    def due(self, now: float, slots: list[int], most: list[int]) -> list[Issue]:
+        """due_issues: those that are to be looked at first."""
+        found: list[Issue] = []
+        for slot, limit in zip(slots, most, strict=True):
+            mine = [row for row in self.of({slot}) if row.look is not None]
+            found += sorted(mine, key=lambda row: (row.look, row.seq))[:limit]
+        return found
 
     def doubt_heads(self, now: float, slots: set[int], heads: Iterable[tuple[int, Any]]) -> None:
         """Rows may be lost: later requests of these may be out, and these messages be issued."""
         for row in self.of(slots) if self.unsures else ():
             more = row._replace(attempt=max(row.attempt, min(row.attempt + ABOVE, MOST)))
-            if row.state == KEPT:
+            if row.state in (KEPT, SAID):
                 self._put(more, now)
             else:
-                again = {"state": DOUBTED, "doubts": row.doubts + 1, "at": now}
+                state = ASIDE if row.state in (ASIDE, RETURNING) else DOUBTED
+                again = {"state": state, "doubts": row.doubts + 1, "at": now, "look": now}
                 self._doubt(more._replace(cause="timeline", **again))
         busy = {(row.slot, row.recipient) for row in self.rows.values()}
         for slot, m in heads:
             if (slot, m.recipient) in busy and not self.unsures:
                 continue
             if (slot, m.seq) not in self.rows:
-                row = Issue(slot, m.seq, m.id, m.recipient, ABOVE, 1, DOUBTED, now, "timeline")
+                row = Issue(slot, m.seq, m.id, m.recipient, ABOVE, 1, DOUBTED, now, "timeline", now)
                 self._doubt(row)
 
     def _doubt(self, row: Issue) -> None:
@@ -190,8 +201,10 @@ class Issues:
                 continue  # of two changes of a row a statement makes one
             if row.attempt == p["attempt"]:
                 changed.add(place)
-                both = row.state == p["state"] == DOUBTED
-                more = {"doubts": p["doubts"], "cause": p["cause"], "at": row.at if both else now}
+                both = row.state in IN_DOUBT and p["state"] in (*IN_DOUBT, SAID)
+                look = None if p["look_ms"] is None else now + p["look_ms"] / 1000
+                more = {"doubts": p["doubts"], "cause": p["cause"], "look": look}
+                more["at"] = row.at if both else now
                 self._put(row._replace(state=p["state"], **more), now)
                 self.seen.stated(self.rows[place])
         for p in (*rare.get("took", ()), *rare.get("unissue", ())):

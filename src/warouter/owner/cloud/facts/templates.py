@@ -30,6 +30,7 @@ class KnownTemplates:
         self._due = -math.inf
         self._categories: Mapping[tuple[str, str], str] = {}
         self._held: set[str] = set()
+        self.version = 0  # how often either of them changed
 
     def see_to(self) -> None:
         """Ask for the categories, if it is time."""
@@ -44,10 +45,12 @@ class KnownTemplates:
 
     def use(self, categories: Mapping[tuple[str, str], str]) -> None:
         """Take the category of each template, by its name and language."""
+        self.version += categories != self._categories
         self._categories = categories
 
     def held_are(self, names: Collection[str]) -> None:
         """Take the names of templates that other owners have seen held back."""
+        self.version += not self._held.issuperset(names)
         self._held.update(names)
 
     def was_held(self, body: bytes | memoryview) -> None:
@@ -57,6 +60,7 @@ class KnownTemplates:
         name, _ = template_of(body)
         if name and name not in self._held:
             self._held.add(name)
+            self.version += 1
             ask(store.hold_back(self._fetch, name))
 
     def category(self, template: tuple[str, str]) -> str:

@@ -13,7 +13,7 @@ import random
 from collections.abc import Callable
 
 from warouter.flow.budget import Budget
-from warouter.flow.pairs import Pairs, backoff
+from warouter.flow.pairs import Pairs
 from warouter.owner.cloud.rate.brake import Brake, Key
 from warouter.owner.cloud.rate.strange import Strange
 from warouter.upstream.cloud.answers import Class, Judged
@@ -134,6 +134,8 @@ class Pace:
             self._pause(PAUSE_SECONDS, now)
         elif judged.cls is Class.LANE and recipient is not None:
             self.pairs.refused(recipient, now)
+        elif judged.cls is Class.TAKEN and recipient is not None:
+            self.pairs.taken(recipient)
         elif judged.slower:
             self.throttled += 1
             self.budget.throttled(now)
@@ -174,16 +176,15 @@ class Pace:
         if brake.on:
             self.call_in(brake.wait(now))
 
-    def again_ms(self, judged: Judged, pair_refusals: int, attempts: int) -> int:
-        """Milliseconds until a message that was not taken goes again; it was sent so often, and its
-        recipient had got too many messages so often before.
+    def again_ms(self, judged: Judged, recipient: str, attempts: int) -> int:
+        """Milliseconds until a message that was not taken goes again; it was sent so often.
 
         For its recipient's rate only such refusals count: other troubles would make it an hour.
         """
         if judged.strange:
             return judged.wait_ms
         if judged.cls is Class.LANE:
-            return int(backoff(pair_refusals) * 1000)
+            return int(self.pairs.backoff(recipient) * 1000)
         if judged.slower and not judged.limited:
             return random.randint(*THROTTLED_MS)
         longer = 2.0 ** min(max(0, attempts - USUAL_TRIES), 20)

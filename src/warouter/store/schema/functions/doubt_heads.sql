@@ -1,5 +1,6 @@
 -- After commits of these slots may have been lost, and issue rows among them: whatever may have been out
--- counts as issued. That is the next request of each message with an issue row, unless it is held; and
+-- counts as issued. That is the next request of each message with an issue row, unless it is held or
+-- told as failed; and
 -- each message without one that may have been at the head of its recipient's lane, of the first 2,000 that
 -- are not settled, which is what an owner has in memory, and the parked ones.
 --
@@ -11,19 +12,22 @@
 create function doubt_heads(p_slots smallint[]) returns void
 language plpgsql volatile
 security definer set search_path from current as $$
+declare
+    now timestamptz := clock_timestamp();
 begin
     update send_issue s
        set attempt = greatest(s.attempt, least(s.attempt + 100, 900)),
-           doubts = s.doubts + case when s.state = 3 then 0 else 1 end,
-           at = case when s.state = 3 then s.at else clock_timestamp() end,
-           cause = case when s.state = 3 then s.cause else 'timeline' end,
-           state = case when s.state = 3 then 3 else 2 end
+           doubts = s.doubts + case when s.state in (3, 6) then 0 else 1 end,
+           at = case when s.state in (3, 6) then s.at else now end,
+           look_at = case when s.state in (3, 6) then s.look_at else now end,
+           cause = case when s.state in (3, 6) then s.cause else 'timeline' end,
+           state = case s.state when 3 then 3 when 5 then 5 when 6 then 6 when 7 then 5 else 2 end
       from (select i.slot, i.seq from send_issue i
              where i.slot = any (p_slots) order by i.slot, i.seq for update) i
      where s.slot = i.slot and s.seq = i.seq;
-    insert into send_issue (slot, seq, id, recipient, attempt, doubts, state, cause)
+    insert into send_issue (slot, seq, id, recipient, attempt, doubts, state, cause, at, look_at)
     select distinct on (h.slot, h.recipient)
-           h.slot, h.seq, h.id, h.recipient, 100, 1, 2, 'timeline'
+           h.slot, h.seq, h.id, h.recipient, 100, 1, 2, 'timeline', now, now
       from unnest(p_slots) s(slot),
            lateral (
                (select m.slot, m.seq, m.id, m.recipient

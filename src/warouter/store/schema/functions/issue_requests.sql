@@ -31,7 +31,7 @@ begin
      order by f.slot, f.seq
     on conflict (slot, seq) do update
        set attempt = excluded.attempt, doubts = excluded.doubts, state = 1, cause = null,
-           at = clock_timestamp();
+           at = clock_timestamp(), look_at = null;
     return query
         select f.n::integer - 1, (case when f.slot = any (held) then 6 else 2 end)::smallint
           from unnest(p_slot, p_id) with ordinality as f(slot, id, n)

@@ -1,4 +1,4 @@
--- The part of record_rare for messages: park and unpark.
+-- The part of record_rare for messages: park, unpark and reopen.
 --
 -- A message that is parked again is updated where it is parked, since its row in the journal may be
 -- pruned; another is copied from the journal with its age and its ttl. At the end the first row of
@@ -64,4 +64,12 @@ begin
                      order by f.recipient, f.seq limit 1) f
      where h.ctid = f.place
        and (h.look_at is null or h.parked_at = at);
+    update parked_message h set due_at = at, look_at = at
+      from jsonb_to_recordset(p_rare -> 'reopen') as r(slot smallint, recipient text),
+           lateral (select f.ctid as place from parked_message f
+                     where f.slot = r.slot
+                       and (f.recipient, f.seq) between (r.recipient, 0)
+                                                   and (r.recipient, 1::bigint << 62)
+                     order by f.recipient, f.seq limit 1) f
+     where h.ctid = f.place and r.slot = any (p_held);
 end $$;

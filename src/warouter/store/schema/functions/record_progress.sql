@@ -5,6 +5,7 @@
 --   park           {slot, seq, attempts, delay_ms, reason, ends_ms}  a message that must wait long;
 --                  ends_ms (may be missing): it is not to be sent any more in so many milliseconds
 --   unpark         {slot, seq}                                        it is settled now
+--   reopen         {slot, recipient}                                  the first one of it is due now
 --   park_events    {slot, kind, seq, attempts, delay_ms, reason}      an event that must wait long
 --   unpark_events  {slot, kind, seq}                                  it is settled now
 --   dead           {slot, kind, seq, attempts, reason}                an event to the dead letters

@@ -5,7 +5,7 @@ create function record_rare(p_held smallint[], p_rare jsonb) returns void
 language plpgsql volatile
 security definer set search_path from current as $$
 begin
-    if p_rare ?| array['park', 'unpark'] then
+    if p_rare ?| array['park', 'unpark', 'reopen'] then
         perform record_parked_messages(p_held, p_rare);
     end if;
     if p_rare ?| array['park_events', 'unpark_events', 'dead'] then

@@ -10,12 +10,17 @@ create table send_issue (
     recipient text not null,
     attempt   smallint not null,                     -- in the reference of the last request, from 1
     doubts    smallint not null default 0,           -- earlier attempts that may have been taken
-    state     smallint not null,                     -- 1 issued, 2 in doubt, 3 held, 4 not taken
-    at        timestamptz not null default clock_timestamp(),  -- issued, or in doubt since
+    state     smallint not null,                     -- 1 issued, 2 in doubt, 3 held, 4 not taken,
+                                                     -- 5 in doubt aside, 6 told as failed, 7 aside
+                                                     -- and not taken: flow/doubt/states.py
+    at        timestamptz not null default clock_timestamp(),  -- issued, in doubt, or held since
     cause     text,                                  -- of the doubt
+    look_at   timestamptz,                           -- when time may change the state; null: never
     primary key (slot, seq)
 ) with (fillfactor = 50);
 create unique index send_issue_id on send_issue (id);
+create index send_issue_look on send_issue (slot, look_at) where look_at is not null;
+create index send_issue_issued on send_issue (slot, seq) where state = 1;
 
 -- The ids that the Cloud API gave our messages, of each attempt that was taken. Written by the
 -- slot's owner; kept for 30 days at least, whatever is pruned.
