@@ -101,8 +101,8 @@ class TestInbound:
 
 class TestStatuses:
     async def test_a_failure_without_a_reference_finds_its_message(self, scene: Scene) -> None:
-        """D5. Guards ``match_unmatched``, for what came before its answer was recorded; a later one
-        is found by its wamid at once.
+        """D5. Guards ``match_known``, for what came before its answer was recorded; a later one is
+        found by its wamid at once.
         """
         await scene.use(failed=1.0, opaque="never")
         early = await scene.load(scene.recipients(5))
@@ -111,21 +111,6 @@ class TestStatuses:
         late = await scene.load(scene.recipients(5))
         await scene.ended(*ids_of(late), status="failed")
         assert all(scene.shown(i) == ("failed",) for i in ids_of(early) + ids_of(late))
-
-    async def test_a_failure_without_a_reference_ends_the_doubt_of_its_recipient(
-        self, scene: Scene
-    ) -> None:
-        """D5, 7.3.5b. Guards ``match_failure``: a message in doubt has no wamid yet. It is held, as
-        the window of this file is shorter than the looks for such failures.
-        """
-        await scene.use(failed=1.0, opaque="not_failed", drop_after=1.0)
-        sent = await scene.load(scene.recipients(5), asks={"Warouter-In-Doubt": "hold"})
-        await scene.asked(*ids_of(sent))
-        await scene.use(drop_after=0.0)
-        async with scene.pulse():
-            await scene.ended(*ids_of(sent), status="failed")
-        assert [await scene.attempts(i) for i in ids_of(sent)] == [[1]] * 5
-        assert {scene.business.failure(i)["code"] for i in ids_of(sent)} == {1013}
 
     async def test_a_number_that_is_spelled_otherwise_is_the_same(self, scene: Scene) -> None:
         """D6. Guards that statuses go by their reference, and show the number as it was sent to."""

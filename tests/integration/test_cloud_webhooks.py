@@ -487,22 +487,26 @@ async def test_without_an_order_of_keys_they_wait_for_each_other(
 ) -> None:
     """The mutant of D19: the simulation's database has no locks on the rows of one statement."""
     await pool.execute(SLOWLY)  # so that the two are in their statements at the same time
-    assert await shuffled(hooks, 0) == [200, 200]
+    assert await shuffled(hooks, 0, named=True) == [200, 200]
     function = await pool.fetchval("select pg_get_functiondef('receive_cloud'::regproc)")
-    assert function.count(ORDER) == 2
+    assert function.count(ORDER) == 1
     await pool.execute(function.replace(ORDER, ""))
     for number in range(1, 20):
-        if await shuffled(hooks, number) != [200, 200]:
+        if await shuffled(hooks, number, named=True) != [200, 200]:
             return
     pytest.fail("rows that come in any order do no harm")
 
 
-async def shuffled(hooks: Sequence[Webhook], number: int, *, users: bool = False) -> list[int]:
-    """What each answers to the same 100 statuses, which it gets in an order of its own."""
+async def shuffled(
+    hooks: Sequence[Webhook], number: int, *, users: bool = False, named: bool = False
+) -> list[int]:
+    """What each answers to the same 100 statuses, which it gets in an order of its own. Half of
+    them have no reference, unless they are ``named``.
+    """
     statuses = [
         status(
             f"wamid.{number}.{n}",
-            reference=REFERENCE if n % 2 else "",
+            reference=REFERENCE if named or n % 2 else "",
             **({"recipient_user_id": f"US.{number}.{n}"} if users else {}),
         )
         | ({"recipient_id": f"1555{number:03}{n:03}"} if users else {})

@@ -29,7 +29,7 @@ JOURNALS = (
 NOBODY_EXECUTES = (
     "audit_append audit_hash audit_keep audit_move_sums bump change_owner"
     " console_user_changed doubt_heads end_sessions held_slots hold_term"
-    " lead_event_lanes match_known media_gone next_event_seq pointed_at record_issues"
+    " hold_wamids lead_event_lanes match_known media_gone next_event_seq pointed_at record_issues"
     " record_parked_events record_parked_messages record_rare url_shown"
 )
 NOBODY_READS = "request_key cloud_unmatched cloud_quarantine cloud_kept cloud_share"

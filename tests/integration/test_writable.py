@@ -80,7 +80,7 @@ async def test_a_coreapp_that_may_do_everything_can_write(
 
 
 @pytest.mark.parametrize(
-    "function", ["append_messages", "record_progress", "issue_requests", "match_failure"]
+    "function", ["append_messages", "record_progress", "issue_requests", "drain_inbox"]
 )
 async def test_a_right_to_a_function_is_missed(lame: Lame, function: str) -> None:
     assert await lame.problem() == ""

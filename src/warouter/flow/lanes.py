@@ -89,10 +89,6 @@ class Lanes:
         """The message of this id, if it is out."""
         return self._out.get(message_id)
 
-    def is_ending(self, recipient: str) -> bool:
-        """True while the end of a message of this recipient is not on disk."""
-        return recipient in self._ending
-
     def length(self, recipient: str) -> int:
         """Number of messages in this recipient's lane."""
         return len(self._lanes.get(recipient, ()))

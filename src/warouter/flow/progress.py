@@ -74,16 +74,7 @@ class Unissued(NamedTuple):
     attempt: int | None = None
 
 
-class Unheard(NamedTuple):
-    """A message to ``recipient`` has ended, and for so many seconds something may be heard of a
-    request of it.
-    """
-
-    recipient: str
-    seconds: float
-
-
-Change = Park | Unpark | Reopened | Dead | Took | Stated | Unissued | Unheard
+Change = Park | Unpark | Reopened | Dead | Took | Stated | Unissued
 
 
 class LogProgress(NamedTuple):

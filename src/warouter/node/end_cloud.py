@@ -39,7 +39,6 @@ from warouter.owner.cloud.rate.stop import NumberStop
 from warouter.owner.cloud.readings import Readings
 from warouter.owner.cloud.rows import Rows
 from warouter.owner.cloud.sender import CloudSender
-from warouter.owner.cloud.unmatched import Unmatched
 from warouter.owner.hearing import UpstreamListener
 from warouter.owner.sender import SenderParts
 from warouter.store.locks import CHANNEL
@@ -121,7 +120,6 @@ class CloudEnd(End):
             unreachable=self._learned.unreachable,
         )
         self.drain = Drain(ownership, journal, rows, remote.acks, self.readings)
-        self._unmatched = self._made_unmatched()
         self.listeners = (self.drain, remote.acks, self.number)
 
     @property
@@ -181,17 +179,6 @@ class CloudEnd(End):
             until_sent=cloud.order == "sent",
         )
 
-    def _made_unmatched(self) -> Unmatched:
-        common, remote = self._common, self._remote
-        return Unmatched(
-            common.ownership,
-            common.journal,
-            self._proving.unix,
-            lambda: remote.upstream.posts + remote.acks.proved,
-            common.clock,
-            self._windows,
-        )
-
     def _has_room(self) -> None:
         self.sender.take_turns()
 
@@ -204,7 +191,6 @@ class CloudEnd(End):
             "issues": self.sender.requests.issuer.run(),
             "doubts": self.sender.looks.run(self._common.ownership),
             "inbox": self.drain.run(hearing),
-            "unmatched": self._unmatched.run(),
             "number": self.number.run(),
             "recovery": self._recovery.run(),
             "identities": self._learned.run(),

@@ -15,9 +15,6 @@ import asyncpg
 
 from warouter.store.bounded import Fetch, connection
 
-# As prune_cloud has it: Meta repeats a webhook for 7 days.
-UNMATCHED_DAYS = 8.0
-
 wall = time.time
 
 
@@ -57,7 +54,7 @@ async def ask_for_collection(pool: asyncpg.Pool) -> None:
 async def prune_cloud(fetch: Fetch, days: float, rows: int) -> int | None:
     """Delete what is no longer needed of the Cloud API: ids that are older than ``days`` and than
     30, statuses of nobody older than 8, what processes said and who could not be reached a day
-    ago, recipients of whom nothing more may be heard. As ``prune_history``.
+    ago. As ``prune_history``.
     """
     return await _gone(fetch, _CLOUD, days, rows)
 

@@ -565,8 +565,6 @@ _STATEMENTS = {
         ("from unnest($1::smallint[], $2::integer[]) w", None, _call("due_issues", timed=True)),
         ("drain_inbox(", _shared, _call("drain_inbox", timed=True)),
         ("select f.seq from unnest($3::bigint[]", None, _firsts),
-        ("match_unmatched(", _shared, _call("match_unmatched", timed=True)),
-        ("match_failure(", _shared, _call("match_failure")),
         ("from cloud_inbox i\n  left join message", None, _read_inbox),
         ("tell_owner(", _nothing, _say),
         ("keep_keys(", _nothing, lambda s, c, a: _receive(s, c, a[:20])),  # no identities here
@@ -602,11 +600,6 @@ _STATEMENTS = {
         ("update media_wanted", _nothing, lambda s, c, a: []),  # customers write texts here
         ("insert into cloud_held", _nothing, _cloud("number", "hold_back")),
         ("delete from cloud_held", None, lambda s, c, a: []),
-        (
-            "select exists (select from cloud_unheard",
-            None,
-            lambda s, c, a: [{"unheard": s.tables.issues.is_unheard(s.now(), a[0])}],
-        ),
         ("then prune_cloud(", None, lambda s, c, a: [{"gone": 0}]),
         ("then prune_history(", None, lambda s, c, a: [{"gone": 0}]),
         ("then prune_letters(", None, lambda s, c, a: [{"gone": 0}]),

@@ -133,18 +133,6 @@ class Tables(Owners):
         mine = [m for m in mine if m.recipient == row.recipient and not self.is_failed(m.id)]
         return [m.id for m in mine if m.kind & 7 != 1]
 
-    def match_unmatched(
-        self, now: float, inc: UUID, slots: list[int], epochs: list[int], *a: Any
-    ) -> list[tuple[Any, ...]]:
-        return self.inbox.match(now, self.held(inc, slots, epochs), *a)
-
-    def match_failure(
-        self, inc: UUID, slots: list[int], epochs: list[int], key: str, slot: int, *a: Any
-    ) -> list[dict[str, None]]:
-        if slot in self.held(inc, slots, epochs):
-            self.inbox.matched(key, slot, *a)
-        return [{"match_failure": None}]
-
     def drain_inbox(self, now: float, inc: UUID, *a: list[Any]) -> list[tuple[Any, ...]]:
         held = self.held(inc, a[0], a[1])
         twice = self.issues.prove(now, inc, held, a[3:])

@@ -1,6 +1,4 @@
-"""How soon an owner knows, of each of many messages in doubt, whether webhooks came in; and what it
-knows of the other side's clock.
-"""
+"""How soon an owner knows, of each of many messages in doubt, whether webhooks came in."""
 
 from __future__ import annotations
 
@@ -8,18 +6,15 @@ import asyncio
 import math
 from typing import Any, cast
 
-from tests.harness.patch import patched
 from tests.harness.wait import soon
 from warouter.errors import OutcomeUnknown
 from warouter.flow.proof import Cohort, ListenerAges
 from warouter.flow.windows import Windows
-from warouter.owner.cloud import proving as module
 from warouter.owner.cloud.proving import AGAIN_SECONDS, Proving
 from warouter.store.journal.proofs import CloudPath
 
 OUTAGE = range(600)  # in each of these seconds a doubt began
 LATER = 3_600.0
-NOON = 1_800_000_000.0
 
 
 class Journal:
@@ -85,18 +80,3 @@ async def test_a_cohort_goes_on_after_the_last_doubt_that_shares_the_answer() ->
     proving.proven_at(doubted)
     await soon(lambda: journal.readings and not proving._reading)
     assert proving.proven_at(doubted) == math.inf
-
-
-def test_setting_this_nodes_clock_does_not_change_metas_time() -> None:
-    """Set back by a minute, events of the minute before a doubt would have proven something."""
-    now, clocks = 10.0, [NOON]
-    with patched([(module, "wall", lambda: clocks[-1])]):
-        of = Proving(cast("Any", Journal()), Windows(), lambda: now)
-        of.server_said(NOON + 3.0)
-        clocks.append(NOON - 60.0)
-        assert of.unix(10.0) == NOON + 3.0
-
-
-def test_without_an_answer_it_may_be_a_minute_behind() -> None:
-    with patched([(module, "wall", lambda: NOON)]):
-        assert Proving(cast("Any", Journal()), Windows(), lambda: 10.0).unix(8.0) == NOON - 62.0

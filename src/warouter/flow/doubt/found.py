@@ -41,13 +41,12 @@ class FoundRow(NamedTuple):
     fresh: bool = False
 
 
-def found(row: FoundRow, treatment: Treatment, fence: float, now: float) -> Step:
+def found(row: FoundRow, treatment: Treatment, now: float) -> Step:
     """Return the message of this row in its state, and the effects, as ``step`` does.
 
-    Its last request began ``fence`` seconds before the doubt at the earliest. Raises KeyError for a
-    row that is issued: its owner has it in memory, and the next one doubts it first.
+    Raises KeyError for a row that is issued: its owner has it in memory, and the next one doubts it
+    first.
     """
-    since = now - row.age
     issue = Issue(
         row.seq,
         row.id,
@@ -56,8 +55,7 @@ def found(row: FoundRow, treatment: Treatment, fence: float, now: float) -> Step
         1,
         row.attempt,
         row.doubts,
-        begun=since - fence,
-        since=since,
+        since=now - row.age,
         ends=now + row.ends_in,
         cause=row.cause if row.stored else GONE,
         treatment=treatment,

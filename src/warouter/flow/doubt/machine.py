@@ -125,9 +125,9 @@ def _freed(issue: Issue, attempt: int) -> Note:
 
 
 @_pairs(on.RequestBegun, [S.ISSUED], [S.OUT, S.PROBING])
-def _begin(issue: Issue, event: on.RequestBegun, now: float) -> Step:
+def _begin(issue: Issue, event: on.RequestBegun, _now: float) -> Step:
     state = S.PROBING if event.probing else S.OUT
-    return replace(issue, state=state, attempt=issue.attempt + 1, begun=now), ()
+    return replace(issue, state=state, attempt=issue.attempt + 1), ()
 
 
 # its answer

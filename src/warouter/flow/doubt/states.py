@@ -107,7 +107,6 @@ class Issue(msgspec.Struct, frozen=True, gc=False):
     attempt: int = 0
     doubts: int = 0
     spared: int = 0
-    begun: float = -math.inf  # its last request, at the earliest
     since: float = -math.inf
     ends: float = math.inf
     cause: str = ""

@@ -19,7 +19,6 @@ evidence ends, or the policy after its window. What is decided is decided in ``f
     readings          how far it was read
     acks              what is in the journals is deleted there
     rows              each row of it: an event, evidence, a word
-    unmatched         statuses that came before their id was known, and failures without a reference
     asking            questions for which nobody waits
     learned_users     whose number an answer shows, and who cannot be reached
     reservation       which messages of a commit have their issue row in it

@@ -49,7 +49,7 @@ class InboxAcks(SlotListener, Acks):
         self._proofs: dict[Proof, None] = {}
         self._twice: OrderedDict[str, None] = OrderedDict()  # wamids that were counted
         self._flush = asyncio.Event()
-        self.duplicates = self.proved = 0  # taken twice; ids that were kept
+        self.duplicates = 0  # taken twice
 
     def closed(self, slot: OwnedSlot) -> None:
         number = slot.slot
@@ -109,7 +109,6 @@ class InboxAcks(SlotListener, Acks):
             row = self.read.pop(number, None)
             if row is not None:
                 self._deleted.append(row)
-        self.proved += len(proofs)
         self._note_twice(twice)
 
     def _note_twice(self, twice: Sequence[DuplicateRequest]) -> None:

@@ -35,7 +35,7 @@ class Finds:
         if slot.issues.found(row.id) or row.state == RowState.ISSUED:
             return
         treatment = self._rules.treatment(row.kind or 0, row.body or b"")
-        after, effects = found(_facts(row), treatment, self._rules.fence, self._clock())
+        after, effects = found(_facts(row), treatment, self._clock())
         before = Issue(row.seq, row.id, row.recipient) if row.fresh else after
         self._doubts.carry_out(slot, before, after, effects)
         if row.wamid is not None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections.abc import Callable
 
 import asyncpg
 
 from warouter import background
 from warouter.errors import OutcomeUnknown
-from warouter.flow.proof import CLOCKS_SECONDS, COHORT_SECONDS, ProofState, way
+from warouter.flow.proof import COHORT_SECONDS, ProofState, way
 from warouter.flow.windows import Windows
 from warouter.store.journal import Journal
 
@@ -20,7 +19,6 @@ log = logging.getLogger(__name__)
 AGAIN_SECONDS = 1.0
 SHARED_SECONDS = 1.0  # doubts that began within the same one share an answer
 MOST_KNOWN = 4_096
-wall = time.time
 
 
 class Proving:
@@ -39,12 +37,6 @@ class Proving:
     def server_said(self, unix_seconds: float) -> None:
         """The other side's clock, as it said with an answer."""
         self._ahead = unix_seconds - self._clock()
-
-    def unix(self, at: float) -> float:
-        """The least that the other side's clock may have shown at a time of the owner's clock."""
-        if self._ahead is not None:
-            return at + self._ahead
-        return wall() - (self._clock() - at) - CLOCKS_SECONDS
 
     def proven_at(self, since: float) -> float:
         """The time by which a status of a request that ended at ``since`` would have come in; inf

@@ -6,7 +6,7 @@ by its number.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -40,11 +40,6 @@ select i.n, i.slot, i.kind, i.key, i.id, i.attempt, i.wamid, i.recipient, i.payl
         where i.kind = 0 and i.key like '%:failed:%' and k.id = i.id) a on true
  where i.slot = any ($1) and i.n <> all ($2)
  order by i.slot, i.n limit $3"""
-_MATCH = "select * from match_unmatched($1,$2,$3,$4,$5)"
-_MATCHED = "select match_failure($1,$2,$3,$4,$5,$6,$7)"
-_UNHEARD = """
-select exists (select from cloud_unheard
-                where recipient = any ($1) and until > clock_timestamp()) as unheard"""
 _SAY = "select tell_owner($1,$2,$3,$4,$5,$6,$7)"
 _DRAIN = "select * from drain_inbox($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)"
 
@@ -107,15 +102,6 @@ class DuplicateRequest(NamedTuple):
     wamid: str
 
 
-class Nobodys(NamedTuple):
-    """A failure without a reference, of an id that is not known."""
-
-    key: str
-    wamid: str
-    recipient: str | None
-    payload: bytes
-
-
 class Inbox(JournalSessions):
     """The inbox of this incarnation's slots."""
 
@@ -133,26 +119,6 @@ class Inbox(JournalSessions):
         columns = columns_of(proofs, len(Proof._fields))
         rows = await self._fenced(self._cloud, _DRAIN, owned, list(numbers), *columns)
         return [DuplicateRequest(*row) for row in rows]
-
-    async def match(self, owned: Mapping[int, int], seconds: float, limit: int) -> list[Nobodys]:
-        """Find whose statuses came before their id was known; the failures of the last so many
-        seconds that are still nobody's.
-        """
-        rows = await self._fenced(self._cloud, _MATCH, owned, seconds, limit)
-        return [Nobodys(*row) for row in rows]
-
-    async def matched(
-        self, owned: Mapping[int, int], key: str, slot: int, message_id: bytes, attempt: int
-    ) -> None:
-        """A failure that was nobody's is of this attempt."""
-        await self._fenced(self._cloud, _MATCHED, owned, key, slot, message_id, attempt)
-
-    async def unheard(self, recipients: Iterable[str]) -> bool:
-        """True if a message to one of these has ended, and something may be heard of a request of
-        it, as owners have recorded.
-        """
-        [row] = await self._cloud_read(_UNHEARD, list(recipients))
-        return bool(row["unheard"])
 
     async def say(
         self,

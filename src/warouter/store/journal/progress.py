@@ -15,7 +15,6 @@ from warouter.flow.progress import (
     Reopened,
     Stated,
     Took,
-    Unheard,
     Unissued,
     Unpark,
 )
@@ -103,8 +102,6 @@ def _name(change: Change, kind: int | None) -> str:
             return "issues"
         case Unissued():
             return "unissue"
-        case Unheard():
-            return "unheard"
 
 
 def _fields(change: Change) -> dict[str, Any]:

@@ -74,7 +74,7 @@ SELECT: Mapping[str, str] = {
     " cloud_unreachable contact_identity contact_key",
     "coreapp": f"{_COMMON} slot shard_map node change setting message event parked_message"
     " parked_event dead_letter send_cursor event_cursor send_issue upstream_id cloud_inbox"
-    " cloud_unheard cloud_unreachable cloud_path cloud_number cloud_pause cloud_held"
+    " cloud_unreachable cloud_path cloud_number cloud_pause cloud_held"
     " contact_identity contact_key media media_total media_wanted callback_request",
     "master": f"{_COMMON} {_SHARED}",
     "console": f"{_COMMON} {_SHARED} {_SHOWN} {_AUDIT} dead_letter attempt report",
@@ -162,7 +162,7 @@ EXECUTE: Mapping[str, str] = {
     "coreapp": f"{_ALIVE} unwritable append_messages append_issued append_requests"
     " append_events record_progress open_slots renew_epochs hand_over release_slots quiet_slots"
     " prune prune_keys prune_letters prune_history prune_cloud mend_parked"
-    " take_up_letters issue_requests open_issues drain_inbox match_unmatched match_failure"
+    " take_up_letters issue_requests open_issues drain_inbox"
     " tell_owner learn_identities share_number hold_token stop_number add_media write_webhook"
     " note_opened",
     "master": f"{_ALIVE} next_number moved_lately win_term take_over mark_slots name_successors"

@@ -72,7 +72,7 @@ async def cloud_fails_without_reference(lab: Lab, _mark: Mark) -> None:
     """Messages are taken and fail, and their statuses name nothing but a wamid."""
     numbers = [lab.stranger() for _ in range(SIDE)]
     first = len(lab.history.sends.id)
-    async with lab.switched(incapable=numbers, opaque="not_failed", drop_after=0.3):
+    async with lab.switched(incapable=numbers, opaque="not_failed"):
         ids = {await lab.business.message(number) for number in numbers}
         lab.history.doomed |= ids
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from tests.campaigns.simulation.cloud.issues import Issues, Upstream
 
 ANEW = 5.0  # seconds without a word, after which a listener listens anew
-ONE_DAY, ONE_HOUR = 86_400.0, 3_600.0
+ONE_DAY = 86_400.0
 SHOWN = 0  # the kind of a status
 
 
@@ -35,7 +35,6 @@ class Nobodys(NamedTuple):
     wamid: str
     recipient: str | None
     payload: bytes
-    at: float
 
 
 class Path(NamedTuple):
@@ -109,39 +108,19 @@ class Inbox:
                 placed.append(self._number((slot, kind, key, message_id, attempt, wamid, *rest)))
             elif key not in self.unmatched:
                 unmatched += 1
-                self.unmatched[key] = Nobodys(key, wamid, rest[0], rest[1], now)
+                self.unmatched[key] = Nobodys(key, wamid, rest[0], rest[1])
         inserted = sum(self._insert(row) for row in sorted(placed, key=lambda row: row.key))
         if webapp is not None:
             self.touch(now, webapp, broken, meta, inbound)
         return [{"inserted": inserted, "unmatched": unmatched}]
 
-    def match(
-        self, now: float, held: set[int], seconds: float, limit: int
-    ) -> list[tuple[Any, ...]]:
-        """match_unmatched."""
-        newest = sorted(self.unmatched.values(), key=lambda row: -row.at)
-        found = []
-        for row in [row for row in newest if row.at > now - ONE_HOUR][:limit]:
-            known = self._issues.upstream.get(row.wamid)
-            if known is not None and known.slot in held:
-                found.append((row, known))
-        for row, known in sorted(found, key=lambda pair: pair[0].key):
-            self.matched(row.key, known.slot, known.id, known.attempt)
-        left = [row for row in newest if row.key in self.unmatched and ":failed:" in row.key]
-        return [row[:4] for row in left if row.at > now - seconds][:limit]
-
     def match_known(self, known: Upstream) -> None:
         """match_known."""
         for row in sorted(self.unmatched.values(), key=lambda row: row.key):
             if row.wamid == known.wamid:
-                self.matched(row.key, known.slot, known.id, known.attempt)
-
-    def matched(self, key: str, slot: int, message_id: bytes, attempt: int) -> None:
-        """match_failure."""
-        row = self.unmatched.pop(key, None)
-        if row is not None:
-            place = slot, SHOWN, key, message_id, attempt, row.wamid
-            self.insert((*place, row.recipient, row.payload, None))
+                del self.unmatched[row.key]
+                place = known.slot, SHOWN, row.key, known.id, known.attempt, row.wamid
+                self.insert((*place, row.recipient, row.payload, None))
 
     def touch(self, now: float, webapp: UUID, broken: bool, meta: float, inbound: float) -> None:
         """touch_cloud_path; ``meta`` as ``now`` is, 0 for none."""

@@ -84,7 +84,6 @@ class Issues:
         self.upstream: dict[str, Upstream] = {}
         self.attempts: dict[bytes, list[Upstream]] = {}  # the same by message
         self.changed: list[tuple[float, tuple[int, int], Issue | None]] = []  # rows, as they were
-        self.unheard: dict[str, float] = {}  # recipients, until when: cloud_unheard
         self.seen: Seen = _Nobody()
         self.known: Callable[[Upstream], None] = lambda _row: None  # trigger upstream_id_known
         # To be switched off: evidence is looked for at the issue; a message may have several ids.
@@ -219,17 +218,6 @@ class Issues:
                 place = p["wamid"], p["slot"], message_id, p["attempt"]
                 waits = bool(p.get("held"))
                 self.keep(Upstream(*place, p["wa_id"], p["user_id"], now, waits))
-
-        self._leave_unheard(now, [p for p in rare.get("unheard", ()) if p["slot"] in held])
-
-    def _leave_unheard(self, now: float, rows: Iterable[dict[str, Any]]) -> None:
-        for p in rows:
-            recipient, until = p["recipient"], now + p["seconds"]
-            self.unheard[recipient] = max(self.unheard.get(recipient, until), until)
-
-    def is_unheard(self, now: float, recipients: Iterable[str]) -> bool:
-        """Something may be heard of a message to one of these that has ended."""
-        return any(self.unheard.get(to, now) > now for to in recipients)
 
     def keep(self, row: Upstream) -> None:
         """An attempt was taken, unless that is known."""

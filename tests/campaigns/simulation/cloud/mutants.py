@@ -34,7 +34,6 @@ from warouter.owner.cloud.rate.brake import Brake
 from warouter.owner.cloud.rate.stop import NumberStop
 from warouter.owner.cloud.readings import Readings
 from warouter.owner.cloud.requests import Requests
-from warouter.owner.cloud.unmatched import Unmatched
 from warouter.owner.expiry import Expiry
 from warouter.owner.ownership import Ownership
 from warouter.owner.quiesce import Quiesce
@@ -151,13 +150,13 @@ MUTANTS = {
         once=True,
         full=True,
     ),
-    "failures without a reference are nobody's": Mutant(
+    "what came before its id stays nobody's": Mutant(
         "D5",
-        [(Unmatched, "look", without.nothing_issued)],
-        ("I6",),
-        (kinds.drop_taken,),
+        [],
+        ("I8",),
+        (slow_commits,),
         way={"spread_ms": 50, "failed": 1.0, "opaque": "not_failed"},
-        once=True,
+        spoil=without.unmatching,
     ),
     "statuses go by their number": Mutant(
         "D6",

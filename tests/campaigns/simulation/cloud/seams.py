@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tests.campaigns.simulation import loop
 from tests.campaigns.simulation.cloud import graph
 from tests.harness.patch import patched
 from warouter import cloud_settings
@@ -23,7 +22,7 @@ from warouter.flow import windows
 from warouter.flow.windows import Wait
 from warouter.node import end_cloud
 from warouter.owner import beats
-from warouter.owner.cloud import acks, drain, issuer, proving
+from warouter.owner.cloud import acks, drain, issuer
 from warouter.owner.cloud.facts import templates
 from warouter.owner.cloud.rate import brake, number_share, pace, stop
 from warouter.owner.commit import Gather
@@ -97,7 +96,6 @@ def drawn(random: Random, spans: Spans, *, small: bool, held: float) -> Iterator
         (stop, "PROBE_SECONDS", 2.0),
         (number_share, "REST_SECONDS", 2.0),
         (templates, "READ_AGAIN_SECONDS", 2.0),
-        (proving, "wall", loop.wall),
         (pace, "random", waits),
         (brake, "UNCLEAR_SECONDS", (0.2, 0.5)),
         (pace.Pace, "proven", _proven_in_its_process),

@@ -161,6 +161,10 @@ def unasked(slot: Any, row: Any) -> FoundRow:
     return _found(slot, replace(row, failed=False))
 
 
+def unmatching(world: CloudWorld) -> None:
+    world.tables.issues.known = lambda _row: None
+
+
 def unlooking(world: CloudWorld) -> None:
     world.tables.issues.looks = False
 

@@ -300,10 +300,6 @@ _stated = _record(
 )
 _took_some = _record(took=_rows_of(_took, attempt=_attempts, held=st.booleans()))
 _unissue = _record(unissue=_places(attempt=st.sampled_from((None, 1, 2))))
-_leave_unheard = _record(
-    unheard=_places(recipient=_recipients, seconds=st.sampled_from((0.5, 60.0)))
-)
-_ask_unheard = _call("unheard", recipients=st.sampled_from((["1"], ["2", "3"])))
 _FAR = 4_000_000_000  # unix s: what a clock of Meta's calls the future is now
 _learn_unreachable = _call(
     "learn_unreachable",
@@ -369,7 +365,6 @@ _STEPS = (
     (_issue, _open_issues, _took_some),
     (_issue, _stated, _unissue, _open_issues),
     (_say, _say, _issue, _drained),
-    (_leave_unheard, _leave_unheard, _ask_unheard, _step, _ask_unheard),
     (_learn_unreachable, _step, _learn_unreachable, _call("keys_of", recipients=st.just(["1"]))),
     (_say, st.one_of(_cloud_reads), _took_some, st.one_of(_cloud_reads)),
 )

@@ -104,7 +104,6 @@ def rows_of(t: Tables) -> dict[str, list[Any]]:
         "event": [(slot, *row) for slot, _, journal in events for row in journal.rows.values()],
         "send_issue": list(t.issues.rows.values()),
         "upstream_id": list(t.issues.upstream.values()),
-        "cloud_unheard": list(t.issues.unheard.items()),
         "cloud_unreachable": list(t.inbox.unreachable.items()),
         "cloud_inbox": list(t.inbox.rows.values()),
         "event_cursor": [

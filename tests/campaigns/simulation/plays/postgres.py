@@ -50,7 +50,7 @@ _EMPTY = f"""
 delete from message; delete from parked_message; delete from request_key; delete from event;
 delete from parked_event; delete from dead_letter; delete from owner_log;
 delete from shard_request; delete from beat; delete from node;
-delete from send_issue; delete from upstream_id; delete from cloud_unheard;
+delete from send_issue; delete from upstream_id;
 delete from cloud_unreachable;
 truncate cloud_inbox restart identity;
 update send_cursor set mark = 0, ranges = '{{}}' where mark <> 0 or ranges <> '{{}}';
@@ -91,7 +91,6 @@ _ROWS = {
     " from send_issue",
     "upstream_id": "select wamid, slot, id, attempt, wa_id, user_id, at, held, failed, twice"
     " from upstream_id",
-    "cloud_unheard": "select recipient, until from cloud_unheard",
     "cloud_unreachable": "select wa_id, at from cloud_unreachable",
     "cloud_inbox": "select n, slot, kind, key, id, attempt, wamid, recipient, payload, contact"
     " from cloud_inbox",

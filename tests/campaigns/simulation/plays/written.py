@@ -5,12 +5,28 @@ Hypothesis draws what was written here in one of several hundred plays, and thos
 
 from __future__ import annotations
 
-from tests.campaigns.simulation.plays.calls import INCARNATIONS, THE_LEADER, Call, whole
+from tests.campaigns.simulation.plays.calls import (
+    INCARNATIONS,
+    SLOTS,
+    THE_LEADER,
+    THE_OWNER,
+    Call,
+    Owned,
+    whole,
+)
 from warouter.cluster.plan import Takeover
+from warouter.store.journal.progress import ProgressColumns
 
 _ANOTHER_PICTURE = Takeover(3, seen_epoch=-1, to=INCARNATIONS["b"], old=None, reason="unreachable")
 # A leader gives a slot away that it saw under an epoch before the one that it has now.
 OLD_PICTURE = whole(
     [(Call(THE_LEADER, "take_over", {"term": None, "moves": [_ANOTHER_PICTURE], "ages": None}),)]
 )
-WRITTEN = (OLD_PICTURE,)
+# Two messages of a lane wait, and are read one at a time.
+_TWO = [
+    {"slot": 3, "seq": seq, "attempts": 1, "delay_ms": 7 * seq, "reason": "refused"}
+    for seq in (1, 2)
+]
+_PARK = {"owned": Owned(SLOTS), "wire": ProgressColumns({}, {}, {"park": _TWO})}
+TWO_OF_A_LANE = whole([(Call(THE_OWNER, "write", _PARK),)])
+WRITTEN = (OLD_PICTURE, TWO_OF_A_LANE)

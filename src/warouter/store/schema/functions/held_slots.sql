@@ -8,8 +8,7 @@
 -- before, in which whoever was taken over owns the slot still.
 --
 -- Called by: append_messages, append_requests, append_events, record_progress, open_slots, prune,
---   take_up_letters, mend_parked, issue_requests, open_issues, drain_inbox,
---   match_unmatched, match_failure, quiet_slots
+--   take_up_letters, mend_parked, issue_requests, open_issues, drain_inbox, quiet_slots
 create function held_slots(p_incarnation uuid, p_slots smallint[], p_epochs bigint[])
 returns smallint[] language plpgsql volatile
 security definer set search_path from current as $$

@@ -1,10 +1,11 @@
 -- Trigger function: statuses that came before the id of their message was known go to the inbox as it
--- becomes known, however late that is. One that comes at this very moment is found by match_unmatched.
+-- becomes known, however late that is.
 --
 -- Called by: the trigger of tables/cloud.sql
 create function match_known() returns trigger language plpgsql volatile
 security definer set search_path from current as $$
 begin
+    perform hold_wamids(array(select k.wamid from known k), true);
     with found as (
         delete from cloud_unmatched m
          using known k where m.wamid = k.wamid

@@ -1,8 +1,7 @@
 -- Deletes what is no longer needed of the Cloud API, up to p_limit rows of each: ids that are older than
 -- p_days and than 30, as a message can be quoted for so long, unless something points to their message;
 -- statuses of nobody after 8, as Meta repeats a webhook for 7; what processes said, and who could not
--- be reached, after a day; recipients of whom nothing more may be heard. Returns how many of that of
--- which most went.
+-- be reached, after a day. Returns how many of that of which most went.
 --
 -- Called by: store/history.py
 create function prune_cloud(p_days float8, p_limit integer) returns bigint
@@ -21,11 +20,6 @@ begin
     delete from cloud_unmatched where key in (
         select key from cloud_unmatched where at < now() - interval '8 days'
          order by at limit p_limit for update skip locked);
-    get diagnostics gone = row_count;
-    most := greatest(most, gone);
-    delete from cloud_unheard where recipient in (
-        select recipient from cloud_unheard where until < now()
-         limit p_limit for update skip locked);
     get diagnostics gone = row_count;
     most := greatest(most, gone);
     delete from cloud_unreachable where wa_id in (

@@ -1,7 +1,7 @@
 -- Takes what webhooks brought, all of a commit, in the order of the keys: two webapps that get the
 -- same events in different order would wait for each other's rows in a circle. Their numbers have the
 -- order in which the rows came. Whoever writes more than one of these tables in a transaction does so
--- in this order: contact_identity, cloud_inbox, cloud_unmatched.
+-- in this order: contact_identity, cloud_inbox, cloud_unmatched; the last one under hold_wamids.
 --
 -- Statuses, inbound messages and errors only (kinds 0, 1, 3): what owners and operators say is not for
 -- a webapp to write. A null slot is that of a status without a reference: it is looked up by its wamid.
@@ -24,7 +24,9 @@ begin
         perform learn_identities(p_gone, p_user, p_wa_id, p_alias, p_parent, p_username, p_name);
     end if;
     if array_position(p_slot, null) is not null then
-        -- At once for all of them: asked about twice, an id recorded in between would be in neither.
+        -- Before any row is written: who records an id writes rows of the inbox after this lock, too.
+        perform hold_wamids(array(select f.wamid from unnest(p_slot, p_wamid) as f(slot, wamid)
+                                   where f.slot is null), false);
         select array_agg(coalesce(f.slot, u.slot) order by f.n),
                array_agg(coalesce(f.id, u.id) order by f.n),
                array_agg(coalesce(f.attempt, u.attempt) order by f.n)
@@ -50,7 +52,6 @@ begin
           from unnest(p_slot, p_key, p_wamid, p_recipient, p_payload)
             as f(slot, key, wamid, recipient, payload)
          where f.slot is null
-         order by f.key collate "C"
         on conflict (key) do nothing;
         get diagnostics unmatched = row_count;
     end if;

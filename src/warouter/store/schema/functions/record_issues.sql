@@ -6,8 +6,6 @@
 --            a later attempt was issued meanwhile. A doubt goes on through its states.
 --   unissue  {slot, seq, attempt}                               the issue row goes; with an attempt only
 --            if that is the last one
---   unheard  {slot, recipient, seconds}                         for so long something may be heard of a
---            request of a message to this recipient that has ended
 --
 -- Ids are in hex. Rows are written in their order, as the drain writes some of the same.
 --
@@ -39,11 +37,4 @@ begin
      where i.slot = any (p_held)
      order by i.wamid
     on conflict (wamid) do nothing;
-    insert into cloud_unheard (recipient, until)
-    select i.recipient, clock_timestamp() + max(i.seconds) * interval '1 second'
-      from jsonb_to_recordset(p_rare -> 'unheard')
-           as i(slot smallint, recipient text, seconds float8)
-     where i.slot = any (p_held)
-     group by i.recipient order by i.recipient
-    on conflict (recipient) do update set until = greatest(cloud_unheard.until, excluded.until);
 end $$;

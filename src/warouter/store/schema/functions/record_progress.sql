@@ -9,7 +9,7 @@
 --   park_events    {slot, kind, seq, attempts, delay_ms, reason}      an event that must wait long
 --   unpark_events  {slot, kind, seq}                                  it is settled now
 --   dead           {slot, kind, seq, attempts, reason}                an event to the dead letters
---   took, issues, unissue, unheard                                    see record_issues
+--   took, issues, unissue                                             see record_issues
 --
 -- What is said of a slot that is not held is left out.
 --

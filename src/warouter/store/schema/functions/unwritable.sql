@@ -17,8 +17,8 @@ set search_path from current as $$
          where p.pronamespace = current_schema()::regnamespace
            and p.proname in ('append_messages', 'append_issued', 'append_requests', 'append_events',
                              'record_progress', 'open_slots', 'renew_epochs', 'hand_over',
-                             'issue_requests', 'open_issues', 'drain_inbox', 'match_unmatched',
-                             'match_failure', 'tell_owner', 'quiet_slots')
+                             'issue_requests', 'open_issues', 'drain_inbox', 'tell_owner',
+                             'quiet_slots')
            and not has_function_privilege(p.oid, 'execute')
         union all
         select format('no right to %s %s', lower(n.privilege), c.relname)
@@ -30,8 +30,7 @@ set search_path from current as $$
                        ('send_issue', 'INSERT'), ('send_issue', 'UPDATE'),
                        ('send_issue', 'DELETE'), ('upstream_id', 'INSERT'),
                        ('upstream_id', 'UPDATE'), ('cloud_inbox', 'INSERT'),
-                       ('cloud_inbox', 'DELETE'), ('cloud_unheard', 'INSERT'),
-                       ('cloud_unmatched', 'DELETE'))
+                       ('cloud_inbox', 'DELETE'), ('cloud_unmatched', 'DELETE'))
                as n(relname, privilege),
                lateral (select x.oid, x.relname from pg_class x
                          where x.relname = n.relname::name

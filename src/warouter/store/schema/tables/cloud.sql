@@ -73,13 +73,6 @@ create table cloud_unmatched (
 create index cloud_unmatched_wamid on cloud_unmatched (wamid);
 create index cloud_unmatched_at on cloud_unmatched (at);
 
--- Recipients of messages that ended with a request of unknown outcome: a failure that names no
--- message may belong to it. Written by the slot's owner; a row goes once no such failure can come.
-create table cloud_unheard (
-    recipient text primary key,
-    until     timestamptz not null
-);
-
 -- Signed webhooks that could not be read, the newest few.
 create table cloud_quarantine (
     id     bigint generated always as identity primary key,

@@ -93,7 +93,6 @@ class CloudUpstream(Upstream):
         self._out: dict[tuple[bytes, int], MessagePost] = {}
         self._begun: dict[bytes, frozenset[int]] = {}  # the attempts that are out, by message
         self._heard_of: OrderedDict[bytes, dict[int, Judged]] = OrderedDict()  # by attempt
-        self.posts = 0
         self.reach = Reach(clock)
 
     @property
@@ -135,7 +134,6 @@ class CloudUpstream(Upstream):
 
     def post(self, post: MessagePost, answers: Answers) -> None:
         """Begin once there is a connection, if it may begin then; ``answers`` hears of its end."""
-        self.posts += 1
         self._out[post.id, post.attempt] = post
         try:
             edge = self._marketing.edge(post.body) if post.attempt else MESSAGES
