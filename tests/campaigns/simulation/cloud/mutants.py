@@ -24,7 +24,7 @@ from warouter.flow.doubt.events import Failure
 from warouter.flow.doubt.states import Issue
 from warouter.flow.lanes import Lanes
 from warouter.flow.windows import Wait
-from warouter.owner.cloud import drain, looks, proving, requests
+from warouter.owner.cloud import drain, finds, proving, requests
 from warouter.owner.cloud.doubt_rules import RuleBook
 from warouter.owner.cloud.doubts import Doubts
 from warouter.owner.cloud.hearsay import Hearsay
@@ -243,7 +243,7 @@ MUTANTS = {
     ),
     "the window begins with the takeover": Mutant(
         "D16",
-        [(looks, "_found", without.from_the_takeover)],
+        [(finds, "_facts", without.from_the_takeover)],
         ("I15",),
         (threats.take_over_again,),
         prompt=True,
@@ -322,7 +322,7 @@ MUTANTS = {
     ),
     "a stored end is not asked for": Mutant(
         "I21",
-        [(looks, "_found", without.unasked), (Expiry, "prove_ended", without.nothing_issued)],
+        [(finds, "_facts", without.unasked), (Expiry, "prove_ended", without.nothing_issued)],
         ("I21",),
         (kinds.refuse_messages, *_KILLS),
     ),

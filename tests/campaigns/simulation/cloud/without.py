@@ -17,7 +17,7 @@ from warouter.flow.doubt.states import KEPT, REQUESTED, UNKNOWN, Issue
 from warouter.flow.doubt.verdict import DoubtVerdict, Policy, verdict
 from warouter.flow.lanes import Lanes
 from warouter.flow.progress import Took, Unissued
-from warouter.owner.cloud import looks
+from warouter.owner.cloud import finds
 from warouter.owner.cloud.asking import ask
 from warouter.owner.cloud.doubts import Doubts
 from warouter.owner.cloud.hearsay import Hearsay
@@ -34,7 +34,7 @@ from warouter.upstream.cloud.graph.exchange import Exchanged, ExchangeOutcome
 _evidence, _verdict = Hearsay.evidence, verdict
 _ended, _mark, _expire = CloudUpstream._ended, Issuer.mark, Lanes.expire
 _problem = Fitness.problem
-_row, _found = receive._row, looks._found
+_row, _facts = receive._row, finds._facts
 
 
 async def nothing_issued(_self: object, *_: object) -> dict[int, Any]:
@@ -153,12 +153,12 @@ def proven_by_one_event(
     return proof.ProofState.PROVEN if heard else proof.ProofState.IDLE
 
 
-def from_the_takeover(slot: Any, row: Any) -> FoundRow:
-    return _found(slot, replace(row, age=0.0))
+def from_the_takeover(row: Any) -> FoundRow:
+    return _facts(replace(row, age=0.0))
 
 
-def unasked(slot: Any, row: Any) -> FoundRow:
-    return _found(slot, replace(row, failed=False))
+def unasked(row: Any) -> FoundRow:
+    return _facts(row)
 
 
 def unmatching(world: CloudWorld) -> None:
