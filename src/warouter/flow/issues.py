@@ -16,7 +16,7 @@ import heapq
 import math
 from collections.abc import Sequence
 
-from warouter.flow.doubt.effects import Note
+from warouter.flow.doubt.effects import NoteChange
 from warouter.flow.doubt.events import MessageSettled, TtlOver
 from warouter.flow.doubt.machine import step
 from warouter.flow.doubt.states import (
@@ -83,7 +83,7 @@ class Issues(dict[bytes, Issue]):
             return []
         after, effects = step(issue, MessageSettled(), now)
         self.keep(after)
-        return [effect.change for effect in effects if isinstance(effect, Note)]
+        return [effect.change for effect in effects if isinstance(effect, NoteChange)]
 
     def expire(self, message_id: bytes, now: float) -> None:
         """Note that a message that waited too long in its lane is about to be told as failed."""

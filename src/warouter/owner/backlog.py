@@ -22,11 +22,10 @@ from warouter.owner.expiry import AgedMessage, Expiry
 from warouter.owner.ownership import Ownership
 from warouter.owner.pager import Pager
 from warouter.owner.parked.log import ParkedLog
-from warouter.owner.parked.messages import TOLD, ParkedMessages
+from warouter.owner.parked.messages import TOLD, MessageFinder, ParkedMessages
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import MAX_IN_MEMORY, OwnedSlot
 from warouter.store.journal import Journal, ReadRow
-from warouter.store.journal.issues import StoredIssue
 from warouter.upstream.protocol import Answer
 
 # Messages of one recipient that stay in memory and in the cursor; fewer once the cursor has many
@@ -41,7 +40,7 @@ BEHIND = "behind a parked one"
 Urgent = Callable[[int, bytes | memoryview], bool]
 
 
-class Sending(Protocol):
+class Sending(MessageFinder, Protocol):
     """The sender of what is in the lanes."""
 
     def moved(self, slot: OwnedSlot) -> None:
@@ -49,12 +48,6 @@ class Sending(Protocol):
 
     def pump(self, slot: OwnedSlot) -> None:
         """Send what may go now."""
-
-    def found(self, slot: OwnedSlot, message_id: bytes, row: StoredIssue | None) -> None:
-        """Take a message that was read, with its issue row if it has one."""
-
-    def in_lane(self, slot: OwnedSlot, message_id: bytes) -> None:
-        """Take a message that was read into its lane."""
 
     def on_answer(self, slot: OwnedSlot, message_id: bytes, answer: Answer) -> None:
         """Take the answer for a message that cannot be sent: for good, or for some time."""
@@ -84,7 +77,7 @@ class Backlog:
         self._tasks = ownership.tasks
         self._urgent = urgent
         self._parked = ownership.parked
-        source = ParkedMessages(self, journal, expiry, clock, pending)
+        source = ParkedMessages(self, sending, journal, expiry, clock, pending)
         self.parked = ParkedLog(source, ownership, journal, recorder, clock)
         self.pager = Pager[ReadRow](self, self.parked, ownership, recorder)
 
@@ -162,21 +155,11 @@ class Backlog:
             self.make_way(slot, entry)
 
     def park(
-        self,
-        slot: OwnedSlot,
-        entries: Iterable[LaneEntry],
-        delay_ms: float,
-        reason: str,
-        *,
-        shut: bool = False,
+        self, slot: OwnedSlot, entries: Iterable[LaneEntry], delay_ms: float, reason: str
     ) -> None:
-        """Move messages of one recipient to the parked table, with the cursor's change.
-
-        ``shut``: the first of them is not taken up before its recipient is reopened.
-        """
+        """Move messages of one recipient to the parked table, with the cursor's change."""
         log, now = slot.messages, self._clock()
-        for n, entry in enumerate(entries):
-            wait_ms = PARK_MOST_MS if shut and n == 0 else min(delay_ms, PARK_MOST_MS)
+        for entry in entries:
             slot.issues.park(entry.id, slot.next_record)
             log.parked.park(
                 entry.recipient,
@@ -191,7 +174,7 @@ class Backlog:
                 Park(
                     entry.seq,
                     entry.attempts,
-                    int(wait_ms),
+                    min(int(delay_ms), PARK_MOST_MS),
                     TOLD if entry.told else reason.replace("\0", " ")[:REASON_CHARS] or "retry",
                     None if endless else int((entry.expires - now) * 1000),
                 )
@@ -253,20 +236,12 @@ class Backlog:
         expires, timed = self._expiry.end_of(kind, ttl, age, message_id)
         entry = LaneEntry(seq, message_id, recipient, kind, body, 0, False, expires, timed)
         self._sending.moved(slot)
-        self.found(slot, message_id, issue)
+        self._sending.found(slot, message_id, issue)
         if slot.issues.is_over(message_id):
             self.settled(slot, entry)
         else:
             self._push(slot, entry)
-            self.in_lane(slot, message_id)
-
-    def found(self, slot: OwnedSlot, message_id: bytes, row: StoredIssue | None) -> None:
-        """Take a message that was read, with its issue row if it has one."""
-        self._sending.found(slot, message_id, row)
-
-    def in_lane(self, slot: OwnedSlot, message_id: bytes) -> None:
-        """Take a message that was read into its lane."""
-        self._sending.in_lane(slot, message_id)
+            self._sending.in_lane(slot, message_id)
 
     def paged(self, slot: OwnedSlot) -> None:
         self.pump(slot)

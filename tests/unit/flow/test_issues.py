@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
+from msgspec.structs import replace
+
 from warouter.flow.doubt.states import DoubtState, Issue
-from warouter.flow.issues import MOST_OVER, Issues
+from warouter.flow.issues import MOST_OVER, MOST_TIMED, Issues
 from warouter.flow.progress import Unissued
 
 TO = "4915100000000"
@@ -50,14 +54,65 @@ def test_a_message_that_is_settled_takes_its_row_along() -> None:
     assert issues == {}
 
 
-def test_a_message_has_left_its_lane_once_that_record_is_on_disk() -> None:
+def test_one_record_cannot_say_that_a_message_left_its_lane_and_returned() -> None:
     issues, issue = Issues(), Issue(7, IDS[0], TO, DoubtState.ASIDE)
-    issues.keep(issue)
-    issues.leave(issue, 3)
-    assert not issues.has_left(issue, 2)
-    assert issues.has_left(issue, 3)
-    issues.keep(Issue(7, IDS[0], TO, DoubtState.ENDED))
-    assert issues.has_left(issue, 0)
+    issues.keep(issue, 0.0, 3)
+    assert not issues.on_disk(issue, 2)
+    assert issues.on_disk(issue, 3)
+
+
+def _doubt(n: int) -> Issue:
+    return Issue(n, IDS[n], TO, DoubtState.DOUBT, doubts=1)
+
+
+def test_time_is_told_to_those_that_it_may_change_the_earliest_first() -> None:
+    issues = Issues()
+    for n, look in enumerate((5.0, 1.0, 3.0, math.inf)):
+        issues.keep(_doubt(n), look)
+    assert [issue.seq for issue in issues.due(4.0, 10)] == [1, 2]
+    assert issues.due(4.0, 10) == []  # until they are kept anew
+    issues.keep(_doubt(1), 4.5)
+    issues.keep(_doubt(1), 9.0)
+    assert [issue.seq for issue in issues.due(8.0, 10)] == [0]
+    issues.hurry(8.0)
+    assert sorted(issue.seq for issue in issues.due(8.0, 10)) == [1, 3]
+
+
+def test_memory_has_so_many_that_only_time_changes_and_those_are_the_first() -> None:
+    issues = Issues()
+    issues.read([], issues.page, 0.0)
+    for n in range(MOST_TIMED + 2):
+        issues.keep(_doubt(n), float(n), record=n)
+    issues.let_go(recorded=MOST_TIMED - 1)
+    assert len(issues) == MOST_TIMED  # the last two are not on disk yet
+    assert IDS[MOST_TIMED + 1] in issues
+    for n in range(MOST_TIMED - 2, MOST_TIMED):
+        issues.keep(_doubt(n), float(n), record=n)
+    issues.let_go(recorded=MOST_TIMED + 2)
+    assert len(issues) == MOST_TIMED
+    assert (IDS[0] in issues, IDS[MOST_TIMED + 1] in issues) == (True, False)
+    assert issues.beyond
+    assert not issues.wants(2e9)  # there is no room
+    issues.keep(replace(_doubt(0), state=DoubtState.ENDED))
+    assert issues.wants(MOST_TIMED + 1.0)
+
+
+def test_a_message_that_is_parked_goes_from_memory_once_that_is_on_disk() -> None:
+    issues = Issues()
+    again = Issue(7, IDS[0], TO, DoubtState.QUEUED, rows=1, attempt=1)
+    issues.keep(again, record=4)
+    issues.park(IDS[0], 5)
+    issues.let_go(4)
+    assert IDS[0] in issues
+    issues.let_go(5, [TO])  # its rows are being read
+    assert IDS[0] in issues
+    issues.let_go(5)
+    assert issues == {}
+    issues.keep(again, record=6)
+    issues.park(IDS[0], 6)
+    assert issues.found(IDS[0])  # read into its lane again
+    issues.let_go(9)
+    assert IDS[0] in issues
 
 
 def test_a_later_attempt_may_be_heard_of_until_its_window_ends() -> None:

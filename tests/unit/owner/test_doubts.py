@@ -14,15 +14,16 @@ from warouter.flow.doubt.states import DoubtState, Issue, Treatment
 from warouter.flow.doubt.verdict import DoubtRule, Policy
 from warouter.flow.progress import Stated, Took, Unissued
 from warouter.flow.windows import Windows
-from warouter.owner.cloud.doubt_rules import RuleBook
+from warouter.owner.cloud.doubt_rules import SENT_SECONDS, RuleBook
 from warouter.owner.cloud.doubts import Doubts
 from warouter.owner.cloud.facts.templates import KnownTemplates
+from warouter.owner.cloud.finds import Finds
 from warouter.owner.cloud.hearsay import Hearsay
-from warouter.owner.cloud.looks import SENT_SECONDS, DoubtLooks
+from warouter.owner.cloud.looks import DoubtLooks
 from warouter.owner.cloud.rate.brake import Brake
 from warouter.owner.slot import OwnedSlot
-from warouter.store.journal import OpenIssue
-from warouter.store.journal.issues import DOUBTED, KEPT, NOT_TAKEN
+from warouter.store.journal import StoredIssue
+from warouter.store.journal.issues import ASIDE, DOUBTED, ISSUED, KEPT, NOT_TAKEN, SAID
 
 FENCE = 30.0
 ID = bytes(20)
@@ -38,10 +39,12 @@ class Scene:
         self.readings = 0.0
         self.fence, self.held = FENCE, 1e9
         self.doubts = Doubts(me, me, me, me, me, Brake(), self.clock)
-        self.looks = DoubtLooks(self.doubts, me, me, me, Brake(), self.clock)
+        self.found_: list[Issue] = []
+        self.finds_ = Finds(self.doubts, me, me, self.clock)
+        self.looks = DoubtLooks(self.doubts, self.finds_, me, me, me, me, Brake(), self.clock)
         self.hearsay = Hearsay(self.doubts, me, self.clock)
         self.slot = OwnedSlot(3, 1)
-        self.slot.issues.keep(Issue(7, ID, "49151", DoubtState.DOUBT, 1, 1, 1, since=0.0))
+        self.keeps(Issue(7, ID, "49151", DoubtState.DOUBT, 1, 1, 1, since=0.0))
         self.slot.messages.parked.shut("49151", 0.0)
 
     def clock(self) -> float:
@@ -56,10 +59,20 @@ class Scene:
 
     def look_soon(self) -> None: ...
 
+    # what this process knows of requests of an epoch that has ended
+
+    def found(self, _slot: OwnedSlot, issue: Issue) -> None:
+        self.found_.append(issue)
+
     # the rules, the readings of the inbox, the proof that webhooks come in
+
+    version = 0
 
     def of(self, _treatment: Treatment) -> DoubtRule:
         return DoubtRule(Policy.RESEND, 60.0, 600.0, 60.0)
+
+    def next_look(self, _issue: Issue, now: float) -> float:
+        return now  # at each look
 
     def treatment(self, _kind: int, _body: bytes) -> Treatment:
         return Treatment()
@@ -74,18 +87,21 @@ class Scene:
 
     def fails(self) -> None:
         """Its ttl is over."""
-        self.slot.issues.keep(replace(self.slot.issues[ID], ends=0.0))
+        self.keeps(replace(self.slot.issues[ID], ends=0.0))
         self.looks_at(0.0)
+
+    def keeps(self, issue: Issue) -> None:
+        self.slot.issues.keep(issue, 0.0)
 
     def looks_at(self, now: float) -> None:
         self.now = now
         self.looks.look_at(self.slot)
 
-    def finds(self, row: OpenIssue) -> None:
-        """An owner before this one left that row."""
+    def finds(self, row: StoredIssue) -> None:
+        """An owner before this one left that row, which is read with its message."""
         self.slot = OwnedSlot(3, 1)
-        self.slot.found = [row]
-        self.looks.opened(self.slot)
+        self.finds_.take(self.slot, row)
+        self.doubts.in_lane(self.slot, ID)
 
     @property
     def state(self) -> DoubtState | None:
@@ -98,7 +114,7 @@ class Scene:
 
     @property
     def shut(self) -> bool:
-        return self.slot.messages.parked["49151"].shut > 0
+        return self.slot.messages.parked["49151"].shut
 
 
 @pytest.fixture
@@ -153,9 +169,10 @@ def test_a_template_is_treated_as_what_it_turns_out_to_be(scene: Scene) -> None:
     book = RuleBook(Policy.RESEND, Windows(), FENCE, 1e9, templates)
     readings: Any = SimpleNamespace(read_at=lambda _slot: scene.now)
     proving: Any = SimpleNamespace(proven_at=lambda since: since)
-    looks = DoubtLooks(scene.doubts, book, readings, proving, Brake(), scene.clock)
+    given: Any = scene.doubts, scene.finds_, nobody
+    looks = DoubtLooks(*given, book, readings, proving, Brake(), scene.clock)
     body = b'{"type":"template","template":{"name":"promo","language":{"code":"en"}}}'
-    scene.slot.issues.keep(replace(scene.slot.issues[ID], treatment=book.treatment(0, body)))
+    scene.keeps(replace(scene.slot.issues[ID], treatment=book.treatment(0, body)))
     templates.use({("promo", "en"): "MARKETING"})
     scene.now = 59.0
     looks.look_at(scene.slot)
@@ -168,7 +185,7 @@ def test_a_template_is_treated_as_what_it_turns_out_to_be(scene: Scene) -> None:
 def test_an_overdue_held_message_fails_once_the_inbox_is_read(scene: Scene) -> None:
     """Its evidence may have come while nobody owned the slot, for a while or for a day."""
     scene.held = 100.0
-    scene.slot.issues.keep(replace(scene.slot.issues[ID], state=DoubtState.HELD))
+    scene.keeps(replace(scene.slot.issues[ID], state=DoubtState.HELD))
     scene.looks_at(100.0)
     scene.looks_at(100.2)
     assert not scene.stored
@@ -177,7 +194,11 @@ def test_an_overdue_held_message_fails_once_the_inbox_is_read(scene: Scene) -> N
     assert len(scene.stored) == 1
 
 
-ROW = OpenIssue(3, 7, ID, "49151", 1, 1, DOUBTED, 9.0, None, 0, b"{}", None, 9.0, None)
+ROW = StoredIssue(
+    *(3, 7, ID, "49151"),
+    *(0, None, None, 9.0, True),
+    *(1, 1, DOUBTED, 9.0, None, 0.0, False, None),
+)
 
 
 def test_a_message_that_an_owner_before_proved_taken_is_over_as_it_is_found(scene: Scene) -> None:
@@ -188,13 +209,55 @@ def test_a_message_that_an_owner_before_proved_taken_is_over_as_it_is_found(scen
     assert scene.doubts.ended == {"status": 1}
 
 
-@pytest.mark.parametrize("state", [DOUBTED, KEPT, NOT_TAKEN])
-def test_a_message_reported_failed_shuts_its_lane_until_the_fence(scene: Scene, state: int) -> None:
-    """Its owner died between that event and the settlement; it was sent again, and taken."""
-    scene.finds(replace(ROW, state=state, age=0.0, failed=True))
-    assert scene.over is (state != DOUBTED)
+@pytest.mark.parametrize(
+    ("row", "state", "shut"),
+    [
+        (DOUBTED, DoubtState.DOUBT, True),
+        (SAID, DoubtState.SAID, True),
+        (ASIDE, DoubtState.ASIDE, False),
+        (KEPT, DoubtState.HELD, False),
+        (NOT_TAKEN, DoubtState.QUEUED, False),
+    ],
+)
+def test_a_message_is_found_in_the_state_that_its_row_says(
+    scene: Scene, row: int, state: DoubtState, *, shut: bool
+) -> None:
+    scene.finds(replace(ROW, state=row))
+    assert scene.state is state
+    assert ("49151" in scene.slot.messages.parked and scene.shut) is shut
+    assert [issue.id for issue in scene.found_] == [ID]
+    assert scene.slot.messages.changes == []  # nothing new
+
+
+def test_the_row_of_a_request_under_way_is_no_find(scene: Scene) -> None:
+    """It was read while the message was here, which has ended since."""
+    scene.finds(replace(ROW, state=ISSUED))
+    assert scene.slot.issues == {}
+
+
+def test_what_has_ended_is_not_found_again_by_a_row_that_was_read_before(scene: Scene) -> None:
+    slot = scene.slot
+    scene.keeps(replace(slot.issues[ID], state=DoubtState.ENDED))
+    scene.finds_.take(slot, ROW)
+    assert slot.issues == {}
+
+
+def test_a_doubt_of_a_takeover_is_counted_once_and_its_row_says_when_to_look(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    scene.finds(replace(ROW, cause="takeover", fresh=True))
+    assert [said.message for said in caplog.records] == ["message doubted"]
+    assert scene.doubts.begun == {"takeover": 1}
+    (noted,) = [c for c in scene.slot.messages.changes if isinstance(c, Stated)]
+    assert (noted.state, noted.look_ms) == (DOUBTED, 0)
+
+
+def test_a_message_told_as_failed_shuts_its_lane_until_the_fence(scene: Scene) -> None:
+    """Its owner died before the fence of its request was past."""
+    scene.finds(replace(ROW, state=SAID, age=0.0))
     scene.looks_at(FENCE - 1.0)
-    assert scene.over is (state != DOUBTED)
+    assert not scene.over
     scene.looks_at(FENCE)
     assert scene.over
     assert not scene.slot.issues
@@ -205,10 +268,10 @@ def test_a_message_reported_failed_shuts_its_lane_until_the_fence(scene: Scene, 
 def test_a_message_whose_row_is_gone_is_held_and_said_and_never_over(
     scene: Scene, caplog: pytest.LogCaptureFixture, state: int
 ) -> None:
-    scene.finds(replace(ROW, state=state, kind=None, body=None, ttl=None, message_age=None))
+    scene.finds(replace(ROW, state=state, kind=None, message_age=None, stored=False, fresh=True))
     assert (scene.state, scene.over) == (DoubtState.GONE, False)
     states = [c.state for c in scene.slot.messages.changes if isinstance(c, Stated)]
-    assert states == [KEPT]
+    assert states == ([] if state == KEPT else [KEPT])
     assert scene.doubts.begun == {"gone": 1}
     assert scene.hearsay.asked(scene.slot, ID, "resend")
     assert scene.state is DoubtState.GONE

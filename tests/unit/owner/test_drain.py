@@ -73,7 +73,8 @@ class Draining:
             attempts_out=lambda _id: self.out, attempts_taken=lambda _id: frozenset()
         )
         hearsay: Any = SimpleNamespace(evidence=lambda *_: True, unheard=lambda *_: frozenset())
-        self.rows = Rows(cast("Any", upstream), hearsay)
+        finds: Any = SimpleNamespace(take=lambda *_: None)
+        self.rows = Rows(cast("Any", upstream), hearsay, finds)
         ours: Any = owned, self.journal
         self.acks = InboxAcks(*ours)
         self.drain = Drain(*ours, self.rows, self.acks, Readings(time.monotonic))

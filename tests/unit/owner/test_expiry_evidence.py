@@ -94,7 +94,7 @@ class Ended:
     async def parked_of(self, *_place: object) -> list[dict[str, Any]]:
         place = {"seq": LATE.seq, "id": LATE.id, "recipient": LATE.recipient, "kind": 0}
         waits = {"ttl": 30, "age": 31.0, "reason": "retry", "attempts": 0, "failed": False}
-        return [{**place, **waits, "body": b"{}"}]
+        return [{**place, **waits, "body": b"{}", "issue_state": None}]
 
 
 class Owner:
@@ -108,6 +108,10 @@ class Owner:
         self.backlog = Backlog(me, me, journal, me, journal.expiry, lambda: 1000.0, 3600.0)
 
     def moved(self, _slot: OwnedSlot) -> None: ...
+
+    def found(self, _slot: OwnedSlot, _id: bytes, _row: object) -> None: ...
+
+    def in_lane(self, _slot: OwnedSlot, _id: bytes) -> None: ...
 
     def touch(self, _slot: OwnedSlot) -> None: ...
 

@@ -48,6 +48,9 @@ class Scene:
 
     def touch(self, _slot: Any) -> None: ...
 
+    def next_look(self, _issue: Issue, now: float) -> float:
+        return now
+
     def look_again(self, _slot: Any) -> None: ...
 
     def on_answer(self, slot: OwnedSlot, message_id: bytes, answer: Answer) -> None:

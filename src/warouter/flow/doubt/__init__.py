@@ -8,6 +8,7 @@ time has passed in which it could still be taken or be heard of does its policy 
     events    whatever may happen to it
     effects   whatever is to be done then, by ``owner.cloud.doubts``
     machine   the one table: state and event to state and effects
+    schedule  when time may change a state
     verdict   what becomes of a message in doubt as time passes
     found     the state of a message that an owner before this one left behind
 

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from warouter.flow.doubt.events import Failure
+from warouter.flow.doubt.events import FailureReason
 from warouter.flow.progress import Change
 
 
@@ -14,7 +14,7 @@ class _Effect(msgspec.Struct, frozen=True, gc=False):
     """One thing to do. No tuple, as two of those are equal whatever kind they are of."""
 
 
-class Note(_Effect, frozen=True, gc=False):
+class NoteChange(_Effect, frozen=True, gc=False):
     """Write this with the next record."""
 
     change: Change
@@ -51,13 +51,13 @@ class Retry(_Effect, frozen=True, gc=False):
 class Refuse(_Effect, frozen=True, gc=False):
     """End the message that is out as ``failed``."""
 
-    failure: Failure
+    failure: FailureReason
 
 
 class SayFailed(_Effect, frozen=True, gc=False):
     """Write its ``failed`` status."""
 
-    failure: Failure
+    failure: FailureReason
 
 
 class CountEnd(_Effect, frozen=True, gc=False):
@@ -87,4 +87,4 @@ class NotNow(_Effect, frozen=True, gc=False):
 LaneEffect: TypeAlias = ShutLane | ReopenLane | ReturnToLane | Settle | EndMessage
 AnswerEffect: TypeAlias = Retry | Refuse | SayFailed
 CountEffect: TypeAlias = CountEnd | EndedBlind | Resent | MayBeHeard
-Effect: TypeAlias = Note | LaneEffect | AnswerEffect | CountEffect | NotNow
+Effect: TypeAlias = NoteChange | LaneEffect | AnswerEffect | CountEffect | NotNow

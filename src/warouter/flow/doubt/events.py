@@ -12,7 +12,7 @@ from warouter.flow.doubt.verdict import DoubtRule
 from warouter.flow.progress import Took
 
 
-class Failure(NamedTuple):
+class FailureReason(NamedTuple):
     """The error of a ``failed`` status, as v1 shows it."""
 
     code: int
@@ -72,7 +72,7 @@ class AnsweredNotTaken(_Event, frozen=True, gc=False):
 class AnsweredRefused(_Event, frozen=True, gc=False):
     """It was refused for good."""
 
-    failure: Failure
+    failure: FailureReason
 
 
 class AnsweredUnclear(_Event, frozen=True, gc=False):
@@ -111,7 +111,7 @@ class ToldRefused(_Event, frozen=True, gc=False):
     refused for good.
     """
 
-    failure: Failure
+    failure: FailureReason
 
 
 # time, people, and the disk

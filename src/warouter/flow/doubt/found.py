@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 from warouter.flow.causes import GONE
-from warouter.flow.doubt.effects import Note, Settle
+from warouter.flow.doubt.effects import NoteChange, Settle
 from warouter.flow.doubt.machine import Step
 from warouter.flow.doubt.states import DoubtState, Issue, RowState, Treatment
 from warouter.flow.progress import Stated
@@ -67,6 +67,6 @@ def found(row: FoundRow, treatment: Treatment, now: float) -> Step:
     return issue, (_noted(issue, RowState.KEPT), Settle(row.state is RowState.DOUBTED))
 
 
-def _noted(issue: Issue, state: RowState) -> Note:
-    """So that its row says when to look at it."""
-    return Note(Stated(issue.seq, issue.attempt, state, issue.doubts, issue.cause or None))
+def _noted(issue: Issue, state: RowState) -> NoteChange:
+    """Write its row anew, which then says when to look at it."""
+    return NoteChange(Stated(issue.seq, issue.attempt, state, issue.doubts, issue.cause or None))

@@ -20,7 +20,7 @@ from warouter.flow.doubt.effects import (
     EndedBlind,
     EndMessage,
     MayBeHeard,
-    Note,
+    NoteChange,
     NotNow,
     Refuse,
     ReopenLane,
@@ -31,13 +31,15 @@ from warouter.flow.doubt.effects import (
     Settle,
     ShutLane,
 )
-from warouter.flow.doubt.events import DoubtEvent, Failure
+from warouter.flow.doubt.events import DoubtEvent, FailureReason
 from warouter.flow.doubt.states import KEPT, SHUT, UNKNOWN, DoubtState, Issue, RowState
 from warouter.flow.doubt.verdict import Doubt, DoubtVerdict, goes_again, verdict
 from warouter.flow.progress import Park, Stated, Unissued
 
-NO_OUTCOME = Failure(500, "Generic error", "outcome unknown, not sent again")
-EXPIRED = Failure(410, "Message expired", "outcome unknown: the ttl passed before an answer came")
+NO_OUTCOME = FailureReason(500, "Generic error", "outcome unknown, not sent again")
+EXPIRED = FailureReason(
+    410, "Message expired", "outcome unknown: the ttl passed before an answer came"
+)
 EARLIER = "outcome unknown: an earlier request of it may have been taken; the last one: "
 
 S = DoubtState
@@ -85,9 +87,9 @@ def _pairs(
     return add
 
 
-def _stated(issue: Issue, state: RowState, attempt: int | None = None) -> Note:
+def _stated(issue: Issue, state: RowState, attempt: int | None = None) -> NoteChange:
     of = issue.attempt if attempt is None else attempt
-    return Note(Stated(issue.seq, of, state, issue.counted, issue.cause or None))
+    return NoteChange(Stated(issue.seq, of, state, issue.counted, issue.cause or None))
 
 
 def _stays(issue: Issue, _event: object, _now: float) -> Step:
@@ -117,10 +119,10 @@ def _take_back(issue: Issue, _event: on.RowTakenBack, _now: float) -> Step:
     return replace(issue, state=S.QUEUED), (_freed(issue, issue.next_attempt),)
 
 
-def _freed(issue: Issue, attempt: int) -> Note:
+def _freed(issue: Issue, attempt: int) -> NoteChange:
     """The attempt was not made: its row goes, or says that the last one was not taken."""
     if attempt == 1:
-        return Note(Unissued(issue.seq, 1))
+        return NoteChange(Unissued(issue.seq, 1))
     return _stated(issue, RowState.NOT_TAKEN, attempt)
 
 
@@ -136,7 +138,7 @@ def _begin(issue: Issue, event: on.RequestBegun, _now: float) -> Step:
 @_pairs(on.AnsweredTaken, [S.OUT, S.PROBING], [S.TAKEN])
 def _taken(issue: Issue, event: on.AnsweredTaken, now: float) -> Step:
     # Without its seq: the row stays until the message is settled.
-    return replace(issue, state=S.TAKEN, since=now), (Note(event.took),)
+    return replace(issue, state=S.TAKEN, since=now), (NoteChange(event.took),)
 
 
 @_pairs(on.AnsweredNotTaken, [S.OUT, S.PROBING], [S.QUEUED])
@@ -156,7 +158,7 @@ def _refused(issue: Issue, event: on.AnsweredRefused, _now: float) -> Step:
     return replace(issue, state=S.REFUSED), (Refuse(_hedged(issue, event.failure)),)
 
 
-def _hedged(issue: Issue, failure: Failure) -> Failure:
+def _hedged(issue: Issue, failure: FailureReason) -> FailureReason:
     """A refusal as it is told: of the last request, where an earlier one may have been taken."""
     return failure._replace(details=EARLIER + failure.details) if issue.doubts else failure
 
@@ -185,7 +187,7 @@ def _evidence(issue: Issue, event: on.EvidenceSeen, _now: float) -> Step:
     later = issue.state in UNKNOWN | {S.SAYING, S.SAYING_ASIDE, S.SAID}
     unheard = later and issue.attempt > event.took.attempt
     return replace(issue, state=S.ENDED), (
-        Note(event.took._replace(seq=issue.seq)),
+        NoteChange(event.took._replace(seq=issue.seq)),
         *_counted(issue, event.by),
         *((MayBeHeard(issue.attempt),) if unheard else ()),
         EndMessage(reopen=issue.state in SHUT),
@@ -200,7 +202,7 @@ def _counted(issue: Issue, by: str) -> tuple[CountEnd, ...]:
 @_pairs(on.EvidenceStored, OPEN, [S.ENDED])
 def _proven(issue: Issue, _event: on.EvidenceStored, _now: float) -> Step:
     counted = () if issue.state is S.TAKEN else (CountEnd("status"),)
-    over = Note(Unissued(issue.seq))
+    over = NoteChange(Unissued(issue.seq))
     return replace(issue, state=S.ENDED), (over, *counted, EndMessage(issue.state in SHUT))
 
 
@@ -299,7 +301,7 @@ def _held_too_long(issue: Issue, event: on.TimePassed, now: float) -> Step:
 def _fence_past(issue: Issue, event: on.TimePassed, now: float) -> Step:
     if now - issue.since < event.fence:
         return issue, ()
-    return replace(issue, state=S.ENDED), (Note(Unissued(issue.seq)), Settle(reopen=True))
+    return replace(issue, state=S.ENDED), (NoteChange(Unissued(issue.seq)), Settle(reopen=True))
 
 
 _pairs(on.TtlOver, [S.QUEUED, S.PLACED, S.ISSUED], [S.EXPIRED])(
@@ -316,7 +318,7 @@ def _resend(issue: Issue) -> Step:
 
 def _return(issue: Issue, by: str) -> Step:
     """Into its lane, which it has left: a later owner finds it there."""
-    again = Note(Park(issue.seq, 0, 0, "sent again"))
+    again = NoteChange(Park(issue.seq, 0, 0, "sent again"))
     noted = _stated(issue, RowState.NOT_TAKEN)
     after = replace(issue, state=S.QUEUED)
     return after, (ReturnToLane(), again, noted, CountEnd(by), ReopenLane())
@@ -328,7 +330,7 @@ def _hold(issue: Issue, now: float, by: str) -> Step:
     return after, (CountEnd(by), _stated(after, RowState.KEPT), settled)
 
 
-def _fail(issue: Issue, failure: Failure, by: str) -> Step:
+def _fail(issue: Issue, failure: FailureReason, by: str) -> Step:
     state = S.SAYING if issue.state is S.DOUBT else S.SAYING_ASIDE
     return replace(issue, state=state), (CountEnd(by), SayFailed(failure))
 
@@ -366,10 +368,10 @@ def _said(issue: Issue, event: on.FailureStored, now: float) -> Step:
 
 @_pairs(on.FailureStored, [S.SAYING_ASIDE], [S.ENDED])
 def _said_aside(issue: Issue, _event: on.FailureStored, _now: float) -> Step:
-    return replace(issue, state=S.ENDED), (Note(Unissued(issue.seq)),)
+    return replace(issue, state=S.ENDED), (NoteChange(Unissued(issue.seq)),)
 
 
 @_pairs(on.MessageSettled, [*SENDING, S.TAKEN, S.REFUSED, S.EXPIRED], [S.ENDED])
 def _settled(issue: Issue, _event: on.MessageSettled, _now: float) -> Step:
-    note = (Note(Unissued(issue.seq)),) if issue.rows else ()
+    note = (NoteChange(Unissued(issue.seq)),) if issue.rows else ()
     return replace(issue, state=S.ENDED), note

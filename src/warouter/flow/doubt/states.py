@@ -68,7 +68,7 @@ TIMED = UNKNOWN | KEPT | {DoubtState.TAKEN, DoubtState.SAID}
 
 
 class RowState(IntEnum):
-    """What the row of a message says of its last request, see table ``send_issue``."""
+    """States of a message's row, by its last request: see table ``send_issue``."""
 
     ISSUED = 1
     DOUBTED = 2

@@ -11,8 +11,10 @@ evidence ends, or the policy after its window. What is decided is decided in ``f
     carryover         requests of an ended epoch, as far as this process knows, for the next one
     lookups           ids and users that a message names, the identity that it is meant for
     rate              when the next request may begin; shares of the whole number's rate, its stops
-    doubts            messages in doubt, until their end
-    doubt_endings     how each ends
+    doubts            tells the machine what happens to a message, and does what it says
+    finds             messages whose rows are read, into memory
+    looks             time, told to messages in doubt
+    hearsay           evidence and words, told to them
     doubt_rules       how each is treated
     proving           whether webhooks provably come in
     drain             the inbox into the journals, and what it proves

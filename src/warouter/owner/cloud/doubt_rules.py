@@ -58,7 +58,7 @@ class RuleBook:
         return next_look(issue, rule, self.fence, self.held, SENT_SECONDS, now)
 
     def treatment(self, kind: int, body: bytes | memoryview) -> Treatment:
-        """What is known for ever of how a message is treated, by its kind and body."""
+        """Return what is known for ever of how a message is treated, by its kind and body."""
         return Treatment(POLICY_NAMES[policy_of(kind)] or "", template_of(body))
 
     def of(self, treatment: Treatment) -> DoubtRule:

@@ -24,7 +24,7 @@ from warouter.flow.doubt.effects import (
     EndMessage,
     LaneEffect,
     MayBeHeard,
-    Note,
+    NoteChange,
     NotNow,
     Refuse,
     ReopenLane,
@@ -35,13 +35,13 @@ from warouter.flow.doubt.effects import (
     Settle,
     ShutLane,
 )
-from warouter.flow.doubt.events import DoubtEvent, Failure, FailureStored
+from warouter.flow.doubt.events import DoubtEvent, FailureReason, FailureStored
 from warouter.flow.doubt.machine import step
 from warouter.flow.doubt.states import SHUT, TIMED, DoubtState, Issue
 from warouter.flow.lanes import LaneEntry
 from warouter.flow.progress import Change, Reopened, Stated, Unpark
 from warouter.message_id import text_of
-from warouter.owner.backlog import Backlog
+from warouter.owner.backlog import PARK_MOST_MS, Backlog
 from warouter.owner.cloud.doubt_rules import RuleBook
 from warouter.owner.cloud.rate.brake import Brake
 from warouter.owner.expiry import Expiry
@@ -103,7 +103,7 @@ class Doubts:
     ) -> None:
         """Keep the message in its new state, and do what there is to do."""
         look = self._rules.next_look(after, self._clock())
-        noted = any(isinstance(effect, Note) for effect in effects)
+        noted = any(isinstance(effect, NoteChange) for effect in effects)
         slot.issues.keep(after, look, slot.next_record if noted else None)
         if after.state is not before.state:
             self._say(slot, after)
@@ -116,7 +116,7 @@ class Doubts:
         self, slot: OwnedSlot, before: Issue, after: Issue, effect: Effect, answer: Answer | None
     ) -> None:
         match effect:
-            case Note(change):
+            case NoteChange(change):
                 self._note(slot, after, change)
             case ShutLane() | ReopenLane() | ReturnToLane() | Settle() | EndMessage():
                 self._move(slot, after, effect)
@@ -207,9 +207,10 @@ class Doubts:
     def _shut(self, slot: OwnedSlot, issue: Issue) -> None:
         """Park the message and whatever is in its lane, until that is reopened."""
         waiting = slot.lanes.block(issue.recipient)
-        if waiting:
-            waiting[0] = replace(waiting[0], told=False)
-            self._backlog.park(slot, waiting, 0.0, "in doubt", shut=True)
+        if waiting:  # the table looks at a lane when its first row is due: once it is reopened
+            first = replace(waiting[0], told=False)
+            self._backlog.park(slot, [first], PARK_MOST_MS, "in doubt")
+            self._backlog.park(slot, waiting[1:], 0.0, "in doubt")
         slot.messages.parked.shut(issue.recipient, self._clock())
 
     def _reopen(self, slot: OwnedSlot, issue: Issue) -> None:
@@ -270,8 +271,8 @@ def about(slot: OwnedSlot, issue: Issue, **more: object) -> dict[str, object]:
 def _notes_alone(effects: tuple[Effect, ...]) -> bool:
     """True if something is noted, and nothing settled: that tells the recorder as well."""
     settles = any(isinstance(effect, Settle | EndMessage) for effect in effects)
-    return not settles and any(isinstance(effect, Note) for effect in effects)
+    return not settles and any(isinstance(effect, NoteChange) for effect in effects)
 
 
-def _failure(slot: OwnedSlot, issue: Issue, failure: Failure) -> Answer:
+def _failure(slot: OwnedSlot, issue: Issue, failure: FailureReason) -> Answer:
     return Answer(slot.slot, text_of(issue.id), *failure)

@@ -1,4 +1,4 @@
-"""What is heard of messages beside their answers: evidence, former owners' words, an operator's."""
+"""Tells what is heard of messages beside their answers: evidence, words of owners and operators."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from warouter.flow.doubt.events import (
     EvidenceSeen,
     EvidenceStored,
-    Failure,
+    FailureReason,
     OperatorAsked,
     ToldNotTaken,
     ToldRefused,
@@ -19,7 +19,7 @@ from warouter.owner.slot import OwnedSlot
 
 
 class Hearsay:
-    """Tells ``doubts`` of it."""
+    """Passes it on to ``doubts``."""
 
     def __init__(self, doubts: Doubts, rules: RuleBook, clock: Callable[[], float]) -> None:
         self._doubts = doubts
@@ -39,7 +39,9 @@ class Hearsay:
         if issue is not None:
             self._doubts.tell(slot, issue, EvidenceStored())
 
-    def heard(self, slot: OwnedSlot, message_id: bytes, attempt: int, why: Failure | None) -> bool:
+    def heard(
+        self, slot: OwnedSlot, message_id: bytes, attempt: int, why: FailureReason | None
+    ) -> bool:
         """Take what this attempt's answer was, as a former owner heard, or this one under a former
         epoch: refused for good, if there is a ``why``, else not taken. False: not now, say it
         again.

@@ -15,7 +15,7 @@ from warouter.flow.doubt.events import (
     AnsweredRefused,
     AnsweredTaken,
     AnsweredUnclear,
-    Failure,
+    FailureReason,
     RequestBegun,
     RowAsked,
     RowStored,
@@ -243,8 +243,8 @@ def _took(post: MessagePost, judged: Judged) -> Took:
     return Took(0, post.id.hex(), post.attempt, *ids, held=judged.held)
 
 
-def _failure(judged: Judged) -> Failure:
-    return Failure(judged.code, judged.title, judged.details)
+def _failure(judged: Judged) -> FailureReason:
+    return FailureReason(judged.code, judged.title, judged.details)
 
 
 def _answer(slot: OwnedSlot, message_id: bytes, judged: Judged) -> Answer:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
 
-from warouter.flow.doubt.events import Failure
+from warouter.flow.doubt.events import FailureReason
 from warouter.flow.progress import Took
 from warouter.flow.statuses import FAILED, RANKS, KnownStatuses, show
 from warouter.kinds import EVENT_NAMES
@@ -190,7 +190,8 @@ class Rows:
             ids = row.wamid, word.wa_id or None, word.user_id or None
             self._hearsay.evidence(slot, Took(0, row.id.hex(), row.attempt, *ids), "answer")
             return
-        refused = Failure(word.code, word.title, word.details) if word.word == "refused" else None
+        why = FailureReason(word.code, word.title, word.details)
+        refused = why if word.word == "refused" else None
         if not self._hearsay.heard(slot, row.id, row.attempt, refused):
             raise NotYet
 

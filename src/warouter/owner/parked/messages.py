@@ -34,9 +34,15 @@ class MessageBacklog(Settling, Protocol):
 
     def ranked(self, entry: LaneEntry) -> LaneEntry: ...
 
-    def found(self, slot: OwnedSlot, message_id: bytes, row: StoredIssue | None) -> None: ...
 
-    def in_lane(self, slot: OwnedSlot, message_id: bytes) -> None: ...
+class MessageFinder(Protocol):
+    """Whoever wants to know of messages that are read: the sender."""
+
+    def found(self, slot: OwnedSlot, message_id: bytes, row: StoredIssue | None) -> None:
+        """Take a message that was read, with its issue row if it has one."""
+
+    def in_lane(self, slot: OwnedSlot, message_id: bytes) -> None:
+        """Take a message that was read into its lane."""
 
 
 class ParkedMessages:
@@ -47,12 +53,14 @@ class ParkedMessages:
     def __init__(
         self,
         messages: MessageBacklog,
+        finder: MessageFinder,
         journal: Journal,
         expiry: Expiry,
         clock: Callable[[], float],
         pending: float,
     ) -> None:
         self._messages = messages
+        self._finder = finder
         self._journal = journal
         self._expiry = expiry
         self._clock = clock
@@ -88,7 +96,7 @@ class ParkedMessages:
     def choose(self, slot: OwnedSlot, rows: Sequence[Any], *, due: bool) -> Chosen[LaneEntry]:
         now, entries = self._clock(), [self._entry(row) for row in rows]
         for row in rows:
-            self._messages.found(slot, row["id"], issue_of(slot.slot, row))
+            self._finder.found(slot, row["id"], issue_of(slot.slot, row))
         doubted, over = slot.issues.doubted, slot.issues.is_over
         # How those in doubt end is not said by their age.
         late = (e for e in entries if e.expires <= now and not doubted(e.id) and not over(e.id))
@@ -104,7 +112,7 @@ class ParkedMessages:
                 else:
                     slot.lanes.push(self._messages.ranked(entry))
             for entry in entries:
-                self._messages.in_lane(slot, entry.id)
+                self._finder.in_lane(slot, entry.id)
         else:
             slot.lanes.end(entries)
 

@@ -48,7 +48,7 @@ _OF_INBOX = 14  # columns
 
 
 def _issue(row: Sequence[Any]) -> StoredIssue | None:
-    """What follows the columns of the inbox: the issue row of the message that a row speaks of."""
+    """Return the issue row of the message that a row speaks of: it follows the inbox's columns."""
     seq, *rest = row[_OF_INBOX:]
     return None if seq is None else StoredIssue(row[1], seq, row[4], *rest)
 

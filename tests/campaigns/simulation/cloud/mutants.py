@@ -20,7 +20,7 @@ from tests.campaigns.simulation.nemeses import slow_commits
 from tests.harness.mutants import Changes
 from warouter.cluster import plan
 from warouter.flow.doubt import machine, verdict
-from warouter.flow.doubt.events import Failure
+from warouter.flow.doubt.events import FailureReason
 from warouter.flow.doubt.states import Issue
 from warouter.flow.lanes import Lanes
 from warouter.flow.windows import Wait
@@ -237,7 +237,7 @@ MUTANTS = {
     ),
     "what was issued expires plainly": Mutant(
         "D15",
-        [(machine, "EXPIRED", Failure(410, "Message expired", "never sent"))],
+        [(machine, "EXPIRED", FailureReason(410, "Message expired", "never sent"))],
         ("I5",),
         (kinds.drop_taken, threats.drop_and_linger),
     ),

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from tests.campaigns.simulation.cloud.world import CloudWorld
 from warouter._hash import slot_of
 from warouter.flow import proof
-from warouter.flow.doubt.effects import Note
+from warouter.flow.doubt.effects import NoteChange
 from warouter.flow.doubt.events import FailureStored, RequestBegun
 from warouter.flow.doubt.found import FoundRow
 from warouter.flow.doubt.states import KEPT, REQUESTED, UNKNOWN, Issue
@@ -116,8 +116,8 @@ def out_alone(self: Requests, slot: Any) -> bool:
     return any(issue.state in REQUESTED for issue in slot.issues.values())
 
 
-def still_marked(issue: Issue, _attempt: int) -> Note:
-    return Note(Unissued(issue.seq, 0))  # of no attempt
+def still_marked(issue: Issue, _attempt: int) -> NoteChange:
+    return NoteChange(Unissued(issue.seq, 0))  # of no attempt
 
 
 def begun_first(self: Issuer, marking: Marking) -> None:

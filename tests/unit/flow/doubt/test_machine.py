@@ -8,15 +8,22 @@ from typing import Any
 import pytest
 
 from warouter.flow.doubt import events as on
-from warouter.flow.doubt.effects import CountEnd, EndMessage, MayBeHeard, Note, Refuse, SayFailed
-from warouter.flow.doubt.events import Failure
+from warouter.flow.doubt.effects import (
+    CountEnd,
+    EndMessage,
+    MayBeHeard,
+    NoteChange,
+    Refuse,
+    SayFailed,
+)
+from warouter.flow.doubt.events import FailureReason
 from warouter.flow.doubt.machine import EARLIER, TABLE, step
 from warouter.flow.doubt.states import DoubtState, Issue
 from warouter.flow.progress import Took
 
 ID = bytes(20)
 TOOK = Took(0, ID.hex(), 1, "wamid.1")
-REFUSAL = Failure(470, "Failed", "gone")
+REFUSAL = FailureReason(470, "Failed", "gone")
 OPEN = [state for state in DoubtState if state is not DoubtState.ENDED]
 
 
@@ -32,7 +39,7 @@ def test_evidence_ends_every_state_and_is_noted_with_the_place_of_the_message(
 ) -> None:
     after, effects = step(message(state), on.EvidenceSeen(TOOK, "status"), 1.0)
     assert after.state is DoubtState.ENDED
-    assert effects[0] == Note(TOOK._replace(seq=7))
+    assert effects[0] == NoteChange(TOOK._replace(seq=7))
     assert isinstance(effects[-1], EndMessage)
 
 
