@@ -79,14 +79,10 @@ class Granting(FakeUpstream):
                 hear([Answer(message.slot, message.id)])
 
 
-class Heard:
-    """Waits until an event of ours is on disk."""
+class EndOfNothing:
+    """The end of no message: there is nothing to settle."""
 
-    def __init__(self) -> None:
-        self.on_disk = asyncio.Event()
-
-    def stored(self, _slot: OwnedSlot) -> None:
-        self.on_disk.set()
+    def settle(self, _slot: OwnedSlot) -> None: ...
 
 
 class Me(ProcessIdentity):

@@ -11,11 +11,13 @@ import pytest
 from tests.harness.cloud_owned import (
     SLOT,
     Request,
+    Script,
     ask,
     cut,
     hear,
     issues,
     owning_cloud,
+    refused,
     settled,
     shown,
     silent,
@@ -25,8 +27,7 @@ from tests.harness.owned import RECIPIENT
 from tests.harness.wait import soon
 from warouter.config import Settings
 from warouter.flow.doubt.states import DoubtState
-from warouter.message_id import text_of
-from warouter.store.journal.issues import DOUBTED, KEPT
+from warouter.store.journal.issues import DOUBTED, KEPT, SAID
 from warouter.upstream.cloud.graph.exchange import Exchanged, ExchangeOutcome
 
 ROOT = Path(__file__).parents[2]
@@ -123,40 +124,55 @@ async def test_after_lost_commits_what_has_an_issue_row_is_in_doubt(
         assert me.graph.refs() == []
 
 
-async def test_a_message_reported_failed_is_never_sent_again(
+async def test_a_message_told_as_failed_keeps_its_lane_shut_under_the_next_owner(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
-    """Its owner died between the event and the settlement; issued, not issued, parked."""
-    others = [f"491510000000{n}" for n in (1, 2, 3)]
-    async with owning_cloud(settings, pool, silent) as me:
-        issued = me.message()
-        unissued, parked, well = [me.message(to) for to in others]
-        await me.begun(4)
-    failed = (issued, unissued, parked)
-    await pool.execute("delete from send_issue where id <> $1", issued)
-    await pool.execute(
-        "insert into parked_message (slot, seq, id, recipient, kind, body, attempts, due_at,"
-        " reason, parked_at, look_at) select slot, seq, id, recipient, kind, body, 1, now(),"
-        " 'retry', now(), now() from message where id = $1",
-        parked,
-    )
-    await pool.execute(
-        "update send_cursor set ranges = (select array[seq, seq] from message where id = $2)"
-        " where slot = $1",
-        *(SLOT, parked),
-    )
-    for seq, message_id in enumerate(failed, 1):
-        await pool.execute(
-            "insert into event (slot, seq, kind, key, recipient, payload)"
-            " values ($1, $2, 0, $3, '', '{}')",
-            *(SLOT, seq, f"{text_of(message_id)}:failed"),
-        )
+    """Its request might still be taken, and is not sent again."""
+    async with owning_cloud(settings, pool, cut) as me:
+        told = me.message(ttl=2)
+        await soon(lambda: pool.fetchval("select state = $1 from send_issue", DOUBTED))
+        me.skip(3.0)
+        await soon(lambda: pool.fetchval("select state = $1 from send_issue", SAID))
+        assert await shown(pool, told) == ["failed"]
     async with owning_cloud(settings, pool) as me:
-        await soon(lambda: me.graph.refs() == [(well, 1)])
-        assert me.slot.issues[issued].state is DoubtState.SAID
+        behind, other = me.message(), me.message("4915100000001")
+        await me.begun(1)
+        assert me.graph.refs() == [(other, 1)]
+        assert me.slot.issues[told].state is DoubtState.SAID
         me.skip(40.0)
-        await soon(lambda: pool.fetchval("select not exists (select from parked_message)"))
-        assert me.graph.refs() == [(well, 1)]
+        await me.begun(2)
+        assert me.graph.refs() == [(other, 1), (behind, 1)]
+        await settled(pool)
+
+
+_WRITERS = """
+create table writer (what text, slot smallint, tx bigint);
+create function note_writer() returns trigger language plpgsql as $$
+begin
+    insert into writer values (tg_table_name, coalesce(new.slot, old.slot), txid_current());
+    return null;
+end $$;
+create trigger told after insert on event for each row execute function note_writer();
+create trigger settled after update on send_cursor for each row execute function note_writer();
+create trigger over after update or delete on send_issue for each row execute function note_writer()
+"""
+
+
+@pytest.mark.parametrize("answer", [refused(131026), cut])
+async def test_the_status_the_settlement_and_the_end_of_an_issue_are_one_commit(
+    settings: Settings, pool: asyncpg.Pool, answer: Script
+) -> None:
+    """Else an owner that dies between them leaves a message that is told as failed and sent."""
+    await pool.execute(_WRITERS)
+    async with owning_cloud(settings, pool, answer) as me:
+        message = me.message(ttl=2)
+        await me.begun(1)
+        me.skip(3.0)
+        await soon(lambda: pool.fetchval("select exists (select from event)"))
+        assert await shown(pool, message) == ["failed"]
+    [told] = await pool.fetch("select slot, tx from writer where what = 'event'")
+    same = await pool.fetch("select what from writer where slot = $1 and tx = $2", *told)
+    assert {row["what"] for row in same} == {"event", "send_cursor", "send_issue"}
 
 
 async def test_an_answer_tells_who_has_which_number(settings: Settings, pool: asyncpg.Pool) -> None:

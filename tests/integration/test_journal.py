@@ -7,8 +7,10 @@ from typing import Any
 import asyncpg
 from msgspec.structs import replace
 
-from tests.harness.journals import OWNED, event, row
-from warouter.store.journal import REFUSED, Journal
+from tests.harness.journals import OTHER, OWNED, event, own, row
+from warouter.flow.event import EventRow
+from warouter.flow.progress import LogProgress
+from warouter.store.journal import FENCED, KNOWN, REFUSED, Exceptions, Journal, SlotProgress
 from warouter.store.journal.progress import ProgressColumns
 
 
@@ -45,6 +47,45 @@ async def test_a_data_error_is_bisected_to_the_row_that_has_it(journal: Journal)
     rows[2] = bad
     assert await journal.append(OWNED, rows) == {2: REFUSED}
     assert [r.seq for r in await journal.page(3, 0, 99, 10, 1 << 20)] == [1, 2, 4, 5]
+
+
+async def _ends(journal: Journal, rows: list[EventRow]) -> tuple[Exceptions, set[int]]:
+    """Messages 1 of both slots end by these events."""
+    none = LogProgress(0, [], [])
+    progress = [SlotProgress(slot, LogProgress(1, [], []), none, none) for slot in OWNED]
+    return await journal.append_endings(OWNED, rows, progress)
+
+
+_MARKS = "select slot, mark from send_cursor where mark > 0 order by slot"
+
+
+async def test_ends_are_told_and_settled_for_the_slots_that_are_held(
+    journal: Journal, pool: asyncpg.Pool
+) -> None:
+    await own(pool, 5, OWNED[5], OTHER)
+    ends = await _ends(journal, [event(1, "a:failed"), event(1, "b:failed", slot=5)])
+    assert ends == ({1: FENCED}, {3})
+    assert [tuple(each) for each in await pool.fetch(_MARKS)] == [(3, 1)]
+    assert [e.key for e in await journal.event_page(3, 0, 0, 99, 10, 1 << 20)] == ["a:failed"]
+    assert not await pool.fetchval("select exists (select from event where slot = 5)")
+
+
+async def test_an_end_that_is_known_settles_its_message_all_the_same(
+    journal: Journal, pool: asyncpg.Pool
+) -> None:
+    await journal.append_events(OWNED, [event(1, "a:failed")])
+    ends = await _ends(journal, [event(2, "a:failed"), event(1, "b:failed", slot=5)])
+    assert ends == ({0: KNOWN}, {3, 5})
+    assert [tuple(each) for each in await pool.fetch(_MARKS)] == [(3, 1), (5, 1)]
+
+
+async def test_an_event_that_cannot_be_stored_leaves_the_ends_beside_it_whole(
+    journal: Journal, pool: asyncpg.Pool
+) -> None:
+    rows = [event(1, "a:failed"), event(2, "b", recipient="no\0text"), event(1, "c", slot=5)]
+    assert await _ends(journal, rows) == ({1: REFUSED}, {3, 5})
+    assert [tuple(each) for each in await pool.fetch(_MARKS)] == [(3, 1), (5, 1)]
+    assert await pool.fetchval("select array_agg(key order by key) from event") == ["a:failed", "c"]
 
 
 async def test_a_parked_row_can_be_parked_again_after_a_collection(

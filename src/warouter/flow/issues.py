@@ -180,8 +180,8 @@ class Issues(dict[bytes, Issue]):
         """True if it has ended not long ago."""
         return message_id in self._over
 
-    def fail_stored(self, message_id: bytes) -> None:
-        """Note that its failure is on disk: who has read its row before says nothing else."""
+    def fail_written(self, message_id: bytes) -> None:
+        """Note that its failure is being committed: who has read its row before says nothing else."""
         issue = self.get(message_id)
         if issue is not None and issue.state in TOLD:
             _add(self._failed, message_id)

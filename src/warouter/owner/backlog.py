@@ -18,7 +18,7 @@ from warouter.flow.log import SlotLog
 from warouter.flow.progress import Park, Unpark
 from warouter.kinds import MESSAGE
 from warouter.link.wire import Message
-from warouter.owner.expiry import AgedMessage, Expiry
+from warouter.owner.expiry import Expiry
 from warouter.owner.ownership import Ownership
 from warouter.owner.pager import Pager
 from warouter.owner.parked.log import ParkedLog
@@ -148,7 +148,7 @@ class Backlog:
         self._recorder.touch(slot)
 
     def ended(self, slot: OwnedSlot, entry: LaneEntry) -> None:
-        """Settle what failed, its status being on disk; what is behind it waits for the record."""
+        """Settle a message that has ended; what is behind it waits until that is recorded."""
         self.settled(slot, entry)
         if slot.lanes.waits_for(entry):
             self._recorder.hurry()
@@ -221,16 +221,10 @@ class Backlog:
         return slot.messages
 
     async def page(self, slot: OwnedSlot, upto: int, limit: int, most_bytes: int) -> list[ReadRow]:
-        rows = await self._journal.page(slot.slot, slot.messages.loaded, upto, limit, most_bytes)
-        waiting = (
-            AgedMessage(row.kind, row.ttl, row.age, row.id, row.failed and row.issue is None)
-            for row in rows
-        )
-        await self._expiry.prove_ended(slot, waiting)
-        return rows
+        return await self._journal.page(slot.slot, slot.messages.loaded, upto, limit, most_bytes)
 
     def take(self, slot: OwnedSlot, row: ReadRow) -> None:
-        seq, message_id, recipient, kind, body, ttl, age, _, issue = row
+        seq, message_id, recipient, kind, body, ttl, age, issue = row
         if seq in slot.ahead:
             return
         expires, timed = self._expiry.end_of(kind, ttl, age, message_id)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from warouter.flow.lanes import LaneEntry
@@ -36,24 +36,14 @@ class Settling(Protocol):
     def ended(self, slot: OwnedSlot, entry: LaneEntry) -> None: ...
 
 
-class AgedMessage(NamedTuple):
-    """A message as it is read back, ``age`` seconds old by the database's clock."""
-
-    kind: int
-    ttl: int | None
-    age: float
-    id: bytes
-    failed: bool = False  # its business was told
-
-
 class Ending(NamedTuple):
-    """A message that is settled once its status is on disk."""
+    """A message that ends as failed: it is settled in the commit of the status that says so."""
 
     settling: Settling
     entry: LaneEntry
 
-    def stored(self, slot: OwnedSlot) -> None:
-        slot.issues.fail_stored(self.entry.id)
+    def settle(self, slot: OwnedSlot) -> None:
+        slot.issues.fail_written(self.entry.id)
         self.settling.ended(slot, self.entry)
 
 
@@ -102,30 +92,8 @@ class Expiry:
         timed = ttl is not None and ttl <= self._pending
         return self._clock() - age + (ttl if timed and ttl else self._pending), timed
 
-    async def prove_ended(self, slot: OwnedSlot, rows: Iterable[AgedMessage]) -> None:
-        """Find the rows read back that a former owner has ended and could not settle.
-
-        They are not sent: those that were told to have failed; and those whose time is over by the
-        database's clock and not by this node's, if they have a status.
-        """
-        rows = list(rows)
-        for row in rows:
-            if row.failed and not slot.issues.doubted(row.id):  # else its lane is shut for a while
-                slot.issues.end(row.id)
-        disputed = [row.id for row in rows if self._disputed(row)]
-        if disputed:
-            ended = await self._journal.with_status([text_of(each) for each in disputed])
-            for message_id in disputed:
-                if text_of(message_id) in ended:
-                    slot.issues.end(message_id)
-
-    def _disputed(self, row: AgedMessage) -> bool:
-        end, timed = self.end_of(*row[:4])
-        most = row.ttl if timed and row.ttl else self._pending
-        return end != math.inf and row.age >= most and end > self._clock()
-
     async def end(self, slot: OwnedSlot, late: Sequence[LaneEntry], settling: Settling) -> None:
-        """End late messages as failed; each is settled once its status is on disk.
+        """End late messages as failed; each is settled in the commit of its status.
 
         Without a status of the upstream, what an owner before this one sent in its last moments may
         be failed here.
@@ -144,7 +112,7 @@ class Expiry:
             self.fail(slot, entry, answer, settling)
 
     def fail(self, slot: OwnedSlot, entry: LaneEntry, answer: Answer, settling: Settling) -> None:
-        """End a message as the answer says; it is settled once that status is on disk."""
+        """End a message as the answer says; it is settled in the commit of that status."""
         event = failed_status(answer, entry.recipient, int(time.time()))
         self._receipts.store(slot, event, Ending(settling, entry))
 

@@ -1,7 +1,8 @@
 """Receipts and inbound messages into their journals, acknowledged upstream after the commit only.
 
 A key that is known is a repeat: it is acknowledged and goes no further. What is new is passed to
-the feed, in journal order.
+the feed, in journal order. An event of ours that tells the end of a message is one commit with the
+progress that settles it: nobody finds a message that was told as failed and may still be sent.
 """
 
 from __future__ import annotations
@@ -38,18 +39,19 @@ OURS = 0  # the number of an event that the upstream does not wait for
 MAX_QUEUED = 32 * 1024 * 1024  # bytes of events that are not on disk: then no more are read
 
 
-class Told(Protocol):
-    """A part of the owner that waits until an event is on disk."""
+class MessageEnd(Protocol):
+    """The end of a message, of which an event tells."""
 
-    def stored(self, slot: OwnedSlot) -> None: ...
+    def settle(self, slot: OwnedSlot) -> None:
+        """Settle it in memory: that is recorded in the commit of the event."""
 
 
-# Whoever waits for an event to be on disk: the upstream, under the event's number, or one of us.
-Origin: TypeAlias = "int | Told"
+# The upstream's number of an event, for which it waits, or the end that an event of ours tells of.
+Origin: TypeAlias = "int | MessageEnd"
 
 
 class Placed(EventRow, frozen=True, gc=False, kw_only=True):
-    """An event of this owner, with whoever waits until it is on disk."""
+    """An event of this owner, with where it comes from."""
 
     owned: OwnedSlot
     origin: Origin
@@ -91,20 +93,46 @@ class Receipts(GroupCommit[Placed]):
                 self._ownership.tasks.failed(slot.current(), error)
         self.put(rows, size_of_all(rows))
 
-    def store(self, slot: OwnedSlot, event: Event, told: Told) -> None:
-        """Queue an event of our own; ``told``, which waits for no other, hears of its commit."""
-        row = _placed(slot, event, told)
+    def store(self, slot: OwnedSlot, event: Event, end: MessageEnd) -> None:
+        """Queue an event of our own that tells of this ``end``: it waits for no other."""
+        row = _placed(slot, event, end)
         self.put([row], row.size, urgent=True)
 
     def ack(self, slot: OwnedSlot, numbers: list[int]) -> None:
         """Acknowledge events that are on disk, or will never be read."""
         self._acks.ack(slot.slot, slot.epoch, numbers)
 
+    async def _commit(self, batch: list[Placed]) -> None:
+        """Settle what ends here first: once the record that is under way is on disk, as that does
+        not have it. A slot that fails in this closes, and its rows are not written.
+        """
+        endings = _endings(batch)
+        if not endings:  # nearly always
+            await super()._commit(batch)
+            return
+        async with self._recorder.turn:
+            for slot, end in endings:
+                if slot.open:
+                    self._settle(slot, end)
+            await super()._commit(batch)
+
+    def _settle(self, slot: OwnedSlot, end: MessageEnd) -> None:
+        try:
+            end.settle(slot)
+        except Exception as error:
+            self._ownership.tasks.failed(slot.current(), error)
+
     async def write_batch(self, owned: Mapping[int, int], rows: Sequence[Placed]) -> Exceptions:
-        return await self._journal.append_events(owned, rows)
+        ended = dict.fromkeys(slot for slot, _ in _endings(rows))
+        if not ended:
+            return await self._journal.append_events(owned, rows)
+        record = self._recorder.begins(ended)
+        exceptions, held = await self._journal.append_endings(owned, rows, record.progress)
+        self._recorder.on_disk(record, held)
+        return exceptions
 
     def finished(self, batch: list[Placed], exceptions: Exceptions) -> None:
-        """Pass on what is new, tell our own parts, acknowledge; one slot's error is that slot's."""
+        """Pass on what is new, and acknowledge; one slot's error is that slot's."""
         acks: dict[OwnedSlot, list[int]] = defaultdict(list)
         failed = self._ownership.tasks.failed
         for rows, outcome in _runs(batch, exceptions):
@@ -135,13 +163,7 @@ class Receipts(GroupCommit[Placed]):
             self._feed.committed(slot, rows)
         else:
             self._used_up(slot, rows[0], outcome)
-        numbers = acks[slot]
-        for row in rows:
-            origin = row.origin
-            if isinstance(origin, int):
-                numbers.append(origin)
-            else:
-                origin.stored(slot)
+        acks[slot] += [row.origin for row in rows if isinstance(row.origin, int)]
 
     def _refuse(self, slot: OwnedSlot, event: Event, reason: str) -> None:
         """Acknowledged, or it would come again for ever; no business could read it."""
@@ -174,6 +196,15 @@ def _placed(slot: OwnedSlot, event: Event, origin: Origin) -> Placed:
         owned=slot,
         origin=origin,
     )
+
+
+def _endings(rows: Iterable[Placed]) -> list[tuple[OwnedSlot, MessageEnd]]:
+    """The ends that these tell of, in slots whose epoch has not ended."""
+    return [
+        (row.owned, row.origin)
+        for row in rows
+        if not isinstance(row.origin, int) and row.owned.open
+    ]
 
 
 def _runs(batch: list[Placed], exceptions: Exceptions) -> Iterable[tuple[list[Placed], Outcome]]:

@@ -9,6 +9,8 @@ message that holds back others.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Container, Iterable
+from typing import NamedTuple
 
 from warouter.background import wait_for
 from warouter.cluster.role import SlotEvent
@@ -21,8 +23,17 @@ FEW_SECONDS = 0.5  # as long as fewer than MANY rows were settled
 MANY = 64
 
 
+class ProgressRecord(NamedTuple):
+    """One record of some slots, and the messages that are settled once it is on disk."""
+
+    progress: list[SlotProgress]
+    settled: dict[OwnedSlot, list[int]]
+
+
 class Recorder:
-    """Records how far every log of every slot is, in one commit."""
+    """Records how far every log of every slot is, in one commit. ``turn`` is held by whoever writes
+    a record.
+    """
 
     def __init__(self, ownership: Ownership, journal: Journal) -> None:
         self._ownership = ownership
@@ -31,7 +42,7 @@ class Recorder:
         self._dirty = asyncio.Event()
         self._many = asyncio.Event()
         self._urgent = asyncio.Event()
-        self._lock = asyncio.Lock()
+        self.turn = asyncio.Lock()
         self._next: asyncio.Task[None] | None = None  # a record that waits for the one under way
         self.commits = 0
 
@@ -66,7 +77,7 @@ class Recorder:
         await asyncio.shield(self._next)
 
     async def _flush(self) -> None:
-        async with self._lock:
+        async with self.turn:
             self._next = None
             self._rows = 0
             self._dirty.clear()
@@ -77,24 +88,32 @@ class Recorder:
 
     async def _record(self, slots: list[OwnedSlot]) -> None:
         owned = {s.slot: s.epoch for s in slots}
-        progress: list[SlotProgress] = []
-        settled: dict[OwnedSlot, list[int]] = {}
-        for slot in slots:
-            messages, settled[slot] = slot.messages.record_begins()
-            statuses, _ = slot.statuses.record_begins()
-            inbound, _ = slot.inbound.record_begins()
-            progress.append(SlotProgress(slot.slot, messages, statuses, inbound))
-            slot.records += 1
+        record = self.begins(slots)
         try:
-            held = await self._journal.record(owned, progress)
+            held = await self._journal.record(owned, record.progress)
         except Exception as error:
             self._ownership.tasks.failed(owned, error)
             return
         self.commits += 1
+        self.on_disk(record, held)
+
+    def begins(self, slots: Iterable[OwnedSlot]) -> ProgressRecord:
+        """Return what is to be recorded of these slots now."""
+        record = ProgressRecord([], {})
         for slot in slots:
+            messages, record.settled[slot] = slot.messages.record_begins()
+            statuses, _ = slot.statuses.record_begins()
+            inbound, _ = slot.inbound.record_begins()
+            record.progress.append(SlotProgress(slot.slot, messages, statuses, inbound))
+            slot.records += 1
+        return record
+
+    def on_disk(self, record: ProgressRecord, held: Container[int]) -> None:
+        """Go on with what is recorded; slots that were not ``held`` any more close."""
+        for slot, settled in record.settled.items():
             if slot.slot not in held:
                 self._ownership.close(slot, SlotEvent.FENCED)
                 continue
             slot.recorded = slot.records
-            slot.lanes.recorded(settled[slot])
-        self._ownership.recorded(slots)
+            slot.lanes.recorded(settled)
+        self._ownership.recorded(record.settled)

@@ -251,12 +251,12 @@ def _page(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     rows = _upto(a[4], s.tables.messages[a[0]].page(*a[1:4]), lambda row: len(row.body))
     found = []
     for row in rows:
-        of_it = *row[:6], _age(s, row.accepted), s.tables.is_failed(row.id)
+        of_it = *row[:6], _age(s, row.accepted)
         found.append(Record(_PAGE, (*of_it, *_issue(s, a[0], row.seq))))
     return found
 
 
-_PAGE = ("seq", "id", "recipient", "kind", "body", "ttl", "age", "failed", *ISSUE_COLUMNS)
+_PAGE = ("seq", "id", "recipient", "kind", "body", "ttl", "age", *ISSUE_COLUMNS)
 
 
 def _issue(s: Any, slot: int, seq: int) -> tuple[Any, ...]:
@@ -372,7 +372,6 @@ def _parked_of(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
         )
         for p in rows[:limit]:
             row = p.row._asdict() | {"attempts": p.attempts, "reason": p.reason}
-            row["failed"] = s.tables.is_failed(p.row.id)
             row |= zip(ISSUE_COLUMNS, _issue(s, slot, p.row.seq), strict=True)
             found.append(row | {"age": _age(s, row.pop("accepted"))})
     return found
@@ -507,6 +506,7 @@ _STATEMENTS = {
         ("append_messages(", _shared, _call("append_messages", timed=True)),
         ("append_requests(", _shared, _call("append_requests", timed=True)),
         ("append_events(", _shared, _call("append_events")),
+        ("append_endings(", _shared, _call("append_endings", timed=True)),
         ("record_progress(", _shared, _call("record_progress", timed=True)),
         ("take_up_letters(", _shared, _call("take_up_letters", timed=True)),
         ("open_slots(", _shared, _call("open_slots")),

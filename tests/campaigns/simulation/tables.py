@@ -122,16 +122,11 @@ class Tables(Owners):
                 yield slot, row
 
     def unsettled_before(self, row: Issue) -> list[bytes]:
-        """The messages of its recipient that it may not overtake, and that have no end yet.
-
-        A message that was told to have failed has one: an owner that finds its row settles it, and
-        what is behind goes without waiting for that record.
-        """
+        """The messages of its recipient that it may not overtake, and that have no end yet."""
         journal = self.messages[row.slot]
         mine = [m for seq, m in journal.rows.items() if seq < row.seq and not journal.settled(seq)]
         mine += [p.row for seq, p in journal.parked.items() if seq < row.seq]
-        mine = [m for m in mine if m.recipient == row.recipient and not self.is_failed(m.id)]
-        return [m.id for m in mine if m.kind & 7 != 1]
+        return [m.id for m in mine if m.recipient == row.recipient and m.kind & 7 != 1]
 
     def drain_inbox(self, now: float, inc: UUID, *a: list[Any]) -> list[tuple[Any, ...]]:
         held = self.held(inc, a[0], a[1])
@@ -261,6 +256,11 @@ class Tables(Owners):
             self._rare(now, held, rare)
             self.issues.record(now, held, rare)
         return [{"held": list(held)}]
+
+    def append_endings(self, now: float, inc: UUID, *a: Any) -> list[dict[str, int]]:
+        outcomes = self.append_events(inc, *a[:9])
+        self.record_progress(now, inc, *a[:2], *a[9:])
+        return outcomes
 
     def take_up_letters(
         self, now: float, inc: UUID, slots: list[int], epochs: list[int], tried: float, limit: int

@@ -29,7 +29,7 @@ def test_failures_are_remembered_while_their_rows_may_be_read() -> None:
         issues.keep(Issue(1, message_id, TO, DoubtState.SAYING_ASIDE))
     assert all(issues.fails(message_id) for message_id in IDS)
     for message_id in IDS:
-        issues.fail_stored(message_id)
+        issues.fail_written(message_id)
         issues.keep(Issue(1, message_id, TO, DoubtState.ENDED))
     assert [issues.fails(message_id) for message_id in IDS].count(True) == MOST_OVER
     assert issues.fails(IDS[-1])
@@ -39,7 +39,7 @@ def test_a_failure_whose_message_was_taken_meanwhile_is_not_remembered() -> None
     issues = Issues()
     issues.keep(Issue(1, IDS[0], TO, DoubtState.SAYING))
     issues.keep(Issue(1, IDS[0], TO, DoubtState.ENDED))
-    issues.fail_stored(IDS[0])
+    issues.fail_written(IDS[0])
     assert not issues.fails(IDS[0])
 
 

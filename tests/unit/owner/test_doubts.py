@@ -30,12 +30,12 @@ ID = bytes(20)
 
 
 class Scene:
-    """One slot with a message in doubt, and whoever waits for its status to be stored."""
+    """One slot with a message in doubt, and the ends of it that are to be told."""
 
     def __init__(self) -> None:
         me: Any = self
         self.now = 0.0
-        self.stored: list[Any] = []
+        self.ends: list[Any] = []
         self.readings = 0.0
         self.fence, self.held = FENCE, 1e9
         self.doubts = Doubts(me, me, me, me, me, Brake(), self.clock)
@@ -52,8 +52,8 @@ class Scene:
 
     # the expiry, the recorder, the backlog
 
-    def fail(self, _slot: Any, _entry: Any, _answer: Any, told: Any) -> None:
-        self.stored.append(told)
+    def fail(self, _slot: Any, _entry: Any, _answer: Any, end: Any) -> None:
+        self.ends.append(end)
 
     def touch(self, _slot: Any) -> None: ...
 
@@ -122,19 +122,20 @@ def scene() -> Scene:
     return Scene()
 
 
-def test_its_row_stays_until_its_status_is_on_disk(scene: Scene) -> None:
+def test_its_row_stays_until_its_status_is_written(scene: Scene) -> None:
     scene.fails()
     scene.looks_at(2 * FENCE)
     assert not scene.over
-    scene.stored[0].ended(scene.slot, SimpleNamespace(id=ID))
+    scene.ends[0].ended(scene.slot, SimpleNamespace(id=ID))
     assert scene.over
 
 
 def test_its_lane_stays_shut_until_the_fence(scene: Scene) -> None:
     scene.fails()
-    scene.stored[0].ended(scene.slot, SimpleNamespace(id=ID))
+    scene.ends[0].ended(scene.slot, SimpleNamespace(id=ID))
     scene.looks_at(FENCE - 1.0)
     assert (scene.over, scene.shut) == (False, True)
+    assert [(c.seq, c.state) for c in scene.slot.messages.changes] == [(7, SAID)]
     scene.looks_at(FENCE)
     assert (scene.over, scene.shut) == (True, False)
 
@@ -143,7 +144,7 @@ def test_a_late_answer_does_not_send_it_again(scene: Scene) -> None:
     scene.fails()
     assert scene.hearsay.heard(scene.slot, ID, 1, None)
     assert scene.state is DoubtState.SAYING
-    assert len(scene.stored) == 1
+    assert len(scene.ends) == 1
 
 
 def test_each_end_is_counted_and_said(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
@@ -188,10 +189,10 @@ def test_an_overdue_held_message_fails_once_the_inbox_is_read(scene: Scene) -> N
     scene.keeps(replace(scene.slot.issues[ID], state=DoubtState.HELD))
     scene.looks_at(100.0)
     scene.looks_at(100.2)
-    assert not scene.stored
+    assert not scene.ends
     scene.readings = 100.3
     scene.looks_at(100.4)
-    assert len(scene.stored) == 1
+    assert len(scene.ends) == 1
 
 
 ROW = StoredIssue(
@@ -261,7 +262,7 @@ def test_a_message_told_as_failed_shuts_its_lane_until_the_fence(scene: Scene) -
     scene.looks_at(FENCE)
     assert scene.over
     assert not scene.slot.issues
-    assert not scene.stored
+    assert not scene.ends
 
 
 @pytest.mark.parametrize("state", [DOUBTED, KEPT, NOT_TAKEN])

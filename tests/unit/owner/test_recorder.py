@@ -116,12 +116,12 @@ async def test_those_who_ask_while_a_record_is_under_way_share_the_next() -> Non
 
 
 async def test_a_cancelled_flush_does_not_cancel_the_record_of_others(owner: Owner) -> None:
-    await owner.recorder._lock.acquire()
+    await owner.recorder.turn.acquire()
     owner.settle(1)
     asks, goes = (asyncio.create_task(owner.recorder.flush()) for _ in range(2))
     await asyncio.sleep(0)
     goes.cancel()
     await asyncio.gather(goes, return_exceptions=True)
-    owner.recorder._lock.release()
+    owner.recorder.turn.release()
     await asks
     assert await owner.marks.get() == 1

@@ -32,7 +32,7 @@ class Scene:
         self.events: list[Any] = []
         self.sent: list[int] = []
         self.told: list[str] = []
-        self.stored: list[Any] = []
+        self.ends: list[Any] = []
         me: Any = self
         self.tasks = SimpleNamespace(begin_task=lambda _slot, work: self.work.append(work))
         self.parked, self.progress = asyncio.Event(), asyncio.Event()
@@ -53,9 +53,9 @@ class Scene:
 
     def hurry(self) -> None: ...
 
-    def store(self, _slot: OwnedSlot, event: Any, told: Any) -> None:
+    def store(self, _slot: OwnedSlot, event: Any, end: Any) -> None:
         self.events.append(event)
-        self.stored.append(told)
+        self.ends.append(end)
 
     async def with_status(self, _ids: list[str]) -> set[str]:
         return set()
@@ -89,7 +89,7 @@ async def test_behind_a_refused_one_the_next_waits_for_the_record(scene: Scene) 
     scene.commit(1, 2, recipient="4915112345678")
     scene.answer(1, REFUSED)
     scene.sender.pump(scene.slot)
-    scene.stored[0].stored(scene.slot)
+    scene.ends[0].settle(scene.slot)
     scene.sender.pump(scene.slot)
     assert scene.sent == [1]
     _, settled = scene.slot.messages.record_begins()
@@ -106,7 +106,7 @@ async def test_options_make_no_other_message_of_it(scene: Scene) -> None:
     assert scene.told == ["message", "message", "read", "read"]
     for seq in range(1, 5):
         scene.answer(seq, REFUSED)
-    assert [ending.entry.seq for ending in scene.stored] == [1, 2]  # read marks have no status
+    assert [ending.entry.seq for ending in scene.ends] == [1, 2]  # read marks have no status
 
 
 class Unsure(Sender):

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from tests.campaigns.fuzz.raw import flipped, left_out, noise
-from tests.harness.owned import Heard
+from tests.harness.owned import EndOfNothing
 from tests.harness.wait import soon
 from warouter._hash import slot_of
 from warouter.cluster.role import SlotEvent
@@ -202,14 +202,14 @@ async def test_events_waiting_for_the_disk_are_counted_in_bytes() -> None:
     lost.happened(SlotEvent.FENCED)
     large = Event(1, 0, "status", "k:sent", SENDER, b"x" * 1_000_000, b"y" * 100_000)
     for _ in range(MAX_QUEUED // 1_100_000):
-        appender.store(lost, large, Heard())
+        appender.store(lost, large, EndOfNothing())
     assert not appender.full
-    appender.store(lost, large, Heard())
+    appender.store(lost, large, EndOfNothing())
     assert appender.full
     task = asyncio.create_task(appender.run())
     await soon(lambda: appender.queued == 0)
     assert not appender.full
-    appender.store(lost, large, Heard())
+    appender.store(lost, large, EndOfNothing())
     await soon(lambda: appender.queued == 0)
     task.cancel()
     assert not appender.full

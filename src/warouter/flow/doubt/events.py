@@ -147,7 +147,9 @@ class TtlOver(_Event, frozen=True, gc=False):
 
 
 class FailureStored(_Event, frozen=True, gc=False):
-    """Its ``failed`` is on disk. ``fence``: as for TimePassed."""
+    """Its ``failed`` is written, in one commit with what this event notes. ``fence``: as for
+    TimePassed.
+    """
 
     fence: float
 

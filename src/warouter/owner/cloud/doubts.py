@@ -247,14 +247,14 @@ class Doubts:
         return free and slot.issues.on_disk(issue, slot.recorded)
 
     def failed(self, slot: OwnedSlot, message_id: bytes) -> None:
-        """Go on once its ``failed`` is on disk, unless evidence came meanwhile."""
+        """Go on as its ``failed`` is written, unless evidence came meanwhile."""
         issue = slot.issues.get(message_id)
         if issue is not None:
             self.tell(slot, issue, FailureStored(self._rules.fence))
 
 
 class _Failed:
-    """Tells of a ``failed`` status that is on disk."""
+    """Tells of a ``failed`` status that is being written."""
 
     def __init__(self, doubts: Doubts) -> None:
         self._doubts = doubts

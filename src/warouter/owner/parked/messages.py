@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from warouter.flow.lanes import LaneEntry
 from warouter.flow.log import SlotLog
-from warouter.owner.expiry import AgedMessage, Expiry, Settling
+from warouter.owner.expiry import Expiry, Settling
 from warouter.owner.parked.log import Chosen
 from warouter.owner.slot import MAX_BYTES_IN_MEMORY, MAX_IN_MEMORY, OwnedSlot
 from warouter.store.journal import Journal
@@ -89,8 +89,6 @@ class ParkedMessages:
         read: dict[str, list[Any]] = {recipient: [] for recipient in recipients}
         for row in await self._journal.parked_of(slot.slot, recipients, limit):
             read[row["recipient"]].append(row)
-        waiting = (_waiting(row) for rows in read.values() for row in rows)
-        await self._expiry.prove_ended(slot, waiting)
         return {recipient: (rows, len(rows) >= limit) for recipient, rows in read.items()}
 
     def choose(self, slot: OwnedSlot, rows: Sequence[Any], *, due: bool) -> Chosen[LaneEntry]:
@@ -132,14 +130,8 @@ class ParkedMessages:
         slot.lanes.unblock(recipient)
 
     def _entry(self, row: Any) -> LaneEntry:
-        end = self._expiry.end_of(*_waiting(row)[:4])
+        told = row["reason"] == TOLD
+        ttl = None if told else row["ttl"]  # that ends no message that the upstream was told
+        end = self._expiry.end_of(row["kind"], ttl, row["age"], row["id"])
         place = row["seq"], row["id"], row["recipient"], row["kind"], row["body"]
-        return LaneEntry(*place, row["attempts"], True, *end, row["reason"] == TOLD)
-
-
-def _waiting(row: Any) -> AgedMessage:
-    """The ttl ends no message that the upstream was told."""
-    ttl = None if row["reason"] == TOLD else row["ttl"]
-    return AgedMessage(
-        row["kind"], ttl, row["age"], row["id"], row["failed"] and row["issue_state"] is None
-    )
+        return LaneEntry(*place, row["attempts"], True, *end, told)

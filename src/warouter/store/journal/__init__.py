@@ -10,6 +10,7 @@ messages   messages into the journal and back
 events     statuses and inbound messages into their journals and back
 parked     what is parked, and dead letters that are asked for
 progress   cursors and changes of what is parked, in one commit
+endings    ends of messages: their statuses, and the progress that settles them
 issues     requests to the Cloud API that may be out or taken
 inbox      what its webhooks brought, and what that proves
 names      ids and users of the Cloud API by ours, and back
@@ -20,7 +21,7 @@ slots      epochs are opened, renewed, given away; what is old is pruned
 
 from __future__ import annotations
 
-from warouter.store.journal.events import Events
+from warouter.store.journal.endings import Endings
 from warouter.store.journal.fitness import Fitness
 from warouter.store.journal.issues import IssueRequest, StoredIssue
 from warouter.store.journal.messages import Messages
@@ -39,7 +40,7 @@ from warouter.store.journal.outcome import (
     RowOutcome,
 )
 from warouter.store.journal.parked import ParkedRows
-from warouter.store.journal.progress import Recording, SlotProgress
+from warouter.store.journal.progress import SlotProgress
 from warouter.store.journal.proofs import Proofs
 from warouter.store.journal.rows import Opened, ReadRow
 from warouter.store.journal.slots import Epochs
@@ -65,5 +66,5 @@ __all__ = (
 )
 
 
-class Journal(Messages, Events, ParkedRows, Recording, Fitness, CloudNames, Proofs, Epochs):
+class Journal(Messages, Endings, ParkedRows, Fitness, CloudNames, Proofs, Epochs):
     """The journals, with the writes that one incarnation may make."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from warouter.flow.event import EventRow
 from warouter.store.journal.outcome import Exceptions, RowOutcome, in_halves
@@ -34,16 +35,18 @@ class Events(JournalSessions):
     async def _append_events_once(
         self, owned: Mapping[int, int], rows: Sequence[EventRow]
     ) -> Exceptions:
-        answer = await self._fenced(
-            self._records,
-            _APPEND_EVENTS,
-            owned,
-            [row.slot for row in rows],
-            [row.seq for row in rows],
-            unless_empty([row.kind for row in rows]),
-            [row.key for row in rows],
-            [row.recipient for row in rows],
-            [row.payload for row in rows],
-            unless_empty([row.contact for row in rows]),
-        )
+        answer = await self._fenced(self._records, _APPEND_EVENTS, owned, *event_columns(rows))
         return {row["ordinal"]: RowOutcome(row["outcome"]) for row in answer}
+
+
+def event_columns(rows: Sequence[EventRow]) -> tuple[Any, ...]:
+    """The events as columns, in the order of the arguments of `append_events`."""
+    return (
+        [row.slot for row in rows],
+        [row.seq for row in rows],
+        unless_empty([row.kind for row in rows]),
+        [row.key for row in rows],
+        [row.recipient for row in rows],
+        [row.payload for row in rows],
+        unless_empty([row.contact for row in rows]),
+    )

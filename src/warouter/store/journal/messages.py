@@ -17,18 +17,18 @@ from warouter.store.journal.outcome import (
     in_halves,
     is_data_error,
 )
-from warouter.store.journal.rows import FAILED, ReadRow
+from warouter.store.journal.rows import ReadRow
 from warouter.store.journal.sessions import JournalSessions
 
 _APPEND = "select * from append_messages($1,$2,$3,$4,$5,$6,$7,$8,$9)"
 _APPEND_ISSUED = "select * from append_issued($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)"
 _APPEND_REQUESTS = "select * from append_requests($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)"
 _PLAIN = 6  # columns of messages without ttl and key
-_OF_MESSAGE = 8  # columns of a page
+_OF_MESSAGE = 7  # columns of a page
 _PAGE = f"""
 select m.seq, m.id, m.recipient, m.kind, m.body, m.ttl,
        greatest(extract(epoch from clock_timestamp() - accepted_at), 0)::float8 as age,
-       {FAILED.format("m.id")}, {COLUMNS}
+       {COLUMNS}
   from (select *, sum(octet_length(body)) over (order by seq) - octet_length(body) as before
           from message where slot = $1 and seq > $2 and seq <= $3 order by seq limit $4) as m
   left join send_issue s on s.slot = m.slot and s.seq = m.seq

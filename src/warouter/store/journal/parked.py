@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from warouter.store.journal.issues import COLUMNS
-from warouter.store.journal.rows import FAILED
 from warouter.store.journal.sessions import JournalSessions
 
 # In how many seconds what is parked is due: no later than after the whole of its wait, wherever the
@@ -42,7 +41,7 @@ select l.recipient, f.due_in, f.parked_for, least(f.ends_in, t.ends_in) as ends_
   from (select $1::smallint as slot) s, unnest($3::text[]) l(recipient),{_LANE}"""
 _PARKED_OF = f"""
 select r.recipient, p.seq, p.id, p.kind, p.body, p.attempts, p.reason, p.ttl, p.age,
-       {FAILED.format("p.id")}, {COLUMNS}
+       {COLUMNS}
   from unnest($2::text[]) r(recipient),
        lateral (select seq, id, kind, body, attempts, reason, ttl,
                       {_AGE.format("accepted_at")} as age

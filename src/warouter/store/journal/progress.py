@@ -40,27 +40,10 @@ class ProgressColumns(NamedTuple):
     events: dict[tuple[int, int], tuple[int, list[int]]]
     rare: dict[str, list[dict[str, Any]]]
 
-
-class Recording(JournalSessions):
-    """Writes progress of slots into the database."""
-
-    async def record(self, owned: Mapping[int, int], slots: Sequence[SlotProgress]) -> set[int]:
-        """Record progress in one commit; returns the slots that this incarnation still held."""
-        send = {s.slot: (s.messages.mark, s.messages.ranges) for s in slots}
-        events = {
-            (s.slot, kind): (log.mark, log.ranges)
-            for s in slots
-            for kind, log in zip(EVENT_KINDS, (s.statuses, s.inbound), strict=True)
-        }
-        return await self.write(owned, ProgressColumns(send, events, changes(slots)))
-
-    async def write(self, owned: Mapping[int, int], wire: ProgressColumns) -> set[int]:
-        """The commit itself."""
-        send, events, rare = wire
-        rows = await self._fenced(
-            self._records,
-            _RECORD,
-            owned,
+    def arguments(self) -> tuple[Any, ...]:
+        """The arguments of `record_progress` behind those of the fence."""
+        send, events, rare = self
+        return (
             list(send),
             [mark for mark, _ in send.values()],
             [_ranges(flat) for _, flat in send.values()],
@@ -70,7 +53,30 @@ class Recording(JournalSessions):
             [_ranges(flat) for _, flat in events.values()],
             msgspec.json.encode(rare).decode() if rare else None,
         )
+
+
+class Recording(JournalSessions):
+    """Writes progress of slots into the database."""
+
+    async def record(self, owned: Mapping[int, int], slots: Sequence[SlotProgress]) -> set[int]:
+        """Record progress in one commit; returns the slots that this incarnation still held."""
+        return await self.write(owned, progress_columns(slots))
+
+    async def write(self, owned: Mapping[int, int], wire: ProgressColumns) -> set[int]:
+        """The commit itself."""
+        rows = await self._fenced(self._records, _RECORD, owned, *wire.arguments())
         return set(rows[0]["held"])
+
+
+def progress_columns(slots: Sequence[SlotProgress]) -> ProgressColumns:
+    """The progress of slots in the form in which the database takes it."""
+    send = {s.slot: (s.messages.mark, s.messages.ranges) for s in slots}
+    events = {
+        (s.slot, kind): (log.mark, log.ranges)
+        for s in slots
+        for kind, log in zip(EVENT_KINDS, (s.statuses, s.inbound), strict=True)
+    }
+    return ProgressColumns(send, events, changes(slots))
 
 
 def changes(slots: Sequence[SlotProgress]) -> dict[str, list[dict[str, Any]]]:

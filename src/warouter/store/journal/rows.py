@@ -8,12 +8,6 @@ import msgspec
 
 from warouter.store.journal.issues import StoredIssue
 
-# True of a message that was told to have failed: the key of that event has no time. As a scalar it
-# goes by the key's index, row by row, however many events there are.
-FAILED = """(select true from event e
-  where e.key = rtrim(translate(encode({0}, 'base64'), '+/', '-_'), '=') || ':failed'
-  limit 1) is not null as failed"""
-
 
 class ReadRow(NamedTuple):
     """One message as it is read back, ``age`` seconds after it was accepted."""
@@ -25,7 +19,6 @@ class ReadRow(NamedTuple):
     body: bytes
     ttl: int | None
     age: float
-    failed: bool = False  # its business was told so; only the settlement is not on disk
     issue: StoredIssue | None = None
 
     @property

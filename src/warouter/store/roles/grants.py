@@ -160,7 +160,7 @@ EXECUTE: Mapping[str, str] = {
     "webapp": f"{_ALIVE} audit_add prune_audit ask_for_gc attempt_failed attempt_spread add_media"
     " receive_cloud keep_keys keep_unreadable leave_out touch_cloud_path status_said sessions",
     "coreapp": f"{_ALIVE} unwritable append_messages append_issued append_requests"
-    " append_events record_progress open_slots renew_epochs hand_over release_slots quiet_slots"
+    " append_events append_endings record_progress open_slots renew_epochs hand_over release_slots quiet_slots"
     " prune prune_keys prune_letters prune_history prune_cloud mend_parked"
     " take_up_letters issue_requests open_issues drain_inbox"
     " tell_owner learn_identities share_number hold_token stop_number add_media write_webhook"

@@ -32,7 +32,7 @@ class Evidence(msgspec.Struct, frozen=True):
 
 
 class Attempts(msgspec.Struct, frozen=True, omit_defaults=True):
-    """``attempts`` have been made. ``state``: issued, in_doubt, held, waiting, or settled.
+    """``attempts`` have been made. ``state``: one of STATES, or settled.
 
     ``held`` is since when an operator is asked. ``duplicates`` were taken beside the first.
     """

@@ -17,11 +17,27 @@ from warouter.flow.windows import Wait, Windows
 from warouter.message_id import text_of
 from warouter.store.cloud.notices import AccountNotice, read_notices
 from warouter.store.database import Source
-from warouter.store.journal.issues import DOUBTED, ISSUED, KEPT, NOT_TAKEN
+from warouter.store.journal.issues import (
+    ASIDE,
+    DOUBTED,
+    ISSUED,
+    KEPT,
+    NOT_TAKEN,
+    RETURNING,
+    SAID,
+)
 from warouter.store.views.backlog import MOST_COUNTED
 from warouter.store.views.number_status import NumberStatus, read_number_status
 
-STATES = {ISSUED: "issued", DOUBTED: "in_doubt", KEPT: "held", NOT_TAKEN: "waiting"}
+STATES = {
+    ISSUED: "issued",
+    DOUBTED: "in_doubt",
+    KEPT: "held",
+    NOT_TAKEN: "waiting",
+    ASIDE: "aside",
+    RETURNING: "returning",
+    SAID: "said",  # told as failed, and its lane is shut until the fence is past
+}
 
 # The owner's word is in the inbox until the owner has taken it up: kind 4.
 _ROWS = """
@@ -68,7 +84,7 @@ class Doubtful(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     id: str
-    state: str  # in_doubt, held; of one that is neither: issued, waiting
+    state: str  # in_doubt, held; of one that is neither: issued, waiting, said
     recipient: str
     cause: str
     attempt: int

@@ -224,7 +224,7 @@ class History(history.History):
             return  # its lane may have gone on without it
         for other in others:
             mine = other.recipient == row.recipient and other.id != row.id
-            if mine and other.state in (ISSUED, DOUBTED) and not self._gone_on(other):
+            if mine and other.state in (ISSUED, DOUBTED, SAID) and not self._gone_on(other):
                 self.broken("I7", f"{name} was issued beside {other.id[-6:].hex()}")
         for earlier in self.before(row):
             if not any(other.id == earlier and self._gone_on(other) for other in others):

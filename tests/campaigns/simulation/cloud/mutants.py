@@ -34,9 +34,9 @@ from warouter.owner.cloud.rate.brake import Brake
 from warouter.owner.cloud.rate.stop import NumberStop
 from warouter.owner.cloud.readings import Readings
 from warouter.owner.cloud.requests import Requests
-from warouter.owner.expiry import Expiry
 from warouter.owner.ownership import Ownership
 from warouter.owner.quiesce import Quiesce
+from warouter.owner.receipts import Receipts
 from warouter.store.cloud import receive
 from warouter.store.journal.fitness import Fitness
 from warouter.store.journal.issues import IssueRows
@@ -320,9 +320,9 @@ MUTANTS = {
         policy="hold",
         spoil=without.sure_of_rows,
     ),
-    "a stored end is not asked for": Mutant(
+    "an end is told in one commit and settled in another": Mutant(
         "I21",
-        [(finds, "_facts", without.unasked), (Expiry, "prove_ended", without.nothing_issued)],
+        [(Receipts, "write_batch", without.in_two_commits)],
         ("I21",),
         (kinds.refuse_messages, *_KILLS),
     ),

@@ -24,6 +24,7 @@ from warouter.owner.cloud.hearsay import Hearsay
 from warouter.owner.cloud.issuer import Issuer, Marking
 from warouter.owner.cloud.requests import Requests
 from warouter.owner.quiesce import Quiesce
+from warouter.owner.receipts import Receipts
 from warouter.store.cloud import receive
 from warouter.store.journal.fitness import Fitness
 from warouter.store.journal.messages import Messages
@@ -157,8 +158,9 @@ def from_the_takeover(row: Any) -> FoundRow:
     return _facts(replace(row, age=0.0))
 
 
-def unasked(row: Any) -> FoundRow:
-    return _facts(row)
+async def in_two_commits(self: Receipts, owned: Any, rows: Sequence[Any]) -> Any:
+    """The settlement waits for the next record."""
+    return await self._journal.append_events(owned, rows)
 
 
 def unmatching(world: CloudWorld) -> None:

@@ -7,7 +7,7 @@ are tiny, so that rows meet: two owners, two leaders, two slots.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from inspect import signature
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
@@ -168,7 +168,9 @@ def _call(name: str, who: Strategy | None = None, **drawn: Strategy) -> Strategy
     return st.builds(Call, by, st.just(name), st.fixed_dictionaries(arguments))
 
 
-def _append(name: str, row: Any, **columns: Strategy) -> Strategy:
+def _append(
+    name: str, row: Any, wire: Mapping[str, Strategy] | None = None, **columns: Strategy
+) -> Strategy:
     drawn = {
         "slot": _slots,
         "recipient": st.sampled_from(("1", "2", "3")),
@@ -177,7 +179,8 @@ def _append(name: str, row: Any, **columns: Strategy) -> Strategy:
         **columns,
     }
     rows = st.fixed_dictionaries(drawn).map(lambda fields: row(**fields))
-    return _call(name, rows=st.lists(rows, min_size=1, max_size=4), owned=_off)
+    more = {} if wire is None else {"wire": _progress(**wire)}
+    return _call(name, rows=st.lists(rows, min_size=1, max_size=4), owned=_off, **more)
 
 
 def _moves(move: Any, **more: Strategy) -> Strategy:
@@ -210,10 +213,12 @@ def _places(*kind: str, **columns: Strategy) -> Strategy:
     )
 
 
+def _progress(send: Strategy = _none, events: Strategy = _none, **rare: Strategy) -> Strategy:
+    return st.builds(ProgressColumns, send, events, st.fixed_dictionaries(rare))
+
+
 def _record(send: Strategy = _none, events: Strategy = _none, **rare: Strategy) -> Strategy:
-    return _call(
-        "write", wire=st.builds(ProgressColumns, send, events, st.fixed_dictionaries(rare))
-    )
+    return _call("write", wire=_progress(send, events, **rare))
 
 
 _waits = {
@@ -231,10 +236,11 @@ _statuses = {"kind": _kinds, "status": st.sampled_from(STATUSES), "contact": _of
 _append_messages = _append("append", Message, **_requests)
 _append_plain = _append("append", Message)
 _append_events = _append("append_events", Event, **_statuses)
-_settle = _record(
-    st.dictionaries(_slots, _cursor, max_size=2),
-    st.dictionaries(st.tuples(_slots, _kinds), _cursor, max_size=2),
-)
+_cursors = {
+    "send": st.dictionaries(_slots, _cursor, max_size=2),
+    "events": st.dictionaries(st.tuples(_slots, _kinds), _cursor, max_size=2),
+}
+_settle = _record(**_cursors)
 _park = _record(park=_places(**_waits))
 _park_all = _record(park=_places(**_waits), park_events=_places("kind", **_waits))
 _park_ending = _record(park=_places(ends_ms=st.sampled_from((700, 60_000)), **_waits))
@@ -290,13 +296,15 @@ _issue = _call(
     rows=_rows_of(_requests_of, recipient=_recipients, attempt=_attempts, doubts=st.integers(0, 2)),
 )
 _open_issues = _call("open_issues")
-_stated = _record(
-    issues=_places(
-        attempt=_attempts,
-        state=st.sampled_from((2, 3, 4)),
-        doubts=st.integers(0, 2),
-        cause=st.sampled_from((None, "cut")),
-    )
+_states = _places(
+    attempt=_attempts,
+    state=st.sampled_from((2, 3, 4, 6)),
+    doubts=st.integers(0, 2),
+    cause=st.sampled_from((None, "cut")),
+)
+_stated = _record(issues=_states)
+_append_endings = _append(
+    "end", Event, {**_cursors, "unpark": _places(), "issues": _states}, **_statuses
 )
 _took_some = _record(took=_rows_of(_took, attempt=_attempts, held=st.booleans()))
 _unissue = _record(unissue=_places(attempt=st.sampled_from((None, 1, 2))))
@@ -362,6 +370,7 @@ _STEPS = (
     (_end, _ask, _step, _begin),
     (_end, _ask, _call("step", by=st.sampled_from((-61.0, 20.0))), _begin),
     (_issue, _issue, _stated),
+    (_append_messages, _park, _issue, _append_endings, _open_issues),
     (_issue, _open_issues, _took_some),
     (_issue, _stated, _unissue, _open_issues),
     (_say, _say, _issue, _drained),

@@ -10,7 +10,7 @@
 -- WAL record for each row. Only when a row is known is the batch taken back and each row asked
 -- about.
 --
--- Called by: store/journal/events.py
+-- Called by: store/journal/events.py, append_endings
 create function append_events(
     p_incarnation uuid, p_slots smallint[], p_epochs bigint[],
     p_slot smallint[], p_seq bigint[], p_kind smallint[], p_key text[], p_recipient text[],

@@ -13,7 +13,7 @@
 --
 -- What is said of a slot that is not held is left out.
 --
--- Called by: store/journal/progress.py
+-- Called by: store/journal/progress.py, append_endings
 create function record_progress(
     p_incarnation uuid, p_slots smallint[], p_epochs bigint[],
     p_send_slot smallint[], p_send_mark bigint[], p_send_ranges text[],

@@ -16,9 +16,9 @@ set search_path from current as $$
           from pg_proc p
          where p.pronamespace = current_schema()::regnamespace
            and p.proname in ('append_messages', 'append_issued', 'append_requests', 'append_events',
-                             'record_progress', 'open_slots', 'renew_epochs', 'hand_over',
-                             'issue_requests', 'open_issues', 'drain_inbox', 'tell_owner',
-                             'quiet_slots')
+                             'append_endings', 'record_progress', 'open_slots', 'renew_epochs',
+                             'hand_over', 'issue_requests', 'open_issues', 'drain_inbox',
+                             'tell_owner', 'quiet_slots')
            and not has_function_privilege(p.oid, 'execute')
         union all
         select format('no right to %s %s', lower(n.privilege), c.relname)
