@@ -19,6 +19,7 @@ from warouter.store.history import prune_cloud, prune_history, prune_letters
 from warouter.store.journal import KNOWN, Journal
 from warouter.store.journal import slots as journals
 from warouter.store.journal.progress import ProgressColumns
+from warouter.store.journal.slots import Pruned
 from warouter.store.reports import ReportBody, ReportWriter, read_reports
 
 HOUR = 3600.0
@@ -33,7 +34,7 @@ def behind(seconds: float) -> Callable[[], float]:
 def without_nodes_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """The build without the mechanism."""
     alone = journals._PRUNE.replace(
-        "to_timestamp($6)", "(clock_timestamp() + 0 * $6 * '1 s'::interval)"
+        "to_timestamp($7)", "(clock_timestamp() + 0 * $7 * '1 s'::interval)"
     )
     monkeypatch.setattr(journals, "_PRUNE", alone)
 
@@ -52,7 +53,8 @@ async def test_an_id_is_recognised_after_the_clock_went_forward(
     await journal.write(OWNED, ProgressColumns({3: (1, [])}, {}, {}))
     await step(pool, HOUR)
     monkeypatch.setattr(history, "wall", behind(HOUR))
-    assert await journal.prune(OWNED, 0.0, 9) == (1 if mutant else None)
+    pruned = await journal.prune(OWNED, 0.0, 9)
+    assert (pruned and pruned.gone) == (1 if mutant else None)
     again = await journal.append(OWNED, [row(2, number=1)])
     assert again == ({} if mutant else {0: KNOWN})
 
@@ -70,8 +72,9 @@ async def test_nothing_is_deleted_by_a_clock_that_went_forward_alone(
     fetch = fetcher(pool)
 
     async def gone() -> list[int | None]:
+        pruned = await journal.prune(OWNED, 0.0, 9)
         return [
-            await journal.prune(OWNED, 0.0, 9),
+            pruned and pruned.gone,
             await journal.prune_keys([3], 9),
             *[await prune(fetch, 1.0, 9) for prune in (prune_cloud, prune_history, prune_letters)],
         ]
@@ -89,7 +92,7 @@ async def test_rows_old_by_both_clocks_are_pruned(
     await journal.write(OWNED, ProgressColumns({3: (2, [])}, {}, {}))
     await pool.execute("update message set accepted_at = now() - interval '11 minutes'")
     monkeypatch.setattr(history, "wall", behind(-HOUR))  # the database's is behind: that counts
-    assert await journal.prune(OWNED, 0.0, 9) == 2
+    assert await journal.prune(OWNED, 0.0, 9) == Pruned(2, None)
 
 
 LIMITS = Limits()

@@ -204,9 +204,8 @@ async def test_a_failed_one_says_what_its_error_means(console: Pages, pool: asyn
 async def test_a_parked_one_says_why_it_waits(console: Pages, pool: asyncpg.Pool) -> None:
     await accepted(pool, kind=2)
     await pool.execute(
-        "insert into parked_message (slot, seq, id, recipient, kind, body, attempts, due_at,"
-        " reason) select slot, seq, id, recipient, kind, body, 4, now() + interval '60 s', $1"
-        " from message",
+        "insert into parked_message (slot, seq, id, recipient, attempts, due_at, reason)"
+        " select slot, seq, id, recipient, 4, now() + interval '60 s', $1 from message",
         HOSTILE,
     )
     answer = await console.get(ONE)

@@ -14,6 +14,7 @@ from warouter.store import database, dead_letters
 from warouter.store.dead_letters import LetterPosition, Selection, parse
 from warouter.store.journal import Journal
 from warouter.store.journal.progress import ProgressColumns
+from warouter.store.journal.slots import Pruned
 
 ALL = Selection()
 LANE = "4915112345678"
@@ -63,12 +64,62 @@ async def test_only_what_was_asked_for_is_taken_up(
     assert 60 <= row["age"] < 120
 
 
-async def test_a_letter_may_die_again_also_when_its_journal_is_pruned(
+async def collected(journal: Journal, pool: asyncpg.Pool) -> None:
+    """Retention takes the events, all of which are settled."""
+    await pool.execute("update event set recorded_at = '2026-01-02'")
+    await pool.execute("update dead_letter set recorded_at = '2026-01-02'")
+    await pool.execute("update event_cursor set mark = 3 where kind = 0")
+    pruned = await journal.prune(OWNED, 30.0, 100)
+    assert pruned is not None
+    assert pruned.after is None
+    assert (
+        await pool.fetchval(
+            "select count(*) from event e left join parked_event p"
+            " using (slot, kind, seq) where p.slot is null"
+        )
+        == 0
+    )
+
+
+async def test_a_letter_is_whole_after_its_event_was_pruned(
     journal: Journal, pool: asyncpg.Pool, operator: asyncpg.Connection
 ) -> None:
+    """It is written back into the journal before it is parked, and goes once it was delivered."""
+    await collected(journal, pool)
+    assert await pool.fetchval("select count(*) from event") == 0
+    await dead_letters.ask(operator, ALL)
+    assert sorted(await journal.take_up_letters(OWNED, 60, 10)) == [
+        (3, 0, LANE, 3),
+        (5, 0, LANE, 3),
+    ]
+    read = await journal.parked_events_of(3, LANE, 0, 10)
+    assert [(each["key"], bytes(each["payload"])) for each in read] == [
+        (f"3.{n}:read:1", b"{}") for n in (1, 2, 3)
+    ]
+    assert await journal.prune(OWNED, 30.0, 100) == Pruned(0, None)
+    unparked = [{"slot": 3, "kind": 0, "seq": n} for n in (1, 2)]
+    await journal.write(OWNED, ProgressColumns({}, {}, {"unpark_events": unparked}))
+    assert await journal.prune(OWNED, 30.0, 100) == Pruned(2, None)
+
+
+async def test_a_letter_whose_event_came_again_leaves_it_to_that_one(
+    journal: Journal, pool: asyncpg.Pool, operator: asyncpg.Connection
+) -> None:
+    await collected(journal, pool)
+    assert await journal.append_events(OWNED, [event(4, "3.1:read:1")]) == {}
     await dead_letters.ask(operator, ALL)
     await journal.take_up_letters(OWNED, 60, 10)
-    await pool.execute("delete from event")
+    assert await parked(pool) == [(3, 2), (3, 3), (5, 1), (5, 2), (5, 3)]
+    assert await dead_letters.count(operator, ALL) == 0
+    assert await pool.fetchval("select seq from event where key = '3.1:read:1'") == 4
+
+
+async def test_a_letter_may_die_again_also_after_its_event_was_pruned(
+    journal: Journal, pool: asyncpg.Pool, operator: asyncpg.Connection
+) -> None:
+    await collected(journal, pool)
+    await dead_letters.ask(operator, ALL)
+    await journal.take_up_letters(OWNED, 60, 10)
     again = {"slot": 3, "kind": 0, "seq": 1, "attempts": 8, "reason": "webhook: 500"}
     await journal.write(OWNED, ProgressColumns({}, {}, {"park_events": [again | {"delay_ms": 5}]}))
     assert (3, 1) in await parked(pool)

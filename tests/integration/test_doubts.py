@@ -285,8 +285,8 @@ async def test_a_trace_has_nothing_of_it_for_the_simulator(
 async def test_a_trace_shows_doubt_and_evidence(settings: Settings, pool: asyncpg.Pool) -> None:
     await issue(pool, cause="no answer in time")
     await pool.execute(
-        "insert into parked_message select slot, seq, id, recipient, kind, body, 0, now(),"
-        " 'in doubt' from message"
+        "insert into parked_message (slot, seq, id, recipient, attempts, due_at, reason)"
+        " select slot, seq, id, recipient, 0, now(), 'in doubt' from message"
     )
     found = await traced(settings)
     assert found.state == "in_doubt"

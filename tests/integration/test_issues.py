@@ -27,6 +27,7 @@ from warouter.store.journal import (
 )
 from warouter.store.journal.inbox import Proof
 from warouter.store.journal.issues import DOUBTED, ISSUED, KEPT, NOT_TAKEN
+from warouter.store.journal.slots import Pruned
 
 _NONE = LogProgress(0, [], [])
 
@@ -300,8 +301,8 @@ async def test_retention_spares_a_message_that_something_points_to(
     await pool.execute("update message set accepted_at = now() - interval '11 minutes'")
     await pool.execute("update upstream_id set at = now() - interval '31 days'")
     await pool.execute("update send_cursor set mark = 3 where slot = 3")
-    assert await journal.prune(OWNED, 0.0, 1) == 1
-    assert await journal.prune(OWNED, 0.0, 1) == 1
+    assert await journal.prune(OWNED, 0.0, 1) == Pruned(0, (1, None, None))
+    assert await journal.prune(OWNED, 0.0, 9) == Pruned(2, None)
     assert await pool.fetchval("select array_agg(seq) from message") == [1]
     assert await prune_cloud(fetcher(pool), 0.0, 9) == 1
     assert await pool.fetchval("select array_agg(wamid) from upstream_id") == ["w1"]
@@ -334,10 +335,10 @@ async def test_with_the_cloud_api_events_are_kept_for_eight_days(
         " else interval '7 days' end"
     )
     await pool.execute("update format set upstream = 'cloud:1'")
-    assert await journal.prune(OWNED, 0.0, 100) == 1
+    assert await journal.prune(OWNED, 0.0, 100) == Pruned(1, None)
     assert await pool.fetchval("select key from event") == "b"
     await pool.execute("update format set upstream = 'simulator'")
-    assert await journal.prune(OWNED, 0.0, 100) == 1
+    assert await journal.prune(OWNED, 0.0, 100) == Pruned(1, None)
 
 
 async def test_a_look_up_that_takes_long_does_not_hold_up_issue_rows(

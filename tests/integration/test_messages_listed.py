@@ -183,9 +183,8 @@ async def prepared(pool: asyncpg.Pool, journals: Journals) -> dict[str, str]:
         table = {"parked": "parked", "in_doubt": 2, "held": 3}.get(name)
         if table == "parked":
             await pool.execute(
-                "insert into parked_message (slot, seq, id, recipient, kind, body, attempts,"
-                " due_at, reason) select slot, seq, id, recipient, kind, body, 2, now(), $2"
-                " from message where id = $1",
+                "insert into parked_message (slot, seq, id, recipient, attempts, due_at, reason)"
+                " select slot, seq, id, recipient, 2, now(), $2 from message where id = $1",
                 *(raw, HOSTILE),
             )
         elif table is not None:

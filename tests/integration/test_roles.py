@@ -28,16 +28,14 @@ JOURNALS = (
 # What functions call of each other, what triggers call, and what functions alone look at.
 NOBODY_EXECUTES = (
     "audit_append audit_hash audit_keep audit_move_sums bump change_owner"
-    " console_user_changed doubt_heads end_sessions held_slots hold_term"
+    " console_user_changed doubt_heads end_sessions event_pointed_at held_slots hold_term"
     " hold_wamids lead_event_lanes match_known media_gone next_event_seq pointed_at record_issues"
     " record_parked_events record_parked_messages record_rare url_shown"
 )
 NOBODY_READS = "request_key cloud_unmatched cloud_quarantine cloud_kept cloud_share"
 TEXTS = {
     "message": ["body"],
-    "parked_message": ["body"],
     "event": ["payload", "contact"],
-    "parked_event": ["payload", "contact"],
     "dead_letter": ["payload", "contact"],
     "cloud_inbox": ["payload", "contact"],
     "cloud_unmatched": ["payload"],

@@ -168,8 +168,10 @@ async def test_media_by_type_and_what_waits(settings: Settings, pool: asyncpg.Po
     await pool.execute("update media set created_at = '2026-01-02T03:04:05Z' where size = 7")
     for seq, kind, reason in ((1, 2, "media is being prepared"), (2, 0, "other")):
         await pool.execute(
-            "insert into parked_message (slot, seq, id, recipient, kind, body, attempts, due_at,"
-            " reason) values (1, $1, sha256($2), '491', $3, '', 1, now(), $4)",
+            "with m as (insert into message (slot, seq, id, recipient, kind, body)"
+            " values (1, $1, sha256($2), '491', $3, '') returning *)"
+            " insert into parked_message (slot, seq, id, recipient, attempts, due_at, reason)"
+            " select slot, seq, id, recipient, 1, now(), $4 from m",
             *(seq, str(seq).encode(), kind, reason),
         )
     found = await shown(settings, "media")

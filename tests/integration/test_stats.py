@@ -76,8 +76,8 @@ async def test_journals_backlogs_and_ages(pool: asyncpg.Pool) -> None:
 async def test_parked_and_dead(pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     for n in range(5):
         await pool.execute(
-            "insert into parked_message values"
-            " (3, $1, '', '49', 0, '', 1, now() + interval '1 hour', 'pair rate')",
+            "insert into parked_message (slot, seq, id, recipient, attempts, due_at, reason)"
+            " values (3, $1, '', '49', 1, now() + interval '1 hour', 'pair rate')",
             n,
         )
         await pool.execute(

@@ -136,17 +136,19 @@ async def test_callbacks_by_kind_and_what_is_parked_or_dead(
     await add_events(pool, 3, 1, 2)
     await pool.execute("update event_cursor set mark = 2, ranges = '{4,5}' where slot=3 and kind=0")
     await pool.execute(
-        "insert into parked_message select slot, seq, id, recipient, kind, body, 1, now(), 'rate'"
-        " from message where slot = 3 and seq = 1"
+        "insert into parked_message (slot, seq, id, recipient, attempts, due_at, reason)"
+        " select slot, seq, id, recipient, 1, now(), 'rate' from message where slot = 3 and seq = 1"
     )
     await pool.execute("update send_cursor set mark = 2 where slot = 3")
-    for table, when in (("parked_event", "due_at"), ("dead_letter", "died_at")):
-        await pool.execute(
-            f"insert into {table} (slot, seq, kind, key, recipient, payload, attempts, {when},"
-            " reason)"
-            " select slot, seq, kind, key, recipient, payload, 3, now(), 'http 500' from event"
-            " where slot = 3 and kind = 0 and seq in (4, 5)"
-        )
+    where = "from event where slot = 3 and kind = 0 and seq in (4, 5)"
+    await pool.execute(
+        "insert into parked_event (slot, seq, kind, recipient, attempts, due_at, reason)"
+        f" select slot, seq, kind, recipient, 3, now(), 'http 500' {where}"
+    )
+    await pool.execute(
+        "insert into dead_letter (slot, seq, kind, key, recipient, payload, attempts, reason)"
+        f" select slot, seq, kind, key, recipient, payload, 3, 'http 500' {where}"
+    )
     found = await read(cluster)
     assert found["callback_queue"] == {"statuses": 5, "inbound": 2}
     assert (found["parked"], found["parked_events"], found["dead_letters"]) == (1, 2, 2)

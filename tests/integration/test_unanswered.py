@@ -40,7 +40,7 @@ async def told_and_parked(settings: Settings, pool: asyncpg.Pool) -> None:
 
 
 async def older(pool: asyncpg.Pool, by: str) -> None:
-    await pool.execute(f"update parked_message set accepted_at = accepted_at - interval '{by}'")
+    await pool.execute(f"update message set accepted_at = accepted_at - interval '{by}'")
 
 
 async def ended(pool: asyncpg.Pool, count: int) -> list[Any]:

@@ -181,7 +181,7 @@ class Issues(dict[bytes, Issue]):
         return message_id in self._over
 
     def fail_written(self, message_id: bytes) -> None:
-        """Note that its failure is being committed: who has read its row before says nothing else."""
+        """Note that its failure is being written: who has read its row before says nothing else."""
         issue = self.get(message_id)
         if issue is not None and issue.state in TOLD:
             _add(self._failed, message_id)

@@ -16,6 +16,7 @@ from warouter.owner.slot import OwnedSlot
 from warouter.store.bounded import Fetch
 from warouter.store.history import prune_cloud, prune_history, prune_letters
 from warouter.store.journal import Journal
+from warouter.store.journal.slots import FROM_FIRST, PrunePositions
 
 log = logging.getLogger(__name__)
 
@@ -71,21 +72,22 @@ class Retention:
                 log.info("garbage collected", extra={"slots": len(self._ownership.slots)})
 
     async def _prune_slot(self, slot: OwnedSlot, days: float) -> None:
-        gone = PRUNE_ROWS
-        while slot.accepts and gone >= PRUNE_ROWS:
+        after: PrunePositions | None = FROM_FIRST
+        while slot.accepts and after is not None:
             try:
-                gone = self._gone(await self._journal.prune(slot.current(), days, PRUNE_ROWS))
+                pruned = await self._journal.prune(slot.current(), days, PRUNE_ROWS, after)
             except (OutcomeUnknown, asyncpg.PostgresError) as error:
                 log.warning("pruning failed", extra={"slot": slot.slot, "error": str(error)})
                 return
+            self._note(pruned)
+            after = None if pruned is None else pruned.after
             await asyncio.sleep(PRUNE_PAUSE)
 
-    def _gone(self, rows: int | None) -> int:
-        """How many went; none where the database's clock was too far ahead of this node's."""
-        if rows is None and not self._put_off:
+    def _note(self, pruned: object | None) -> None:
+        """None: the database's clock was too far ahead of this node's."""
+        if pruned is None and not self._put_off:
             self._put_off = True
             log.warning("pruning put off")
-        return rows or 0
 
     async def _prune_keys(self) -> None:
         await self._in_steps(
@@ -108,10 +110,12 @@ class Retention:
         total, gone = 0, PRUNE_ROWS
         while gone >= PRUNE_ROWS and self._ownership.slots:
             try:
-                gone = self._gone(await step())
+                done = await step()
             except (OutcomeUnknown, asyncpg.PostgresError) as error:
                 log.warning("pruning failed", extra={"rows": what, "error": str(error)})
                 break
+            self._note(done)
+            gone = done or 0
             total += gone
             await asyncio.sleep(PRUNE_PAUSE)
         return total

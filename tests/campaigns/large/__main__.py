@@ -18,7 +18,7 @@ from typing import Any
 import asyncpg
 
 from tests.campaigns.large.statements import ME, Bench, Case
-from tests.campaigns.large.tables import EPOCH, FILLS, SLOT
+from tests.campaigns.large.tables import EPOCH, FILLS, JOURNALS, SLOT
 from warouter.config import load
 from warouter.errors import WarouterError
 from warouter.local.postgres import Postgres
@@ -72,12 +72,13 @@ async def _run(server: Postgres, rows: int, tables: list[str]) -> int:
 
 
 async def _table(bench: Bench, filler: Any, table: str, cases: Iterable[Case]) -> int:
-    await filler.execute(f"truncate {table}")
+    filled = ", ".join(filter(None, (table, JOURNALS.get(table))))
+    await filler.execute(f"truncate {filled}")
     await filler.execute(FILLS[table], bench.rows)
     await filler.execute("update send_cursor set mark = $1, ranges = '{}'", bench.rows // 2)
     await filler.execute("update event_cursor set mark = $1, ranges = '{}'", bench.rows // 2)
     fresh = {case.name: await _seconds(case) for case in cases}
-    await filler.execute(f"vacuum analyze {table}")
+    await filler.execute(f"vacuum analyze {filled}")
     slow = 0
     for case in cases:
         took = (fresh[case.name], await _seconds(case))
@@ -89,7 +90,7 @@ async def _table(bench: Bench, filler: Any, table: str, cases: Iterable[Case]) -
             f" {took[0] * 1000:5.0f} ms {took[1] * 1000:5.0f} ms  {case.most:g} s{said}",
             flush=True,
         )
-    await filler.execute(f"truncate {table}")
+    await filler.execute(f"truncate {filled}")
     return slow
 
 

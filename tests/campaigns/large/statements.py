@@ -76,6 +76,7 @@ class Bench:
         place = {"slot": SLOT, "attempts": 2, "reason": "r"}
         park = [{**place, "seq": n, "delay_ms": 1000} for n in range(100, 164)]
         park_events = [{**row, "kind": 0} for row in park]
+        late = [{**row, "seq": half + n} for n, row in enumerate(park_events)]
         prune = lambda: journal.prune(OWNED, 30.0, 500)  # noqa: E731
         forget = lambda: history.prune_history(fetch, 30.0, 500)  # noqa: E731
         tables: dict[str, Asked] = {
@@ -84,6 +85,7 @@ class Bench:
                 "page": (OWNER, lambda: journal.page(SLOT, half, 1 << 40, 500, 1 << 20)),
                 "append 500": (OWNER, lambda: journal.append(OWNED, self._new(500))),
                 "append 500 known": (OWNER, lambda: journal.append(OWNED, self._known())),
+                "park 64": (OWNER, lambda: self._record(park=park)),
                 "prune 500": (OWNER, prune),
                 "trace": (READER, self._trace),
                 "backlog": (READER, lambda: pool.fetch(backlog.BACKLOG_SQL)),
@@ -99,11 +101,14 @@ class Bench:
                 "status": (READER, lambda: pool.fetch(backlog.PARKED_SQL)),
                 **self._listings(states=("parked",)),
                 "next seq": (OWNER, lambda: journal.open(OWNED)),
+                "prune 500": (OWNER, prune),
             },
             "event": {
                 "page": (OWNER, lambda: journal.event_page(SLOT, 0, half, 1 << 40, 500, 1 << 20)),
                 "append 500": (OWNER, self._append_events),
                 "with status 500": (OWNER, lambda: journal.with_status(ids)),
+                "park 64": (OWNER, lambda: self._record(park_events=park_events)),
+                "give up 64": (OWNER, lambda: self._record(dead=late)),
                 "prune 500": (OWNER, prune),
                 "backlog": (READER, lambda: pool.fetch(backlog.CALLBACKS_SQL)),
                 **self._listings(direction="in"),
@@ -116,6 +121,7 @@ class Bench:
                 "unpark 64": (OWNER, lambda: self._record(unpark_events=park_events)),
                 "mend": (OWNER, lambda: journal.mend_parked(OWNED, 500)),
                 "status": (READER, lambda: pool.fetch(backlog.PARKED_EVENTS_SQL)),
+                "prune 500": (OWNER, prune),
             },
             "dead_letter": {
                 "status": (READER, lambda: pool.fetch(backlog.DEAD_SQL)),

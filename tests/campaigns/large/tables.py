@@ -9,28 +9,37 @@ RECIPIENT = "(491500000000 + n)::text"
 CROWDED = "case when n % 20 = 0 then '491400000000' else (491500000000 + n)::text end"
 # Of the first row of each recipient.
 LOOK = "case when n % 20 <> 0 or n = 20 then t end"
+DUE = "t, t - interval '1 hour'"
 
-# Table -> what fills it with $1 rows.
+# What is parked points to rows of a journal.
+JOURNALS = {"parked_message": "message", "parked_event": "event"}
+# Table -> what fills it with $1 rows, and its journal.
 FILLS = {
     "message": f"""
 insert into message (slot, seq, id, recipient, body, accepted_at)
 select 3, n, {ID}, {RECIPIENT}, '{{"type":"text"}}', now() - interval '40 days'
   from generate_series(1, $1::bigint) n""",
     "parked_message": f"""
-insert into parked_message (slot, seq, id, recipient, kind, body, attempts, due_at, reason,
-                            parked_at, look_at)
-select 3, n, {ID}, {CROWDED}, 0, '{{"type":"text"}}', 1, t, 'pair rate', t - interval '1 hour',
-       {LOOK}
+with journal as (
+    insert into message (slot, seq, id, recipient, body, ttl, accepted_at)
+    select 3, n, {ID}, {CROWDED}, '{{"type":"text"}}', case when n % 3 = 0 then 86400 end,
+           now() - interval '40 days'
+      from generate_series(1, $1::bigint) n)
+insert into parked_message (slot, seq, id, recipient, has_ttl, attempts, reason, due_at, parked_at,
+                            look_at)
+select 3, n, {ID}, {CROWDED}, n % 3 = 0, 1, 'pair rate', {DUE}, {LOOK}
   from generate_series(1, $1::bigint) n, lateral (select now() + n * interval '1 ms' as t) d""",
     "event": f"""
 insert into event (slot, seq, kind, key, recipient, payload, recorded_at)
 select 3, n, 0, n || ':delivered:1700000000', {RECIPIENT}, '{{}}', now() - interval '40 days'
   from generate_series(1, $1::bigint) n""",
     "parked_event": f"""
-insert into parked_event (slot, seq, kind, key, recipient, payload, attempts, due_at, reason,
-                          parked_at, look_at)
-select 3, n, 0, n::text, {CROWDED}, '{{}}', 1, t, 'status 500', t - interval '1 hour',
-       {LOOK}
+with journal as (
+    insert into event (slot, seq, kind, key, recipient, payload, recorded_at)
+    select 3, n, 0, n || ':read:1', {CROWDED}, '{{}}', now() - interval '40 days'
+      from generate_series(1, $1::bigint) n)
+insert into parked_event (slot, seq, kind, recipient, attempts, reason, due_at, parked_at, look_at)
+select 3, n, 0, {CROWDED}, 1, 'status 500', {DUE}, {LOOK}
   from generate_series(1, $1::bigint) n, lateral (select now() + n * interval '1 ms' as t) d""",
     "dead_letter": f"""
 insert into dead_letter (slot, seq, kind, key, recipient, payload, attempts, reason, died_at)

@@ -6,7 +6,7 @@ Of each parked lane (recipient) the first row says when to look at it; pages of 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 
@@ -42,9 +42,10 @@ class Event(NamedTuple):
 
 
 class Parked(NamedTuple):
-    """A row of parked_message or parked_event."""
+    """A row of parked_message or parked_event: it points to the journal's row of its seq."""
 
-    row: Any
+    seq: int
+    recipient: str
     attempts: int
     due: float
     first: float
@@ -80,7 +81,7 @@ class Journal:
         return [self.rows[seq] for seq in self.seqs[low : min(high, low + limit)]]
 
     def next_seq(self) -> int:
-        tops = [self.mark, *self.ranges, *self.seqs[-1:], *self.parked]
+        tops = [self.mark, *self.ranges, *self.seqs[-1:]]
         return 1 + max(tops)
 
     def settle(self, mark: int, ranges: str) -> None:
@@ -105,33 +106,32 @@ class Journal:
         for p in rows:
             self.park(p, now)
         touched = [p["seq"] for p in (*rows, *gone) if p["seq"] in self.parked]
-        lanes = dict.fromkeys(self.parked[seq].row.recipient for seq in touched)
+        lanes = dict.fromkeys(self.parked[seq].recipient for seq in touched)
         for p in gone:
             self.parked.pop(p["seq"], None)
         ends = {p["seq"]: p["ends_ms"] / 1000 for p in rows if p.get("ends_ms") is not None}
         self.lead(lanes, now, ends)
 
     def park(self, p: dict[str, Any], now: float) -> None:
-        """Once more what is parked already, else a copy of the journal's row."""
+        """Once more what is parked already, else what is in the journal."""
         seq, due = p["seq"], now + p["delay_ms"] / 1000
         attempts, reason = p["attempts"], p["reason"]
         was = self.parked.get(seq)
         if was is not None:
             self.parked[seq] = was._replace(attempts=attempts, due=due, since=now, reason=reason)
         elif seq in self.rows:
-            self.parked[seq] = Parked(self.rows[seq], attempts, due, now, now, reason)
+            recipient = self.rows[seq].recipient
+            self.parked[seq] = Parked(seq, recipient, attempts, due, now, now, reason)
 
     def reopen(self, recipient: str, now: float) -> None:
         """The first parked row of this lane is due now."""
-        seqs = (seq for seq, p in self.parked.items() if p.row.recipient == recipient)
-        head = min(seqs, default=None)
-        if head is not None:
-            self.parked[head] = self.parked[head]._replace(due=now, look=now)
+        for first in self.lane(recipient)[:1]:
+            self.parked[first.seq] = first._replace(due=now, look=now)
 
     def lead(self, lanes: Iterable[str], now: float, ends: Mapping[int, float]) -> None:
         """The first row of each lane gets its time; ``ends``: when rows end, seconds from now."""
         for lane in lanes:
-            seqs = (seq for seq, p in self.parked.items() if p.row.recipient == lane)
+            seqs = (seq for seq, p in self.parked.items() if p.recipient == lane)
             head = min(seqs, default=None)
             if head is None:
                 continue
@@ -139,6 +139,14 @@ class Journal:
             if first.look is None or first.since == now:
                 look = min(first.due, now + ends[head]) if head in ends else first.due
                 self.parked[head] = first._replace(look=look)
+
+    def lane(self, recipient: str) -> list[Parked]:
+        """The parked rows of one recipient, the first one first."""
+        return [p for _, p in sorted(self.parked.items()) if p.recipient == recipient]
+
+    def waiting(self) -> Iterator[tuple[Parked, Any]]:
+        """What is parked, each with its row; without retention's rule that might be gone."""
+        return ((p, self.rows[seq]) for seq, p in self.parked.items() if seq in self.rows)
 
     def looked_at(self) -> list[int]:
         """The seqs of the rows that say when to look at them, the earliest first."""

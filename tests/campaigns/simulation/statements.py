@@ -327,22 +327,23 @@ def _due_in(s: Any, parked: Any) -> float:
 def _first_lanes(s: Any, journal: Any, pending: float | None, most: int) -> list[Any]:
     """Those that are to be looked at first."""
     heads = journal.looked_at()[:most]
-    first = {journal.parked[seq].row.recipient: n for n, seq in reversed(list(enumerate(heads)))}
+    first = {journal.parked[seq].recipient: n for n, seq in reversed(list(enumerate(heads)))}
     lanes = _lanes(s, journal, pending, set(first))
     lanes.sort(key=lambda row: first[row["recipient"]])
     return [{**row, "full": len(heads) >= most} for row in lanes]
 
 
-def _lanes(s: Any, journal: Any, pending: float | None, among: set[str] | None) -> list[Any]:
+def _lanes(s: Any, journal: Any, pending: float | None, among: set[str]) -> list[Any]:
     """By recipient: when its first row is due, and when the first with a ttl ends."""
     lanes: dict[str, list[Any]] = {}
     for seq in sorted(journal.parked):
         parked = journal.parked[seq]
-        if among is None or parked.row.recipient in among:
-            lanes.setdefault(parked.row.recipient, []).append(parked)
+        if parked.recipient in among:
+            lanes.setdefault(parked.recipient, []).append(parked)
     found = []
     for recipient, rows in lanes.items():
-        ends = None if pending is None else _ends_in(s, [p.row for p in rows], pending)
+        journaled = [journal.rows.get(p.seq) for p in rows]
+        ends = None if pending is None else _ends_in(s, journaled, pending)
         found.append(
             {
                 "recipient": recipient,
@@ -356,35 +357,31 @@ def _lanes(s: Any, journal: Any, pending: float | None, among: set[str] | None) 
 
 def _ends_in(s: Any, rows: list[Any], pending: float) -> float | None:
     """When the first ends that has a ttl, or the first of all, unless that is a read mark."""
-    ends = [row.ttl - _age(s, row.accepted) for row in rows if row.ttl is not None][:64]
-    if rows[0].kind & 7 != 1:
+    ends = [row.ttl - _age(s, row.accepted) for row in rows if row and row.ttl is not None][:64]
+    if rows[0] and rows[0].kind & 7 != 1:
         ends.append(pending - _age(s, rows[0].accepted))
     return min(ends, default=None)
 
 
 def _parked_of(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     slot, recipients, limit = a
-    parked = s.tables.messages[slot].parked
+    journal = s.tables.messages[slot]
     found = []
     for recipient in recipients:
-        rows = sorted(
-            (p for p in parked.values() if p.row.recipient == recipient), key=lambda p: p.row.seq
-        )
-        for p in rows[:limit]:
-            row = p.row._asdict() | {"attempts": p.attempts, "reason": p.reason}
-            row |= zip(ISSUE_COLUMNS, _issue(s, slot, p.row.seq), strict=True)
-            found.append(row | {"age": _age(s, row.pop("accepted"))})
+        for p in journal.lane(recipient)[:limit]:
+            if p.seq in journal.rows:
+                row = journal.rows[p.seq]._asdict() | {"attempts": p.attempts, "reason": p.reason}
+                row |= zip(ISSUE_COLUMNS, _issue(s, slot, p.seq), strict=True)
+                found.append(row | {"age": _age(s, row.pop("accepted"))})
     return found
 
 
 def _parked_events_of(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     slot, recipient, kind, limit = a
-    rows = sorted(
-        (p for p in s.tables.events[slot][kind].parked.values() if p.row.recipient == recipient),
-        key=lambda p: p.row.seq,
-    )
+    journal = s.tables.events[slot][kind]
     return [
-        {**p.row._asdict(), "attempts": p.attempts, "age": _age(s, p.first)} for p in rows[:limit]
+        {**journal.rows[p.seq]._asdict(), "attempts": p.attempts, "age": _age(s, p.first)}
+        for p in journal.lane(recipient)[:limit]
     ]
 
 
@@ -555,7 +552,7 @@ _STATEMENTS = {
         ("from unnest($2::text[]) r(recipient)", None, _parked_of),
         ("from unnest($1::smallint[], $2::smallint[]) s(slot, kind)", None, _parked_events),
         ("$2::smallint as kind) s", None, _parked_events_among),
-        ("from parked_event where slot = $1 and kind = $3", None, _parked_events_of),
+        ("from (select * from parked_event where slot = $1", None, _parked_events_of),
         ("mend_parked(", _shared, _call("mend_parked")),
         ("exists (select from dead_letter", None, _asked_letters),
         # what the Cloud API needs

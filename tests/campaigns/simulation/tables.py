@@ -113,7 +113,7 @@ class Tables(Owners):
         for slot in sorted(slots):
             journal = self.messages[slot]
             left = [row for seq, row in sorted(journal.rows.items()) if not journal.settled(seq)]
-            first = [p.row for p in journal.parked.values() if p.look is not None]
+            first = [row for p, row in journal.waiting() if p.look is not None]
             rows = [row for row in (*left, *first) if row.kind & 7 != 1]
             lanes: dict[str, Message] = {}
             for row in sorted(rows, key=lambda row: row.seq):
@@ -125,7 +125,7 @@ class Tables(Owners):
         """The messages of its recipient that it may not overtake, and that have no end yet."""
         journal = self.messages[row.slot]
         mine = [m for seq, m in journal.rows.items() if seq < row.seq and not journal.settled(seq)]
-        mine += [p.row for seq, p in journal.parked.items() if seq < row.seq]
+        mine += [m for p, m in journal.waiting() if p.seq < row.seq]
         return [m.id for m in mine if m.recipient == row.recipient and m.kind & 7 != 1]
 
     def drain_inbox(self, now: float, inc: UUID, *a: list[Any]) -> list[tuple[Any, ...]]:
@@ -150,7 +150,7 @@ class Tables(Owners):
             ]
             journal.prune(old)
             total += len(old)
-        return [{"gone": total}]
+        return [{"gone": (total, [None, None, None])}]
 
     def _pointed_at(self, message_id: bytes) -> bool:
         slot, seq = self.places[message_id]
@@ -272,7 +272,7 @@ class Tables(Owners):
             row = self.asked.pop((slot, kind, seq))
             parked = self.events[slot][kind].parked
             if seq not in parked:
-                parked[seq] = Parked(row, 1, now, now - tried, now, "replayed")
+                parked[seq] = Parked(seq, row.recipient, 1, now, now - tried, now, "replayed")
                 lanes[slot, kind, row.recipient] += 1
         for slot, kind, recipient in lanes:
             self.events[slot][kind].lead([recipient], now, {})

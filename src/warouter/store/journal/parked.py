@@ -16,18 +16,28 @@ _PARKED_FOR = _AGE.format("parked_at")
 # Rows of one recipient as a range in the order of their index, which no other index has: by the
 # recipient alone a plan that was made when the table was small walks through all of a slot.
 _OF_LANE = "(recipient, seq) >= ({0}, 0) and (recipient, seq) <= ({0}, 1::bigint << 62)"
+# The journal's row of a parked one, p, asked for in such a way that it is looked up in any plan.
+_MESSAGE = """lateral (
+           select * from message m where m.slot = p.slot and m.seq between p.seq and p.seq
+            order by m.slot, m.seq limit 1) m"""
+_EVENT = """lateral (
+           select * from event e
+            where e.slot = p.slot and e.kind = p.kind and e.seq between p.seq and p.seq
+            order by e.slot, e.kind, e.seq limit 1) e"""
 # The first row of a lane, and which of its messages with a ttl ends first: of the next few. (The
 # low three bits of a kind are what ``kinds.base_of`` gives: 1 is a read mark.)
 _LANE = f"""
        lateral (select {_DUE_IN} as due_in, {_PARKED_FOR} as parked_for,
-                       case when kind & 7 <> 1 then $2 - {_AGE.format("accepted_at")} end as ends_in
-                  from parked_message p
-                 where p.slot = s.slot and {_OF_LANE.format("l.recipient")}
-                 order by recipient, seq limit 1) f,
-       lateral (select min(ttl - {_AGE.format("accepted_at")}) as ends_in
-                  from (select ttl, accepted_at from parked_message p
-                         where p.slot = s.slot and {_OF_LANE.format("l.recipient")}
-                           and ttl is not null order by recipient, seq limit 64) p) t"""
+                       case when m.kind & 7 <> 1
+                            then $2 - {_AGE.format("m.accepted_at")} end as ends_in
+                  from (select * from parked_message h
+                         where h.slot = s.slot and {_OF_LANE.format("l.recipient")}
+                         order by recipient, seq limit 1) p
+                  left join {_MESSAGE} on true) f,
+       lateral (select min(m.ttl - {_AGE.format("m.accepted_at")}) as ends_in
+                  from (select * from parked_message h
+                         where h.slot = s.slot and {_OF_LANE.format("l.recipient")} and has_ttl
+                         order by recipient, seq limit 64) p, {_MESSAGE}) t"""
 _PARKED = f"""
 select s.slot, l.recipient, l.full, f.due_in, f.parked_for, least(f.ends_in, t.ends_in) as ends_in
   from unnest($1::smallint[]) s(slot),
@@ -40,15 +50,13 @@ _PARKED_AMONG = f"""
 select l.recipient, f.due_in, f.parked_for, least(f.ends_in, t.ends_in) as ends_in
   from (select $1::smallint as slot) s, unnest($3::text[]) l(recipient),{_LANE}"""
 _PARKED_OF = f"""
-select r.recipient, p.seq, p.id, p.kind, p.body, p.attempts, p.reason, p.ttl, p.age,
-       {COLUMNS}
+select r.recipient, m.seq, m.id, m.kind, m.body, p.attempts, p.reason, m.ttl,
+       {_AGE.format("m.accepted_at")} as age, {COLUMNS}
   from unnest($2::text[]) r(recipient),
-       lateral (select seq, id, kind, body, attempts, reason, ttl,
-                      {_AGE.format("accepted_at")} as age
-                  from parked_message m
-                 where m.slot = $1 and {_OF_LANE.format("r.recipient")}
-                 order by recipient, seq limit $3) p
-  left join send_issue s on s.slot = $1 and s.seq = p.seq"""
+       lateral (select * from parked_message h
+                 where h.slot = $1 and {_OF_LANE.format("r.recipient")}
+                 order by recipient, seq limit $3) p, {_MESSAGE}
+  left join send_issue s on s.slot = m.slot and s.seq = m.seq"""
 _EVENT_LANE = f"""
        lateral (select {_DUE_IN} as due_in, {_PARKED_FOR} as parked_for
                   from parked_event p
@@ -67,9 +75,11 @@ select l.recipient, f.due_in, f.parked_for, null::float8 as ends_in
   from (select $1::smallint as slot, $2::smallint as kind) s,
        unnest($3::text[]) l(recipient),{_EVENT_LANE}"""
 _PARKED_EVENTS_OF = f"""
-select seq, kind, key, recipient, payload, contact, attempts, {_AGE.format("first_at")} as age
-  from parked_event where slot = $1 and kind = $3 and {_OF_LANE.format("$2::text")}
- order by recipient, seq limit $4"""
+select e.seq, e.kind, e.key, e.recipient, e.payload, e.contact, p.attempts,
+       {_AGE.format("p.first_at")} as age
+  from (select * from parked_event where slot = $1 and kind = $3 and {_OF_LANE.format("$2::text")}
+         order by recipient, seq limit $4) p, {_EVENT}
+ order by p.recipient, p.seq"""
 
 _ASKED_LETTERS = """
 select s.slot from unnest($1::smallint[]) s(slot)

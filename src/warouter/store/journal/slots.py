@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from warouter.store import history
 from warouter.store.history import counted, unless_ahead
@@ -15,10 +16,22 @@ _EXPECTED = "select exists (select from slot where owner = $1 or successor = $1)
 _PRUNE = unless_ahead(
     """prune($1, $2, $3,
              greatest($4 * interval '1 day', interval '10 minutes')
-             + greatest(clock_timestamp() - to_timestamp($6), interval '0'), $5)""",
-    "$6",
+             + greatest(clock_timestamp() - to_timestamp($7), interval '0'), $5, $6)""",
+    "$7",
 )
 _PRUNE_KEYS = unless_ahead("prune_keys($1,$2)", "$3")
+
+
+# Of each journal the seq behind which to look; None: not to be looked at any more.
+PrunePositions = tuple[int | None, ...]
+FROM_FIRST: PrunePositions = (0, 0, 0)
+
+
+class Pruned(NamedTuple):
+    """A step of retention; ``after`` is where the next goes on, None if all was looked through."""
+
+    gone: int
+    after: PrunePositions | None
 
 
 class Epochs(JournalSessions):
@@ -71,16 +84,26 @@ class Epochs(JournalSessions):
         rows = await self._read(_EXPECTED, self._incarnation)
         return bool(rows[0]["expected"])
 
-    async def prune(self, owned: Mapping[int, int], days: float, limit: int) -> int | None:
-        """Delete up to ``limit`` settled rows, for each slot and
-        journal, that are older than ``days``.
+    async def prune(
+        self,
+        owned: Mapping[int, int],
+        days: float,
+        limit: int,
+        after: PrunePositions = FROM_FIRST,
+    ) -> Pruned | None:
+        """Look at ``limit`` rows of each slot and journal, and delete those that are settled, older
+        than ``days``, and of use to nothing.
 
         By the database's clock and by this node's: one that was set forward takes nothing away, or
         an id that is offered again would not be recognised, nor a webhook that comes again. None:
         it is too far ahead, and nothing was deleted.
         """
-        rows = await self._fenced(self._records, _PRUNE, owned, days, limit, history.wall())
-        return counted(rows[0]["gone"])
+        now = history.wall()
+        rows = await self._fenced(self._records, _PRUNE, owned, days, limit, after, now)
+        if rows[0]["gone"] is None:
+            return None
+        gone, positions = rows[0]["gone"]
+        return Pruned(gone, tuple(positions) if any(positions) else None)
 
     async def prune_keys(self, slots: Sequence[int], limit: int) -> int | None:
         """Delete up to ``limit`` request keys of these slots after 24 hours; None as ``prune``."""

@@ -26,11 +26,10 @@ _Columns = Mapping[str, str]  # columns by table
 # Journals without what people wrote in them.
 _JOURNALS: _Columns = {
     "message": "slot seq id recipient kind accepted_at ttl",
-    "parked_message": "slot seq id recipient kind attempts due_at reason ttl accepted_at parked_at"
-    " look_at",
+    "parked_message": "slot seq id recipient has_ttl attempts due_at reason parked_at look_at",
     "event": "slot seq kind key recipient recorded_at",
-    "parked_event": "slot seq kind key recipient attempts due_at first_at reason parked_at look_at",
-    "dead_letter": "slot seq kind key recipient attempts died_at reason asked_at",
+    "parked_event": "slot seq kind recipient attempts due_at first_at reason parked_at look_at",
+    "dead_letter": "slot seq kind key recipient recorded_at attempts died_at reason asked_at",
     "cloud_inbox": "slot",  # enough to see whether there is anything
 }
 # Nodes without the keys of their links.
@@ -160,7 +159,8 @@ EXECUTE: Mapping[str, str] = {
     "webapp": f"{_ALIVE} audit_add prune_audit ask_for_gc attempt_failed attempt_spread add_media"
     " receive_cloud keep_keys keep_unreadable leave_out touch_cloud_path status_said sessions",
     "coreapp": f"{_ALIVE} unwritable append_messages append_issued append_requests"
-    " append_events append_endings record_progress open_slots renew_epochs hand_over release_slots quiet_slots"
+    " append_events append_endings record_progress open_slots renew_epochs hand_over release_slots"
+    " quiet_slots"
     " prune prune_keys prune_letters prune_history prune_cloud mend_parked"
     " take_up_letters issue_requests open_issues drain_inbox"
     " tell_owner learn_identities share_number hold_token stop_number add_media write_webhook"

@@ -23,11 +23,10 @@ from warouter.store.views.attempts import Attempts, read_attempts
 
 _TIME = "to_char({} at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
 MESSAGE_SQL = f"""
-select seq, kind, recipient, ttl, {_TIME.format("accepted_at")} as at from message where id = $1"""
-PARKED_SQL = f"""
-select seq, kind, recipient, ttl, {_TIME.format("accepted_at")} as at, attempts, reason,
-       extract(epoch from due_at - clock_timestamp())::float8 as due_in_s
-  from parked_message where id = $1"""
+select m.seq, m.kind, m.recipient, m.ttl, {_TIME.format("m.accepted_at")} as at,
+       p.attempts, p.reason, extract(epoch from p.due_at - clock_timestamp())::float8 as due_in_s
+  from message m left join parked_message p on p.slot = m.slot and p.seq = m.seq
+ where m.id = $1"""
 _SLOT = """
 select s.epoch, n.name as owner, m.shards, c.mark, c.ranges
   from slot s join send_cursor c using (slot) cross join shard_map m
@@ -55,8 +54,8 @@ select e.slot, e.kind, e.seq, e.key, e.recipient, status_said(e.key) as payload,
   left join dead_letter d using (slot, kind, seq)
  where e.kind = $2 and """
 _BURIED = f"""
-select d.slot, d.kind, d.seq, d.key, d.recipient, status_said(d.key) as payload, null as at,
-       {_STATE}
+select d.slot, d.kind, d.seq, d.key, d.recipient, status_said(d.key) as payload,
+       {_TIME.format("d.recorded_at")} as at, {_STATE}
   from dead_letter d join event_cursor c using (slot, kind)
   left join parked_event p using (slot, kind, seq)
  where d.kind = $2 and not exists (select 1 from event e where e.key = d.key) and """
@@ -158,19 +157,17 @@ async def read_trace(connection: Taken, message_id: str) -> Trace | None:
 
 
 async def _outgoing(connection: Taken, message_id: str, raw: bytes) -> Trace | None:
-    row = await connection.fetchrow(MESSAGE_SQL, raw)
-    parked = await connection.fetchrow(PARKED_SQL, raw)
+    known = await connection.fetchrow(MESSAGE_SQL, raw)
     events = [
         *await connection.fetch(STATUSES_SQL, message_id, STATUS),
         *await connection.fetch(BURIED_STATUSES_SQL, message_id, STATUS),
     ]
-    known = row or parked
     if known is None and not events:
         return None
     where = await connection.fetchrow(_SLOT, slot_of_id(raw))
     assert where is not None
     statuses = sorted(map(_status, events), key=lambda s: (s.at or "", _RANKS.get(s.step, 0)))
-    own = _own_steps(known, parked, Cursor(where["mark"], where["ranges"]))
+    own = _own_steps(known, Cursor(where["mark"], where["ranges"]))
     cloud = await read_attempts(connection, raw)
     return Trace(
         id=message_id,
@@ -238,14 +235,14 @@ def _state(own: list[Step], statuses: list[Step], cloud: Attempts | None) -> str
     return max(names, key=_RANKS.__getitem__, default="taken")
 
 
-def _own_steps(known: Any, parked: Any, cursor: Cursor) -> list[Step]:
+def _own_steps(known: Any, cursor: Cursor) -> list[Step]:
     """The steps in the journal: accepted, then parked or settled, or neither."""
     if known is None:
         return []
     steps = [Step("accepted", known["at"])]
-    if parked is not None:
-        why = {"attempts": parked["attempts"], "due_in_s": parked["due_in_s"]}
-        steps.append(Step("parked", reason=parked["reason"], **why))
+    if known["reason"] is not None:
+        why = {"attempts": known["attempts"], "due_in_s": known["due_in_s"]}
+        steps.append(Step("parked", reason=known["reason"], **why))
     elif cursor.settled(known["seq"]):
         steps.append(Step("settled"))
     return steps

@@ -21,6 +21,7 @@ from warouter.store.election import LeaderSession
 from warouter.store.journal import IssueRequest, Journal
 from warouter.store.journal.inbox import Proof
 from warouter.store.journal.progress import ProgressColumns
+from warouter.store.journal.slots import FROM_FIRST
 from warouter.store.nodes import ShardRequest
 
 Strategy = st.SearchStrategy[Any]
@@ -360,7 +361,7 @@ _STEPS = (
     (_append_events, *_letters, _take_up),
     (*_letters, *_letters, _take_up),
     (_step, _call("mend_parked", limit=st.just(100))),
-    (_call("prune"), _call("prune_keys")),
+    (_call("prune", after=st.just(FROM_FIRST)), _call("prune_keys")),
     (_call("release"), _take_all),
     (_mark, _call("quiet")),
     (_mark, _call("quiet"), _call("renew"), _call("quiet"), _mark),

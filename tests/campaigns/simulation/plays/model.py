@@ -97,9 +97,19 @@ def rows_of(t: Tables) -> dict[str, list[Any]]:
         "message": [(slot, *row) for slot, journal in messages for row in journal.rows.values()],
         "send_cursor": [(slot, journal.mark, journal.ranges) for slot, journal in messages],
         "parked_message": [
-            (slot, *p.row, p.attempts, p.due, p.since, p.reason)
+            (
+                slot,
+                p.seq,
+                m.id,
+                p.recipient,
+                m.ttl is not None,
+                p.attempts,
+                p.due,
+                p.since,
+                p.reason,
+            )
             for slot, journal in messages
-            for p in journal.parked.values()
+            for p, m in journal.waiting()
         ],
         "event": [(slot, *row) for slot, _, journal in events for row in journal.rows.values()],
         "send_issue": list(t.issues.rows.values()),
@@ -110,8 +120,8 @@ def rows_of(t: Tables) -> dict[str, list[Any]]:
             (slot, kind, journal.mark, journal.ranges) for slot, kind, journal in events
         ],
         "parked_event": [
-            (slot, *p.row, p.attempts, p.due, p.since, p.first, p.reason)
-            for slot, _, journal in events
+            (slot, p.seq, kind, p.recipient, p.attempts, p.due, p.since, p.first, p.reason)
+            for slot, kind, journal in events
             for p in journal.parked.values()
         ],
     }

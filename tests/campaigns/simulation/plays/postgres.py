@@ -64,9 +64,9 @@ _STEP = f"""
 update test_clock
    set at = least(at + $1 * interval '1 second', {_BEGIN} + {LONGEST} * interval '1 second')"""
 _LETTER = """
-insert into dead_letter (slot, seq, kind, key, recipient, payload, contact, attempts, reason,
-                         asked_at)
-select slot, seq, kind, key, recipient, payload, contact, 1, '', now() from event e
+insert into dead_letter (slot, seq, kind, key, recipient, payload, contact, recorded_at, attempts,
+                         reason, asked_at)
+select slot, seq, kind, key, recipient, payload, contact, recorded_at, 1, '', now() from event e
  where slot = $1 and kind = $2 and seq = $3 and not exists (
        select from parked_event p where (p.slot, p.kind, p.seq) = (e.slot, e.kind, e.seq))
 on conflict (slot, kind, seq) do update set asked_at = now(), attempts = 1"""
@@ -84,8 +84,8 @@ _ROWS = {
     "dead_letter": "select slot, kind, seq from dead_letter where asked_at is not null",
     "message": "select slot, seq, id, recipient, kind, body, ttl, accepted_at from message",
     "send_cursor": "select slot, mark, ranges from send_cursor",
-    "parked_message": "select slot, seq, id, recipient, kind, body, ttl, accepted_at, attempts,"
-    " due_at, parked_at, reason from parked_message",
+    "parked_message": "select slot, seq, id, recipient, has_ttl, attempts, due_at, parked_at,"
+    " reason from parked_message",
     "event": "select slot, seq, kind, key, recipient, payload, contact from event",
     "send_issue": "select slot, seq, id, recipient, attempt, doubts, state, at, cause"
     " from send_issue",
@@ -95,8 +95,8 @@ _ROWS = {
     "cloud_inbox": "select n, slot, kind, key, id, attempt, wamid, recipient, payload, contact"
     " from cloud_inbox",
     "event_cursor": "select slot, kind, mark, ranges from event_cursor",
-    "parked_event": "select slot, seq, kind, key, recipient, payload, contact, attempts, due_at,"
-    " parked_at, first_at, reason from parked_event",
+    "parked_event": "select slot, seq, kind, recipient, attempts, due_at, parked_at, first_at,"
+    " reason from parked_event",
 }
 
 

@@ -127,7 +127,7 @@ def park_once(self: Journal, p: dict[str, Any], now: float) -> None:
 
 def lead_by_any(self: Journal, lanes: Any, _now: float, _ends: Any) -> None:
     for seq, p in self.parked.items():
-        if p.row.recipient in lanes and p.look is None:
+        if p.recipient in lanes and p.look is None:
             self.parked[seq] = p._replace(look=p.due)
 
 

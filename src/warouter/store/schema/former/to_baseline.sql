@@ -31,3 +31,21 @@ drop function if exists register_node(
     uuid, text, text, text, integer, bytea, text, text, text, integer, integer);
 drop function if exists register_node(
     uuid, text, text, text, integer, bytea, text, text, text, integer, integer, text);
+drop function if exists prune(uuid, smallint[], bigint[], interval, integer);
+alter table dead_letter add column if not exists recorded_at timestamptz not null default now();
+alter table parked_message add column if not exists has_ttl boolean not null default false;
+update parked_message p set has_ttl = true from message m
+ where m.slot = p.slot and m.seq = p.seq and m.ttl is not null and not p.has_ttl;
+-- Retention took rows of events that are parked.
+do $$ begin
+    insert into event (slot, seq, kind, key, recipient, payload, contact)
+    select slot, seq, kind, key, recipient, payload, contact from parked_event
+    on conflict do nothing;
+exception when undefined_column then
+    null;
+end $$;
+alter table parked_message drop column if exists kind, drop column if exists body,
+    drop column if exists ttl, drop column if exists accepted_at;
+alter table parked_event drop column if exists key, drop column if exists payload,
+    drop column if exists contact;
+create index if not exists parked_message_ttl on parked_message (slot, recipient, seq) where has_ttl;

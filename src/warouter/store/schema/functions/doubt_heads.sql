@@ -40,8 +40,9 @@ begin
                                     where i % 2 = 1
                                       and m.seq between c.ranges[i] and c.ranges[i + 1]))
                union all
-               (select p.slot, p.seq, p.id, p.recipient from parked_message p
-                 where p.slot = s.slot and p.kind & 7 <> 1 and p.look_at is not null
+               (select m.slot, m.seq, m.id, m.recipient
+                  from parked_message p join message m on m.slot = p.slot and m.seq = p.seq
+                 where p.slot = s.slot and m.kind & 7 <> 1 and p.look_at is not null
                  order by p.look_at limit 5000)) h
      order by h.slot, h.recipient, h.seq
     on conflict (slot, seq) do nothing;

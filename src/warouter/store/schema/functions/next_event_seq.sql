@@ -1,13 +1,11 @@
 -- Returns the next seq of a slot's journal of events of one kind: 1 + the greatest of cursor mark,
--- settled ranges, journal and parked rows.
+-- settled ranges and journal, in which the row of whatever is parked stays.
 --
 -- Called by: open_slots
 create function next_event_seq(p_slot smallint, p_kind smallint) returns bigint
 language sql volatile
 security definer set search_path from current as $$
     select 1 + greatest(c.mark, (select max(r) from unnest(c.ranges) r),
-                        (select max(e.seq) from event e where e.slot = p_slot and e.kind = p_kind),
-                        (select max(e.seq) from parked_event e
-                          where e.slot = p_slot and e.kind = p_kind))
+                        (select max(e.seq) from event e where e.slot = p_slot and e.kind = p_kind))
       from event_cursor c where c.slot = p_slot and c.kind = p_kind
 $$;

@@ -16,8 +16,7 @@ begin
     return query
         select s.slot, s.mark, s.ranges,
                1 + greatest(s.mark, (select max(r) from unnest(s.ranges) r),
-                            (select max(m.seq) from message m where m.slot = s.slot),
-                            (select max(m.seq) from parked_message m where m.slot = s.slot)),
+                            (select max(m.seq) from message m where m.slot = s.slot)),
                e0.mark, e0.ranges, next_event_seq(s.slot, 0::smallint),
                e1.mark, e1.ranges, next_event_seq(s.slot, 1::smallint)
           from send_cursor s

@@ -1,9 +1,7 @@
 -- The part of record_rare for events: park_events, unpark_events and dead.
 --
--- An event that is parked again keeps its row and its first_at; another is copied from the journal,
--- where its row stays until retention. A dead letter is taken from the parked rows if it was
--- parked, else from the journal. At the end the first row of each lane that was touched gets its
--- look_at.
+-- An event that is parked again keeps its row and its first_at. A dead letter is a copy of the journal's
+-- row. At the end the first row of each lane that was touched gets its look_at.
 --
 -- The settings, the ranges and the ORDER BY ... LIMIT 1 make every plan go by the one index that
 -- has the rows, however many rows there were at the last ANALYZE: plans that were made for small
@@ -31,29 +29,22 @@ begin
                      where f.slot = p.slot and f.kind = p.kind and f.seq between p.seq and p.seq
                      order by f.seq limit 1) f
      where e.ctid = f.place and p.slot = any (p_held);
-    insert into parked_event (slot, seq, kind, key, recipient, payload, contact,
-                              attempts, due_at, reason, parked_at, look_at)
-    select e.slot, e.seq, e.kind, e.key, e.recipient, e.payload, e.contact,
-           p.attempts, at + p.delay_ms * interval '1 ms', p.reason, at, null
+    insert into parked_event (slot, seq, kind, recipient, attempts, due_at, reason, parked_at)
+    select e.slot, e.seq, e.kind, e.recipient,
+           p.attempts, at + p.delay_ms * interval '1 ms', p.reason, at
       from jsonb_to_recordset(p_rare -> 'park_events')
            as p(slot smallint, kind smallint, seq bigint, attempts integer, delay_ms bigint,
                 reason text)
       join event e on e.slot = p.slot and e.kind = p.kind and e.seq = p.seq
      where p.slot = any (p_held)
     on conflict (slot, kind, seq) do nothing;
-    -- From the parked table if it was parked, else (a receiver down for days) from the journal.
-    insert into dead_letter (slot, seq, kind, key, recipient, payload, contact, attempts, reason)
-    select p.slot, p.seq, p.kind, e.key, e.recipient, e.payload, e.contact, p.attempts, p.reason
+    insert into dead_letter (slot, seq, kind, key, recipient, payload, contact, recorded_at,
+                             attempts, reason)
+    select e.slot, e.seq, e.kind, e.key, e.recipient, e.payload, e.contact, e.recorded_at,
+           p.attempts, p.reason
       from jsonb_to_recordset(p_rare -> 'dead')
-           as p(slot smallint, kind smallint, seq bigint, attempts integer, reason text),
-           lateral ((select v.key, v.recipient, v.payload, v.contact from parked_event v
-                      where v.slot = p.slot and v.kind = p.kind and v.seq between p.seq and p.seq
-                      order by v.seq limit 1)
-                    union all
-                    (select v.key, v.recipient, v.payload, v.contact from event v
-                      where v.slot = p.slot and v.kind = p.kind and v.seq between p.seq and p.seq
-                      order by v.seq limit 1)
-                    limit 1) e
+           as p(slot smallint, kind smallint, seq bigint, attempts integer, reason text)
+      join event e on e.slot = p.slot and e.kind = p.kind and e.seq = p.seq
      where p.slot = any (p_held)
     on conflict (slot, kind, seq) do nothing;
     select array_agg(l.slot), array_agg(l.kind), array_agg(l.recipient)

@@ -1,9 +1,7 @@
 -- The part of record_rare for messages: park, unpark and reopen.
 --
--- A message that is parked again is updated where it is parked, since its row in the journal may be
--- pruned; another is copied from the journal with its age and its ttl. At the end the first row of
--- each recipient that was touched gets its look_at: when it is due or when its ttl ends (ends_ms),
--- whichever comes first.
+-- A message that is parked again keeps its row. At the end the first row of each recipient that was
+-- touched gets its look_at: when it is due or when its ttl ends (ends_ms), whichever comes first.
 --
 -- The settings, the ranges and the ORDER BY ... LIMIT 1 make every plan go by the one index that
 -- has the rows, however many rows there were at the last ANALYZE: plans that were made for small
@@ -28,10 +26,9 @@ begin
                      where f.slot = p.slot and f.seq between p.seq and p.seq
                      order by f.seq limit 1) f
      where m.ctid = f.place and p.slot = any (p_held);
-    insert into parked_message (slot, seq, id, recipient, kind, body, attempts, due_at, reason,
-                                ttl, accepted_at, parked_at, look_at)
-    select m.slot, m.seq, m.id, m.recipient, m.kind, m.body,
-           p.attempts, at + p.delay_ms * interval '1 ms', p.reason, m.ttl, m.accepted_at, at, null
+    insert into parked_message (slot, seq, id, recipient, has_ttl, attempts, due_at, reason, parked_at)
+    select m.slot, m.seq, m.id, m.recipient, m.ttl is not null,
+           p.attempts, at + p.delay_ms * interval '1 ms', p.reason, at
       from jsonb_to_recordset(p_rare -> 'park')
            as p(slot smallint, seq bigint, attempts integer, delay_ms bigint, reason text)
       join message m on m.slot = p.slot and m.seq = p.seq

@@ -21,9 +21,6 @@ begin
     end if;
     if p_id is not null then
         select m.body into found_text from message m where m.id = p_id;
-        if not found then
-            select m.body into found_text from parked_message m where m.id = p_id;
-        end if;
     end if;
     if p_key ~ '^in-[0-9]{1,2}-[0-9]{1,18}-[a-z2-7]{13}$' then
         its_slot := split_part(p_key, '-', 2)::smallint;

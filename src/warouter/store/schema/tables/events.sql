@@ -6,6 +6,7 @@
 -- The two kinds have a seq and a cursor each: a receiver that refuses every status must not hold up
 -- its inbound messages by it.
 
+-- A row stays until retention, and then as long as the event is parked.
 create table event (
     slot        smallint not null,
     seq         bigint not null,
@@ -29,15 +30,12 @@ create table event_cursor (
 insert into event_cursor (slot, kind)
 select s, k from generate_series(0, 31) s, generate_series(0, 1) k;
 
--- Events that must wait long; see parked_message.
+-- Events that must wait long: each points to its row of event; see parked_message.
 create table parked_event (
     slot      smallint not null,
     seq       bigint not null,
     kind      smallint not null,
-    key       text not null,
     recipient text not null,
-    payload   bytea not null,
-    contact   bytea,
     attempts  integer not null,
     due_at    timestamptz not null,
     first_at  timestamptz not null default now(),    -- the time to give up counts from here
@@ -47,23 +45,24 @@ create table parked_event (
     primary key (slot, kind, seq)
 );
 create index parked_event_lane on parked_event (slot, kind, recipient, seq);
-create index parked_event_key on parked_event (key);
 create index parked_event_look on parked_event (slot, kind, look_at) where look_at is not null;
 create index parked_event_ahead on parked_event (slot, parked_at) where look_at is not null;
 
--- Events that were given up, whole.
+-- Events that were given up, whole: a letter stays for longer than the journal's row, and is written
+-- back there when it is to be delivered again (take_up_letters).
 create table dead_letter (
-    slot      smallint not null,
-    seq       bigint not null,
-    kind      smallint not null,
-    key       text not null,
-    recipient text not null,
-    payload   bytea not null,
-    contact   bytea,
-    attempts  integer not null,
-    died_at   timestamptz not null default now(),
-    reason    text not null,
-    asked_at  timestamptz,                           -- when an operator asked for its replay
+    slot        smallint not null,
+    seq         bigint not null,
+    kind        smallint not null,
+    key         text not null,
+    recipient   text not null,
+    payload     bytea not null,
+    contact     bytea,
+    recorded_at timestamptz not null default now(),  -- as in the journal
+    attempts    integer not null,
+    died_at     timestamptz not null default now(),
+    reason      text not null,
+    asked_at    timestamptz,                         -- when an operator asked for its replay
     primary key (slot, kind, seq)
 );
 create index dead_letter_key on dead_letter (key);

@@ -1,7 +1,8 @@
 -- The journal of messages of each slot, and how far it is settled. Written by the slot's owner
 -- only, through append_messages, append_requests, record_progress and prune.
 
--- Appended once and not changed. A row stays until retention, also when the message is parked.
+-- Appended once and not changed. A row stays until retention, and then as long as something points
+-- to it (pointed_at): all that is parked, issued or held of a message is read from here.
 create table message (
     slot        smallint not null,
     seq         bigint not null,                     -- given by the owner, ascending in its slot
@@ -24,20 +25,22 @@ create table send_cursor (
 ) with (fillfactor = 50);
 insert into send_cursor (slot) select s from generate_series(0, 31) s;
 
--- Messages that must wait long, with the later ones of their recipients. Copies of rows of message,
--- found by recipient, by the time to look at them, and in the order of their wait's beginning.
+-- Messages that must wait long, with the later ones of their recipients: each points to its row of
+-- message and has what the wait adds. Found by recipient, by the time to look at them, and in the
+-- order of their wait's beginning.
+--
+-- What an index here goes by is repeated from there: the recipient of the lane; the id, in whose order
+-- the list of parked messages is read; whether there is a ttl, as few messages have one, and the
+-- first of a lane that ends by it is found among those alone.
 create table parked_message (
     slot        smallint not null,
     seq         bigint not null,
     id          bytea not null,
     recipient   text not null,
-    kind        smallint not null,
-    body        bytea not null,
+    has_ttl     boolean not null default false,
     attempts    integer not null,
     due_at      timestamptz not null,                -- when it is to be tried again
     reason      text not null,
-    ttl         integer,
-    accepted_at timestamptz not null default now(),
     -- From when its wait counts: it never exceeds due_at - parked_at, wherever the clock goes.
     parked_at   timestamptz not null default now(),
     -- Of the first row of each recipient: when to look at it; null in the others.
@@ -48,7 +51,7 @@ create index parked_message_lane on parked_message (slot, recipient, seq);
 create index parked_message_id on parked_message (id);
 create index parked_message_look on parked_message (slot, look_at) where look_at is not null;
 create index parked_message_ahead on parked_message (slot, parked_at) where look_at is not null;
-create index parked_message_ttl on parked_message (slot, recipient, seq) where ttl is not null;
+create index parked_message_ttl on parked_message (slot, recipient, seq) where has_ttl;
 
 -- Idempotency keys. A row is kept for 24 hours, whatever becomes of its message.
 create table request_key (

@@ -66,21 +66,17 @@ select x.lane, x.id, x.nth, x.last, f.found, case when f.found and $8 then statu
  where x.last or f.found
  order by x.lane, x.nth"""
 _WHOLE = _PIECES.format(table="message", kind="m.kind")
-_PARKED = _PIECES.format(table="parked_message", kind="m.kind")
-_ISSUED = _PIECES.format(
-    table="send_issue",
-    kind="(select o.kind from message o where o.slot = m.slot and o.seq = m.seq)",
-)
+_KIND_OF_MESSAGE = "(select o.kind from message o where o.slot = m.slot and o.seq = m.seq)"
+_PARKED = _PIECES.format(table="parked_message", kind=_KIND_OF_MESSAGE)
+_ISSUED = _PIECES.format(table="send_issue", kind=_KIND_OF_MESSAGE)
 _SHOWN = f"""
 select x.*, s.state, status_said(s.failed) as said
-  from (select w.id, get_byte(w.id, 1)::smallint as slot, coalesce(m.seq, p.seq) as seq,
-               coalesce(m.recipient, p.recipient) as recipient, coalesce(m.kind, p.kind) as kind,
-               p.reason
+  from (select m.slot, m.seq, m.id, m.recipient, m.kind,
+               (select p.reason from parked_message p
+                 where p.slot = m.slot and p.seq = m.seq) as reason
           from unnest($1::bytea[]) w(id)
-          left join lateral (select * from (
-                select o.seq, o.recipient, o.kind from message o where o.id = w.id) o) m on true
-          left join lateral (select k.seq, k.recipient, k.kind, k.reason
-                               from parked_message k where k.id = w.id limit 1) p on true
+         cross join lateral (select o.slot, o.seq, o.id, o.recipient, o.kind from message o
+                              where o.id = w.id offset 0) m
         offset 0) x
  cross join lateral ({_STATE}) s"""
 # Nothing that is still open was made before this, but for what a webapp kept back for a while.
@@ -154,7 +150,7 @@ class OutgoingSearch:
     async def shown(self, ids: Sequence[bytes], shards: int) -> dict[bytes, FoundMessage]:
         """Read messages by their ids."""
         rows = await self._connection.fetch(_SHOWN, list(ids))
-        return {row["id"]: _message(row, shards) for row in rows if row["seq"] is not None}
+        return {row["id"]: _message(row, shards) for row in rows}
 
 
 def _states_of(search: Search) -> list[str] | None:

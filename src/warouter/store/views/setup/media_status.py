@@ -1,6 +1,7 @@
 """Media as operators see it: how much is kept, of what type, and what could not be fetched.
 
-Types are counted among the newest ``MOST_COUNTED`` only; bytes are those of all.
+Types are counted among the newest ``MOST_COUNTED`` only, and what waits among as many parked
+messages; bytes are those of all.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from warouter.store.reports import FRESH_SECONDS
 from warouter.store.views.setup.environment import EnvironmentStatus
 
 MOST_COUNTED = 100_000
-MOST_WAITING = 10_000
 MOST_REASONS = 20
 QUOTA = "WAROUTER_MEDIA_QUOTA"
 _DIRECTIONS = {UPLOADED: "uploaded", RECEIVED: "received"}
@@ -29,11 +29,13 @@ select kind, split_part(lower(mime), '/', 1) as type, count(*) as files, sum(siz
   from (select kind, mime, size, created_at from media order by created_at desc
          limit {MOST_COUNTED}) m
  group by 1, 2 order by 4 desc, 1, 2"""
-# Those that wait outside their lane for whatever reason; bits 0 to 2 are the base kind.
+# Of those that wait outside their lane for whatever reason; bits 0 to 2 are the base kind.
 _WAITING = f"""
 select reason, count(*) as messages, {_ISO.format("min(accepted_at)")} as oldest
-  from (select reason, accepted_at from parked_message where kind & 7 = {MEDIA}
-         limit {MOST_WAITING}) p
+  from (select p.reason, m.accepted_at
+          from (select slot, seq, reason from parked_message limit {MOST_COUNTED}) p
+          join message m using (slot, seq)
+         where m.kind & 7 = {MEDIA}) p
  group by 1 order by 2 desc, 1 limit {MOST_REASONS}"""
 _FAILED = """
 select r.node, f ->> 'at' as at, f ->> 'direction' as direction, f ->> 'message' as message,
