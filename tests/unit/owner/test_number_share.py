@@ -52,9 +52,9 @@ class _Number:
         session: Any = SimpleNamespace(
             incarnation=UUID(int=1), registered=asyncio.Event(), fetch=None
         )
-        secrets: Any = SimpleNamespace(token_hash=token)
+        self.secrets: Any = SimpleNamespace(token_hash=token)
         connections: Any = SimpleNamespace(size=lambda _rate: None, warm_up=began.append)
-        self.stop = NumberStop(session.fetch, self.pace, graph, secrets, clock)
+        self.stop = NumberStop(session.fetch, self.pace, graph, self.secrets, clock)
         self.templates = KnownTemplates(session.fetch, graph, clock)
         vars(self.templates)["use"] = use
         described: Any = SimpleNamespace(see_to=describe)
@@ -186,6 +186,23 @@ async def test_a_stop_is_of_a_token_and_ends_with_success_by_that_token_alone() 
         await old.once()
         await _turns()
         assert (old.stopped, stops) == (None, {})
+
+
+async def test_a_token_that_comes_with_a_probe_ends_no_stop_of_the_former_one() -> None:
+    """Another owner may still have that. Seed 158 of the Cloud API."""
+    resumed: list[bytes] = []
+
+    async def resume(_fetch: Any, token: bytes) -> None:
+        resumed.append(token)
+
+    async def probe() -> None:
+        stopping.secrets.token_hash = b"new"
+
+    stopping = _Number([5], SimpleNamespace(probe=probe), token=b"old")
+    with patched([(store, "resume", resume)]):
+        stopping.stop.read(Stop(190, "", b"old"), stopping.stop.changes)
+        await _turns()
+    assert resumed == []
 
 
 async def _refused() -> None:

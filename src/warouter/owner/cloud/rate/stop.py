@@ -119,6 +119,8 @@ class NumberStop:
             if not error.for_operator:
                 raise
             return
+        if token != self.token_hash:
+            return  # which of the two was well is not known, and others may have the former one
         self._unstored = None
         await store.resume(self._fetch, token)
         if self.now is not None and self.now.token_hash == token:
