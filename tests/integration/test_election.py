@@ -17,7 +17,7 @@ from tests.harness.owned import Slots, ended
 from tests.harness.postgres import until
 from tests.harness.wait import soon
 from tests.integration.conftest import Join
-from warouter.cluster.plan import Succession, Takeover
+from warouter.cluster.plan import Succession, Takeover, onto_timeline
 from warouter.config import Settings, Timing
 from warouter.errors import ChangeRefused
 from warouter.owner.beats import Beats
@@ -174,17 +174,27 @@ async def test_numbers_carry_the_timeline(leader: LeaderSession, pool: asyncpg.P
     assert (await read_map(pool)).slots[0].epoch >> 32 == timeline
 
 
+@pytest.mark.parametrize("leaving", [False, True])
 async def test_after_a_change_of_timeline_no_epoch_is_handed_out_twice(
-    leader: LeaderSession, pool: asyncpg.Pool
+    leader: LeaderSession, pool: asyncpg.Pool, join: Join, leaving: bool
 ) -> None:
     term = await leader.win()
+    owner = join("coreapp", NODE)
+    await owner.beat(True, 5.0)
+    await pool.execute("update node set leaving = $1", leaving)
     await pool.execute("update slot set owner = $1, epoch = 42 where slot = 3", NODE)
-    await leader.raise_epochs(term)
-    current = (await read_map(pool)).slots[3]
+    picture = await leader.look()
+    old = onto_timeline(picture.map, picture.server[1])
+    await leader.take_over(term, old, [0] * len(old))
+    picture = await leader.look()
+    current = picture.map.slots[3]
     assert current.owner == NODE
     assert current.epoch > 1 << 32
-    await leader.raise_epochs(term)  # once is enough
+    assert onto_timeline(picture.map, picture.server[1]) == []  # once is enough
+    await leader.take_over(term, old, [0] * len(old))  # the picture is an old one
     assert (await read_map(pool)).slots[3] == current
+    row = await pool.fetchrow("select unsure, moving from slot where slot = 3")
+    assert tuple(row) == (True, 0)
 
 
 @pytest.mark.parametrize("how", ["renewed", "handed over", "released", "taken over"])
@@ -216,25 +226,6 @@ async def test_a_change_of_owner_across_a_timeline_makes_the_slot_unsure(
         assert await change(1 << 32)  # until an owner has said what may be out
     finally:
         await journal.close()
-
-
-async def test_an_epoch_is_raised_for_whoever_owns_the_slot_then(
-    leader: LeaderSession, pool: asyncpg.Pool
-) -> None:
-    """It is handed over while the leader waits for its lock."""
-    term = await leader.win()
-    await pool.execute("update slot set owner = $1, epoch = 42 where slot = any ('{3,4}')", NODE)
-    async with pool.acquire() as connection:
-        async with connection.transaction():
-            await connection.execute("select pg_advisory_xact_lock(7703, 3)")
-            raising = asyncio.create_task(leader.raise_epochs(term))
-            await until(pool, BLOCKED)
-            handed = "update slot set owner = $1, epoch = $2 where slot = 3"
-            await connection.execute(handed, HEIR, (1 << 32) + 7)
-        await raising
-    slots = (await read_map(pool)).slots
-    assert (slots[3].owner, slots[3].epoch) == (HEIR, (1 << 32) + 7)
-    assert (slots[4].owner, slots[4].epoch >> 32) == (NODE, 1)
 
 
 async def test_one_change_of_shards_at_a_time(pool: asyncpg.Pool) -> None:

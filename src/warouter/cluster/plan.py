@@ -2,7 +2,7 @@
 
 ``plan`` is a fixed point: when nothing is to do it returns None, and an interrupted run is simply
 planned again. ``changes`` and ``marks`` say which writes lead from one map to the next.
-``plan_request`` is for who asks for another number of shards.
+``plan_request`` is for who asks for another number of shards, ``onto_timeline`` is for before any plan.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 
 from warouter.cluster.membership import Liveness, Member
 from warouter.cluster.quiesce import not_quiet, quiet_first, to_be_quiet, until_begun
-from warouter.cluster.shardmap import SIMULATOR, ShardMap, SlotOwner, assign
+from warouter.cluster.shardmap import SIMULATOR, TIMELINE_BITS, ShardMap, SlotOwner, assign
 
 HANDOVER_LEASES = 3
 
@@ -38,7 +38,9 @@ class View(msgspec.Struct, frozen=True):
 
 
 class Takeover(msgspec.Struct, frozen=True):
-    """The leader gives the slot to ``to`` because its owner is dead, missing or overdue."""
+    """The leader gives the slot to ``to`` because its owner is dead, missing or overdue; or a new
+    epoch to its owner, because the database's timeline is another one.
+    """
 
     slot: int
     seen_epoch: int
@@ -179,6 +181,18 @@ def changes(
                 Succession(was.slot, was.epoch, then.successor, trouble or "handover")
             )
     return takeovers, successions
+
+
+def onto_timeline(current: ShardMap, timeline: int) -> list[Takeover]:
+    """New epochs for the owners of slots whose epoch is of an earlier timeline of the database.
+
+    Commits may be lost with the former one: none is given out twice, and owners ask what is left.
+    """
+    return [
+        Takeover(s.slot, s.epoch, s.owner, s.owner, "timeline")
+        for s in current.slots
+        if s.owner is not None and s.epoch >> TIMELINE_BITS < timeline
+    ]
 
 
 def marks(old: ShardMap, new: ShardMap) -> list[MovingMark]:

@@ -10,6 +10,7 @@ import msgspec
 
 from warouter._hash import SHARD_COUNTS, SLOTS
 
+TIMELINE_BITS = 32  # epochs and terms are timeline * 2^32 + n
 MARKED, QUIET = 1, 2
 SIMULATOR = "simulator"  # the upstream that knows a message by its id
 

@@ -12,7 +12,16 @@ import asyncpg
 
 from warouter.background import wait_for
 from warouter.cluster.membership import Liveness, Member, Membership
-from warouter.cluster.plan import Planner, Takeover, View, changes, marks, plan, plan_request
+from warouter.cluster.plan import (
+    Planner,
+    Takeover,
+    View,
+    changes,
+    marks,
+    onto_timeline,
+    plan,
+    plan_request,
+)
 from warouter.cluster.quiesce import to_be_quiet
 from warouter.cluster.shardmap import ShardMap
 from warouter.cluster.term import Term
@@ -74,7 +83,6 @@ class Master:
         self._named_since: dict[tuple[int, int, UUID], float] = {}
         self._marked_since: dict[tuple[int, UUID | None], float] = {}  # a renewal is no new mark
         self._dead_since: dict[UUID, float] = {}
-        self._timeline: int | None = None
         self._outage = Outage()
         self._locked = Outage()
         self._next_beat = 0.0
@@ -193,14 +201,11 @@ class Master:
     async def _lead(self, picture: Poll, now: float) -> None:
         assert self._term is not None
         term = self._term.number
-        timeline = picture.server[1]
-        if self._timeline != timeline:
-            owned = [s.slot for s in picture.map.slots if s.owner is not None]
-            if await self._locking(owned, self._session.raise_epochs(term)):
-                self._timeline = timeline
+        current, timeline = picture.map, picture.server[1]
+        if takeovers := onto_timeline(current, timeline):
+            await self._take_over(term, takeovers)
             self._wake.set()
-            return  # the picture's epochs may be old now
-        current = picture.map
+            return  # the picture's epochs are old now
         if picture.request is not None and picture.request.state == "waiting":
             await self._begin_request(term, picture, picture.request, now)
             return

@@ -187,9 +187,6 @@ class LeaderSession:
     async def end_request(self, term: int, request: UUID, state: str, details: str) -> None:
         await self._write("select end_shard_request($1,$2,$3,$4,$5)", term, request, state, details)
 
-    async def raise_epochs(self, term: int) -> None:
-        await self._write("select raise_epochs($1,$2)", term)
-
     async def forget_nodes(self, term: int, gone: Sequence[UUID]) -> None:
         await self._write("select forget_nodes($1,$2,$3)", term, list(gone))
 

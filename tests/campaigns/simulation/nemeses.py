@@ -163,7 +163,7 @@ def _step(world: Any, seconds: float) -> None:
 
 # With the product's own limits, a killed owner is succeeded and a killed leader too.
 SLOW_PLAN: Plan = ((2.0, slow_for_good), (5.0, Faults.kill_coreapp), (8.0, Faults.kill_master))
-# Beside them epochs are raised, each under its slot's lock, which slow commits hold.
+# Beside them owners get new epochs, each under its slot's lock, which slow commits hold.
 SLOW_PROMOTED_PLAN: Plan = ((2.0, slow_for_good), (4.0, promote), (5.5, Faults.kill_coreapp))
 # Two contend, and each wins by a commit that takes longer than the other's look.
 SLOW_RESTARTED_PLAN: Plan = (

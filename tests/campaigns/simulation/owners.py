@@ -184,7 +184,8 @@ class Owners:
     def take_over(self, term: int, inc: UUID, *a: list[Any]) -> list[dict[str, Any]]:
         self.hold_term(term, inc)
         for slot, seen, heir, reason, _age in sorted(zip(*a, strict=True)):
-            if self.epochs[slot] == seen and not self._leaves(heir):
+            stays = self.owners[slot] == heir
+            if self.epochs[slot] == seen and (stays or not self._leaves(heir)):
                 self.change(slot, heir, term, reason)
         self.version += 1
         return [{}]
@@ -262,14 +263,6 @@ class Owners:
             self.request = None
         return [{}]
 
-    def raise_epochs(self, term: int, inc: UUID) -> list[dict[str, Any]]:
-        self.hold_term(term, inc)
-        raised = self.old_timeline()
-        for s in raised:
-            self.change(s, self.owners[s], term, "timeline")
-        self.version += bool(raised)
-        return [{}]
-
     def forget_nodes(self, term: int, inc: UUID, gone: list[UUID]) -> list[dict[str, Any]]:
         self.hold_term(term, inc)
         for each in gone:
@@ -280,14 +273,6 @@ class Owners:
         """Slots that left an owner in trouble within the last minute."""
         now = self.now()
         return sorted({c.slot for c in self._troubled if abs(now - c.at) < MOVED_SECONDS})
-
-    def old_timeline(self) -> list[int]:
-        """Slots whose epoch was given out before the last change of timeline."""
-        return [
-            s
-            for s in range(SLOTS)
-            if self.owners[s] is not None and self.epochs[s] >> 32 < self.timeline
-        ]
 
     def next_number(self, old: int) -> int:
         return max(old, self.timeline << 32) + 1

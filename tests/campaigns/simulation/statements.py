@@ -78,10 +78,6 @@ def _slots_at(place: int, *, exclusive: bool, term: bool = False) -> Wants:
     return wants
 
 
-def _term_and_old(tables: Tables, _arguments: tuple[Any, ...]) -> list[Lock]:
-    return [Lock(TERM, False), *(Lock(SLOT + s, True) for s in tables.old_timeline())]
-
-
 def _always(*locks: Lock) -> Wants:
     return lambda _tables, _arguments: list(locks)
 
@@ -519,7 +515,6 @@ _STATEMENTS = {
         ("mark_slots(", _term, _call("mark_slots", tells="map")),
         ("begin_shard_request(", _term, _call("begin_shard_request", tells="map")),
         ("end_shard_request(", _term, _call("end_shard_request", tells="shards")),
-        ("raise_epochs(", _term_and_old, _call("raise_epochs", tells="map")),
         ("forget_nodes(", _term, _call("forget_nodes")),
         ("win_term(", _term_alone, _win),
         ("register_node(", _nothing, _register),

@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 from tests.unit.cluster.maps import handed_over, mapped
 from warouter._hash import SHARD_COUNTS
 from warouter.cluster.membership import Liveness, Member, Node
-from warouter.cluster.plan import HANDOVER_LEASES, Planner, Succession, View, changes, plan
+from warouter.cluster.plan import (
+    HANDOVER_LEASES,
+    Planner,
+    Succession,
+    Takeover,
+    View,
+    changes,
+    onto_timeline,
+    plan,
+)
 from warouter.cluster.shardmap import ShardMap, SlotOwner
 
 LEASE = 1.5
@@ -286,3 +295,11 @@ def test_an_epoch_is_raised_with_every_change_of_owner(
     planned = plan(View(start, members(*gone, *later)), LEASE)
     for was, then in zip(start.slots, (planned or start).slots, strict=True):
         assert then.epoch == was.epoch + (then.owner != was.owner)
+
+
+def test_whoever_owns_a_slot_of_an_earlier_timeline_goes_on_under_a_new_epoch() -> None:
+    new = (2 << 32) + 7
+    slots = (SlotOwner(0, 5, A, successor=B), SlotOwner(1, new, A), SlotOwner(2, 5))
+    some = msgspec.structs.replace(mapped(1, A), slots=(*slots, *mapped(1, None).slots[3:]))
+    assert onto_timeline(some, 2) == [Takeover(0, 5, A, A, "timeline")]
+    assert onto_timeline(some, 0) == []

@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 
 from warouter.cluster.moves import OwnerChange
-from warouter.cluster.shardmap import ShardMap, SlotOwner
+from warouter.cluster.shardmap import TIMELINE_BITS, ShardMap, SlotOwner
 from warouter.kinds import EVENT_KINDS, INBOUND, STATUS
 from warouter.store import locks
 from warouter.store.database import Taken
@@ -26,7 +26,6 @@ from warouter.store.views.sessions import Trust
 from warouter.store.views.trust import read_trust
 
 SILENT_SECONDS = 3.0  # a session that has said nothing for ten beats
-_TIMELINE_BITS = 32  # epochs and terms are timeline * 2^32 + n
 
 _NODES = """
 select n.incarnation, n.name, n.role, n.pid, n.version, n.host, n.port, n.leaving,
@@ -79,7 +78,7 @@ select current_setting('max_connections')::integer as most,
 
 def numbered(raw: int) -> str:
     """A term or an epoch as people read it: ``timeline.n``."""
-    timeline, n = divmod(raw, 1 << _TIMELINE_BITS)
+    timeline, n = divmod(raw, 1 << TIMELINE_BITS)
     return f"{timeline}.{n}"
 
 

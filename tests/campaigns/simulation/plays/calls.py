@@ -352,7 +352,7 @@ _STEPS = (
     ),
     *((_call(name),) for name in ("open", "renew", "hand_over", "beat")),
     *((_call(name),) for name in ("say_leaving", "win", "try_lock", "give_up")),
-    *((_call(name),) for name in ("raise_epochs", "forget_nodes")),
+    (_call("forget_nodes"),),
     (_append_messages, _park_all),
     (_append_messages, _park, _park, _unpark),
     (_append_messages, _park_ending),

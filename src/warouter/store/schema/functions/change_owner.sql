@@ -13,7 +13,7 @@
 --
 -- The caller holds the slot's lock exclusively (class 7703) and has checked its right to do this.
 --
--- Called by: take_over, raise_epochs, hand_over, release_slots, renew_epochs
+-- Called by: take_over, hand_over, release_slots, renew_epochs
 create function change_owner(
     p_slot smallint, p_to uuid, p_term bigint, p_reason text, p_age_ms integer, p_above bigint)
 returns bigint language plpgsql volatile

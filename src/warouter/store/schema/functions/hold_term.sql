@@ -2,7 +2,7 @@
 -- fails with WA002 when the term is not the caller's any more. The check is a statement of its own,
 -- for the same reason as in held_slots.
 --
--- Called by: take_over, mark_slots, name_successors, end_shard_request, raise_epochs, forget_nodes
+-- Called by: take_over, mark_slots, name_successors, end_shard_request, forget_nodes
 create function hold_term(p_term bigint, p_incarnation uuid) returns void language plpgsql volatile
 security definer set search_path from current as $$
 begin
