@@ -35,6 +35,7 @@ from warouter.store.journal.issues import KEPT
 from warouter.upstream.cloud.batch import WORD
 
 LANE, WINDOW, HELD_WINDOW = 61, 61, 3_901  # seconds, and a little more
+FENCE = 32
 
 
 async def older(pool: asyncpg.Pool, seconds: float) -> None:
@@ -178,6 +179,32 @@ async def test_a_message_in_doubt_keeps_its_place_as_long_as_webhooks_do_not_pro
         slots.proven = True
         await settled(pool)
         assert slots.graph.refs() == [(first, 1), (first, 2), (second, 1)]
+
+
+async def test_an_operator_holds_a_message_in_doubt_and_lets_those_behind_it_go(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """Not before its request can be taken no more; the policy would send it again."""
+    async with owning_cloud(settings, pool, cut) as slots:
+        first = slots.message()
+        await slots.begun(1)
+        issue = await doubted(slots, first)
+        slots.proven = False
+        slots.graph.script = taken
+        second = slots.message()
+        await soon(lambda: issue.since > 0)
+        await ask(slots, first, "hold")
+        reading = slots.end.readings.begun()
+        await soon(lambda: slots.end.readings.begun() > reading + 4)
+        assert (issue.state, slots.graph.refs()) == (DoubtState.DOUBT, [(first, 1)])
+        slots.skip(FENCE)
+        await slots.begun(2)
+        assert issue.state is DoubtState.HELD
+        slots.proven = True
+        slots.skip(WINDOW)
+        await ask(slots, first, "resend")
+        await settled(pool)
+        assert slots.graph.refs() == [(first, 1), (second, 1), (first, 2)]
 
 
 @pytest.mark.parametrize("policy", ["hold", "resend"])

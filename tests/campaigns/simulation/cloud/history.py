@@ -88,6 +88,7 @@ class History(history.History):
         self.not_taken: set[Reference] = set()
         self.kept: set[bytes] = set()
         self.asked: set[bytes] = set()  # an operator had his say
+        self.to_hold: set[bytes] = set()  # as he said
         self.aside: set[bytes] = set()  # lanes did not wait for these
         self.counted: Counter[bytes] = Counter()  # owners were told that these were taken twice
         self.statuses_told: defaultdict[bytes, set[tuple[int, str, bool]]] = defaultdict(set)

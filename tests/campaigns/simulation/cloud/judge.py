@@ -92,6 +92,8 @@ def _doubts(history: History, tables: Tables) -> None:
         name = f"{row.id[-6:].hex()}.{row.attempt} in state {row.state}"
         if row.state != KEPT:
             history.broken("I15", f"a doubt that never ends: {name}")
+        elif row.id in history.to_hold:
+            continue
         elif history.spared and history.policy_of(row.id) == "resend":
             history.broken("I5", f"held while none was taken: {name}")
         elif history.policy_of(row.id) == "fail" and row.id not in history.asked:

@@ -14,6 +14,7 @@ from tests.campaigns.simulation import nodes, world
 from tests.campaigns.simulation.cloud import judge, seams
 from tests.campaigns.simulation.cloud.graph import Graph, Request
 from tests.campaigns.simulation.cloud.history import History
+from tests.campaigns.simulation.cloud.issues import DOUBTED, KEPT, Issue
 from tests.campaigns.simulation.cloud.meta import DRAWN, STRAGGLE, Meta
 from tests.campaigns.simulation.cloud.seams import Spans
 from tests.campaigns.simulation.cloud.webhooks import NUMBER, SECRET, Door
@@ -23,6 +24,7 @@ from warouter.errors import WarouterError
 from warouter.flow import windows
 from warouter.kinds import FAIL, HOLD, NO_POLICY, POLICY_NAMES, RESEND, kind_with
 from warouter.message_id import text_of
+from warouter.owner.cloud.rows import ASKED
 
 PENDING = 86_400.0
 HELD_SECONDS = 90.0  # a window, where that of an ordinary message is 60; at work it is 65 min
@@ -102,6 +104,9 @@ class CloudWorld(world.World):
         Graph.meta = meta
         self._inbound = draw.choice((1.0, 3.0, 0.0))  # seconds between messages of customers
         self._draw = draw
+        # Of its own, so that most runs are the same with it and without.
+        self._holding = Random(f"hold:{self.seed}")
+        self._holds = self._holding.choice((0.2, *[0.0] * 7))
         self.watchdogs = True  # to be switched off
         return meta
 
@@ -191,17 +196,20 @@ class CloudWorld(world.World):
     # operators
 
     def _operate(self) -> None:
-        """Somebody decides, now and then, what becomes of what is held."""
+        """Somebody decides, now and then, what becomes of what is held or in doubt."""
         if self.clock.now < self.until and self._draw.random() < 0.5:
             for row in list(self.tables.issues.rows.values()):
-                if row.state == 3 and self._draw.random() < 0.2:
-                    word = self._draw.choice((b"resend", b"fail"))
-                    self.history.asked.add(row.id)
-                    key = f"asked:{row.id.hex()}:{self._draw.random()}"
-                    self.tables.inbox.insert(
-                        (row.slot, 4, key, row.id, None, None, None, word, None)
-                    )
+                if row.state == KEPT and self._draw.random() < 0.2:
+                    self._say(row, self._draw.choice((b"resend", b"fail")), self._draw)
+                elif row.state == DOUBTED and self._holding.random() < self._holds:
+                    self.history.to_hold.add(row.id)
+                    self._say(row, b"hold", self._holding)
         self.clock.at(self.clock.now + 5.0, self._operate)
+
+    def _say(self, row: Issue, word: bytes, draw: Random) -> None:
+        self.history.asked.add(row.id)
+        key = f"asked:{row.id.hex()}:{draw.random()}"
+        self.tables.inbox.insert((row.slot, ASKED, key, row.id, None, None, None, word, None))
 
     # the end
 

@@ -1,5 +1,6 @@
 -- Writes an operator's word on messages into the inbox of their owners; p_draw makes its key one of its
--- own. Returns those that are held, and so hear it. In the order of the keys, as all writers of the inbox.
+-- own. Returns those that hear it: held ones, and for `hold` those in doubt. In the order of the keys, as
+-- all writers of the inbox.
 --
 -- Called by: store/operator_word.py
 create function say_word(p_ids bytea[], p_draw text, p_word bytea) returns setof bytea
@@ -7,6 +8,8 @@ language sql volatile
 security definer set search_path from current as $$
     insert into cloud_inbox (slot, kind, key, id, payload)
     select s.slot, 4, 'asked:' || encode(s.id, 'hex') || ':' || p_draw, s.id, p_word
-      from send_issue s where s.id = any (p_ids) and s.state = 3 order by s.id
+      from send_issue s
+     where s.id = any (p_ids) and s.state = case p_word when 'hold'::bytea then 2 else 3 end
+     order by s.id
     returning id
 $$;
