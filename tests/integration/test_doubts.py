@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -10,21 +11,25 @@ import asyncpg
 import msgspec
 import pytest
 
-from tests.harness.shell import command, printed, refused
+from tests.harness.shell import at_terminal, command, printed, refused
+from warouter._hash import slot_of
 from warouter.config import Settings
+from warouter.flow.causes import CAUSES, word_of
 from warouter.log import without_numbers
 from warouter.message_id import mint, text_of
-from warouter.store.views import attempts, doubts
+from warouter.store import operator_word
+from warouter.store.views import attempts, doubt_choice, doubt_preview, doubts
 from warouter.store.views.audit import read_audit
 from warouter.store.views.trace import Trace
 
-TO = "4915112345678"
+TO, OTHER_ONE = "4915112345678", "4915100000000"
+SLOT = slot_of(TO)
 KEYS = ["id", "state", "recipient", "cause", "attempt", "since", "ends"]
 TEXT, TEMPLATE = b'{"text":{"body":"secret"}}', b'{"template":{"name":"secret"}}'
 
 
 def raw(n: int) -> bytes:
-    return mint(3, 1_700_000_000_000, bytes([n] * 12))
+    return mint(SLOT, 1_700_000_000_000, bytes([n] * 12))
 
 
 ID = text_of(raw(1))
@@ -38,31 +43,23 @@ async def issue(
     cause: str | None = "takeover",
     body: bytes = TEXT,
     ttl: int | None = None,
+    to: str = TO,
+    doubted: int = 2,
 ) -> None:
     await pool.execute(
         "insert into message (slot, seq, id, recipient, body, ttl, accepted_at)"
-        " values (3, $1, $2, $3, $4, $5, now() - make_interval(secs => $6))",
-        n,
-        raw(n),
-        TO,
-        body,
-        ttl,
-        age,
+        " values ($1, $2, $3, $4, $5, $6, now() - make_interval(secs => $7))",
+        *(slot_of(to), n, raw(n), to, body, ttl, age),
     )
     await pool.execute(
         "insert into send_issue (slot, seq, id, recipient, attempt, doubts, state, at, cause)"
-        " values (3, $1, $2, $3, 2, 2, $4, now() - make_interval(secs => $5), $6)",
-        n,
-        raw(n),
-        TO,
-        state,
-        age,
-        cause,
+        " values ($1, $2, $3, $4, 2, $5, $6, now() - make_interval(secs => $7), $8)",
+        *(slot_of(to), n, raw(n), to, doubted, state, age, cause),
     )
 
 
-async def listed(settings: Settings, **environment: str) -> list[dict[str, Any]]:
-    shown = await printed(settings, "doubt", "list", "--json", **environment)
+async def listed(settings: Settings, *options: str, **environment: str) -> list[dict[str, Any]]:
+    shown = await printed(settings, "doubt", "list", "--json", *options, **environment)
     return msgspec.json.decode(shown, type=list[dict[str, Any]])
 
 
@@ -108,9 +105,10 @@ async def taken(pool: asyncpg.Pool, n: int, *, failed: int = 0) -> None:
     for attempt in (1, 2):
         await pool.execute(
             "insert into upstream_id (wamid, slot, id, attempt, failed, twice)"
-            " values ($1, 3, $2, $3, $4, $5)",
+            " values ($1, $6, $2, $3, $4, $5)",
             *(f"wamid.{n}.{attempt}", raw(n), attempt, attempt <= failed),
             uuid4() if attempt == 2 else None,
+            SLOT,
         )
 
 
@@ -188,7 +186,7 @@ async def test_a_word_reaches_the_owner_s_inbox_and_the_audit_log(
     await issue(pool, 2, state=3)
     assert "2 messages will" in await printed(settings, "doubt", word, ID, text_of(raw(2)), ID)
     payload = word.encode()
-    assert await words(pool) == [(3, 4, raw(1), payload), (3, 4, raw(2), payload)]
+    assert await words(pool) == [(SLOT, 4, raw(n), payload) for n in (1, 2)]
     async with pool.acquire() as connection:
         entries = await read_audit(connection, 9)
     assert [(e.action, e.subject, e.outcome) for e in entries] == [
@@ -206,31 +204,246 @@ async def test_a_word_reaches_the_owner_s_inbox_and_the_audit_log(
     [
         (("--all",), [1, 2, 3]),
         (("--since", "1h"), [2, 3]),
-        (("--to", f"+{TO}"), [1, 2, 3]),
-        (("--to", TO, "--since", "15s"), [3]),
-        (("--to", "4915100000000"), []),
+        (("--before", "1h"), [1]),
+        (("--to", f"+{TO}"), [1, 2]),
+        (("--to", TO, "--since", "15min"), [2]),
+        (("--to", "4915199999999"), []),
+        (("--cause", "timeout"), [2]),
+        (("--template", "offer"), [3]),
+        (("--slot", str(SLOT)), [1, 2]),
+        (("--state", "held", "--slot", str(SLOT), "--cause", "takeover"), [1]),
     ],
 )
-async def test_a_word_to_all_that_are_held(
+async def test_a_word_to_all_that_the_options_choose(
     settings: Settings, pool: asyncpg.Pool, chosen: tuple[str, ...], heard: list[int]
 ) -> None:
-    for n, age in ((1, 7_200), (2, 600), (3, 5)):
-        await issue(pool, n, state=3, age=age)
+    await issue(pool, 1, state=3, age=7_200)
+    await issue(pool, 2, state=3, age=600, cause="no answer in time")
+    await issue(pool, 3, state=3, to=OTHER_ONE, body=b'{"template":{"name":"offer"}}')
     await issue(pool, 4, state=2)
+    assert {one["id"] for one in await listed(settings, *chosen[chosen == ("--all",) :])} >= {
+        text_of(raw(n)) for n in heard
+    }
     count = "1 message" if len(heard) == 1 else f"{len(heard)} messages"
-    assert f"{count} will be sent once more" in await printed(settings, "doubt", "resend", *chosen)
+    said = await printed(settings, "doubt", "resend", *chosen, "--yes")
+    assert f"{count} will be sent once more" in said
     assert {row[2] for row in await words(pool)} == {raw(n) for n in heard}
 
 
 @pytest.mark.parametrize(
-    "chosen", [(), (ID, "--all"), (ID, "--to", TO), ("--all", "--since", "1h"), ("--to", "x")]
+    "chosen",
+    [
+        (),
+        (ID, "--all"),
+        (ID, "--to", TO),
+        ("--all", "--since", "1h"),
+        ("--to", "x"),
+        ("--slot", "32"),
+        ("--template", "O'Hara"),
+        ("--since", "yesterday"),
+        ("--state", "in_doubt"),
+    ],
 )
 async def test_the_choice_of_doubts_is_given_in_one_way(
     settings: Settings, pool: asyncpg.Pool, chosen: tuple[str, ...]
 ) -> None:
     await issue(pool, 1, state=3)
-    assert (await command(settings, "doubt", "fail", *chosen)).exit_code in (1, 2)
+    assert (await command(settings, "doubt", "fail", "--yes", *chosen)).exit_code in (1, 2)
     assert await words(pool) == []
+
+
+async def test_a_list_is_cut_and_says_how_many_there_are(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    for n in (1, 2, 3):
+        await issue(pool, n, state=3, age=100 - n)
+    await issue(pool, 4, state=2)
+    assert [one["id"] for one in await listed(settings, "--limit", "1")] == [ID]
+    shown = await printed(settings, "doubt", "list", "--limit", "2")
+    assert shown.endswith("1 in doubt, 3 held; the oldest 2 are listed\n")
+    assert (await printed(settings, "doubt", "list", "--state", "held")).endswith("3 held\n")
+
+
+# many
+
+
+async def held_by_three(pool: asyncpg.Pool) -> None:
+    await issue(pool, 1, state=3, age=7_300)
+    await issue(pool, 2, state=3, age=600, cause="no answer in time", body=TEMPLATE)
+    await issue(pool, 3, state=3, age=50, to=OTHER_ONE, doubted=0)
+    await issue(pool, 4, state=2, age=90, to=OTHER_ONE)
+
+
+@pytest.mark.parametrize(
+    ("word", "sentences"),
+    [
+        (
+            "resend",
+            [
+                "3 messages to 2 customers will be sent once more.",
+                "By state: 3 held. By cause: 2 takeover, 1 timeout.",
+                "Waiting for 50 s to 2 h; the oldest since 2",
+                "2 messages may have been taken by Meta already: each that was reaches its",
+                "1 is a template, whose delivery costs the price of its category.",
+            ],
+        ),
+        (
+            "fail",
+            [
+                "3 messages to 2 customers will end as failed.",
+                "1 customer may have got a message of which the business is told that it failed.",
+            ],
+        ),
+        (
+            "hold",
+            [
+                "1 message to 1 customer will be held.",
+                "By state: 1 in doubt. By cause: 1 takeover.",
+                "Waiting for 90 s; the oldest since 2",
+                "they fail 2 h after they are held, about 2",
+            ],
+        ),
+    ],
+)
+async def test_a_word_to_many_is_previewed(
+    settings: Settings, pool: asyncpg.Pool, word: str, sentences: list[str]
+) -> None:
+    await held_by_three(pool)
+    result = await command(settings, "doubt", word, "--all", WAROUTER_PENDING="7200")
+    for sentence in sentences:
+        assert sentence in result.stdout
+    assert str(result.exception) == "Nothing is done yet: run this again with --yes."
+    assert await words(pool) == []
+
+
+async def test_a_preview_of_none_says_so(settings: Settings, pool: asyncpg.Pool) -> None:
+    await issue(pool, 1, state=2)
+    assert await printed(settings, "doubt", "fail", "--all") == "None of these is held.\n"
+    assert await printed(settings, "doubt", "hold", "--to", OTHER_ONE) == (
+        "None of these is in doubt.\n"
+    )
+
+
+@pytest.mark.parametrize(("typed", "code", "heard"), [("y", 0, 3), ("n", 130, 0)])
+async def test_a_person_is_asked(
+    settings: Settings, pool: asyncpg.Pool, typed: str, code: int, heard: int
+) -> None:
+    await held_by_three(pool)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "WA_DB_HOSTNAME": settings.db_hostname,
+        "WA_DB_PORT": str(settings.db_port),
+        "WA_DB_USERNAME": settings.db_username,
+        "WA_DB_PASSWORD": settings.db_password,
+        "WAROUTER_DB_NAME": settings.database,
+    }
+    ended = await at_terminal(typed, environment, "doubt", "fail", "--all")
+    assert (ended[0], len(await words(pool))) == (code, heard), ended[1]
+    assert ("3 messages will end as failed" in ended[1]) is bool(heard)
+
+
+async def test_a_message_held_after_the_preview_is_left_alone(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    await issue(pool, 1, state=3, age=60)
+    which = doubt_choice.DoubtChoice(doubts.HEARS["resend"])
+    async with pool.acquire() as connection:
+        spans = await doubts.read_spans(connection, settings)
+        preview = await doubt_preview.read_preview(connection, which, "resend", spans)
+        await issue(pool, 2, state=3, age=-60)
+        page = await operator_word.say_next(connection, preview.choice, "resend")
+    assert (page.ids, page.heard) == ([raw(1)], 1)
+
+
+async def test_a_word_to_very_many_goes_page_by_page(
+    settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operator_word, "PAGE", 2)
+    for n in range(1, 6):
+        await issue(pool, n, state=2, to=(TO, OTHER_ONE)[n % 2])
+    said = await printed(settings, "doubt", "hold", "--since", "1h", "--yes")
+    assert said == "5 messages will be held\n"
+    assert [row[2] for row in await words(pool)] == [raw(n) for n in range(1, 6)]
+    async with pool.acquire() as connection:
+        entries = await read_audit(connection, 9)
+    assert [(e.action, e.outcome) for e in entries] == [("doubt hold", "done")] * 3
+    assert [e.subject for e in entries] == [
+        f"1 message, {text_of(raw(5))}, by --since 1h",
+        f"2 messages, {text_of(raw(3))} to {text_of(raw(4))}, by --since 1h",
+        f"2 messages, {ID} to {text_of(raw(2))}, by --since 1h",
+    ]
+
+
+async def test_those_that_ended_meanwhile_are_counted(
+    settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in (1, 2, 3):
+        await issue(pool, n, state=3)
+    whole = operator_word.chosen_ids
+
+    async def ended_since(connection: Any, *given: Any) -> list[bytes]:
+        ids = await whole(connection, *given)
+        await connection.execute("delete from send_issue where id = $1", raw(2))
+        return ids
+
+    monkeypatch.setattr(operator_word, "chosen_ids", ended_since)
+    said = await printed(settings, "doubt", "resend", "--all", "--yes")
+    assert said == "2 messages will be sent once more\n1 message was no longer held\n"
+
+
+async def test_more_than_are_counted(
+    settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await held_by_three(pool)
+    for module, name in ((doubt_choice, "COUNT_SQL"), (doubt_preview, "PREVIEW_SQL")):
+        limited = getattr(module, name).replace("limit 100001", "limit 3")
+        monkeypatch.setattr(module, name, limited)
+        monkeypatch.setattr(module, "MOST_COUNTED", 2)
+    result = await command(settings, "doubt", "resend", "--all")
+    assert "More than 2 messages to" in result.stdout
+    assert "The figures are those of 2 of them." in result.stdout
+    assert "at least " in await printed(settings, "doubt", "list")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"template":{"components":[{"type":"body"}],"name":"offer"}}',
+        b'{"template" : {"language":{"code":"de"}, "name" : "offer"},"to":"1"}',
+    ],
+)
+async def test_a_template_is_found_by_its_name(
+    settings: Settings, pool: asyncpg.Pool, body: bytes
+) -> None:
+    await issue(pool, 1, body=body)
+    await issue(pool, 2, body=b'{"template":{"name":"offer_2"}}')
+    await issue(pool, 3, body=b'{"text":{"body":"\\"template\\":{\\"name\\":\\"offer\\"}"}}')
+    await issue(pool, 4, body=b'{"template":{"name":"offer","x":"\\u0000"}}')  # PostgreSQL cannot
+    await issue(pool, 5, body=b'"template" is not JSON')
+    assert (
+        ID
+        in {one["id"] for one in await listed(settings, "--template", "offer")}
+        <= {
+            ID,
+            text_of(raw(4)),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *CAUSES,
+        *("no answer in time", "", "unclear", "answer: HTTP 502", "the answer is too large"),
+        *("the answer broke off", "no answer came", "RuntimeError('odd')", "cut", "it's", None),
+    ],
+)
+async def test_a_cause_is_the_same_word_in_sql(
+    settings: Settings, pool: asyncpg.Pool, said: str | None
+) -> None:
+    await issue(pool, 1, cause=said)
+    found = {cause for cause in CAUSES if await listed(settings, "--cause", cause)}
+    assert found == {word_of(said or "")}
 
 
 @pytest.mark.parametrize(
@@ -249,7 +462,21 @@ async def test_only_a_held_message_takes_a_word(
         assert await read_audit(connection, 9) == []
 
 
-@pytest.mark.parametrize("name", ["show", "resend", "fail"])
+async def test_a_message_in_doubt_is_held_by_a_word(settings: Settings, pool: asyncpg.Pool) -> None:
+    await issue(pool, 1, state=2)
+    await issue(pool, 2, state=3)
+    await issue(pool, 3, state=1)
+    assert await printed(settings, "doubt", "hold", ID) == "1 message will be held\n"
+    assert await words(pool) == [(SLOT, 4, raw(1), b"hold")]
+    assert "in_doubt, hold asked" in await printed(settings, "doubt", "list")
+    already = await refused(settings, "doubt", "hold", ID, text_of(raw(2)))
+    assert "is held already: only a message in doubt can be held" in already
+    issued = await refused(settings, "doubt", "hold", text_of(raw(3)))
+    assert "is issued, not in doubt: its owner is still working on it" in issued
+    assert len(await words(pool)) == 1
+
+
+@pytest.mark.parametrize("name", ["show", "resend", "fail", "hold"])
 async def test_ids_that_are_none(settings: Settings, name: str) -> None:
     assert "neither in doubt nor held" in await refused(settings, "doubt", name, ID)
     assert "is not the id of a message" in await refused(settings, "doubt", name, "wamid.HBgL")
@@ -262,10 +489,8 @@ async def test_ids_that_are_none(settings: Settings, name: str) -> None:
 async def evidence(pool: asyncpg.Pool, *attempts: int) -> None:
     for n, attempt in enumerate(attempts):
         await pool.execute(
-            "insert into upstream_id (wamid, slot, id, attempt) values ($1, 3, $2, $3)",
-            f"wamid.{n}",
-            raw(1),
-            attempt,
+            "insert into upstream_id (wamid, slot, id, attempt) values ($1, $4, $2, $3)",
+            *(f"wamid.{n}", raw(1), attempt, SLOT),
         )
 
 
@@ -300,7 +525,7 @@ async def test_a_trace_shows_doubt_and_evidence(settings: Settings, pool: asyncp
     assert (found.cloud.held, found.cloud.evidence, found.cloud.duplicates) == (None, [], 0)
     await pool.execute("delete from send_issue")
     await pool.execute("delete from parked_message")
-    await pool.execute("update send_cursor set mark = 9 where slot = 3")
+    await pool.execute("update send_cursor set mark = 9")
     await evidence(pool, 2, 1)
     found = await traced(settings)
     assert found.state == "taken"
@@ -321,7 +546,7 @@ async def test_a_held_message_counts_as_settled_and_is_not_shown_as_taken(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
     await issue(pool, state=3)
-    await pool.execute("update send_cursor set mark = 9 where slot = 3")
+    await pool.execute("update send_cursor set mark = 9")
     found = await traced(settings)
     assert found.state == "held"
     assert found.cloud is not None
@@ -329,8 +554,8 @@ async def test_a_held_message_counts_as_settled_and_is_not_shown_as_taken(
     assert found.cloud.doubt is None
     await pool.execute(
         "insert into event (slot, seq, kind, key, recipient, payload)"
-        " values (3, 1, 0, $1, '1', '{}')",
-        f"{ID}:failed",
+        " values ($2, 1, 0, $1, '1', '{}')",
+        *(f"{ID}:failed", SLOT),
     )
     assert (await traced(settings)).state == "failed"  # only its lane is still shut
 
@@ -387,5 +612,17 @@ async def test_the_rows_of_one_message_are_found_by_index(pool: asyncpg.Pool) ->
         )
         for sql in (doubts.ONE_SQL, attempts.ISSUE_SQL, attempts.EVIDENCE_SQL):
             plan = await connection.fetch(f"explain {sql}", raw(1))
+            lines = "\n".join(row[0] for row in plan)
+            assert "Seq Scan" not in lines, lines
+        # Those to one customer are looked for in one slot, and a page of all goes by the ids.
+        of_one = doubt_choice.DoubtChoice(recipient=TO, slot=SLOT).arguments
+        of_all = doubt_choice.DoubtChoice().arguments
+        for sql, *given in (
+            (doubt_choice.LIST_SQL, *of_one, 100),
+            (doubt_choice.COUNT_SQL, *of_one),
+            (doubt_preview.PREVIEW_SQL, *of_one, True),
+            (doubt_choice.IDS_SQL, *of_all, b"", 1_000),
+        ):
+            plan = await connection.fetch(f"explain {sql}", *given)
             lines = "\n".join(row[0] for row in plan)
             assert "Seq Scan" not in lines, lines

@@ -13,11 +13,11 @@ import pytest_asyncio
 
 from tests.harness.postgres import PATIENT
 from tests.harness.shell import printed, refused
-from warouter.cli.status import _age
 from warouter.config import Settings
 from warouter.store import locks
 from warouter.store.database import application_name, connect
 from warouter.store.views.backlog import BACKLOG_SQL, CALLBACKS_SQL
+from warouter.store.views.doubts import age
 from warouter.store.views.status import numbered
 
 LEADER, OWNER, SPARE, WEBAPP, GONE = (uuid4() for _ in range(5))
@@ -263,4 +263,4 @@ async def test_no_journal_is_read_from_end_to_end(settings: Settings, pool: asyn
 
 def test_numbers_and_ages_are_short() -> None:
     assert numbered(EPOCH) == "1.3"
-    assert [_age(s) for s in (7.4, 200, 9_000, 200_000)] == ["7 s", "3 min", "2 h", "2 d"]
+    assert [age(s) for s in (7.4, 200, 9_000, 200_000)] == ["7 s", "3 min", "2 h", "2 d"]

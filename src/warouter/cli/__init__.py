@@ -22,7 +22,7 @@ For operators, who need only the database:
     trace       where one message is
     callbacks   the webhook: what it refuses, a test, and dead letters
     show        the number, settings, media: how the cluster is set up
-    doubt       messages that the Cloud API may have taken: listed, shown, sent again, failed
+    doubt       messages that the Cloud API may have taken: listed, shown, sent again, failed, held
     audit       the audit log
     user        users: listed, added, removed, given a password
     cloud       the Cloud API: which upstream the database has, whether a number is set up rightly

@@ -28,13 +28,13 @@ from warouter.cli.database import (
     table,
     told,
 )
-from warouter.cli.status_facts import age as _age
 from warouter.cli.status_facts import cloud_facts, trust_fact
 from warouter.cluster.moves import REASONS, moves_of, slots_text
 from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.store.database import Connection, close_politely
 from warouter.store.transport.modes import described
+from warouter.store.views.doubts import age
 from warouter.store.views.owners import OwnerLogFilter
 from warouter.store.views.status import NodeStatus, ShardStatus, Status, numbered, read_status
 
@@ -158,10 +158,10 @@ def _summary(found: Status) -> Table:
     database = found.database
     facts = {
         "term": f"{numbered(found.term)}, led by {found.leader or 'nobody'}"
-        f" for {_age(found.term_age_s)}",
+        f" for {age(found.term_age_s)}",
         "shards": f"{found.shard_count} (map version {found.map_version})",
         "backlog": f"{found.backlog:,} messages, {found.parked:,} parked"
-        + (f", the oldest for {_age(found.oldest_message_s)}" if found.oldest_message_s else ""),
+        + (f", the oldest for {age(found.oldest_message_s)}" if found.oldest_message_s else ""),
         "callbacks": f"{found.callback_queue['statuses']:,} statuses,"
         f" {found.callback_queue['inbound']:,} inbound waiting; {found.parked_events:,} parked,"
         f" {found.dead_letters:,} dead letters",
@@ -175,7 +175,7 @@ def _summary(found: Status) -> Table:
         facts |= cloud_facts(found.cloud)
     if (request := found.shard_request) is not None:
         facts["shard request"] = (
-            f"{request.shards} shards, {request.state} for {_age(request.age_s)}"
+            f"{request.shards} shards, {request.state} for {age(request.age_s)}"
         )
     for name, fact in facts.items():
         listed.add_row(Text(name, style="bold"), Text(fact))
@@ -205,7 +205,7 @@ def _nodes(found: Status) -> Table:
             Text(_state(node), style=_STATES[node.state]),
             str(node.pid),
             node.version,
-            _age(node.age_s),
+            age(node.age_s),
             ", ".join(map(str, node.shards)),
         )
     return listed
@@ -214,7 +214,7 @@ def _nodes(found: Status) -> Table:
 def _state(node: NodeStatus) -> str:
     more = [", leaving"] if node.leaving else []
     if node.state == "silent" and node.silent_s is not None:
-        more.append(f" for {_age(node.silent_s)}")
+        more.append(f" for {age(node.silent_s)}")
     if not node.upstream_ok:
         more.append(", no upstream")
     if not node.journal_ok:

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 
 from warouter.check.facts import listed
 from warouter.store.journal.names import MOST_USERS
-from warouter.store.views.doubts import CloudStatus, Stopped
+from warouter.store.views.doubts import CloudStatus, Stopped, age
 from warouter.store.views.number_status import NumberFacts, NumberStatus
 from warouter.store.views.sessions import DatabaseLogin, Trust
 from warouter.upstream.cloud.graph.described import RETRY_SECONDS, retry_seconds
@@ -35,14 +35,6 @@ def cloud_facts(cloud: CloudStatus) -> dict[str, str]:
 def _many(users: int) -> str:
     """The number of users in words: nobody counts further than MOST_USERS."""
     return f"{users:,} or more" if users >= MOST_USERS else f"{users:,}"
-
-
-def age(seconds: float) -> str:
-    """A span of time in its largest unit of which there are two."""
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def _doubts(cloud: CloudStatus) -> str:

@@ -25,12 +25,13 @@ from warouter.store.account.accounts import Accounts
 from warouter.store.account.sessions import ConsoleSessions
 from warouter.store.audit import Audit
 from warouter.store.bounded import connection
+from warouter.store.views.doubt_choice import DoubtListing
 from warouter.store.views.messages.found import MessageListing
 
 
 @dataclass(slots=True)
 class ConsoleContext:
-    """The parts of a console, created once. ``lists`` are costly lists of messages."""
+    """The parts of a console, created once. ``lists`` and ``doubts`` are costly lists."""
 
     settings: Settings
     pool: asyncpg.Pool
@@ -45,6 +46,7 @@ class ConsoleContext:
     passwords: Passwords
     trusted: Sequence[Network] = ()  # proxies, whose word on the client counts
     lists: Spared[MessageListing] = field(default_factory=Spared)
+    doubts: Spared[DoubtListing] = field(default_factory=Spared)
     revealed: Revealed = field(default_factory=Revealed)
     clock: Callable[[], float] = field(default=time.monotonic)
     # What pages keep from one request to the next, by their own names; each bounds its own.

@@ -17,14 +17,15 @@ GONE = "gone"  # the message is not stored any more, and should be
 OTHER = "other"
 CAUSES = (ANSWER, TIMEOUT, CONNECTION, TAKEOVER, TIMELINE, GONE, OTHER)
 
-_SAID = {
+# A cause by all that was said, then by how that begins; the store has the same as SQL.
+SAID = {
     **{word: word for word in CAUSES},
     "no answer in time": TIMEOUT,
     "": OTHER,
     "unclear": OTHER,
 }
-_ERROR = re.compile(r"\w+\(")  # the repr of one that nobody expected
-_ODD = re.compile(r"answer: |the answer (?!broke off)")
+ERROR = re.compile(r"\w+\(")  # the repr of one that nobody expected
+ODD = re.compile(r"answer: |the answer (?!broke off)")
 _MOST_CHARS = 200
 
 
@@ -35,9 +36,9 @@ def unclear(details: str) -> str:
 
 def word_of(said: str) -> str:
     """One of ``CAUSES`` for whatever was said of a request."""
-    known = _SAID.get(said)
+    known = SAID.get(said)
     if known is not None:
         return known
-    if _ODD.match(said):
+    if ODD.match(said):
         return ANSWER
-    return OTHER if _ERROR.match(said) else CONNECTION
+    return OTHER if ERROR.match(said) else CONNECTION

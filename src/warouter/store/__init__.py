@@ -32,7 +32,7 @@ What a slot's owner writes and reads:
 
     journal           messages, events, cursors, what is parked, dead letters: all of it fenced
     dead_letters      letters as an operator sees them
-    operator_word     an operator's word on messages that are held
+    operator_word     an operator's word on messages in doubt or held
     history           how long finished things are kept
 
 What the API writes:

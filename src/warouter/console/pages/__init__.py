@@ -6,6 +6,7 @@ message      one of them: its steps, and what can be done about it
 webhook      how the webhook does, what it has refused, dead letters
 failovers    who took over what, when and why
 numbers      the number, as the upstream tells of it
+doubts       its messages in doubt or held, and an operator's word on many of them
 media        how much there is, and what could not be fetched
 access       users, sessions, tokens, and the audit log
 settings     what is set, where, and whether processes differ
@@ -23,6 +24,7 @@ from warouter.console.pages import (
     access,
     charts,
     cluster,
+    doubts,
     failovers,
     media,
     message,
@@ -41,6 +43,7 @@ PAGES: tuple[Page, ...] = (
     *webhook.PAGES,
     *failovers.PAGES,
     *numbers.PAGES,
+    *doubts.PAGES,
     *media.PAGES,
     *access.PAGES,
     *settings.PAGES,
@@ -53,6 +56,7 @@ ACTS: tuple[Act, ...] = (
     *message.ACTS,
     *webhook.ACTS,
     *numbers.ACTS,
+    *doubts.ACTS,
     *media.ACTS,
     *access.ACTS,
     *settings.ACTS,

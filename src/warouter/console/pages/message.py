@@ -22,8 +22,16 @@ from warouter.message_id import parse
 from warouter.store import dead_letters, operator_word
 from warouter.store.account.callback_requests import ask_retry
 from warouter.store.dead_letters import Selection
-from warouter.store.operator_word import Word
-from warouter.store.views.doubts import DoubtfulMessage, find_one, read_spans
+from warouter.store.views.doubts import (
+    HEARS,
+    LISTED,
+    STATES,
+    DoubtfulMessage,
+    Word,
+    find_one,
+    read_spans,
+    spoken,
+)
 from warouter.store.views.messages.shown import read_shown
 from warouter.store.views.status import numbered
 from warouter.store.views.trace import Step, Trace
@@ -53,7 +61,8 @@ async def read(context: ConsoleContext, asked: ReadingKey) -> dict[str, Any]:
         "letters": letters,
         "undeliverable": "" if letters else _why_not(trace),
         "parked": parked,
-        "doubt": doubt if doubt is not None and doubt.state in ("in_doubt", "held") else None,
+        "doubt": doubt if _is_listed(doubt) else None,
+        "words": _words(doubt),
         "held_s": context.settings.pending_seconds,
         "revealed": revealed,
         "bodies": context.settings.console_bodies,
@@ -140,11 +149,21 @@ def _command(
     lines += [f"warouter callbacks replay {letter}" for letter in letters]
     if parked:
         lines.append("warouter callbacks retry")
-    if doubt is not None and doubt.state in ("in_doubt", "held"):
+    if _is_listed(doubt):
         lines.append(f"warouter doubt show {quoted}")
-    if doubt is not None and doubt.state == "held":
-        lines += [f"warouter doubt {word} {quoted}" for word in ("resend", "fail")]
+    lines += [f"warouter doubt {word} {quoted}" for word in _words(doubt)]
     return "\n".join(lines)
+
+
+def _is_listed(doubt: DoubtfulMessage | None) -> bool:
+    return doubt is not None and doubt.state in {STATES[state] for state in LISTED}
+
+
+def _words(doubt: DoubtfulMessage | None) -> list[Word]:
+    """The words of an operator that the message would hear."""
+    if doubt is None:
+        return []
+    return [word for word, states in HEARS.items() if doubt.state in {STATES[s] for s in states}]
 
 
 # acts
@@ -211,7 +230,7 @@ def _shown(context: ConsoleContext, message_id: str, what: str, text: str) -> Do
 
 
 async def _say(context: ConsoleContext, _visitor: Visitor, form: Form, *, word: Word) -> Done:
-    """Say what shall become of a held message; ConsoleRefusal if it is not held."""
+    """Say what shall become of a message; ConsoleRefusal if it is not in a state that hears it."""
     message_id = form.path["id"]
     form.subject = without_numbers(message_id)
     try:
@@ -221,9 +240,7 @@ async def _say(context: ConsoleContext, _visitor: Visitor, form: Form, *, word: 
     async with context.reading() as connection:
         heard = await operator_word.say(connection, [raw], word)
     if not heard:
-        raise ConsoleRefusal(
-            "It is not held, or not any more: only a held message can be ended so.", 409
-        )
+        raise ConsoleRefusal(f"It is not {spoken(HEARS[word])}, or not any more.", 409)
     return Done(message_id)
 
 
@@ -233,6 +250,5 @@ ACTS = (
     Act(f"{ONE}/retry", "retry callbacks", _retry, ONE),
     Act(f"{ONE}/number", "reveal number", _reveal_number, ONE),
     Act(f"{ONE}/text", "reveal text", _reveal_text, ONE),
-    Act(f"{ONE}/resend", "doubt resend", partial(_say, word="resend"), ONE),
-    Act(f"{ONE}/fail", "doubt fail", partial(_say, word="fail"), ONE),
+    *(Act(f"{ONE}/{word}", f"doubt {word}", partial(_say, word=word), ONE) for word in HEARS),
 )

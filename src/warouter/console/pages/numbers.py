@@ -15,11 +15,12 @@ from warouter.config import Settings
 from warouter.console.context import ConsoleContext
 from warouter.console.form import Form
 from warouter.console.page import Act, Page
+from warouter.console.pages.doubts import MOST_SHOWN, NUMBER, read_listing
 from warouter.console.render import mask
 from warouter.console.visit import ConsoleRefusal, Done, ReadingKey, Visitor
 from warouter.errors import ConfigError
 from warouter.flow.causes import CAUSES
-from warouter.store.views.doubts import CloudStatus, DoubtfulMessage, find, read_cloud, read_spans
+from warouter.store.views.doubts import CloudStatus, read_cloud
 from warouter.store.views.number_status import NumberFacts, NumberStatus
 from warouter.store.views.setup.registration_status import read_registration
 from warouter.store.views.twice import read_twice
@@ -27,16 +28,14 @@ from warouter.upstream.cloud.check.step import CheckStep, StepResult
 from warouter.upstream.cloud.check.walk import walk
 from warouter.upstream.cloud.secrets import Secrets
 
-PATH = "/console/numbers"
+PATH = NUMBER
 LAST, RUNNING = "number check", "number check runs"  # of ``ConsoleContext.kept``
 CHECK_SECONDS = 90.0
-MOST_READ, MOST_SHOWN = 1_000, 100
 WARN_DAYS, WARN_VERSION_DAYS = 30, 90
 _PHONE = re.compile(r"\+\d[\d ().-]{5,}\d")
 SENT, SENT_SECONDS, LEAST_SECONDS = "warouter_messages_sent_total", 60.0, 10.0
 END_OF_TIME = 253_402_300_800  # unix s: the year 10000, which no calendar here knows
 REFUSED_TOKEN = (0, 190)  # Meta's codes
-STATES = ("in_doubt", "held")
 _LEVELS = {
     StepResult.OK: "good",
     StepResult.WARNING: "warn",
@@ -68,15 +67,10 @@ async def read(context: ConsoleContext, asked: ReadingKey) -> dict[str, Any]:
         registration = await read_registration(connection)
         cloud = await read_cloud(connection)
         twice = await read_twice(connection, MOST_SHOWN) if cloud is not None else None
-        doubts: list[DoubtfulMessage] = []
-        if cloud is not None and cloud.in_doubt + cloud.held:
-            spans = await read_spans(connection, context.settings)
-            doubts = await find(connection, spans, MOST_READ)
     now = datetime.now(UTC)
     number = cloud.number if cloud is not None else None
     facts = number.facts if number is not None else None
-    state, cause = asked.query.get("state", ""), asked.query.get("cause", "")
-    left = chosen(doubts, state, cause)
+    doubts = await read_listing(context, asked.query) if cloud is not None else {"options": ""}
     return {
         "registration": registration,
         "certificate": certificate_of(registration.cert_ends, now),
@@ -89,12 +83,8 @@ async def read(context: ConsoleContext, asked: ReadingKey) -> dict[str, Any]:
         "warnings": facts.warnings() if facts is not None else [],
         "token": token_of(facts, cloud, now),
         "version": version_of(number, now.date()),
-        "doubts": left[:MOST_SHOWN],
-        "left": len(left),
+        **doubts,
         "twice": twice,
-        "state": state,
-        "cause": cause,
-        "states": STATES,
         "causes": CAUSES,
         **_check(context),
     }
@@ -107,11 +97,6 @@ def sent_per_second(context: ConsoleContext) -> float | None:
     if watched < LEAST_SECONDS:
         return None
     return round(context.series.increase(SENT, watched) / watched, 1)
-
-
-def chosen(doubts: list[DoubtfulMessage], state: str, cause: str) -> list[DoubtfulMessage]:
-    """Choose by the filters; an empty one leaves all."""
-    return [each for each in doubts if state in ("", each.state) and cause in ("", each.cause)]
 
 
 def certificate_of(ends: int | None, now: datetime) -> DeadlineText | None:

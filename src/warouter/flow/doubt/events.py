@@ -136,10 +136,13 @@ class TimePassed(_Event, frozen=True, gc=False):
 
 
 class OperatorAsked(_Event, frozen=True, gc=False):
-    """An operator's word: ``resend``, ``fail`` or ``hold``. ``free``: as for ToldNotTaken."""
+    """An operator's word: ``resend``, ``fail`` or ``hold``. ``free``: as for ToldNotTaken; ``fence``:
+    as for TimePassed.
+    """
 
     word: str
     free: bool
+    fence: float
 
 
 class TtlOver(_Event, frozen=True, gc=False):

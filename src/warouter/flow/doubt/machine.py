@@ -349,7 +349,11 @@ def _asked(issue: Issue, event: on.OperatorAsked, _now: float) -> Step:
 
 @_pairs(on.OperatorAsked, [S.DOUBT, S.ASIDE], [S.DOUBT, S.ASIDE, S.HELD])
 def _asked_in_doubt(issue: Issue, event: on.OperatorAsked, now: float) -> Step:
-    return _hold(issue, now, "operator") if event.word == "hold" else (issue, ())
+    if event.word != "hold":
+        return issue, ()
+    if now - issue.since < event.fence:  # what is behind would pass its request
+        return issue, (NotNow(),)
+    return _hold(issue, now, "operator")
 
 
 _pairs(on.OperatorAsked, [*SENDING, S.TAKEN, S.REFUSED, S.EXPIRED], [])(_stays)

@@ -60,7 +60,7 @@ class Hearsay:
         if issue is None:
             return True
         return self._doubts.tell(
-            slot, issue, OperatorAsked(word, self._doubts.is_free(slot, issue))
+            slot, issue, OperatorAsked(word, self._doubts.is_free(slot, issue), self._rules.fence)
         )
 
     def left_unknown(self, slot: OwnedSlot, message_id: bytes, attempt: int) -> None:

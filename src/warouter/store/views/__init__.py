@@ -8,6 +8,8 @@ facts           what /v1/support says of the cluster
 trace           every step of one message
 messages/       the list of messages, newest first
 doubts          messages in doubt or held, and a number that is stopped
+doubt_choice    a choice among them, as people write it, and lists and counts of it
+doubt_preview   what an operator's word to a choice would reach, and what it may cost
 twice           messages that the Cloud API took more than once
 webhook_status  how the webhook does, what waits for it, what it has refused
 number_status   the number that the Cloud API serves

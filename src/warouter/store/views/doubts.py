@@ -1,13 +1,16 @@
 """Messages in doubt or held, and a number that is stopped: what only the Cloud API brings about.
 
+The names of their states are here for all who show them.
+
 When a wait ends is an estimate: the category of a template, and whether webhooks provably come, are
 known to its owner alone. The spans are those that the coreapps report.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -38,21 +41,22 @@ STATES = {
     RETURNING: "returning",
     SAID: "said",  # told as failed, and its lane is shut until the fence is past
 }
+# The states of what may have been taken, and is not out.
+LISTED = (DOUBTED, ASIDE, RETURNING, KEPT)
 
-# The owner's word is in the inbox until the owner has taken it up: kind 4.
-_ROWS = """
-select s.id, s.state, s.recipient, s.cause, s.attempt, s.doubts, s.at as since,
+Word = Literal["resend", "fail", "hold"]  # an operator's
+# The states in which a message hears it; ``say_word`` has the same.
+HEARS: Mapping[Word, tuple[int, ...]] = {
+    "resend": (KEPT,),
+    "fail": (KEPT,),
+    "hold": (DOUBTED, ASIDE),
+}
+
+COLUMNS = """s.id, s.state, s.recipient, s.cause, s.attempt, s.doubts, s.at as since,
        clock_timestamp() as now, m.accepted_at + make_interval(secs => m.ttl) as expires,
-       of_template(s.slot, s.seq) as template, word_said(s.id) as asked
-  from send_issue s left join message m on m.slot = s.slot and m.seq = s.seq"""
-LIST_SQL = f"""{_ROWS}
- where s.state in ({DOUBTED}, {KEPT}) order by s.at, s.slot, s.seq limit $1"""
-HELD_SQL = f"""
-select id from send_issue
- where state = {KEPT} and ($1::timestamptz is null or at >= $1)
-   and ($2::text is null or recipient = $2)
- order by at, slot, seq"""
-ONE_SQL = f"{_ROWS} where s.id = $1"
+       of_template(s.slot, s.seq) as template, word_said(s.id) as asked"""
+MESSAGE_OF = "left join message m on m.slot = s.slot and m.seq = s.seq"
+ONE_SQL = f"select {COLUMNS} from send_issue s {MESSAGE_OF} where s.id = $1"
 _REPORTED = """
 select body -> 'facts' -> 'env' from report
  where role = 'coreapp' and jsonb_typeof(body -> 'facts' -> 'env') = 'array'
@@ -139,22 +143,10 @@ async def read_spans(connection: Source, settings: Settings) -> Spans:
     )
 
 
-async def find(connection: Source, spans: Spans, most: int | None = None) -> list[DoubtfulMessage]:
-    """Find messages in doubt or held, the longest first; at most so many."""
-    return [_shown(row, spans) for row in await connection.fetch(LIST_SQL, most)]
-
-
-async def held(
-    connection: Source, since: datetime | None = None, recipient: str | None = None
-) -> list[bytes]:
-    """The ids of the messages that are held, the longest first: since this time, to this wa_id."""
-    return [row["id"] for row in await connection.fetch(HELD_SQL, since, recipient)]
-
-
 async def find_one(connection: Source, message_id: bytes, spans: Spans) -> DoubtfulMessage | None:
     """The row of one message, whatever its state; None if it has none."""
     row = await connection.fetchrow(ONE_SQL, message_id)
-    return None if row is None else _shown(row, spans)
+    return None if row is None else shown_of(row, spans)
 
 
 async def read_cloud(connection: Source) -> CloudStatus | None:
@@ -181,7 +173,21 @@ def iso(at: datetime) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
 
 
-def _shown(row: Any, spans: Spans) -> DoubtfulMessage:
+def spoken(states: Iterable[int]) -> str:
+    """The names of states as people read them: ``in doubt or held``."""
+    return " or ".join(STATES[state].replace("_", " ") for state in states)
+
+
+def age(seconds: float) -> str:
+    """A span of time in its largest unit of which there are two."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def shown_of(row: Any, spans: Spans) -> DoubtfulMessage:
+    """A row of ``COLUMNS`` as it is shown."""
     over = _over(row, spans)
     said = row["cause"]
     return DoubtfulMessage(

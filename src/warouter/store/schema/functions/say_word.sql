@@ -9,7 +9,8 @@ security definer set search_path from current as $$
     insert into cloud_inbox (slot, kind, key, id, payload)
     select s.slot, 4, 'asked:' || encode(s.id, 'hex') || ':' || p_draw, s.id, p_word
       from send_issue s
-     where s.id = any (p_ids) and s.state = case p_word when 'hold'::bytea then 2 else 3 end
+     where s.id = any (p_ids)
+       and s.state = any (case p_word when 'hold'::bytea then array[2, 5] else array[3] end)
      order by s.id
     returning id
 $$;

@@ -40,14 +40,14 @@ def search_of(fields: Mapping[str, str], now: datetime) -> Search:
     return Search(
         message_id=_short(given.get("id", ""), _MOST_ID, "an id"),
         number=wa_id(given["number"]) if "number" in given else "",
-        direction=_one_of("direction", given.get("direction", ""), DIRECTIONS),
-        states=_words("state", given.get("state", ""), STATES),
-        kinds=_words("kind", given.get("kind", ""), tuple(KINDS)),
-        since=_time(given.get("since"), now),
-        until=_time(given.get("until"), now),
-        code=_number("an error code", given.get("code"), 0, _MOST_CODE),
+        direction=one_of("direction", given.get("direction", ""), DIRECTIONS),
+        states=words_of("state", given.get("state", ""), STATES),
+        kinds=words_of("kind", given.get("kind", ""), tuple(KINDS)),
+        since=time_of(given.get("since"), now),
+        until=time_of(given.get("until"), now),
+        code=number_of("an error code", given.get("code"), 0, _MOST_CODE),
         older=None if older is None else place_of(older),
-        limit=_number("a number of messages", given.get("limit"), 1, MOST) or LIMIT,
+        limit=number_of("a number of messages", given.get("limit"), 1, MOST) or LIMIT,
     )
 
 
@@ -69,13 +69,15 @@ def command_of(fields: Mapping[str, str]) -> str:
     return shlex.join(words)
 
 
-def _words(name: str, text: str, known: tuple[str, ...]) -> tuple[str, ...]:
+def words_of(name: str, text: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    """The known words of a text that has commas between them; raises ValueError with a sentence."""
     words = [word.strip().replace("_", " ") for word in text.split(",") if word.strip()]
     spelled = {one.replace("_", " "): one for one in known}
-    return tuple(dict.fromkeys(spelled[_one_of(name, word, tuple(spelled))] for word in words))
+    return tuple(dict.fromkeys(spelled[one_of(name, word, tuple(spelled))] for word in words))
 
 
-def _one_of(name: str, text: str, known: tuple[str, ...]) -> str:
+def one_of(name: str, text: str, known: tuple[str, ...]) -> str:
+    """The text itself if it is empty or known; raises ValueError with a sentence."""
     if text and text not in known:
         raise ValueError(f"{text[:40]!r} is no {name}: {', '.join(known)}.")
     return text
@@ -87,7 +89,8 @@ def _short(text: str, most: int, what: str) -> str:
     return text
 
 
-def _number(what: str, text: str | None, least: int, most: int) -> int | None:
+def number_of(what: str, text: str | None, least: int, most: int) -> int | None:
+    """The number that a text names within its bounds; raises ValueError with a sentence."""
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
@@ -95,7 +98,8 @@ def _number(what: str, text: str | None, least: int, most: int) -> int | None:
     return int(text)
 
 
-def _time(text: str | None, now: datetime) -> int | None:
+def time_of(text: str | None, now: datetime) -> int | None:
+    """The unix ms of a time, or of a span before ``now``; raises ValueError with a sentence."""
     if text is None:
         return None
     span = _SPAN.fullmatch(text)
