@@ -2,7 +2,8 @@
 
 ``plan`` is a fixed point: when nothing is to do it returns None, and an interrupted run is simply
 planned again. ``changes`` and ``marks`` say which writes lead from one map to the next.
-``plan_request`` is for who asks for another number of shards, ``onto_timeline`` is for before any plan.
+``plan_request`` is for who asks for another number of shards, ``onto_timeline`` for before any
+plan.
 """
 
 from __future__ import annotations

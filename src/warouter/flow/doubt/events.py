@@ -136,8 +136,8 @@ class TimePassed(_Event, frozen=True, gc=False):
 
 
 class OperatorAsked(_Event, frozen=True, gc=False):
-    """An operator's word: ``resend``, ``fail`` or ``hold``. ``free``: as for ToldNotTaken; ``fence``:
-    as for TimePassed.
+    """An operator's word: ``resend``, ``fail`` or ``hold``. ``free``: as for ToldNotTaken;
+    ``fence``: as for TimePassed.
     """
 
     word: str

@@ -166,7 +166,8 @@ EXECUTE: Mapping[str, str] = {
     " tell_owner learn_identities share_number hold_token stop_number add_media write_webhook"
     " note_opened",
     "master": f"{_ALIVE} next_number moved_lately win_term take_over mark_slots name_successors"
-    " begin_shard_request end_shard_request forget_nodes end_leader end_incarnations end_slot_holders",
+    " begin_shard_request end_shard_request forget_nodes end_leader end_incarnations"
+    " end_slot_holders",
     "console": f"{_SAID} say_word console_end_all webhook_shown ask_callbacks",
     "reader": _SAID,
     "web_console": f"{_SAID} audit_add prune_audit attempt_failed attempt_spread console_begin"

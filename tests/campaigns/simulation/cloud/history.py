@@ -86,7 +86,7 @@ class History(history.History):
         self.causes: Counter[str] = Counter()
         self.resends: dict[Reference, float] = {}
         self.not_taken: set[Reference] = set()
-        self.kept: set[bytes] = set()
+        self.kept: dict[bytes, int] = {}  # by the attempt that was the last one then
         self.asked: set[bytes] = set()  # an operator had his say
         self.to_hold: set[bytes] = set()  # as he said
         self.aside: set[bytes] = set()  # lanes did not wait for these
@@ -175,6 +175,8 @@ class History(history.History):
         self.note("accepted", message_id[-6:].hex(), attempt)
         before = self.attempts[message_id]
         name = f"{message_id[-6:].hex()}.{attempt}"
+        if attempt <= self.kept.get(message_id, 0):
+            self.broken("I7", f"{name} was accepted after what is behind it could go")
         if any(each.attempt == attempt for each in before):
             self.broken("I6", f"{name}: one reference, two acceptances")
         later = [a for (i, a) in self.issues if i == message_id and a > attempt]
@@ -290,7 +292,7 @@ class History(history.History):
             if not self._gone_on(row):
                 self.broken("I7", f"{row.id[-6:].hex()} went aside before its time")
         elif row.state == KEPT:
-            self.kept.add(row.id)
+            self.kept[row.id] = row.attempt
             self._in_time(*reference)
         elif row.state == NOT_TAKEN:
             self.not_taken.add(reference)

@@ -24,7 +24,7 @@ from warouter.flow.doubt.events import FailureReason
 from warouter.flow.doubt.states import Issue
 from warouter.flow.lanes import Lanes
 from warouter.flow.windows import Wait
-from warouter.owner.cloud import drain, finds, proving, requests
+from warouter.owner.cloud import drain, finds, hearsay, proving, requests
 from warouter.owner.cloud.doubt_rules import RuleBook
 from warouter.owner.cloud.doubts import Doubts
 from warouter.owner.cloud.hearsay import Hearsay
@@ -232,6 +232,12 @@ MUTANTS = {
     "the lane opens with the end": Mutant(
         "D15",
         [(Doubts, "failed", without.opened_with_the_end)],
+        ("I7",),
+        (threats.drop_and_linger,),
+    ),
+    "an operator holds at once": Mutant(
+        "D15",
+        [(hearsay, "OperatorAsked", without.held_at_once)],
         ("I7",),
         (threats.drop_and_linger,),
     ),

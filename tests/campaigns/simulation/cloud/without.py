@@ -11,7 +11,7 @@ from tests.campaigns.simulation.cloud.world import CloudWorld
 from warouter._hash import slot_of
 from warouter.flow import proof
 from warouter.flow.doubt.effects import NoteChange
-from warouter.flow.doubt.events import FailureStored, RequestBegun
+from warouter.flow.doubt.events import FailureStored, OperatorAsked, RequestBegun
 from warouter.flow.doubt.found import FoundRow
 from warouter.flow.doubt.states import KEPT, REQUESTED, UNKNOWN, Issue
 from warouter.flow.doubt.verdict import DoubtVerdict, Policy, verdict
@@ -161,6 +161,10 @@ def from_the_takeover(row: Any) -> FoundRow:
 async def in_two_commits(self: Receipts, owned: Any, rows: Sequence[Any]) -> Any:
     """The settlement waits for the next record."""
     return await self._journal.append_events(owned, rows)
+
+
+def held_at_once(word: str, _free: object, _fence: float) -> OperatorAsked:
+    return OperatorAsked(word, free=True, fence=0.0)
 
 
 def unmatching(world: CloudWorld) -> None:
