@@ -43,6 +43,7 @@ _OUTCOMES = {2: FENCED, 6: PROVEN}
 
 # The states of a row.
 ISSUED, DOUBTED, KEPT, NOT_TAKEN, ASIDE, SAID, RETURNING = map(int, RowState)
+IN_DOUBT = (DOUBTED, ASIDE, RETURNING)
 
 
 class IssueRequest(NamedTuple):

@@ -8,7 +8,7 @@ import msgspec
 
 from warouter.flow.causes import word_of
 from warouter.store.database import Source
-from warouter.store.journal.issues import DOUBTED, KEPT
+from warouter.store.journal.issues import IN_DOUBT, KEPT
 from warouter.store.views.doubts import STATES, iso
 
 ISSUE_SQL = "select attempt, state, cause, at from send_issue where id = $1"
@@ -66,6 +66,6 @@ async def read_attempts(connection: Source, message_id: bytes) -> Attempts | Non
 
 
 def _doubt(issue: Any) -> OpenDoubt | None:
-    if issue is None or issue["state"] != DOUBTED:
+    if issue is None or issue["state"] not in IN_DOUBT:
         return None
     return OpenDoubt(word_of(issue["cause"] or ""), iso(issue["at"]))

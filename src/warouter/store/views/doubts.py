@@ -23,6 +23,7 @@ from warouter.store.database import Source
 from warouter.store.journal.issues import (
     ASIDE,
     DOUBTED,
+    IN_DOUBT,
     ISSUED,
     KEPT,
     NOT_TAKEN,
@@ -42,7 +43,7 @@ STATES = {
     SAID: "said",  # told as failed, and its lane is shut until the fence is past
 }
 # The states of what may have been taken, and is not out.
-LISTED = (DOUBTED, ASIDE, RETURNING, KEPT)
+LISTED = (*IN_DOUBT, KEPT)
 
 Word = Literal["resend", "fail", "hold"]  # an operator's
 # The states in which a message hears it; ``say_word`` has the same.
@@ -63,12 +64,12 @@ select body -> 'facts' -> 'env' from report
  order by at desc limit 1"""
 _CLOUD = f"""
 select (select upstream from format) <> 'simulator' as cloud,
-       (select count(*) from (select from send_issue where state = {DOUBTED}
+       (select count(*) from (select from send_issue where state in {IN_DOUBT}
                                limit {MOST_COUNTED}) d) as in_doubt,
        (select count(*) from (select from send_issue where state = {KEPT}
                                limit {MOST_COUNTED}) h) as held,
        (select extract(epoch from clock_timestamp() - min(at))::float8 from send_issue
-         where state = {DOUBTED}) as oldest_s,
+         where state in {IN_DOUBT}) as oldest_s,
        p.code, p.details, extract(epoch from clock_timestamp() - p.at)::float8 as stopped_s,
        p.at as stopped_at
   from (select) one left join (select * from cloud_pause order by at limit 1) p on true"""
@@ -207,7 +208,7 @@ def shown_of(row: Any, spans: Spans) -> DoubtfulMessage:
 def _over(row: Any, spans: Spans) -> datetime | None:
     """The first moment ahead at which the wait of this row may end."""
     moments = [row["since"] + timedelta(seconds=wait) for wait in _waits(row, spans)]
-    if row["state"] == DOUBTED and row["expires"] is not None:
+    if row["state"] in IN_DOUBT and row["expires"] is not None:
         moments.append(row["expires"])
     return min((moment for moment in moments if moment > row["now"]), default=None)
 
@@ -216,7 +217,7 @@ def _waits(row: Any, spans: Spans) -> list[float]:
     """Seconds after which the wait may end: in doubt with proof or without, by kind of message."""
     if row["state"] == KEPT:
         return [spans.held]
-    if row["state"] != DOUBTED:
+    if row["state"] not in IN_DOUBT:
         return []
     kinds = (Wait.ORDINARY, Wait.HELD) if row["template"] else (Wait.ORDINARY,)
     return [wait for kind in kinds for wait in spans.windows.of(kind)[:2]]

@@ -227,8 +227,8 @@ def _place(where: Any, slot: int) -> dict[str, Any]:
 def _state(own: list[Step], statuses: list[Step], cloud: Attempts | None) -> str:
     """A message in doubt is parked at first, and one that is held counts as settled."""
     names = [s.step for s in statuses if s.step in _RANKS]
-    if cloud is not None and cloud.state in ("in_doubt", "held") and not names:
-        return cloud.state
+    if cloud is not None and not names and (cloud.doubt or cloud.held):
+        return "in_doubt" if cloud.doubt else "held"
     last = own[-1].step if own else "settled"
     if last != "settled":
         return "waiting" if last == "accepted" else last

@@ -13,7 +13,7 @@ from typing import Any
 from warouter.kinds import STATUS, base_of
 from warouter.message_id import slot_of_id, text_of
 from warouter.store.database import Taken
-from warouter.store.journal.issues import DOUBTED, KEPT
+from warouter.store.journal.issues import IN_DOUBT, KEPT
 from warouter.store.views.messages.found import KINDS, RECEIVED, FoundMessage, Piece, Search, iso
 from warouter.store.views.messages.newest import (
     OUTGOING,
@@ -28,7 +28,7 @@ from warouter.store.views.trace import errors_of, reason_of
 # The state of a row x, in the words and by the rules of store.views.trace, with the key of the
 # status that says why it failed. Its parts are looked up one by one: no plan may join whole tables.
 _STATE = f"""
-select case when f.rank is null and f.issue = {DOUBTED} then 'in_doubt'
+select case when f.rank is null and f.issue in {IN_DOUBT} then 'in_doubt'
             when f.rank is null and f.issue = {KEPT} then 'held'
             when f.parked then 'parked' when not f.settled then 'waiting'
             else coalesce((array['sent', 'delivered', 'read', 'failed'])[f.rank], 'taken')
