@@ -220,12 +220,12 @@ def _in_time(world: World, rules: Rules, p: int, m: int) -> Iterator[Step]:
                 yield f"{p} looks at {m} after {now:.0f} s", after
     if world.budget.ask and issue.state in KEPT:
         for word in ("resend", "fail"):
-            asked = tell(world, p, m, on.OperatorAsked(word, is_free(world, p, m)))
+            asked = tell(world, p, m, on.OperatorAsked(word, is_free(world, p, m), FENCE))
             if asked != world:
                 again = asked._replace(repeated=asked.repeated | {m})
                 yield f"an operator has {m}: {word}", again.spend("ask")
     if world.budget.ask and issue.state in UNKNOWN and fence_passed(world, m):
-        held = tell(world, p, m, on.OperatorAsked("hold", free=False))
+        held = tell(world, p, m, on.OperatorAsked("hold", free=False, fence=0.0))
         if held != world:
             yield f"an operator has {m}: hold", held.spend("ask")
 
