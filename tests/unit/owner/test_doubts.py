@@ -236,7 +236,7 @@ def test_the_row_of_a_request_under_way_is_no_find(scene: Scene) -> None:
     assert scene.slot.issues == {}
 
 
-def test_what_has_ended_is_not_found_again_by_a_row_that_was_read_before(scene: Scene) -> None:
+def test_an_ended_message_is_not_found_again_by_a_row_that_was_read_before(scene: Scene) -> None:
     slot = scene.slot
     scene.keeps(replace(slot.issues[ID], state=DoubtState.ENDED))
     scene.finds_.take(slot, ROW)

@@ -32,7 +32,7 @@ from warouter.flow.doubt.effects import (
     ShutLane,
 )
 from warouter.flow.doubt.events import DoubtEvent, FailureReason
-from warouter.flow.doubt.states import KEPT, SHUT, UNKNOWN, DoubtState, Issue, RowState
+from warouter.flow.doubt.states import SHUT, UNKNOWN, DoubtState, Issue, RowState
 from warouter.flow.doubt.verdict import Doubt, DoubtVerdict, goes_again, verdict
 from warouter.flow.progress import Park, Stated, Unissued
 
@@ -55,7 +55,7 @@ class ImpossibleEvent(Exception):
 
 
 class Transition(NamedTuple):
-    """How a pair of the table goes on, and the states that may follow."""
+    """How a pair of the table goes on, and the states that may follow; none: nothing happens."""
 
     move: Move
     to: frozenset[DoubtState]
@@ -226,7 +226,8 @@ def _to_return(issue: Issue, _event: on.ToldNotTaken, _now: float) -> Step:
     return after, (_stated(after, RowState.RETURNING),)
 
 
-@_pairs(on.ToldNotTaken, [S.HELD, S.GONE], [S.QUEUED, S.HELD, S.GONE])
+@_pairs(on.ToldNotTaken, [S.HELD], [S.HELD, S.QUEUED])
+@_pairs(on.ToldNotTaken, [S.GONE], [S.GONE])
 def _held_not_taken(issue: Issue, event: on.ToldNotTaken, _now: float) -> Step:
     after = replace(issue, doubts=issue.doubts - 1)
     if issue.state is S.HELD and goes_again(after.doubts, event.rule):
@@ -234,7 +235,8 @@ def _held_not_taken(issue: Issue, event: on.ToldNotTaken, _now: float) -> Step:
     return after, (_stated(after, RowState.KEPT),)
 
 
-@_pairs(on.ToldRefused, [*UNKNOWN, *KEPT], [S.SAYING, S.SAYING_ASIDE])
+@_pairs(on.ToldRefused, [S.DOUBT], [S.SAYING])
+@_pairs(on.ToldRefused, [S.ASIDE, S.RETURNING, S.HELD, S.GONE], [S.SAYING_ASIDE])
 def _told_refused(issue: Issue, event: on.ToldRefused, _now: float) -> Step:
     left = issue.doubts - 1
     # Without another request nothing of it can be taken any more.
@@ -252,11 +254,8 @@ def _sent_awaited(issue: Issue, event: on.TimePassed, now: float) -> Step:
     return _proven(issue, on.EvidenceStored(), now)
 
 
-@_pairs(
-    on.TimePassed,
-    [S.DOUBT, S.ASIDE],
-    [S.DOUBT, S.ASIDE, S.QUEUED, S.HELD, S.SAYING, S.SAYING_ASIDE],
-)
+@_pairs(on.TimePassed, [S.DOUBT], [S.DOUBT, S.ASIDE, S.QUEUED, S.HELD, S.SAYING])
+@_pairs(on.TimePassed, [S.ASIDE], [S.ASIDE, S.QUEUED, S.HELD, S.SAYING_ASIDE])
 def _decide(issue: Issue, event: on.TimePassed, now: float) -> Step:
     doubt = Doubt(
         issue.counted, issue.since, event.proven_at, event.read_at, issue.ends, issue.doubts
@@ -289,7 +288,8 @@ def _return_when_free(issue: Issue, event: on.TimePassed, _now: float) -> Step:
     return _return(replace(issue, doubts=issue.doubts - 1), "answer")
 
 
-@_pairs(on.TimePassed, [S.HELD, S.GONE], [S.HELD, S.GONE, S.SAYING_ASIDE])
+@_pairs(on.TimePassed, [S.HELD], [S.HELD, S.SAYING_ASIDE])
+@_pairs(on.TimePassed, [S.GONE], [S.GONE, S.SAYING_ASIDE])
 def _held_too_long(issue: Issue, event: on.TimePassed, now: float) -> Step:
     over = issue.since + event.held
     if now < over or event.read_at < over:
@@ -338,7 +338,8 @@ def _fail(issue: Issue, failure: FailureReason, by: str) -> Step:
 # people
 
 
-@_pairs(on.OperatorAsked, KEPT, [S.HELD, S.GONE, S.QUEUED, S.SAYING_ASIDE])
+@_pairs(on.OperatorAsked, [S.HELD], [S.HELD, S.QUEUED, S.SAYING_ASIDE])
+@_pairs(on.OperatorAsked, [S.GONE], [S.GONE, S.SAYING_ASIDE])
 def _asked(issue: Issue, event: on.OperatorAsked, _now: float) -> Step:
     if event.word == "fail":
         return _fail(issue, NO_OUTCOME, "operator")
@@ -347,7 +348,8 @@ def _asked(issue: Issue, event: on.OperatorAsked, _now: float) -> Step:
     return _return(issue, "operator") if event.free else (issue, (NotNow(),))
 
 
-@_pairs(on.OperatorAsked, [S.DOUBT, S.ASIDE], [S.DOUBT, S.ASIDE, S.HELD])
+@_pairs(on.OperatorAsked, [S.DOUBT], [S.DOUBT, S.HELD])
+@_pairs(on.OperatorAsked, [S.ASIDE], [S.ASIDE, S.HELD])
 def _asked_in_doubt(issue: Issue, event: on.OperatorAsked, now: float) -> Step:
     if event.word != "hold":
         return issue, ()
