@@ -96,7 +96,8 @@ _SAMPLES: dict[type, list[DoubtEvent]] = {
     on.ToldRefused: [on.ToldRefused(WHY)],
     on.TimePassed: list(_times()),
     on.OperatorAsked: [
-        on.OperatorAsked(word, free) for word in ("resend", "fail", "hold") for free in YES_NO
+        on.OperatorAsked(word, free, fence)
+        for word, free, fence in itertools.product(("resend", "fail", "hold"), YES_NO, (30.0, FAR))
     ],
     on.TtlOver: [on.TtlOver()],
     on.FailureStored: [on.FailureStored(fence) for fence in (30.0, FAR)],

@@ -39,7 +39,7 @@ def _taken(world: World, request: Request) -> World:
 
 
 def _of_request(world: World, rules: Rules, request: Request) -> Iterator[Step]:
-    m, attempt, p, end = request
+    m, attempt, p, end, _ = request
     name = f"{m}.{attempt}"
     if not end:
         check_taken(world, request)

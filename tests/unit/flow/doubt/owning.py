@@ -187,7 +187,7 @@ def _reopened(memory: Memory) -> Memory:
 
 def answered(world: World, rules: Rules, request: Request, end: str) -> World:
     """A process has the answer to a request, or nobody has."""
-    m, attempt, p, _ = request
+    m, attempt, p, *_ = request
     memory = world.processes[p]
     if not memory.epoch:  # a word for the owner
         word = frozenset() if end == "lost" else {(m, attempt, end)}

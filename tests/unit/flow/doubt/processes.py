@@ -111,7 +111,7 @@ def _written(world: World, p: int) -> World:
     check_write(world, m)
     issue = memory.issues[m]
     attempt = issue.attempt if issue is not None else 0
-    requests = tuple(sorted((*world.requests, Request(m, attempt, p))))
+    requests = tuple(sorted((*world.requests, Request(m, attempt, p, passed=m in world.passed))))
     return world.with_memory(p, memory._replace(hand=-1))._replace(requests=requests)
 
 
@@ -224,8 +224,9 @@ def _in_time(world: World, rules: Rules, p: int, m: int) -> Iterator[Step]:
             if asked != world:
                 again = asked._replace(repeated=asked.repeated | {m})
                 yield f"an operator has {m}: {word}", again.spend("ask")
-    if world.budget.ask and issue.state in UNKNOWN and fence_passed(world, m):
-        held = tell(world, p, m, on.OperatorAsked("hold", free=False, fence=0.0))
+    if world.budget.ask and issue.state in UNKNOWN:
+        now = FENCED if fence_passed(world, m) else EARLY
+        held = tell(world, p, m, on.OperatorAsked("hold", free=False, fence=FENCE), now)
         if held != world:
             yield f"an operator has {m}: hold", held.spend("ask")
 

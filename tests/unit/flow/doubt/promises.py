@@ -29,7 +29,7 @@ def check_taken(world: World, request: Request) -> None:
         raise Broken("one reference was used for two requests")
     if m in before and m not in world.repeated:
         raise Broken("a message is taken twice that nobody had sent again")
-    if m not in before and m not in world.passed and any(k > m for k in before):
+    if m not in before and not request.passed and any(k > m for k in before):
         raise Broken("a message is taken after a later one of its recipient")
 
 
@@ -46,6 +46,5 @@ def check_write(world: World, m: int) -> None:
     over = {of for of, _ in world.taken}  # evidence may have ended it while it was sent again
     for request in world.requests:
         k = request.message
-        may = k in world.passed | over or m in over
-        if not request.end and (k == m or not may):
+        if not request.end and (k == m or not {k, m} & over):
             raise Broken("two requests of one recipient are out")

@@ -102,6 +102,10 @@ def without_the_fence(issue: Issue, _event: object, now: float) -> Step:
     )
 
 
+def held_at_once(issue: Issue, _event: object, now: float) -> Step:
+    return machine._hold(issue, now, "operator")
+
+
 def into_any_lane(issue: Issue, event: on.TimePassed, now: float) -> Step:
     return TABLE[S.DOUBT, on.TimePassed].move(issue, replace(event, free=True), now)
 
@@ -153,6 +157,10 @@ MUTANTS: dict[str, tuple[Take, Rules]] = {
     "a lane opens with the failure, before the fence": (
         pair(S.SAYING, on.FailureStored, without_the_fence),
         Rules(ttl=FIRST, budget=Budget(cut=1)),
+    ),
+    "an operator's hold does not wait for the fence": (
+        pair(S.DOUBT, on.OperatorAsked, held_at_once),
+        Rules(budget=Budget(cut=1, ask=1)),
     ),
     "a message returns to its lane whoever is there": (
         pair(S.ASIDE, on.TimePassed, into_any_lane),

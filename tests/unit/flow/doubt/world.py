@@ -66,13 +66,14 @@ class Said(NamedTuple):
 
 class Request(NamedTuple):
     """One that was written. ``process``: who reads its answer, -1: nobody. ``end``: "" while Meta
-    may still take it.
+    may still take it. ``passed``: others may have passed its message before that.
     """
 
     message: int
     attempt: int
     process: int
     end: str = ""
+    passed: bool = False
 
 
 class Memory(NamedTuple):
