@@ -14,7 +14,7 @@ from warouter.flow.doubt.events import DoubtEvent, FailureReason
 from warouter.flow.doubt.machine import TABLE, step
 from warouter.flow.doubt.states import DoubtState, Issue, Treatment
 from warouter.flow.doubt.verdict import DoubtRule, Policy
-from warouter.flow.progress import Took
+from warouter.flow.progress import Change, Took
 
 NOW, LONG_AGO, FAR = 1_000.0, 0.0, 1e9
 ID = bytes(20)
@@ -31,10 +31,10 @@ RULES = tuple(
 
 
 class Outcome(NamedTuple):
-    """The state after an event, and the effects in their order; a note says of what kind it is."""
+    """The state after an event, and the effects in their order; of a note what is noted."""
 
     state: DoubtState
-    effects: tuple[str, ...]
+    effects: tuple[Effect | Change, ...]
 
 
 @cache
@@ -43,7 +43,8 @@ def outcomes(state: DoubtState, event: type) -> frozenset[Outcome]:
     found: set[Outcome] = set()
     for issue, happened in itertools.product(messages(state), samples(event)):
         after, effects = step(issue, happened, NOW)
-        found.add(Outcome(after.state, tuple(map(_name, effects))))
+        done = [one.change if isinstance(one, NoteChange) else one for one in effects]
+        found.add(Outcome(after.state, tuple(done)))
     return frozenset(found)
 
 
@@ -59,11 +60,11 @@ def possible() -> Iterator[tuple[DoubtState, type]]:
 
 def messages(state: DoubtState) -> Iterator[Issue]:
     """Yield messages in this state of which some or many requests may have been taken."""
-    for doubts, since, ends in itertools.product(
-        range(4), (LONG_AGO, NOW, -math.inf), (math.inf, LONG_AGO)
-    ):
-        attempts = max(doubts, 1)
-        yield Issue(7, ID, "49151", state, attempts, attempts, doubts, since=since, ends=ends)
+    facts = itertools.product(range(4), (0, 1), (LONG_AGO, NOW, -math.inf), (math.inf, LONG_AGO))
+    for doubts, more, since, ends in facts:
+        attempts = doubts + more
+        rows = max(attempts, 1)
+        yield Issue(7, ID, "49151", state, rows, attempts, doubts, since=since, ends=ends)
 
 
 def samples(event: type) -> list[DoubtEvent]:
@@ -103,8 +104,3 @@ _SAMPLES: dict[type, list[DoubtEvent]] = {
     on.FailureStored: [on.FailureStored(fence) for fence in (30.0, FAR)],
     on.MessageSettled: [on.MessageSettled()],
 }
-
-
-def _name(effect: Effect) -> str:
-    of = effect.change if isinstance(effect, NoteChange) else effect
-    return type(of).__name__

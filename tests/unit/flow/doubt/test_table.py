@@ -19,6 +19,7 @@ from tests.harness.doubt_outcomes import (
     possible,
     samples,
 )
+from tests.harness.doubt_table import PAGE, lines, markdown, page
 from warouter.flow.doubt import events as on
 from warouter.flow.doubt.machine import TABLE, ImpossibleEvent, step
 from warouter.flow.doubt.states import KEPT, REQUESTED, TIMED, UNKNOWN, DoubtState
@@ -136,3 +137,16 @@ def test_time_and_a_reading_end_what_waits_without_a_word() -> None:
     }:
         ends |= more
     assert ends >= UNKNOWN | KEPT | SAYING | {S.SAID, S.TAKEN}
+
+
+def test_the_page_shows_every_state_with_whatever_may_follow() -> None:
+    shown = {(state, after) for state in STATES for _, after, _ in lines(state)}
+    follow = {(state, to) for state, event in possible() for to in TABLE[state, event].to}
+    assert shown <= follow
+    assert {state for state, _ in shown} == OPEN
+    assert all(f"**{state}**" in markdown() for state in STATES)
+
+
+def test_the_page_is_printed_from_the_table() -> None:
+    text = PAGE.read_text()
+    assert page(text) == text, "run `make docs`"
