@@ -101,7 +101,7 @@ class Tables(Owners):
     def issue_columns(self, now: float, row: Issue | None) -> tuple[Any, ...]:
         """What a statement that reads messages says of the row of each."""
         if row is None:
-            return (None,) * len(ISSUE_COLUMNS)
+            return (None, None, None, 0.0, *[None] * 4)  # greatest() leaves nulls out
         wamid = max((each.wamid for each in self.issues.attempts.get(row.id, ())), default=None)
         look = None if row.look is None else row.look - now
         fresh = None if row.look is None else row.look == row.at

@@ -299,11 +299,17 @@ _issue = _call(
 _open_issues = _call("open_issues")
 _states = _places(
     attempt=_attempts,
-    state=st.sampled_from((2, 3, 4, 6)),
+    state=st.sampled_from((2, 3, 4, 5, 6, 7)),
     doubts=st.integers(0, 2),
     cause=st.sampled_from((None, "cut")),
+    look_ms=st.sampled_from((None, 0, 500, 90_000)),
 )
 _stated = _record(issues=_states)
+_due_issues = _call("due_issues", pages=st.sampled_from(({3: 1, 5: 2}, {3: 100, 5: 100})))
+_lanes_of = st.fixed_dictionaries({"slot": _slots, "recipient": _recipients})
+_reopen = _record(
+    reopen=st.lists(_lanes_of, min_size=1, max_size=2, unique_by=lambda lane: lane["slot"])
+)
 _append_endings = _append(
     "end", Event, {**_cursors, "unpark": _places(), "issues": _states}, **_statuses
 )
@@ -370,7 +376,8 @@ _STEPS = (
     (_ask, _begin),
     (_end, _ask, _step, _begin),
     (_end, _ask, _call("step", by=st.sampled_from((-61.0, 20.0))), _begin),
-    (_issue, _issue, _stated),
+    (_issue, _issue, _stated, _due_issues),
+    (_append_messages, _park_and_unpark, _reopen),
     (_append_messages, _park, _issue, _append_endings, _open_issues),
     (_issue, _open_issues, _took_some),
     (_issue, _stated, _unissue, _open_issues),

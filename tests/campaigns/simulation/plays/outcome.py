@@ -44,7 +44,7 @@ def plain(value: Any, *, ordered: bool = False) -> Any:
 def _plain(value: Any) -> Any:
     match value:
         case float():
-            return round(value, 3)
+            return round(value, 3) + 0.0  # no -0.0, which is sorted as another text
         case datetime():
             return round((value - BEGIN).total_seconds(), 3)
         case memoryview():
