@@ -20,6 +20,7 @@ from warouter.flow.doubt.effects import NoteChange
 from warouter.flow.doubt.events import MessageSettled, TtlOver
 from warouter.flow.doubt.machine import step
 from warouter.flow.doubt.states import (
+    APART,
     KEPT,
     REQUESTED,
     TIMED,
@@ -179,6 +180,11 @@ class Issues(dict[bytes, Issue]):
     def is_over(self, message_id: bytes) -> bool:
         """True if it has ended not long ago."""
         return message_id in self._over
+
+    def has_left(self, message_id: bytes) -> bool:
+        """True if it is in its lane no more: it has ended, or those behind it go on."""
+        issue = self.get(message_id)
+        return message_id in self._over or (issue is not None and issue.state in APART)
 
     def fail_written(self, message_id: bytes) -> None:
         """Note that its failure is being written: who has read its row before says nothing else."""

@@ -231,7 +231,7 @@ class Backlog:
         entry = LaneEntry(seq, message_id, recipient, kind, body, 0, False, expires, timed)
         self._sending.moved(slot)
         self._sending.found(slot, message_id, issue)
-        if slot.issues.is_over(message_id):
+        if slot.issues.has_left(message_id):
             self.settled(slot, entry)
         else:
             self._push(slot, entry)

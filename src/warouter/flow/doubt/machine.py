@@ -32,7 +32,7 @@ from warouter.flow.doubt.effects import (
     ShutLane,
 )
 from warouter.flow.doubt.events import DoubtEvent, FailureReason
-from warouter.flow.doubt.states import SHUT, UNKNOWN, DoubtState, Issue, RowState
+from warouter.flow.doubt.states import APART, SHUT, UNKNOWN, DoubtState, Issue, RowState
 from warouter.flow.doubt.verdict import Doubt, DoubtVerdict, goes_again, verdict
 from warouter.flow.progress import Park, Stated, Unissued
 
@@ -375,6 +375,10 @@ def _said(issue: Issue, event: on.FailureStored, now: float) -> Step:
 @_pairs(on.FailureStored, [S.SAYING_ASIDE], [S.ENDED])
 def _said_aside(issue: Issue, _event: on.FailureStored, _now: float) -> Step:
     return replace(issue, state=S.ENDED), (NoteChange(Unissued(issue.seq)),)
+
+
+# Its row was read into its lane, which it has left.
+_pairs(on.MessageSettled, APART, [])(_stays)
 
 
 @_pairs(on.MessageSettled, [*SENDING, S.TAKEN, S.REFUSED, S.EXPIRED], [S.ENDED])

@@ -61,6 +61,8 @@ UNKNOWN = frozenset({DoubtState.DOUBT, DoubtState.ASIDE, DoubtState.RETURNING})
 # Its recipient's lane is shut by it.
 SHUT = frozenset({DoubtState.DOUBT, DoubtState.SAYING, DoubtState.SAID})
 KEPT = frozenset({DoubtState.HELD, DoubtState.GONE})
+# It has left its recipient's lane, and those behind it go on.
+APART = frozenset({DoubtState.ASIDE, DoubtState.RETURNING, DoubtState.SAYING_ASIDE}) | KEPT
 # That it has failed is said to the business, or is about to be.
 TOLD = frozenset({DoubtState.EXPIRED, DoubtState.SAYING, DoubtState.SAYING_ASIDE, DoubtState.SAID})
 # Time may end them.

@@ -105,7 +105,7 @@ class ParkedMessages:
     def release(self, slot: OwnedSlot, entries: Sequence[LaneEntry], *, due: bool) -> None:
         if due:
             for entry in entries:
-                if slot.issues.is_over(entry.id):
+                if slot.issues.has_left(entry.id):
                     self._messages.settled(slot, entry)
                 else:
                     slot.lanes.push(self._messages.ranked(entry))
