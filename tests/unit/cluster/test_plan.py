@@ -297,7 +297,7 @@ def test_an_epoch_is_raised_with_every_change_of_owner(
         assert then.epoch == was.epoch + (then.owner != was.owner)
 
 
-def test_whoever_owns_a_slot_of_an_earlier_timeline_goes_on_under_a_new_epoch() -> None:
+def test_the_owner_of_a_slot_of_an_earlier_timeline_goes_on_under_a_new_epoch() -> None:
     new = (2 << 32) + 7
     slots = (SlotOwner(0, 5, A, successor=B), SlotOwner(1, new, A), SlotOwner(2, 5))
     some = msgspec.structs.replace(mapped(1, A), slots=(*slots, *mapped(1, None).slots[3:]))
