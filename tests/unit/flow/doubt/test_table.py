@@ -22,7 +22,7 @@ from tests.harness.doubt_outcomes import (
 from tests.harness.doubt_table import PAGE, lines, markdown, page
 from warouter.flow.doubt import events as on
 from warouter.flow.doubt.machine import TABLE, ImpossibleEvent, step
-from warouter.flow.doubt.states import KEPT, REQUESTED, TIMED, UNKNOWN, DoubtState
+from warouter.flow.doubt.states import APART, KEPT, REQUESTED, TIMED, UNKNOWN, DoubtState
 
 S = DoubtState
 OPEN = frozenset(S) - {S.ENDED}
@@ -66,9 +66,9 @@ IMPOSSIBLE = (
     ),
     Never("no other failure is being written", [on.FailureStored], OPEN - SAYING),
     Never(
-        "a lane settles what is in it, and what is in doubt is parked or has left it",
+        "a lane settles what was read into it, and what shuts it is parked",
         [on.MessageSettled],
-        OPEN - IN_LANE,
+        OPEN - IN_LANE - APART,
     ),
 )
 NEVER = [
