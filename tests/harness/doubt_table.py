@@ -28,6 +28,7 @@ ROWS = {
     RowState.DOUBTED: "in doubt",
     RowState.KEPT: "held",
     RowState.NOT_TAKEN: "not taken",
+    RowState.AGAIN: "to be sent again",
     RowState.ASIDE: "aside",
     RowState.SAID: "said",
     RowState.RETURNING: "returning",

@@ -15,6 +15,7 @@ _STATES = {
     RowState.DOUBTED: DoubtState.DOUBT,
     RowState.KEPT: DoubtState.HELD,
     RowState.NOT_TAKEN: DoubtState.QUEUED,
+    RowState.AGAIN: DoubtState.QUEUED,
     RowState.ASIDE: DoubtState.ASIDE,
     RowState.SAID: DoubtState.SAID,
     RowState.RETURNING: DoubtState.RETURNING,

@@ -313,13 +313,14 @@ def _resend(issue: Issue) -> Step:
     """By the policy, from wherever its place in its lane is."""
     if issue.state is S.ASIDE:
         return _return(issue, "resend")
-    return replace(issue, state=S.QUEUED), (CountEnd("resend"), ReopenLane())
+    after = replace(issue, state=S.QUEUED)
+    return after, (_stated(after, RowState.AGAIN), CountEnd("resend"), ReopenLane())
 
 
 def _return(issue: Issue, by: str) -> Step:
     """Into its lane, which it has left: a later owner finds it there."""
     again = NoteChange(Park(issue.seq, 0, 0, "sent again"))
-    noted = _stated(issue, RowState.NOT_TAKEN)
+    noted = _stated(issue, RowState.NOT_TAKEN if by == "answer" else RowState.AGAIN)
     after = replace(issue, state=S.QUEUED)
     return after, (ReturnToLane(), again, noted, CountEnd(by), ReopenLane())
 

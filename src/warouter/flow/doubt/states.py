@@ -79,6 +79,7 @@ class RowState(IntEnum):
     ASIDE = 5
     SAID = 6
     RETURNING = 7
+    AGAIN = 8
 
 
 class Treatment(NamedTuple):

@@ -42,7 +42,7 @@ select s.slot, s.seq, s.id, s.recipient, {MESSAGE}, {COLUMNS}
 _OUTCOMES = {2: FENCED, 6: PROVEN}
 
 # The states of a row.
-ISSUED, DOUBTED, KEPT, NOT_TAKEN, ASIDE, SAID, RETURNING = map(int, RowState)
+ISSUED, DOUBTED, KEPT, NOT_TAKEN, ASIDE, SAID, RETURNING, AGAIN = map(int, RowState)
 IN_DOUBT = (DOUBTED, ASIDE, RETURNING)
 
 

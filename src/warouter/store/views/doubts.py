@@ -21,6 +21,7 @@ from warouter.message_id import text_of
 from warouter.store.cloud.notices import AccountNotice, read_notices
 from warouter.store.database import Source
 from warouter.store.journal.issues import (
+    AGAIN,
     ASIDE,
     DOUBTED,
     IN_DOUBT,
@@ -38,6 +39,7 @@ STATES = {
     DOUBTED: "in_doubt",
     KEPT: "held",
     NOT_TAKEN: "waiting",
+    AGAIN: "waiting",
     ASIDE: "aside",
     RETURNING: "returning",
     SAID: "said",  # told as failed, and its lane is shut until the fence is past

@@ -12,7 +12,8 @@ create table send_issue (
     doubts    smallint not null default 0,           -- earlier attempts that may have been taken
     state     smallint not null,                     -- 1 issued, 2 in doubt, 3 held, 4 not taken,
                                                      -- 5 in doubt aside, 6 told as failed, 7 aside
-                                                     -- and not taken: flow/doubt/states.py
+                                                     -- and not taken, 8 to be sent again:
+                                                     -- flow/doubt/states.py
     at        timestamptz not null default clock_timestamp(),  -- issued, in doubt, or held since
     cause     text,                                  -- of the doubt
     look_at   timestamptz,                           -- when time may change the state; null: never
