@@ -10,14 +10,15 @@ from typing import NamedTuple
 
 
 class Park(NamedTuple):
-    """A row moves to the parked table, or stays there, and is due in ``delay_ms``.
+    """A row moves to the parked table, or stays there, and is due in ``delay_ms``; None: once its
+    recipient is reopened.
 
     ``ends_ms`` is after how long it is not to be sent any more; None: that is read when it is due.
     """
 
     seq: int
     attempts: int
-    delay_ms: int
+    delay_ms: int | None
     reason: str
     ends_ms: int | None = None
 

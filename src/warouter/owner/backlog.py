@@ -157,7 +157,9 @@ class Backlog:
     def park(
         self, slot: OwnedSlot, entries: Iterable[LaneEntry], delay_ms: float, reason: str
     ) -> None:
-        """Move messages of one recipient to the parked table, with the cursor's change."""
+        """Move messages of one recipient to the parked table, with the cursor's change; inf: until
+        the recipient is reopened.
+        """
         log, now = slot.messages, self._clock()
         for entry in entries:
             slot.issues.park(entry.id, slot.next_record)
@@ -174,7 +176,7 @@ class Backlog:
                 Park(
                     entry.seq,
                     entry.attempts,
-                    min(int(delay_ms), PARK_MOST_MS),
+                    None if delay_ms == math.inf else min(int(delay_ms), PARK_MOST_MS),
                     TOLD if entry.told else reason.replace("\0", " ")[:REASON_CHARS] or "retry",
                     None if endless else int((entry.expires - now) * 1000),
                 )

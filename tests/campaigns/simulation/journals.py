@@ -5,6 +5,7 @@ Of each parked lane (recipient) the first row says when to look at it; pages of 
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -114,7 +115,8 @@ class Journal:
 
     def park(self, p: dict[str, Any], now: float) -> None:
         """Once more what is parked already, else what is in the journal."""
-        seq, due = p["seq"], now + p["delay_ms"] / 1000
+        delay = math.inf if p["delay_ms"] is None else p["delay_ms"] / 1000
+        seq, due = p["seq"], now + delay
         attempts, reason = p["attempts"], p["reason"]
         was = self.parked.get(seq)
         if was is not None:

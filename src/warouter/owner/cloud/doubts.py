@@ -8,6 +8,7 @@ before its end is on disk.
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable
 from typing import Protocol, assert_never
@@ -41,7 +42,7 @@ from warouter.flow.doubt.states import SHUT, TIMED, DoubtState, Issue
 from warouter.flow.lanes import LaneEntry
 from warouter.flow.progress import Change, Reopened, Stated, Unpark
 from warouter.message_id import text_of
-from warouter.owner.backlog import PARK_MOST_MS, Backlog
+from warouter.owner.backlog import Backlog
 from warouter.owner.cloud.doubt_rules import RuleBook
 from warouter.owner.cloud.rate.brake import Brake
 from warouter.owner.expiry import Expiry
@@ -209,7 +210,7 @@ class Doubts:
         waiting = slot.lanes.block(issue.recipient)
         if waiting:  # the table looks at a lane when its first row is due: once it is reopened
             first = replace(waiting[0], told=False)
-            self._backlog.park(slot, [first], PARK_MOST_MS, "in doubt")
+            self._backlog.park(slot, [first], math.inf, "in doubt")
             self._backlog.park(slot, waiting[1:], 0.0, "in doubt")
         slot.messages.parked.shut(issue.recipient, self._clock())
 

@@ -10,7 +10,9 @@ from warouter.store.journal.sessions import JournalSessions
 
 # In how many seconds what is parked is due: no later than after the whole of its wait, wherever the
 # database's clock has gone since.
-_DUE_IN = "extract(epoch from due_at - greatest(clock_timestamp(), parked_at))::float8"
+# For ever, where a recipient is shut. (A difference of times would be an error then.)
+_DUE_IN = """(extract(epoch from due_at)
+                 - extract(epoch from greatest(clock_timestamp(), parked_at)))::float8"""
 _AGE = "greatest(extract(epoch from clock_timestamp() - {0}), 0)::float8"
 _PARKED_FOR = _AGE.format("parked_at")
 # Rows of one recipient as a range in the order of their index, which no other index has: by the

@@ -24,7 +24,8 @@ from warouter.store.views.attempts import Attempts, read_attempts
 _TIME = "to_char({} at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
 MESSAGE_SQL = f"""
 select m.seq, m.kind, m.recipient, m.ttl, {_TIME.format("m.accepted_at")} as at,
-       p.attempts, p.reason, extract(epoch from p.due_at - clock_timestamp())::float8 as due_in_s
+       p.attempts, p.reason, case when p.due_at < 'infinity' then
+       extract(epoch from p.due_at - clock_timestamp())::float8 end as due_in_s
   from message m left join parked_message p on p.slot = m.slot and p.seq = m.seq
  where m.id = $1"""
 _SLOT = """

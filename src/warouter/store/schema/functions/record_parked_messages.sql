@@ -18,7 +18,7 @@ declare
     lane_recipients text[];
 begin
     update parked_message m
-       set attempts = p.attempts, due_at = at + p.delay_ms * interval '1 ms', parked_at = at,
+       set attempts = p.attempts, due_at = coalesce(at + p.delay_ms * interval '1 ms', 'infinity'), parked_at = at,
            reason = p.reason
       from jsonb_to_recordset(p_rare -> 'park')
            as p(slot smallint, seq bigint, attempts integer, delay_ms bigint, reason text),
@@ -28,7 +28,7 @@ begin
      where m.ctid = f.place and p.slot = any (p_held);
     insert into parked_message (slot, seq, id, recipient, has_ttl, attempts, due_at, reason, parked_at)
     select m.slot, m.seq, m.id, m.recipient, m.ttl is not null,
-           p.attempts, at + p.delay_ms * interval '1 ms', p.reason, at
+           p.attempts, coalesce(at + p.delay_ms * interval '1 ms', 'infinity'), p.reason, at
       from jsonb_to_recordset(p_rare -> 'park')
            as p(slot smallint, seq bigint, attempts integer, delay_ms bigint, reason text)
       join message m on m.slot = p.slot and m.seq = p.seq

@@ -3,7 +3,8 @@
 -- happen for each message, as arrays of objects:
 --
 --   park           {slot, seq, attempts, delay_ms, reason, ends_ms}  a message that must wait long;
---                  ends_ms (may be missing): it is not to be sent any more in so many milliseconds
+--                  ends_ms (may be missing): it is not to be sent any more in so many milliseconds;
+--                  delay_ms null: it is due once its recipient is reopened
 --   unpark         {slot, seq}                                        it is settled now
 --   reopen         {slot, recipient}                                  the first one of it is due now
 --   park_events    {slot, kind, seq, attempts, delay_ms, reason}      an event that must wait long

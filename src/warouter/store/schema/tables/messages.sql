@@ -39,7 +39,8 @@ create table parked_message (
     recipient   text not null,
     has_ttl     boolean not null default false,
     attempts    integer not null,
-    due_at      timestamptz not null,                -- when it is to be tried again
+    due_at      timestamptz not null,                -- when it is to be tried again; infinity:
+                                                     -- once its recipient is reopened
     reason      text not null,
     -- From when its wait counts: it never exceeds due_at - parked_at, wherever the clock goes.
     parked_at   timestamptz not null default now(),
