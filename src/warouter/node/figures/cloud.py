@@ -28,9 +28,9 @@ from warouter.upstream.cloud.graph.described import retry_seconds
 from warouter.upstream.cloud.graph.exchange import GraphExchange
 from warouter.upstream.cloud.graph.health import ENTITIES, QUALITIES, STATES, Entity
 
-# What ends a doubt: a status with the reference, one that fits its lane alone, an answer that came
-# late or that a former owner heard, an operator, the policy.
-ENDS = ("status", "lane", "answer", "operator", "resend", "fail", "hold")
+# What ends a doubt: a status with the reference, an answer that came late or that a former owner
+# heard, an operator, the policy.
+ENDS = ("status", "answer", "operator", "resend", "fail", "hold")
 # What Meta charges: Meta's pricing.category and pricing.type in webhooks of statuses.
 CATEGORIES = (
     *("marketing", "marketing_lite", "utility", "authentication", "authentication_international"),
