@@ -18,6 +18,7 @@ from warouter.flow.causes import CAUSES, word_of
 from warouter.log import without_numbers
 from warouter.message_id import mint, text_of
 from warouter.store import operator_word
+from warouter.store.journal.issues import ASIDE
 from warouter.store.views import attempts, doubt_choice, doubt_preview, doubts
 from warouter.store.views.audit import read_audit
 from warouter.store.views.trace import Trace
@@ -262,6 +263,7 @@ async def test_a_list_is_cut_and_says_how_many_there_are(
     shown = await printed(settings, "doubt", "list", "--limit", "2")
     assert shown.endswith("1 in doubt, 3 held; the oldest 2 are listed\n")
     assert (await printed(settings, "doubt", "list", "--state", "held")).endswith("3 held\n")
+    assert (await printed(settings, "doubt", "list", "--slot", "30")).endswith("0 messages\n")
 
 
 # many
@@ -320,7 +322,7 @@ async def test_a_preview_of_none_says_so(settings: Settings, pool: asyncpg.Pool)
     await issue(pool, 1, state=2)
     assert await printed(settings, "doubt", "fail", "--all") == "None of these is held.\n"
     assert await printed(settings, "doubt", "hold", "--to", OTHER_ONE) == (
-        "None of these is in doubt.\n"
+        "None of these is in doubt or aside.\n"
     )
 
 
@@ -448,7 +450,12 @@ async def test_a_cause_is_the_same_word_in_sql(
 
 @pytest.mark.parametrize(
     ("state", "sentence"),
-    [(2, "is in doubt, which ends by itself, at 2"), (1, "is issued, not held"), (4, "is waiting")],
+    [
+        (2, "is in doubt, which ends by itself, at 2"),
+        (ASIDE, "is aside, which ends by itself, at 2"),
+        (1, "is issued, not held"),
+        (4, "is waiting"),
+    ],
 )
 async def test_only_a_held_message_takes_a_word(
     settings: Settings, pool: asyncpg.Pool, state: int, sentence: str
@@ -466,14 +473,16 @@ async def test_a_message_in_doubt_is_held_by_a_word(settings: Settings, pool: as
     await issue(pool, 1, state=2)
     await issue(pool, 2, state=3)
     await issue(pool, 3, state=1)
-    assert await printed(settings, "doubt", "hold", ID) == "1 message will be held\n"
-    assert await words(pool) == [(SLOT, 4, raw(1), b"hold")]
+    await issue(pool, 4, state=ASIDE)
+    both = await printed(settings, "doubt", "hold", ID, text_of(raw(4)))
+    assert both == "2 messages will be held\n"
+    assert await words(pool) == [(SLOT, 4, raw(n), b"hold") for n in (1, 4)]
     assert "in_doubt, hold asked" in await printed(settings, "doubt", "list")
     already = await refused(settings, "doubt", "hold", ID, text_of(raw(2)))
     assert "is held already: only a message in doubt can be held" in already
     issued = await refused(settings, "doubt", "hold", text_of(raw(3)))
-    assert "is issued, not in doubt: its owner is still working on it" in issued
-    assert len(await words(pool)) == 1
+    assert "is issued, not in doubt or aside: its owner is still working on it" in issued
+    assert len(await words(pool)) == 2
 
 
 @pytest.mark.parametrize("name", ["show", "resend", "fail", "hold"])

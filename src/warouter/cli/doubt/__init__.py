@@ -125,7 +125,7 @@ def _listed(found: list[DoubtfulMessage]) -> Table:
 def _summary(listed: int, counts: DoubtCounts) -> str:
     """The number of messages in each state, and of those that are listed if that is not all."""
     words = [f"{count:,} {name.replace('_', ' ')}" for name, count in counts.states.items()]
-    said = ("at least " if counts.more else "") + ", ".join(words)
+    said = ("at least " if counts.more else "") + (", ".join(words) or "0 messages")
     return said if listed >= counts.total else f"{said}; the oldest {listed:,} are listed"
 
 

@@ -30,7 +30,7 @@ from warouter.store.views.doubt_preview import (
     read_preview,
     sentences_of,
 )
-from warouter.store.views.doubts import HEARS, Word, find_one, read_spans, spoken
+from warouter.store.views.doubts import HEARS, STATES, Word, find_one, read_spans, spoken
 
 APPLICATION = "warouter doubt"
 MOST_SUBJECT = 300  # characters
@@ -183,10 +183,10 @@ async def _why_not(
     found = await find_one(connection, message_id, await read_spans(connection, settings))
     if found is None:
         return unknown(message_id)
-    if found.state == "in_doubt":
+    if found.state in {STATES[state] for state in HEARS["hold"]}:
         when = f", at {found.ends} or later" if found.ends else ""
         return (
-            f"{found.id} is in doubt, which ends by itself{when}:"
+            f"{found.id} is {found.state.replace('_', ' ')}, which ends by itself{when}:"
             " only a held message can be resent or failed."
         )
     if found.state == "held":

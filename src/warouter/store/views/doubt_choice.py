@@ -84,7 +84,9 @@ class DoubtChoice(NamedTuple):
 
 
 class DoubtCounts(NamedTuple):
-    """The number of messages by the name of their state; ``more`` than these if there are many."""
+    """The number of messages by the name of their state, of the states in which there are some;
+    ``more`` than these if there are many.
+    """
 
     states: dict[str, int]
     more: bool
@@ -145,7 +147,7 @@ async def read_listing(
     rows = await connection.fetch(LIST_SQL, *which.arguments, most)
     counted = await connection.fetch(COUNT_SQL, *which.arguments)
     found = {row["state"]: row["messages"] for row in counted}
-    counts = {STATES[state]: found.get(state, 0) for state in which.states}
+    counts = {STATES[state]: found[state] for state in which.states if state in found}
     more = sum(found.values()) > MOST_COUNTED
     return DoubtListing([shown_of(row, spans) for row in rows], DoubtCounts(counts, more))
 

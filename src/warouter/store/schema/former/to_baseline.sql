@@ -31,6 +31,7 @@ drop function if exists register_node(
     uuid, text, text, text, integer, bytea, text, text, text, integer, integer);
 drop function if exists register_node(
     uuid, text, text, text, integer, bytea, text, text, text, integer, integer, text);
+drop function if exists of_template(smallint, bigint);
 drop function if exists prune(uuid, smallint[], bigint[], interval, integer);
 alter table dead_letter add column if not exists recorded_at timestamptz not null default now();
 alter table parked_message add column if not exists has_ttl boolean not null default false;
