@@ -264,7 +264,7 @@ def state(slots: CloudSlots, message_id: bytes) -> DoubtState | None:
 
 def left_its_lane(slots: CloudSlots, message_id: bytes) -> bool:
     """True once that is on disk."""
-    return slots.slot.issues.has_left(slots.slot.issues[message_id], slots.slot.recorded)
+    return slots.slot.issues.on_disk(slots.slot.issues[message_id], slots.slot.recorded)
 
 
 async def doubted(slots: CloudSlots, message_id: bytes, attempt: int = 1) -> None:
@@ -342,11 +342,12 @@ async def test_evidence_ends_a_message_whose_age_is_being_looked_at(
 
         monkeypatch.setattr(source, "rows", rows)
         monkeypatch.setattr(slots.journal, "with_status", none)
-        monkeypatch.setattr(slots.sender.looks, "look_at", lambda _slot: None)
+        monkeypatch.setattr(slots.sender.looks, "look_at", lambda *_: 0)
         await looked.wait()
         await settled(pool)
-        second = slots.message()
         slots.graph.script = taken
+        second = slots.message()
+        await slots.begun(2)  # its message is on disk
         await hear(pool, (second, 1))
         await soon(lambda: shown(pool, second))
         assert await shown(pool, first) == ["sent"]

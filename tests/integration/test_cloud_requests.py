@@ -222,7 +222,7 @@ async def test_no_more_go_with_their_commit_than_the_window_has_places(
 
 @pytest.mark.parametrize(
     ("script", "statement", "ttl"),
-    [(taken, "issue", 60), (refused(131026), "append_events", None)],
+    [(taken, "issue", 60), (refused(131026), "append_endings", None)],
     ids=["a request is about to begin", "a refusal is not on disk"],
 )
 async def test_a_slot_is_not_idle_while_its_database_is_waited_for(

@@ -154,6 +154,7 @@ class Ownership:
             if slot.open:
                 for listener in self.listeners:
                     listener.recorded(slot)
+        self.progressed()
 
     # leases
 

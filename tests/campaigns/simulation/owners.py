@@ -69,7 +69,7 @@ class Owners:
         own = {
             s
             for s, e in zip(slots, epochs, strict=True)
-            if self.epochs[s] == e and self.owners[s] == inc and e >> 32 >= self.timeline
+            if self.epochs[s] == e and self.owners[s] == inc and e >> 32 in (0, self.timeline)
         }
         if not self.fenced:
             for s, e in zip(slots, epochs, strict=True):

@@ -29,7 +29,7 @@ def cloud_run(seed: int) -> Result:
 
 
 def test_a_run_with_the_cloud_api_has_requests_in_doubt() -> None:
-    result = cloud_run(3)
+    result = cloud_run(7)
     assert result.violations == []
     assert any(entry[1] == "accepted" for entry in result.trace)
     assert any(entry[1] == "doubted" for entry in result.trace)

@@ -89,7 +89,8 @@ class CloudSender(Sender, RequestSender, InLane):
         self.doubts.in_lane(slot, message_id)
 
     def idle(self, slot: OwnedSlot) -> bool:
-        return not self.requests.out(slot)
+        """The end of a refused message is in the record that is being written, if one is."""
+        return not self.requests.out(slot) and slot.recorded == slot.records
 
     def unknown(self, slot: OwnedSlot, entry: LaneEntry) -> bool:
         issue = slot.issues.get(entry.id)

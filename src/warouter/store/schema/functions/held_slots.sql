@@ -8,7 +8,8 @@
 -- before, in which whoever was taken over owns the slot still.
 --
 -- An epoch of before a change of the database's timeline is held by nobody: what was written under it may
--- be lost, so its owner asks for the next one (change_owner), which is unsure.
+-- be lost, so its owner asks for the next one (change_owner), which is unsure. (One without a timeline is
+-- of a test: change_owner gives none.)
 --
 -- Called by: append_messages, append_requests, append_events, record_progress, open_slots, prune,
 --   take_up_letters, mend_parked, issue_requests, open_issues, drain_inbox, quiet_slots
@@ -28,6 +29,6 @@ begin
     select coalesce(array_agg(o.slot), '{}') into held
       from slot o
       join unnest(p_slots, p_epochs) as p(slot, epoch) on p.slot = o.slot and p.epoch = o.epoch
-     where o.owner = p_incarnation and o.epoch >> 32 >= timeline;
+     where o.owner = p_incarnation and (o.epoch >> 32 >= timeline or o.epoch >> 32 = 0);
     return held;
 end $$;
