@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 from uuid import uuid4
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 from tests.harness.journals import ME, OTHER, OWNED, RECIPIENT, an_id, event, own, row
 from tests.harness.wait import PATIENCE, soon
 from warouter.config import Settings
-from warouter.flow.progress import LogProgress, Park, Stated, Took, Unissued, Unpark
+from warouter.flow.progress import LogProgress, Park, Reopened, Stated, Took, Unissued, Unpark
 from warouter.message_id import text_of
 from warouter.store.bounded import fetcher
 from warouter.store.history import prune_cloud
@@ -23,8 +25,10 @@ from warouter.store.journal import (
     IssueRequest,
     Journal,
     SlotProgress,
+    StoredIssue,
     sessions,
 )
+from warouter.store.journal import issues as issue_rows
 from warouter.store.journal.inbox import Proof
 from warouter.store.journal.issues import DOUBTED, ISSUED, KEPT, NOT_TAKEN
 from warouter.store.journal.slots import Pruned
@@ -56,6 +60,12 @@ async def told(pool: asyncpg.Pool, number: int, kind: int = 0, wamid: str | None
         " values (3, $1, $2, $3, 1, $4, '{}')",
         *(kind, uuid4().hex, an_id(number), wamid),
     )
+
+
+async def found_by_the_next(journal: Journal) -> list[StoredIssue]:
+    """An owner opens the slots, and reads what is to be looked at."""
+    await journal.open_issues(OWNED)
+    return await journal.due_issues(dict.fromkeys(OWNED, 100))
 
 
 async def test_a_message_is_appended_with_its_issue_row(
@@ -135,8 +145,8 @@ async def test_a_look_for_evidence_reads_that_of_the_message_alone_before_anythi
         " from pg_stat_xact_user_tables where relname = 'upstream_id'"
     )
     async with pool.acquire() as connection, connection.transaction():
-        sql = "select * from open_issues($1, $2, $3)"
-        assert len(await connection.fetch(sql, ME, [*OWNED], [*OWNED.values()])) == 1
+        await connection.fetch("select open_issues($1, $2, $3)", ME, [*OWNED], [*OWNED.values()])
+        assert len(await connection.fetch(issue_rows.DUE, [*OWNED], [10] * len(OWNED))) == 1
         assert await connection.fetchval(read) == 0
 
 
@@ -144,32 +154,52 @@ async def test_issued_requests_are_in_doubt_for_the_next_owner(
     journal: Journal, pool: asyncpg.Pool
 ) -> None:
     await journal.append_issued(OWNED, rows := [row(1), row(2)], rows)
-    await record(journal, Stated(2, 1, KEPT, 1))
+    await record(journal, Stated(2, 1, KEPT, 1, None, 86_400_000))
     await pool.execute("update send_issue set at = at - interval '100 s'")
-    [issued, kept] = await journal.open_issues(OWNED)
+    [issued, kept] = await found_by_the_next(journal)
     assert (issued.state, issued.doubts, issued.cause) == (DOUBTED, 1, "takeover")
     assert issued.age < 50  # its time begins now
+    assert (issued.fresh, kept.fresh) == (True, False)
     assert (kept.state, kept.doubts) == (KEPT, 1)
     assert kept.age > 99
-    assert (issued.id, issued.body, issued.kind, issued.wamid) == (an_id(1), b"{}", 0, None)
+    assert (issued.id, issued.stored, issued.kind, issued.wamid) == (an_id(1), True, 0, None)
 
 
-async def test_the_next_owner_finds_which_of_them_are_parked(
-    journal: Journal, pool: asyncpg.Pool
-) -> None:
+async def test_a_message_is_read_with_its_issue_row_wherever_it_is(journal: Journal) -> None:
     await journal.append_issued(OWNED, rows := [row(1), row(2)], rows)
     await record(journal, Park(2, 0, 60_000, "in doubt"))
-    assert [found.parked for found in await journal.open_issues(OWNED)] == [False, True]
+    await journal.append(OWNED, [row(3)])
+    page = await journal.page(3, 0, 99, 10, 1 << 20)
+    assert [(each.seq, each.issue and each.issue.state) for each in page] == [
+        (1, ISSUED),
+        (2, ISSUED),
+        (3, None),
+    ]
+    [parked] = await journal.parked_of(3, [rows[1].recipient], 10)
+    of_page = page[1].issue
+    assert of_page is not None
+    ages = {"message_age": parked["age"], "age": parked["issue_age"]}
+    assert issue_rows.issue_of(3, parked) == replace(of_page, **ages)
+
+
+async def test_a_shut_lane_is_due_once_it_is_reopened(journal: Journal) -> None:
+    await journal.append(OWNED, rows := [row(1), row(2)])
+    await record(journal, Park(1, 0, None, "in doubt"))
+    [lane] = await journal.parked([3], 86_400.0, 10)
+    assert lane["due_in"] == math.inf
+    await record(journal, Reopened(rows[0].recipient))
+    [lane] = await journal.parked([3], 86_400.0, 10)
+    assert lane["due_in"] <= 0.0
 
 
 async def test_a_doubt_keeps_its_time_through_takeovers(
     journal: Journal, pool: asyncpg.Pool
 ) -> None:
     await journal.append_issued(OWNED, rows := [row(1)], rows)
-    await journal.open_issues(OWNED)
+    await found_by_the_next(journal)
     await pool.execute("update send_issue set at = at - interval '100 s'")
     for _ in range(2):
-        [found] = await journal.open_issues(OWNED)
+        [found] = await found_by_the_next(journal)
         assert found.age > 99
         assert found.doubts == 1
 
@@ -179,7 +209,7 @@ async def test_the_next_owner_finds_what_is_known_to_be_taken(
 ) -> None:
     await journal.append_issued(OWNED, rows := [row(1)], rows)
     await journal.drained(OWNED, [], [Proof("w1", 3, an_id(1), 1)])
-    [found] = await journal.open_issues(OWNED)
+    [found] = await found_by_the_next(journal)
     assert found.wamid == "w1"
 
 
@@ -320,8 +350,8 @@ async def test_a_message_parked_beyond_retention_is_whole_for_its_next_owner(
     await journal.issue(OWNED, [request(1)])
     await record(journal, Unpark(1))
     await journal.prune(OWNED, 0.0, 100)
-    [found] = await journal.open_issues(OWNED)
-    assert found.body == b"{}"
+    [found] = await found_by_the_next(journal)
+    assert found.stored
 
 
 async def test_with_the_cloud_api_events_are_kept_for_eight_days(

@@ -24,8 +24,9 @@ from warouter.store.bounded import fetcher
 from warouter.store.dead_letters import Selection, count, find
 from warouter.store.election import LeaderSession
 from warouter.store.journal import Journal
+from warouter.store.journal.issues import IssueRequest
 from warouter.store.journal.progress import ProgressColumns
-from warouter.store.views import backlog, stats
+from warouter.store.views import backlog, doubts, stats
 from warouter.store.views.audit import read_audit
 from warouter.store.views.messages.found import LOOKED_AT, Search
 from warouter.store.views.messages.newest import place_of_id
@@ -77,6 +78,8 @@ class Bench:
         park = [{**place, "seq": n, "delay_ms": 1000} for n in range(100, 164)]
         park_events = [{**row, "kind": 0} for row in park]
         late = [{**row, "seq": half + n} for n, row in enumerate(park_events)]
+        stated = {"slot": SLOT, "attempt": 1, "doubts": 1, "state": 5, "cause": "c"}
+        states = [{**stated, "seq": n, "look_ms": 60_000} for n in range(103, 167)]
         prune = lambda: journal.prune(OWNED, 30.0, 500)  # noqa: E731
         forget = lambda: history.prune_history(fetch, 30.0, 500)  # noqa: E731
         tables: dict[str, Asked] = {
@@ -102,6 +105,15 @@ class Bench:
                 **self._listings(states=("parked",)),
                 "next seq": (OWNER, lambda: journal.open(OWNED)),
                 "prune 500": (OWNER, prune),
+            },
+            "send_issue": {
+                "open": (OWNER, lambda: journal.open_issues(OWNED)),
+                "due 1,100": (OWNER, lambda: journal.due_issues({SLOT: 1_100})),
+                "page": (OWNER, lambda: journal.page(SLOT, half, 1 << 40, 500, 1 << 20)),
+                "issue 100": (OWNER, lambda: journal.issue(OWNED, self._requests())),
+                "state 64": (OWNER, lambda: self._record(issues=states)),
+                "end 64": (OWNER, lambda: self._record(unissue=states)),
+                "status": (READER, lambda: pool.fetch(doubts.CLOUD_SQL)),
             },
             "event": {
                 "page": (OWNER, lambda: journal.event_page(SLOT, 0, half, 1 << 40, 500, 1 << 20)),
@@ -173,6 +185,11 @@ class Bench:
 
     def _known(self) -> list[Message]:
         return [_row(seq, number=n + 1000) for n, seq in enumerate(self._next(500))]
+
+    def _requests(self) -> list[IssueRequest]:
+        """Messages whose first request nobody knows of, and which go again."""
+        rows = [_row(n) for n in range(self.rows // 2, self.rows // 2 + 100)]
+        return [IssueRequest(SLOT, row.seq, row.id, row.recipient, 2, 1) for row in rows]
 
     def _keyed(self) -> list[Message]:
         return [

@@ -12,7 +12,7 @@ LOOK = "case when n % 20 <> 0 or n = 20 then t end"
 DUE = "t, t - interval '1 hour'"
 
 # What is parked points to rows of a journal.
-JOURNALS = {"parked_message": "message", "parked_event": "event"}
+JOURNALS = {"parked_message": "message", "parked_event": "event", "send_issue": "message"}
 # Table -> what fills it with $1 rows, and its journal.
 FILLS = {
     "message": f"""
@@ -29,6 +29,17 @@ insert into parked_message (slot, seq, id, recipient, has_ttl, attempts, reason,
                             look_at)
 select 3, n, {ID}, {CROWDED}, n % 3 = 0, 1, 'pair rate', {DUE}, {LOOK}
   from generate_series(1, $1::bigint) n, lateral (select now() + n * interval '1 ms' as t) d""",
+    # A window of them issued, one of four held, the rest in doubt; half of them are due.
+    "send_issue": f"""
+with journal as (
+    insert into message (slot, seq, id, recipient, body, accepted_at)
+    select 3, n, {ID}, {RECIPIENT}, '{{"type":"text"}}', now() - interval '1 hour'
+      from generate_series(1, $1::bigint) n)
+insert into send_issue (slot, seq, id, recipient, attempt, doubts, state, at, cause, look_at)
+select 3, n, {ID}, {RECIPIENT}, 1, 1, s, now() - interval '1 hour', 'timeout',
+       case when s <> 1 then now() + (n - $1 / 2) * interval '1 ms' end
+  from generate_series(1, $1::bigint) n,
+       lateral (select case when n <= 64 then 1 when n % 4 = 0 then 3 else 2 end as s) d""",
     "event": f"""
 insert into event (slot, seq, kind, key, recipient, payload, recorded_at)
 select 3, n, 0, n || ':delivered:1700000000', {RECIPIENT}, '{{}}', now() - interval '40 days'

@@ -23,7 +23,8 @@ select i.n, i.slot, i.kind, i.key, i.id, i.attempt, i.wamid, i.recipient, i.payl
        s.seq, s.recipient, {MESSAGE}, {COLUMNS}
   from cloud_inbox i
   left join message m on m.id = i.id
-  left join send_issue s on s.id = i.id
+  left join lateral (
+       select * from send_issue o where o.id = i.id order by o.id limit 1) s on true
   left join lateral (
        select coalesce(i.recipient, k.wa_id) as recipient from upstream_id k
         where k.id = i.id limit 1) u on m.id is null

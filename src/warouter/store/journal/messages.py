@@ -8,7 +8,7 @@ import asyncpg
 
 from warouter.link._frames import columns
 from warouter.link.wire import Message
-from warouter.store.journal.issues import COLUMNS, issue_of
+from warouter.store.journal.issues import COLUMNS, OF_MESSAGE, issue_of
 from warouter.store.journal.outcome import (
     ALREADY,
     Already,
@@ -31,7 +31,7 @@ select m.seq, m.id, m.recipient, m.kind, m.body, m.ttl,
        {COLUMNS}
   from (select *, sum(octet_length(body)) over (order by seq) - octet_length(body) as before
           from message where slot = $1 and seq > $2 and seq <= $3 order by seq limit $4) as m
-  left join send_issue s on s.slot = m.slot and s.seq = m.seq
+  {OF_MESSAGE}
  where before < $5 order by m.seq"""
 _UNPRECEDED = """
 select f.seq from unnest($3::bigint[], $4::text[]) f(seq, recipient)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from warouter.store.journal.issues import COLUMNS
+from warouter.store.journal.issues import COLUMNS, OF_MESSAGE
 from warouter.store.journal.sessions import JournalSessions
 
 # In how many seconds what is parked is due: no later than after the whole of its wait, wherever the
@@ -58,7 +58,7 @@ select r.recipient, m.seq, m.id, m.kind, m.body, p.attempts, p.reason, m.ttl,
        lateral (select * from parked_message h
                  where h.slot = $1 and {_OF_LANE.format("r.recipient")}
                  order by recipient, seq limit $3) p, {_MESSAGE}
-  left join send_issue s on s.slot = m.slot and s.seq = m.seq"""
+  {OF_MESSAGE}"""
 _EVENT_LANE = f"""
        lateral (select {_DUE_IN} as due_in, {_PARKED_FOR} as parked_for
                   from parked_event p

@@ -64,7 +64,7 @@ _REPORTED = """
 select body -> 'facts' -> 'env' from report
  where role = 'coreapp' and jsonb_typeof(body -> 'facts' -> 'env') = 'array'
  order by at desc limit 1"""
-_CLOUD = f"""
+CLOUD_SQL = f"""
 select (select upstream from format) <> 'simulator' as cloud,
        (select count(*) from (select from send_issue where state in {IN_DOUBT}
                                limit {MOST_COUNTED}) d) as in_doubt,
@@ -138,7 +138,7 @@ async def read_spans(connection: Source, settings: Settings) -> Spans:
     """The spans that are in force at the coreapps; those of ``settings`` while none reports."""
     said = await connection.fetchval(_REPORTED)
     reported = dict(each.split("=", 1) for each in msgspec.json.decode(said or "[]"))
-    base = reported.get("WAROUTER_CLOUD_DOUBT_SECONDS")
+    base = reported.get("WAROUTERCLOUD_SQL_DOUBT_SECONDS")
     held = reported.get("WAROUTER_PENDING")
     return Spans(
         Windows(float(base or settings.cloud_doubt_seconds)),
@@ -154,7 +154,7 @@ async def find_one(connection: Source, message_id: bytes, spans: Spans) -> Doubt
 
 async def read_cloud(connection: Source) -> CloudStatus | None:
     """Read the state of the Cloud API; None if the simulator is upstream and nothing is left."""
-    row = await connection.fetchrow(_CLOUD)
+    row = await connection.fetchrow(CLOUD_SQL)
     assert row is not None
     if not row["cloud"] and not row["held"]:
         return None
