@@ -138,7 +138,7 @@ async def read_spans(connection: Source, settings: Settings) -> Spans:
     """The spans that are in force at the coreapps; those of ``settings`` while none reports."""
     said = await connection.fetchval(_REPORTED)
     reported = dict(each.split("=", 1) for each in msgspec.json.decode(said or "[]"))
-    base = reported.get("WAROUTERCLOUD_SQL_DOUBT_SECONDS")
+    base = reported.get("WAROUTER_CLOUD_DOUBT_SECONDS")
     held = reported.get("WAROUTER_PENDING")
     return Spans(
         Windows(float(base or settings.cloud_doubt_seconds)),

@@ -7,7 +7,7 @@
 -- answered, so that `old` is the last number that was handed out and n alone sets them apart. A server
 -- in recovery fails with 55000 too; that is not an answer, and stays an error.
 --
--- Called by: change_owner, win_term, store/election.py
+-- Called by: change_owner, held_slots, win_term, store/election.py
 create function next_number(old bigint) returns bigint language plpgsql volatile
 security definer set search_path from current as $$
 declare
