@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from uuid import UUID
 
 import pytest
@@ -17,12 +17,14 @@ from tests.harness.patch import patched
 from warouter.cluster.trouble import Trouble
 from warouter.link.relay import Relay
 
-SEEDS, CLOUD_SEEDS, SHARED_SEEDS = 4, 2, 6
+SEEDS, SHARED_SEEDS = range(4), range(6)
 
 
-def reasons(kind: Kind, seeds: int = SEEDS, world: type[World] = World) -> Iterator[Set[str]]:
+def reasons(
+    kind: Kind, seeds: Sequence[int] = SEEDS, world: type[World] = World
+) -> Iterator[Set[str]]:
     """Why slots changed hands in each run in which nothing but this went wrong."""
-    for seed in range(seeds):
+    for seed in seeds:
         result = run(seed, kinds=(kind,), world=world)
         assert result.violations == [], seed
         yield {entry[5] for entry in result.trace if entry[1] == "owner"}
@@ -37,7 +39,7 @@ def test_an_owner_that_one_of_the_webapps_does_not_reach_is_reached_through_anot
         on_relay(self, webapp, frame)  # type: ignore[arg-type]
 
     with patched([(Relay, "on_relay", counted)]):
-        assert len([*reasons(Faults.cut_owner_from_webapp)]) == SEEDS
+        assert len([*reasons(Faults.cut_owner_from_webapp)]) == len(SEEDS)
     assert relayed
 
 
@@ -53,9 +55,14 @@ def test_an_owner_that_cannot_write_is_relieved() -> None:
     assert all("journal" in found for found in reasons(cannot_write))
 
 
-@pytest.mark.parametrize("kind", [no_disk_for_issues, no_right_to_the_inbox])
-def test_an_owner_that_cannot_issue_or_read_its_inbox_is_relieved(kind: Kind) -> None:
-    assert all("journal" in found for found in reasons(kind, CLOUD_SEEDS, CloudWorld))
+@pytest.mark.parametrize(
+    ("kind", "seeds"), [(no_disk_for_issues, (1, 2)), (no_right_to_the_inbox, (0, 1))]
+)
+def test_an_owner_that_cannot_issue_or_read_its_inbox_is_relieved(
+    kind: Kind, seeds: Sequence[int]
+) -> None:
+    """By seeds in which some others can."""
+    assert all("journal" in found for found in reasons(kind, seeds, CloudWorld))
 
 
 def test_nothing_moves_when_nobody_has_the_upstream() -> None:
