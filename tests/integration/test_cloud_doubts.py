@@ -351,3 +351,30 @@ async def test_evidence_ends_a_message_whose_age_is_being_looked_at(
         await hear(pool, (second, 1))
         await soon(lambda: shown(pool, second))
         assert await shown(pool, first) == ["sent"]
+
+
+async def test_two_messages_of_a_lane_may_be_in_doubt(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """The first one had returned to the lane of the second. What opens it for one lets the other go
+    no sooner.
+    """
+    async with owning_cloud(settings, pool, silent) as slots:
+        first, second = slots.message(), slots.message()
+        await slots.begun(1)
+        await soon(lambda: pool.fetchval("select count(*) = 2 from message"))
+    await pool.execute(
+        "insert into send_issue (slot, seq, id, recipient, attempt, doubts, state, at, look_at)"
+        " select slot, seq, id, recipient, 1, 1, 2, now() - interval '61 s', now()"
+        "  from message where id = $1",
+        second,
+    )
+    async with owning_cloud(settings, pool) as slots:
+        epoch = slots.slot.epoch
+        reading = slots.end.readings.begun()
+        await soon(lambda: slots.end.readings.begun() > reading + 4)
+        assert slots.graph.refs() == []
+        slots.skip(WINDOW)
+        await settled(pool)
+        assert slots.graph.refs() == [(first, 2), (second, 2)]
+        assert slots.slot.epoch == epoch

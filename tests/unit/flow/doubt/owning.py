@@ -45,7 +45,7 @@ REFUSAL = FailureReason(470, "Failed", "no")
 def is_free(world: World, p: int, m: int) -> bool:
     """True if a message that has left its lane may return."""
     memory = world.processes[p]
-    return not (memory.shut or is_noted(memory, m) or _is_busy(memory, m))
+    return not (memory.shut or memory.far or is_noted(memory, m) or _is_busy(memory, m))
 
 
 def is_noted(memory: Memory, m: int) -> bool:
@@ -98,11 +98,11 @@ def loaded(world: World, p: int) -> World:
         if memory.places[m] is not Place.LANE:
             continue
         issue = memory.issues[m]
-        shuts = issue is not None and issue.state in SHUT
-        if shuts and _is_busy(memory, m):
-            raise Broken("a message that is on its way is parked with one that is in doubt")
-        shut = memory.shut or shuts
-        world = world.with_memory(p, memory._replace(loaded=memory.loaded | {m}, shut=shut))
+        if issue is not None and issue.state in SHUT:
+            if _is_busy(memory, m):
+                raise Broken("a message that is on its way is parked with one that is in doubt")
+            return world.with_memory(p, _shut(memory))
+        world = world.with_memory(p, memory._replace(loaded=memory.loaded | {m}))
     return world
 
 
@@ -148,7 +148,7 @@ def _done(memory: Memory, m: int, effect: Effect) -> Memory:
         case do.NoteChange(change):
             return memory._replace(notes=(*memory.notes, change))
         case do.ShutLane():
-            return memory._replace(shut=True)
+            return _shut(memory)
         case do.ReopenLane():
             return _reopened(memory)
         case do.ReturnToLane():
@@ -176,6 +176,11 @@ def left(memory: Memory, m: int) -> Memory:
     """Out of its lane, with the next record."""
     places = put(memory.places, m, Place.GONE)
     return memory._replace(places=places, leaving=memory.leaving | {m})
+
+
+def _shut(memory: Memory) -> Memory:
+    """The lane is parked, to be read anew once it is opened."""
+    return memory._replace(shut=True, loaded=frozenset())
 
 
 def _reopened(memory: Memory) -> Memory:

@@ -45,6 +45,9 @@ CASES = {
     "an owner loses the slot as a message grows too old": Rules(ttl=FIRST, budget=Budget(take=1)),
     "messages grow too old in doubt": Rules(ttl=BOTH, budget=Budget(crash=1, cut=1)),
     "those behind a long wait go on": Rules(long=True, budget=Budget(cut=1, refuse=1)),
+    "what is aside or held was surely not taken": Rules(
+        HOLD_RESEND, long=True, budget=Budget(take=1, refuse=1)
+    ),
     "those behind a long wait go on, and rows leave memory": Rules(
         long=True, forgets=True, budget=Budget(crash=1)
     ),
@@ -168,7 +171,7 @@ MUTANTS: dict[str, tuple[Take, Rules]] = {
     ),
     "a held message is not held on disk": (
         name(machine, "_hold", kept_in_memory),
-        Rules(HOLD_RESEND, budget=Budget(crash=1, cut=1)),
+        Rules(budget=Budget(crash=1, cut=1, ask=1)),
     ),
     "the next owner does not doubt what it finds in doubt": (
         row(RowState.DOUBTED, S.QUEUED),
