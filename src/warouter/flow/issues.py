@@ -61,7 +61,7 @@ class Issues(dict[bytes, Issue]):
         ``record`` is the next one, if it has something of the message.
         """
         if issue.state is DoubtState.ENDED:
-            self._forget(issue.id)
+            self.forget(issue.id)
             _add(self._over, issue.id)
             return
         self[issue.id] = issue
@@ -73,7 +73,8 @@ class Issues(dict[bytes, Issue]):
         else:
             self._look.pop(issue.id, None)
 
-    def _forget(self, message_id: bytes) -> None:
+    def forget(self, message_id: bytes) -> None:
+        """Drop all that memory has of it."""
         for known in (self, self._noted, self._look, self._parked):
             known.pop(message_id, None)
 
@@ -147,7 +148,7 @@ class Issues(dict[bytes, Issue]):
             issue = self[message_id]
             if issue.state in _PARKED and issue.recipient not in reading:
                 if self._noted.get(message_id, 0) <= recorded:
-                    self._forget(message_id)
+                    self.forget(message_id)
             elif issue.state not in _PARKED:
                 del self._parked[message_id]
         excess = len(self._look) - MOST_TIMED
@@ -162,7 +163,7 @@ class Issues(dict[bytes, Issue]):
             and self[message_id].state is not DoubtState.TAKEN
         ]
         for look, message_id in heapq.nlargest(excess, idle):
-            self._forget(message_id)
+            self.forget(message_id)
             self.beyond, self._next_look = True, min(self._next_look, look)
         self._looks = [(look, message_id) for message_id, look in self._look.items()]
         heapq.heapify(self._looks)

@@ -89,6 +89,11 @@ class Lanes:
         """The message of this id, if it is out."""
         return self._out.get(message_id)
 
+    def flies(self, recipient: str) -> bool:
+        """True while the head of this recipient's lane is out."""
+        lane = self._lanes.get(recipient)
+        return lane is not None and bool(lane) and lane[0].id in self._out
+
     def length(self, recipient: str) -> int:
         """Number of messages in this recipient's lane."""
         return len(self._lanes.get(recipient, ()))

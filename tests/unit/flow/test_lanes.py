@@ -49,6 +49,16 @@ def test_below_and_the_window_bound_one_at_a_time_too() -> None:
     assert lanes.peek(priority=False, below=1) == entry(1, "111", attempts=1)
 
 
+def test_a_recipient_flies_while_the_head_of_its_lane_is_out() -> None:
+    lanes = filled("111", "111")
+    assert not lanes.flies("222")
+    assert not lanes.flies("111")
+    lanes.take()
+    assert lanes.flies("111")
+    lanes.answered(entry(1).id)
+    assert not lanes.flies("111")
+
+
 def test_a_postponed_message_takes_no_place() -> None:
     lanes = holding(entry(1, "111"), entry(2, "222"), window=1)
     lanes.put_off(entry(1, "111"), 5.0)

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from warouter.flow.doubt.events import AnsweredTaken
 from warouter.flow.doubt.states import DoubtState, Issue, Treatment
 from warouter.flow.doubt.verdict import DoubtRule, Policy
+from warouter.flow.lanes import LaneEntry
 from warouter.flow.progress import Stated, Took, Unissued
 from warouter.flow.windows import Windows
 from warouter.owner.cloud.doubt_rules import SENT_SECONDS, RuleBook
@@ -263,6 +264,22 @@ def test_a_message_told_as_failed_shuts_its_lane_until_the_fence(scene: Scene) -
     assert scene.over
     assert not scene.slot.issues
     assert not scene.ends
+
+
+def test_one_read_behind_a_returned_message_that_is_out_shuts_the_lane_once_that_landed(
+    scene: Scene,
+) -> None:
+    """The earlier one was aside, and has gone again before this one was read."""
+    lanes = scene.slot.lanes
+    lanes.block("49151")
+    assert lanes.push(LaneEntry(6, b"6" * 20, "49151", 0, b"{}", parked=True))
+    lanes.take()
+    scene.slot.messages.parked.reopen("49151", 0.0, 1)
+    scene.doubts.in_lane(scene.slot, ID)
+    assert (lanes.is_out(b"6" * 20), scene.shut) == (True, False)
+    lanes.answered(b"6" * 20)
+    scene.doubts.in_lane(scene.slot, ID)
+    assert scene.shut
 
 
 @pytest.mark.parametrize("state", [DOUBTED, KEPT, NOT_TAKEN])

@@ -13,24 +13,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 from msgspec.structs import replace
 
+from warouter.flow.doubt import effects as do
 from warouter.flow.doubt import events as on
-from warouter.flow.doubt.effects import (
-    CountEnd,
-    Effect,
-    EndedBlind,
-    EndMessage,
-    MayBeHeard,
-    NoteChange,
-    NotNow,
-    Refuse,
-    ReopenLane,
-    Resent,
-    Retry,
-    ReturnToLane,
-    SayFailed,
-    Settle,
-    ShutLane,
-)
 from warouter.flow.doubt.events import DoubtEvent, FailureReason
 from warouter.flow.doubt.states import APART, SHUT, UNKNOWN, DoubtState, Issue, RowState
 from warouter.flow.doubt.verdict import Doubt, DoubtVerdict, goes_again, verdict
@@ -43,7 +27,7 @@ EXPIRED = FailureReason(
 EARLIER = "outcome unknown: an earlier request of it may have been taken; the last one: "
 
 S = DoubtState
-Step: TypeAlias = tuple[Issue, tuple[Effect, ...]]
+Step: TypeAlias = tuple[Issue, tuple[do.Effect, ...]]
 Move: TypeAlias = Callable[[Issue, Any, float], Step]
 IN_LANE = (S.QUEUED, S.PLACED, S.ISSUING, S.ISSUED)
 SENDING = (*IN_LANE, S.OUT, S.PROBING)
@@ -87,9 +71,9 @@ def _pairs(
     return add
 
 
-def _stated(issue: Issue, state: RowState, attempt: int | None = None) -> NoteChange:
+def _stated(issue: Issue, state: RowState, attempt: int | None = None) -> do.NoteChange:
     of = issue.attempt if attempt is None else attempt
-    return NoteChange(Stated(issue.seq, of, state, issue.counted, issue.cause or None))
+    return do.NoteChange(Stated(issue.seq, of, state, issue.counted, issue.cause or None))
 
 
 def _stays(issue: Issue, _event: object, _now: float) -> Step:
@@ -119,10 +103,10 @@ def _take_back(issue: Issue, _event: on.RowTakenBack, _now: float) -> Step:
     return replace(issue, state=S.QUEUED), (_freed(issue, issue.next_attempt),)
 
 
-def _freed(issue: Issue, attempt: int) -> NoteChange:
+def _freed(issue: Issue, attempt: int) -> do.NoteChange:
     """The attempt was not made: its row goes, or says that the last one was not taken."""
     if attempt == 1:
-        return NoteChange(Unissued(issue.seq, 1))
+        return do.NoteChange(Unissued(issue.seq, 1))
     return _stated(issue, RowState.NOT_TAKEN, attempt)
 
 
@@ -138,7 +122,7 @@ def _begin(issue: Issue, event: on.RequestBegun, _now: float) -> Step:
 @_pairs(on.AnsweredTaken, [S.OUT, S.PROBING], [S.TAKEN])
 def _taken(issue: Issue, event: on.AnsweredTaken, now: float) -> Step:
     # Without its seq: the row stays until the message is settled.
-    return replace(issue, state=S.TAKEN, since=now), (NoteChange(event.took),)
+    return replace(issue, state=S.TAKEN, since=now), (do.NoteChange(event.took),)
 
 
 @_pairs(on.AnsweredNotTaken, [S.OUT, S.PROBING], [S.QUEUED])
@@ -150,12 +134,12 @@ def _not_taken(issue: Issue, event: on.AnsweredNotTaken, _now: float) -> Step:
         uploads=issue.uploads + event.upload,
     )
     freed = _freed(issue, issue.attempt)
-    return after, (freed if event.free else _stated(issue, RowState.NOT_TAKEN), Retry())
+    return after, (freed if event.free else _stated(issue, RowState.NOT_TAKEN), do.Retry())
 
 
 @_pairs(on.AnsweredRefused, [S.OUT, S.PROBING], [S.REFUSED])
 def _refused(issue: Issue, event: on.AnsweredRefused, _now: float) -> Step:
-    return replace(issue, state=S.REFUSED), (Refuse(_hedged(issue, event.failure)),)
+    return replace(issue, state=S.REFUSED), (do.Refuse(_hedged(issue, event.failure)),)
 
 
 def _hedged(issue: Issue, failure: FailureReason) -> FailureReason:
@@ -176,7 +160,7 @@ def _unclear(issue: Issue, event: on.AnsweredUnclear, now: float) -> Step:
         treatment=event.treatment,
         ends=event.ends,
     )
-    return after, (_stated(after, RowState.DOUBTED), ShutLane())
+    return after, (_stated(after, RowState.DOUBTED), do.ShutLane())
 
 
 # evidence
@@ -187,23 +171,23 @@ def _evidence(issue: Issue, event: on.EvidenceSeen, _now: float) -> Step:
     later = issue.state in UNKNOWN | {S.SAYING, S.SAYING_ASIDE, S.SAID}
     unheard = later and issue.attempt > event.took.attempt
     return replace(issue, state=S.ENDED), (
-        NoteChange(event.took._replace(seq=issue.seq)),
+        do.NoteChange(event.took._replace(seq=issue.seq)),
         *_counted(issue, event.by),
-        *((MayBeHeard(issue.attempt),) if unheard else ()),
-        EndMessage(reopen=issue.state in SHUT),
+        *((do.MayBeHeard(issue.attempt),) if unheard else ()),
+        do.EndMessage(reopen=issue.state in SHUT),
     )
 
 
-def _counted(issue: Issue, by: str) -> tuple[CountEnd, ...]:
+def _counted(issue: Issue, by: str) -> tuple[do.CountEnd, ...]:
     """Of those in doubt; that others are taken is no end of a doubt."""
-    return () if issue.state in (*SENDING, S.TAKEN, S.REFUSED, S.EXPIRED) else (CountEnd(by),)
+    return () if issue.state in (*SENDING, S.TAKEN, S.REFUSED, S.EXPIRED) else (do.CountEnd(by),)
 
 
 @_pairs(on.EvidenceStored, OPEN, [S.ENDED])
 def _proven(issue: Issue, _event: on.EvidenceStored, _now: float) -> Step:
-    counted = () if issue.state is S.TAKEN else (CountEnd("status"),)
-    over = NoteChange(Unissued(issue.seq))
-    return replace(issue, state=S.ENDED), (over, *counted, EndMessage(issue.state in SHUT))
+    counted = () if issue.state is S.TAKEN else (do.CountEnd("status"),)
+    over = do.NoteChange(Unissued(issue.seq))
+    return replace(issue, state=S.ENDED), (over, *counted, do.EndMessage(issue.state in SHUT))
 
 
 # what a former epoch has heard of the last request
@@ -217,7 +201,7 @@ _pairs(on.ToldRefused, [S.SAYING, S.SAYING_ASIDE, S.SAID], [])(_stays)
 @_pairs(on.ToldNotTaken, [S.DOUBT], [S.QUEUED])
 def _told_not_taken(issue: Issue, _event: on.ToldNotTaken, _now: float) -> Step:
     after = replace(issue, state=S.QUEUED, doubts=issue.doubts - 1)
-    return after, (_stated(after, RowState.NOT_TAKEN), CountEnd("answer"), ReopenLane())
+    return after, (_stated(after, RowState.NOT_TAKEN), do.CountEnd("answer"), do.ReopenLane())
 
 
 @_pairs(on.ToldNotTaken, [S.ASIDE], [S.RETURNING])
@@ -231,7 +215,7 @@ def _to_return(issue: Issue, _event: on.ToldNotTaken, _now: float) -> Step:
 def _held_not_taken(issue: Issue, event: on.ToldNotTaken, _now: float) -> Step:
     after = replace(issue, doubts=issue.doubts - 1)
     if issue.state is S.HELD and goes_again(after.doubts, event.rule):
-        return _return(after, "answer") if event.free else (issue, (NotNow(),))
+        return _return(after, "answer") if event.free else (issue, (do.NotNow(),))
     return after, (_stated(after, RowState.KEPT),)
 
 
@@ -260,18 +244,18 @@ def _decide(issue: Issue, event: on.TimePassed, now: float) -> Step:
     doubt = Doubt(
         issue.counted, issue.since, event.proven_at, event.read_at, issue.ends, issue.doubts
     )
-    blind = () if event.proven_at < math.inf else (EndedBlind(),)
+    blind = () if event.proven_at < math.inf else (do.EndedBlind(),)
     match verdict(doubt, event.rule, event.fence, now):
         case DoubtVerdict.WAIT:
             if issue.state is S.DOUBT and event.rule.goes_on(now - issue.since):
                 after = replace(issue, state=S.ASIDE)
-                return after, (_stated(after, RowState.ASIDE), Settle(reopen=True))
+                return after, (_stated(after, RowState.ASIDE), do.Settle(reopen=True))
             return issue, ()
         case DoubtVerdict.RESEND:
             if event.brake or (issue.state is S.ASIDE and not event.free):
                 return issue, ()
             after, effects = _resend(issue)
-            return after, (*effects, Resent(), *blind)
+            return after, (*effects, do.Resent(), *blind)
         case DoubtVerdict.FAIL:
             late = now >= issue.ends
             after, effects = _fail(issue, EXPIRED if late else NO_OUTCOME, "fail")
@@ -301,7 +285,10 @@ def _held_too_long(issue: Issue, event: on.TimePassed, now: float) -> Step:
 def _fence_past(issue: Issue, event: on.TimePassed, now: float) -> Step:
     if now - issue.since < event.fence:
         return issue, ()
-    return replace(issue, state=S.ENDED), (NoteChange(Unissued(issue.seq)), Settle(reopen=True))
+    return replace(issue, state=S.ENDED), (
+        do.NoteChange(Unissued(issue.seq)),
+        do.Settle(reopen=True),
+    )
 
 
 _pairs(on.TtlOver, [S.QUEUED, S.PLACED, S.ISSUED], [S.EXPIRED])(
@@ -314,26 +301,26 @@ def _resend(issue: Issue) -> Step:
     if issue.state is S.ASIDE:
         return _return(issue, "resend")
     after = replace(issue, state=S.QUEUED)
-    return after, (_stated(after, RowState.AGAIN), CountEnd("resend"), ReopenLane())
+    return after, (_stated(after, RowState.AGAIN), do.CountEnd("resend"), do.ReopenLane())
 
 
 def _return(issue: Issue, by: str) -> Step:
     """Into its lane, which it has left: a later owner finds it there."""
-    again = NoteChange(Park(issue.seq, 0, 0, "sent again"))
+    again = do.NoteChange(Park(issue.seq, 0, 0, "sent again"))
     noted = _stated(issue, RowState.NOT_TAKEN if by == "answer" else RowState.AGAIN)
     after = replace(issue, state=S.QUEUED)
-    return after, (ReturnToLane(), again, noted, CountEnd(by), ReopenLane())
+    return after, (do.ReturnToLane(), again, noted, do.CountEnd(by), do.ReopenLane())
 
 
 def _hold(issue: Issue, now: float, by: str) -> Step:
     after = replace(issue, state=S.HELD, since=now)
-    settled = Settle(reopen=issue.state is S.DOUBT)
-    return after, (CountEnd(by), _stated(after, RowState.KEPT), settled)
+    settled = do.Settle(reopen=issue.state is S.DOUBT)
+    return after, (do.CountEnd(by), _stated(after, RowState.KEPT), settled)
 
 
 def _fail(issue: Issue, failure: FailureReason, by: str) -> Step:
     state = S.SAYING if issue.state is S.DOUBT else S.SAYING_ASIDE
-    return replace(issue, state=state), (CountEnd(by), SayFailed(failure))
+    return replace(issue, state=state), (do.CountEnd(by), do.SayFailed(failure))
 
 
 # people
@@ -346,7 +333,7 @@ def _asked(issue: Issue, event: on.OperatorAsked, _now: float) -> Step:
         return _fail(issue, NO_OUTCOME, "operator")
     if event.word != "resend" or issue.state is S.GONE:
         return issue, ()
-    return _return(issue, "operator") if event.free else (issue, (NotNow(),))
+    return _return(issue, "operator") if event.free else (issue, (do.NotNow(),))
 
 
 @_pairs(on.OperatorAsked, [S.DOUBT], [S.DOUBT, S.HELD])
@@ -355,7 +342,7 @@ def _asked_in_doubt(issue: Issue, event: on.OperatorAsked, now: float) -> Step:
     if event.word != "hold":
         return issue, ()
     if now - issue.since < event.fence:  # what is behind would pass its request
-        return issue, (NotNow(),)
+        return issue, (do.NotNow(),)
     return _hold(issue, now, "operator")
 
 
@@ -375,7 +362,7 @@ def _said(issue: Issue, event: on.FailureStored, now: float) -> Step:
 
 @_pairs(on.FailureStored, [S.SAYING_ASIDE], [S.ENDED])
 def _said_aside(issue: Issue, _event: on.FailureStored, _now: float) -> Step:
-    return replace(issue, state=S.ENDED), (NoteChange(Unissued(issue.seq)),)
+    return replace(issue, state=S.ENDED), (do.NoteChange(Unissued(issue.seq)),)
 
 
 # Its row was read into its lane, which it has left.
@@ -384,5 +371,5 @@ _pairs(on.MessageSettled, APART, [])(_stays)
 
 @_pairs(on.MessageSettled, [*SENDING, S.TAKEN, S.REFUSED, S.EXPIRED], [S.ENDED])
 def _settled(issue: Issue, _event: on.MessageSettled, _now: float) -> Step:
-    note = (NoteChange(Unissued(issue.seq)),) if issue.rows else ()
+    note = (do.NoteChange(Unissued(issue.seq)),) if issue.rows else ()
     return replace(issue, state=S.ENDED), note

@@ -16,26 +16,7 @@ from typing import Protocol, assert_never
 from msgspec.structs import replace
 
 from warouter.flow.causes import word_of
-from warouter.flow.doubt.effects import (
-    AnswerEffect,
-    CountEffect,
-    CountEnd,
-    Effect,
-    EndedBlind,
-    EndMessage,
-    LaneEffect,
-    MayBeHeard,
-    NoteChange,
-    NotNow,
-    Refuse,
-    ReopenLane,
-    Resent,
-    Retry,
-    ReturnToLane,
-    SayFailed,
-    Settle,
-    ShutLane,
-)
+from warouter.flow.doubt import effects as do
 from warouter.flow.doubt.events import DoubtEvent, FailureReason, FailureStored
 from warouter.flow.doubt.machine import step
 from warouter.flow.doubt.states import SHUT, TIMED, DoubtState, Issue
@@ -51,6 +32,8 @@ from warouter.owner.slot import OwnedSlot
 from warouter.upstream.protocol import Answer
 
 log = logging.getLogger(__name__)
+
+_SETTLING = (do.Settle, do.EndMessage)  # they tell the recorder themselves
 
 
 class InLane(Protocol):
@@ -92,86 +75,88 @@ class Doubts:
         """
         after, effects = step(issue, event, self._clock())
         self.carry_out(slot, issue, after, effects, answer)
-        return NotNow() not in effects
+        return do.NotNow() not in effects
 
     def carry_out(
         self,
         slot: OwnedSlot,
         before: Issue,
         after: Issue,
-        effects: tuple[Effect, ...],
+        effects: tuple[do.Effect, ...],
         answer: Answer | None = None,
     ) -> None:
         """Keep the message in its new state, and do what there is to do."""
-        look = self._rules.next_look(after, self._clock())
-        noted = any(isinstance(effect, NoteChange) for effect in effects)
+        noted = any(isinstance(effect, do.NoteChange) for effect in effects)
+        look = self._rules.next_look(after, self._clock()) if after.state in TIMED else math.inf
         slot.issues.keep(after, look, slot.next_record if noted else None)
         if after.state is not before.state:
             self._say(slot, after)
         for effect in effects:
             self._do(slot, before, after, effect, answer)
-        if _notes_alone(effects):
+        if noted and not any(isinstance(effect, _SETTLING) for effect in effects):
             self._recorder.touch(slot)
 
     def _do(
-        self, slot: OwnedSlot, before: Issue, after: Issue, effect: Effect, answer: Answer | None
+        self, slot: OwnedSlot, before: Issue, after: Issue, effect: do.Effect, answer: Answer | None
     ) -> None:
         match effect:
-            case NoteChange(change):
+            case do.NoteChange(change):
                 self._note(slot, after, change)
-            case ShutLane() | ReopenLane() | ReturnToLane() | Settle() | EndMessage():
+            case (
+                do.ShutLane() | do.ReopenLane() | do.ReturnToLane() | do.Settle() | do.EndMessage()
+            ):
                 self._move(slot, after, effect)
-            case Retry() | Refuse() | SayFailed():
+            case do.Retry() | do.Refuse() | do.SayFailed():
                 self._answer(slot, after, effect, answer)
-            case CountEnd() | EndedBlind() | Resent() | MayBeHeard():
+            case do.CountEnd() | do.EndedBlind() | do.Resent() | do.MayBeHeard():
                 self._count(slot, before, effect)
-            case NotNow():
+            case do.NotNow():
                 pass  # whoever told it does so again
             case _:
                 assert_never(effect)
 
-    def _move(self, slot: OwnedSlot, issue: Issue, effect: LaneEffect) -> None:
+    def _move(self, slot: OwnedSlot, issue: Issue, effect: do.LaneEffect) -> None:
         match effect:
-            case ShutLane():
+            case do.ShutLane():
                 self._shut(slot, issue)
-            case ReopenLane():
+            case do.ReopenLane():
                 self._reopen(slot, issue)
-            case ReturnToLane():
+            case do.ReturnToLane():
                 slot.lanes.block(issue.recipient)
-            case Settle(reopen):
+            case do.Settle(reopen):
                 self._settle(slot, issue, reopen=reopen)
-            case EndMessage(reopen):
+            case do.EndMessage(reopen):
                 self._end(slot, issue, reopen=reopen)
             case _:
                 assert_never(effect)
 
     def _answer(
-        self, slot: OwnedSlot, issue: Issue, effect: AnswerEffect, answer: Answer | None
+        self, slot: OwnedSlot, issue: Issue, effect: do.AnswerEffect, answer: Answer | None
     ) -> None:
         match effect:
-            case Retry():
+            case do.Retry():
                 assert answer is not None
                 self._lanes.on_answer(slot, issue.id, answer)
-            case Refuse(failure):
+            case do.Refuse(failure):
                 self._lanes.on_answer(slot, issue.id, _failure(slot, issue, failure))
-            case SayFailed(failure):
+            case do.SayFailed(failure):
                 entry = LaneEntry(issue.seq, issue.id, issue.recipient, 0, b"")
                 self._expiry.fail(slot, entry, _failure(slot, issue, failure), _Failed(self))
             case _:
                 assert_never(effect)
 
-    def _count(self, slot: OwnedSlot, issue: Issue, effect: CountEffect) -> None:
+    def _count(self, slot: OwnedSlot, issue: Issue, effect: do.CountEffect) -> None:
         """Count what has become of a message; ``issue`` is as it was before."""
         match effect:
-            case CountEnd(by):
+            case do.CountEnd(by):
                 self.ended[by] += 1
                 log.info("doubt ended", extra=about(slot, issue, by=by))
-            case EndedBlind():
+            case do.EndedBlind():
                 self.blind += 1
                 log.warning("doubt ended unproven", extra=about(slot, issue, blind=True))
-            case Resent():
+            case do.Resent():
                 self._brake.resends(issue.id, self._clock())
-            case MayBeHeard(attempt):
+            case do.MayBeHeard(attempt):
                 until = issue.since + self._rules.of(issue.treatment).window
                 slot.issues.may_be_heard(issue.id, attempt, until, self._clock())
             case _:
@@ -200,9 +185,11 @@ class Doubts:
     # lanes
 
     def in_lane(self, slot: OwnedSlot, message_id: bytes) -> None:
-        """Take a message that was read into its lane: in doubt, it shuts it."""
+        """Take a message that was read into its lane: in doubt, it shuts it, unless an earlier one
+        that has returned is out. That lands first, and then this one is read again.
+        """
         issue = slot.issues.get(message_id)
-        if issue is not None and issue.state in SHUT:
+        if issue is not None and issue.state in SHUT and not slot.lanes.flies(issue.recipient):
             self._shut(slot, issue)
 
     def _shut(self, slot: OwnedSlot, issue: Issue) -> None:
@@ -267,12 +254,6 @@ class _Failed:
 def about(slot: OwnedSlot, issue: Issue, **more: object) -> dict[str, object]:
     """The fields of a log line about a message."""
     return {"slot": slot.slot, "id": text_of(issue.id), "attempt": issue.attempt, **more}
-
-
-def _notes_alone(effects: tuple[Effect, ...]) -> bool:
-    """True if something is noted, and nothing settled: that tells the recorder as well."""
-    settles = any(isinstance(effect, Settle | EndMessage) for effect in effects)
-    return not settles and any(isinstance(effect, NoteChange) for effect in effects)
 
 
 def _failure(slot: OwnedSlot, issue: Issue, failure: FailureReason) -> Answer:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 
 import asyncpg
 
@@ -21,7 +22,7 @@ from warouter.owner.cloud.rate.brake import Brake
 from warouter.owner.cloud.readings import Readings
 from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
-from warouter.store.journal import Journal
+from warouter.store.journal import Journal, StoredIssue
 
 log = logging.getLogger(__name__)
 
@@ -120,17 +121,22 @@ class DoubtLooks:
         try:
             pages = {slot.slot: slot.issues.page for slot in slots}
             rows = await self._journal.due_issues(pages)
-            now = self._clock()
+            now, looks = self._clock(), defaultdict[int, list[float]](list)
+            for row in rows:
+                looks[row.slot].append(now + (row.look_in or 0.0))
             for slot in slots:
-                mine = [row for row in rows if row.slot == slot.slot]
-                if slot.open:
-                    slot.issues.read(
-                        [now + (row.look_in or 0.0) for row in mine], pages[slot.slot], now
-                    )
-                    for row in mine:
-                        self._finds.take(slot, row)
+                slot.issues.read(looks[slot.slot], pages[slot.slot], now)
+            await self._take(rows, {slot.slot: slot for slot in slots})
         finally:
             self._reading = False
+
+    async def _take(self, rows: Sequence[StoredIssue], slots: Mapping[int, OwnedSlot]) -> None:
+        """Take the rows, some in each turn of the loop: of 32 slots there are thousands."""
+        for n, row in enumerate(rows):
+            if n % AT_ONCE == AT_ONCE - 1:
+                await asyncio.sleep(0)
+            if slots[row.slot].open:
+                self._finds.take(slots[row.slot], row)
 
 
 def _failed(error: Exception) -> None:

@@ -126,7 +126,7 @@ class CloudSender(Sender, RequestSender, InLane):
         self._reserved = dict.fromkeys([row.id for row in rows])
         if not rows:  # none of their rows was written
             for row in self._chosen:
-                row.owned.issues.pop(row.id, None)
+                row.owned.issues.forget(row.id)
 
     def committed(self, slot: OwnedSlot, rows: Sequence[Message]) -> None:
         issued = [row for row in rows if row.id in self._reserved] if self._reserved else ()
