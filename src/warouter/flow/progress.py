@@ -66,6 +66,7 @@ class Stated(NamedTuple):
     doubts: int
     cause: str | None = None
     look_ms: int | None = None
+    spared: int = 0
 
 
 class Unissued(NamedTuple):

@@ -78,7 +78,7 @@ class Bench:
         park = [{**place, "seq": n, "delay_ms": 1000} for n in range(100, 164)]
         park_events = [{**row, "kind": 0} for row in park]
         late = [{**row, "seq": half + n} for n, row in enumerate(park_events)]
-        stated = {"slot": SLOT, "attempt": 1, "doubts": 1, "state": 5, "cause": "c"}
+        stated = {"slot": SLOT, "attempt": 1, "doubts": 1, "spared": 0, "state": 5, "cause": "c"}
         states = [{**stated, "seq": n, "look_ms": 60_000} for n in range(103, 167)]
         prune = lambda: journal.prune(OWNED, 30.0, 500)  # noqa: E731
         forget = lambda: history.prune_history(fetch, 30.0, 500)  # noqa: E731

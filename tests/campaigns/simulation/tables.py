@@ -23,10 +23,8 @@ from warouter.message_id import parse, text_of
 from warouter.owner.parked.messages import TOLD
 
 TOO_LATE = (408, 410)
-ISSUE_COLUMNS = tuple(
-    f"issue_{name}"
-    for name in ("attempt", "doubts", "state", "age", "cause", "look_in", "fresh", "wamid")
-)
+_FACTS = "attempt doubts spared state age cause look_in fresh wamid"
+ISSUE_COLUMNS = tuple(f"issue_{fact}" for fact in _FACTS.split())
 TEN_MINUTES = 600.0
 
 
@@ -101,12 +99,12 @@ class Tables(Owners):
     def issue_columns(self, now: float, row: Issue | None) -> tuple[Any, ...]:
         """What a statement that reads messages says of the row of each."""
         if row is None:
-            return (None, None, None, 0.0, *[None] * 4)  # greatest() leaves nulls out
+            return (*[None] * 4, 0.0, *[None] * 4)  # greatest() leaves nulls out
         wamid = max((each.wamid for each in self.issues.attempts.get(row.id, ())), default=None)
         look = None if row.look is None else row.look - now
         fresh = None if row.look is None else row.look == row.at
-        of_it = row.attempt, row.doubts, row.state, max(now - row.at, 0.0), row.cause
-        return (*of_it, look, fresh, wamid)
+        of_it = row.attempt, row.doubts, row.spared, row.state
+        return (*of_it, max(now - row.at, 0.0), row.cause, look, fresh, wamid)
 
     def _heads(self, slots: set[int]) -> Iterator[tuple[int, Message]]:
         """Of each lane, by slot and recipient: what may be issued where commits may be lost."""

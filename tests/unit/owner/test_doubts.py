@@ -199,7 +199,7 @@ def test_an_overdue_held_message_fails_once_the_inbox_is_read(scene: Scene) -> N
 ROW = StoredIssue(
     *(3, 7, ID, "49151"),
     *(0, None, None, 9.0, True),
-    *(1, 1, DOUBTED, 9.0, None, 0.0, False, None),
+    *(1, 1, 0, DOUBTED, 9.0, None, 0.0, False, None),
 )
 
 

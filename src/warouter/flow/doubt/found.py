@@ -6,10 +6,9 @@ import math
 from typing import NamedTuple
 
 from warouter.flow.causes import GONE
-from warouter.flow.doubt.effects import NoteChange, Settle
-from warouter.flow.doubt.machine import Step
+from warouter.flow.doubt.effects import Settle
+from warouter.flow.doubt.machine import Step, stated
 from warouter.flow.doubt.states import DoubtState, Issue, RowState, Treatment
-from warouter.flow.progress import Stated
 
 _STATES = {
     RowState.DOUBTED: DoubtState.DOUBT,
@@ -38,6 +37,7 @@ class FoundRow(NamedTuple):
     age: float
     cause: str = ""
     ends_in: float = math.inf
+    spared: int = 0
     stored: bool = True
     fresh: bool = False
 
@@ -56,18 +56,14 @@ def found(row: FoundRow, treatment: Treatment, now: float) -> Step:
         1,
         row.attempt,
         row.doubts,
+        row.spared,
         since=now - row.age,
         ends=now + row.ends_in,
         cause=row.cause if row.stored else GONE,
         treatment=treatment,
     )
     if row.stored:
-        return issue, (_noted(issue, row.state),) if row.fresh else ()
+        return issue, (stated(issue, row.state),) if row.fresh else ()
     if row.state is RowState.KEPT:
         return issue, ()
-    return issue, (_noted(issue, RowState.KEPT), Settle(row.state is RowState.DOUBTED))
-
-
-def _noted(issue: Issue, state: RowState) -> NoteChange:
-    """Write its row anew, which then says when to look at it."""
-    return NoteChange(Stated(issue.seq, issue.attempt, state, issue.doubts, issue.cause or None))
+    return issue, (stated(issue, RowState.KEPT), Settle(row.state is RowState.DOUBTED))

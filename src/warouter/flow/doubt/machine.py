@@ -71,9 +71,11 @@ def _pairs(
     return add
 
 
-def _stated(issue: Issue, state: RowState, attempt: int | None = None) -> do.NoteChange:
+def stated(issue: Issue, state: RowState, attempt: int | None = None) -> do.NoteChange:
+    """Write into its row what became of a request: of the last one, if it is not said."""
     of = issue.attempt if attempt is None else attempt
-    return do.NoteChange(Stated(issue.seq, of, state, issue.counted, issue.cause or None))
+    cause = issue.cause or None
+    return do.NoteChange(Stated(issue.seq, of, state, issue.doubts, cause, spared=issue.spared))
 
 
 def _stays(issue: Issue, _event: object, _now: float) -> Step:
@@ -107,7 +109,7 @@ def _freed(issue: Issue, attempt: int) -> do.NoteChange:
     """The attempt was not made: its row goes, or says that the last one was not taken."""
     if attempt == 1:
         return do.NoteChange(Unissued(issue.seq, 1))
-    return _stated(issue, RowState.NOT_TAKEN, attempt)
+    return stated(issue, RowState.NOT_TAKEN, attempt)
 
 
 @_pairs(on.RequestBegun, [S.ISSUED], [S.OUT, S.PROBING])
@@ -134,7 +136,7 @@ def _not_taken(issue: Issue, event: on.AnsweredNotTaken, _now: float) -> Step:
         uploads=issue.uploads + event.upload,
     )
     freed = _freed(issue, issue.attempt)
-    return after, (freed if event.free else _stated(issue, RowState.NOT_TAKEN), do.Retry())
+    return after, (freed if event.free else stated(issue, RowState.NOT_TAKEN), do.Retry())
 
 
 @_pairs(on.AnsweredRefused, [S.OUT, S.PROBING], [S.REFUSED])
@@ -160,7 +162,7 @@ def _unclear(issue: Issue, event: on.AnsweredUnclear, now: float) -> Step:
         treatment=event.treatment,
         ends=event.ends,
     )
-    return after, (_stated(after, RowState.DOUBTED), do.ShutLane())
+    return after, (stated(after, RowState.DOUBTED), do.ShutLane())
 
 
 # evidence
@@ -201,13 +203,13 @@ _pairs(on.ToldRefused, [S.SAYING, S.SAYING_ASIDE, S.SAID], [])(_stays)
 @_pairs(on.ToldNotTaken, [S.DOUBT], [S.QUEUED])
 def _told_not_taken(issue: Issue, _event: on.ToldNotTaken, _now: float) -> Step:
     after = replace(issue, state=S.QUEUED, doubts=issue.doubts - 1)
-    return after, (_stated(after, RowState.NOT_TAKEN), do.CountEnd("answer"), do.ReopenLane())
+    return after, (stated(after, RowState.NOT_TAKEN), do.CountEnd("answer"), do.ReopenLane())
 
 
 @_pairs(on.ToldNotTaken, [S.ASIDE], [S.RETURNING])
 def _to_return(issue: Issue, _event: on.ToldNotTaken, _now: float) -> Step:
     after = replace(issue, state=S.RETURNING)
-    return after, (_stated(after, RowState.RETURNING),)
+    return after, (stated(after, RowState.RETURNING),)
 
 
 @_pairs(on.ToldNotTaken, [S.HELD], [S.HELD, S.QUEUED])
@@ -216,7 +218,7 @@ def _held_not_taken(issue: Issue, event: on.ToldNotTaken, _now: float) -> Step:
     after = replace(issue, doubts=issue.doubts - 1)
     if issue.state is S.HELD and goes_again(after.doubts, event.rule):
         return _return(after, "answer") if event.free else (issue, (do.NotNow(),))
-    return after, (_stated(after, RowState.KEPT),)
+    return after, (stated(after, RowState.KEPT),)
 
 
 @_pairs(on.ToldRefused, [S.DOUBT], [S.SAYING])
@@ -249,7 +251,7 @@ def _decide(issue: Issue, event: on.TimePassed, now: float) -> Step:
         case DoubtVerdict.WAIT:
             if issue.state is S.DOUBT and event.rule.goes_on(now - issue.since):
                 after = replace(issue, state=S.ASIDE)
-                return after, (_stated(after, RowState.ASIDE), do.Settle(reopen=True))
+                return after, (stated(after, RowState.ASIDE), do.Settle(reopen=True))
             return issue, ()
         case DoubtVerdict.RESEND:
             if event.brake or (issue.state is S.ASIDE and not event.free):
@@ -301,13 +303,13 @@ def _resend(issue: Issue) -> Step:
     if issue.state is S.ASIDE:
         return _return(issue, "resend")
     after = replace(issue, state=S.QUEUED)
-    return after, (_stated(after, RowState.AGAIN), do.CountEnd("resend"), do.ReopenLane())
+    return after, (stated(after, RowState.AGAIN), do.CountEnd("resend"), do.ReopenLane())
 
 
 def _return(issue: Issue, by: str) -> Step:
     """Into its lane, which it has left: a later owner finds it there."""
     again = do.NoteChange(Park(issue.seq, 0, 0, "sent again"))
-    noted = _stated(issue, RowState.NOT_TAKEN if by == "answer" else RowState.AGAIN)
+    noted = stated(issue, RowState.NOT_TAKEN if by == "answer" else RowState.AGAIN)
     after = replace(issue, state=S.QUEUED)
     return after, (do.ReturnToLane(), again, noted, do.CountEnd(by), do.ReopenLane())
 
@@ -315,7 +317,7 @@ def _return(issue: Issue, by: str) -> Step:
 def _hold(issue: Issue, now: float, by: str) -> Step:
     after = replace(issue, state=S.HELD, since=now)
     settled = do.Settle(reopen=issue.state is S.DOUBT)
-    return after, (do.CountEnd(by), _stated(after, RowState.KEPT), settled)
+    return after, (do.CountEnd(by), stated(after, RowState.KEPT), settled)
 
 
 def _fail(issue: Issue, failure: FailureReason, by: str) -> Step:
@@ -357,7 +359,7 @@ _pairs(on.OperatorAsked, [S.RETURNING, S.SAYING, S.SAYING_ASIDE, S.SAID], [])(_s
 def _said(issue: Issue, event: on.FailureStored, now: float) -> Step:
     said = replace(issue, state=S.SAID)
     passed = now - issue.since >= event.fence
-    return _fence_past(said, event, now) if passed else (said, (_stated(said, RowState.SAID),))
+    return _fence_past(said, event, now) if passed else (said, (stated(said, RowState.SAID),))
 
 
 @_pairs(on.FailureStored, [S.SAYING_ASIDE], [S.ENDED])

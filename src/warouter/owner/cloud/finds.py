@@ -55,6 +55,7 @@ def _facts(row: StoredIssue) -> FoundRow:
         row.age,
         row.cause or "",
         math.inf if row.ttl is None else row.ttl - (row.message_age or 0.0),
+        spared=row.spared,
         stored=row.stored,
         fresh=bool(row.fresh),
     )

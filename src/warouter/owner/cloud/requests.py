@@ -95,7 +95,7 @@ class Requests(Answers, Issued):
         """Begin the request of a message that is out, once its issue row is on disk."""
         issue = slot.issues[entry.id]
         again = issue.rows > 0
-        marking = Marking(slot, entry, issue.next_attempt, issue.counted, body, again=again)
+        marking = Marking(slot, entry, issue.next_attempt, issue.doubts, body, again=again)
         if issue.state is DoubtState.ISSUED:
             self._post(slot, issue, marking)
         else:

@@ -20,7 +20,8 @@ _OPEN = "select open_issues($1,$2,$3)"
 # What a statement that reads messages says of the issue row ``s`` of each; nulls where it has none.
 # max(wamid || ''): without that a server that has not counted yet reads all wamids from the last
 # one down, for each row.
-COLUMNS = """s.attempt as issue_attempt, s.doubts as issue_doubts, s.state as issue_state,
+COLUMNS = """s.attempt as issue_attempt, s.doubts as issue_doubts,
+       s.spared as issue_spared, s.state as issue_state,
        greatest(extract(epoch from clock_timestamp() - s.at), 0)::float8 as issue_age,
        s.cause as issue_cause,
        extract(epoch from s.look_at - clock_timestamp())::float8 as issue_look_in,
@@ -84,6 +85,7 @@ class StoredIssue(msgspec.Struct, frozen=True):
     stored: bool
     attempt: int
     doubts: int
+    spared: int
     state: int
     age: float
     cause: str | None
@@ -101,10 +103,8 @@ def issue_of(slot: int, row: Mapping[str, Any]) -> StoredIssue | None:
     return StoredIssue(*place, *of_message, *(row[name] for name in _NAMES))
 
 
-_NAMES = tuple(
-    f"issue_{name}"
-    for name in ("attempt", "doubts", "state", "age", "cause", "look_in", "fresh", "wamid")
-)
+_FACTS = "attempt doubts spared state age cause look_in fresh wamid"
+_NAMES = tuple(f"issue_{fact}" for fact in _FACTS.split())
 
 
 class IssueRows(JournalSessions):

@@ -27,6 +27,7 @@ class Issue(NamedTuple):
     at: float
     cause: str | None = None
     look: float | None = None  # look_at
+    spared: int = 0
 
 
 class Upstream(NamedTuple):
@@ -96,7 +97,8 @@ class Issues:
         if self.ids.get(row.id, place) != place or self.rows.get(place, row).id != row.id:
             raise Refused("23505")
         if place in self.rows:
-            row = row._replace(recipient=self.rows[place].recipient)
+            before = self.rows[place]
+            row = row._replace(recipient=before.recipient, spared=before.spared)
         self._put(row, row.at)
         if row.state == ISSUED:
             self.seen.issued(row, self.rows.values())
@@ -206,9 +208,9 @@ class Issues:
                 changed.add(place)
                 both = row.state in IN_DOUBT and p["state"] in (*IN_DOUBT, SAID)
                 look = None if p["look_ms"] is None else now + p["look_ms"] / 1000
-                more = {"doubts": p["doubts"], "cause": p["cause"], "look": look}
-                more["at"] = row.at if both else now
-                self._put(row._replace(state=p["state"], **more), now)
+                said = {name: p[name] for name in ("state", "doubts", "spared", "cause")}
+                at = row.at if both else now
+                self._put(row._replace(look=look, at=at, **said), now)
                 self.seen.stated(self.rows[place])
         for p in (*rare.get("took", ()), *rare.get("unissue", ())):
             row = self.rows.get((p["slot"], p["seq"]))

@@ -301,6 +301,7 @@ _states = _places(
     attempt=_attempts,
     state=st.sampled_from((2, 3, 4, 5, 6, 7)),
     doubts=st.integers(0, 2),
+    spared=st.integers(0, 1),
     cause=st.sampled_from((None, "cut")),
     look_ms=st.sampled_from((None, 0, 500, 90_000)),
 )

@@ -87,8 +87,8 @@ _ROWS = {
     "parked_message": "select slot, seq, id, recipient, has_ttl, attempts, due_at, parked_at,"
     " reason from parked_message",
     "event": "select slot, seq, kind, key, recipient, payload, contact from event",
-    "send_issue": "select slot, seq, id, recipient, attempt, doubts, state, at, cause, look_at"
-    " from send_issue",
+    "send_issue": "select slot, seq, id, recipient, attempt, doubts, state, at, cause, look_at,"
+    " spared from send_issue",
     "upstream_id": "select wamid, slot, id, attempt, wa_id, user_id, at, held, failed, twice"
     " from upstream_id",
     "cloud_unreachable": "select wa_id, at from cloud_unreachable",

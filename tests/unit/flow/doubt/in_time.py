@@ -85,7 +85,7 @@ class Slot(Ledger):
             case do.SayFailed(failure):
                 memory.said.append((message.seq, "unknown" not in failure.details, False))
             case do.Resent():
-                self.repeated.add(message.seq)
+                self.resends(message)
             case _:
                 pass
 
@@ -136,7 +136,8 @@ class Slot(Ledger):
             self.record()  # or that would change the row of another request
         issue = self.memory.issues[message.seq]
         self.tell(message.seq, on.RowAsked())
-        row = Row(issue.next_attempt, issue.counted, RowState.ISSUED, self.now)
+        row = Row(issue.next_attempt, issue.doubts, RowState.ISSUED, self.now)
+        row.spared = issue.spared
         self.rows[message.seq] = row
         self.tell(message.seq, on.RowStored())
 
@@ -169,7 +170,7 @@ class Slot(Ledger):
             return
         state = row.attempt, row.doubts, row.state, self.now - row.at
         ends = message.ends - self.now
-        facts = FoundRow(seq, message.id, message.to, *state, "", ends, fresh=row.fresh)
+        facts = FoundRow(seq, message.id, message.to, *state, "", ends, row.spared, fresh=row.fresh)
         after, effects = found(facts, Treatment(), self.now)
         fresh = Issue(seq, message.id, message.to)
         self._carry_out(fresh if row.fresh else after, after, effects)
@@ -191,12 +192,12 @@ class Slot(Ledger):
                 case Took(seq, message_id):
                     self.known.add(bytes.fromhex(message_id)[0])
                     self.rows.pop(seq, None)
-                case Stated(seq, attempt, state, doubts):
+                case Stated(seq, attempt, state, doubts, spared=spared):
                     row = self.rows.get(seq)
                     if row is not None and row.attempt == attempt:
                         goes_on = row.state in (2, 5, 7) and state in (2, 5, 6, 7)
                         at = row.at if goes_on else self.now
-                        self.rows[seq] = Row(attempt, doubts, RowState(state), at)
+                        self.rows[seq] = Row(attempt, doubts, RowState(state), at, spared=spared)
                 case Unissued(seq, attempt):
                     row = self.rows.get(seq)
                     if row is not None and attempt in (None, row.attempt):
@@ -244,6 +245,7 @@ class Slot(Ledger):
         if end == "taken" or not out:
             self.word(seq, attempt, end)
         elif end == "unclear":
+            self.unclear.add((seq, attempt))
             self.tell(seq, on.AnsweredUnclear(end, Treatment(), request.message.ends))
         else:
             refused = end == "refused"
@@ -261,6 +263,7 @@ class Slot(Ledger):
         elif issue.attempt == attempt and what == "refused":
             self.tell(seq, on.ToldRefused(REFUSAL))
         elif issue.attempt == attempt:
+            self.unclear.discard((seq, attempt))
             free = self.is_free(self.messages[seq])
             self.tell(seq, on.ToldNotTaken(self.messages[seq].rule, free))
             return free or self.memory.issues[seq].state is not S.HELD
@@ -309,8 +312,9 @@ class Slot(Ledger):
                 until = self.now + LEASE + WATCHDOG
                 self.ghosts.append(Ghost(self.messages[seq], issue.next_attempt, until))
         self.epoch += 1
-        for row in self.rows.values():
+        for seq, row in self.rows.items():
             if row.state is RowState.ISSUED:
+                self.unclear.add((seq, row.attempt))
                 row.state, row.doubts, row.at, row.fresh = (
                     RowState.DOUBTED,
                     row.doubts + 1,

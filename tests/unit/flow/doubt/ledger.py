@@ -43,6 +43,7 @@ class Row:
     state: RowState
     at: float
     fresh: bool = False
+    spared: int = 0
 
 
 @dataclass
@@ -114,6 +115,7 @@ class Ledger:
         self.ghosts: list[Ghost] = []
         self.taken: list[tuple[int, int]] = []
         self.repeated: set[int] = set()
+        self.unclear: set[tuple[int, int]] = set()  # requests that nobody knows of
         self.passed: set[int] = set()
         self.proof = -math.inf
 
@@ -152,6 +154,12 @@ class Ledger:
             assert not [s for s in before if s > seq and self.messages[s].to == to], "out of order"
         request.taken = request.over = True
         self.taken.append((seq, request.attempt))
+
+    def resends(self, message: Message) -> None:
+        """The policy sends it again."""
+        self.repeated.add(message.seq)
+        unclear = [attempt for seq, attempt in self.unclear if seq == message.seq]
+        assert len(unclear) < message.rule.in_all, "too many may have been taken"
 
     def decided(self, issue: Issue, after: DoubtState) -> None:
         """Time has changed the state of a message."""

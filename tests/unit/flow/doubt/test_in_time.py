@@ -26,6 +26,7 @@ RULES = st.builds(
     blind=st.just(400.0),
     lane=st.sampled_from((60.0, 200.0)),
     most=st.integers(1, 3),
+    in_all=st.integers(3, 5),
 )
 MESSAGES = st.tuples(st.sampled_from(LANES), RULES, st.sampled_from((math.inf, math.inf, 30.0)))
 # Seconds until a look; if a proof comes, and the inbox is read before it; if the brake is on.

@@ -2,8 +2,8 @@
 --
 --   took     {slot, seq, id, attempt, wamid, wa_id, user_id, held}   a request that was taken: its ids are
 --            kept; with a seq its message is settled by it, and its issue row goes
---   issues   {slot, seq, attempt, state, doubts, cause, look_ms}   what became of a request; nothing if
---            a later attempt was issued meanwhile. A doubt goes on through its states.
+--   issues   {slot, seq, attempt, state, doubts, spared, cause, look_ms}   what became of a request;
+--            nothing if a later attempt was issued meanwhile. A doubt goes on through its states.
 --   unissue  {slot, seq, attempt}                               the issue row goes; with an attempt only
 --            if that is the last one
 --
@@ -15,13 +15,13 @@ language plpgsql volatile
 security definer set search_path from current as $$
 begin
     update send_issue s
-       set state = i.state, doubts = i.doubts, cause = i.cause,
+       set state = i.state, doubts = i.doubts, spared = i.spared, cause = i.cause,
            at = case when s.state in (2, 5, 7) and i.state in (2, 5, 6, 7) then s.at
                      else clock_timestamp() end,
            look_at = clock_timestamp() + i.look_ms * interval '1 ms'
       from jsonb_to_recordset(p_rare -> 'issues')
            as i(slot smallint, seq bigint, attempt smallint, state smallint, doubts smallint,
-                cause text, look_ms bigint)
+                spared smallint, cause text, look_ms bigint)
      where s.slot = i.slot and s.seq = i.seq and s.attempt = i.attempt and i.slot = any (p_held);
     delete from send_issue s
      using jsonb_to_recordset(coalesce(p_rare -> 'took', '[]') || coalesce(p_rare -> 'unissue', '[]'))

@@ -10,6 +10,7 @@ create table send_issue (
     recipient text not null,
     attempt   smallint not null,                     -- in the reference of the last request, from 1
     doubts    smallint not null default 0,           -- earlier attempts that may have been taken
+    spared    smallint not null default 0,           -- of those, the ones that use up no attempt
     state     smallint not null,                     -- 1 issued, 2 in doubt, 3 held, 4 not taken,
                                                      -- 5 in doubt aside, 6 told as failed, 7 aside
                                                      -- and not taken, 8 to be sent again:
