@@ -143,18 +143,23 @@ async def test_in_and_out_and_while_the_bucket_is_away(
     assert len(server.objects) == before + 2
 
 
+def media_in(server: BucketServer) -> set[str]:
+    """The objects that are media: processes try the bucket out beside them as they start."""
+    return {key for key in server.objects if "/probe/" not in key}
+
+
 async def test_a_webapp_is_killed_between_object_and_row(
     business: Business, server: BucketServer
 ) -> None:
     cluster = business.cluster
     await business.uploaded(JPEG)
-    kept = set(server.objects)
+    kept = media_in(server)
     webapp = cluster.processes["webapp-1"]
     async with Facts(cluster) as facts:
         async with facts.connection.transaction():
             await facts.connection.execute("lock table media in access exclusive mode")
             call = asyncio.ensure_future(business.uploaded(JPEG))
-            await soon(lambda: len(server.objects) > len(kept))
+            await soon(lambda: len(media_in(server)) > len(kept))
             webapp.kill(signal.SIGKILL)
             with pytest.raises(Exception, match=r"(?i)disconnect|reset|refused|closed"):
                 await call
@@ -169,7 +174,7 @@ async def test_a_webapp_is_killed_between_object_and_row(
             server.age(key, 7200)
         assert await sweep(library) == 1
         await library.storage.close()
-    assert set(server.objects) == kept
+    assert media_in(server) == kept
 
 
 async def test_a_bucket_that_does_not_exist_ends_the_start() -> None:
