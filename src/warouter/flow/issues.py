@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from warouter.flow.doubt.effects import NoteChange
 from warouter.flow.doubt.events import MessageSettled, TtlOver
@@ -34,7 +34,7 @@ from warouter.flow.progress import Change
 MOST_OVER = 4_096  # more than are read at a time
 MOST_TIMED = 1_000  # one process may own all 32 slots
 PAGE = 100  # that one reading of the table brings
-LOOK_SECONDS = 5.0  # after so long the table is looked at for those beyond, whatever was seen
+AGAIN_SECONDS = 5.0  # until the table is read again, if that failed
 
 
 class Issues(dict[bytes, Issue]):
@@ -113,8 +113,9 @@ class Issues(dict[bytes, Issue]):
     # memory
 
     def wants(self, now: float) -> bool:
-        """True if the table is worth reading: it may have others, and there is room."""
-        return self.beyond and now >= self._next_look and len(self._look) < MOST_TIMED
+        """True if the table is worth reading: it may have others, and there is room for them."""
+        room = len(self._look) + PAGE <= MOST_TIMED
+        return self.beyond and room and now >= self._next_look
 
     @property
     def page(self) -> int:
@@ -123,12 +124,14 @@ class Issues(dict[bytes, Issue]):
 
     def reads(self, now: float) -> None:
         """Note that the table is read now; if that fails it is read again after a while."""
-        self._next_look = now + LOOK_SECONDS
+        self._next_look = now + AGAIN_SECONDS
 
     def read(self, looks: Sequence[float], page: int, now: float) -> None:
-        """Note a page that was read: when each of its rows is to be looked at."""
+        """Note a page that was read: when each of its rows is to be looked at. Those beyond it come
+        after the last of them.
+        """
         self.beyond = len(looks) >= page
-        self._next_look = min(max(looks, default=now), now + LOOK_SECONDS)
+        self._next_look = max(looks, default=now)
 
     def park(self, message_id: bytes, record: int) -> None:
         """Note that its message is parked with this record: its row comes with that."""
@@ -140,13 +143,13 @@ class Issues(dict[bytes, Issue]):
         self._parked.pop(message_id, None)
         return message_id in self or message_id in self._over
 
-    def let_go(self, recorded: int, reading: Sequence[str] = ()) -> None:
-        """Forget what is on disk and is not needed: of messages that are parked, but for recipients
-        whose rows are being ``reading``; and of those that only time changes, the last ones.
+    def let_go(self, recorded: int, is_read: Callable[[str], bool]) -> None:
+        """Forget what is on disk and is not needed: of messages that are parked, unless the rows of
+        the recipient are just being read; and of those that only time changes, the last ones.
         """
         for message_id in [each for each, record in self._parked.items() if record <= recorded]:
             issue = self[message_id]
-            if issue.state in _PARKED and issue.recipient not in reading:
+            if issue.state in _PARKED and not is_read(issue.recipient):
                 if self._noted.get(message_id, 0) <= recorded:
                     self.forget(message_id)
             elif issue.state not in _PARKED:

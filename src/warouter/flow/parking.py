@@ -56,6 +56,12 @@ class ParkedLane:
         """When the lane is due to be looked at."""
         return min(self.due, self.ends)
 
+    def waits_at(self, now: float) -> bool:
+        """True if nothing of it is out, and it is due to be looked at. Asked for a thousand lanes
+        of each slot, five times a second.
+        """
+        return (self.due <= now or self.ends <= now) and self.state is LaneState.WAITING
+
     @property
     def waiting(self) -> bool:
         return self.state is LaneState.WAITING
@@ -111,6 +117,11 @@ class Parking(dict[str, ParkedLane]):
     def page(self) -> int:
         """Number of rows to read, so that some are new."""
         return len(self) + PAGE_LANES
+
+    def is_read(self, recipient: str) -> bool:
+        """True while rows of the recipient are being read, or are out."""
+        lane = self.get(recipient)
+        return lane is not None and not lane.waiting
 
     @property
     def flying(self) -> int:

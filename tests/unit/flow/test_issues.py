@@ -7,11 +7,15 @@ import math
 from msgspec.structs import replace
 
 from warouter.flow.doubt.states import DoubtState, Issue
-from warouter.flow.issues import MOST_OVER, MOST_TIMED, Issues
+from warouter.flow.issues import MOST_OVER, MOST_TIMED, PAGE, Issues
 from warouter.flow.progress import Unissued
 
 TO = "4915100000000"
 IDS = [n.to_bytes(20, "big") for n in range(3 * MOST_OVER)]
+
+
+def _nobody(_recipient: str) -> bool:
+    return False
 
 
 def test_ends_are_remembered_for_one_page() -> None:
@@ -83,18 +87,29 @@ def test_memory_has_so_many_that_only_time_changes_and_those_are_the_first() -> 
     issues.read([], issues.page, 0.0)
     for n in range(MOST_TIMED + 2):
         issues.keep(_doubt(n), float(n), record=n)
-    issues.let_go(recorded=MOST_TIMED - 1)
+    issues.let_go(MOST_TIMED - 1, _nobody)
     assert len(issues) == MOST_TIMED  # the last two are not on disk yet
     assert IDS[MOST_TIMED + 1] in issues
     for n in range(MOST_TIMED - 2, MOST_TIMED):
         issues.keep(_doubt(n), float(n), record=n)
-    issues.let_go(recorded=MOST_TIMED + 2)
+    issues.let_go(MOST_TIMED + 2, _nobody)
     assert len(issues) == MOST_TIMED
     assert (IDS[0] in issues, IDS[MOST_TIMED + 1] in issues) == (True, False)
     assert issues.beyond
     assert not issues.wants(2e9)  # there is no room
-    issues.keep(replace(_doubt(0), state=DoubtState.ENDED))
+    for n in range(PAGE):
+        assert not issues.wants(MOST_TIMED + 1.0)  # for a page of them
+        issues.keep(replace(_doubt(n), state=DoubtState.ENDED))
     assert issues.wants(MOST_TIMED + 1.0)
+
+
+def test_the_table_is_read_on_when_the_last_of_a_page_may_be_looked_at() -> None:
+    issues = Issues()
+    page = issues.page
+    issues.read([float(n) for n in range(page)], page, 0.0)
+    assert issues.beyond
+    assert not issues.wants(page - 1.5)
+    assert issues.wants(page - 1.0)
 
 
 def test_a_message_that_is_parked_goes_from_memory_once_that_is_on_disk() -> None:
@@ -102,16 +117,16 @@ def test_a_message_that_is_parked_goes_from_memory_once_that_is_on_disk() -> Non
     again = Issue(7, IDS[0], TO, DoubtState.QUEUED, rows=1, attempt=1)
     issues.keep(again, record=4)
     issues.park(IDS[0], 5)
-    issues.let_go(4)
+    issues.let_go(4, _nobody)
     assert IDS[0] in issues
-    issues.let_go(5, [TO])  # its rows are being read
+    issues.let_go(5, TO.__eq__)  # its rows are being read
     assert IDS[0] in issues
-    issues.let_go(5)
+    issues.let_go(5, _nobody)
     assert issues == {}
     issues.keep(again, record=6)
     issues.park(IDS[0], 6)
     assert issues.found(IDS[0])  # read into its lane again
-    issues.let_go(9)
+    issues.let_go(9, _nobody)
     assert IDS[0] in issues
 
 

@@ -27,7 +27,7 @@ from warouter.store.journal import Journal, StoredIssue
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.2
-AT_ONCE = 100  # in one turn of the loop
+AT_ONCE = 25  # in one turn of the loop: each may cost it a few tenths of a millisecond
 
 
 class DoubtLooks:

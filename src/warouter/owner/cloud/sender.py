@@ -75,8 +75,7 @@ class CloudSender(Sender, RequestSender, InLane):
         self._turns.leave(slot)
 
     def recorded(self, slot: OwnedSlot) -> None:
-        parked = slot.messages.parked
-        slot.issues.let_go(slot.recorded, [to for to, lane in parked.items() if not lane.waiting])
+        slot.issues.let_go(slot.recorded, slot.messages.parked.is_read)
         super().recorded(slot)
 
     def found(self, slot: OwnedSlot, message_id: bytes, row: StoredIssue | None) -> None:

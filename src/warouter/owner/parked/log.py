@@ -113,7 +113,7 @@ class ParkedLog(Generic[EntryT]):
             self.source.unblock(slot, recipient)
         if slot.accepts and parking.wants(now):
             await self._read_on(slot)
-        idle = {r: lane for r, lane in parking.items() if lane.waiting and lane.look <= now}
+        idle = {r: lane for r, lane in parking.items() if lane.waits_at(now)}
         late = {r: lane for r, lane in idle.items() if lane.ends <= now}
         due = [r for r, lane in idle.items() if lane.due <= now]
         most = self.source.at_once()
