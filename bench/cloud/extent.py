@@ -11,6 +11,7 @@ class Extent(NamedTuple):
     seconds: float = 600.0
     backlog: int = 50_000
     identities: int = 100_000
+    doubts: int = 1_000_000
 
     def lasts(self, seconds: float) -> float:
         """A stretch that lasts so long when all is done."""
@@ -18,4 +19,4 @@ class Extent(NamedTuple):
 
 
 FULL = Extent()
-QUICK = Extent(seconds=6.0, backlog=2_000, identities=5_000)
+QUICK = Extent(seconds=6.0, backlog=2_000, identities=5_000, doubts=20_000)

@@ -36,8 +36,11 @@ async def cloud_site(
     shards: int,
     switches: Mapping[str, Any],
     environment: Mapping[str, str] = {},
+    **more: Any,
 ) -> AsyncIterator[Site]:
-    """So many owners and one spare coreapp; ``switches`` are those of the door from the start."""
+    """So many owners and one spare coreapp; ``switches`` are those of the door from the start,
+    ``more`` are options of the local cluster.
+    """
     certificate, key = certified(folder)
     options: dict[str, Any] = {
         "shards": shards,
@@ -46,6 +49,7 @@ async def cloud_site(
         "upstream": EMULATOR,
         "emulator_tls": (certificate, key),
         "emulator_faults": as_arguments({**LATENCY, **switches}),
+        **more,
     }
     async with site(folder, **options) as here:
         # A webhook that was not answered in time comes again, after later ones.

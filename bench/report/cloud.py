@@ -47,6 +47,13 @@ GOALS = (
     ),
     Goal("… the longest of all, ms", ("failover", "most"), most=500),
     Goal("coreapp with 100,000 identities, 1,000/s, MiB", ("memory", "coreapp_mib"), most=120),
+    Goal("1,000,000 doubts: a slot opens, the slowest, s", ("doubts", "opened_s"), most=0.3),
+    Goal("… the longest turn of a coreapp's loop, CPU ms", ("doubts", "turn_ms"), most=20),
+    Goal("… and as owners are killed", ("doubts", "turn_killed_ms"), most=20),
+    Goal("… a coreapp grows by, MiB", ("doubts", "coreapp_mib_more"), most=64),
+    Goal("… rate of those without doubt, by that without any", ("doubts", "rate"), least=0.95),
+    Goal("… CPU of warouter, by that", ("doubts", "cpu")),
+    Goal("… PostgreSQL's, by that", ("doubts", "postgres")),
     Goal("one-time password behind a campaign leaves, s", ("priority", "most_s"), most=3),
 )
 
