@@ -158,22 +158,22 @@ async def test_a_counter_that_beats_tell_is_not_asked_for(
         return version
 
     monkeypatch.setattr(accounts, "auth_version", counted)
-    cache = TokenCache(accounts, poll=0.05, clock=lambda: clock[0])
+    cache = TokenCache(accounts, poll=0.5, clock=lambda: clock[0])
     assert await cache.caller(api.user) is not None
+    version = await read()
     following = asyncio.create_task(cache.run())
     await soon(lambda: asked == [0.0])
-    version = await read()
-    clock[0] = 0.04
+    clock[0] = 0.4
     cache.saw(version)
-    clock[0] = 0.08
-    await asyncio.sleep(0.15)  # time enough for its timer, by whose clock it was told 0.04 s ago
+    clock[0] = 0.8
+    await asyncio.sleep(0.75)  # time enough for its timer, by whose clock it was told 0.4 s ago
     assert asked == [0.0]
     await accounts.remove_token(hash_of(api.user))
     cache.saw(version + 1)
     await soon(lambda: len(asked) == 2)
     await soon(lambda: cache.known(api.user) is None)
-    clock[0] = 1.0  # and without beats it is asked for
-    await soon(lambda: asked[2:] == [1.0])
+    clock[0] = 10.0  # and without beats it is asked for
+    await soon(lambda: asked[2:] == [10.0])
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
 
