@@ -245,6 +245,14 @@ class Lanes:
             self._ending.setdefault(entry.recipient, []).append(entry.seq)
             self._lanes.setdefault(entry.recipient, [])
 
+    def end_unread(self, entry: LaneEntry) -> None:
+        """End a message that is not in its lane: what is just being read with it waits as well,
+        unless those behind it go on already.
+        """
+        lane = self._lanes.get(entry.recipient)
+        if not lane or lane[0].seq < entry.seq:
+            self.end([entry])
+
     def waits_for(self, entry: LaneEntry) -> bool:
         """True if the next message of its recipient waits until the end of this one is recorded."""
         lane = self._lanes.get(entry.recipient)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from warouter.flow.doubt.events import AnsweredTaken
+from warouter.flow.doubt.events import AnsweredTaken, EvidenceStored
 from warouter.flow.doubt.states import DoubtState, Issue, Treatment
 from warouter.flow.doubt.verdict import DoubtRule, Policy
 from warouter.flow.lanes import LaneEntry
@@ -280,6 +280,31 @@ def test_one_read_behind_a_returned_message_that_is_out_shuts_the_lane_once_that
     lanes.answered(b"6" * 20)
     scene.doubts.in_lane(scene.slot, ID)
     assert scene.shut
+
+
+@pytest.mark.parametrize("state", [DOUBTED, ASIDE, NOT_TAKEN])
+def test_messages_read_with_one_that_is_proven_wait_until_its_end_is_recorded(
+    scene: Scene, state: int
+) -> None:
+    """Its row came with a page of the parked table: a crash now would leave both in doubt."""
+    scene.finds(replace(ROW, state=state, wamid="wamid.1"))
+    lanes, behind = scene.slot.lanes, LaneEntry(8, b"8" * 20, "49151", 0, b"{}", parked=True)
+    assert lanes.push(behind)
+    assert lanes.take() == []
+    _, settled = scene.slot.messages.record_begins()
+    lanes.recorded(settled)
+    assert lanes.take() == [behind]
+
+
+def test_a_lane_that_goes_on_beside_a_message_aside_is_not_held_up_by_its_end(scene: Scene) -> None:
+    lanes, next_ = scene.slot.lanes, LaneEntry(8, b"8" * 20, "49151", 0, b"{}")
+    scene.keeps(replace(scene.slot.issues[ID], state=DoubtState.ASIDE))
+    assert lanes.push(next_)
+    assert lanes.take() == [next_]
+    scene.doubts.tell(scene.slot, scene.slot.issues[ID], EvidenceStored())
+    _, settled = scene.slot.messages.record_begins()
+    lanes.recorded(settled)
+    assert (lanes.take(), lanes.is_out(next_.id)) == ([], True)
 
 
 @pytest.mark.parametrize("state", [DOUBTED, KEPT, NOT_TAKEN])

@@ -140,8 +140,8 @@ class Doubts:
             case do.Refuse(failure):
                 self._lanes.on_answer(slot, issue.id, _failure(slot, issue, failure))
             case do.SayFailed(failure):
-                entry = LaneEntry(issue.seq, issue.id, issue.recipient, 0, b"")
-                self._expiry.fail(slot, entry, _failure(slot, issue, failure), _Failed(self))
+                told = _failure(slot, issue, failure)
+                self._expiry.fail(slot, _entry(issue), told, _Failed(self))
             case _:
                 assert_never(effect)
 
@@ -215,6 +215,7 @@ class Doubts:
         slot.messages.note(Unpark(issue.seq))
         if reopen:
             self._reopen(slot, issue)
+        slot.lanes.end_unread(_entry(issue))
         self._recorder.touch(slot)
 
     def _end(self, slot: OwnedSlot, issue: Issue, *, reopen: bool) -> None:
@@ -254,6 +255,11 @@ class _Failed:
 def about(slot: OwnedSlot, issue: Issue, **more: object) -> dict[str, object]:
     """The fields of a log line about a message."""
     return {"slot": slot.slot, "id": text_of(issue.id), "attempt": issue.attempt, **more}
+
+
+def _entry(issue: Issue) -> LaneEntry:
+    """Its place in its lane, without what is sent of it."""
+    return LaneEntry(issue.seq, issue.id, issue.recipient, 0, b"")
 
 
 def _failure(slot: OwnedSlot, issue: Issue, failure: FailureReason) -> Answer:

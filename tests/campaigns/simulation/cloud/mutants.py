@@ -16,7 +16,7 @@ from tests.campaigns.simulation.cloud import threats, without
 from tests.campaigns.simulation.cloud.numbered import numbered
 from tests.campaigns.simulation.cloud.world import CloudWorld
 from tests.campaigns.simulation.faults import Faults, Kind
-from tests.campaigns.simulation.nemeses import slow_commits
+from tests.campaigns.simulation.nemeses import cannot_write, slow_commits
 from tests.harness.mutants import Changes
 from warouter.cluster import plan
 from warouter.flow.doubt import machine, verdict
@@ -272,6 +272,19 @@ MUTANTS = {
         ("I5",),
         (threats.take_nothing_long,),
         spared=True,
+    ),
+    "a successor counts resends that found out": Mutant(
+        "I16",
+        [(finds, "_facts", without.counting_anew)],
+        ("I5",),
+        (threats.take_nothing_long, Faults.kill_coreapp),
+        spared=True,
+    ),
+    "what is read with a proven message goes before its end is on disk": Mutant(
+        "D15",
+        [(Lanes, "end_unread", lambda _self, _entry: None)],
+        ("I7",),
+        (kinds.drop_taken, cannot_write, Faults.freeze_upstream),
     ),
     "all in doubt find out at once": Mutant(
         "I16",
