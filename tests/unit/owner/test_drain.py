@@ -18,7 +18,7 @@ from warouter.owner.cloud import acks, drain
 from warouter.owner.cloud.acks import InboxAcks
 from warouter.owner.cloud.drain import Drain
 from warouter.owner.cloud.readings import Readings
-from warouter.owner.cloud.rows import Rows, order_of
+from warouter.owner.cloud.rows import ASKED, Rows, order_of
 from warouter.store.journal.inbox import DuplicateRequest, InboxRow
 from warouter.upstream.cloud.batch import INBOUND, STATUS
 
@@ -67,6 +67,7 @@ class Draining:
         self.journal = Journal()
         self.slot = Slot(slot=SLOT, epoch=1, state=SlotState.ACTIVE, claimed=True, open=True)
         self.slot.issues = Issues()
+        self.slot.dirty, self.slot.recorded, self.slot.next_record = False, 0, 1
         owned = SimpleNamespace(slots={SLOT: self.slot}, tasks=SimpleNamespace(guard=_unguarded))
         self.out = frozenset[int]()
         upstream = SimpleNamespace(
@@ -170,9 +171,62 @@ async def test_a_page_of_rows_that_wait_does_not_keep_others_from_being_read() -
     await draining.read(*waiting, other)
     assert draining.shown == ["sent"]
     draining.out = frozenset()
-    draining.drain._waiting = dict.fromkeys(draining.drain._waiting, (SLOT, 0.0))  # it is time
+    draining.drain._waiting.clear()  # it is time
     await draining.read(*waiting)
     assert draining.shown == ["sent", "failed"]
+
+
+async def test_a_row_that_waits_is_looked_at_after_twice_as_long_each_time() -> None:
+    """An operator's word to many that cannot hear it yet: others must get their place in the page
+    of each reading.
+    """
+    draining = Draining()
+    draining.out = frozenset({2})
+    waits = []
+    for _ in range(5):
+        await draining.read(row(1, "failed"))
+        waits.append(draining.drain._waiting[1].seconds)
+        draining.drain._waiting[1] = draining.drain._waiting[1]._replace(until=0.0)
+    assert waits == [0.5, 1.0, 2.0, 4.0, 4.0]
+
+
+def word(n: int) -> InboxRow:
+    """An operator's."""
+    more: Any = (ID, None, None, None, b"hold", None, None, None)
+    return InboxRow(n, SLOT, ASKED, f"asked:{n}", *more)
+
+
+async def test_a_word_is_deleted_once_it_is_on_disk_what_it_did() -> None:
+    """The next owner would find the message in doubt, and decide by its policy."""
+    draining = Draining()
+
+    def asked(slot: Any, _id: bytes, _word: str) -> bool:
+        slot.dirty = True
+        return True
+
+    draining.rows._hearsay.asked = asked  # type: ignore[method-assign]
+    await draining.read(word(1))
+    slot: Any = draining.slot
+    slot.next_record = 2  # the first begins, and brings it
+    await draining.read(word(2))
+    await draining.acks._delete()
+    assert draining.journal.deleted == []
+    slot.recorded = 1
+    draining.acks.recorded(slot)
+    await draining.acks._delete()
+    assert draining.journal.deleted == [1]
+    slot.recorded = 2
+    draining.acks.recorded(slot)
+    await draining.acks._delete()
+    assert draining.journal.deleted == [1, 2]
+
+
+async def test_a_word_that_did_nothing_is_deleted_at_once() -> None:
+    draining = Draining()
+    draining.rows._hearsay.asked = lambda *_: True  # type: ignore[method-assign]
+    await draining.read(word(1))
+    await draining.acks._delete()
+    assert draining.journal.deleted == [1]
 
 
 async def test_a_duplicate_is_counted_once_and_forgotten() -> None:

@@ -63,8 +63,10 @@ SHUT = frozenset({DoubtState.DOUBT, DoubtState.SAYING, DoubtState.SAID})
 KEPT = frozenset({DoubtState.HELD, DoubtState.GONE})
 # It has left its recipient's lane, and those behind it go on.
 APART = frozenset({DoubtState.ASIDE, DoubtState.RETURNING, DoubtState.SAYING_ASIDE}) | KEPT
+# Its `failed` is being written, by time or by a word.
+SAYING = frozenset({DoubtState.SAYING, DoubtState.SAYING_ASIDE})
 # That it has failed is said to the business, or is about to be.
-TOLD = frozenset({DoubtState.EXPIRED, DoubtState.SAYING, DoubtState.SAYING_ASIDE, DoubtState.SAID})
+TOLD = SAYING | {DoubtState.REFUSED, DoubtState.EXPIRED, DoubtState.SAID}
 # Time may end them.
 TIMED = UNKNOWN | KEPT | {DoubtState.TAKEN, DoubtState.SAID}
 

@@ -1,7 +1,7 @@
 """Acknowledges events of the inbox: what is in the journal is deleted there.
 
-What the rows prove is kept in the same commit. A crash before it has the rows read once more, and
-the journal knows their events by the key.
+What the rows prove is kept in the same commit, and what a word did before it. A crash before has
+the rows read once more, and the journal knows their events by the key.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ class InboxAcks(SlotListener, Acks):
         self._journal = journal
         self.read: dict[int, InboxRow] = {}
         self._done: dict[int, list[int]] = defaultdict(list)  # by slot: to be deleted
+        # By slot: rows to be deleted once a record is on disk.
+        self._later: dict[int, list[tuple[int, int]]] = defaultdict(list)
         self._deleted: list[InboxRow] = []
         # To be kept beside those of rows: of answers, and what may be on disk and may not.
         self._proofs: dict[Proof, None] = {}
@@ -55,11 +57,26 @@ class InboxAcks(SlotListener, Acks):
         number = slot.slot
         self.read = {n: row for n, row in self.read.items() if row.slot != number}
         self._done.pop(number, None)
+        self._later.pop(number, None)
+
+    def recorded(self, slot: OwnedSlot) -> None:
+        later = self._later.pop(slot.slot, ())
+        if done := [number for record, number in later if record <= slot.recorded]:
+            self.ack(slot.slot, slot.epoch, done)
+        if left := [each for each in later if each[0] > slot.recorded]:
+            self._later[slot.slot] = left
 
     def ack(self, slot: int, _epoch: int, numbers: list[int]) -> None:
         """Acknowledge rows that are in the journal, or will never be."""
         self._done[slot] += numbers
         self._flush.set()
+
+    def ack_recorded(self, slot: OwnedSlot, number: int) -> None:
+        """Acknowledge a row once all that it did is on disk: the next owner may need it."""
+        if slot.dirty:
+            self._later[slot.slot].append((slot.next_record, number))
+        else:
+            self.ack(slot.slot, slot.epoch, [number])
 
     def prove(self, slot: int, took: Took) -> None:
         """Keep an id that no row brings: it may be the second one of its message."""

@@ -10,20 +10,21 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from warouter.background import wait_for
 from warouter.cluster.role import SlotState
 from warouter.message_id import text_of
 from warouter.owner.cloud.acks import InboxAcks
 from warouter.owner.cloud.readings import Readings
-from warouter.owner.cloud.rows import NotYet, Rows, order_of
+from warouter.owner.cloud.rows import ASKED, NotYet, Rows, order_of
 from warouter.owner.listener import SlotListener
 from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
 from warouter.store.journal.inbox import InboxRow
 from warouter.upstream.cloud import inbound
-from warouter.upstream.cloud.batch import INBOUND
+from warouter.upstream.cloud.batch import INBOUND, WORD
 from warouter.upstream.protocol import Event, Hearing
 
 log = logging.getLogger(__name__)
@@ -31,8 +32,19 @@ log = logging.getLogger(__name__)
 BUSY_SECONDS = 0.05  # between two readings while something comes in
 REST_SECONDS = 0.5
 ROWS = 1_000
-# Rows that wait for something are looked at again so often: in between, others have the page.
-AGAIN_SECONDS = 0.5
+# Rows that wait for something are looked at again after so long, and after twice as long each time:
+# in between, others have the page.
+AGAIN_SECONDS, MOST_AGAIN_SECONDS = 0.5, 4.0
+# What these did is on disk with the next record alone.
+_WORDS = (WORD, ASKED)
+
+
+class _Waiting(NamedTuple):
+    """A row that waits: until when, and how long it does."""
+
+    slot: int
+    until: float
+    seconds: float
 
 
 class Drain(SlotListener):
@@ -51,7 +63,7 @@ class Drain(SlotListener):
         self._acks = acks
         self._readings = readings
         self.rows = rows
-        self._waiting: dict[int, tuple[int, float]] = {}  # by number: its slot, and until when
+        self._waiting: dict[int, _Waiting] = {}  # by number
         self._wake = asyncio.Event()
 
     # the life of a slot
@@ -62,7 +74,7 @@ class Drain(SlotListener):
     def closed(self, slot: OwnedSlot) -> None:
         """The next owner reads its rows anew."""
         number = slot.slot
-        self._waiting = {n: each for n, each in self._waiting.items() if each[0] != number}
+        self._waiting = {n: each for n, each in self._waiting.items() if each.slot != number}
         self._readings.forget(number)
         self.rows.closed(number)
 
@@ -96,9 +108,15 @@ class Drain(SlotListener):
         for row in self._acks.deleted():  # pages read from here on hold their events
             self.rows.forget(row)
         began = self._readings.begin()
-        numbers = [slot.slot for slot in slots]
+        try:
+            await self._read(slots, hearing, began)
+        finally:
+            self._readings.over()
+
+    async def _read(self, slots: Sequence[OwnedSlot], hearing: Hearing, began: float) -> None:
         now = asyncio.get_running_loop().time()
-        waiting = [n for n, (_, until) in self._waiting.items() if until > now]
+        waiting = [n for n, each in self._waiting.items() if each.until > now]
+        numbers = [slot.slot for slot in slots]
         rows = await self._journal.inbox(numbers, [*self._acks.read, *waiting], ROWS)
         self._last = len(rows)
         self._acks.retry()
@@ -126,15 +144,14 @@ class Drain(SlotListener):
         read = self._acks.read
         events: list[Event] = []
         over: list[int] = []
-        again = asyncio.get_running_loop().time() + AGAIN_SECONDS
         for row in rows:
-            self._waiting.pop(row.n, None)
+            before = self._waiting.pop(row.n, None)
             read[row.n] = row
             try:
                 event = self.rows.event(slot, row, ours)
             except NotYet:
                 del read[row.n]
-                self._waiting[row.n] = row.slot, again
+                self._wait(row, before)
                 continue
             except Exception:
                 log.exception("inbox row conversion failed", extra={"key": row.key})
@@ -142,9 +159,16 @@ class Drain(SlotListener):
                 event = None
             if event is not None:
                 events.append(event)
+            elif row.kind in _WORDS:
+                self._acks.ack_recorded(slot, row.n)
             else:
                 over.append(row.n)
         if events:
             hearing.on_upstream(events)
         if over:
             self._acks.ack(slot.slot, slot.epoch, over)
+
+    def _wait(self, row: InboxRow, before: _Waiting | None) -> None:
+        seconds = AGAIN_SECONDS if before is None else min(2 * before.seconds, MOST_AGAIN_SECONDS)
+        until = asyncio.get_running_loop().time() + seconds
+        self._waiting[row.n] = _Waiting(row.slot, until, seconds)

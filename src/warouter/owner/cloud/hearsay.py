@@ -12,6 +12,7 @@ from warouter.flow.doubt.events import (
     ToldNotTaken,
     ToldRefused,
 )
+from warouter.flow.doubt.states import SAYING
 from warouter.flow.progress import Took
 from warouter.owner.cloud.doubt_rules import RuleBook
 from warouter.owner.cloud.doubts import Doubts
@@ -50,7 +51,8 @@ class Hearsay:
         if issue is None or issue.attempt != attempt:
             return True
         if why is not None:
-            return self._doubts.tell(slot, issue, ToldRefused(why))
+            self._doubts.tell(slot, issue, ToldRefused(why))
+            return self._is_said(slot, message_id)
         rule, free = self._rules.of(issue.treatment), self._doubts.is_free(slot, issue)
         return self._doubts.tell(slot, issue, ToldNotTaken(rule, free))
 
@@ -59,9 +61,16 @@ class Hearsay:
         issue = slot.issues.get(message_id)
         if issue is None:
             return True
-        return self._doubts.tell(
-            slot, issue, OperatorAsked(word, self._doubts.is_free(slot, issue), self._rules.fence)
-        )
+        free, fence = self._doubts.is_free(slot, issue), self._rules.fence
+        taken = self._doubts.tell(slot, issue, OperatorAsked(word, free, fence))
+        return taken and self._is_said(slot, message_id)
+
+    def _is_said(self, slot: OwnedSlot, message_id: bytes) -> bool:
+        """False while the message's ``failed`` is being written: whoever asked for it asks again,
+        since the next owner would know of nothing.
+        """
+        issue = slot.issues.get(message_id)
+        return issue is None or issue.state not in SAYING
 
     def left_unknown(self, slot: OwnedSlot, message_id: bytes, attempt: int) -> None:
         """Keep an unknown attempt in mind whose message has ended before."""

@@ -17,6 +17,7 @@ class Readings:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._begun = 0
+        self.under_way = False  # rows may be older than what is in memory
         self._read = [-math.inf] * SLOTS
 
     def begun(self) -> int:
@@ -30,11 +31,16 @@ class Readings:
     def begin(self) -> float:
         """Count the one that begins now, and return the time."""
         self._begun += 1
+        self.under_way = True
         return self._clock()
 
     def end(self, slot: int, began: float) -> None:
         """Note that one which began at that time brought all there was of the slot."""
         self._read[slot] = began
+
+    def over(self) -> None:
+        """Note that what was read is taken, or could not be read."""
+        self.under_way = False
 
     def forget(self, slot: int) -> None:
         """The next owner reads the slot's rows anew."""
