@@ -6,8 +6,9 @@ Rules of this file:
     evidence or a word is to change its state; its home is its row, and whoever reads that brings it
     here (``owner.cloud.finds``);
   * of those that only time changes so many are in memory at most, the first to be looked at;
-    ``beyond`` says that the table has others;
-  * one leaves memory only when all that is known of it is on disk.
+    ``beyond`` says that the table has others, and those that are looked at after them make way;
+  * one leaves memory only when all that is known of it is on disk, and while nobody reads rows: one
+    that was read before it changed would bring it back as it was.
 """
 
 from __future__ import annotations
@@ -114,8 +115,12 @@ class Issues(dict[bytes, Issue]):
 
     def wants(self, now: float) -> bool:
         """True if the table is worth reading: it may have others, and there is room for them."""
-        room = len(self._look) + PAGE <= MOST_TIMED
-        return self.beyond and room and now >= self._next_look
+        return self.beyond and self._has_room and now >= self._next_look
+
+    @property
+    def _has_room(self) -> bool:
+        """True if a page finds room."""
+        return len(self._look) + PAGE <= MOST_TIMED
 
     @property
     def page(self) -> int:
@@ -143,9 +148,11 @@ class Issues(dict[bytes, Issue]):
         self._parked.pop(message_id, None)
         return message_id in self or message_id in self._over
 
-    def let_go(self, recorded: int, is_read: Callable[[str], bool]) -> None:
+    def let_go(self, recorded: int, is_read: Callable[[str], bool], now: float) -> None:
         """Forget what is on disk and is not needed: of messages that are parked, unless the rows of
         the recipient are just being read; and of those that only time changes, the last ones.
+
+        Not while rows of the slot's messages are read by their time, or with the inbox.
         """
         for message_id in [each for each, record in self._parked.items() if record <= recorded]:
             issue = self[message_id]
@@ -154,20 +161,27 @@ class Issues(dict[bytes, Issue]):
                     self.forget(message_id)
             elif issue.state not in _PARKED:
                 del self._parked[message_id]
-        excess = len(self._look) - MOST_TIMED
-        if excess > 0:
-            self._let_go(excess, recorded)
+        crowded = self.beyond and now >= self._next_look and not self._has_room
+        if crowded or len(self._look) > MOST_TIMED:
+            self._let_go(recorded)
 
-    def _let_go(self, excess: int, recorded: int) -> None:
+    def _let_go(self, recorded: int) -> None:
+        """Forget those beyond the limit; and beyond half of it, whoever is looked at after some who
+        are not here.
+        """
         idle = [
             (look, message_id)
             for message_id, look in self._look.items()
             if self._noted.get(message_id, 0) <= recorded
             and self[message_id].state is not DoubtState.TAKEN
         ]
-        for look, message_id in heapq.nlargest(excess, idle):
+        for look, message_id in sorted(idle, reverse=True):
+            makes_way = self.beyond and look > self._next_look
+            if len(self._look) <= (MOST_TIMED // 2 if makes_way else MOST_TIMED):
+                break
             self.forget(message_id)
-            self.beyond, self._next_look = True, min(self._next_look, look)
+            self._next_look = min(self._next_look, look) if self.beyond else look
+            self.beyond = True
         self._looks = [(look, message_id) for message_id, look in self._look.items()]
         heapq.heapify(self._looks)
 

@@ -87,20 +87,49 @@ def test_memory_has_so_many_that_only_time_changes_and_those_are_the_first() -> 
     issues.read([], issues.page, 0.0)
     for n in range(MOST_TIMED + 2):
         issues.keep(_doubt(n), float(n), record=n)
-    issues.let_go(MOST_TIMED - 1, _nobody)
+    issues.let_go(MOST_TIMED - 1, _nobody, 0.0)
     assert len(issues) == MOST_TIMED  # the last two are not on disk yet
     assert IDS[MOST_TIMED + 1] in issues
-    for n in range(MOST_TIMED - 2, MOST_TIMED):
-        issues.keep(_doubt(n), float(n), record=n)
-    issues.let_go(MOST_TIMED + 2, _nobody)
-    assert len(issues) == MOST_TIMED
-    assert (IDS[0] in issues, IDS[MOST_TIMED + 1] in issues) == (True, False)
     assert issues.beyond
     assert not issues.wants(2e9)  # there is no room
     for n in range(PAGE):
         assert not issues.wants(MOST_TIMED + 1.0)  # for a page of them
         issues.keep(replace(_doubt(n), state=DoubtState.ENDED))
     assert issues.wants(MOST_TIMED + 1.0)
+    for n in (*range(PAGE), MOST_TIMED + 2, MOST_TIMED + 3):
+        issues.keep(_doubt(n), float(n), record=n)
+    assert len(issues) > MOST_TIMED
+    issues.let_go(MOST_TIMED + 3, _nobody, 0.0)
+    assert len(issues) <= MOST_TIMED
+    assert (IDS[0] in issues, IDS[MOST_TIMED + 1] in issues) == (True, False)
+
+
+def test_messages_that_are_looked_at_later_make_way_for_those_beyond_that_are_due() -> None:
+    """A thousand in doubt are held for a day; without room others would keep their lanes shut."""
+    issues = Issues()
+    issues.read([], issues.page, 0.0)
+    for n in range(MOST_TIMED + PAGE):
+        issues.keep(_doubt(n), 60.0 + n / 1e4, record=1)
+    issues.let_go(1, _nobody, 0.0)
+    for issue in issues.due(60.5, MOST_TIMED):
+        held = replace(issue, state=DoubtState.HELD)
+        issues.keep(held, 86_400.0, record=2)
+    issues.let_go(1, _nobody, 61.0)
+    assert (len(issues), issues.wants(61.0)) == (MOST_TIMED, False)  # that is not on disk
+    issues.let_go(2, _nobody, 61.0)
+    assert issues.wants(61.0)
+    issues.read([60.2] * PAGE, issues.page, 61.0)  # all that are due are here
+    assert len(issues) == MOST_TIMED // 2
+
+
+def test_messages_make_no_way_for_those_that_come_later() -> None:
+    issues = Issues()
+    issues.read([], issues.page, 0.0)
+    for n in range(MOST_TIMED + PAGE):
+        issues.keep(_doubt(n), float(n), record=1)
+    for now in (0.0, 2e9):
+        issues.let_go(1, _nobody, now)
+        assert len(issues) == MOST_TIMED
 
 
 def test_the_table_is_read_on_when_the_last_of_a_page_may_be_looked_at() -> None:
@@ -117,16 +146,16 @@ def test_a_message_that_is_parked_goes_from_memory_once_that_is_on_disk() -> Non
     again = Issue(7, IDS[0], TO, DoubtState.QUEUED, rows=1, attempt=1)
     issues.keep(again, record=4)
     issues.park(IDS[0], 5)
-    issues.let_go(4, _nobody)
+    issues.let_go(4, _nobody, 0.0)
     assert IDS[0] in issues
-    issues.let_go(5, TO.__eq__)  # its rows are being read
+    issues.let_go(5, TO.__eq__, 0.0)  # its rows are being read
     assert IDS[0] in issues
-    issues.let_go(5, _nobody)
+    issues.let_go(5, _nobody, 0.0)
     assert issues == {}
     issues.keep(again, record=6)
     issues.park(IDS[0], 6)
     assert issues.found(IDS[0])  # read into its lane again
-    issues.let_go(9, _nobody)
+    issues.let_go(9, _nobody, 0.0)
     assert IDS[0] in issues
 
 

@@ -68,8 +68,16 @@ class DoubtLooks:
                 self._known = self._rules.version
                 for slot in slots:
                     slot.issues.hurry(self._clock())
+            if not more:
+                self.let_go(slots)
             self._read_on(slots, ownership)
             more = self._look(slots, ownership)
+
+    def let_go(self, slots: Sequence[OwnedSlot]) -> None:
+        """Let memory go of what it does not need, unless rows were read that may be older."""
+        if not self._reading and not self._readings.under_way:
+            for slot in slots:
+                slot.issues.let_go(slot.recorded, slot.messages.parked.is_read, self._clock())
 
     def _look(self, slots: Sequence[OwnedSlot], ownership: Ownership) -> bool:
         """Look at some messages, of each slot in turn; True if there may be more."""

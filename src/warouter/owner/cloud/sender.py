@@ -74,10 +74,6 @@ class CloudSender(Sender, RequestSender, InLane):
         self.requests.carryover.closed(slot)
         self._turns.leave(slot)
 
-    def recorded(self, slot: OwnedSlot) -> None:
-        slot.issues.let_go(slot.recorded, slot.messages.parked.is_read)
-        super().recorded(slot)
-
     def found(self, slot: OwnedSlot, message_id: bytes, row: StoredIssue | None) -> None:
         if row is None:
             slot.issues.found(message_id)
