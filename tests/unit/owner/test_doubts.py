@@ -37,7 +37,7 @@ class Scene:
         me: Any = self
         self.now = 0.0
         self.ends: list[Any] = []
-        self.readings = 0.0
+        self.readings, self.under_way = 0.0, False
         self.fence, self.held = FENCE, 1e9
         self.doubts = Doubts(me, me, me, me, me, Brake(), self.clock)
         self.found_: list[Issue] = []
@@ -280,6 +280,41 @@ def test_one_read_behind_a_returned_message_that_is_out_shuts_the_lane_once_that
     lanes.answered(b"6" * 20)
     scene.doubts.in_lane(scene.slot, ID)
     assert scene.shut
+
+
+def test_a_doubt_that_ends_behind_a_returned_message_leaves_that_out(scene: Scene) -> None:
+    """Its row was not read into the lane: the earlier one was held, and was sent once more."""
+    lanes = scene.slot.lanes
+    lanes.block("49151")
+    earlier = LaneEntry(6, b"6" * 20, "49151", 0, b"{}", parked=True)
+    assert lanes.push(earlier)
+    lanes.take()
+    scene.doubts.tell(scene.slot, scene.slot.issues[ID], EvidenceStored())
+    assert lanes.is_out(earlier.id)
+    assert not scene.shut
+
+
+def test_nothing_goes_from_memory_while_the_inbox_is_read(scene: Scene) -> None:
+    """A row of before its last attempt would bring it back, and that attempt's number be given
+    twice.
+    """
+    scene.keeps(replace(scene.slot.issues[ID], state=DoubtState.QUEUED, attempt=2))
+    scene.slot.issues.park(ID, 0)
+    scene.under_way = True
+    scene.looks.let_go([scene.slot])
+    assert scene.state is DoubtState.QUEUED
+    scene.under_way = False
+    scene.looks.let_go([scene.slot])
+    assert scene.state is None
+
+
+def test_a_word_that_fails_a_message_is_heard_once_that_is_written(scene: Scene) -> None:
+    scene.keeps(replace(scene.slot.issues[ID], state=DoubtState.HELD))
+    assert not scene.hearsay.asked(scene.slot, ID, "fail")
+    assert not scene.hearsay.asked(scene.slot, ID, "fail")
+    assert len(scene.ends) == 1
+    scene.ends[0].ended(scene.slot, SimpleNamespace(id=ID))
+    assert scene.hearsay.asked(scene.slot, ID, "fail")
 
 
 @pytest.mark.parametrize("state", [DOUBTED, ASIDE, NOT_TAKEN])

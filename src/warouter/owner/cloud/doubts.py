@@ -179,8 +179,6 @@ class Doubts:
             case DoubtState.GONE:
                 self.begun[word_of(issue.cause)] += 1
                 log.error("message row gone", extra=about(slot, issue))
-            case _:
-                pass
 
     # lanes
 
@@ -203,10 +201,14 @@ class Doubts:
 
     def _reopen(self, slot: OwnedSlot, issue: Issue) -> None:
         """Let what is behind the message go: once that is on disk, and from the parked table."""
-        if waiting := slot.lanes.block(issue.recipient):
-            self._backlog.park_behind(slot, issue.recipient, waiting)
-        slot.messages.note(Reopened(issue.recipient))
-        slot.messages.parked.reopen(issue.recipient, self._clock(), slot.next_record)
+        recipient, parked = issue.recipient, slot.messages.parked
+        # One that is out went before this message was known to be in doubt, and goes on.
+        flies = slot.lanes.flies(recipient)
+        if not flies and (waiting := slot.lanes.block(recipient)):
+            self._backlog.park_behind(slot, recipient, waiting)
+        slot.messages.note(Reopened(recipient))
+        if not flies or recipient in parked:
+            parked.reopen(recipient, self._clock(), slot.next_record)
         self._backlog.look_soon()
 
     def _settle(self, slot: OwnedSlot, issue: Issue, *, reopen: bool) -> None:
@@ -237,8 +239,7 @@ class Doubts:
 
     def failed(self, slot: OwnedSlot, message_id: bytes) -> None:
         """Go on as its ``failed`` is written, unless evidence came meanwhile."""
-        issue = slot.issues.get(message_id)
-        if issue is not None:
+        if (issue := slot.issues.get(message_id)) is not None:
             self.tell(slot, issue, FailureStored(self._rules.fence))
 
 
