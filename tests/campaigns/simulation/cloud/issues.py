@@ -117,13 +117,13 @@ class Issues:
         self.rows[place], self.ids[row.id] = row, place
 
     def lose(self, since: float) -> None:
-        """The database lacks what was written of rows since then, but for those that are over, or
-        were told as failed: the event that says so is there.
+        """The database lacks what was written of rows since then, but for those that are over,
+        were told as failed or have left their lane: what was written in the same commit is there.
         """
         while self.changed and self.changed[-1][0] >= since:
             _, place, before = self.changed.pop()
             row = self.rows.get(place)
-            if row is not None and row.state == SAID:
+            if row is not None and row.state in (SAID, KEPT, ASIDE, RETURNING):
                 continue
             if row is not None and before is not None:
                 self.rows[place] = before
