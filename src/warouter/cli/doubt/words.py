@@ -88,11 +88,11 @@ def fail(**given: Any) -> None:
 def hold(**given: Any) -> None:
     """Hold messages in doubt, by ids, options or --all.
 
-    Whatever their policy, they are neither sent again nor failed before WAROUTER_PENDING has
-    passed, and wait for `resend` or `fail`; what is behind them goes on. A status that Meta took
-    one ends it all the same. Until half a minute after its doubt began a request may still be on
-    its way: its message is held then. Without ids the command says first how many there are, and
-    asks.
+    Whatever their policy, they wait for `resend` or `fail`, at most for WAROUTER_PENDING, and then
+    fail; what is behind them goes on. What Meta says of one decides all the same: a status, or an
+    answer that comes late. Until half a minute after its doubt began a request may still be on its
+    way: its message is held then, unless its ttl has ended. Without ids the command says first how
+    many there are, and asks.
     """
     _say("hold", **given)
 

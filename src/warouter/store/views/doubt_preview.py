@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from warouter.flow.causes import GONE
 from warouter.store.database import Source
 from warouter.store.views.backlog import MOST_COUNTED
 from warouter.store.views.doubt_choice import CAUSE_SQL, CHOSEN_SQL, DoubtChoice
@@ -122,9 +123,12 @@ def _costs(preview: DoubtPreview) -> list[str]:
             f"{_customers(preview.doubtful_recipients)} may have got a message of which the"
             " business is told that it failed."
         ]
+    gone = preview.causes.get(GONE, 0)
+    kept = [f"{messages_of(gone)} cannot be sent: no longer stored."] if gone else []
     said = [
+        *kept,
         f"{messages_of(preview.doubtful)} may have been taken by Meta already: each that was"
-        " reaches its customer twice, and Meta charges each delivery."
+        " reaches its customer twice, and Meta charges each delivery.",
     ]
     if preview.templates:
         are = (
