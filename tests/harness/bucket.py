@@ -68,7 +68,8 @@ class BucketServer:
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", port, ssl_context=context).start()
         scheme, host = ("https", "localhost") if context else ("http", "127.0.0.1")
-        self.url = f"{scheme}://{host}:{self._runner.addresses[0][1]}"
+        self.port: int = self._runner.addresses[0][1]
+        self.url = f"{scheme}://{host}:{self.port}"
 
     async def stop(self) -> None:
         if self.faults.hang is not None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import socket
 import ssl
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
@@ -108,6 +110,16 @@ async def test_a_permanent_bucket_error_ends_the_start_with_one_sentence(
     assert "Signature=" not in sentence
 
 
+@contextmanager
+def kept(port: int) -> Iterator[None]:
+    """Nobody else gets the port of a server that has stopped: other tests start some."""
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):  # it still listens
+            taken.bind(("127.0.0.1", port))
+        yield
+
+
 @pytest.mark.parametrize("trouble", ["busy", "away", "stopped"])
 async def test_a_passing_bucket_error_is_logged_and_the_process_starts(
     server: BucketServer, bucket: Storage, trouble: str, caplog: pytest.LogCaptureFixture
@@ -118,7 +130,8 @@ async def test_a_passing_bucket_error_is_logged_and_the_process_starts(
         server.faults.away = True
     else:
         await server.stop()
-    await try_out(bucket)
+    with kept(server.port):
+        await try_out(bucket)
     (record,) = [r for r in caplog.records if r.message == "media storage unavailable"]
     assert BUCKET in record.error  # type: ignore[attr-defined]
 
