@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import asyncpg
 import pytest
@@ -22,7 +21,6 @@ from tests.harness import prepared
 from tests.harness.wait import soon
 from warouter.config import Settings, load
 from warouter.local.postgres import Postgres
-from warouter.store import server_settings
 from warouter.store.database import create_pool
 
 # First in a transaction of a test that waits in it: else the server ends it after a second.
@@ -120,7 +118,6 @@ async def settings(postgres: Postgres) -> AsyncIterator[Settings]:
 @pytest_asyncio.fixture
 async def pool(settings: Settings) -> AsyncIterator[asyncpg.Pool]:
     """A pool on this test's own database."""
-    with patch.dict(server_settings.PINNED, idle_in_transaction_session_timeout="0"):
-        pool = await create_pool(settings, "test", 8)  # a test may wait for its processor
+    pool = await create_pool(settings, "test", 8)
     yield pool
     await pool.close()

@@ -27,8 +27,17 @@ from tests.harness.wait import Watch
 from tests.harness.webhooks import Webhook
 from warouter.config import Settings
 from warouter.local.postgres import Postgres
+from warouter.store import server_settings
 from warouter.store.beats import NodeSession
 from warouter.store.journal import Journal
+
+
+@pytest.fixture(autouse=True)
+def patient_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transaction outlives that this process waits for its processor: sessions of other processes
+    have the product's second.
+    """
+    monkeypatch.setitem(server_settings.PINNED, "idle_in_transaction_session_timeout", PATIENCE)
 
 
 @pytest_asyncio.fixture
@@ -41,6 +50,7 @@ async def journal(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Journ
     await journal.close()
 
 
+PATIENCE = "20s"
 Join = Callable[..., NodeSession]
 
 
