@@ -31,11 +31,13 @@ from warouter.store import server_settings
 from warouter.store.beats import NodeSession
 from warouter.store.journal import Journal
 
+PATIENCE = "20s"
+
 
 @pytest.fixture(autouse=True)
 def patient_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A transaction outlives that this process waits for its processor: sessions of other processes
-    have the product's second.
+    """The server ends no transaction because this process has to wait for its processor; sessions
+    of other processes have the product's second.
     """
     monkeypatch.setitem(server_settings.PINNED, "idle_in_transaction_session_timeout", PATIENCE)
 
@@ -50,7 +52,6 @@ async def journal(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Journ
     await journal.close()
 
 
-PATIENCE = "20s"
 Join = Callable[..., NodeSession]
 
 

@@ -149,13 +149,16 @@ def test_messages_go_on_in_the_order_of_their_times_and_then_as_they_came() -> N
     assert [row.n for row in sorted(rows, key=order_of)] == [4, 2, 3, 1]
 
 
+@pytest.mark.parametrize("state", [DoubtState.EXPIRED, DoubtState.REFUSED, DoubtState.SAYING])
 @pytest.mark.parametrize("stored", [[], ["failed"]])
-async def test_nothing_is_shown_behind_a_failure_that_is_being_written(stored: list[str]) -> None:
-    """By the owner itself, as the message's time is over: no reading knows of it yet. If the owner
-    dies before it is written, the next one shows the row.
+async def test_nothing_is_shown_behind_a_failure_that_is_being_written(
+    stored: list[str], state: DoubtState
+) -> None:
+    """By the owner itself: no reading knows of it yet. If it dies before that is written, the next
+    owner shows the row.
     """
     draining = Draining()
-    draining.slot.issues.keep(Issue(1, ID, "1", DoubtState.EXPIRED))
+    draining.slot.issues.keep(Issue(1, ID, "1", state))
     await draining.read(row(1, "sent", *stored))
     await draining.acks._delete()
     assert draining.shown == []

@@ -115,6 +115,9 @@ def test_a_preview_says_what_a_second_sending_may_cost() -> None:
         "57 are templates, whose delivery costs the price of its category.",
     ]
     assert len(sentences_of(previewed("resend", templates=0))) == 4
+    assert sentences_of(previewed("resend", causes={"timeout": 3, "gone": 2}))[5:] == [
+        "Not sent, and held as before: 2 messages, no longer stored."
+    ]
 
 
 def test_a_preview_says_whom_a_failure_may_misinform() -> None:

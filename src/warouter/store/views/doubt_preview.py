@@ -123,18 +123,17 @@ def _costs(preview: DoubtPreview) -> list[str]:
             f"{_customers(preview.doubtful_recipients)} may have got a message of which the"
             " business is told that it failed."
         ]
-    gone = preview.causes.get(GONE, 0)
-    kept = [f"{messages_of(gone)} cannot be sent: no longer stored."] if gone else []
     said = [
-        *kept,
         f"{messages_of(preview.doubtful)} may have been taken by Meta already: each that was"
-        " reaches its customer twice, and Meta charges each delivery.",
+        " reaches its customer twice, and Meta charges each delivery."
     ]
     if preview.templates:
         are = (
             "1 is a template" if preview.templates == 1 else f"{preview.templates:,} are templates"
         )
         said.append(f"{are}, whose delivery costs the price of its category.")
+    if gone := preview.causes.get(GONE):
+        said.append(f"Not sent, and held as before: {messages_of(gone)}, no longer stored.")
     return said
 
 
