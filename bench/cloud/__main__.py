@@ -22,6 +22,7 @@ import msgspec
 
 from bench.cloud import (
     budget,
+    connections,
     doubts,
     failover,
     lives,
@@ -48,6 +49,7 @@ PARTS: dict[str, Part] = {
     "storm": storm.measure,
     "failover": failover.measure,
     "memory": memory.measure,
+    "connections": connections.measure,
     "doubts": doubts.measure,
     "priority": priority.measure,
 }

@@ -28,6 +28,7 @@ UNLIMITED = {"level": 0, "pair_s": 0}
 FAST = {"WAROUTER_CLOUD_RATE": "20000"}  # messages/s: more than there will be
 WARM_RATE, WARM_SECONDS = 50.0, 5.0  # the first messages of each owner make plans and connections
 LOAD_CONNECTIONS = 64
+CERTIFICATE = "graph.crt"  # of the door, in the site's folder
 
 
 @asynccontextmanager
@@ -71,7 +72,7 @@ def secret(variables: Mapping[str, str], name: str) -> str:
 
 def certified(folder: Path) -> tuple[str, str]:
     """Paths of a certificate for loopback, and of its key."""
-    paths = folder / "graph.crt", folder / "graph.key"
+    paths = folder / CERTIFICATE, folder / "graph.key"
     for path, pem in zip(paths, self_signed("localhost", ["localhost", "127.0.0.1"]), strict=True):
         path.write_bytes(pem)
     return str(paths[0]), str(paths[1])

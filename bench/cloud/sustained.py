@@ -1,8 +1,7 @@
 """What a number's level allows, for minutes: the 201, the way to the request, the CPU.
 
 ``WAROUTER_CLOUD_RATE=auto`` keeps 5 % of the level back, so that 75 of 80 and 900 of 1,000 are all
-but what is there: who is behind catches up slowly. At 80 there are as many owners as ``up`` starts;
-at 1,000 the answers that are out at a time want four, since each has 64 connections at most.
+but what is there: who is behind catches up slowly. There are as many owners as ``up`` starts.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from bench.cloud.site import (
 from bench.e2e.site import Found, say
 
 RATES = {80: 75.0, 1000: 900.0}  # messages a second, by level
-OWNERS = {80: 2, 1000: 4}
+OWNERS = 2
 SECONDS = 300.0
 LEAD_SECONDS = 3.0  # of load, before times count
 
@@ -42,7 +41,7 @@ async def measure(folder: Path, extent: Extent) -> tuple[Found, list[str]]:
 
 
 async def _at(folder: Path, level: int, rate: float, seconds: float) -> tuple[Found, list[str]]:
-    async with cloud_site(folder, OWNERS[level], {"level": level}) as here:
+    async with cloud_site(folder, OWNERS, {"level": level}) as here:
         await warm(here, level)
         since = now()
         order = here.order(

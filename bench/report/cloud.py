@@ -47,6 +47,7 @@ GOALS = (
     ),
     Goal("… the longest of all, ms", ("failover", "most"), most=500),
     Goal("coreapp with 100,000 identities, 1,000/s, MiB", ("memory", "coreapp_mib"), most=120),
+    Goal("a connection to the Graph API, KiB", ("connections", "each_kib")),
     Goal("1,000,000 doubts: a slot opens, the slowest, s", ("doubts", "opened_s"), most=0.3),
     Goal("… the longest turn of a coreapp's loop, CPU ms", ("doubts", "turn_ms"), most=20),
     Goal("… and as owners are killed", ("doubts", "turn_killed_ms"), most=20),

@@ -68,6 +68,7 @@ class CloudSettings(msgspec.Struct, frozen=True, kw_only=True):
     in_doubt: str = "resend"  # resend, fail or hold
     doubt_seconds: float = 60.0
     rate: float | None = None  # messages a second; None: as the number's level says
+    connections: int = 512  # of an owner to the Graph API, at most
     order: str = "accepted"  # or sent
     bsuid: str = "alias"  # or raw, drop
     standby: str = "off"  # or mark, pass
@@ -127,6 +128,7 @@ def checked(given: CloudVariables, lease: float, watchdog: float) -> CloudSettin
         in_doubt=given.cloud_in_doubt,
         doubt_seconds=given.cloud_doubt_seconds,
         rate=_rate(given.cloud_rate),
+        connections=given.cloud_connections,
         order=given.cloud_order,
         bsuid=given.cloud_bsuid,
         standby=given.cloud_standby,

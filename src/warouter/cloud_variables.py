@@ -41,6 +41,9 @@ class CloudVariables(Variables, frozen=True, kw_only=True):
         "WAROUTER_CLOUD_DOUBT_SECONDS", 60.0
     )
     cloud_rate: str = CLOUD.variable("WAROUTER_CLOUD_RATE", "auto")
+    cloud_connections: Annotated[int, Meta(ge=1, le=4096)] = CLOUD.variable(
+        "WAROUTER_CLOUD_CONNECTIONS", 512
+    )
     cloud_order: str = CLOUD.variable("WAROUTER_CLOUD_ORDER", "accepted")
     cloud_bsuid: str = CLOUD.variable("WAROUTER_CLOUD_BSUID", "alias")
     cloud_standby: str = CLOUD.variable("WAROUTER_CLOUD_STANDBY", "off")

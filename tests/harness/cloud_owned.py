@@ -32,7 +32,7 @@ from warouter.owner.cloud.rows import ASKED
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
 from warouter.upstream.cloud.batch import STATUS
-from warouter.upstream.cloud.graph.connections import MOST
+from warouter.upstream.cloud.graph.connections import AHEAD
 from warouter.upstream.cloud.graph.exchange import HELD_BACK, Exchanged, ExchangeOutcome
 from warouter.upstream.cloud.reference import parse_reference
 
@@ -120,7 +120,7 @@ class ScriptedGraph:
         self.room = asyncio.Event()
         self.room.set()
         self.unreachable = False
-        self.connections = SimpleNamespace(close=lambda: None, limit=MOST)
+        self.connections = SimpleNamespace(close=lambda: None, limit=AHEAD)
 
     def post(
         self, body: bytes, may_begin: Callable[[], bool], edge: str = "messages"

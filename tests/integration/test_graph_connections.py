@@ -701,7 +701,9 @@ def test_connections_grow_with_the_rate(plain: Way) -> None:
         graph.size(76)
         assert (graph.latency, graph.connections.limit) == (0.35, 29)
         graph.size(1000)
-        assert graph.connections.limit == 64
+        assert graph.connections.limit == 352
+        graph.size(10_000)  # more than one owner is to open
+        assert graph.connections.limit == 512
         graph._took.extend([0.1] * 98 + [0.2] * 2)
         graph.size(76)
         assert (graph.latency, graph.connections.limit) == (0.2, 18)

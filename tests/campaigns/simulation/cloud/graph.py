@@ -17,7 +17,7 @@ from tests.campaigns.simulation.network import Link, Pipe
 from warouter import cloud_settings
 from warouter.lab.simulator.cloud.graph import errors
 from warouter.upstream.cloud.graph.calls import failure
-from warouter.upstream.cloud.graph.connections import MOST
+from warouter.upstream.cloud.graph.connections import AHEAD
 from warouter.upstream.cloud.graph.described import NumberFields, TokenFacts
 from warouter.upstream.cloud.graph.exchange import Exchanged, ExchangeOutcome
 from warouter.upstream.cloud.graph.failed import CallAway
@@ -129,7 +129,7 @@ class Graph:
         self.loop: Any = asyncio.get_running_loop()
         self.requests: dict[Request, None] = {}
         self.connections = self
-        self.limit = MOST
+        self.limit = AHEAD
         self.late_writes = 0
 
     def post(

@@ -32,6 +32,7 @@ from warouter.upstream.protocol import Claim, Claimed, ToUpstream, Upstream, Ups
 log = logging.getLogger(__name__)
 
 MOST_HEARD = 4_096  # messages whose answers are remembered: of seconds, until they are on disk
+MOST_WAITING = 64  # requests that wait for a connection: none can be overtaken any more
 UNREACHED_MS = 200  # no connection: worth another try so soon
 _NONE: frozenset[int] = frozenset()
 
@@ -116,10 +117,10 @@ class CloudUpstream(Upstream):
     def room(self) -> int:
         """The number of further requests that are worth a post.
 
-        As many as there are connections may wait for one, so that none is idle. What waits beyond
-        that cannot be overtaken any more.
+        Some may wait for a connection, so that none is idle.
         """
-        return 2 * self._graph.connections.limit - len(self._out)
+        limit = self._graph.connections.limit
+        return limit + min(limit, MOST_WAITING) - len(self._out)
 
     async def run(self, listener: UpstreamHandler) -> None:
         """Grant claims to ``listener`` until cancelled."""

@@ -22,7 +22,13 @@ import msgspec
 
 from warouter import SERVER
 from warouter.cloud_settings import REQUEST_SECONDS, CloudSettings
-from warouter.upstream.cloud.graph.connections import ConnectionPool, Origin, Unreachable, needed
+from warouter.upstream.cloud.graph.connections import (
+    AHEAD,
+    ConnectionPool,
+    Origin,
+    Unreachable,
+    needed,
+)
 from warouter.upstream.cloud.graph.marketing import EDGES, MESSAGES
 from warouter.upstream.cloud.graph.response import Response
 from warouter.upstream.cloud.graph.wire import Begun, MayBegin, Wire
@@ -79,7 +85,10 @@ class GraphExchange:
         seconds: float = REQUEST_SECONDS,
     ) -> None:
         origin = Origin.of(cloud.base_url)
-        self.connections = ConnectionPool(origin, send_bytes=2 * json_limit, tls=tls)
+        self._most = cloud.connections
+        self.connections = ConnectionPool(
+            origin, send_bytes=2 * json_limit, limit=min(AHEAD, self._most), tls=tls
+        )
         self.late_writes = 0
         self._took: deque[float] = deque(maxlen=_REMEMBERED)
         self._secrets = secrets
@@ -164,7 +173,7 @@ class GraphExchange:
 
     def size(self, rate: float) -> None:
         """Allow as many connections as ``rate`` messages a second need, as fast as answers come."""
-        self.connections.limit = needed(rate, self.latency)
+        self.connections.limit = min(self._most, needed(rate, self.latency))
 
     @property
     def latency(self) -> float:
@@ -176,7 +185,7 @@ class GraphExchange:
     def warm_up(self, rate: float) -> None:
         """``rate`` messages a second are about to begin: open connections ahead for them."""
         self.size(rate)
-        self.connections.warm(needed(rate, self.latency / 2))
+        self.connections.warm(min(AHEAD, needed(rate, self.latency / 2)))
 
     def cut(self) -> None:
         """At the lease's deadline: see ``ConnectionPool.cut``."""
