@@ -56,7 +56,8 @@ class Origin(NamedTuple):
 
 
 class ConnectionPool:
-    """At most ``limit`` connections, those that are being opened included.
+    """Opens connections while there are fewer than ``limit``, those that are being opened included;
+    those beyond a lower limit end once they are idle.
 
     ``send_bytes`` is what a socket takes in one write. ``tls`` judges the certificate, instead of
     the authorities of this system.
@@ -111,7 +112,7 @@ class ConnectionPool:
         """Give a connection back, whatever became of it."""
         if wire.open:
             now = asyncio.get_running_loop().time()
-            if self._closed or now - wire.born >= OLD_SECONDS or self.count > self.limit:
+            if self._closed or now - wire.born >= OLD_SECONDS:
                 wire.close("old")
                 return
             if wire.fresh:
