@@ -11,6 +11,7 @@ a reference that its statuses echo, and ids are translated in both directions.
     meanings     the table of Meta's error codes
     elements     a webhook, taken apart into statuses, messages and errors
     batch        what comes of it
+    usual_webhook  the one that nearly always comes, in one pass
     readers      one element
     parties      whom it is about
     statuses     a status in the v1 form

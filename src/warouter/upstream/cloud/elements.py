@@ -37,6 +37,7 @@ from warouter.upstream.cloud.readers import (
     status_of,
     time_of,
 )
+from warouter.upstream.cloud.usual_webhook import statuses_of
 
 # Fields that say something about the account.
 NOTICES = {
@@ -91,6 +92,12 @@ def read(body: bytes, phone_number_id: str, now: int = 0, modes: Modes = KEEPS) 
 
 
 def _read(body: bytes, phone_number_id: str, now: int, modes: Modes) -> Batch:
+    usual = statuses_of(body, phone_number_id)
+    if usual is not None:
+        reading = _WebhookReading(phone_number_id, modes, now - OLDEST_SECONDS)
+        for statuses, contacts in usual:
+            reading.statuses(statuses, reading.parties(contacts))
+        return reading.finished()
     top = lenient.fields(body)
     if top is None:
         raise Unreadable("not a JSON object")
@@ -210,7 +217,7 @@ class _WebhookReading:
         if not self._is_ours(value, len(statuses) + len(messages) + len(errors)):
             return
         parties = self._parties(value) if statuses or messages else Parties([])
-        self._take(statuses, lambda raw: status_of(raw, parties))
+        self.statuses(statuses, parties)
         self._take(messages, lambda raw: message_of(raw, parties, mark=mark), words=True)
         self._take(errors, lambda raw: error_of(raw, time // _HOUR), time)
 
@@ -220,8 +227,16 @@ class _WebhookReading:
         self.batch.kept.append(KeptElement(f"{field}:{sha256(json).hexdigest()}", field, json))
         self.batch.left_out[field] += count
 
+    def statuses(self, statuses: Iterable[Raw], parties: Parties) -> None:
+        """Take statuses of our number."""
+        self._take(statuses, lambda raw: status_of(raw, parties))
+
     def _parties(self, value: dict[str, Raw]) -> Parties:
-        found = [party_of(raw) for raw in self._items(value, "contacts")]
+        return self.parties(self._items(value, "contacts"))
+
+    def parties(self, contacts: Iterable[Raw]) -> Parties:
+        """Whom a value is about."""
+        found = [party_of(raw) for raw in contacts]
         if None in found:
             self._leave("unreadable", "an item of contacts is not an object")
         return Parties([party for party in found if party is not None])

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.harness.patch import patched
 from tests.unit.upstream.cloud.samples import (
+    ANN,
     DELIVERED,
     NUMBER,
     OUR_ID,
@@ -26,7 +28,7 @@ from tests.unit.upstream.cloud.samples import (
 from warouter.kinds import EVENT_NAMES
 from warouter.message_id import text_of
 from warouter.upstream.checks import problem
-from warouter.upstream.cloud import inbound, statuses
+from warouter.upstream.cloud import elements, inbound, statuses
 from warouter.upstream.cloud.batch import (
     ERROR,
     LONGEST_KEY,
@@ -38,6 +40,7 @@ from warouter.upstream.cloud.batch import (
     Unreadable,
 )
 from warouter.upstream.cloud.elements import read
+from warouter.upstream.cloud.usual_webhook import statuses_of
 from warouter.upstream.protocol import Event
 
 GOOD_STATUS = DELIVERED | {"id": "wamid.good", "recipient_id": "15559990000"}
@@ -186,6 +189,23 @@ def test_a_bad_value_costs_no_other(value: dict[str, Any]) -> None:
     batch = read(body, NUMBER)
     look_at(batch)
     assert good(batch) == [dumped(GOOD_STATUS), dumped(GOOD_TEXT)]
+
+
+@given(mutilated(), st.integers(1, 2))
+def test_the_usual_webhook_is_read_as_any_other(value: dict[str, Any], changes: int) -> None:
+    """Whatever is odd in it."""
+    body = envelope(entry(*[{"field": "messages", "value": value}] * changes))
+    with patched([(elements, "statuses_of", lambda _body, _number: None)]):
+        expected = read(body, NUMBER)
+    assert read(body, NUMBER) == expected
+
+
+def test_a_webhook_of_statuses_is_the_usual_one() -> None:
+    statuses = [DELIVERED, GOOD_STATUS]
+    found = statuses_of(envelope(entry(change(statuses=statuses, contacts=[ANN]))), NUMBER)
+    assert found is not None
+    [(raw, contacts)] = found
+    assert [bytes(each) for each in (*raw, *contacts)] == list(map(dumped, [*statuses, ANN]))
 
 
 @pytest.mark.parametrize("bad", [None, True, 5, 10**40, "", "\x00", "US.1", [], [[]], {}, [{}]])
