@@ -1,7 +1,8 @@
 """Whole life cycles as fast as they go: Graph, webhooks, load and receiver on the same cores.
 
 201, request, answer, three statuses by webhook, three callbacks; at most so many messages are open
-at a time, so the backlog is flat. Nothing limits the rate but the cores.
+at a time, so the backlog is flat. Nothing limits the rate but the cores. A POST
+brings one status, then a hundred.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.cloud.extent import Extent
-from bench.cloud.site import FAST, UNLIMITED, cloud_site, cpu_us, warm
+from bench.cloud.site import FAST, ONE_EACH, PACKED, UNLIMITED, below, cloud_site, cpu_us, warm
 from bench.e2e.lives import MOST_OPEN, WARM_UP
 from bench.e2e.site import Found
 
@@ -17,11 +18,23 @@ OWNERS = 2  # 512 connections each, and 225 ms an answer: 4,550 a second
 CONNECTIONS = 128
 RECIPIENTS = 100_000
 SECONDS = 60.0
+ROUNDS = {"lives": ONE_EACH, "lives_packed": PACKED}  # how statuses come
 
 
 async def measure(folder: Path, extent: Extent) -> tuple[Found, list[str]]:
     """The rate, its CPU, and what was wrong."""
-    async with cloud_site(folder, OWNERS, UNLIMITED, FAST) as here:
+    figures: Found = {"foreign_cores": {}}
+    wrong: list[str] = []
+    for name, posts in ROUNDS.items():
+        found, facts = await _with(below(folder, name), posts, extent)
+        figures["foreign_cores"][name] = found.pop("foreign_cores")
+        figures[name] = found
+        wrong += [f"{name}: {fact}" for fact in facts]
+    return figures, wrong
+
+
+async def _with(folder: Path, posts: dict[str, int], extent: Extent) -> tuple[Found, list[str]]:
+    async with cloud_site(folder, OWNERS, {**UNLIMITED, **posts}, FAST) as here:
         await warm(here)
         found = await here.measured(
             here.order(
@@ -33,7 +46,8 @@ async def measure(folder: Path, extent: Extent) -> tuple[Found, list[str]]:
             )
         )
         figures: Found = {
-            "lives": {"per_s": round(found["lives"] / found["seconds"]), "cpu_us": cpu_us(found)},
-            "foreign_cores": {"lives": round(found["foreign_cores"], 2)},
+            "per_s": round(found["lives"] / found["seconds"]),
+            "cpu_us": cpu_us(found),
+            "foreign_cores": round(found["foreign_cores"], 2),
         }
         return figures, await here.check("life cycles")
