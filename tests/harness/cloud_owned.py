@@ -24,6 +24,7 @@ from tests.harness.patch import patched
 from tests.harness.wait import soon
 from warouter.cluster.role import SlotEvent
 from warouter.config import Settings
+from warouter.link import wire
 from warouter.link.wire import Message
 from warouter.message_id import mint, text_of
 from warouter.node import end_cloud
@@ -39,6 +40,7 @@ from warouter.upstream.cloud.reference import parse_reference
 NUMBER = "105954558954427"
 SLOT = 3
 TOKEN_HASH = hashlib.sha256(b"token").digest()
+STAMP = "1764000000"  # of each status
 TEMPLATES, LANGUAGE = ("marketing", "authentication", "utility"), "en"
 _numbers = itertools.count(1)
 
@@ -181,6 +183,7 @@ class CloudSlots(Slots):
         self._ahead += seconds
 
     def loops(self) -> list[asyncio.Task[None]]:
+        self.end._straight.hearing = self.hearing
         runs = [
             self.upstream.run(self.hearing),
             self.end.sender.requests.issuer.run(),
@@ -286,16 +289,56 @@ async def hear(
     """A webhook with this status of an attempt is in the inbox."""
     message_id, attempt = ref
     wamid = wamid or f"wamid.{text_of(message_id)}.{attempt}"
-    stamp = "1764000000"
-    said = {"id": wamid, "status": status, "timestamp": stamp, "recipient_id": RECIPIENT}
+    said = _status(wamid, status)
     if status == "failed":
         said["errors"] = errors or [{"code": 131026, "title": "undeliverable"}]
     await pool.execute(
         "insert into cloud_inbox (slot, kind, key, id, attempt, wamid, recipient, payload)"
         " values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (key) do nothing",
-        *(SLOT, STATUS, f"{wamid}:{status}:{stamp}", message_id, attempt, wamid, RECIPIENT),
+        *(SLOT, STATUS, f"{wamid}:{status}:{STAMP}", message_id, attempt, wamid, RECIPIENT),
         msgspec.json.encode(said),
     )
+
+
+class OfferingWebapp:
+    """Offers statuses over a link that nobody cuts; ``left`` has the places that an answer left, by
+    the offer's number.
+    """
+
+    def __init__(self, slots: CloudSlots) -> None:
+        self._slots = slots
+        self.left: dict[int, list[int]] = {}
+
+    def offer(self, *refs: tuple[bytes, int], status: str = "sent", epoch: int = 0) -> int:
+        """Offer this status of each; the offer's number."""
+        number = next(_numbers)
+        offered = [self._offered(ref, status, epoch or self._slots.slot.epoch) for ref in refs]
+        webapp: Any = self
+        self._slots.end._straight.on_statuses(webapp, wire.StatusOffer(number, offered))
+        return number
+
+    async def answered(self, number: int) -> list[int]:
+        """The places that are left, once the offer is answered."""
+        await soon(lambda: number in self.left)
+        return self.left[number]
+
+    def send(self, frame: bytes) -> None:
+        """An answer."""
+        outcome = wire.parse(memoryview(frame))
+        assert isinstance(outcome, wire.StatusOutcome)
+        self.left[outcome.number] = outcome.left
+
+    def _offered(self, ref: tuple[bytes, int], status: str, epoch: int) -> wire.OfferedStatus:
+        message_id, attempt = ref
+        wamid = f"wamid.{text_of(message_id)}.{attempt}"
+        said = _status(wamid, status)
+        key = f"{wamid}:{status}:{STAMP}"
+        ids = key, message_id, attempt, wamid, RECIPIENT
+        return wire.OfferedStatus(SLOT, epoch, *ids, msgspec.json.encode(said))
+
+
+def _status(wamid: str, status: str) -> dict[str, Any]:
+    return {"id": wamid, "status": status, "timestamp": STAMP, "recipient_id": RECIPIENT}
 
 
 async def issues(pool: asyncpg.Pool) -> list[tuple[bytes, int, int, int]]:

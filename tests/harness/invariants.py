@@ -286,5 +286,6 @@ INVARIANTS = (
     Invariant("I22", "nothing is pruned that something still points to", ()),
     Invariant("I24", "no word of a customer is dropped in silence", ()),
     Invariant("I25", "a change of timeline makes each slot unsure, whoever changes its owner", ()),
+    Invariant("I26", "what Meta was answered 200 for is on disk, with what it proves", ()),
 )
 NUMBERS = frozenset(invariant.number for invariant in INVARIANTS)

@@ -99,11 +99,13 @@ def get(path: str) -> bytes:
 class Webhook:
     """A listener with its inbox in a real database, as a webapp runs them."""
 
-    def __init__(self, settings: Settings, shows: str = "alias", **limits: Any) -> None:
+    def __init__(
+        self, settings: Settings, shows: str = "alias", owners: Any = None, **limits: Any
+    ) -> None:
         self.incarnation = uuid4()
         self.secrets: Sequence[str] = (SECRET, OLD_SECRET)
         self.inbox = WebhookInbox(settings, "wa:test:webhook", self.incarnation, shows, ACCOUNT)
-        self.posts = Posts(self.inbox)
+        self.posts = Posts(self.inbox, owners)
         self.now = float(SENT + 60)
         self.listener = WebhookListener(
             NUMBER, lambda: self.secrets, lambda: VERIFY, self.posts, clock=lambda: self.now

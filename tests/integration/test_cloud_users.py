@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
 import pytest
 
-from tests.harness.webhooks import Webhook, inbox_of, text, webhook
+from tests.harness.journals import an_id
+from tests.harness.webhooks import Webhook, inbox_of, status, text, webhook
 from warouter._hash import slot_of
 from warouter.config import Settings
+from warouter.link.wire import OfferedStatus
 from warouter.store.journal import Journal
 from warouter.upstream.cloud.identity import alias_of
+from warouter.upstream.cloud.reference import reference
 
 ANN, NUMBER_OF_ANN = "US.1122334455", "15550001111"
 USERS = "select user_id, wa_id, alias, successor from contact_identity"
@@ -179,3 +183,51 @@ async def test_users_without_a_number_by_other_choices(
     assert [row["recipient"] for row in await inbox_of(pool)] == recipients
     assert hook.posts.counts["dropped"] == (shows == "drop")
     await hook.close()
+
+
+class Owners:
+    """Owners that have every status on disk at once."""
+
+    def __init__(self) -> None:
+        self.offered: list[OfferedStatus] = []
+
+    async def offer(self, statuses: Sequence[OfferedStatus]) -> set[str]:
+        self.offered += statuses
+        return {each.key for each in statuses}
+
+
+async def test_users_are_learned_once_from_statuses_that_owners_store(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    owners = Owners()
+    hook = Webhook(settings, owners=owners)
+    await hook.open()
+    try:
+        told = {"reference": reference(an_id(1, slot=3), 1), "recipient_user_id": ANN}
+        await hook.post(webhook(statuses=[status("wamid.1", **told)]))
+        assert [tuple(row) for row in await pool.fetch(USERS)] == [(ANN, NUMBER_OF_ANN, None, None)]
+        await pool.execute("delete from contact_identity")
+        assert await hook.post(webhook(statuses=[status("wamid.1", name="read", **told)])) == 200
+        assert await pool.fetch(USERS) == []  # nothing was written again
+    finally:
+        await hook.close()
+    assert [each.key.split(":")[1] for each in owners.offered] == ["sent", "read"]
+    assert await inbox_of(pool) == []
+
+
+async def test_failures_and_what_is_none_of_ours_are_offered_to_nobody(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    owners = Owners()
+    hook = Webhook(settings, owners=owners)
+    await hook.open()
+    try:
+        ours = reference(an_id(1, slot=3), 1)
+        failed = status("wamid.1", reference=ours, name="failed")
+        foreign = status("wamid.2")
+        said = text("wamid.3")
+        assert await hook.post(webhook(statuses=[failed, foreign], messages=[said])) == 200
+    finally:
+        await hook.close()
+    assert owners.offered == []
+    assert {row["key"].split(":")[0] for row in await inbox_of(pool)} == {"wamid.1", "wamid.3"}

@@ -414,7 +414,7 @@ async def test_an_element_postgresql_refuses_costs_no_other(
     """The reader of webhooks lets no such thing pass; should it one day, the rest goes on."""
     elements = [Element(kind=INBOUND, key=f"{n}", wa_id="15550001111", raw=b"{}") for n in "abcd"]
     elements[2] = Element(kind=INBOUND, key="\0", wa_id="15550001111", raw=b"odd")
-    await hook.posts._write(elements)
+    await hook.posts._write(elements, [])
     assert sorted(row["key"] for row in await inbox_of(pool)) == ["a", "b", "d"]
     assert await pool.fetchval("select body from cloud_quarantine") == b"odd"
 
@@ -445,10 +445,12 @@ async def test_a_defect_that_one_element_meets_costs_no_other(
     """It is answered 503, as a later build may take it."""
     write = hook.inbox.write
 
-    async def broken(elements: Sequence[Element], said: ListenerState | None) -> Written:
+    async def broken(
+        elements: Sequence[Element], said: ListenerState | None, learned: Sequence[Element]
+    ) -> Written:
         if any(element.key == "wamid.2" for element in elements):
             raise RuntimeError("a defect")
-        return await write(elements, said)
+        return await write(elements, said, learned)
 
     monkeypatch.setattr(hook.inbox, "write", broken)
     assert await hook.post(webhook(messages=[text(f"wamid.{n}") for n in range(4)])) == 503

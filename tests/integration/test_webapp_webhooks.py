@@ -21,6 +21,7 @@ from tests.harness.wait import soon
 from tests.harness.webhooks import NUMBER, SECRET, VERIFY, Line, inbox_of, post, text, webhook
 from warouter.config import Settings, load
 from warouter.errors import CommandError
+from warouter.link.offers import StatusOffers
 from warouter.local.ports import free_port
 from warouter.local.process import Process
 from warouter.node.runtime import ProcessIdentity
@@ -148,13 +149,18 @@ async def answer_of(port: int, client: ssl.SSLContext) -> tuple[int, str]:
             line.writer.close()
 
 
+def nobody() -> StatusOffers:
+    """No owner is linked."""
+    return StatusOffers(lambda _slot: None, asyncio.get_running_loop())
+
+
 async def test_a_renewed_certificate_is_shown_and_clients_still_show_theirs(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "FILES_SECONDS", 0.02)
     files, port = Files(tmp_path), free_port()
     given = load(environment_of(settings) | cloud(port, **files.variables()))
-    hooks = CloudWebhooks(given, ProcessIdentity(given, "webapp"))
+    hooks = CloudWebhooks(given, ProcessIdentity(given, "webapp"), nobody())
     await hooks.open()
     tasks = [asyncio.create_task(work) for work in hooks.work().values()]
     assert await answer_of(port, files.client()) == (200, files.shown)
@@ -184,7 +190,7 @@ async def test_a_port_that_is_taken(settings: Settings) -> None:
     server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     given = load(environment_of(settings) | cloud(port))
-    hooks = CloudWebhooks(given, ProcessIdentity(given, "webapp"))
+    hooks = CloudWebhooks(given, ProcessIdentity(given, "webapp"), nobody())
     with pytest.raises(CommandError, match="WAROUTER_CLOUD_LISTEN"):
         await hooks.open()
     await hooks.close()

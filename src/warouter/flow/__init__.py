@@ -23,6 +23,7 @@ With the Cloud API the number has a rate, and nobody repeats what may have been 
     windows   how long it waits
     causes    why it is in doubt, in one word
     proof     whether webhooks provably reach us, so that this wait says something
+    recent    messages that were taken lately, and what was shown of them
     statuses  which statuses of a message v1 hears, whatever comes
 
 ``aftermath`` counts what came of requests that were answered with an error of Meta's own, and

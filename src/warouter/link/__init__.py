@@ -14,6 +14,7 @@ The webapp's side calls downwards, and is called back by ``dial`` (``on_ready``,
 ``on_outcome``):
 
     client       Links: connections kept, messages offered, outcomes taken
+    offers       statuses of webhooks, offered to their owners
     pending      the messages that are held, with their bounds; the fast path holds its own there
     ways         which connection leads to the owner of a slot
     detour       which coreapps are not reached, and who relays to them

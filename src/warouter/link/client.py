@@ -23,6 +23,7 @@ from warouter.link.connection import TICK_SECONDS
 from warouter.link.credential import Credential
 from warouter.link.detour import PATIENCE_SECONDS
 from warouter.link.dial import CoreappConnection, LinkHandler
+from warouter.link.offers import StatusOffers
 from warouter.link.pending import Done, HeldMessages, Pending, Submitting, WaitingMessage, too_late
 from warouter.link.ways import Straight, Ways
 from warouter.retry import backoff
@@ -58,6 +59,7 @@ class Links(Submitting, LinkHandler):
         self._ways = Ways(self._loop.time, self._random)
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
         self.held = HeldMessages()
+        self.statuses = StatusOffers(self._straight_to, self._loop)
 
     @property
     def pending(self) -> int:
@@ -174,6 +176,7 @@ class Links(Submitting, LinkHandler):
             passed, last = min(now - last, 2 * TICK_SECONDS), now
             for connection in list(self._made.values()):
                 connection.watch(passed)
+            self.statuses.sweep(now)
             if not self.held:
                 continue
             passable = {slot for slot in range(SLOTS) if self._ways.to(slot)}
@@ -207,6 +210,7 @@ class Links(Submitting, LinkHandler):
         incarnation = connection.address.incarnation
         if not self._ways.lost(connection):
             return
+        self.statuses.lost(incarnation)
         if incarnation in self._tasks:  # a node that was let go has no task
             # One that fell silent has been away for long enough already.
             self._down(incarnation, 0.0 if connection.silent else PATIENCE_SECONDS)
@@ -226,7 +230,15 @@ class Links(Submitting, LinkHandler):
             case _:
                 self._on_refused(connection, frame)
 
+    def on_stored(self, frame: wire.StatusOutcome) -> None:
+        self.statuses.stored(frame)
+
     # inside
+
+    def _straight_to(self, slot: int) -> Straight | None:
+        if self._ways.straight[slot] is None:
+            self._ways.to(slot)
+        return self._ways.straight[slot]
 
     def _end(self, entry: WaitingMessage, outcome: bytes | ApiError) -> None:
         if self.held.take(entry.id) is not None:

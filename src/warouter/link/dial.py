@@ -29,6 +29,9 @@ class LinkHandler(Protocol):
 
     def on_outcome(self, connection: CoreappConnection, frame: wire.Outcome) -> None: ...
 
+    def on_stored(self, frame: wire.StatusOutcome) -> None:
+        """Statuses that were offered are on disk; only who offers any hears of it."""
+
 
 class CoreappConnection(LinkConnection):
     """The link to one coreapp, as a webapp or a relaying coreapp sees it."""
@@ -76,6 +79,8 @@ class CoreappConnection(LinkConnection):
     def on_frame(self, frame: wire.Frame) -> None:
         if isinstance(frame, wire.Outcome):
             self._links.on_outcome(self, frame)
+        elif isinstance(frame, wire.StatusOutcome):
+            self._links.on_stored(frame)
         elif not isinstance(frame, wire.Pong):
             raise ProtocolError("a coreapp sends outcomes only")
 

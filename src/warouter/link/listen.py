@@ -42,6 +42,20 @@ class Relaying(Protocol):
     def on_relay(self, webapp: WebappConnection, frame: wire.RelayFrame) -> None: ...
 
 
+class StatusOwner(Protocol):
+    """Takes the statuses of webhooks; called on the loop."""
+
+    def on_statuses(self, webapp: WebappConnection, offer: wire.StatusOffer) -> None: ...
+
+
+class NoStatuses(StatusOwner):
+    """Leaves all of them to the webapp, who stores them."""
+
+    def on_statuses(self, webapp: WebappConnection, offer: wire.StatusOffer) -> None:
+        everything = list(range(len(offer.statuses)))
+        webapp.send(wire.stored(wire.StatusOutcome(offer.number, everything)))
+
+
 def relay_nothing(webapp: WebappConnection, frame: wire.RelayFrame) -> None:
     """Refuse to relay: the webapp tries another coreapp, or waits."""
     message = frame.message
@@ -111,10 +125,12 @@ class WebappConnection(LinkConnection):
         match frame:
             case wire.RelayFrame():
                 self._server.relay.on_relay(self, frame)
+            case wire.StatusOffer():
+                self._server.statuses.on_statuses(self, frame)
             case wire.Ping():
                 self.send(wire.PONG)
             case _:
-                raise ProtocolError("a webapp sends messages only")
+                raise ProtocolError("a webapp sends messages and statuses only")
 
     def peer(self) -> dict[str, object]:
         return {"peer": self.address} if self._transport is None else super().peer()
@@ -124,14 +140,21 @@ class WebappConnection(LinkConnection):
 
 
 class LinkServer:
-    """Accepts webapps. ``on_messages`` is called on the loop with the messages
-    of each envelope, ``on_relay`` with one that another coreapp owns.
+    """Accepts webapps. Called on the loop: ``on_messages`` with the messages of each envelope,
+    ``on_relay`` with one that another coreapp owns, ``on_statuses`` with an offer.
     """
 
-    def __init__(self, link_key: bytes, owner: MessageOwner, relay: Relaying) -> None:
+    def __init__(
+        self,
+        link_key: bytes,
+        owner: MessageOwner,
+        relay: Relaying,
+        statuses: StatusOwner | None = None,
+    ) -> None:
         self.link_key = link_key
         self.owner = owner
         self.relay = relay
+        self.statuses = statuses or NoStatuses()
         self._strangers: Strangers[WebappConnection] = Strangers(MAX_STRANGERS)
         self._connections: dict[WebappConnection, None] = {}  # proved, in the order they came
         self._acceptors: list[Acceptor[WebappConnection]] = []

@@ -134,6 +134,9 @@ class Passage:
         self._fail()
         self._settled.set()
 
+    def on_stored(self, frame: wire.StatusOutcome) -> None:
+        """Nothing: statuses are not relayed."""
+
     def on_outcome(self, _connection: CoreappConnection, frame: wire.Outcome) -> None:
         answers: dict[WebappConnection, list[bytes]] = defaultdict(list)
         step = 2 if frame.outcome == wire.ALREADY else 1

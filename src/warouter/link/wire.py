@@ -13,6 +13,8 @@ incarnation published in its node row.
                 of ACKED the slot says nothing, since one frame acks all slots under an epoch
     relay       kind 3 | incarnation of the owner | message frame
     ping, pong  kind 4, kind 5
+    statuses    kind 6 | MessagePack of a StatusOffer
+    stored      kind 7 | MessagePack of a StatusOutcome
 
 The handshake and the envelope are the same in every version; a session's frames are those of the
 highest version that both sides speak. Proofs cover both hellos, so that nobody in between can talk
@@ -48,6 +50,7 @@ MESSAGE, OUTCOME, RELAY = 1, 2, 3
 ACKED, NOT_OWNER, OVERLOADED, REFUSED, UNREACHED, ALREADY, CLASHED = 0, 1, 2, 3, 4, 5, 6
 ANY_SLOT = 0  # in an ACKED outcome
 PING, PONG = b"\x04", b"\x05"
+STATUSES, STORED = 6, 7
 
 _OUTCOME = struct.Struct("<BBBQ")
 _EPOCH_AT = 2  # in a message frame
@@ -104,9 +107,39 @@ class Pong(NamedTuple):
     """The answer to a Ping."""
 
 
+class OfferedStatus(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A status of a message's first request, for the owner of ``slot`` under ``epoch``.
+
+    ``key``, ``wamid`` and ``wa_id`` are as in a webhook's ``Element``, ``payload`` is its JSON.
+    """
+
+    slot: int
+    epoch: int
+    key: str
+    id: bytes
+    attempt: int
+    wamid: str
+    wa_id: str
+    payload: bytes
+
+
+class StatusOffer(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """Statuses for one owner; ``number`` is the webapp's."""
+
+    number: int
+    statuses: list[OfferedStatus]
+
+
+class StatusOutcome(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """All of an offer are on disk, but for those at the places ``left``."""
+
+    number: int
+    left: list[int]
+
+
 Message = _frames.Message
 Gate = _frames.Gate
-Frame = Message | Outcome | RelayFrame | Ping | Pong
+Frame = Message | Outcome | RelayFrame | Ping | Pong | StatusOffer | StatusOutcome
 Read = tuple[list[Message], list[Frame]]  # the messages of an envelope, and its other frames
 # Slot, epoch, id, kind, recipient, body, ttl and key into a message frame; ValueError for what has
 # no place in it.
@@ -114,6 +147,11 @@ Encode = Callable[[int, int, bytes, int, str, bytes, int | None, tuple[bytes, by
 
 
 message = _frames.message
+_pack = msgspec.msgpack.Encoder().encode
+_OF_STATUSES: dict[int, Callable[[memoryview], StatusOffer | StatusOutcome]] = {
+    STATUSES: msgspec.msgpack.Decoder(StatusOffer).decode,
+    STORED: msgspec.msgpack.Decoder(StatusOutcome).decode,
+}
 
 
 def outcome(result: int, slot: int, epoch: int, ids: list[bytes]) -> bytes:
@@ -124,6 +162,16 @@ def outcome(result: int, slot: int, epoch: int, ids: list[bytes]) -> bytes:
 def relay(owner: UUID, message: bytes) -> bytes:
     """A relay frame around a message frame."""
     return bytes((RELAY,)) + owner.bytes + message
+
+
+def statuses(offer: StatusOffer) -> bytes:
+    """A frame with an offer."""
+    return bytes((STATUSES,)) + _pack(offer)
+
+
+def stored(outcome: StatusOutcome) -> bytes:
+    """A frame that answers an offer."""
+    return bytes((STORED,)) + _pack(outcome)
 
 
 def pairs(ids: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
@@ -157,6 +205,11 @@ def _parse_rare(frame: memoryview) -> Frame:
     if len(frame) > _RELAY_SIZE and frame[0] == RELAY and frame[_RELAY_SIZE] == MESSAGE:
         owner = UUID(bytes=bytes(frame[1:_RELAY_SIZE]))
         return RelayFrame(owner, _read_message(frame[_RELAY_SIZE:]))
+    if len(frame) and frame[0] in _OF_STATUSES:
+        try:
+            return _OF_STATUSES[frame[0]](frame[1:])
+        except msgspec.DecodeError as error:
+            raise ProtocolError(f"malformed frame of statuses: {error}") from error
     raise ProtocolError("frame of an unknown kind")
 
 

@@ -109,7 +109,7 @@ class Coreapp:
         self.appender = Appender(owned, journal, recorder, self.sender)
         self.credential = Credential(identity.incarnation.hex, self.session.publish)
         self.relay = Relay(partial(find_address, self._aside.fetch), self.credential)
-        self.link = LinkServer(self._link_key, self.appender, self.relay)
+        self.link = LinkServer(self._link_key, self.appender, self.relay, end.statuses)
 
         # Whatever the upstream says begins here: answers for the sender, events for downloads.
         downloads = self.media.downloads

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from warouter.app_settings import ApplicationSettings
 from warouter.config import Settings
 from warouter.flow.doubt.states import Issue
+from warouter.link.listen import StatusOwner
 from warouter.metrics import Sample
 from warouter.node.runtime import ProcessIdentity
 from warouter.owner.hearing import UpstreamListener
@@ -62,6 +63,7 @@ class End:
     issues = False  # messages may have issue rows
     # Parts that hear of each slot, beside those that both ends have.
     listeners: Sequence[SlotListener] = ()
+    statuses: StatusOwner | None = None  # who takes statuses of webhooks from webapps
 
     def __init__(self, sender: Sender) -> None:
         self.sender = sender

@@ -39,6 +39,8 @@ from warouter.owner.cloud.rate.stop import NumberStop
 from warouter.owner.cloud.readings import Readings
 from warouter.owner.cloud.rows import Rows
 from warouter.owner.cloud.sender import CloudSender
+from warouter.owner.cloud.straight import StraightStatuses
+from warouter.owner.cloud.straight_answers import StraightAnswers
 from warouter.owner.hearing import UpstreamListener
 from warouter.owner.sender import SenderParts
 from warouter.store.locks import CHANNEL
@@ -75,7 +77,8 @@ class CloudRemote(Remote):
         self.upstream = CloudUpstream(self.graph, common.clock, self._told, self.marketing)
         self.calls = Calls(cloud, self.secrets)
         self.contents = CloudMedia(cloud, self.secrets, self.calls)
-        self.acks = InboxAcks(common.ownership, common.journal)
+        self.answers = StraightAnswers()
+        self.acks = InboxAcks(common.ownership, common.journal, self.answers)
 
     def end(self, parts: SenderParts) -> CloudEnd:
         return CloudEnd(self._common, self, parts)
@@ -119,8 +122,9 @@ class CloudEnd(End):
             heard=self._heard,
             unreachable=self._learned.unreachable,
         )
-        self.drain = Drain(ownership, journal, rows, remote.acks, self.readings)
-        self.listeners = (self.drain, remote.acks, self.number)
+        self.drain = Drain(ownership, journal, rows, remote.acks, self.readings, remote.answers)
+        self.statuses = self._straight = StraightStatuses(ownership, rows, remote.answers)
+        self.listeners = (self.drain, remote.acks, remote.answers, self.number)
 
     @property
     def doubts(self) -> Doubts:
@@ -187,6 +191,7 @@ class CloudEnd(End):
         self.pace.proven((message_id, attempt))
 
     def work(self, hearing: UpstreamListener) -> dict[str, Coroutine[Any, Any, None]]:
+        self._straight.hearing = hearing
         return {
             "issues": self.sender.requests.issuer.run(),
             "doubts": self.sender.looks.run(self._common.ownership),

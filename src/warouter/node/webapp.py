@@ -130,7 +130,7 @@ class Webapp:
         self._started = time.monotonic()
         self._registered = OnceRegistered(Registrations(pool), self._view.links)
         # Meta's side of it: webhooks at a port of their own, and the Graph API for rare calls.
-        self._webhooks = CloudWebhooks(settings, identity) if settings.upstream == "cloud" else None
+        self._webhooks = self._made_webhooks(identity)
         self._calls = Calls(settings.cloud, self._webhooks.secrets) if self._webhooks else None
         self._contents = self._made_contents()
         self._storage = storage_of(settings)
@@ -140,6 +140,11 @@ class Webapp:
         # The parts that follow the settings.
         self._followed = WebappSettings(self._context.accounts, self._tls, settings.log_level)
         self._follower = SettingsFollower(self._followed.adopt)
+
+    def _made_webhooks(self, identity: ProcessIdentity) -> CloudWebhooks | None:
+        if self._settings.upstream != "cloud":
+            return None
+        return CloudWebhooks(self._settings, identity, self._view.links.statuses)
 
     async def open(self) -> None:
         """Read the settings and accept connections; then ``tasks`` run the process."""

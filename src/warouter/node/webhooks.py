@@ -11,6 +11,7 @@ from warouter.cloud_settings import CloudSettings
 from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.http.intake import CONNECTIONS, WebhookIntake
+from warouter.link.offers import StatusOffers
 from warouter.metrics import Sample
 from warouter.net.sockets import not_taken
 from warouter.node.runtime import ProcessIdentity
@@ -26,15 +27,17 @@ _NEVER = {"taken": 0, "wrong_signature": 0}  # a rate needs a zero first
 
 
 class CloudWebhooks:
-    """Made when the upstream is the Cloud API; it shares nothing with the API but the process."""
+    """Made when the upstream is the Cloud API; it shares nothing with the API but the process, and
+    the links to the owners of slots.
+    """
 
-    def __init__(self, settings: Settings, identity: ProcessIdentity) -> None:
+    def __init__(self, settings: Settings, identity: ProcessIdentity, owners: StatusOffers) -> None:
         cloud = self._cloud = settings.cloud
         self.secrets = Secrets(cloud)
         self._inbox = WebhookInbox(
             settings, identity.application, identity.incarnation, cloud.bsuid, cloud.waba_id
         )
-        self._posts = Posts(self._inbox)
+        self._posts = Posts(self._inbox, owners)
         self._listener = WebhookListener(
             cloud.phone_number_id,
             lambda: self.secrets.app_secrets,

@@ -2,7 +2,8 @@
 
 A key that is known is a repeat: it is acknowledged and goes no further. What is new is passed to
 the feed, in journal order. An event of ours that tells the end of a message is one commit with the
-progress that settles it: nobody finds a message that was told as failed and may still be sent.
+progress that settles it: nobody finds a message that was told as failed and may still be sent. So
+is one that no inbox keeps: it may be all that proves that its message was taken.
 """
 
 from __future__ import annotations
@@ -106,12 +107,11 @@ class Receipts(GroupCommit[Placed]):
         """Settle what ends here first: once the record that is under way is on disk, as that does
         not have it. A slot that fails in this closes, and its rows are not written.
         """
-        endings = _endings(batch)
-        if not endings:  # nearly always
+        if not _recorded(batch):
             await super()._commit(batch)
             return
         async with self._recorder.turn:
-            for slot, end in endings:
+            for slot, end in _endings(batch):
                 if slot.open:
                     self._settle(slot, end)
             await super()._commit(batch)
@@ -123,10 +123,11 @@ class Receipts(GroupCommit[Placed]):
             self._ownership.tasks.failed(slot.current(), error)
 
     async def write_batch(self, owned: Mapping[int, int], rows: Sequence[Placed]) -> Exceptions:
-        ended = dict.fromkeys(slot for slot, _ in _endings(rows))
-        if not ended:
+        ended = {slot for slot, _ in _endings(rows)}
+        moved = [slot for slot in _recorded(rows) if slot.dirty or slot in ended]
+        if not moved:
             return await self._journal.append_events(owned, rows)
-        record = self._recorder.begins(ended)
+        record = self._recorder.begins(moved)
         exceptions, held = await self._journal.append_endings(owned, rows, record.progress)
         self._recorder.on_disk(record, held)
         return exceptions
@@ -196,6 +197,15 @@ def _placed(slot: OwnedSlot, event: Event, origin: Origin) -> Placed:
         owned=slot,
         origin=origin,
     )
+
+
+def _recorded(rows: Iterable[Placed]) -> dict[OwnedSlot, None]:
+    """The slots whose progress is one commit with these: a number below 0 is of no inbox."""
+    return {
+        row.owned: None
+        for row in rows
+        if (not isinstance(row.origin, int) or row.origin < 0) and row.owned.open
+    }
 
 
 def _endings(rows: Iterable[Placed]) -> list[tuple[OwnedSlot, MessageEnd]]:

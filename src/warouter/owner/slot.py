@@ -15,6 +15,7 @@ from warouter.cluster.role import SlotEvent, SlotState, step
 from warouter.flow.issues import Issues
 from warouter.flow.lanes import Lanes
 from warouter.flow.log import Memory, SlotLog
+from warouter.flow.recent import RecentMessages
 from warouter.link.wire import Gate
 from warouter.store.journal import Opened
 
@@ -52,6 +53,7 @@ class OwnedSlot(Gate):
         self.quiet = False  # it is to move: it accepts, but no request begins
         self.ahead: set[int] = set()  # seqs beyond what is loaded that are in memory all the same
         self.issues = Issues()  # requests that may be out, or may have been taken
+        self.recent = RecentMessages()
 
         self.delivered = (Memory(), Memory())  # events that the delivery has, by kind
         of_statuses, of_inbound = self.delivered
@@ -93,3 +95,8 @@ class OwnedSlot(Gate):
     def next_record(self) -> int:
         """The number of the record that has what is noted now."""
         return self.records + 1
+
+    @property
+    def last_record(self) -> int:
+        """The number of the record that has all that was noted so far."""
+        return self.records + self.dirty

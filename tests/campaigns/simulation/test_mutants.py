@@ -15,7 +15,7 @@ from tests.campaigns.simulation.mutation import NAMES, SIMULATED, frozen, misses
 from tests.harness.mutants import MUTANTS
 
 CLUSTERS = Path(__file__).parents[2] / "cluster"
-INVARIANTS = ("I16", "I21", "I22", "I25")  # of docs/architecture.md, no rows of the table
+INVARIANTS = ("I16", "I21", "I22", "I25", "I26")  # of docs/architecture.md, no rows of the table
 OF_POSTGRESQL = ("D19",)  # tests/integration/test_cloud_webhooks.py
 
 

@@ -56,7 +56,7 @@ def test_an_owner_that_cannot_write_is_relieved() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "seeds"), [(no_disk_for_issues, (1, 2)), (no_right_to_the_inbox, (0, 1))]
+    ("kind", "seeds"), [(no_disk_for_issues, (1, 2)), (no_right_to_the_inbox, (1, 2))]
 )
 def test_an_owner_that_cannot_issue_or_read_its_inbox_is_relieved(
     kind: Kind, seeds: Sequence[int]

@@ -14,11 +14,13 @@ from tests.harness.patch import patched
 from warouter.cluster.role import SlotState
 from warouter.flow.doubt.states import DoubtState, Issue
 from warouter.flow.issues import Issues
+from warouter.flow.recent import RecentMessages
 from warouter.owner.cloud import acks, drain
 from warouter.owner.cloud.acks import InboxAcks
 from warouter.owner.cloud.drain import Drain
 from warouter.owner.cloud.readings import Readings
 from warouter.owner.cloud.rows import ASKED, Rows, order_of
+from warouter.owner.cloud.straight_answers import StraightAnswers
 from warouter.store.journal.inbox import DuplicateRequest, InboxRow
 from warouter.upstream.cloud.batch import INBOUND, STATUS
 
@@ -67,7 +69,8 @@ class Draining:
         self.journal = Journal()
         self.slot = Slot(slot=SLOT, epoch=1, state=SlotState.ACTIVE, claimed=True, open=True)
         self.slot.issues = Issues()
-        self.slot.dirty, self.slot.recorded, self.slot.next_record = False, 0, 1
+        self.slot.recent = RecentMessages()
+        self.slot.recorded = self.slot.last_record = 0
         owned = SimpleNamespace(slots={SLOT: self.slot}, tasks=SimpleNamespace(guard=_unguarded))
         self.out = frozenset[int]()
         upstream = SimpleNamespace(
@@ -77,8 +80,9 @@ class Draining:
         finds: Any = SimpleNamespace(take=lambda *_: None)
         self.rows = Rows(cast("Any", upstream), hearsay, finds)
         ours: Any = owned, self.journal
-        self.acks = InboxAcks(*ours)
-        self.drain = Drain(*ours, self.rows, self.acks, Readings(time.monotonic))
+        answers = StraightAnswers()
+        self.acks = InboxAcks(*ours, answers)
+        self.drain = Drain(*ours, self.rows, self.acks, Readings(time.monotonic), answers)
         self.shown: list[str] = []
 
     def congested(self) -> bool:
@@ -204,13 +208,17 @@ async def test_a_word_is_deleted_once_it_is_on_disk_what_it_did() -> None:
     draining = Draining()
 
     def asked(slot: Any, _id: bytes, _word: str) -> bool:
-        slot.dirty = True
+        slot.last_record = 1
+        return True
+
+    def later(slot: Any, _id: bytes, _word: str) -> bool:
+        slot.last_record = 2  # the first has begun, and brings what came before
         return True
 
     draining.rows._hearsay.asked = asked  # type: ignore[method-assign]
     await draining.read(word(1))
     slot: Any = draining.slot
-    slot.next_record = 2  # the first begins, and brings it
+    draining.rows._hearsay.asked = later  # type: ignore[method-assign]
     await draining.read(word(2))
     await draining.acks._delete()
     assert draining.journal.deleted == []

@@ -18,7 +18,12 @@ class Memory(WebhookInbox):
     def __init__(self) -> None:
         self.said: list[ListenerState | None] = []
 
-    async def write(self, elements: Sequence[Element], said: ListenerState | None) -> Written:
+    async def write(
+        self,
+        elements: Sequence[Element],
+        said: ListenerState | None,
+        learned: Sequence[Element] = (),
+    ) -> Written:
         self.said.append(said)
         return Written(len(elements), 0, 0)
 

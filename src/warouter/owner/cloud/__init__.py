@@ -20,6 +20,8 @@ evidence ends, or the policy after its window. What is decided is decided in ``f
     drain             the inbox into the journals, and what it proves
     readings          how far it was read
     acks              what is in the journals is deleted there
+    straight          statuses that webapps hand over without the inbox
+    straight_answers  what those webapps are told, once it is on disk
     rows              each row of it: an event, evidence, a word
     asking            questions for which nobody waits
     learned_users     whose number an answer shows, and who cannot be reached

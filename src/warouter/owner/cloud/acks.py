@@ -18,6 +18,7 @@ from warouter.flow.progress import Took
 from warouter.flow.statuses import FAILED
 from warouter.message_id import text_of
 from warouter.owner.cloud.rows import status_of
+from warouter.owner.cloud.straight_answers import StraightAnswers
 from warouter.owner.listener import SlotListener
 from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
@@ -39,8 +40,9 @@ class InboxAcks(SlotListener, Acks):
     ``read`` are those that were read and are not deleted yet, by number: ``Drain`` puts them there.
     """
 
-    def __init__(self, ownership: Ownership, journal: Journal) -> None:
+    def __init__(self, ownership: Ownership, journal: Journal, straight: StraightAnswers) -> None:
         self._ownership = ownership
+        self._straight = straight
         self._journal = journal
         self.read: dict[int, InboxRow] = {}
         self._done: dict[int, list[int]] = defaultdict(list)  # by slot: to be deleted
@@ -68,13 +70,15 @@ class InboxAcks(SlotListener, Acks):
 
     def ack(self, slot: int, _epoch: int, numbers: list[int]) -> None:
         """Acknowledge rows that are in the journal, or will never be."""
-        self._done[slot] += numbers
-        self._flush.set()
+        self._straight.ack(slot, [n for n in numbers if n < 0])
+        if rows := [n for n in numbers if n >= 0]:
+            self._done[slot] += rows
+            self._flush.set()
 
     def ack_recorded(self, slot: OwnedSlot, number: int) -> None:
         """Acknowledge a row once all that it did is on disk: the next owner may need it."""
-        if slot.dirty:
-            self._later[slot.slot].append((slot.next_record, number))
+        if slot.last_record > slot.recorded:
+            self._later[slot.slot].append((slot.last_record, number))
         else:
             self.ack(slot.slot, slot.epoch, [number])
 

@@ -19,9 +19,9 @@ from warouter.flow.causes import word_of
 from warouter.flow.doubt import effects as do
 from warouter.flow.doubt.events import DoubtEvent, FailureReason, FailureStored
 from warouter.flow.doubt.machine import step
-from warouter.flow.doubt.states import SHUT, TIMED, DoubtState, Issue
+from warouter.flow.doubt.states import REQUESTED, SHUT, TIMED, DoubtState, Issue
 from warouter.flow.lanes import LaneEntry
-from warouter.flow.progress import Change, Reopened, Stated, Unpark
+from warouter.flow.progress import Change, Reopened, Stated, Took, Unpark
 from warouter.message_id import text_of
 from warouter.owner.backlog import Backlog
 from warouter.owner.cloud.doubt_rules import RuleBook
@@ -101,6 +101,8 @@ class Doubts:
     ) -> None:
         match effect:
             case do.NoteChange(change):
+                if isinstance(change, Took) and _is_first(before):
+                    slot.recent.taken(before.id, before.recipient, change.wamid)
                 self._note(slot, after, change)
             case (
                 do.ShutLane() | do.ReopenLane() | do.ReturnToLane() | do.Settle() | do.EndMessage()
@@ -251,6 +253,11 @@ class _Failed:
 
     def ended(self, slot: OwnedSlot, entry: LaneEntry) -> None:
         self._doubts.failed(slot, entry.id)
+
+
+def _is_first(issue: Issue) -> bool:
+    """True while the request that is out is the only one that can have been taken."""
+    return issue.state in REQUESTED and issue.attempt == 1 and not issue.doubts
 
 
 def about(slot: OwnedSlot, issue: Issue, **more: object) -> dict[str, object]:

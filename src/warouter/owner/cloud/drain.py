@@ -14,10 +14,12 @@ from typing import NamedTuple
 
 from warouter.background import wait_for
 from warouter.cluster.role import SlotState
+from warouter.flow.recent import RecentMessage
 from warouter.message_id import text_of
 from warouter.owner.cloud.acks import InboxAcks
 from warouter.owner.cloud.readings import Readings
 from warouter.owner.cloud.rows import ASKED, NotYet, Rows, order_of
+from warouter.owner.cloud.straight_answers import StraightAnswers
 from warouter.owner.listener import SlotListener
 from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
@@ -57,11 +59,13 @@ class Drain(SlotListener):
         rows: Rows,
         acks: InboxAcks,
         readings: Readings,
+        answers: StraightAnswers,
     ) -> None:
         self._ownership = ownership
         self._journal = journal
         self._acks = acks
         self._readings = readings
+        self._answers = answers
         self.rows = rows
         self._waiting: dict[int, _Waiting] = {}  # by number
         self._wake = asyncio.Event()
@@ -107,11 +111,22 @@ class Drain(SlotListener):
         self._last = 0
         for row in self._acks.deleted():  # pages read from here on hold their events
             self.rows.forget(row)
+        for slot in slots:
+            self._let_go(slot)
         began = self._readings.begin()
         try:
             await self._read(slots, hearing, began)
         finally:
             self._readings.over()
+
+    def _let_go(self, slot: OwnedSlot) -> None:
+        """Forget messages of which pages that are read from here on say what was shown."""
+        number = slot.slot
+
+        def is_needed(message_id: bytes, message: RecentMessage) -> bool:
+            return self._answers.is_open(number, message) or self.rows.is_read(message_id)
+
+        slot.recent.let_go(is_needed)
 
     async def _read(self, slots: Sequence[OwnedSlot], hearing: Hearing, began: float) -> None:
         now = asyncio.get_running_loop().time()
@@ -146,6 +161,9 @@ class Drain(SlotListener):
         over: list[int] = []
         for row in rows:
             before = self._waiting.pop(row.n, None)
+            if self._answers.is_behind(slot, row.id):
+                self._wait(row, before)  # it may be a repeat of what is not on disk yet
+                continue
             read[row.n] = row
             try:
                 event = self.rows.event(slot, row, ours)

@@ -76,12 +76,19 @@ class Rows:
             return
         flying.pop(row.n, None)
         if not flying:
-            del self._flying[row.id], self._seen[row.id]
+            del self._flying[row.id]
+            self._seen.pop(row.id, None)
+
+    def is_read(self, message_id: bytes) -> bool:
+        """True while rows of a message are on their way."""
+        return message_id in self._flying
 
     def closed(self, slot: int) -> None:
         """Forget what was shown under this epoch: it may not be stored, and is read once more."""
         for message_id in [each for each in self._seen if slot_of_id(each) == slot]:
-            del self._flying[message_id], self._seen[message_id]
+            del self._seen[message_id]
+        for message_id in [each for each in self._flying if slot_of_id(each) == slot]:
+            del self._flying[message_id]
 
     def event(self, slot: OwnedSlot, row: InboxRow, ours: Mapping[str, str]) -> Event | None:
         """The event of one row, None if there is none; raises NotYet."""
@@ -121,7 +128,7 @@ class Rows:
         if row.attempt is not None:
             self._heard(row.id, row.attempt, status_of(row))
         if row.id in slot.issues and row.wamid is not None and row.attempt is not None:
-            took = Took(0, row.id.hex(), row.attempt, row.wamid)
+            took = Took(0, row.id.hex(), row.attempt, row.wamid, row.recipient)
             self._hearsay.evidence(slot, took, "status")
         name = text_of(row.id)
         told = statuses.to_v1(row.payload, name, row.sent_to)
@@ -135,13 +142,25 @@ class Rows:
         if seen.contradictions:
             self.contradictions += seen.contradictions
             seen = seen._replace(contradictions=0)
-        self._seen[row.id] = seen
-        self._flying[row.id][row.n] = attempt
+        self._keep(slot, row, seen, attempt)
         if shown is None and told.status in _JUDGED and not self._is_late(seen, told.status):
             self.counts["not shown"] += 1
             return None
         key = f"{name}:{told.status}:{told.timestamp}"
         return Event(row.slot, row.n, "status", key, row.sent_to, told.payload)
+
+    def _keep(self, slot: OwnedSlot, row: InboxRow, seen: KnownStatuses, attempt: int) -> None:
+        """Keep what was shown of a message: as long as its owner knows it by heart, or until what
+        comes next says it.
+        """
+        assert row.id is not None
+        message = slot.recent.get(row.id)
+        if message is not None:
+            message.seen = seen
+        else:
+            self._seen[row.id] = seen
+        if row.n > 0:
+            self._flying[row.id][row.n] = attempt
 
     def _tell_unreachable(self, row: InboxRow) -> None:
         """Note a recipient who cannot be reached, by a failure that v1 hears."""
@@ -156,7 +175,8 @@ class Rows:
 
     def _known(self, slot: OwnedSlot, row: InboxRow) -> KnownStatuses:
         assert row.id is not None
-        before = self._seen.get(row.id, _NOTHING)
+        message = slot.recent.get(row.id)
+        before = message.seen if message is not None else self._seen.get(row.id, _NOTHING)
         rank, over = before.rank, before.over or slot.issues.fails(row.id)
         for name in row.stored or ():
             rank, over = max(rank, RANKS.get(name, 0)), over or name == FAILED

@@ -39,6 +39,12 @@ class SeenKeys:
     def __init__(self) -> None:
         self._seen: OrderedDict[str, str] = OrderedDict()
 
+    def has(self, element: Element) -> bool:
+        """True if an element shows no identity of its number that is not written."""
+        if not element.identity_hash or not element.timestamp:
+            return True
+        return self._seen.get(element.wa_id) == element.identity_hash
+
     def new(self, shown: Iterable[tuple[str, Element]]) -> list[IdentityKey]:
         """The identities that are to be written, one a customer: the latest. ``shown`` is what v1
         calls each element's customer.

@@ -1,5 +1,5 @@
 """POSTs of webhooks that wait for a commit: while one is in flight they gather, and the next one
-takes them all.
+takes them all. Statuses that their owners store need none of ours.
 
 Each is answered after its commit, and only then. The listener's state is written beside them, at
 most once a second, and alone while nothing comes.
@@ -11,17 +11,22 @@ import asyncio
 import logging
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import asyncpg
 
 from warouter.background import wait_for
 from warouter.errors import OutcomeUnknown
+from warouter.flow.statuses import RANKS
+from warouter.link.offers import StatusOffers
+from warouter.link.wire import OfferedStatus
 from warouter.log import Outage
+from warouter.message_id import slot_of_id
 from warouter.store.cloud.receive import ListenerState, WebhookInbox
 from warouter.upstream.cloud import listener
 from warouter.upstream.cloud.batch import ERROR, INBOUND, STATUS, Batch, Element, Notice
+from warouter.upstream.cloud.reference import parse_reference
 
 log = logging.getLogger(__name__)
 
@@ -37,15 +42,17 @@ _NAMES = {STATUS: "status", INBOUND: "inbound", ERROR: "error"}
 
 class _Post(NamedTuple):
     batch: Batch
-    size: int
+    elements: list[Element]  # to be written
+    learned: list[Element]  # written by owners, and telling of users
     written: asyncio.Future[bool]
 
 
 class Posts(listener.WebhookStore):
     """The queue of POSTs before the ``inbox``. ``counts`` has events by kind."""
 
-    def __init__(self, inbox: WebhookInbox) -> None:
+    def __init__(self, inbox: WebhookInbox, owners: StatusOffers | None = None) -> None:
         self._inbox = inbox
+        self._owners = owners
         self._clock = asyncio.get_running_loop().time
         self._waiting: list[_Post] = []
         self._bytes = 0
@@ -67,18 +74,39 @@ class Posts(listener.WebhookStore):
         self.counts.update(batch.counted)
         if not await self._passed_on(batch.notices):
             return False
-        if not batch.elements and not batch.left_out:
-            return True
         size = sum(len(element.raw) + len(element.contact) for element in batch.elements)
         size += sum(len(kept.raw) for kept in batch.kept)
         if self._bytes + size > MOST_BYTES:
             return False
-        written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Post(batch, size, written))
         self._bytes += size
+        try:
+            return await self._stored(batch, size)
+        finally:
+            self._bytes -= size
+
+    async def _stored(self, batch: Batch, size: int) -> bool:
+        by_owners = await self._by_owners(batch.elements)
+        rest = [element for element in batch.elements if element.key not in by_owners]
+        learned = [element for element in by_owners.values() if self._inbox.is_news(element)]
         self._newest = max(self._newest, batch.newest)
+        if not rest and not learned and not batch.left_out:
+            return True
+        written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Post(batch, rest, learned, written))
         self._wake.set()
         return await written
+
+    async def _by_owners(self, elements: Sequence[Element]) -> dict[str, Element]:
+        """The statuses that are in the journals of their owners now, by their keys."""
+        if self._owners is None:
+            return {}
+        offered = [status for element in elements if (status := _offered(element)) is not None]
+        if not offered:
+            return {}
+        stored = await self._owners.offer(offered)
+        found = {element.key: element for element in elements if element.key in stored}
+        self._count(found.values())
+        return found
 
     async def keep(self, reason: str, body: bytes) -> bool:
         """True once a body that nobody can read is committed to where such are kept."""
@@ -124,45 +152,44 @@ class Posts(listener.WebhookStore):
         """The posts of the next commit."""
         rows = count = 0
         for post in self._waiting:
-            if count and rows + len(post.batch.elements) > MOST_ROWS:
+            if count and rows + len(post.elements) > MOST_ROWS:
                 break
-            rows += len(post.batch.elements)
+            rows += len(post.elements)
             count += 1
         posts, self._waiting = self._waiting[:count], self._waiting[count:]
         return posts
 
     async def _commit(self, posts: Sequence[_Post]) -> None:
-        elements = [element for post in posts for element in post.batch.elements]
+        elements = [element for post in posts for element in post.elements]
+        learned = [element for post in posts for element in post.learned]
         try:
             await self._inbox.leave_out([post.batch for post in posts if post.batch.left_out])
-            left = await self._write(elements) if elements else set()
+            left = await self._write(elements, learned) if elements or learned else set()
             if not left and self._outage.ends():
                 log.info("webhook commits resumed")
         except Exception as error:  # a defect, too, costs these posts and no others
             left = None
             if self._outage.begins():
                 log.error("webhook commit failed", extra={"error": str(error) or repr(error)})
-        finally:
-            self._bytes -= sum(post.size for post in posts)
         for post in posts:
             if not post.written.done():  # the caller may have gone
-                keys = {element.key for element in post.batch.elements}
+                keys = {element.key for element in (*post.elements, *post.learned)}
                 post.written.set_result(left is not None and left.isdisjoint(keys))
 
-    async def _write(self, elements: Sequence[Element]) -> set[str]:
-        """Write them; what cannot be written is kept apart from the others. Returns the keys of
-        what a defect of ours has kept from being stored: a later build may take it, if it comes
-        again.
+    async def _write(self, elements: Sequence[Element], learned: Sequence[Element]) -> set[str]:
+        """Write them, and what others tell of users; what cannot be written is kept apart from the
+        rest. Returns the keys of what a defect of ours has kept from being stored: a later build
+        may take it, if it comes again.
         """
         said = self._said()
         try:
-            written = await self._inbox.write(elements, said)
+            written = await self._inbox.write(elements, said, learned)
         except OutcomeUnknown:
             raise
         except Exception as error:
             if isinstance(error, asyncpg.PostgresError) and not _is_unfit(error):
                 raise
-            return await self._write_apart(elements, error)
+            return await self._write_apart(elements, learned, error)
         self._is_said(said)
         self._count(elements)
         left = len(elements) - written.inserted - written.unmatched - written.dropped
@@ -171,17 +198,22 @@ class Posts(listener.WebhookStore):
         self.counts["repeated"] += max(0, left)
         return set()
 
-    async def _write_apart(self, elements: Sequence[Element], error: Exception) -> set[str]:
-        if len(elements) > 1:
-            middle = len(elements) // 2
-            return await self._write(elements[:middle]) | await self._write(elements[middle:])
+    async def _write_apart(
+        self, elements: Sequence[Element], learned: Sequence[Element], error: Exception
+    ) -> set[str]:
+        if len(elements) + len(learned) > 1:
+            left: set[str] = set()
+            for some, others in _halves(elements, learned):
+                left |= await self._write(some, others)
+            return left
+        [element] = (*elements, *learned)
         if not isinstance(error, asyncpg.PostgresError):
             if self._outage.begins():
                 log.error("webhook commit failed", extra={"error": repr(error)})
-            return {elements[0].key}
+            return {element.key}
         log.error("webhook element rejected", extra={"error": str(error)})
         self.counts["unfit"] += 1
-        await self._inbox.keep(str(error), elements[0].raw)
+        await self._inbox.keep(str(error), element.raw)
         return set()
 
     async def _passed_on(self, notices: Sequence[Notice]) -> bool:
@@ -235,10 +267,36 @@ class Posts(listener.WebhookStore):
             self._touched, self._rate, self._came = self._clock(), said.inbound, 0
             self._told = self._telling
 
-    def _count(self, elements: Sequence[Element]) -> None:
+    def _count(self, elements: Iterable[Element]) -> None:
         kinds = Counter(element.kind for element in elements)
         self._came += kinds[INBOUND]
         self.counts.update({_NAMES[kind]: count for kind, count in kinds.items()})
+
+
+def _offered(element: Element) -> OfferedStatus | None:
+    """A status that the owner of its message may store; a failure is none."""
+    if element.kind != STATUS or element.status not in RANKS:
+        return None
+    found = parse_reference(element.reference)
+    if found is None:
+        return None
+    message_id, attempt = found
+    slot = slot_of_id(message_id)
+    ids = element.key, message_id, attempt, element.wamid, element.wa_id
+    return OfferedStatus(slot, 0, *ids, element.raw)
+
+
+def _halves(
+    elements: Sequence[Element], learned: Sequence[Element]
+) -> Iterator[tuple[Sequence[Element], Sequence[Element]]]:
+    """Both lists in two parts; the smaller one alone first."""
+    if elements and learned:
+        yield elements, ()
+        yield (), learned
+        return
+    middle = (len(elements) + len(learned)) // 2
+    yield elements[:middle], learned[:middle]
+    yield elements[middle:], learned[middle:]
 
 
 def _is_unfit(error: asyncpg.PostgresError) -> bool:

@@ -16,6 +16,7 @@ from warouter.config import Settings
 from warouter.message_id import slot_of_id
 from warouter.store.cloud.keys import IdentityKey, SeenKeys, keeping
 from warouter.store.cloud.notices import pass_on
+from warouter.store.cloud.seen_users import SeenUsers
 from warouter.store.database import WRITE_SECONDS, Session
 from warouter.store.journal.sessions import columns_of
 from warouter.upstream.cloud.batch import INBOUND, STATUS, Batch, Element, KeptElement, Notice
@@ -108,17 +109,29 @@ class WebhookInbox:
         self._shows = shows
         self._keep_days = settings.retention_days
         self._keys = SeenKeys()
+        self._users_seen = SeenUsers()
 
     async def open(self) -> None:
         """Say that the listener listens, and forget those of long ago."""
         await self._fetch(_FORGET, self._incarnation)
         await self.touch(ListenerState())
 
-    async def write(self, elements: Sequence[Element], said: ListenerState | None) -> Written:
-        """Write the elements, and what is ``said`` of the listener."""
+    def is_news(self, element: Element) -> bool:
+        """True if what an element tells of its user has to be written, as far as is known here."""
+        return not self._users_seen.has(element) or not self._keys.has(element)
+
+    async def write(
+        self,
+        elements: Sequence[Element],
+        said: ListenerState | None,
+        learned: Sequence[Element] = (),
+    ) -> Written:
+        """Write the elements, what is ``said`` of the listener, and what others, which owners have
+        ``learned`` of, tell of users.
+        """
         for salt in range(_SALTS):
             try:
-                return await self._write(elements, said, salt)
+                return await self._write(elements, said, learned, salt)
             except asyncpg.UniqueViolationError as error:
                 if error.constraint_name != _ALIASES or salt == _SALTS - 1:
                     raise
@@ -156,12 +169,17 @@ class WebhookInbox:
         await self._session.close()
 
     async def _write(
-        self, elements: Sequence[Element], said: ListenerState | None, salt: int
+        self,
+        elements: Sequence[Element],
+        said: ListenerState | None,
+        learned: Sequence[Element],
+        salt: int,
     ) -> Written:
-        directory = UserDirectory(await self._users(elements), self._shows, salt)
-        shown = [directory.shown(element) for element in elements]
-        rows, dropped = _rows(elements, shown, directory.revealed)
-        keys = self._keys.new(zip(shown, elements, strict=True))
+        everything = (*elements, *learned)
+        directory = UserDirectory(await self._users(everything), self._shows, salt)
+        shown = [directory.shown(element) for element in everything]
+        rows, dropped = _rows(elements, shown[: len(elements)], directory.revealed)
+        keys = self._keys.new(zip(shown, everything, strict=True))
         (row,) = await self._fetch(
             _RECEIVE_KEYS if keys else _RECEIVE,
             self._incarnation if said else None,
@@ -172,6 +190,7 @@ class WebhookInbox:
             *(columns_of(keys, len(IdentityKey._fields)) if keys else ()),
         )
         self._keys.written(keys)
+        self._users_seen.written(everything)
         return Written(row["inserted"], row["unmatched"], dropped)
 
     async def _users(self, elements: Iterable[Element]) -> list[CloudUser]:

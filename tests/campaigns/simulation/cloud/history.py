@@ -330,6 +330,8 @@ class History(history.History):
                     bare = "biz_opaque_callback_data" not in status
                     told = (accepted.attempt, status["status"], bare)
                     self.statuses_told[accepted.id].add(told)
+                    if not bare:  # whoever has it has to heed it
+                        self.evident(accepted.id, accepted.attempt)
 
     @property
     def duplicates(self) -> int:

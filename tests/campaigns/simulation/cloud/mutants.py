@@ -24,6 +24,7 @@ from warouter.flow.doubt.events import FailureReason
 from warouter.flow.doubt.states import Issue
 from warouter.flow.lanes import Lanes
 from warouter.flow.windows import Wait
+from warouter.link.offers import StatusOffers
 from warouter.owner.cloud import drain, finds, hearsay, proving, requests
 from warouter.owner.cloud.doubt_rules import RuleBook
 from warouter.owner.cloud.doubts import Doubts
@@ -34,6 +35,7 @@ from warouter.owner.cloud.rate.brake import Brake
 from warouter.owner.cloud.rate.stop import NumberStop
 from warouter.owner.cloud.readings import Readings
 from warouter.owner.cloud.requests import Requests
+from warouter.owner.cloud.straight_answers import StraightAnswers
 from warouter.owner.ownership import Ownership
 from warouter.owner.quiesce import Quiesce
 from warouter.owner.receipts import Receipts
@@ -81,6 +83,8 @@ class Mutant(NamedTuple):
 
 _KILLS = (Faults.kill_coreapp, kinds.kill_its_successor)
 _RARE_READINGS: Changes = [(drain, "BUSY_SECONDS", 4.0), (drain, "REST_SECONDS", 4.0)]
+# Evidence is late, as when no owner can be reached.
+_BY_THE_INBOX: Changes = [(StatusOffers, "offer", without.offered_to_nobody)]
 _UNCLEAR = (kinds.drop_taken, kinds.answer_unclearly, kinds.drop_untaken)
 _MOVES = (Faults.set_shards, threats.leave_in_peace, Faults.set_shards)
 
@@ -237,7 +241,7 @@ MUTANTS = {
     ),
     "an operator holds at once": Mutant(
         "D15",
-        [(hearsay, "OperatorAsked", without.held_at_once)],
+        [(hearsay, "OperatorAsked", without.held_at_once), *_BY_THE_INBOX],
         ("I7",),
         (threats.drop_and_linger,),
     ),
@@ -282,7 +286,7 @@ MUTANTS = {
     ),
     "what is read with a proven message goes before its end is on disk": Mutant(
         "D15",
-        [(Lanes, "end_unread", lambda _self, _entry: None)],
+        [(Lanes, "end_unread", lambda _self, _entry: None), *_BY_THE_INBOX],
         ("I7",),
         (kinds.drop_taken, cannot_write, Faults.freeze_upstream),
     ),
@@ -344,6 +348,43 @@ MUTANTS = {
         [(Receipts, "write_batch", without.in_two_commits)],
         ("I21",),
         (kinds.refuse_messages, *_KILLS),
+    ),
+    "a webhook is answered before its event is on disk": Mutant(
+        "I26",
+        [(StraightAnswers, "wait_for_event", without.answered_at_once)],
+        ("I6", "I8"),
+        (Faults.kill_coreapp, Faults.unknown_outcome),
+    ),
+    "an event is on disk before what it proves": Mutant(
+        "I26",
+        [(Receipts, "write_batch", without.in_two_commits)],
+        ("I6",),
+        (threats.lose_answers_and_owners,),
+        way={"spread_ms": 50, "delivered": 0.0, "read": 0.0},
+    ),
+    "what a closed slot was offered counts as stored": Mutant(
+        "I26",
+        [(StraightAnswers, "closed", without.stored_when_closed)],
+        ("I6", "I8"),
+        (Faults.unknown_outcome,),
+    ),
+    "what a lost owner was offered counts as stored": Mutant(
+        "I26",
+        [(StatusOffers, "lost", without.stored_when_lost)],
+        ("I6", "I8"),
+        (Faults.kill_coreapp,),
+    ),
+    "a repeat is answered before its original is on disk": Mutant(
+        "I26",
+        [(StraightAnswers, "wait", without.answered_at_once)],
+        ("I6", "I8"),
+        (threats.repeat_all, slow_commits, *_KILLS),
+    ),
+    "a row goes before its straight original is on disk": Mutant(
+        "I26",
+        [(StraightAnswers, "is_behind", lambda *_: False)],
+        ("I6", "I8"),
+        (threats.repeat_all, slow_commits, *_KILLS),
     ),
     "one number for the mark": Mutant(
         "D20", [], ("I16",), (Faults.throttle, *_KILLS), spoil=numbered

@@ -31,6 +31,13 @@ def take_nothing_long(faults: Faults, random: Random) -> bool:
     return True
 
 
+def repeat_all(faults: Faults, random: Random) -> bool:
+    """Meta tells everything twice, the second time at nearly the same moment."""
+    world: Any = faults.world
+    world.upstream.switch(second_app=1.0, repeat=1.0, repeat_ms=20)
+    return True
+
+
 def stand_still_long(faults: Faults, random: Random) -> bool:
     """Longer than a window: whoever wakes then sends what was sent again meanwhile."""
     world: Any = faults.world
@@ -120,6 +127,17 @@ def take_over_again(faults: Faults, random: Random) -> bool:
     faults.ends(2.0, meta.reset, "drop_before")
     for n in range(1, 10):
         clock.at(clock.now + 0.6 * n * base, _next_owner, faults, random)
+    return True
+
+
+def lose_answers_and_owners(faults: Faults, random: Random) -> bool:
+    """Answers are lost, so that a status is the first to say what was taken; owners die often."""
+    world: Any = faults.world
+    meta, clock = world.upstream, world.clock
+    meta.switch(drop_after=1.0)
+    faults.ends(4.0, meta.reset, "drop_after")
+    for n in range(1, 8):
+        clock.at(clock.now + 0.5 * n, _next_owner, faults, random)
     return True
 
 

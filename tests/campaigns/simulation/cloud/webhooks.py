@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from tests.campaigns.simulation.nodes import Process, _Identity
 from warouter.config import Settings
 from warouter.lab.simulator.cloud.webhooks.envelope import signature
+from warouter.node.mapview import MapView
 from warouter.store.cloud.posts import Posts
 from warouter.store.cloud.receive import WebhookInbox
 from warouter.upstream.cloud.listener import WebhookListener
@@ -22,7 +24,9 @@ class Door:
         self.process = process
         name = _Identity(process).application
         self._inbox = WebhookInbox(settings, name, process.incarnation, settings.cloud.bsuid)
-        self._posts = Posts(self._inbox)
+        no_pool: Any = None  # nobody calls what needs one
+        self._view = MapView(settings, settings.timing, no_pool, name)
+        self._posts = Posts(self._inbox, self._view.links.statuses)
         self._listener = WebhookListener(NUMBER, lambda: [SECRET], lambda: "", self._posts)
 
     async def run(self) -> None:
@@ -32,7 +36,10 @@ class Door:
                 break
             except Exception:  # it is started again
                 await asyncio.sleep(0.2)
-        await self._posts.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._view.run())
+            group.create_task(self._view.links.sweep())
+            group.create_task(self._posts.run())
 
     async def leave(self) -> None:
         await self._posts.close()

@@ -17,12 +17,15 @@ from warouter.flow.doubt.states import KEPT, REQUESTED, UNKNOWN, Issue
 from warouter.flow.doubt.verdict import DoubtVerdict, Policy, verdict
 from warouter.flow.lanes import Lanes
 from warouter.flow.progress import Took, Unissued
+from warouter.link.offers import StatusOffers
+from warouter.link.wire import StatusOutcome
 from warouter.owner.cloud import finds
 from warouter.owner.cloud.asking import ask
 from warouter.owner.cloud.doubts import Doubts
 from warouter.owner.cloud.hearsay import Hearsay
 from warouter.owner.cloud.issuer import Issuer, Marking
 from warouter.owner.cloud.requests import Requests
+from warouter.owner.cloud.straight_answers import StraightAnswers
 from warouter.owner.quiesce import Quiesce
 from warouter.owner.receipts import Receipts
 from warouter.store.cloud import receive
@@ -165,6 +168,26 @@ def counting_anew(row: Any) -> FoundRow:
 async def in_two_commits(self: Receipts, owned: Any, rows: Sequence[Any]) -> Any:
     """The settlement waits for the next record."""
     return await self._journal.append_events(owned, rows)
+
+
+def answered_at_once(self: StraightAnswers, _slot: object, _number: int, place: Any) -> bool:
+    self._end([place], stored=True)
+    return True
+
+
+def stored_when_closed(self: StraightAnswers, slot: Any) -> None:
+    for number in list(self._events[slot.slot]):
+        self.ack(slot.slot, [number])
+
+
+def stored_when_lost(self: StatusOffers, via: Any) -> None:
+    for number, offer in list(self._offers.items()):
+        if offer.via == via:
+            self.stored(StatusOutcome(number, []))
+
+
+async def offered_to_nobody(_self: StatusOffers, _statuses: object) -> set[str]:
+    return set()
 
 
 def held_at_once(word: str, _free: object, _fence: float) -> OperatorAsked:
