@@ -1,7 +1,7 @@
 """The Cloud API as upstream, on real processes: every figure beside its goal.
 
 A cluster of ``warouter up`` sends through the simulator's Cloud door, over TLS, which answers after
-100 to 350 ms. Parts run one after the other, each on clusters of its own; all of them take some 40
+80 to 600 ms. Parts run one after the other, each on clusters of its own; all of them take some 40
 minutes, and 50 at most: what was not measured by then has failed. Prints figures for people and, as
 its last line, all of them as one JSON object. Exit code 0 only if every part was measured and no
 message was lost, taken twice or out of order; a missed goal is shown and changes no exit code.

@@ -22,9 +22,9 @@ from warouter.local.cloud_emulator import PREFIX
 from warouter.local.options import EMULATOR
 from warouter.tls.certificate import self_signed
 
-# From the acceptance of a message to the answer: most of Meta's own come within this.
+# From the acceptance of a message to the answer: Meta's own load test reckons with 350 ms.
 LATENCY = {"latency_ms": 80, "latency_most_ms": 600}
-# Statuses in a POST, and POSTs at a time: as Meta is likely to send them, and as few as can be.
+# Statuses in a POST, and POSTs at a time: as Meta is likely to send them, or in the fewest POSTs.
 ONE_EACH = {"batch": 1, "posts": 500}
 PACKED = {"batch": 100, "posts": 16}
 UNLIMITED = {"level": 0, "pair_s": 0}
