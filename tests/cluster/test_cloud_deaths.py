@@ -22,7 +22,11 @@ from warouter._hash import slot_of
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("cloud_deaths")]
 
 WINDOW = 4.0
-ENVIRONMENT = {"WAROUTER_CLOUD_DOUBT_SECONDS": f"{WINDOW:g}", "WAROUTER_CLOUD_RATE": "1000"}
+ENVIRONMENT = {
+    "WAROUTER_CLOUD_DOUBT_SECONDS": f"{WINDOW:g}",
+    "WAROUTER_CLOUD_RATE": "1000",
+    "WAROUTER_CLOUD_CONNECTIONS": "64",  # fewer than there are requests
+}
 BUSY = {"latency_ms": 50, "latency_most_ms": 800, "sent_ms": 400, "delivered_ms": 700}
 LATER = {"sent_ms": 9000, "delivered_ms": 9000, "read_ms": 9000}
 AT_ONCE = {"sent_ms": 20, "delivered_ms": 60, "read_ms": 150}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
 
 import asyncpg
 import pytest
 
 from tests.harness.cloud_owned import (
+    CloudSlots,
     OfferingWebapp,
     cut,
     hear,
@@ -57,13 +60,31 @@ class GatedJournal(Journal):
             raise OutcomeUnknown("the connection broke")
 
 
+class Offering(NamedTuple):
+    """An owner whose only message is settled, and a webapp that hears of it."""
+
+    me: CloudSlots
+    message: bytes
+    webapp: OfferingWebapp
+
+
+@asynccontextmanager
+async def offering(
+    settings: Settings, pool: asyncpg.Pool, journal: GatedJournal | None = None
+) -> AsyncIterator[Offering]:
+    """What follows waits at the gate of the ``journal``, if there is one."""
+    async with owning_cloud(settings, pool, journal=journal) as me:
+        message = me.message()
+        await settled(pool)
+        if journal is not None:
+            journal.gate.clear()
+        yield Offering(me, message, OfferingWebapp(me))
+
+
 async def test_statuses_of_an_answered_message_need_no_inbox(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
-    async with owning_cloud(settings, pool) as me:
-        message = me.message()
-        await settled(pool)
-        webapp = OfferingWebapp(me)
+    async with offering(settings, pool) as (_, message, webapp):
         for status in ("sent", "delivered", "read"):
             assert await webapp.answered(webapp.offer((message, 1), status=status)) == []
         assert await shown(pool, message) == ["sent", "delivered", "read"]
@@ -83,6 +104,7 @@ async def test_a_status_before_the_answer_is_one_commit_with_the_end_of_its_mess
         assert await pool.fetchval(PROVEN, request.wamid) == 1
         request.answer.set_result(taken(request))
         await settled(pool)
+        assert not me.end._remote.acks._proofs  # nothing is left to be written
 
 
 @pytest.mark.parametrize(("fails", "left"), [(False, []), (True, [0])])
@@ -91,11 +113,7 @@ async def test_an_offer_is_answered_once_its_commit_has_ended(
 ) -> None:
     """If nobody knows how, the webapp stores it for the next epoch."""
     journal = GatedJournal(settings)
-    async with owning_cloud(settings, pool, journal=journal) as me:
-        message = me.message()
-        await settled(pool)
-        journal.gate.clear()
-        webapp = OfferingWebapp(me)
+    async with offering(settings, pool, journal) as (_, message, webapp):
         number = webapp.offer((message, 1))
         await soon(lambda: journal.waiting == 1)
         assert webapp.left == {}
@@ -107,11 +125,7 @@ async def test_an_offer_is_answered_once_its_commit_has_ended(
 async def test_a_repeat_waits_for_its_original(settings: Settings, pool: asyncpg.Pool) -> None:
     """Over the link and in the inbox: if the original is lost, somebody has to have it."""
     journal = GatedJournal(settings)
-    async with owning_cloud(settings, pool, journal=journal) as me:
-        message = me.message()
-        await settled(pool)
-        journal.gate.clear()
-        webapp = OfferingWebapp(me)
+    async with offering(settings, pool, journal) as (me, message, webapp):
         first = webapp.offer((message, 1))
         await soon(lambda: journal.waiting == 1)
         second = webapp.offer((message, 1))
@@ -128,11 +142,7 @@ async def test_a_slot_that_closes_leaves_what_it_was_offered(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
     journal = GatedJournal(settings)
-    async with owning_cloud(settings, pool, journal=journal) as me:
-        message = me.message()
-        await settled(pool)
-        journal.gate.clear()
-        webapp = OfferingWebapp(me)
+    async with offering(settings, pool, journal) as (me, message, webapp):
         numbers = [webapp.offer((message, 1)) for _ in range(2)]
         await soon(lambda: journal.waiting == 1)
         me.ownership.close(me.slot, SlotEvent.DOUBTED)
@@ -155,10 +165,7 @@ async def test_a_status_that_v1_has_not_is_answered_once_what_it_proves_is_on_di
 async def test_statuses_never_go_back_whichever_way_they_come(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
-    async with owning_cloud(settings, pool) as me:
-        message = me.message()
-        await settled(pool)
-        webapp = OfferingWebapp(me)
+    async with offering(settings, pool) as (_, message, webapp):
         assert await webapp.answered(webapp.offer((message, 1), status="delivered")) == []
         await hear(pool, (message, 1), "sent")
         await soon(lambda: pool.fetchval("select not exists (select from cloud_inbox)"))
@@ -170,10 +177,7 @@ async def test_statuses_never_go_back_whichever_way_they_come(
 async def test_an_owner_leaves_what_it_does_not_know_by_heart(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
-    async with owning_cloud(settings, pool) as me:
-        message = me.message()
-        await settled(pool)
-        webapp = OfferingWebapp(me)
+    async with offering(settings, pool) as (me, message, webapp):
         known, unknown, second = (message, 1), (bytes((1, 3)) + bytes(18), 1), (message, 2)
         mixed = webapp.offer(unknown, known, second)
         assert await webapp.answered(mixed) == [0, 2]

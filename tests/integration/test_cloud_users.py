@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -196,21 +197,26 @@ class Owners:
         return {each.key for each in statuses}
 
 
-async def test_users_are_learned_once_from_statuses_that_owners_store(
-    settings: Settings, pool: asyncpg.Pool
-) -> None:
+@asynccontextmanager
+async def beside_owners(settings: Settings) -> AsyncIterator[tuple[Webhook, Owners]]:
+    """A listener that offers statuses to owners."""
     owners = Owners()
     hook = Webhook(settings, owners=owners)
     await hook.open()
-    try:
+    yield hook, owners
+    await hook.close()
+
+
+async def test_users_are_learned_once_from_statuses_that_owners_store(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    async with beside_owners(settings) as (hook, owners):
         told = {"reference": reference(an_id(1, slot=3), 1), "recipient_user_id": ANN}
         await hook.post(webhook(statuses=[status("wamid.1", **told)]))
         assert [tuple(row) for row in await pool.fetch(USERS)] == [(ANN, NUMBER_OF_ANN, None, None)]
         await pool.execute("delete from contact_identity")
         assert await hook.post(webhook(statuses=[status("wamid.1", name="read", **told)])) == 200
         assert await pool.fetch(USERS) == []  # nothing was written again
-    finally:
-        await hook.close()
     assert [each.key.split(":")[1] for each in owners.offered] == ["sent", "read"]
     assert await inbox_of(pool) == []
 
@@ -218,16 +224,11 @@ async def test_users_are_learned_once_from_statuses_that_owners_store(
 async def test_failures_and_what_is_none_of_ours_are_offered_to_nobody(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
-    owners = Owners()
-    hook = Webhook(settings, owners=owners)
-    await hook.open()
-    try:
+    async with beside_owners(settings) as (hook, owners):
         ours = reference(an_id(1, slot=3), 1)
         failed = status("wamid.1", reference=ours, name="failed")
         foreign = status("wamid.2")
         said = text("wamid.3")
         assert await hook.post(webhook(statuses=[failed, foreign], messages=[said])) == 200
-    finally:
-        await hook.close()
     assert owners.offered == []
     assert {row["key"].split(":")[0] for row in await inbox_of(pool)} == {"wamid.1", "wamid.3"}

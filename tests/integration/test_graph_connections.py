@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import uvloop
+from msgspec.structs import replace
 
 from tests.harness.certificates import contexts
 from tests.harness.hostile import OK, Conversation, Hostile, Script
@@ -712,6 +713,35 @@ def test_connections_grow_with_the_rate(plain: Way) -> None:
         await soon(lambda: graph.connections.count == 6)
 
     run(plain, serving(), body)
+
+
+def test_connections_beyond_a_lower_limit_stay_until_they_are_idle(
+    way: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The share of the rate changes each second, and each costs a handshake."""
+
+    async def body(graph: GraphExchange, _server: Hostile) -> None:
+        graph.connections.limit = 2
+        assert [
+            each.outcome
+            for each in await asyncio.gather(*(graph.post(BODY, always) for _ in range(2)))
+        ] == [ANSWERED] * 2
+        graph.connections.limit = 1
+        assert (await graph.post(BODY, always)).outcome is ANSWERED
+        assert graph.connections.count == 2
+        monkeypatch.setattr(pool, "IDLE_SECONDS", 0.0)
+        await soon(lambda: graph.connections.count == 0)
+
+    monkeypatch.setattr(pool, "_SWEEP_SECONDS", 0.05)
+    run(way, serving(), body)
+
+
+def test_a_number_of_connections_that_is_set_is_not_exceeded() -> None:
+    cloud = replace(settings("http://127.0.0.1:1"), connections=5)
+    graph = GraphExchange(cloud, Secrets(cloud), LIMIT)
+    assert graph.connections.limit == 5
+    graph.size(1000)
+    assert graph.connections.limit == 5
 
 
 def test_idle_connections_are_closed(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:

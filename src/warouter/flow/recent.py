@@ -6,6 +6,7 @@ Their statuses need no look at the journal. Pure.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 
 from warouter.flow.statuses import RANKS, KnownStatuses
 
@@ -28,20 +29,30 @@ class RecentMessage:
 class RecentMessages(dict[bytes, RecentMessage]):
     """By id, the oldest first."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._read: list[bytes] = []  # by their recipients: nothing follows
+
     def taken(self, message_id: bytes, recipient: str, wamid: str) -> None:
         """Its first request was taken, and no other can have been."""
         self[message_id] = RecentMessage(recipient, wamid)
+
+    def shown(self, message_id: bytes, seen: KnownStatuses) -> bool:
+        """Keep what was shown of a message; False if it is none of these."""
+        message = self.get(message_id)
+        if message is None:
+            return False
+        if seen.rank == _LAST_RANK != message.seen.rank:
+            self._read.append(message_id)
+        message.seen = seen
+        return True
 
     def let_go(self, is_needed: Callable[[bytes, RecentMessage], bool]) -> None:
         """Forget those that have been read by their recipients, and the oldest of too many; not
         what is needed.
         """
-        surplus = len(self) - MOST
-        gone = [
-            message_id
-            for n, (message_id, message) in enumerate(self.items())
-            if (n < surplus or message.seen.rank == _LAST_RANK)
-            and not is_needed(message_id, message)
-        ]
-        for message_id in gone:
-            del self[message_id]
+        surplus = [*islice(self, max(0, len(self) - MOST))]
+        for message_id in {**dict.fromkeys(self._read), **dict.fromkeys(surplus)}:
+            if message_id in self and not is_needed(message_id, self[message_id]):
+                del self[message_id]
+        self._read = [message_id for message_id in self._read if message_id in self]

@@ -123,11 +123,10 @@ class Receipts(GroupCommit[Placed]):
             self._ownership.tasks.failed(slot.current(), error)
 
     async def write_batch(self, owned: Mapping[int, int], rows: Sequence[Placed]) -> Exceptions:
-        ended = {slot for slot, _ in _endings(rows)}
-        moved = [slot for slot in _recorded(rows) if slot.dirty or slot in ended]
-        if not moved:
+        recorded = _recorded(rows)
+        if not recorded:
             return await self._journal.append_events(owned, rows)
-        record = self._recorder.begins(moved)
+        record = self._recorder.begins(recorded)
         exceptions, held = await self._journal.append_endings(owned, rows, record.progress)
         self._recorder.on_disk(record, held)
         return exceptions
@@ -200,12 +199,17 @@ def _placed(slot: OwnedSlot, event: Event, origin: Origin) -> Placed:
 
 
 def _recorded(rows: Iterable[Placed]) -> dict[OwnedSlot, None]:
-    """The slots whose progress is one commit with these: a number below 0 is of no inbox."""
-    return {
-        row.owned: None
-        for row in rows
-        if (not isinstance(row.origin, int) or row.origin < 0) and row.owned.open
-    }
+    """The open slots whose progress is one commit with these."""
+    return {row.owned: None for row in rows if row.owned.open and _is_recorded(row)}
+
+
+def _is_recorded(row: Placed) -> bool:
+    """True for an event that tells an end, and for one of no inbox (below 0) if anything has moved
+    that is not on disk.
+    """
+    if not isinstance(row.origin, int):
+        return True
+    return row.origin < 0 and row.owned.last_record > row.owned.recorded
 
 
 def _endings(rows: Iterable[Placed]) -> list[tuple[OwnedSlot, MessageEnd]]:

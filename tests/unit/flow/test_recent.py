@@ -16,7 +16,7 @@ def test_the_oldest_of_too_many_and_what_was_read_are_forgotten(
     messages = RecentMessages()
     for n in range(6):
         messages.taken(bytes([n]), "4915112345678", f"wamid.{n}")
-    messages[b"\5"].seen = KnownStatuses(rank=3)
+    assert messages.shown(b"\5", KnownStatuses(rank=3))
     messages.let_go(lambda _id, _message: False)
     assert list(messages) == [b"\3", b"\4"]
 
@@ -33,3 +33,15 @@ def test_nothing_is_forgotten_that_is_needed(monkeypatch: pytest.MonkeyPatch) ->
 
     messages.let_go(is_needed)
     assert list(messages) == [b"a"]
+
+
+def test_a_message_that_was_read_is_forgotten_once_it_is_needed_no_more() -> None:
+    messages = RecentMessages()
+    messages.taken(b"a", "1", "wamid.a")
+    messages.shown(b"a", KnownStatuses(rank=3))
+    messages.let_go(lambda _id, _message: True)
+    messages.shown(b"a", KnownStatuses(rank=3))  # a repeat
+    assert messages[b"a"].seen.rank == 3
+    messages.let_go(lambda _id, _message: False)
+    assert messages == {}
+    assert not messages.shown(b"a", KnownStatuses(rank=3))

@@ -109,10 +109,12 @@ class Scene:
         event = Event(number, 0, "status", f"{number}:failed", TO, b"{}")
         self.receipts.store(slot, event, end or Ending(self, entry))
 
-    def hears(self, number: int) -> None:
-        """A status of another message comes from the upstream."""
+    def hears(self, number: int, place: int = 7) -> None:
+        """A status of another message comes from the upstream; of no inbox with a ``place`` below
+        0.
+        """
         payload = b'{"id":"a","status":"read","timestamp":"1"}'
-        event = Event(number, 7, "status", f"{number}:read:1", TO, payload)
+        event = Event(number, place, "status", f"{number}:read:1", TO, payload)
         self.receipts.on_events([(self.slots[number], event)])
 
     def goes(self, number: int) -> list[int]:
@@ -174,6 +176,39 @@ async def test_an_end_waits_for_the_record_that_is_under_way(scene: Scene) -> No
 async def test_other_events_wait_for_no_record(scene: Scene) -> None:
     async with scene.recorder.turn:
         scene.hears(3)
+        await soon(lambda: scene.receipts.commits)
+    assert scene.commits == [("events", ["3:read:1"], [])]
+
+
+async def test_an_event_of_no_inbox_is_one_commit_with_what_moved(scene: Scene) -> None:
+    """It may be all that proves what was settled with it."""
+    scene.slots[3].messages.settle(1)
+    scene.hears(3, -1)
+    scene.hears(5, -2)
+    await soon(lambda: scene.receipts.commits)
+    [(what, keys, [progress])] = scene.commits
+    assert (what, keys) == ("endings", ["3:read:1", "5:read:1"])
+    assert (progress.slot, progress.messages.mark) == (3, 1)
+
+
+async def test_an_event_of_no_inbox_waits_for_the_record_that_is_under_way(scene: Scene) -> None:
+    """What it proves may be in that, and be lost with it."""
+    scene.idle.clear()
+    scene.slots[3].messages.settle(1)
+    recorded = asyncio.create_task(scene.recorder.flush())
+    await soon(lambda: scene.commits)
+    scene.hears(3, -1)
+    await asyncio.sleep(0.01)
+    assert [what for what, *_ in scene.commits] == ["record"]
+    scene.idle.set()
+    await recorded
+    await soon(lambda: scene.receipts.commits)
+    assert [what for what, *_ in scene.commits] == ["record", "events"]
+
+
+async def test_an_event_of_no_inbox_waits_for_nothing_when_nothing_moved(scene: Scene) -> None:
+    async with scene.recorder.turn:
+        scene.hears(3, -1)
         await soon(lambda: scene.receipts.commits)
     assert scene.commits == [("events", ["3:read:1"], [])]
 

@@ -195,7 +195,9 @@ class Requests(Answers, Issued):
         entry = slot.lanes.entry_out(post.id)
         if judged.held and entry is not None:
             self._rules.was_held(entry.body)
-        if issue is None or issue.doubts:  # another attempt may have been taken as well
+        known = slot.recent.get(post.id)
+        told = known is not None and known.wamid == took.wamid  # by a status that came first
+        if not told and (issue is None or issue.doubts):  # another attempt may have been taken
             self._acks.prove(slot.slot, took)
         if self._until_sent and issue is not None and issue.state in REQUESTED:
             self._doubts.tell(slot, issue, AnsweredTaken(took))

@@ -154,10 +154,7 @@ class Rows:
         comes next says it.
         """
         assert row.id is not None
-        message = slot.recent.get(row.id)
-        if message is not None:
-            message.seen = seen
-        else:
+        if not slot.recent.shown(row.id, seen):
             self._seen[row.id] = seen
         if row.n > 0:
             self._flying[row.id][row.n] = attempt

@@ -70,11 +70,11 @@ class StraightStatuses(StatusOwner):
         try:
             event = self._rows.event(slot, row, {})
         except NotYet:
-            place.offer.ended(place.place, stored=False)
+            place.ended(stored=False)
             return
         except Exception:
             log.exception("status conversion failed", extra={"key": row.key})
-            place.offer.ended(place.place, stored=False)
+            place.ended(stored=False)
             return
         message = slot.recent.get(status.id)
         if event is not None:

@@ -48,6 +48,10 @@ class Place(NamedTuple):
     offer: OpenOffer
     place: int
 
+    def ended(self, *, stored: bool) -> None:
+        """It is on disk, or is left to the webapp."""
+        self.offer.ended(self.place, stored=stored)
+
 
 class StraightAnswers(SlotListener):
     """The statuses that are not on disk yet, of every open slot.
@@ -59,7 +63,6 @@ class StraightAnswers(SlotListener):
         self._numbers = count(-1, -1)
         self._events: defaultdict[int, dict[int, list[Place]]] = defaultdict(dict)  # by slot
         self._records: defaultdict[int, list[tuple[int, Place]]] = defaultdict(list)
-        self.stored = 0  # statuses
 
     def next_number(self) -> int:
         """The number of another event."""
@@ -111,6 +114,5 @@ class StraightAnswers(SlotListener):
         self._end([place for _, place in self._records.pop(slot.slot, ())], stored=False)
 
     def _end(self, places: Iterable[Place], *, stored: bool) -> None:
-        for offer, place in places:
-            self.stored += stored
-            offer.ended(place, stored=stored)
+        for place in places:
+            place.ended(stored=stored)

@@ -289,7 +289,7 @@ def _offered(element: Element) -> OfferedStatus | None:
 def _halves(
     elements: Sequence[Element], learned: Sequence[Element]
 ) -> Iterator[tuple[Sequence[Element], Sequence[Element]]]:
-    """Both lists in two parts; the smaller one alone first."""
+    """Two parts of both: each list by itself, or the only one in halves."""
     if elements and learned:
         yield elements, ()
         yield (), learned

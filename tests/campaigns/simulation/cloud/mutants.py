@@ -288,7 +288,7 @@ MUTANTS = {
         "D15",
         [(Lanes, "end_unread", lambda _self, _entry: None), *_BY_THE_INBOX],
         ("I7",),
-        (kinds.drop_taken, cannot_write, Faults.freeze_upstream),
+        (threats.tell_at_the_window, cannot_write),
     ),
     "all in doubt find out at once": Mutant(
         "I16",
