@@ -129,6 +129,10 @@ def said_by(folder: Path) -> dict[str, bytes]:
 
 
 def has_no_core(pid: int | None) -> bool:
-    limits = Path(f"/proc/{pid}/limits").read_text()
+    """True if this process leaves no core file; one that has ended is to be started again."""
+    try:
+        limits = Path(f"/proc/{pid}/limits").read_text()
+    except OSError:
+        return False
     (core,) = [line for line in limits.splitlines() if line.startswith("Max core file")]
     return core.split()[4:6] == ["0", "0"]
