@@ -66,7 +66,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     beat: float = 0.3  # η: one renewal of a lease every so often
     lease: float = 1.5  # T: silent for so long, on the leader's own clock, is dead
     margin: float = 0.2  # m: an owner stops so long before the lease ends
-    poll: float = 0.1  # p: how often a leader looks; a follower campaigns with each beat
+    poll: float = 0.25  # p: how often a leader looks unasked; a follower campaigns with each beat
     drain: float = 0.5  # the window's time to finish at a handover
     join: float = 3.0  # a coreapp is healthy for so long before shards are handed to it
     hold: float = 10.0  # a webapp keeps a request so long for an owner to come

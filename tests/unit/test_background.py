@@ -131,3 +131,15 @@ async def test_a_wait_ends_with_the_event_or_its_time_and_leaves_nothing_behind(
     await forever
     await background.wait_for(event, 3600.0)  # it is set
     assert not vars(event)["_waiters"]
+
+
+@pytest.mark.parametrize("seconds", [0.25, 0.2, 1.0])
+async def test_who_rests_wakes_with_all_others_who_rest(seconds: float) -> None:
+    step = background.REST_STEP_SECONDS
+    began = asyncio.get_running_loop().time()
+    await background.rest(seconds)
+    woke = asyncio.get_running_loop().time()
+    assert woke - began >= seconds - step / 2 - 0.002
+    # Nobody wakes before a quarter has begun; how long after says what the machine does beside it.
+    turn = round((began + seconds) / step) * step
+    assert woke >= turn - 0.002

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from warouter.background import rest
 from warouter.errors import Overloaded, RequestTooSlow
 from warouter.http.connection import Connection
 from warouter.http.envelope import Envelopes, ErrorResponses, common_fields
@@ -104,7 +105,7 @@ class FrontDoor:
         """Once a second, end the connections of clients that are too slow. Runs until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(SWEEP_SECONDS)
+            await rest(SWEEP_SECONDS)
             now = loop.time()
             for connection in list(self._open):
                 fault = connection.look(self.limits, now)

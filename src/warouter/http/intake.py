@@ -21,7 +21,7 @@ from collections import Counter
 from contextlib import suppress
 from http import HTTPStatus
 
-from warouter.background import begin
+from warouter.background import begin, rest
 from warouter.errors import ApiError
 from warouter.http.framing import CHUNKED, Head
 from warouter.http.server_connection import ANSWER, BODY, ENDED, HEAD, WholeRequestConnection
@@ -83,7 +83,7 @@ class WebhookIntake:
         """Once a second, end the connections of who is too slow. Runs until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(SWEEP_SECONDS)
+            await rest(SWEEP_SECONDS)
             now = loop.time()
             for caller in (*self._strangers, *self._known):
                 if self._is_late(caller, now):

@@ -15,6 +15,7 @@ from random import Random
 from uuid import UUID
 
 from warouter._hash import SLOTS
+from warouter.background import rest
 from warouter.cluster.shardmap import ShardMap
 from warouter.errors import ApiError, KeyTaken, Overloaded, ParameterInvalid
 from warouter.link import wire
@@ -171,7 +172,7 @@ class Links(Submitting, LinkHandler):
         """Until cancelled: fail what waited too long, offer what has no way, watch the links."""
         last = self._loop.time()
         while True:
-            await asyncio.sleep(TICK_SECONDS)
+            await rest(TICK_SECONDS)
             now = self._loop.time()
             passed, last = min(now - last, 2 * TICK_SECONDS), now
             for connection in list(self._made.values()):

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from warouter import background
+from warouter.background import rest
 from warouter.link import wire
 from warouter.link.address import LinkAddress
 from warouter.link.connection import TICK_SECONDS
@@ -189,7 +190,7 @@ class Passage:
         assert self._connection is not None
         last = self._loop.time()
         while not self._connection.lost.is_set() and not self._idle():
-            await asyncio.sleep(TICK_SECONDS)
+            await rest(TICK_SECONDS)
             now = self._loop.time()
             self._connection.watch(min(now - last, 2 * TICK_SECONDS))
             last = now

@@ -48,7 +48,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 SPEAK_SECONDS = 1.0  # a lock holder that is silent for three of them is shown as dead
 SOON = 0.04  # seconds to the next look when somebody seems to be gone: enough to connect anew
-ALERT_LOOKS = 4  # a session that is about to end is seen by the next look, or the one after
+ALERT = 0.01  # … when a link has gone: the sessions of a dead process end within a few of them
+ALERT_LOOKS = 10
 FORGET_SECONDS = 60.0  # a dead incarnation's row is kept so long for whoever looks
 
 
@@ -347,8 +348,10 @@ class Master:
         until = started + self._timing.poll
         if self._term is None:
             until = max(until, self._next_beat)
-        if self._membership.doubtful or self._alert:
+        if self._membership.doubtful:
             until = started + SOON
+        elif self._alert:
+            until = started + ALERT
         self._alert = max(0, self._alert - 1)
         await wait_for(self._wake, max(until - self._clock(), 0.005))
 

@@ -5,7 +5,6 @@ Started beside the work, by ``main``: nothing waits for it, and what it cannot s
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import os
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from warouter import API_VERSION, __version__
+from warouter.background import rest
 from warouter.flow.posts import Sheet
 from warouter.log import Outage
 from warouter.metrics import BUILD_INFO, Sample
@@ -99,7 +99,7 @@ class Reporter:
                 # A report that fails must not end the process that it is about.
                 if outage.begins():
                     log.warning("report failed", extra={"error": repr(error)})
-            await asyncio.sleep(EVERY_SECONDS)
+            await rest(EVERY_SECONDS)
 
     async def report(self) -> None:
         """Report once; raises what the session's ``fetch`` raises."""

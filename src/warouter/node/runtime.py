@@ -19,6 +19,7 @@ import asyncpg
 import uvloop
 
 from warouter import __version__, log
+from warouter.background import rest
 from warouter.cluster.shardmap import SIMULATOR
 from warouter.config import Settings
 from warouter.errors import CommandError, lacking
@@ -217,7 +218,7 @@ async def signs_of_life(notifier: Notifier) -> None:
     """
     while True:
         notifier.alive()
-        await asyncio.sleep(SIGN_SECONDS)
+        await rest(SIGN_SECONDS)
 
 
 async def cancel(tasks: list[asyncio.Task[None]]) -> None:

@@ -35,6 +35,7 @@ MAX_ROWS = 2_000
 # that comes after a pause is committed at once; the next ones gather for the rest of this time, or
 # until they fill a commit, which at a high rate they do long before.
 GATHER = Gather(seconds=0.050, rows=500)
+HASTY_ROWS = 32  # for these it does not: Meta waits for the answer to the POST that brought them
 _KINDS = dict(zip(EVENT_NAMES, EVENT_KINDS, strict=True))
 OURS = 0  # the number of an event that the upstream does not wait for
 MAX_QUEUED = 32 * 1024 * 1024  # bytes of events that are not on disk: then no more are read
@@ -92,7 +93,9 @@ class Receipts(GroupCommit[Placed]):
                     rows.append(_placed(slot, event, event.number))
             except Exception as error:
                 self._ownership.tasks.failed(slot.current(), error)
-        self.put(rows, size_of_all(rows))
+        hasty = bool(rows) and _is_of_no_inbox(rows[-1])
+        enough = hasty and self.queued + len(rows) >= HASTY_ROWS
+        self.put(rows, size_of_all(rows), urgent=enough)
 
     def store(self, slot: OwnedSlot, event: Event, end: MessageEnd) -> None:
         """Queue an event of our own that tells of this ``end``: it waits for no other."""
@@ -204,12 +207,17 @@ def _recorded(rows: Iterable[Placed]) -> dict[OwnedSlot, None]:
 
 
 def _is_recorded(row: Placed) -> bool:
-    """True for an event that tells an end, and for one of no inbox (below 0) if anything has moved
-    that is not on disk.
+    """True for an event that tells an end, and for one of no inbox if anything has moved that is
+    not on disk.
     """
     if not isinstance(row.origin, int):
         return True
-    return row.origin < 0 and row.owned.last_record > row.owned.recorded
+    return _is_of_no_inbox(row) and row.owned.last_record > row.owned.recorded
+
+
+def _is_of_no_inbox(row: Placed) -> bool:
+    """True for an event that came straight from a webhook, which is open until it is on disk."""
+    return isinstance(row.origin, int) and row.origin < 0
 
 
 def _endings(rows: Iterable[Placed]) -> list[tuple[OwnedSlot, MessageEnd]]:

@@ -22,6 +22,7 @@ from random import random
 from typing import cast
 
 from warouter import _batch
+from warouter.background import rest
 from warouter.errors import FrameTooLarge
 from warouter.net.sockets import notice_silence
 from warouter.retry import backoff
@@ -125,7 +126,7 @@ class SimulatorUpstream(asyncio.Protocol, Upstream):
         """Ping a quiet upstream, and disconnect from a silent one."""
         last = self._loop.time()
         while not self._closed:
-            await asyncio.sleep(TICK_SECONDS)
+            await rest(TICK_SECONDS)
             now = self._loop.time()
             passed, last = min(now - last, 2 * TICK_SECONDS), now
             if not self._reading:

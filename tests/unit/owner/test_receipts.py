@@ -14,6 +14,8 @@ from warouter.errors import OutcomeUnknown
 from warouter.flow.event import EventRow
 from warouter.flow.lanes import LaneEntry
 from warouter.flow.progress import Unissued
+from warouter.owner import receipts
+from warouter.owner.commit import Gather
 from warouter.owner.expiry import Ending
 from warouter.owner.receipts import Receipts
 from warouter.owner.recorder import Recorder
@@ -23,6 +25,7 @@ from warouter.store.journal import FENCED, KNOWN, Exceptions, SlotProgress
 from warouter.upstream.protocol import Event
 
 TO = "4915112345678"
+ENDLESS = 3_600.0
 
 
 class Scene:
@@ -251,3 +254,21 @@ async def test_ends_of_unknown_outcome_close_their_slots(scene: Scene) -> None:
     await soon(lambda: len(scene.closed) == 2)
     assert dict(scene.closed) == {3: SlotEvent.DOUBTED, 5: SlotEvent.DOUBTED}
     assert (scene.goes(3), scene.goes(5)) == ([], [])
+
+
+async def test_statuses_straight_from_webhooks_gather_for_less_than_those_of_the_inbox(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(receipts, "GATHER", Gather(seconds=ENDLESS, rows=500))
+    scene = Scene()
+    task = asyncio.create_task(scene.receipts.run())
+    scene.hears(5)  # after a pause: committed at once
+    await soon(lambda: scene.receipts.commits == 1)
+    for _ in range(receipts.HASTY_ROWS):
+        scene.hears(5)
+    await asyncio.sleep(0)
+    assert len(scene.commits) == 1
+    scene.hears(5, -1)
+    await soon(lambda: len(scene.commits) == 2)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from warouter.access.token import CHARS, hash_of
-from warouter.background import wait_for
+from warouter.background import rest, wait_for
 from warouter.log import Outage
 from warouter.store.account.accounts import Accounts, Holder, is_unavailable
 
@@ -139,7 +139,7 @@ class TokenCache:
         written is not known, and no more.
         """
         while True:
-            await asyncio.sleep(USES_SECONDS)
+            await rest(USES_SECONDS)
             try:
                 await self.write_uses()
             except Exception as error:

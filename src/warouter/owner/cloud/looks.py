@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import asyncpg
 
 from warouter import background
+from warouter.background import rest
 from warouter.errors import OutcomeUnknown
 from warouter.flow.doubt.events import TimePassed
 from warouter.flow.doubt.states import UNKNOWN, Issue
@@ -62,7 +63,7 @@ class DoubtLooks:
         """
         more = False
         while True:
-            await asyncio.sleep(0.0 if more else LOOK_SECONDS)
+            await (asyncio.sleep(0.0) if more else rest(LOOK_SECONDS))
             slots = [slot for slot in ownership.slots.values() if slot.open]
             if self._known != self._rules.version:
                 self._known = self._rules.version

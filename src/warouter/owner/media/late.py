@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
+from warouter.background import rest
 from warouter.media.received import MOST_AT_ONCE, REFUSED, Received
 from warouter.owner.media.failures import Failures
 from warouter.store.media import WantedMedia
@@ -29,7 +30,7 @@ class Late:
     async def run(self) -> None:
         """Look until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await rest(LOOK_SECONDS)
             try:
                 while await self.look() == MOST_AT_ONCE:
                     pass

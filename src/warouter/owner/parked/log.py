@@ -218,10 +218,11 @@ class Watch:
     async def run(self) -> None:
         parked = self._ownership.parked
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
             parked.clear()
-            if not await self.look():
-                await wait_for(parked, REST_SECONDS - LOOK_SECONDS)
+            if await self.look():
+                await asyncio.sleep(LOOK_SECONDS)
+            else:
+                await wait_for(parked, REST_SECONDS)
 
     async def look(self) -> bool:
         """Once at every slot; an error in one ends its epoch and no other. False: all rest."""

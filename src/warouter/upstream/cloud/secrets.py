@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from functools import lru_cache
 
+from warouter.background import rest
 from warouter.cloud_settings import CloudSettings
 from warouter.secret import Followed
 from warouter.upstream.cloud.secret_text import app_secrets_of, token_of, verify_token_of
@@ -52,7 +52,7 @@ class Secrets:
     async def follow(self) -> None:
         """Refresh until cancelled."""
         while True:
-            await asyncio.sleep(EVERY_SECONDS)
+            await rest(EVERY_SECONDS)
             self.refresh()
 
     def __repr__(self) -> str:
