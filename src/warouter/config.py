@@ -63,7 +63,7 @@ UNUSED = frozenset(
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """The timing of ownership in seconds. Its rules are checked on load."""
 
-    beat: float = 0.3  # η: one renewal of a lease every so often
+    beat: float = 0.4  # η: one renewal of a lease every so often
     lease: float = 1.5  # T: silent for so long, on the leader's own clock, is dead
     margin: float = 0.2  # m: an owner stops so long before the lease ends
     poll: float = 0.25  # p: how often a leader looks unasked; a follower campaigns with each beat

@@ -197,7 +197,7 @@ class Variables(msgspec.Struct, frozen=True, kw_only=True):
     media_allow_private: str = MEDIA.variable("WAROUTER_MEDIA_ALLOW_PRIVATE", "")
     public_url: str = MEDIA.variable("WAROUTER_PUBLIC_URL", "")
 
-    beat: float = TIMING.variable("WAROUTER_BEAT", 0.3)
+    beat: float = TIMING.variable("WAROUTER_BEAT", 0.4)
     lease: float = TIMING.variable("WAROUTER_LEASE", 1.5)
     margin: float = TIMING.variable("WAROUTER_MARGIN", 0.2)
 

@@ -134,7 +134,7 @@ async def test_a_wait_ends_with_the_event_or_its_time_and_leaves_nothing_behind(
 
 
 @pytest.mark.parametrize("seconds", [0.25, 0.2, 1.0])
-async def test_who_rests_wakes_with_all_others_who_rest(seconds: float) -> None:
+async def test_resting_ends_with_a_quarter_of_a_second(seconds: float) -> None:
     step = background.REST_STEP_SECONDS
     began = asyncio.get_running_loop().time()
     await background.rest(seconds)

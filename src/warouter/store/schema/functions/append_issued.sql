@@ -15,10 +15,12 @@ begin
         select * from append_messages(p_incarnation, p_slots, p_epochs, p_slot, p_seq, p_id,
                                       p_recipient, p_kind, p_body);
     if not found then
+        -- Only a batch that is sent again finds some, and ON CONFLICT would cost what append_messages
+        -- says.
         insert into send_issue (slot, seq, id, recipient, attempt, state)
         select f.slot, f.seq, f.id, f.recipient, 1, 1
-          from unnest(p_issue_slot, p_issue_seq, p_issue_id, p_issue_recipient)
-               as f(slot, seq, id, recipient)
-        on conflict (slot, seq) do nothing;
+          from (select unnest(p_issue_slot) as slot, unnest(p_issue_seq) as seq,
+                       unnest(p_issue_id) as id, unnest(p_issue_recipient) as recipient) as f
+         where not exists (select from send_issue s where s.slot = f.slot and s.seq = f.seq);
     end if;
 end $$;

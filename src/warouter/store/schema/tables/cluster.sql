@@ -42,7 +42,7 @@ create table node (
                                                      -- empty: it has none
 );
 
--- What each process says every 300 ms. Half of each page is free, so that an update needs no other
+-- What each process says every 400 ms. Half of each page is free, so that an update needs no other
 -- page and no index entry.
 create table beat (
     incarnation uuid primary key,
