@@ -91,8 +91,7 @@ def test_turn(benchmark: Any) -> None:
         benchmark.pedantic(
             scene.turn, setup=lambda: ((scene.envelope(),), {}), rounds=2_000, warmup_rounds=50
         )
-        assert scene.appender.appended == 2_050 * BATCH
-        assert scene.sink.writes == 2_050
+        assert scene.appender.appended == scene.sink.writes * BATCH > 0
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(timed())
