@@ -210,7 +210,7 @@ test-large: setup ## each statement on tables of 2,000,000 rows: some 10 minutes
 fuzz: setup ## odd requests at a real cluster: 20,000 generated, 100,000 mutated (FUZZ="--seed 1")
 	$(BIN)/python -m tests.campaigns.fuzz $(FUZZ)
 
-bench: setup $(VENV)-bench/installed ## time the compiled parts beside their readable twins (BENCH="-k hash" chooses)
+bench: setup $(VENV)-bench/installed ## time the compiled parts beside their readable twins (BENCH="-k hash", --benchmark-disable)
 	$(VENV)-bench/bin/python -m pytest bench --benchmark-columns=min,median,max,rounds --benchmark-warmup=on $(BENCH)
 
 bench-e2e: setup ## every figure of whole clusters, 35 minutes at most (E2E="--only lives")
