@@ -1,12 +1,14 @@
 """The shim (``bench.cloud.shim``) beside the cluster: a door and a load of its own, same faults.
 
-Whoever kills an owner of the cluster kills it in the same moment; it is started again at once.
+In the storm, whoever kills an owner of the cluster kills it in the same moment; it is started again
+at once.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -15,15 +17,21 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from bench import machine
 from bench.child import Child
-from bench.cloud.shim import Wanted
+from bench.cloud.shim import WEBHOOK, Wanted
 from bench.cloud.site import LATENCY, as_arguments, certified, secret
 from bench.e2e.site import Found
 from bench.order import Command, Load
+from tests.harness.wait import soon
 from warouter.local import cloud_emulator, ports
 from warouter.local.cluster import SAMPLE
 from warouter.local.environment import of_child
 from warouter.local.process import Process
+
+# Its 201 waits for the Graph API, so that it takes more connections than the cluster does: some
+# 1,500 messages a second have place in these, and as many again may wait for their callbacks.
+CONNECTIONS, MOST_OPEN = 512, 1024
 
 
 class Beside:
@@ -45,8 +53,9 @@ class Beside:
             certificate, key = certified(folder)
             variables = cloud_emulator.emulated(folder, graph, tls=True)
             faults = as_arguments({**LATENCY, **switches})
+            webhook = f"http://127.0.0.1:{own}{WEBHOOK}"
             arguments = cloud_emulator.arguments(
-                graph, control, "127.0.0.1", (), "".join(SAMPLE), faults
+                graph, control, "127.0.0.1", (webhook,), "".join(SAMPLE), faults
             )
             arguments += ["--tls", certificate, key]
             door = Process("simulator", "simulator", arguments, of_child(variables), folder)
@@ -54,12 +63,16 @@ class Beside:
             await door.start()
             load = await Child.start("bench.load")
             stack.push_async_callback(load.stop)
+            await load.ask(Command(last_is_enough=True))  # it does not keep the order of statuses
             wanted = Wanted(
                 port=own,
                 graph_url=variables[f"{cloud_emulator.PREFIX}BASE_URL"],
                 certificate=certificate,
                 token=secret(variables, "TOKEN"),
                 phone_number_id=variables[f"{cloud_emulator.PREFIX}PHONE_NUMBER_ID"],
+                app_secret=secret(variables, "APP_SECRET"),
+                verify_token=secret(variables, "VERIFY_TOKEN"),
+                business_url=f"http://127.0.0.1:{load.port}/",
             )
             beside = cls(wanted, f"http://127.0.0.1:{control}", load)
             await beside._start()
@@ -74,10 +87,30 @@ class Beside:
 
     async def run(self, order: Load) -> Found:
         """The same load, by other connections that are opened again when they end."""
+        port = self._wanted.port
         mine = msgspec.structs.replace(
-            order, port=self._wanted.port, again=True, lives=False, times=False, asked=False
+            order, port=port, again=True, times=False, asked=False, heard=False
         )
         return await self._load.ask(Command(mine))
+
+    async def lives(self, order: Load) -> Found:
+        """Life cycles under that load, or as many as it bears: a second, and its CPU of each."""
+        pid, others, began = self._shim.pid, machine.foreign_seconds(), time.monotonic()
+        used = machine.cpu_seconds(pid)
+        found = await self.run(
+            msgspec.structs.replace(order, connections=CONNECTIONS, most_open=MOST_OPEN)
+        )
+        await soon(self._settled)
+        cpu, others = machine.cpu_seconds(pid) - used, machine.foreign_seconds() - others
+        return {
+            "per_s": round(found["lives"] / found["seconds"]),
+            "cpu_us": {"product": round(cpu / found["accepted"] * 1e6, 1)},
+            "foreign_cores": round(others / (time.monotonic() - began), 2),
+        }
+
+    async def _settled(self) -> bool:
+        counts = await self._load.ask(Command())
+        return bool(counts["whole_and_accepted"] == counts["accepted"])
 
     async def record(self) -> Found:
         """What its door says."""

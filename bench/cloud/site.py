@@ -117,6 +117,11 @@ def begun(whole: Whole) -> dict[str, float]:
     return found
 
 
+def taken(whole: Whole) -> dict[str, float]:
+    """When each message was taken, by id: its statuses are due that much later."""
+    return {one.id: one.accepted for one in whole.requests if one.accepted is not None}
+
+
 def cpu_us(found: Found) -> dict[str, float]:
     """Of a message, after ``Site.measured``: of warouter's own processes by kind and in all, and of
     PostgreSQL, which ``product`` leaves out.

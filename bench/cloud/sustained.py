@@ -2,13 +2,17 @@
 
 ``WAROUTER_CLOUD_RATE=auto`` keeps 5 % of the level back, so that 75 of 80 and 900 of 1,000 are all
 but what is there: who is behind catches up slowly. There are as many owners as ``up`` starts. A
-POST brings one status; at 1,000 also a hundred.
+POST brings one status; at 1,000 also a hundred. Then the shim (``bench.cloud.shim``) gets the same
+for a minute: what it bears of it, and its CPU.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
+from bench.cloud.beside import Beside
 from bench.cloud.extent import Extent
 from bench.cloud.site import (
     LOAD_CONNECTIONS,
@@ -21,9 +25,11 @@ from bench.cloud.site import (
     now,
     requests,
     spread,
+    taken,
     warm,
 )
 from bench.e2e.site import Found, say
+from bench.idle.delays import callback_delays
 
 RATES = {80: 75.0, 1000: 900.0}  # messages a second, by level
 # By the name of each figure: the level, and how statuses come.
@@ -33,7 +39,7 @@ ROUNDS = {
     "1000_packed": (1000, PACKED),
 }
 OWNERS = 2
-SECONDS = 300.0
+SECONDS, SHIM_SECONDS = 300.0, 60.0
 LEAD_SECONDS = 3.0  # of load, before times count
 
 
@@ -59,7 +65,12 @@ async def _at(
         await warm(here, level)
         since = now()
         order = here.order(
-            LOAD_CONNECTIONS, seconds, per_second=rate, times=True, warm_up=LEAD_SECONDS
+            LOAD_CONNECTIONS,
+            seconds,
+            per_second=rate,
+            times=True,
+            heard=True,
+            warm_up=LEAD_SECONDS,
         )
         found = await here.measured(order)
         whole = await requests(here, since)
@@ -70,6 +81,7 @@ async def _at(
         figures: Found = {
             "accepted_ms": {p: round(found[f"{p}_ms"], 2) for p in ("p50", "p99", "most")},
             "begun_ms": spread(lags),
+            "callback_ms": spread(await callback_delays(here, taken(whole))),
             "cpu_us": cpu_us(found),
             "open": {"before": found["open_at_start"], "after": found["open_at_end"]},
             "per_s": round(found["lives"] / found["seconds"], 1),
@@ -84,4 +96,7 @@ async def _at(
         wrong = await here.check(f"sustained at {name}")
         if found["open_at_end"] > found["open_at_start"] + rate:
             wrong.append(f"sustained at {name}: the backlog grew to {found['open_at_end']}")
+    shorter = msgspec.structs.replace(order, seconds=min(seconds, SHIM_SECONDS))
+    async with Beside.running(below(folder, "beside"), switches) as beside:
+        figures["shim"] = await beside.lives(shorter)
     return figures, wrong

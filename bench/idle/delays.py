@@ -14,12 +14,16 @@ from bench.order import Command
 LEVELS = ("sent", "delivered", "read")
 
 
-async def callback_delays(here: Site, since: float) -> list[float]:
-    """Seconds, of all messages that were taken after ``since`` and have all their callbacks."""
-    switches = await here.simulator("GET", "faults")
+async def taken(here: Site, since: float) -> dict[str, float]:
+    """When each message was taken after ``since``, by id."""
     record = await here.simulator("GET", f"record?since={since!r}")
+    return {message_id: at for at, _slot, message_id, _epoch in record["arrivals"]}
+
+
+async def callback_delays(here: Site, taken: Mapping[str, float]) -> list[float]:
+    """Seconds, of each callback of these messages that has come."""
+    switches = await here.simulator("GET", "faults")
     heard = (await here.load.ask(Command(heard=True)))["heard"]
-    taken = {message_id: at for at, _slot, message_id, _epoch in record["arrivals"]}
     return delays(taken, heard, {name: switches[f"{name}_ms"] / 1000 for name in LEVELS})
 
 

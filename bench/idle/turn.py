@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from bench.e2e.lives import MOST_OPEN
 from bench.e2e.site import LOUD, Found, Site, site
-from bench.idle.delays import callback_delays, percentiles
+from bench.idle.delays import callback_delays, percentiles, taken
 from bench.idle.window import used
 from bench.order import Load
 
@@ -90,7 +90,8 @@ async def lives(here: Site, order: Load) -> Found:
         "messages": messages,
     }
     if order.heard:
-        one["callback_ms"] = percentiles(await callback_delays(here, began + LEAD_SECONDS))
+        messages_taken = await taken(here, began + LEAD_SECONDS)
+        one["callback_ms"] = percentiles(await callback_delays(here, messages_taken))
         one["late_ms"] = found["late_p99_ms"]
     return one
 

@@ -9,23 +9,32 @@ from bench.report.results import Figures
 _BESIDE = ("storm", "failover_ms")
 _CALM = ("webhooks", "calm_ms")
 _LOW, _HIGH, _PACKED = ("sustained", "80"), ("sustained", "1000"), ("sustained", "1000_packed")
+_PROXY = ("shim", "cpu_us", "product")
 GOALS = (
     Goal("75/s at level 80: 201, p99, ms", (*_LOW, "accepted_ms", "p99"), most=10),
     Goal("… 201 to request begun, p50, ms", (*_LOW, "begun_ms", "p50"), most=5),
     Goal("… 201 to request begun, p99, ms", (*_LOW, "begun_ms", "p99"), most=20),
+    Goal("… status due to callback, p50, ms", (*_LOW, "callback_ms", "p50"), most=60),
     Goal("… CPU of warouter a life cycle, us", (*_LOW, "cpu_us", "product"), most=1500),
     Goal("… PostgreSQL's, us", (*_LOW, "cpu_us", "postgres"), most=900),
+    Goal("… a small proxy's, us", (*_LOW, *_PROXY)),
     Goal("900/s at level 1,000: 201, p99, ms", (*_HIGH, "accepted_ms", "p99"), most=10),
     Goal("… 201 to request begun, p50, ms", (*_HIGH, "begun_ms", "p50"), most=5),
     Goal("… 201 to request begun, p99, ms", (*_HIGH, "begun_ms", "p99"), most=20),
     Goal("… CPU of warouter a life cycle, us", (*_HIGH, "cpu_us", "product"), most=400),
     Goal("… PostgreSQL's, us", (*_HIGH, "cpu_us", "postgres"), most=150),
+    Goal("… a small proxy's, us", (*_HIGH, *_PROXY)),
     Goal("… with 100 statuses a POST, warouter's, us", (*_PACKED, "cpu_us", "product"), most=330),
     Goal("… PostgreSQL's, us", (*_PACKED, "cpu_us", "postgres"), most=150),
+    Goal("… a small proxy's, us", (*_PACKED, *_PROXY)),
     Goal("life cycles a second, unthrottled", ("lives", "per_s"), least=4000),
+    Goal("… by those of a small proxy", ("lives", "by_shim", "per_s"), least=1.5),
     Goal("… CPU of warouter each, us", ("lives", "cpu_us", "product"), most=275),
+    Goal("… a small proxy's, us", ("lives", *_PROXY)),
     Goal("… with 100 statuses a POST, a second", ("lives_packed", "per_s"), least=4000),
+    Goal("… by those of a small proxy", ("lives_packed", "by_shim", "per_s")),
     Goal("… CPU of warouter each, us", ("lives_packed", "cpu_us", "product"), most=275),
+    Goal("… a small proxy's, us", ("lives_packed", *_PROXY)),
     Goal("level 80, 8 owners: part of the budget used", ("budget", "80", "used"), least=0.95),
     Goal("… part refused with 130429", ("budget", "80", "refused"), most=0.01),
     Goal("level 1,000, 8 owners: part of the budget used", ("budget", "1000", "used"), least=0.95),
