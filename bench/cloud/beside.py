@@ -21,7 +21,7 @@ from bench import machine
 from bench.child import Child
 from bench.cloud.shim import WEBHOOK, Wanted
 from bench.cloud.site import LATENCY, as_arguments, certified, secret
-from bench.e2e.site import Found
+from bench.e2e.site import DRAIN_SECONDS, Found
 from bench.order import Command, Load
 from tests.harness.wait import soon
 from warouter.local import cloud_emulator, ports
@@ -100,7 +100,7 @@ class Beside:
         found = await self.run(
             msgspec.structs.replace(order, connections=CONNECTIONS, most_open=MOST_OPEN)
         )
-        await soon(self._settled)
+        await soon(self._settled, DRAIN_SECONDS)
         cpu, others = machine.cpu_seconds(pid) - used, machine.foreign_seconds() - others
         return {
             "per_s": round(found["lives"] / found["seconds"]),

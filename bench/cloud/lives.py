@@ -61,7 +61,8 @@ async def _with(folder: Path, posts: dict[str, int], extent: Extent) -> tuple[Fo
             async with Beside.running(own, switches) as beside:
                 return await beside.lives(order), []
 
-        turns = await in_turn({"cluster": cluster, "shim": shim}, TURNS, MOST_SECONDS)
+        times = TURNS if extent.seconds >= SECONDS else 1  # shorter ones give no figures
+        turns = await in_turn({"cluster": cluster, "shim": shim}, times, MOST_SECONDS)
         wrong = turns.wrong + await here.check("life cycles")
     found = turns.medians()
     figures: Found = found.get("cluster", {})
