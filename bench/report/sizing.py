@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bench.report.cost import FULL
 from bench.report.results import Figures, at
-from warouter.sizing import Cpu
+from warouter.sizing.costs import Cpu
 
 FEW, MANY = "80", "1000"  # a rate at which messages are alone, and one at which they are not
 # Processes that share the work in bench.idle: one webapp, the owners of two shards.

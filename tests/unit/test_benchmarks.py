@@ -24,7 +24,7 @@ from bench.report.sizing import costs
 from tests.campaigns.chaos.doors.requests import Request
 from tests.harness.receiver import Post
 from warouter._hash import slot_of
-from warouter.sizing import Cpu, busy
+from warouter.sizing.costs import Cpu, busy
 
 SOURCE = Path(__file__).parents[2] / "src"
 

@@ -15,24 +15,18 @@ from hypothesis import strategies as st
 from warouter._hash import SHARD_COUNTS
 from warouter.cli import cli
 from warouter.errors import CommandError
-from warouter.sizing import (
-    COSTS,
+from warouter.sizing.capacity import (
     LOAD,
-    Costs,
-    Cpu,
-    Plan,
     UpstreamCapacity,
-    busy,
     carried,
-    most,
     one_coreapp,
     one_webapp,
     one_writer,
-    original_for,
-    plan,
-    rds_class,
     windows,
 )
+from warouter.sizing.costs import COSTS, Costs, Cpu, busy, most
+from warouter.sizing.original import original_for, rds_class
+from warouter.sizing.plan import Plan, plan
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "scaling.md").read_text()
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from warouter.check.facts import InstallationFacts
 from warouter.check.finding import Level, rule
-from warouter.sizing import COSTS
+from warouter.sizing.costs import COSTS
 
 _MIB, _GIB = 1 << 20, 1 << 30
 _USED = 0.8  # of the connections

@@ -10,16 +10,10 @@ import click
 import msgspec
 
 from warouter._hash import SHARD_COUNTS
-from warouter.sizing import (
-    COSTS,
-    LOAD,
-    NOT_ALIKE,
-    Original,
-    Plan,
-    UpstreamCapacity,
-    original_for,
-    plan,
-)
+from warouter.sizing.capacity import LOAD, UpstreamCapacity
+from warouter.sizing.costs import COSTS
+from warouter.sizing.original import NOT_ALIKE, Original, original_for
+from warouter.sizing.plan import Plan, plan
 
 _WIDTH = 32
 _LIMITS = {

@@ -18,7 +18,7 @@ from tests.deploy.needs import unless
 from tests.deploy.template import load
 from tests.harness.certificates import issued, text_of
 from tests.harness.wait import soon
-from warouter.sizing import ORIGINALS
+from warouter.sizing.original import ORIGINALS
 from warouter.tls import pem
 
 pytestmark = [unless("ip"), pytest.mark.asyncio(loop_scope="session")]
