@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from tests.harness.cloud import client_settings
 from tests.harness.served import AnswerTo, serving
+from warouter.flow.share import HIGH, SHARED, STANDARD
 from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
 from warouter.lab.simulator.cloud.server import CloudSimulator
@@ -26,7 +27,7 @@ from warouter.upstream.cloud.answers import Class, Judged, judge
 from warouter.upstream.cloud.graph.app_calls import App
 from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.client import Answers, CloudUpstream, MessagePost
-from warouter.upstream.cloud.graph.described import HIGH, SHARED, STANDARD, TokenFacts
+from warouter.upstream.cloud.graph.described import TokenFacts
 from warouter.upstream.cloud.graph.exchange import Exchanged, ExchangeOutcome, GraphExchange
 from warouter.upstream.cloud.graph.failed import CallAway, CallFailed, CallRefused
 from warouter.upstream.cloud.graph.marketing import Marketing

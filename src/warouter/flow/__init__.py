@@ -14,7 +14,7 @@ whose next message must wait long are *parked*: they leave their place to others
 
 With the Cloud API the number has a rate, and nobody repeats what may have been taken:
 
-    share     how much of the number's rate each owner may use
+    share     how much of the number's rate each owner may use, with how many connections
     budget    when an owner may begin its next request
     turns     whose head goes next, of all slots of an owner
     pairs     how often one recipient may be written to

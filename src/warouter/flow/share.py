@@ -1,4 +1,4 @@
-"""How much of the number's rate each owner may use.
+"""How much of the number's rate each owner may use, and the connections that it takes.
 
 Each owner writes down what it wants to send, reads what all of them wrote, and computes its own
 share: from the same rows all come to the same split, so nobody has to lead. Who wants little gets
@@ -15,8 +15,10 @@ from uuid import UUID
 
 from warouter._hash import SLOTS
 
+STANDARD, HIGH, SHARED = 80.0, 1000.0, 20.0  # levels: messages a second, in and out
 USED = 0.95  # of the level
 LEAST = 0.3  # of the level, however much comes in
+SPARE_CONNECTIONS = 2  # of an owner, beyond those that its rate takes
 FLOOR = 1.0  # messages a second that every owner may send
 FRESH_SECONDS = 3.0  # a row that is older counts for nothing, nor does a split with it
 
@@ -32,6 +34,11 @@ class Demand(NamedTuple):
 def outgoing(level: float, inbound: float) -> float:
     """Messages a second that the number may send: the level counts what comes in as well."""
     return max(USED * level - inbound, LEAST * level)
+
+
+def connections_for(rate: float, latency: float) -> int:
+    """Connections for ``rate`` messages a second, nearly all answered in ``latency`` seconds."""
+    return math.ceil(rate * latency) + SPARE_CONNECTIONS
 
 
 def share(own: UUID, rows: Sequence[Demand], rate: float, slots: int) -> float:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from warouter.flow.share import STANDARD
 from warouter.upstream.cloud.check.step import CheckStep, ended, failed, ok, warning
 from warouter.upstream.cloud.graph.described import (
     CONNECTED,
     LEVELS,
     LIMITED,
-    STANDARD,
     VERIFIED,
     NumberFields,
     is_registered,

@@ -7,7 +7,6 @@ nobody can tell whether the request was taken. For the same reason each is close
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import socket
 import ssl
@@ -248,11 +247,6 @@ class ConnectionPool:
             wire.close("idle")
         if self._free:
             self._watch()
-
-
-def needed(rate: float, latency: float) -> int:
-    """Connections for ``rate`` messages a second, nearly all answered in ``latency`` seconds."""
-    return math.ceil(rate * latency) + 2
 
 
 def client_context(ca: str | None = None) -> ssl.SSLContext:

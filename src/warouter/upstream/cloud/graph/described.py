@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from warouter.flow.share import HIGH, SHARED, STANDARD
 from warouter.upstream.cloud.graph.fields import digits, nested, objects, text, word
 from warouter.upstream.cloud.graph.health import Entity, entities_of
 
 CONNECTED, VERIFIED = "CONNECTED", "VERIFIED"
 # It is registered and sends, but Meta limits it or is about to.
 LIMITED = frozenset({"FLAGGED", "RESTRICTED", "RATE_LIMITED"})
-STANDARD, HIGH, SHARED = 80.0, 1000.0, 20.0  # messages a second, in and out
 # One that is shared with the WhatsApp Business app has no level of its own: not verified.
 LEVELS = {"STANDARD": STANDARD, "HIGH": HIGH, "NOT_APPLICABLE": SHARED}
 # The fields that ``number_fields`` reads.

@@ -22,13 +22,8 @@ import msgspec
 
 from warouter import SERVER
 from warouter.cloud_settings import REQUEST_SECONDS, CloudSettings
-from warouter.upstream.cloud.graph.connections import (
-    AHEAD,
-    ConnectionPool,
-    Origin,
-    Unreachable,
-    needed,
-)
+from warouter.flow.share import connections_for
+from warouter.upstream.cloud.graph.connections import AHEAD, ConnectionPool, Origin, Unreachable
 from warouter.upstream.cloud.graph.marketing import EDGES, MESSAGES
 from warouter.upstream.cloud.graph.response import Response
 from warouter.upstream.cloud.graph.wire import Begun, MayBegin, Wire
@@ -173,7 +168,7 @@ class GraphExchange:
 
     def size(self, rate: float) -> None:
         """Allow as many connections as ``rate`` messages a second need, as fast as answers come."""
-        self.connections.limit = min(self._most, needed(rate, self.latency))
+        self.connections.limit = min(self._most, connections_for(rate, self.latency))
 
     @property
     def latency(self) -> float:
@@ -185,7 +180,7 @@ class GraphExchange:
     def warm_up(self, rate: float) -> None:
         """``rate`` messages a second are about to begin: open connections ahead for them."""
         self.size(rate)
-        self.connections.warm(min(AHEAD, needed(rate, self.latency / 2)))
+        self.connections.warm(min(AHEAD, connections_for(rate, self.latency / 2)))
 
     def cut(self) -> None:
         """At the lease's deadline: see ``ConnectionPool.cut``."""
