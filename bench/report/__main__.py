@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from bench.report.page import PAGE, page, pictures
 from bench.report.results import read
-from bench.report.sizing import costs
+from bench.report.sizing import cloud_costs, costs
 
 
 def main() -> None:
     PAGE.write_text(page(PAGE.read_text()))
     for name, picture in pictures().items():
         (PAGE.parent / name).write_text(picture)
-    idle = read("idle")
-    if not idle.get("quick"):
-        for kind, cpu in costs(idle).items():
-            print(f"{kind}: {cpu}")
+    for name, fitted in {"idle": costs, "cloud": cloud_costs}.items():
+        figures = read(name)
+        if not figures.get("quick"):
+            for kind, cpu in fitted(figures).items():
+                print(f"{name}, {kind}: {cpu}")
 
 
 if __name__ == "__main__":

@@ -6,34 +6,56 @@ few that the additional time of all is below ``thin_cores`` of a core for each p
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 from bench.report.cost import FULL
 from bench.report.results import Figures, at
 from warouter.sizing.costs import Cpu
 
 FEW, MANY = "80", "1000"  # a rate at which messages are alone, and one at which they are not
-# Processes that share the work in bench.idle: one webapp, the owners of two shards.
+# Processes that share the work in both benchmarks: one webapp, the owners of two shards.
 WORKING = {"webapp": 1, "coreapp": 2, "postgres": 2}
+
+
+class Point(NamedTuple):
+    """The CPU of a message at a rate, for one kind of process."""
+
+    per_s: float
+    cpu_us: float
 
 
 def costs(idle: Figures) -> dict[str, Cpu]:
     """By kind; nothing without the rates that are wanted."""
     this = idle.get("this", {})
-    if any(at(this, "cpu_ms", rate) is None for rate in (FEW, MANY, FULL)):
+    rates = FEW, MANY, FULL
+    if any(at(this, "cpu_ms", rate) is None for rate in rates):
         return {}
-    return {kind: _fitted(this, kind, processes) for kind, processes in WORKING.items()}
+    return _fitted(
+        lambda kind: [
+            Point(at(this, "per_s", rate), at(this, "cpu_ms", rate, kind) * 1000) for rate in rates
+        ]
+    )
 
 
-def _fitted(this: Figures, kind: str, processes: int) -> Cpu:
-    """Through 80/s, 1,000/s and full load: the last two are beyond the bend."""
+def cloud_costs(cloud: Figures) -> dict[str, Cpu]:
+    """By kind, at the Cloud API with a status a POST; nothing without the rounds it wants."""
+    rounds = [at(cloud, "sustained", FEW), at(cloud, "sustained", MANY), at(cloud, "lives")]
+    if None in rounds:
+        return {}
+    return _fitted(lambda kind: [Point(one["per_s"], one["cpu_us"][kind]) for one in rounds])
 
-    def of(rate: str) -> tuple[float, float]:
-        per_s, cpu_us = at(this, "per_s", rate), at(this, "cpu_ms", rate, kind) * 1000
-        return per_s, per_s * cpu_us
 
-    (many, many_us), (most, most_us) = of(MANY), of(FULL)
-    full_us = (most_us - many_us) / (most - many)
+def _fitted(points: Callable[[str], list[Point]]) -> dict[str, Cpu]:
+    return {kind: _through(*points(kind), processes) for kind, processes in WORKING.items()}
+
+
+def _through(few: Point, many: Point, most: Point, processes: int) -> Cpu:
+    """The last two are beyond the bend."""
+    many_us, most_us = (point.per_s * point.cpu_us for point in (many, most))
+    full_us = (most_us - many_us) / (most.per_s - many.per_s)
     return Cpu(
         full_us=round(full_us, 1),
-        thin_us=round(at(this, "cpu_ms", FEW, kind) * 1000 - full_us),
-        thin_cores=round((many_us - many * full_us) / 1e6 / processes, 3),
+        thin_us=round(few.cpu_us - full_us),
+        thin_cores=round((many_us - many.per_s * full_us) / 1e6 / processes, 3),
     )

@@ -20,7 +20,7 @@ from bench.report.cloud import GOALS
 from bench.report.form import number
 from bench.report.load import Goal
 from bench.report.page import BLOCKS, PAGE, begin, page, pictures
-from bench.report.sizing import costs
+from bench.report.sizing import cloud_costs, costs
 from tests.campaigns.chaos.doors.requests import Request
 from tests.harness.receiver import Post
 from warouter._hash import slot_of
@@ -98,6 +98,13 @@ def test_the_costs_for_sizing_are_those_that_make_what_was_measured() -> None:
     }
     assert costs({"this": {"cpu_ms": made, "per_s": rates}}) == dict.fromkeys(kinds, cpu)
     assert costs({}) == {}
+    few, many, most = (
+        {"per_s": rate, "cpu_us": {kind: ms * 1000 for kind, ms in made[name].items()}}
+        for name, rate in rates.items()
+    )
+    cloud = {"sustained": {"80": few, "1000": many}, "lives": most}
+    assert cloud_costs(cloud) == dict.fromkeys(kinds, cpu)
+    assert cloud_costs({**cloud, "lives": None}) == {}
 
 
 @pytest.mark.parametrize(

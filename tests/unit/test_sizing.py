@@ -174,6 +174,7 @@ def test_json_says_the_same() -> None:
     assert said["original_machines"] == 33
     assert "not like for like" in said["comparison"]
     assert said["costs"] == msgspec.to_builtins(COSTS)
+    assert said["cloud"] is None
 
 
 # the original's tables

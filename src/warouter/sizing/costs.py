@@ -49,7 +49,35 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
     journal_bytes: float = 2_200.0
 
 
+class CloudCosts(Costs, frozen=True, kw_only=True):
+    """Costs by the Cloud API: the request and its answer as well, and a webhook for each status."""
+
+    # Provisional: the table of docs/benchmarks.md is empty, and `python -m bench.report` prints
+    # what these are once it is not. thin: `python -m bench.cloud --only sustained --seconds 40`,
+    # with a status a POST and 2 shards, on two cores that others used as well: at 75/s 1,632 to
+    # 1,941 us of the webapp, 2,784 to 3,116 of both coreapps and 2,057 to 2,257 of PostgreSQL.
+    # full: 1,000/s took 0.65 cores of webapp and coreapps and 0.37 of PostgreSQL, by a run of which
+    # no results were kept; three tenths are the webapp's, as in the short runs.
+    webapp: Cpu = Cpu(full_us=70.0, thin_us=1_800.0, thin_cores=0.12)
+    coreapp: Cpu = Cpu(full_us=260.0, thin_us=2_900.0, thin_cores=0.10)
+    postgres: Cpu = Cpu(full_us=210.0, thin_us=2_050.0, thin_cores=0.08)
+    # The message and its request, the end of that and the wamid, and three events, each of which
+    # may have to be taken out of the inbox: counted, not measured.
+    rows: int = 10
+    # The most connections that such clusters had.
+    webapp_connections: int = 4
+    coreapp_connections: int = 6
+    # 2,475 life cycles at 75/s: 4,926 bytes of WAL and 2,949 in tables and indexes each; 10,823 as
+    # fast as the two cores went, many statuses by way of the inbox: 6,613 and 3,057.
+    wal_bytes: float = 5_000.0
+    journal_bytes: float = 3_000.0
+    webhooks: int = 3  # POSTs a message: one status each, as Meta is likely to send them
+    # `python -m bench.cloud --only connections`: 40.9 KiB of each of 512.
+    graph_kib: float = 42.0
+
+
 COSTS = Costs()
+CLOUD_COSTS = CloudCosts()
 
 
 def busy(cpu: Cpu, rate: float, processes: int) -> float:
