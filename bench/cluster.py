@@ -30,6 +30,7 @@ class Wanted(msgspec.Struct):
     coreapps: int | None
     webapps: int
     masters: int
+    upstream: str
     environment: dict[str, str]
     own: dict[str, dict[str, str]]
 
@@ -48,7 +49,7 @@ def cluster_of(wanted: Wanted) -> Cluster:
 
     options: dict[str, Any] = {
         name: getattr(wanted, name)
-        for name in ("shards", "coreapps", "webapps", "masters", "environment")
+        for name in ("shards", "coreapps", "webapps", "masters", "upstream", "environment")
     }
     folder = Path(wanted.folder)
     return Cluster(UpOptions(data_dir=folder, port=0, tls=False, place=place, **options))

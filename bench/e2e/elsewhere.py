@@ -106,6 +106,7 @@ def _wanted(options: UpOptions) -> Wanted:
         coreapps=options.coreapps,
         webapps=options.webapps,
         masters=options.masters,
+        upstream=options.upstream,
         environment=options.environment,
         own=own,
     )
