@@ -93,14 +93,18 @@ class Commands(click.Group):
 
 
 def imported(name: str) -> Any:
-    """The module of this name, loaded without the garbage collector: there is nothing to collect,
-    and looking for it takes an eighth of a process's start.
+    """The module of this name, never looked at by the garbage collector: it lives as long as the
+    process, and looking takes a quarter of a process's start. What an import leaves behind, half a
+    MiB, stays.
     """
+    if name in sys.modules:
+        return sys.modules[name]
     collects = gc.isenabled()
     gc.disable()
     try:
         return import_module(name)
     finally:
+        gc.freeze()
         if collects:
             gc.enable()
 

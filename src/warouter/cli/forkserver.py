@@ -8,7 +8,6 @@ what a command needs before it forks the first that runs it.
 
 from __future__ import annotations
 
-import gc
 import os
 import resource
 import runpy
@@ -106,9 +105,6 @@ def load(arguments: list[str]) -> None:
         imported(COMMANDS[name].partition(":")[0])
         if name in ROLES:
             imported(f"warouter.node.{name}")
-    # Children need neither visit nor copy what lives as long as they do.
-    gc.collect()
-    gc.freeze()
 
 
 def run(request: ForkRequest) -> None:

@@ -182,10 +182,7 @@ async def _until_told(main: Callable[[asyncio.Event, Notifier], Awaitable[None]]
     if os.environ.get("WAROUTER_STOP_ON_EOF"):
         # Started by `warouter up`: stop in order when that was killed and its pipe is closed.
         loop.add_reader(0, stop.set)
-    # Modules and tables live as long as the process: the collector need not visit them. It runs
-    # rarely, as reference counts free nearly everything else.
-    gc.collect()
-    gc.freeze()
+    # It runs rarely, as reference counts free nearly everything.
     gc.set_threshold(GC_ALLOCATIONS, 20, 50)
     await main(stop, Notifier())
 
