@@ -40,8 +40,7 @@ from warouter.store import bounded, server_settings
 from warouter.store.account.accounts import ADMIN, USER, Accounts
 from warouter.store.database import create_pool
 
-HASH_OF_NOBODY = CHEAP.hash("of nobody")
-PRODUCTION = {name: getattr(passwords, name) for name in ("_hasher", "_hash_of_nobody")}
+PRODUCTION = passwords._hasher
 
 
 @pytest.fixture(autouse=True)
@@ -54,14 +53,12 @@ def cheap_backups(monkeypatch: pytest.MonkeyPatch) -> None:
 def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     """A check of a password costs 27 ms; what depends on that asks for ``full_cost``."""
     monkeypatch.setattr(passwords, "_hasher", lambda: CHEAP)
-    monkeypatch.setattr(passwords, "_hash_of_nobody", lambda: HASH_OF_NOBODY)
 
 
 @pytest.fixture
 def full_cost(cheap_passwords: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Passwords cost what they do in production."""
-    for name, made in PRODUCTION.items():
-        monkeypatch.setattr(passwords, name, made)
+    monkeypatch.setattr(passwords, "_hasher", PRODUCTION)
 
 
 @pytest.fixture(autouse=True)

@@ -36,7 +36,6 @@ async def door(webapp: Webapp, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPat
     of production's, and several times what forty connections need to fill the line.
     """
     monkeypatch.setattr(passwords, "_hasher", lambda: HASHER)
-    monkeypatch.setattr(passwords, "_hash_of_nobody", lambda: HASHER.hash("of nobody"))
     for name, password in (("admin", ADMIN_PASSWORD), ("worker", USER_PASSWORD)):
         await pool.execute(
             "update user_account set password_hash = $2 where username = $1",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import enum
-import functools
 import logging
 import secrets
 import string
+from base64 import b64encode
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from argon2 import PasswordHasher, Type, extract_parameters
 from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.low_level import ARGON2_VERSION
 
 from warouter.access.password_queue import PasswordQueue
 from warouter.errors import ParameterInvalid
@@ -69,10 +70,19 @@ def _hasher() -> PasswordHasher:
     return PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 
 
-@functools.cache
 def _hash_of_nobody() -> str:
-    """The hash of a random password, which is checked where there is no user; one a process."""
-    return _hasher().hash(secrets.token_urlsafe())
+    """A hash that no password has, which is checked where there is no user. It is drawn: that of a
+    password would take a start as long as a check.
+    """
+    made = _hasher()
+    costs = f"m={made.memory_cost},t={made.time_cost},p={made.parallelism}"
+    salt, digest = map(_drawn, (made.salt_len, made.hash_len))
+    return f"$argon2id$v={ARGON2_VERSION}${costs}${salt}${digest}"
+
+
+def _drawn(length: int) -> str:
+    """Random bytes as text, as a hash has them."""
+    return b64encode(secrets.token_bytes(length)).rstrip(b"=").decode()
 
 
 class Passwords:
