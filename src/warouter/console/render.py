@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import cached_property
+from importlib.util import find_spec
 from typing import Any
 
 from warouter.console.verdict.judge import about
@@ -14,10 +16,17 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 class Renderer:
-    """The templates of the console, all compiled at the start. ``static`` is ``Files.url``."""
+    """The templates of the console, each compiled when it is first shown: all of them would be half
+    of a console's start. ``static`` is ``Files.url``.
+    """
 
     def __init__(self, static: Callable[[str], str]) -> None:
-        jinja2 = library()
+        self._static = static
+
+    @cached_property
+    def _environment(self) -> Any:
+        import jinja2  # loaded with the first page, too
+
         environment = jinja2.Environment(
             loader=jinja2.PackageLoader("warouter.console"),
             autoescape=True,
@@ -28,12 +37,10 @@ class Renderer:
         environment.filters.update(
             about=about, duration=duration, bytes=size, mask=mask, thin=thin, utc=utc, iso=iso
         )
-        environment.globals["static"] = static
+        environment.globals["static"] = self._static
         # A block that is rendered by itself does not see what its template imports.
         environment.globals["ui"] = environment.get_template("macros.html").module
-        for name in environment.list_templates():
-            environment.get_template(name)
-        self._environment = environment
+        return environment
 
     def page(self, template: str, values: Mapping[str, Any]) -> str:
         """A whole page."""
@@ -46,16 +53,13 @@ class Renderer:
         return "".join(found.blocks["live"](found.new_context(dict(values))))
 
 
-def library() -> Any:
-    """The library that fills the templates; CommandError if the extra is not installed."""
-    try:
-        import jinja2
-    except ImportError as error:
+def require_library() -> None:
+    """CommandError if the library that fills the templates, an extra, is not installed."""
+    if find_spec("jinja2") is None:
         raise CommandError(
             "The console needs jinja2, which is not installed: run"
             " `pip install 'warouter[console]'`."
-        ) from error
-    return jinja2
+        )
 
 
 def as_html(text: str) -> Any:

@@ -17,7 +17,7 @@ from warouter.console.api import Api
 from warouter.console.app import Console
 from warouter.console.context import ConsoleContext
 from warouter.console.latest import Latest
-from warouter.console.render import library
+from warouter.console.render import require_library
 from warouter.console.series.feeder import Feeder
 from warouter.console.series.memory import Series
 from warouter.console.session import Cookies
@@ -51,7 +51,7 @@ _LISTENS = ("WAROUTER_CONSOLE_LISTEN", "WAROUTER_CONSOLE_LISTEN")
 
 async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> None:
     """Run a console until ``stop``."""
-    library()  # before anything is opened
+    require_library()  # before anything is opened
     identity = ProcessIdentity(settings, "console")
     host, port = settings.console_host_port
     tls = None if settings.no_tls else ServerTls(settings.tls_cert, settings.tls_key)

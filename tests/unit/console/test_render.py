@@ -88,6 +88,14 @@ def test_whatever_a_page_is_told_is_escaped(renderer: Renderer, text: str) -> No
 
 
 @renders
+def test_every_template_compiles(renderer: Renderer) -> None:
+    names = renderer._environment.list_templates()
+    assert len(names) > 10
+    for name in names:
+        renderer._environment.get_template(name)
+
+
+@renders
 def test_an_undefined_name_in_a_template_is_an_error(renderer: Renderer) -> None:
     with pytest.raises(UndefinedError):
         renderer._environment.from_string("{{ missing }}").render()
