@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import NamedTuple
 
 import msgspec
+
+from warouter import STATIC
 
 
 class MetricPage(enum.Enum):
@@ -31,7 +32,7 @@ class MetricDescription(NamedTuple):
 
 def _read() -> dict[str, MetricDescription]:
     """The file has the help of each metric by type, page and name, in the order of the pages."""
-    text = (files("warouter") / "static" / "metrics.json").read_bytes()
+    text = (STATIC / "metrics.json").read_bytes()
     read = msgspec.json.decode(text, type=dict[str, dict[MetricPage, dict[str, str]]])
     return {
         name: MetricDescription(type_, page, help_)

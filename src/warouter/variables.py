@@ -8,12 +8,12 @@ docs/configuration.md from the groups here. Those of the Cloud API are in ``clou
 from __future__ import annotations
 
 import functools
-import tomllib
-from importlib.resources import files
 from typing import Annotated, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Meta
+
+from warouter import STATIC
 
 T = TypeVar("T")
 
@@ -42,7 +42,9 @@ class Variable(NamedTuple):
 @functools.cache
 def described() -> dict[str, VariableWords]:
     """The words on each variable, by its name."""
-    text = (files("warouter") / "static" / "variables.toml").read_text()
+    import tomllib  # which only texts need
+
+    text = (STATIC / "variables.toml").read_text()
     return msgspec.convert(tomllib.loads(text), dict[str, VariableWords])
 
 

@@ -97,7 +97,7 @@ def forked(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """As ``executed``, in a process that need not load the program again, which takes half a core
     second.
     """
-    for module in ("runtime", "webapp", "coreapp", "master"):
+    for module in ("runtime", "webapp", "coreapp", "end_simulator", "master"):
         imported(f"warouter.node.{module}")
     command = ["warouter", *arguments]
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:

@@ -21,7 +21,13 @@ from pathlib import Path
 from warouter.cli import COMMANDS, imported
 from warouter.local.forks import COMMAND, WORD, ForkRequest
 
-ROLES = ("webapp", "coreapp", "master", "console")
+# Of a command, beside its own module.
+NEEDED = {
+    "webapp": ("runtime", "webapp"),
+    "coreapp": ("runtime", "coreapp", "end_simulator", "end_cloud"),
+    "master": ("runtime", "master"),
+    "console": ("runtime", "console"),
+}
 MOST_BYTES = 1 << 18  # of a request, more than a socket of the kernel takes
 MOST_FILES = 1 << 16
 
@@ -103,8 +109,8 @@ def load(arguments: list[str]) -> None:
         return
     with suppress(Exception):
         imported(COMMANDS[name].partition(":")[0])
-        if name in ROLES:
-            imported(f"warouter.node.{name}")
+        for module in NEEDED.get(name, ()):
+            imported(f"warouter.node.{module}")
 
 
 def run(request: ForkRequest) -> None:

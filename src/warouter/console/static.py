@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gzip
 from hashlib import sha256
-from importlib.resources import files
 from typing import NamedTuple
 
 from aiohttp import web
+
+from warouter import STATIC
 
 PATH = "/console/static"
 _CACHED = "public, max-age=31536000, immutable"
@@ -26,7 +27,7 @@ class Files:
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
         self._files: dict[str, File] = {}
-        for found in sorted((files("warouter") / "static" / "console").iterdir(), key=str):
+        for found in sorted((STATIC / "console").iterdir()):
             stem, dot, suffix = found.name.rpartition(".")
             if content_type := _TYPES.get(dot + suffix):
                 body = found.read_bytes()

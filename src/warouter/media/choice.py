@@ -7,9 +7,7 @@ from pathlib import Path
 
 from warouter.config import Settings
 from warouter.errors import MediaAway
-from warouter.media.bucket import Bucket
 from warouter.media.directory import MediaDirectory
-from warouter.media.objects import Objects
 from warouter.media.storage import Storage
 
 log = logging.getLogger(__name__)
@@ -18,6 +16,9 @@ log = logging.getLogger(__name__)
 def storage_of(settings: Settings) -> Storage:
     """A bucket or a directory; ConfigError if it can be neither."""
     if settings.media_url:
+        from warouter.media.bucket import Bucket  # which a directory need not load
+        from warouter.media.objects import Objects
+
         return Bucket(Objects(settings), settings.media_spool)
     return MediaDirectory(Path(settings.media_dir))
 

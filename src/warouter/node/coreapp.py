@@ -28,8 +28,6 @@ from warouter.link.listen import LinkServer
 from warouter.link.relay import Relay
 from warouter.net.sockets import not_taken
 from warouter.node.end import Common, Remote
-from warouter.node.end_cloud import CloudRemote
-from warouter.node.end_simulator import SimulatorRemote
 from warouter.node.figures.coreapp import BeatCount, CoreappFigures
 from warouter.node.reporter import Reporter
 from warouter.node.runtime import (
@@ -242,8 +240,14 @@ class Coreapp:
 
 
 def _remote_of(common: Common) -> Remote:
-    cloud = common.settings.upstream == "cloud"
-    return CloudRemote(common) if cloud else SimulatorRemote(common)
+    # Either loads what the other need not.
+    if common.settings.upstream == "cloud":
+        from warouter.node.end_cloud import CloudRemote
+
+        return CloudRemote(common)
+    from warouter.node.end_simulator import SimulatorRemote
+
+    return SimulatorRemote(common)
 
 
 class Signs:

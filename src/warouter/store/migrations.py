@@ -20,16 +20,13 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
-from importlib import resources
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 from warouter.errors import CommandError
 
-if TYPE_CHECKING:
-    from importlib.resources.abc import Traversable
-
 BASELINE = "0001_baseline"
-SCHEMA = resources.files("warouter.store") / "schema"
+SCHEMA = Path(__file__).parent / "schema"
 UNCHECKED = "set local check_function_bodies = off;\n"
 _RUNS_WITH = re.compile(r"^-- runs with: (\d+)$")
 _OUTSIDE = "-- outside a transaction"
@@ -85,17 +82,17 @@ def migrations() -> list[Migration]:
     ]
 
 
-def baseline(schema: Traversable) -> Migration:
+def baseline(schema: Path) -> Migration:
     """Step 0001, as a folder ``schema`` has it."""
     return Migration(
         1, BASELINE, UNCHECKED + sql_in(schema / "functions") + sql_in(schema / "tables")
     )
 
 
-def sql_in(folder: Traversable) -> str:
+def sql_in(folder: Path) -> str:
     return "".join(each.read_text("utf-8") for each in _files(folder))
 
 
-def _files(folder: Traversable) -> list[Traversable]:
+def _files(folder: Path) -> list[Path]:
     found = [each for each in folder.iterdir() if each.name.endswith(".sql")]
     return sorted(found, key=lambda each: each.name)

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import functools
 import itertools
-import tomllib
 from collections.abc import Iterator
-from importlib.resources import files
 from typing import NamedTuple
 
 import msgspec
 
-from warouter import codes
+from warouter import STATIC, codes
 from warouter.errors import ApiError
 from warouter.upstream.cloud.meanings import TABLE, Class, Meaning
 
@@ -76,7 +74,9 @@ class _File(msgspec.Struct, frozen=True):
 
 @functools.cache
 def _read() -> _File:
-    text = (files("warouter") / "static" / "errors.toml").read_text()
+    import tomllib  # loaded with the first page that shows it
+
+    text = (STATIC / "errors.toml").read_text()
     return msgspec.convert(tomllib.loads(text), _File)
 
 

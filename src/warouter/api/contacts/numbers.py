@@ -11,15 +11,12 @@ from __future__ import annotations
 
 import unicodedata
 
-import phonenumbers
-
 from warouter.recipient import wa_id
 
 # Besides these: every kind of dash and space that Unicode has.
 _BETWEEN = frozenset("()[]./\N{FULLWIDTH LEFT PARENTHESIS}\N{FULLWIDTH RIGHT PARENTHESIS}")
 _WIDE_PLUS = "\N{FULLWIDTH PLUS SIGN}"
 _KINDS_BETWEEN = frozenset(("Pd", "Zs"))
-_CODES = frozenset(map(str, phonenumbers.COUNTRY_CODE_TO_REGION_CODE))
 _LONGEST = 64  # characters; no spelling of 15 digits needs more
 
 
@@ -35,7 +32,7 @@ def read(spelling: str, country_code: str | None = None) -> str | None:
     international = digits.removeprefix("00")
     if international != digits or text.startswith(("+", _WIDE_PLUS)) or not digits.startswith("0"):
         return _checked(_without_trunk_zero(international))
-    return _national(digits, country_code)
+    return _checked(_international(digits, country_code)) if country_code else None
 
 
 def is_national(spelling: str) -> bool:
@@ -68,37 +65,17 @@ def _digits(text: str) -> str | None:
 
 
 def _without_trunk_zero(digits: str) -> str:
-    code = next((digits[:n] for n in (1, 2, 3) if digits[:n] in _CODES), "")
-    rest = digits[len(code) :]
-    if not code or not rest.startswith("0"):
-        return digits  # nearly every number is digits already, which costs no parsing
-    parsed = _parsed(f"+{digits}", None)
-    if parsed is None or not _possible(parsed):
+    if "0" not in digits[1:4]:  # no country's code is longer
         return digits
-    # Italy's zero belongs to the number and stays; another one does not.
-    national = phonenumbers.national_significant_number(parsed)
-    return code + national if national == rest.lstrip("0") else digits
+    from warouter.api.contacts import trunk_zeros  # loads the plans of all countries
+
+    return trunk_zeros.without_trunk_zero(digits)
 
 
-def _national(digits: str, country_code: str | None) -> str | None:
-    region = phonenumbers.region_code_for_country_code(int(country_code)) if country_code else None
-    parsed = _parsed(digits, region) if region else None
-    if parsed is None or not _possible(parsed):
-        return None
-    return _checked(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)[1:])
+def _international(digits: str, country_code: str) -> str:
+    from warouter.api.contacts import trunk_zeros
 
-
-def _possible(parsed: phonenumbers.PhoneNumber) -> bool:
-    """True if the length fits numbers of the country, area code included."""
-    found = phonenumbers.is_possible_number_with_reason(parsed)
-    return bool(found == phonenumbers.ValidationResult.IS_POSSIBLE)
-
-
-def _parsed(text: str, region: str | None) -> phonenumbers.PhoneNumber | None:
-    try:
-        return phonenumbers.parse(text, region)
-    except phonenumbers.NumberParseException:
-        return None
+    return trunk_zeros.international(digits, country_code) or ""
 
 
 def _checked(digits: str) -> str | None:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.resources import files
 from typing import Any
 
 import msgspec
 
+from warouter import STATIC
 from warouter.api.description.replies import ErrorAnswer, Meta
 from warouter.api.route import Access, HeaderField, Route
 from warouter.errors import (
@@ -75,7 +75,7 @@ class OpenApiWords(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @functools.cache
 def written() -> OpenApiWords:
     """The content of ``static/openapi.json``."""
-    text = (files("warouter") / "static" / "openapi.json").read_bytes()
+    text = (STATIC / "openapi.json").read_bytes()
     return msgspec.json.decode(text, type=OpenApiWords)
 
 

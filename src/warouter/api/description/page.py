@@ -11,12 +11,12 @@ from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from html import escape
-from importlib.resources import files
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
+from warouter import STATIC
 from warouter.api.access.tokens import Caller
 from warouter.api.context import Context
 from warouter.api.description.openapi import JSON, describe
@@ -63,7 +63,7 @@ async def docs(_context: Context, request: web.Request, _caller: Caller) -> web.
 def html_page(title: str, parts: Iterable[str]) -> tuple[bytes, dict[str, str]]:
     """A page of these parts of HTML, with its header fields."""
     # That of the console: one look for all that a browser shows.
-    style = (files("warouter") / "static" / "console" / "console.css").read_text()
+    style = (STATIC / "console" / "console.css").read_text()
     head = [
         "<!doctype html>\n<html lang=en><head><meta charset=utf-8>",
         "<meta name=viewport content='width=device-width, initial-scale=1'>",

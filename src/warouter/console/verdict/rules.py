@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import resources
-
 import msgspec
 
+from warouter import STATIC
 from warouter.console.verdict.judge import AlertRule
 from warouter.console.verdict.promql import parse
 
@@ -21,9 +20,7 @@ class ShippedAlert(msgspec.Struct, frozen=True):
     runbook: str
 
 
-_FILE = resources.files("warouter.static").joinpath("alerts.json")
-
-SHIPPED = msgspec.json.decode(_FILE.read_bytes(), type=tuple[ShippedAlert, ...])
+SHIPPED = msgspec.json.decode((STATIC / "alerts.json").read_bytes(), type=tuple[ShippedAlert, ...])
 RULES = tuple(AlertRule(s.name, s.severity, s.hold, parse(s.expr), s.summary) for s in SHIPPED)
 COUNTERS = frozenset(name for rule in RULES for name in rule.query.counters)
 RUNBOOKS = {shipped.name: shipped.runbook for shipped in SHIPPED}

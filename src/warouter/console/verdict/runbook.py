@@ -5,8 +5,9 @@ from __future__ import annotations
 import html
 import re
 from functools import cache
-from importlib import resources
 from typing import NamedTuple
+
+from warouter import STATIC
 
 PATH = "/console/runbook/"
 
@@ -22,7 +23,7 @@ class RunbookSection(NamedTuple):
 @cache
 def sections() -> dict[str, RunbookSection]:
     """The sections of the page by anchor."""
-    page = resources.files("warouter.static").joinpath("3am.html").read_text("utf-8")
+    page = (STATIC / "3am.html").read_text("utf-8")
     found = [
         RunbookSection(anchor, html.unescape(title), body)
         for anchor, title, body in _SECTION.findall(page)
