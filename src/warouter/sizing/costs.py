@@ -52,12 +52,13 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
 class CloudCosts(Costs, frozen=True, kw_only=True):
     """Costs by the Cloud API: the request and its answer as well, and a webhook for each status."""
 
-    # Provisional: the table of docs/benchmarks.md is empty, and `python -m bench.report` prints
-    # what these are once it is not. thin: `python -m bench.cloud --only sustained --seconds 40`,
-    # with a status a POST and 2 shards, on two cores that others used as well: at 75/s 1,632 to
-    # 1,941 us of the webapp, 2,784 to 3,116 of both coreapps and 2,057 to 2,257 of PostgreSQL.
-    # full: 1,000/s took 0.65 cores of webapp and coreapps and 0.37 of PostgreSQL, by a run of which
-    # no results were kept; three tenths are the webapp's, as in the short runs.
+    # Provisional, and set by hand: the table of docs/benchmarks.md was empty, and
+    # `python -m bench.report` prints what these are once it is not. thin: four runs at 75/s of 25
+    # to 40 s, as `python -m bench.cloud --only sustained` has them, with a status a POST and 2
+    # shards, on two cores that others used as well: 1,632 to 1,941 us of the webapp, 2,784 to 3,248
+    # of both coreapps and 2,057 to 2,443 of PostgreSQL. full: 1,000/s took 0.65 cores of webapp and
+    # coreapps and 0.37 of PostgreSQL, by a run of which no results were kept; three tenths are the
+    # webapp's, as in runs at 900/s that fell behind.
     webapp: Cpu = Cpu(full_us=70.0, thin_us=1_800.0, thin_cores=0.12)
     coreapp: Cpu = Cpu(full_us=260.0, thin_us=2_900.0, thin_cores=0.10)
     postgres: Cpu = Cpu(full_us=210.0, thin_us=2_050.0, thin_cores=0.08)
