@@ -25,6 +25,7 @@ from bench.cloud import (
     connections,
     doubts,
     failover,
+    growth,
     lives,
     memory,
     priority,
@@ -51,6 +52,7 @@ PARTS: dict[str, Part] = {
     "memory": memory.measure,
     "connections": connections.measure,
     "doubts": doubts.measure,
+    "growth": growth.measure,
     "priority": priority.measure,
 }
 
@@ -60,6 +62,8 @@ async def run(options: argparse.Namespace, folder: Path) -> int:
     extent = QUICK if options.quick else FULL
     if options.seconds is not None:
         extent = extent._replace(seconds=options.seconds)
+    if options.rows is not None:
+        extent = extent._replace(grown=options.rows)
     ends = time.monotonic() + MOST_SECONDS
     figures: Found = {"seconds": {}}
     wrong: list[str] = []
@@ -117,6 +121,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--only", help=f"parts, of {','.join(PARTS)}", metavar="PARTS")
     parser.add_argument("--seconds", type=float, help="the most that any stretch of load lasts")
+    parser.add_argument("--rows", type=int, help="the life cycles of part growth that are over")
     parser.add_argument("--quick", action="store_true", help="little of each: no figures")
     parser.add_argument(
         "--out",

@@ -12,6 +12,7 @@ class Extent(NamedTuple):
     backlog: int = 50_000
     identities: int = 100_000
     doubts: int = 1_000_000
+    grown: int = 1_000_000  # life cycles
 
     def lasts(self, seconds: float) -> float:
         """A stretch that lasts so long when all is done."""
@@ -19,4 +20,4 @@ class Extent(NamedTuple):
 
 
 FULL = Extent()
-QUICK = Extent(seconds=6.0, backlog=2_000, identities=5_000, doubts=20_000)
+QUICK = Extent(seconds=6.0, backlog=2_000, identities=5_000, doubts=20_000, grown=20_000)

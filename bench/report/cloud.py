@@ -10,6 +10,7 @@ _BESIDE = ("storm", "failover_ms")
 _CALM = ("webhooks", "calm_ms")
 _LOW, _HIGH, _PACKED = ("sustained", "80"), ("sustained", "1000"), ("sustained", "1000_packed")
 _PROXY = ("shim", "cpu_us", "product")
+_GROWN = ("growth", "full")
 GOALS = (
     Goal("75/s at level 80: 201, p99, ms", (*_LOW, "accepted_ms", "p99"), most=10),
     Goal("… 201 to request begun, p50, ms", (*_LOW, "begun_ms", "p50"), most=5),
@@ -68,6 +69,9 @@ GOALS = (
     Goal("… rate of those without doubt, by that without any", ("doubts", "rate"), least=0.95),
     Goal("… CPU of warouter, by that", ("doubts", "cpu")),
     Goal("… PostgreSQL's, by that", ("doubts", "postgres")),
+    Goal("in a database that has grown: WAL of a life cycle, bytes", (*_GROWN, "wal"), most=4096),
+    Goal("… disk, bytes", (*_GROWN, "disk"), most=1638),
+    Goal("… CPU of PostgreSQL, by that in an empty one", ("growth", "cost"), most=1.10),
     Goal("one-time password behind a campaign leaves, s", ("priority", "most_s"), most=3),
 )
 
