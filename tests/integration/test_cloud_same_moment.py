@@ -22,7 +22,7 @@ ID = an_id(1, slot=3)
 KEY = "wamid.1:failed:1764000000"
 _RECORD = """
 insert into upstream_id (wamid, slot, id, attempt)
-select unnest($1::text[]), 3, $2, 2 on conflict (wamid) do nothing"""
+select unnest($1::text[]), 3, $2, 2 on conflict do nothing"""
 _RECEIVE = """
 select * from receive_cloud(null, false, 0, 0, array[null]::smallint[], array[0::smallint],
     array[$1], array[null]::bytea[], array[null]::smallint[], array[split_part($1, ':', 1)],

@@ -387,3 +387,37 @@ async def test_a_look_up_that_takes_long_does_not_hold_up_issue_rows(
         assert not proof.done()
     await proof
     await journal.close()
+
+
+async def test_an_id_is_found_however_long_ago_it_was_recorded(
+    journal: Journal, pool: asyncpg.Pool
+) -> None:
+    """A search through all ids, or through all of two hours, would read more rows."""
+    await pool.execute("alter table upstream_id set (autovacuum_enabled = false)")
+    await pool.execute(
+        "insert into upstream_id (wamid, slot, id, attempt, at)"
+        " select 'w' || n, 3, int8send(n), 1, now() - n * interval '26 s'"
+        " from generate_series(0, 99999) n"
+    )
+    asked = {f"w{n}": n.to_bytes(8, "big") for n in (0, 1, 139, 50_000, 99_999)}
+    assert await journal.ids_of([*asked, "w100000"]) == asked
+    read = (
+        "select coalesce(idx_tup_fetch, 0) + coalesce(seq_tup_read, 0)"
+        " from pg_stat_xact_user_tables where relname = 'upstream_id'"
+    )
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.fetch("select * from ids_of_wamids($1)", [*asked, "w100000"])
+        assert await connection.fetchval(read) <= len(asked) + 2  # the oldest and the newest
+
+
+async def test_an_id_is_kept_once_whenever_it_is_told_again(
+    journal: Journal, pool: asyncpg.Pool
+) -> None:
+    await journal.drained(OWNED, [], [Proof("w1", 3, an_id(1), 1)])
+    await pool.execute("update upstream_id set at = now() - interval '29 days'")
+    await record(journal, Took(1, an_id(1).hex(), 1, "w1"))
+    assert await journal.drained(OWNED, [], [Proof("w1", 3, an_id(1), 1, failed=True)]) == []
+    [kept] = await pool.fetch(
+        "select failed, at < now() - interval '28 days' as old from upstream_id"
+    )
+    assert tuple(kept) == (True, True)

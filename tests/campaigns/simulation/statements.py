@@ -572,7 +572,7 @@ _STATEMENTS = {
             lambda s, c, a: s.tables.inbox.listeners(s.now(), EPOCH),
         ),
         ("select distinct on (id) id, wamid", None, _wamids),
-        ("select wamid, id from upstream_id", None, _ids),
+        ("select wamid, id from ids_of_wamids", None, _ids),
         ("select alias, user_id from contact_identity", None, lambda s, c, a: []),
         ("select wa_id, acknowledged from contact_key", None, lambda s, c, a: []),
         ("insert into cloud_unreachable", _nothing, _learn_unreachable),

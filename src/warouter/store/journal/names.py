@@ -10,7 +10,7 @@ from warouter.store.journal.sessions import JournalSessions
 # Of several attempts that were taken the last one: who resent it believes in that.
 _WAMIDS = """
 select distinct on (id) id, wamid from upstream_id where id = any ($1) order by id, attempt desc"""
-_IDS = "select wamid, id from upstream_id where wamid = any ($1)"
+_IDS = "select wamid, id from ids_of_wamids($1)"
 _USERS = """
 select alias, coalesce(successor, user_id) as user_id
   from contact_identity where alias = any ($1)"""

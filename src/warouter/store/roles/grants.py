@@ -162,7 +162,7 @@ EXECUTE: Mapping[str, str] = {
     " append_events append_endings record_progress open_slots renew_epochs hand_over release_slots"
     " quiet_slots"
     " prune prune_keys prune_letters prune_history prune_cloud mend_parked"
-    " take_up_letters issue_requests open_issues drain_inbox"
+    " take_up_letters issue_requests open_issues drain_inbox ids_of_wamids"
     " tell_owner learn_identities share_number hold_token stop_number add_media write_webhook"
     " note_opened",
     "master": f"{_ALIVE} next_number moved_lately win_term take_over mark_slots name_successors"

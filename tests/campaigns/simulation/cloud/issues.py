@@ -218,7 +218,7 @@ class Issues:
                 given = p.get("attempt")
                 if p.get("wamid") is not None or given is None or given == row.attempt:
                     self.delete((p["slot"], p["seq"]))
-        for p in sorted(rare.get("took", ()), key=lambda p: str(p["wamid"])):
+        for p in sorted(rare.get("took", ()), key=lambda p: (str(p["id"]), str(p["wamid"]))):
             if p["slot"] in held:
                 message_id = bytes.fromhex(p["id"])
                 place = p["wamid"], p["slot"], message_id, p["attempt"]
@@ -239,7 +239,7 @@ class Issues:
         """The part of drain_inbox for what rows prove."""
         rows = [(Upstream(*row[:6], now, row[6]), row[7]) for row in zip(*a, strict=True)]
         mine = [(row, failed) for row, failed in rows if row.slot in held]
-        for row, _ in sorted(mine, key=lambda pair: pair[0].wamid):
+        for row, _ in sorted(mine, key=lambda pair: (pair[0].id, pair[0].wamid)):
             self.keep(row)
         for row, failed in mine:
             if failed and row.wamid in self.upstream:

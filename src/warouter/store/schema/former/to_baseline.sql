@@ -50,3 +50,8 @@ alter table parked_message drop column if exists kind, drop column if exists bod
 alter table parked_event drop column if exists key, drop column if exists payload,
     drop column if exists contact;
 create index if not exists parked_message_ttl on parked_message (slot, recipient, seq) where has_ttl;
+drop index if exists upstream_id_id;
+alter table upstream_id drop constraint if exists upstream_id_pkey;
+create unique index if not exists upstream_id_key on upstream_id (id, hashtextextended(wamid, 0));
+create index if not exists upstream_id_wamid on upstream_id
+    (date_bin('2 hours', at, timestamptz 'epoch'), hashtextextended(wamid, 0));

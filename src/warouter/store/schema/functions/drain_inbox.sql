@@ -17,17 +17,17 @@ declare
     mine smallint[] := held_slots(p_incarnation, p_slots, p_epochs);
 begin
     insert into upstream_id (wamid, slot, id, attempt, wa_id, user_id, held)
-    select distinct on (f.wamid)
+    select distinct on (f.id, f.wamid)
            f.wamid, f.slot, f.id, f.attempt, f.wa_id, f.user_id, f.held
       from unnest(p_wamid, p_slot, p_id, p_attempt, p_wa_id, p_user_id, p_held)
            as f(wamid, slot, id, attempt, wa_id, user_id, held)
      where f.slot = any (mine)
-     order by f.wamid
-    on conflict on constraint upstream_id_pkey do nothing;
+     order by f.id, f.wamid
+    on conflict do nothing;
     if true = any (p_failed) then
         update upstream_id u set failed = true
-          from unnest(p_wamid, p_failed) as f(wamid, failed)
-         where f.failed and u.wamid = f.wamid and u.slot = any (mine);
+          from unnest(p_id, p_wamid, p_failed) as f(id, wamid, failed)
+         where f.failed and u.id = f.id and u.wamid = f.wamid and u.slot = any (mine);
     end if;
     update upstream_id u set twice = p_incarnation
       from (select distinct unnest(p_id) as id) f

@@ -33,7 +33,9 @@ begin
           into p_slot, p_id, p_attempt
           from unnest(p_slot, p_id, p_attempt, p_wamid)
                with ordinality as f(slot, id, attempt, wamid, n)
-          left join upstream_id u on f.slot is null and u.wamid = f.wamid;
+          left join ids_of_wamids(array(select w.wamid from unnest(p_slot, p_wamid) as w(slot, wamid)
+                                         where w.slot is null)) u
+                 on f.slot is null and u.wamid = f.wamid;
     end if;
     insert into cloud_inbox (n, slot, kind, key, id, attempt, wamid, recipient, payload, contact)
     overriding system value

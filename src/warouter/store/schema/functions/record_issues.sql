@@ -35,6 +35,6 @@ begin
            as i(slot smallint, id text, attempt smallint, wamid text, wa_id text, user_id text,
                 held boolean)
      where i.slot = any (p_held)
-     order by i.wamid
-    on conflict (wamid) do nothing;
+     order by decode(i.id, 'hex'), i.wamid
+    on conflict do nothing;
 end $$;

@@ -26,8 +26,12 @@ create index send_issue_issued on send_issue (slot, seq) where state = 1;
 
 -- The ids that the Cloud API gave our messages, of each attempt that was taken. Written by the
 -- slot's owner; kept for 30 days at least, whatever is pruned.
+--
+-- A wamid is a random key: in an index of all of them each row would touch another page, and write
+-- half of it into the WAL. So it is unique beside the id of its message, which ascends in its slot; and
+-- it is looked up by a hash below the two hours in which it was recorded (ids_of_wamids).
 create table upstream_id (
-    wamid   text primary key,
+    wamid   text not null,
     slot    smallint not null,
     id      bytea not null,
     attempt smallint not null,
@@ -38,7 +42,9 @@ create table upstream_id (
     twice   uuid,                                    -- beside another of its message: who was told so
     at      timestamptz not null default now()
 );
-create index upstream_id_id on upstream_id (id);
+create unique index upstream_id_key on upstream_id (id, hashtextextended(wamid, 0));
+create index upstream_id_wamid on upstream_id
+    (date_bin('2 hours', at, timestamptz 'epoch'), hashtextextended(wamid, 0));
 create index upstream_id_at on upstream_id (at);
 create index upstream_id_twice on upstream_id (at) where twice is not null;
 create trigger upstream_id_known after insert on upstream_id
