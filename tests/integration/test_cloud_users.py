@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.harness.journals import an_id
+from tests.harness.journals import ME, an_id
 from tests.harness.webhooks import Webhook, inbox_of, status, text, webhook
 from warouter._hash import slot_of
 from warouter.config import Settings
@@ -60,6 +60,25 @@ async def test_a_number_moves_to_its_new_user(hook: Webhook, pool: asyncpg.Pool)
         assert await hook.post(webhook(messages=[text(wamid, from_user_id=user)])) == 200
     rows = await pool.fetch("select user_id, wa_id from contact_identity order by user_id")
     assert [tuple(row) for row in rows] == [(ANN, None), ("US.2", NUMBER_OF_ANN)]
+
+
+@pytest.mark.parametrize(("days", "written"), [(29, False), (31, True)])
+async def test_a_user_that_is_seen_is_written_once_in_30_days(
+    settings: Settings, pool: asyncpg.Pool, days: int, written: bool
+) -> None:
+    """By a webapp that has just begun, and by an owner that was answered."""
+    journal = Journal(settings, ME, "test")
+    await journal.learn([ANN], [NUMBER_OF_ANN])
+    aged = f"update contact_identity set seen_at = now() - interval '{days} days'"
+    lately = "select seen_at > now() - interval '1 day' from contact_identity"
+    async with beside_owners(settings) as (hook, _owners):
+        await pool.execute(aged)
+        await hook.post(webhook(messages=[text("wamid.1", from_user_id=ANN)]))
+        assert await pool.fetchval(lately) == written
+    await pool.execute(aged)
+    await journal.learn([ANN], [NUMBER_OF_ANN])
+    assert await pool.fetchval(lately) == written
+    await journal.close()
 
 
 async def test_a_user_gets_another_id(hook: Webhook, pool: asyncpg.Pool) -> None:

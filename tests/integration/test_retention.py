@@ -124,6 +124,11 @@ async def test_cloud_rows_are_pruned_once_nothing_can_come_of_them(
         await pool.execute(f"insert into cloud_share (incarnation, demand, seen_at) {row}", days)
         row = f"values (gen_random_uuid(), {AGED})"
         await pool.execute(f"insert into cloud_path (webapp, seen_at) {row}", days)
+    for kept, days, alias in (("kept", 364.0, None), ("gone", 366.0, None), ("named", 9e3, "999")):
+        await pool.execute(
+            f"insert into contact_identity (user_id, alias, seen_at) values ($2, $3, {AGED})",
+            *(days, kept, alias),
+        )
     assert await prune_cloud(fetcher(pool), 1.0, 9) == 1
     assert await prune_cloud(fetcher(pool), 1.0, 9) == 0
     left = [
@@ -134,6 +139,8 @@ async def test_cloud_rows_are_pruned_once_nothing_can_come_of_them(
             ("cloud_unreachable", "wa_id"),
             ("cloud_share", "'kept'"),
             ("cloud_path", "'kept'"),
+            ("contact_identity where alias is null", "user_id"),
         )
     ]
-    assert left == ["kept"] * 5
+    assert left == ["kept"] * 6
+    assert await pool.fetchval("select user_id from contact_identity where alias = '999'")

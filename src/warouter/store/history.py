@@ -53,8 +53,8 @@ async def ask_for_collection(pool: asyncpg.Pool) -> None:
 
 async def prune_cloud(fetch: Fetch, days: float, rows: int) -> int | None:
     """Delete what is no longer needed of the Cloud API: ids that are older than ``days`` and than
-    30, statuses of nobody older than 8, what processes said and who could not be reached a day
-    ago. As ``prune_history``.
+    30, statuses of nobody older than 8, users whom nobody heard of for a year, what processes
+    said and who could not be reached a day ago. As ``prune_history``.
     """
     return await _gone(fetch, _CLOUD, days, rows)
 

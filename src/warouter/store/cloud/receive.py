@@ -6,7 +6,7 @@ That is users, elements, identities, and the listener's state.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -33,7 +33,10 @@ _SESSION = {
     "enable_mergejoin": "off",
     "plan_cache_mode": "force_generic_plan",
 }
-_USER = "user_id, wa_id, alias, parent_user_id, username, name, successor"
+_USER = (
+    "user_id, wa_id, alias, parent_user_id, username, name, successor,"
+    " seen_at < now() - interval '30 days' as stale"
+)
 _USERS = f"""
 select {_USER} from contact_identity where user_id = any ($1)
 union
@@ -201,10 +204,15 @@ class WebhookInbox:
         if not ids and not numbers:
             return []
         rows = await self._fetch(_USERS, list(ids), list(numbers))
-        return [CloudUser(**{name: value or "" for name, value in row.items()}) for row in rows]
+        return [_user(row) for row in rows]
 
     async def _fetch(self, sql: str, *arguments: Any) -> list[Any]:
         return await self._session.fetch(sql, *arguments, within=WRITE_SECONDS)
+
+
+def _user(row: Mapping[str, Any]) -> CloudUser:
+    known: dict[str, Any] = {name: value for name, value in row.items() if value is not None}
+    return CloudUser(**known)
 
 
 def _rows(

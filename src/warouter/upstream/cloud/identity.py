@@ -25,7 +25,7 @@ _DIGITS = 12
 
 class CloudUser(msgspec.Struct, frozen=True, kw_only=True):
     """A user by the id that the Cloud API gives; "" is what is not known. With a ``successor`` the
-    id is one of the past, and stands for that one.
+    id is one of the past, and stands for that one. ``stale``: it is to be stored that it was seen.
     """
 
     user_id: str
@@ -35,6 +35,7 @@ class CloudUser(msgspec.Struct, frozen=True, kw_only=True):
     username: str = ""
     name: str = ""
     successor: str = ""
+    stale: bool = False
 
 
 def alias_of(user_id: str, salt: int = 0) -> str:
@@ -120,7 +121,7 @@ class UserDirectory:
 
     def _keep(self, user: CloudUser) -> None:
         before = self._users.get(user.user_id)
-        if before == user:
+        if before == user and (not user.stale or user.user_id in self.changed):
             return
         if before is not None and before.wa_id != user.wa_id:
             self._by_number.pop(before.wa_id, None)

@@ -55,3 +55,4 @@ alter table upstream_id drop constraint if exists upstream_id_pkey;
 create unique index if not exists upstream_id_key on upstream_id (id, hashtextextended(wamid, 0));
 create index if not exists upstream_id_wamid on upstream_id
     (date_bin('2 hours', at, timestamptz 'epoch'), hashtextextended(wamid, 0));
+create index if not exists contact_identity_seen on contact_identity (seen_at) where alias is null;

@@ -125,7 +125,8 @@ create table cloud_path (
     vain_at timestamptz                              -- since then each POST may be a stranger's
 ) with (fillfactor = 50);
 
--- Users of WhatsApp by the id that the Cloud API gives them, with or without a number.
+-- Users of WhatsApp by the id that the Cloud API gives them, with or without a number. A row stays for a
+-- year after its user was seen, and one with an alias for good: the business has no other name of it.
 create table contact_identity (
     user_id        text primary key,
     wa_id          text unique,
@@ -133,10 +134,11 @@ create table contact_identity (
     parent_user_id text,
     username       text,
     name           text,
-    seen_at        timestamptz not null default now(),
+    seen_at        timestamptz not null default now(),  -- to 30 days
     successor      text                              -- the present id of the user; null: this one
 );
 create index contact_identity_successor on contact_identity (successor) where successor is not null;
+create index contact_identity_seen on contact_identity (seen_at) where alias is null;
 
 -- Numbers to which a message failed with Meta's 131026, and when by Meta's clock: POST /v1/contacts
 -- calls them invalid for a day. Written by owners, unfenced.
