@@ -72,13 +72,12 @@ class NumberLookup(Protocol):
 
 
 class NumberDirectory(NumberLookup):
-    """The services at ``url``. Create it on the running loop, and ``close`` it there."""
+    """The services at ``url``; ``close`` it on the loop that it is used on."""
 
     def __init__(self, url: str, timeout: float = TIMEOUT_S) -> None:
         self._url = url
-        self._http = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=timeout), connector=aiohttp.TCPConnector(limit=16)
-        )
+        self._timeout = timeout
+        self._session: aiohttp.ClientSession | None = None
 
     async def on_whatsapp(self, numbers: Sequence[str]) -> set[str]:
         asked = msgspec.json.encode(ContactsQuery(list(numbers)))
@@ -97,11 +96,20 @@ class NumberDirectory(NumberLookup):
         return None if _unknown(status) else _decoded(body, _IDENTITY)
 
     async def close(self) -> None:
-        await self._http.close()
+        if self._session is not None:
+            await self._session.close()
+
+    def _http(self) -> aiohttp.ClientSession:
+        if self._session is None:  # until then there is nothing to close: a start may fail
+            self._session = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=self._timeout),
+                connector=aiohttp.TCPConnector(limit=16),
+            )
+        return self._session
 
     async def _call(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
         try:
-            async with self._http.request(
+            async with self._http().request(
                 method, self._url + path, data=body, headers=_JSON, allow_redirects=False
             ) as answer:
                 content = await answer.content.readexactly(_length(answer))
