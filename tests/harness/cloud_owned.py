@@ -34,7 +34,7 @@ from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
 from warouter.upstream.cloud.batch import STATUS
 from warouter.upstream.cloud.graph.connections import AHEAD
-from warouter.upstream.cloud.graph.exchange import HELD_BACK, Exchanged, ExchangeOutcome
+from warouter.upstream.cloud.graph.exchange import HELD_BACK, Exchanged, ExchangeOutcome, OnEnd
 from warouter.upstream.cloud.reference import parse_reference
 
 NUMBER = "105954558954427"
@@ -124,11 +124,16 @@ class ScriptedGraph:
         self.unreachable = False
         self.connections = SimpleNamespace(close=lambda: None, limit=AHEAD)
 
-    def post(
-        self, body: bytes, may_begin: Callable[[], bool], edge: str = "messages"
-    ) -> asyncio.Future[Exchanged]:
-        """As ``GraphExchange.post``."""
-        return asyncio.ensure_future(self._post(body, may_begin))
+    def begin(
+        self, body: bytes, may_begin: Callable[[], bool], on_end: OnEnd, edge: str = "messages"
+    ) -> None:
+        """As ``GraphExchange.begin``."""
+
+        def over(posting: asyncio.Task[Exchanged]) -> None:
+            if not posting.cancelled():  # as all is when the loop ends
+                on_end(posting.result())
+
+        asyncio.ensure_future(self._post(body, may_begin)).add_done_callback(over)
 
     async def _post(self, body: bytes, may_begin: Callable[[], bool]) -> Exchanged:
         self.asked += 1

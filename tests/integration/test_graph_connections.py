@@ -588,16 +588,53 @@ def test_a_cut_ends_what_is_unacknowledged_and_leaves_the_rest(way: Way) -> None
     run(way, script, body, window=4096)
 
 
-def test_a_post_that_is_given_up_takes_its_connection_along(way: Way) -> None:
+def test_a_post_that_is_given_up_keeps_its_connection_until_the_answer(way: Way) -> None:
+    """Nobody else is told whose answer comes then."""
+    answer = threading.Event()
+
+    def script(conversation: Conversation) -> None:
+        conversation.request()
+        assert answer.wait(PATIENCE)
+        conversation.send(OK)
+        conversation.answer()
+
     async def body(graph: GraphExchange, server: Hostile) -> None:
         posting = asyncio.ensure_future(graph.post(BODY, always))
         await soon(server.heard.is_set)
         posting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await posting
-        assert graph.connections.count == 0
+        (wire,) = graph.connections._wires
+        assert wire.busy
+        answer.set()
+        await soon(lambda: not wire.busy)
+        assert (await graph.post(BODY, always)).outcome is ANSWERED
+        assert server.connections == 1
 
-    run(way, unanswered, body)
+    run(way, script, body)
+
+
+def test_the_next_request_begins_in_the_turn_of_an_answer(way: Way) -> None:
+    """On the same connection, and before anything else of this process runs."""
+
+    async def body(graph: GraphExchange, server: Hostile) -> None:
+        ends: list[Exchanged] = []
+        whole = asyncio.Event()
+
+        def on_end(exchanged: Exchanged) -> None:
+            ends.append(exchanged)
+            if len(ends) < 3:
+                graph.begin(BODY, always, on_end)
+            else:
+                whole.set()
+
+        graph.begin(BODY, always, on_end)
+        async with asyncio.timeout(PATIENCE):
+            await whole.wait()
+        assert [each.outcome for each in ends] == [ANSWERED] * 3
+        assert server.connections == 1
+
+    run(way, serving(), body)
 
 
 def test_requests_of_a_connection_are_waited_for_each_by_its_own_time(way: Way) -> None:
@@ -659,7 +696,8 @@ def test_one_that_waits_and_is_given_up_leaves_its_place_to_the_next(
     async def body(graph: GraphExchange, _server: Hostile) -> None:
         graph.connections.limit = 1
         wire = await graph.connections.take()
-        second, third = (asyncio.ensure_future(graph.post(BODY, always)) for _ in range(2))
+        second = asyncio.ensure_future(graph.connections.take())
+        third = asyncio.ensure_future(graph.post(BODY, always))
         await soon(lambda: len(graph.connections._waiting) == 2)
         graph.connections.give(wire)
         second.cancel()  # it was told of the place, and has not run since

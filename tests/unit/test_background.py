@@ -54,7 +54,6 @@ HEARD = {
     "store/cached_reading.py:get": CALLER,
     "store/servers.py:open_writable": CALLER,
     "upstream/client.py:run": PROCESS,
-    "upstream/cloud/graph/exchange.py:post": CALLER,
     "upstream/cloud/graph/recovery.py:run": PROCESS,
     "webhook/callbacks.py:_start_posts": "_deliver catches everything: it ends its slots' epochs",
     "webhook/callbacks.py:run": PROCESS,

@@ -19,7 +19,7 @@ from warouter.lab.simulator.cloud.graph import errors
 from warouter.upstream.cloud.graph.calls import failure
 from warouter.upstream.cloud.graph.connections import AHEAD
 from warouter.upstream.cloud.graph.described import NumberFields, TokenFacts
-from warouter.upstream.cloud.graph.exchange import Exchanged, ExchangeOutcome
+from warouter.upstream.cloud.graph.exchange import Exchanged, ExchangeOutcome, OnEnd
 from warouter.upstream.cloud.graph.failed import CallAway
 
 CONNECT = 0.5  # seconds until a connection over a link that lets nothing through is given up
@@ -132,11 +132,16 @@ class Graph:
         self.limit = AHEAD
         self.late_writes = 0
 
-    def post(
-        self, body: bytes, may_begin: Callable[[], bool], edge: str = "messages"
-    ) -> asyncio.Future[Exchanged]:
-        """As ``GraphExchange.post``."""
-        return asyncio.ensure_future(self._post(body, may_begin))
+    def begin(
+        self, body: bytes, may_begin: Callable[[], bool], on_end: OnEnd, edge: str = "messages"
+    ) -> None:
+        """As ``GraphExchange.begin``."""
+
+        def over(posting: asyncio.Task[Exchanged]) -> None:
+            if not posting.cancelled():  # as all is when the loop ends
+                on_end(posting.result())
+
+        asyncio.ensure_future(self._post(body, may_begin)).add_done_callback(over)
 
     async def _post(self, body: bytes, may_begin: Callable[[], bool]) -> Exchanged:
         meta, link = self.meta, self.meta.link(self.loop.process.name)

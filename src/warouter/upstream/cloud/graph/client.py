@@ -138,11 +138,11 @@ class CloudUpstream(Upstream):
         self._out[post.id, post.attempt] = post
         try:
             edge = self._marketing.edge(post.body) if post.attempt else MESSAGES
-            exchange = self._graph.post(post.body, partial(self._may_begin, post, answers), edge)
+            may_begin = partial(self._may_begin, post, answers)
+            on_end = partial(self._exchanged, post, answers, edge)
+            self._graph.begin(post.body, may_begin, on_end, edge)
         except Exception as error:
             asyncio.get_running_loop().call_soon(self._broken, post, answers, error)
-        else:
-            exchange.add_done_callback(partial(self._exchanged, post, answers, edge))
 
     def fate(self, message_id: bytes, attempt: int) -> RequestState:
         """The state of a request that this process, or a predecessor, has issued."""
@@ -186,12 +186,9 @@ class CloudUpstream(Upstream):
         return True
 
     def _exchanged(
-        self, post: MessagePost, answers: Answers, edge: str, exchange: asyncio.Future[Exchanged]
+        self, post: MessagePost, answers: Answers, edge: str, exchanged: Exchanged
     ) -> None:
-        if exchange.cancelled():
-            return  # cancelled, like all that the loop still has to do when it ends
         try:
-            exchanged = exchange.result()
             if exchanged.server_time is not None:
                 answers.on_server_time(exchanged.server_time)
             judged = self._marketing.judged(post.body, edge, self._judge(post, exchanged))

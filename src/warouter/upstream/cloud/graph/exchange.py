@@ -16,11 +16,12 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache, partial
 from http import HTTPStatus
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
 
-from warouter import SERVER
+from warouter import SERVER, background
 from warouter.cloud_settings import REQUEST_SECONDS, CloudSettings
 from warouter.flow.share import connections_for
 from warouter.upstream.cloud.graph.connections import AHEAD, ConnectionPool, Origin, Unreachable
@@ -64,6 +65,21 @@ class Exchanged(msgspec.Struct, frozen=True, gc=False):
     token_hash: bytes = b""
 
 
+OnEnd = Callable[[Exchanged], None]
+
+
+class _Request(NamedTuple):
+    """A request to begin. It waits for a connection and for its answer ``until`` then (loop's
+    time).
+    """
+
+    body: bytes
+    edge: str
+    may_begin: MayBegin
+    on_end: OnEnd
+    until: float
+
+
 class GraphExchange:
     """Sends messages. ``late_writes`` counts the requests that began too late, and were cut.
 
@@ -98,69 +114,71 @@ class GraphExchange:
         account = cloud.messaging_account_id
         self._account = b'{"messaging_account_id":"%b",' % account.encode() if account else b""
 
-    def post(
-        self, body: bytes, may_begin: MayBegin, edge: str = MESSAGES
-    ) -> asyncio.Future[Exchanged]:
+    async def post(self, body: bytes, may_begin: MayBegin, edge: str = MESSAGES) -> Exchanged:
+        """``begin`` a request, and wait for its end; whoever gives up waiting cuts nothing."""
+        ended: asyncio.Future[Exchanged] = asyncio.get_running_loop().create_future()
+
+        def on_end(exchanged: Exchanged) -> None:
+            if not ended.done():
+                ended.set_result(exchanged)
+
+        self.begin(body, may_begin, on_end, edge)
+        return await ended
+
+    def begin(self, body: bytes, may_begin: MayBegin, on_end: OnEnd, edge: str = MESSAGES) -> None:
         """Send a message to an ``edge`` of the number, if ``may_begin`` still holds once there is a
         connection.
 
         It is asked immediately before the write and after it, so it must be quick, and change by
-        the clock alone as long as nobody else runs.
+        the clock alone as long as nobody else runs. ``on_end`` is called in a later turn of the
+        loop: with an answer in that in which it came.
         """
         loop = asyncio.get_running_loop()
-        until, exchange = loop.time() + self._seconds, loop.create_future()
-        request = partial(self.request, body, edge)
+        request = _Request(body, edge, may_begin, on_end, loop.time() + self._seconds)
         while (wire := self.connections.free()) is not None:
-            if self._begin(wire, request, may_begin, until, exchange):
-                return exchange
-        return asyncio.ensure_future(self._post_later(request, may_begin, until))
+            if self._begin(wire, request):
+                return
+        background.begin(self._begin_later(request), partial(self._broken, request))
 
-    async def _post_later(
-        self, request: Callable[[], bytes], may_begin: MayBegin, until: float
-    ) -> Exchanged:
-        """``post``, where no connection is free."""
-        exchange: asyncio.Future[Exchanged] = asyncio.get_running_loop().create_future()
+    async def _begin_later(self, request: _Request) -> None:
+        """``begin``, where no connection is free."""
         while True:
             try:
-                wire = await self._taken(until)
+                wire = await self._taken(request.until)
             except Unreachable as error:
-                return Exchanged(ExchangeOutcome.UNBEGUN, cause=str(error))
+                request.on_end(Exchanged(ExchangeOutcome.UNBEGUN, cause=str(error)))
+                return
             except TimeoutError:
-                return Exchanged(ExchangeOutcome.UNBEGUN, cause="no free connection in time")
-            if self._begin(wire, request, may_begin, until, exchange):
-                return await exchange
+                cause = "no free connection in time"
+                request.on_end(Exchanged(ExchangeOutcome.UNBEGUN, cause=cause))
+                return
+            if self._begin(wire, request):
+                return
 
-    def _begin(
-        self,
-        wire: Wire,
-        request: Callable[[], bytes],
-        may_begin: MayBegin,
-        until: float,
-        exchange: asyncio.Future[Exchanged],
-    ) -> bool:
+    def _begin(self, wire: Wire, request: _Request) -> bool:
         """False: this connection had ended, as a used one may; another may be open."""
-        began = asyncio.get_running_loop().time()
-        told = partial(self._answered, wire, exchange, self._secrets.token_hash, began)
+        loop = asyncio.get_running_loop()
+        told = partial(self._answered, wire, request, self._secrets.token_hash, loop.time())
         try:
-            begun = wire.begin_request(request(), may_begin, until, told)
+            data = self.request(request.body, request.edge)
+            begun = wire.begin_request(data, request.may_begin, request.until, told)
         except BaseException:
             wire.close("broken")
             raise
-        match begun:
-            case Begun.BEGUN:
-                exchange.add_done_callback(partial(self._over, wire))
-                return True
-            case Begun.REFUSED:
-                exchange.set_result(Exchanged(ExchangeOutcome.UNBEGUN, cause=HELD_BACK))
-            case Begun.GONE if wire.fresh:  # a server that ends a fresh connection may end them all
-                exchange.set_result(Exchanged(ExchangeOutcome.UNBEGUN, cause=wire.cause))
+        if begun is Begun.BEGUN:
+            return True
+        cause = HELD_BACK if begun is Begun.REFUSED else wire.cause
+        # A server that ends a fresh connection may end them all.
+        over = begun is Begun.REFUSED or wire.fresh
+        if over:
+            loop.call_soon(request.on_end, Exchanged(ExchangeOutcome.UNBEGUN, cause=cause))
         self.connections.give(wire)
-        return exchange.done()
+        return over
 
-    def _over(self, wire: Wire, exchange: asyncio.Future[Exchanged]) -> None:
-        if exchange.cancelled():
-            wire.close("given up")  # else nobody would know whose answer comes then
-        self.connections.give(wire)
+    def _broken(self, request: _Request, error: Exception) -> None:
+        """A defect of ours: nobody knows how far it came."""
+        log.error("request failed", exc_info=error)
+        request.on_end(Exchanged(ExchangeOutcome.UNKNOWN, cause=repr(error)))
 
     async def _taken(self, until: float) -> Wire:
         async with asyncio.timeout_at(until):
@@ -192,25 +210,24 @@ class GraphExchange:
     def _answered(
         self,
         wire: Wire,
-        exchange: asyncio.Future[Exchanged],
+        request: _Request,
         token_hash: bytes,
         began: float,
         response: Response | None,
     ) -> None:
+        loop = asyncio.get_running_loop()
         if wire.late:
             self.late_writes += 1
             log.error("request begun late")
-        if exchange.done():
-            return  # it was given up
-        self._took.append(asyncio.get_running_loop().time() - began)
+        self._took.append(loop.time() - began)
+        self.connections.give(wire)
         if response is None:
-            exchange.set_result(
-                Exchanged(ExchangeOutcome.UNKNOWN, cause=wire.cause, late=wire.late)
-            )
+            cut = Exchanged(ExchangeOutcome.UNKNOWN, cause=wire.cause, late=wire.late)
+            loop.call_soon(request.on_end, cut)
             return
         if response.status == HTTPStatus.UNAUTHORIZED:
             self._secrets.refresh(anyway=True)
-        exchange.set_result(_exchanged(response, token_hash))
+        request.on_end(_exchanged(response, token_hash))
 
     def request(self, body: bytes, edge: str = MESSAGES) -> bytes:
         """The bytes of a request with this body, under the token of now."""

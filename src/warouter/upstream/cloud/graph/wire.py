@@ -246,16 +246,16 @@ class Wire:
             return False
         busy = self.busy
         content, over, wrong = (data, not data, "") if self._tls is None else self._tls.opened(data)
-        self._heard(content, over)
-        if wrong:
-            self.close(wrong)
+        self._heard(content, over, wrong)
         return self.busy or not busy
 
-    def _heard(self, content: bytes, over: bool) -> None:
+    def _heard(self, content: bytes, over: bool, wrong: str) -> None:
+        """Take what came; whoever is told of an answer may begin the next request at once."""
         told = self._told
         if told is None:
-            if content or over:
-                self.close("ended by the other side" if over else "spoke unasked")
+            if content or over or wrong:
+                unasked = "spoke unasked" if content else wrong
+                self.close("ended by the other side" if over else unasked)
             return
         response = self._response
         response.feed(content)
@@ -266,9 +266,11 @@ class Wire:
         elif response.complete:
             # An answer counts, also when it came before the whole request was written.
             self._told = None
-            if over or self._unsent is not None or not response.reusable:
+            if over or wrong or self._unsent is not None or not response.reusable:
                 self.close("answered")
             told(response)
+        elif wrong:
+            self.close(wrong)
 
 
 def _said(error: OSError) -> str:
