@@ -30,8 +30,9 @@ NOBODY_EXECUTES = (
     "audit_append audit_hash audit_keep audit_move_sums bump change_owner"
     " console_user_changed doubt_heads end_sessions event_pointed_at held_slots hold_term"
     " hold_wamids lead_event_lanes match_known media_gone next_event_seq pointed_at record_issues"
-    " record_parked_events record_parked_messages record_rare url_shown"
+    " record_parked_events record_parked_messages record_rare record_taken url_shown"
 )
+NO_PROGRESS = ", ".join(["'{}'"] * 15)
 NOBODY_READS = "request_key cloud_unmatched cloud_quarantine cloud_kept cloud_share"
 TEXTS = {
     "message": ["body"],
@@ -202,7 +203,7 @@ async def test_only_a_coreapp_calls_what_writes_journals(logins: Logins, kind: s
     for sql in (
         "select append_messages(null, '{}', '{}', '{}', '{}', '{}', '{}', null, '{}')",
         "select append_events(null, '{}', '{}', '{}', '{}', null, '{}', '{}', '{}', null)",
-        "select record_progress(null, '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', null)",
+        f"select record_progress(null, '{{}}', '{{}}', {NO_PROGRESS}, null)",
         "select held_slots(null, '{}', '{}')",
         "select change_owner(0::smallint, null, null, 'x', null, 0)",
     ):
@@ -346,7 +347,7 @@ async def test_a_function_looks_for_its_tables_in_the_schema_only(
     await coreapp.execute(f"grant select on pg_temp.slot to {owner}")
     await coreapp.execute("set search_path = pg_temp, warouter")
     got = await coreapp.fetchval(
-        "select record_progress($1, '{1}', '{1}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', null)",
+        f"select record_progress($1, '{{1}}', '{{1}}', {NO_PROGRESS}, null)",
         me,
     )
     assert got == []

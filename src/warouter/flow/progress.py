@@ -76,7 +76,8 @@ class Unissued(NamedTuple):
     attempt: int | None = None
 
 
-Change = Park | Unpark | Reopened | Dead | Took | Stated | Unissued
+RareChange = Park | Unpark | Reopened | Dead | Stated | Unissued  # not one of each message
+Change = RareChange | Took
 
 
 class LogProgress(NamedTuple):

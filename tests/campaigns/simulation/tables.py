@@ -21,6 +21,7 @@ from tests.campaigns.simulation.owners import Owners
 from warouter._hash import SLOTS
 from warouter.message_id import parse, text_of
 from warouter.owner.parked.messages import TOLD
+from warouter.store.journal.progress import TakenRow
 
 TOO_LATE = (408, 410)
 _FACTS = "attempt doubts spared state age cause look_in fresh wamid"
@@ -249,10 +250,11 @@ class Tables(Owners):
         for slot, kind, mark, ranges in zip(*a[5:9], strict=True):
             if slot in held:
                 self.events[slot][kind].settle(mark, ranges)
-        if a[9]:
-            rare = json.loads(a[9])
+        if a[17]:
+            rare = json.loads(a[17])
             self._rare(now, held, rare)
             self.issues.record(now, held, rare)
+        self.issues.take(now, held, [TakenRow(*row) for row in zip(*a[9:17], strict=True)])
         return [{"held": list(held)}]
 
     def append_endings(self, now: float, inc: UUID, *a: Any) -> list[dict[str, int]]:

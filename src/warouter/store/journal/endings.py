@@ -15,9 +15,9 @@ from warouter.store.journal.progress import (
     SlotProgress,
     progress_columns,
 )
+from warouter.store.journal.sessions import numbered
 
-_END = """
-select * from append_endings($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18)"""
+_END = f"select * from append_endings({numbered(26)})"
 
 
 class Endings(Events, Recording):

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from warouter.flow.progress import (
-    Change,
     Dead,
     LogProgress,
     Park,
+    RareChange,
     Reopened,
     Stated,
     Took,
@@ -19,9 +19,9 @@ from warouter.flow.progress import (
     Unpark,
 )
 from warouter.kinds import EVENT_KINDS, INBOUND, STATUS
-from warouter.store.journal.sessions import JournalSessions
+from warouter.store.journal.sessions import JournalSessions, columns_of, numbered
 
-_RECORD = "select record_progress($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11) as held"
+_RECORD = f"select record_progress({numbered(19)}) as held"
 
 
 class SlotProgress(NamedTuple):
@@ -33,16 +33,30 @@ class SlotProgress(NamedTuple):
     inbound: LogProgress
 
 
+class TakenRow(NamedTuple):
+    """A request that was taken, as `record_taken` takes it; ``seq`` 0 settles nothing."""
+
+    slot: int
+    seq: int
+    id: bytes
+    attempt: int
+    wamid: str
+    wa_id: str | None
+    user_id: str | None
+    held: bool
+
+
 class ProgressColumns(NamedTuple):
     """Progress as `record_progress` takes it: cursors by slot, or by slot and kind; changes."""
 
     send: dict[int, tuple[int, list[int]]]
     events: dict[tuple[int, int], tuple[int, list[int]]]
     rare: dict[str, list[dict[str, Any]]]
+    taken: Sequence[TakenRow] = ()
 
     def arguments(self) -> tuple[Any, ...]:
         """The arguments of `record_progress` behind those of the fence."""
-        send, events, rare = self
+        send, events, rare, taken = self
         return (
             list(send),
             [mark for mark, _ in send.values()],
@@ -51,6 +65,7 @@ class ProgressColumns(NamedTuple):
             [kind for _, kind in events],
             [mark for mark, _ in events.values()],
             [_ranges(flat) for _, flat in events.values()],
+            *columns_of(taken, len(TakenRow._fields)),
             msgspec.json.encode(rare).decode() if rare else None,
         )
 
@@ -76,23 +91,37 @@ def progress_columns(slots: Sequence[SlotProgress]) -> ProgressColumns:
         for s in slots
         for kind, log in zip(EVENT_KINDS, (s.statuses, s.inbound), strict=True)
     }
-    return ProgressColumns(send, events, changes(slots))
+    taken = [
+        _taken(s.slot, change)
+        for s in slots
+        for change in s.messages.changes
+        if isinstance(change, Took)
+    ]
+    return ProgressColumns(send, events, changes(slots), taken)
 
 
 def changes(slots: Sequence[SlotProgress]) -> dict[str, list[dict[str, Any]]]:
-    """The changes as ``record_progress`` takes them: see `schema/functions/record_progress.sql`."""
+    """The changes that do not come with each message, as ``record_progress`` takes them: see
+    `schema/functions/record_progress.sql`.
+    """
     found: dict[str, list[dict[str, Any]]] = {}
     for slot, messages, statuses, inbound in slots:
         for kind, log in ((None, messages), (STATUS, statuses), (INBOUND, inbound)):
             of_log = {"slot": slot} if kind is None else {"slot": slot, "kind": kind}
             for change in log.changes:
-                found.setdefault(_name(change, kind), []).append(of_log | _fields(change))
+                if not isinstance(change, Took):
+                    found.setdefault(_name(change, kind), []).append(of_log | _fields(change))
     if "issues" in found:  # an update takes any of several rows: the last one is true
         found["issues"] = list({(i["slot"], i["seq"]): i for i in found["issues"]}.values())
     return found
 
 
-def _name(change: Change, kind: int | None) -> str:
+def _taken(slot: int, took: Took) -> TakenRow:
+    ids = took.wamid, took.wa_id, took.user_id
+    return TakenRow(slot, took.seq, bytes.fromhex(took.id), took.attempt, *ids, took.held)
+
+
+def _name(change: RareChange, kind: int | None) -> str:
     match change:
         case Park():
             return "park" if kind is None else "park_events"
@@ -102,15 +131,13 @@ def _name(change: Change, kind: int | None) -> str:
             return "reopen"
         case Dead():
             return "dead"
-        case Took():
-            return "took"
         case Stated():
             return "issues"
         case Unissued():
             return "unissue"
 
 
-def _fields(change: Change) -> dict[str, Any]:
+def _fields(change: RareChange) -> dict[str, Any]:
     fields = change._asdict()
     if fields.get("ends_ms", 0) is None:
         del fields["ends_ms"]

@@ -76,6 +76,11 @@ class JournalSessions:
         await self._appends.fetch(_UNWRITABLE, within=WRITE_SECONDS)
 
 
+def numbered(count: int) -> str:
+    """The places of so many arguments in a statement."""
+    return ",".join(f"${n}" for n in range(1, count + 1))
+
+
 def columns_of(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
     """The rows as so many columns."""
     return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]

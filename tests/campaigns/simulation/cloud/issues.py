@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from tests.campaigns.simulation.journals import Refused
+from warouter.store.journal.progress import TakenRow
 
 ISSUED, DOUBTED, KEPT, NOT_TAKEN, ASIDE, SAID, RETURNING = 1, 2, 3, 4, 5, 6, 7
 IN_DOUBT = (DOUBTED, ASIDE, RETURNING)
@@ -212,18 +213,20 @@ class Issues:
                 at = row.at if both else now
                 self._put(row._replace(look=look, at=at, **said), now)
                 self.seen.stated(self.rows[place])
-        for p in (*rare.get("took", ()), *rare.get("unissue", ())):
+        for p in rare.get("unissue", ()):
             row = self.rows.get((p["slot"], p["seq"]))
-            if row is not None and p["slot"] in held:
-                given = p.get("attempt")
-                if p.get("wamid") is not None or given is None or given == row.attempt:
-                    self.delete((p["slot"], p["seq"]))
-        for p in sorted(rare.get("took", ()), key=lambda p: (str(p["id"]), str(p["wamid"]))):
-            if p["slot"] in held:
-                message_id = bytes.fromhex(p["id"])
-                place = p["wamid"], p["slot"], message_id, p["attempt"]
-                waits = bool(p.get("held"))
-                self.keep(Upstream(*place, p["wa_id"], p["user_id"], now, waits))
+            if row is not None and p["slot"] in held and p.get("attempt") in (None, row.attempt):
+                self.delete((p["slot"], p["seq"]))
+
+    def take(self, now: float, held: set[int], taken: list[TakenRow]) -> None:
+        """record_taken."""
+        mine = [row for row in taken if row.slot in held]
+        for row in mine:
+            if (row.slot, row.seq) in self.rows:
+                self.delete((row.slot, row.seq))
+        for row in sorted(mine, key=lambda row: (row.id, row.wamid)):
+            place = row.wamid, row.slot, row.id, row.attempt
+            self.keep(Upstream(*place, row.wa_id, row.user_id, now, row.held))
 
     def keep(self, row: Upstream) -> None:
         """An attempt was taken, unless that is known."""

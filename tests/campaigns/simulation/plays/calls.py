@@ -20,7 +20,7 @@ from warouter.store.beats import NodeSession
 from warouter.store.election import LeaderSession
 from warouter.store.journal import IssueRequest, Journal
 from warouter.store.journal.inbox import Proof
-from warouter.store.journal.progress import ProgressColumns
+from warouter.store.journal.progress import ProgressColumns, TakenRow
 from warouter.store.journal.slots import FROM_FIRST
 from warouter.store.nodes import ShardRequest
 
@@ -215,7 +215,7 @@ def _places(*kind: str, **columns: Strategy) -> Strategy:
 
 
 def _progress(send: Strategy = _none, events: Strategy = _none, **rare: Strategy) -> Strategy:
-    return st.builds(ProgressColumns, send, events, st.fixed_dictionaries(rare))
+    return st.builds(ProgressColumns, send, events, st.fixed_dictionaries(rare), st.just(()))
 
 
 def _record(send: Strategy = _none, events: Strategy = _none, **rare: Strategy) -> Strategy:
@@ -275,16 +275,16 @@ def _requests_of(row: dict[str, Any]) -> IssueRequest:
     return IssueRequest(id=id_of(row["slot"], row["seq"]), **row)
 
 
-def _took(row: dict[str, Any]) -> dict[str, Any]:
+def _taken(row: dict[str, Any]) -> TakenRow:
     message_id = id_of(row["slot"], row["seq"])
     wamid = f"w.{row['slot']}.{row['seq']}.{row['attempt']}"
-    return row | {"id": message_id.hex(), "wamid": wamid, "wa_id": None, "user_id": None}
+    return TakenRow(id=message_id, wamid=wamid, wa_id=None, user_id=None, **row)
 
 
 def _proof(row: dict[str, Any]) -> Proof:
-    took = _took(row)
-    place = took["wamid"], row["slot"], bytes.fromhex(took["id"]), row["attempt"]
-    return Proof(*place, held=row["held"], failed=row["failed"])
+    taken = _taken({name: value for name, value in row.items() if name != "failed"})
+    place = taken.wamid, taken.slot, taken.id, taken.attempt
+    return Proof(*place, held=taken.held, failed=row["failed"])
 
 
 def _rows_of(made: Any, **columns: Strategy) -> Strategy:
@@ -314,7 +314,8 @@ _reopen = _record(
 _append_endings = _append(
     "end", Event, {**_cursors, "unpark": _places(), "issues": _states}, **_statuses
 )
-_took_some = _record(took=_rows_of(_took, attempt=_attempts, held=st.booleans()))
+_taken_rows = _rows_of(_taken, attempt=_attempts, held=st.booleans())
+_take_some = _call("write", wire=st.builds(ProgressColumns, _none, _none, _none, _taken_rows))
 _unissue = _record(unissue=_places(attempt=st.sampled_from((None, 1, 2))))
 _FAR = 4_000_000_000  # unix s: what a clock of Meta's calls the future is now
 _learn_unreachable = _call(
@@ -380,11 +381,11 @@ _STEPS = (
     (_issue, _issue, _stated, _due_issues),
     (_append_messages, _park_and_unpark, _reopen),
     (_append_messages, _park, _issue, _append_endings, _open_issues),
-    (_issue, _open_issues, _took_some),
+    (_issue, _open_issues, _take_some),
     (_issue, _stated, _unissue, _open_issues),
     (_say, _say, _issue, _drained),
     (_learn_unreachable, _step, _learn_unreachable, _call("keys_of", recipients=st.just(["1"]))),
-    (_say, st.one_of(_cloud_reads), _took_some, st.one_of(_cloud_reads)),
+    (_say, st.one_of(_cloud_reads), _take_some, st.one_of(_cloud_reads)),
 )
 # A leader, an owner of both slots, and a few rows in each journal.
 _FIRST = [(slot, recipient) for slot in SLOTS for recipient in ("1", "1", "2")]

@@ -56,3 +56,9 @@ create unique index if not exists upstream_id_key on upstream_id (id, hashtextex
 create index if not exists upstream_id_wamid on upstream_id
     (date_bin('2 hours', at, timestamptz 'epoch'), hashtextextended(wamid, 0));
 create index if not exists contact_identity_seen on contact_identity (seen_at) where alias is null;
+drop function if exists record_progress(
+    uuid, smallint[], bigint[], smallint[], bigint[], text[], smallint[], smallint[], bigint[],
+    text[], jsonb);
+drop function if exists append_endings(
+    uuid, smallint[], bigint[], smallint[], bigint[], smallint[], text[], text[], bytea[], bytea[],
+    smallint[], bigint[], text[], smallint[], smallint[], bigint[], text[], jsonb);

@@ -10,13 +10,17 @@ create function append_endings(
     p_payload bytea[], p_contact bytea[],
     p_send_slot smallint[], p_send_mark bigint[], p_send_ranges text[],
     p_event_slot smallint[], p_event_kind smallint[], p_event_mark bigint[], p_event_ranges text[],
+    p_took_slot smallint[], p_took_seq bigint[], p_took_id bytea[], p_took_attempt smallint[],
+    p_took_wamid text[], p_took_wa_id text[], p_took_user_id text[], p_took_held boolean[],
     p_rare jsonb)
 returns table (ordinal integer, outcome smallint) language plpgsql volatile
 security definer set search_path from current as $$
 begin
     perform record_progress(p_incarnation, p_slots, p_epochs,
                             p_send_slot, p_send_mark, p_send_ranges,
-                            p_event_slot, p_event_kind, p_event_mark, p_event_ranges, p_rare);
+                            p_event_slot, p_event_kind, p_event_mark, p_event_ranges,
+                            p_took_slot, p_took_seq, p_took_id, p_took_attempt, p_took_wamid,
+                            p_took_wa_id, p_took_user_id, p_took_held, p_rare);
     return query
         select * from append_events(p_incarnation, p_slots, p_epochs, p_slot, p_seq, p_kind, p_key,
                                     p_recipient, p_payload, p_contact);

@@ -1,13 +1,9 @@
 -- The part of record_rare for requests to the Cloud API, for the slots in p_held:
 --
---   took     {slot, seq, id, attempt, wamid, wa_id, user_id, held}   a request that was taken: its ids are
---            kept; with a seq its message is settled by it, and its issue row goes
 --   issues   {slot, seq, attempt, state, doubts, spared, cause, look_ms}   what became of a request;
 --            nothing if a later attempt was issued meanwhile. A doubt goes on through its states.
 --   unissue  {slot, seq, attempt}                               the issue row goes; with an attempt only
 --            if that is the last one
---
--- Ids are in hex. Rows are written in their order, as the drain writes some of the same.
 --
 -- Called by: record_rare
 create function record_issues(p_held smallint[], p_rare jsonb) returns void
@@ -24,17 +20,7 @@ begin
                 spared smallint, cause text, look_ms bigint)
      where s.slot = i.slot and s.seq = i.seq and s.attempt = i.attempt and i.slot = any (p_held);
     delete from send_issue s
-     using jsonb_to_recordset(coalesce(p_rare -> 'took', '[]') || coalesce(p_rare -> 'unissue', '[]'))
-           as i(slot smallint, seq bigint, attempt smallint, wamid text)
+     using jsonb_to_recordset(p_rare -> 'unissue') as i(slot smallint, seq bigint, attempt smallint)
      where s.slot = i.slot and s.seq = i.seq and i.slot = any (p_held)
-       and (i.wamid is not null or i.attempt is null or i.attempt = s.attempt);
-    insert into upstream_id (wamid, slot, id, attempt, wa_id, user_id, held)
-    select i.wamid, i.slot, decode(i.id, 'hex'), i.attempt, i.wa_id, i.user_id,
-           coalesce(i.held, false)
-      from jsonb_to_recordset(p_rare -> 'took')
-           as i(slot smallint, id text, attempt smallint, wamid text, wa_id text, user_id text,
-                held boolean)
-     where i.slot = any (p_held)
-     order by decode(i.id, 'hex'), i.wamid
-    on conflict do nothing;
+       and (i.attempt is null or i.attempt = s.attempt);
 end $$;

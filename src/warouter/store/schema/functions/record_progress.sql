@@ -1,6 +1,6 @@
 -- Records how far an owner's slots are settled; returns the slots that were held. Cursors come as
--- columns (slot, kind of event, mark, ranges); p_rare (may be null) is JSON with what does not
--- happen for each message, as arrays of objects:
+-- columns (slot, kind of event, mark, ranges), and so does what Meta took (record_taken); p_rare (may
+-- be null) is JSON with what does not happen for each message, as arrays of objects:
 --
 --   park           {slot, seq, attempts, delay_ms, reason, ends_ms}  a message that must wait long;
 --                  ends_ms (may be missing): it is not to be sent any more in so many milliseconds;
@@ -10,7 +10,7 @@
 --   park_events    {slot, kind, seq, attempts, delay_ms, reason}      an event that must wait long
 --   unpark_events  {slot, kind, seq}                                  it is settled now
 --   dead           {slot, kind, seq, attempts, reason}                an event to the dead letters
---   took, issues, unissue                                             see record_issues
+--   issues, unissue                                                   see record_issues
 --
 -- What is said of a slot that is not held is left out.
 --
@@ -19,6 +19,8 @@ create function record_progress(
     p_incarnation uuid, p_slots smallint[], p_epochs bigint[],
     p_send_slot smallint[], p_send_mark bigint[], p_send_ranges text[],
     p_event_slot smallint[], p_event_kind smallint[], p_event_mark bigint[], p_event_ranges text[],
+    p_took_slot smallint[], p_took_seq bigint[], p_took_id bytea[], p_took_attempt smallint[],
+    p_took_wamid text[], p_took_wa_id text[], p_took_user_id text[], p_took_held boolean[],
     p_rare jsonb)
 returns smallint[] language plpgsql volatile
 security definer set search_path from current as $$
@@ -34,6 +36,10 @@ begin
      where c.slot = p.slot and c.kind = p.kind and p.slot = any (held);
     if p_rare is not null then
         perform record_rare(held, p_rare);
+    end if;
+    if cardinality(p_took_slot) > 0 then
+        perform record_taken(held, p_took_slot, p_took_seq, p_took_id, p_took_attempt, p_took_wamid,
+                             p_took_wa_id, p_took_user_id, p_took_held);
     end if;
     return held;
 end $$;

@@ -11,7 +11,7 @@ begin
     if p_rare ?| array['park_events', 'unpark_events', 'dead'] then
         perform record_parked_events(p_held, p_rare);
     end if;
-    if p_rare ?| array['took', 'issues', 'unissue'] then
+    if p_rare ?| array['issues', 'unissue'] then
         perform record_issues(p_held, p_rare);
     end if;
 end $$;
