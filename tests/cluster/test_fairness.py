@@ -181,7 +181,7 @@ class TestOverload:
             lines = await stack.enter_async_context(Lines(url, HELD - SHARE + 30))
             refused, more = await more_than(HELD - SHARE, 1, lines)
             sizes = []  # after each round; the first one may find that there is more room
-            for n in range(5):
+            for n in range(10):
                 again = await asyncio.gather(*(ask(line, n % 2) for line in refused))
                 assert {a.error for a in again} == {(503, 1016, True)}
                 sizes.append(resident_mib(webapp))
@@ -193,8 +193,11 @@ class TestOverload:
             answers = await asyncio.gather(*(ask(line, 0) for line in refused))
             assert {a.status for a in answers} == {201}
             await all_right(business, facts)
-        print(f"webapp {before} MiB, after {4 * len(refused)} refused requests {after} MiB")
-        assert after - before < 24  # of 57 MiB that were refused
+        more_asked = (len(sizes) - 1) * len(refused)
+        print(f"webapp {before} MiB, after {more_asked} refused requests {after} MiB")
+        # A webapp that kept what it refuses would grow by all of it, half a MiB a request. The
+        # bodies of one round are in memory together, and may leave 25 MiB that are not given back.
+        assert after - before < more_asked / 4
 
     async def test_more_messages_than_an_owner_has_in_memory(
         self, business: Business, facts: Facts, fresh: Process
