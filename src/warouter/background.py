@@ -52,8 +52,8 @@ async def wait_for(event: asyncio.Event, seconds: float | None) -> None:
 
 
 async def rest(seconds: float) -> None:
-    """Sleep for so long, to the nearest quarter of a second of the clock: all who rest in a process
-    wake it together, and a wake-up is most of what an idle process costs. A quarter at least.
+    """Sleep for some ``seconds`` (0.25 or more), to the nearest quarter of a second of the clock:
+    all who rest in a process wake it together, and a wake-up is most of what an idle process costs.
     """
     loop = asyncio.get_running_loop()
     now = loop.time()

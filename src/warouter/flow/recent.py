@@ -15,15 +15,18 @@ _LAST_RANK = max(RANKS.values())
 
 
 class RecentMessage:
-    """One message. ``event`` is the number of its last status that was to be stored, 0 for none."""
+    """One message. ``event`` is the number of its last status that was to be stored, 0 for none;
+    ``answered`` says that its request has ended: statuses often come before that.
+    """
 
-    __slots__ = ("event", "recipient", "seen", "wamid")
+    __slots__ = ("answered", "event", "recipient", "seen", "wamid")
 
     def __init__(self, recipient: str, wamid: str) -> None:
         self.recipient = recipient
         self.wamid = wamid
         self.seen = KnownStatuses()
         self.event = 0
+        self.answered = False
 
 
 class RecentMessages(dict[bytes, RecentMessage]):
@@ -47,12 +50,19 @@ class RecentMessages(dict[bytes, RecentMessage]):
         message.seen = seen
         return True
 
+    def answered(self, message_id: bytes) -> None:
+        """Its request has ended."""
+        message = self.get(message_id)
+        if message is not None:
+            message.answered = True
+
     def let_go(self, is_needed: Callable[[bytes, RecentMessage], bool]) -> None:
         """Forget those that have been read by their recipients, and the oldest of too many; not
-        what is needed.
+        what is needed, nor whose request is out: its answer will say what a status has said.
         """
         surplus = [*islice(self, max(0, len(self) - MOST))]
         for message_id in {**dict.fromkeys(self._read), **dict.fromkeys(surplus)}:
-            if message_id in self and not is_needed(message_id, self[message_id]):
+            message = self.get(message_id)
+            if message is not None and message.answered and not is_needed(message_id, message):
                 del self[message_id]
         self._read = [message_id for message_id in self._read if message_id in self]

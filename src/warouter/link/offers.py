@@ -17,8 +17,10 @@ from warouter.link import wire
 from warouter.link.ways import Straight
 
 OFFER_SECONDS = 1.0  # without an answer
-# Statuses gather for so long, as their owner commits no more often than that anyway.
-GATHER_SECONDS = 0.005
+# Statuses gather for so long, or until there are so many, since only Meta waits for them: an owner
+# commits what it is offered at once, and a commit costs as much as dozens of them.
+GATHER_SECONDS = 0.06
+GATHER_STATUSES = 64
 MOST_BYTES = 1 << 20  # of an offer's statuses, but for the last one
 
 
@@ -61,6 +63,7 @@ class StatusOffers:
         self._loop = loop
         self._numbers = count(1)
         self._gathered: list[tuple[wire.OfferedStatus, _Waiting]] = []
+        self._due: asyncio.TimerHandle | None = None  # when these are sent
         self._offers: dict[int, _Offer] = {}
 
     async def offer(self, statuses: Sequence[wire.OfferedStatus]) -> set[str]:
@@ -68,9 +71,11 @@ class StatusOffers:
         those that are on disk.
         """
         waiting = _Waiting(len(statuses), self._loop)
-        if not self._gathered:
-            self._loop.call_later(GATHER_SECONDS, self._send)
         self._gathered += [(status, waiting) for status in statuses]
+        if len(self._gathered) >= GATHER_STATUSES:
+            self._send()
+        elif self._due is None:
+            self._due = self._loop.call_later(GATHER_SECONDS, self._send)
         await waiting.over
         return waiting.stored
 
@@ -100,6 +105,9 @@ class StatusOffers:
 
     def _send(self) -> None:
         gathered, self._gathered = self._gathered, []
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
         until = self._loop.time() + OFFER_SECONDS
         by_owner: dict[UUID, tuple[Straight, _Offer]] = {}
         for status, waiting in gathered:

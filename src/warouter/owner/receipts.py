@@ -35,7 +35,6 @@ MAX_ROWS = 2_000
 # that comes after a pause is committed at once; the next ones gather for the rest of this time, or
 # until they fill a commit, which at a high rate they do long before.
 GATHER = Gather(seconds=0.050, rows=500)
-HASTY_ROWS = 32  # for these it does not: Meta waits for the answer to the POST that brought them
 _KINDS = dict(zip(EVENT_NAMES, EVENT_KINDS, strict=True))
 OURS = 0  # the number of an event that the upstream does not wait for
 MAX_QUEUED = 32 * 1024 * 1024  # bytes of events that are not on disk: then no more are read
@@ -93,9 +92,8 @@ class Receipts(GroupCommit[Placed]):
                     rows.append(_placed(slot, event, event.number))
             except Exception as error:
                 self._ownership.tasks.failed(slot.current(), error)
-        hasty = bool(rows) and _is_of_no_inbox(rows[-1])
-        enough = hasty and self.queued + len(rows) >= HASTY_ROWS
-        self.put(rows, size_of_all(rows), urgent=enough)
+        # What comes straight from webhooks has gathered in the webapp.
+        self.put(rows, size_of_all(rows), urgent=bool(rows) and _is_of_no_inbox(rows[-1]))
 
     def store(self, slot: OwnedSlot, event: Event, end: MessageEnd) -> None:
         """Queue an event of our own that tells of this ``end``: it waits for no other."""

@@ -168,6 +168,7 @@ class Requests(Answers, Issued):
         else:
             try:
                 self._ended(slot, post, judged)
+                slot.recent.answered(post.id)
                 self._sender.look_again(slot)
             except Exception as error:  # the next epoch finds it in doubt
                 self._ownership.tasks.failed(slot.current(), error)

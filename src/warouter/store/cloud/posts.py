@@ -31,6 +31,8 @@ from warouter.upstream.cloud.reference import parse_reference
 log = logging.getLogger(__name__)
 
 TOUCH_SECONDS = 1.0
+# What tells of users alone, of statuses that owners store, gathers for so long: only Meta waits.
+GATHER_SECONDS = 0.05
 AVERAGE_SECONDS = 10.0  # of the rate of inbound messages
 MOST_ROWS = 4_000  # of one commit; a POST has up to 1,000
 MOST_BYTES = 32 << 20  # of what waits
@@ -135,6 +137,7 @@ class Posts(listener.WebhookStore):
             if not self._waiting:
                 await self._touch()
             while self._waiting:
+                await self._gathered()
                 await self._commit(self._next())
             await self._tell_vain()
 
@@ -147,6 +150,16 @@ class Posts(listener.WebhookStore):
         except (OutcomeUnknown, asyncpg.PostgresError) as error:
             log.warning("webhook listener deregistration failed", extra={"error": str(error)})
         await self._inbox.close()
+
+    async def _gathered(self) -> None:
+        """Wait for more while there is nothing but news of users."""
+        until = self._clock() + GATHER_SECONDS
+        while all(_is_news_alone(post) for post in self._waiting):
+            rest = until - self._clock()
+            if rest <= 0:
+                return
+            await wait_for(self._wake, rest)
+            self._wake.clear()
 
     def _next(self) -> list[_Post]:
         """The posts of the next commit."""
@@ -271,6 +284,11 @@ class Posts(listener.WebhookStore):
         kinds = Counter(element.kind for element in elements)
         self._came += kinds[INBOUND]
         self.counts.update({_NAMES[kind]: count for kind, count in kinds.items()})
+
+
+def _is_news_alone(post: _Post) -> bool:
+    """True if it only tells of users."""
+    return not post.elements and not post.batch.left_out
 
 
 def _offered(element: Element) -> OfferedStatus | None:

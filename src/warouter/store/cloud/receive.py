@@ -18,7 +18,7 @@ from warouter.store.cloud.keys import IdentityKey, SeenKeys, keeping
 from warouter.store.cloud.notices import pass_on
 from warouter.store.cloud.seen_users import SeenUsers
 from warouter.store.database import WRITE_SECONDS, Session
-from warouter.store.journal.sessions import columns_of
+from warouter.store.journal.sessions import columns_of, numbered
 from warouter.upstream.cloud.batch import INBOUND, STATUS, Batch, Element, KeptElement, Notice
 from warouter.upstream.cloud.identity import CloudUser, UserDirectory, slot_of_shown
 from warouter.upstream.cloud.reference import parse_reference
@@ -45,7 +45,7 @@ union
 select {_USER} from contact_identity where user_id in (
     select successor from contact_identity where user_id = any ($1) and successor is not null)"""
 _ARGUMENTS = 20
-_RECEIVE = f"select * from receive_cloud({', '.join(f'${n}' for n in range(1, _ARGUMENTS + 1))})"
+_RECEIVE = f"select * from receive_cloud({numbered(_ARGUMENTS)})"
 _RECEIVE_KEYS = keeping(_ARGUMENTS)
 # The next one says the same, so the disk need not be waited for.
 _TOUCH = """
