@@ -19,6 +19,7 @@ import asyncpg
 import msgspec
 from msgspec.structs import replace
 
+from tests.harness import posting
 from tests.harness.owned import EPOCH, ME, RECIPIENT, Slots, ended
 from tests.harness.patch import patched
 from tests.harness.wait import soon
@@ -128,12 +129,7 @@ class ScriptedGraph:
         self, body: bytes, may_begin: Callable[[], bool], on_end: OnEnd, edge: str = "messages"
     ) -> None:
         """As ``GraphExchange.begin``."""
-
-        def over(posting: asyncio.Task[Exchanged]) -> None:
-            if not posting.cancelled():  # as all is when the loop ends
-                on_end(posting.result())
-
-        asyncio.ensure_future(self._post(body, may_begin)).add_done_callback(over)
+        posting.begin(self._post(body, may_begin), on_end)
 
     async def _post(self, body: bytes, may_begin: Callable[[], bool]) -> Exchanged:
         self.asked += 1

@@ -450,6 +450,19 @@ def test_an_answer_counts_though_tls_breaks_behind_it(
     run(Way(uvloop.new_event_loop, *certificates), script, body)
 
 
+def test_a_defect_of_ours_ends_a_request_of_which_nobody_knows(
+    plain: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waited for a connection, so that nobody else is there to hear of it."""
+
+    def broken(*_: object) -> bytes:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(GraphExchange, "request", broken)
+    found = once(plain, serving())
+    assert (found.outcome, found.cause) == (UNKNOWN, "ZeroDivisionError()")
+
+
 def test_a_server_that_ends_every_connection_at_once_is_not_stormed(way: Way) -> None:
     ended = threading.Event()
 

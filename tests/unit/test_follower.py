@@ -14,6 +14,7 @@ from warouter.errors import OutcomeUnknown
 from warouter.node import master
 from warouter.node.master import Master
 from warouter.store.election import Poll
+from warouter.store.nodes import LINK_GONE
 from warouter.systemd import Notifier
 
 DEFAULT = Timing()
@@ -73,6 +74,17 @@ async def test_a_follower_looks_with_each_beat(monkeypatch: pytest.MonkeyPatch) 
     follower.until = follower.now + 2.5 * DEFAULT.beat
     await follower.run()
     assert len(follower.looks) == 3
+
+
+async def test_a_follower_looks_ten_times_in_a_tenth_of_a_second_once_a_link_has_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The session of a process that was killed ends within a few of these looks."""
+    follower = Follower(DEFAULT, monkeypatch)
+    follower.until = follower.now + 0.105
+    follower.master.wake(LINK_GONE)
+    await follower.run()
+    assert len(follower.looks) == 1 + 10
 
 
 async def test_while_the_database_is_away_it_is_asked_as_often_as_by_a_leader(

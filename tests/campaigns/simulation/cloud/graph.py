@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from tests.campaigns.simulation.loop import EPOCH
 from tests.campaigns.simulation.network import Link, Pipe
+from tests.harness import posting
 from warouter import cloud_settings
 from warouter.lab.simulator.cloud.graph import errors
 from warouter.upstream.cloud.graph.calls import failure
@@ -136,12 +137,7 @@ class Graph:
         self, body: bytes, may_begin: Callable[[], bool], on_end: OnEnd, edge: str = "messages"
     ) -> None:
         """As ``GraphExchange.begin``."""
-
-        def over(posting: asyncio.Task[Exchanged]) -> None:
-            if not posting.cancelled():  # as all is when the loop ends
-                on_end(posting.result())
-
-        asyncio.ensure_future(self._post(body, may_begin)).add_done_callback(over)
+        posting.begin(self._post(body, may_begin), on_end)
 
     async def _post(self, body: bytes, may_begin: Callable[[], bool]) -> Exchanged:
         meta, link = self.meta, self.meta.link(self.loop.process.name)
