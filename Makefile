@@ -219,7 +219,7 @@ bench-e2e: setup ## every figure of whole clusters, 35 minutes at most (E2E="--o
 bench-idle: setup ## what a cluster costs at rest, at 80 and at 1,000 messages/s (IDLE="--base CLONE")
 	$(BIN)/python -m bench.idle $(IDLE)
 
-bench-cloud: setup ## the Cloud API as upstream: every figure beside its goal, 40 minutes (CLOUD="--only storm")
+bench-cloud: setup ## the Cloud API as upstream: every figure beside its goal, 50 minutes (CLOUD="--only storm")
 	$(BIN)/python -m bench.cloud $(CLOUD)
 
 bench-console: setup $(VENV)-console/installed ## the console: how soon it shows what is, what it costs, 8 minutes

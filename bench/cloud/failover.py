@@ -15,7 +15,7 @@ from bench.cloud.storm import FAULTS, LEVEL, OWNERS, RATE, doubted, stood, storm
 from bench.e2e.site import Found, say
 from tests.campaigns.chaos.audit import watch_doubts
 
-SECONDS, KILL_EVERY_SECONDS = 250.0, 10.0
+SECONDS, KILL_EVERY_SECONDS = 510.0, 5.0
 
 
 async def measure(folder: Path, extent: Extent) -> tuple[Found, list[str]]:

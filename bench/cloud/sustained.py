@@ -39,7 +39,7 @@ ROUNDS = {
     "1000_packed": (1000, PACKED),
 }
 OWNERS = 2
-SECONDS, SHIM_SECONDS = 300.0, 60.0
+SECONDS, SHIM_SECONDS = 120.0, 60.0
 LEAD_SECONDS = 3.0  # of load, before times count
 
 

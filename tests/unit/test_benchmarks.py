@@ -102,7 +102,8 @@ def test_the_costs_for_sizing_are_those_that_make_what_was_measured() -> None:
         {"per_s": rate, "cpu_us": {kind: ms * 1000 for kind, ms in made[name].items()}}
         for name, rate in rates.items()
     )
-    cloud = {"sustained": {"80": few, "1000": many}, "lives": most}
+    full = {"per_s": most["per_s"], "cpu_us": dict.fromkeys(kinds, cpu.full_us)}
+    cloud = {"sustained": {"80": few, "1000": many}, "lives": full, "lives_packed": full}
     assert cloud_costs(cloud) == dict.fromkeys(kinds, cpu)
     assert cloud_costs({**cloud, "lives": None}) == {}
 

@@ -52,26 +52,22 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
 class CloudCosts(Costs, frozen=True, kw_only=True):
     """Costs by the Cloud API: the request and its answer as well, and a webhook for each status."""
 
-    # Provisional, and set by hand: the table of docs/benchmarks.md was empty, and
-    # `python -m bench.report` prints what these are once it is not. thin: four runs at 75/s of 25
-    # to 40 s, as `python -m bench.cloud --only sustained` has them, with a status a POST and 2
-    # shards, on two cores that others used as well: 1,632 to 1,941 us of the webapp, 2,784 to 3,248
-    # of both coreapps and 2,057 to 2,443 of PostgreSQL. full: 1,000/s took 0.65 cores of webapp and
-    # coreapps and 0.37 of PostgreSQL, by a run of which no results were kept; three tenths are the
-    # webapp's, as in runs at 900/s that fell behind.
-    webapp: Cpu = Cpu(full_us=70.0, thin_us=1_800.0, thin_cores=0.12)
-    coreapp: Cpu = Cpu(full_us=260.0, thin_us=2_900.0, thin_cores=0.10)
-    postgres: Cpu = Cpu(full_us=210.0, thin_us=2_050.0, thin_cores=0.08)
+    # `python -m bench.report` prints them, of `make bench-cloud` on d4f163b9: 75 and 900/s on 2
+    # shards, and as fast as two cores go, which the simulator and the load shared.
+    webapp: Cpu = Cpu(full_us=262.6, thin_us=531.0, thin_cores=0.05)
+    coreapp: Cpu = Cpu(full_us=250.6, thin_us=897.0, thin_cores=0.149)
+    postgres: Cpu = Cpu(full_us=99.2, thin_us=849.0, thin_cores=0.117)
     # The message and its request, the end of that and the wamid, and three events, each of which
     # may have to be taken out of the inbox: counted, not measured.
     rows: int = 10
     # The most connections that such clusters had.
     webapp_connections: int = 4
     coreapp_connections: int = 6
-    # 2,475 life cycles at 75/s: 4,926 bytes of WAL and 2,949 in tables and indexes each; 10,823 as
-    # fast as the two cores went, many statuses by way of the inbox: 6,613 and 3,057.
-    wal_bytes: float = 5_000.0
-    journal_bytes: float = 3_000.0
+    # `python -m bench.cloud --only growth`, 1,000,000 life cycles behind it: 4,459 bytes of WAL and
+    # 2,368 in tables and indexes each. As fast as an earlier build went, many statuses by way of
+    # the inbox, it was 6,613.
+    wal_bytes: float = 4_500.0
+    journal_bytes: float = 2_400.0
     webhooks: int = 3  # POSTs a message: one status each, as Meta is likely to send them
     # `python -m bench.cloud --only connections`: 40.9 KiB of each of 512.
     graph_kib: float = 42.0
