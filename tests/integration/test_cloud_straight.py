@@ -107,6 +107,24 @@ async def test_a_status_before_the_answer_is_one_commit_with_the_end_of_its_mess
         assert not me.end._remote.acks._proofs  # nothing is left to be written
 
 
+async def test_a_message_that_was_read_before_its_answer_is_proven_once_and_then_forgotten(
+    settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with owning_cloud(settings, pool, silent) as me:
+        proofs: list[Any] = []
+        monkeypatch.setattr(me.end._remote.acks, "prove", lambda *proof: proofs.append(proof))
+        message = me.message()
+        [request] = await me.begun(1)
+        webapp = OfferingWebapp(me)
+        for status in ("sent", "read"):
+            assert await webapp.answered(webapp.offer((message, 1), status=status)) == []
+        me.end.drain._let_go(me.slot)
+        request.answer.set_result(taken(request))
+        await soon(lambda: me.end.sender.requests.answers["taken"] == 1)
+        assert proofs == []
+        await soon(lambda: message not in me.slot.recent)
+
+
 @pytest.mark.parametrize(("fails", "left"), [(False, []), (True, [0])])
 async def test_an_offer_is_answered_once_its_commit_has_ended(
     settings: Settings, pool: asyncpg.Pool, fails: bool, left: list[int]
