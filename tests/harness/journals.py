@@ -9,6 +9,7 @@ import asyncpg
 
 from warouter.flow.event import EventRow
 from warouter.link.wire import Message
+from warouter.store.journal import Journal, ReadRow, Stretch
 
 ME, OTHER = uuid4(), uuid4()
 OWNED = {3: 10, 5: 20}
@@ -30,6 +31,18 @@ def row(seq: int, slot: int = 3, *, number: int = 0, **fields: Any) -> Message:
     """A message; of equal numbers is one, and its number is its seq unless told."""
     given = {"recipient": RECIPIENT, "kind": 0, "body": b"{}", **fields}
     return Message(slot, 0, an_id(number or seq, slot), **given, seq=seq)
+
+
+async def page_of(
+    journal: Journal,
+    slot: int,
+    after: int = 0,
+    upto: int = 99,
+    limit: int = 99,
+    most_bytes: int = 1 << 20,
+) -> list[ReadRow]:
+    """A page of one slot's messages."""
+    return (await journal.pages([Stretch(slot, after, upto)], limit, most_bytes))[slot]
 
 
 def event(seq: int, key: str, slot: int = 3, recipient: str = RECIPIENT) -> EventRow:

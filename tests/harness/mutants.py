@@ -41,6 +41,7 @@ from warouter.owner.slot import OwnedSlot
 from warouter.owner.writable import Writable
 from warouter.store import election
 from warouter.store.election import LeaderSession
+from warouter.store.journal import Stretch
 from warouter.store.journal.messages import Messages
 from warouter.store.journal.parked import ParkedRows
 from warouter.upstream.protocol import Event
@@ -293,7 +294,8 @@ def backlog_comes_later(self: Backlog, opened: Any, slot: OwnedSlot) -> None:
     async def backlog(after: int, upto: int) -> None:
         await asyncio.sleep(0.3)
         while slot.open and after < upto:
-            rows = await self._journal.page(slot.slot, after, upto, 500, 1 << 20)
+            stretch = Stretch(slot.slot, after, upto)
+            rows = (await self._journal.pages([stretch], 500, 1 << 20))[slot.slot]
             for row in rows:
                 if not slot.messages.cursor.settled(row.seq):
                     self.take(slot, row)

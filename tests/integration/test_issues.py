@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 from msgspec.structs import replace
 
-from tests.harness.journals import ME, OTHER, OWNED, RECIPIENT, an_id, event, own, row
+from tests.harness.journals import ME, OTHER, OWNED, RECIPIENT, an_id, event, own, page_of, row
 from tests.harness.wait import PATIENCE, soon
 from warouter.config import Settings
 from warouter.flow.progress import LogProgress, Park, Reopened, Stated, Took, Unissued, Unpark
@@ -169,7 +169,7 @@ async def test_a_message_is_read_with_its_issue_row_wherever_it_is(journal: Jour
     await journal.append_issued(OWNED, rows := [row(1), row(2)], rows)
     await record(journal, Park(2, 0, 60_000, "in doubt"))
     await journal.append(OWNED, [row(3)])
-    page = await journal.page(3, 0, 99, 10, 1 << 20)
+    page = await page_of(journal, 3)
     assert [(each.seq, each.issue and each.issue.state) for each in page] == [
         (1, ISSUED),
         (2, ISSUED),

@@ -9,10 +9,18 @@ import asyncpg
 import pytest
 from msgspec.structs import replace
 
-from tests.harness.journals import OTHER, OWNED, RECIPIENT, event, own, row
+from tests.harness.journals import OTHER, OWNED, RECIPIENT, event, own, page_of, row
 from warouter.flow.event import EventRow
 from warouter.flow.progress import LogProgress
-from warouter.store.journal import FENCED, KNOWN, REFUSED, Exceptions, Journal, SlotProgress
+from warouter.store.journal import (
+    FENCED,
+    KNOWN,
+    REFUSED,
+    Exceptions,
+    Journal,
+    SlotProgress,
+    Stretch,
+)
 from warouter.store.journal.progress import ProgressColumns
 from warouter.store.journal.slots import FROM_FIRST, Pruned, PrunePositions
 
@@ -22,7 +30,7 @@ async def test_appended_rows_are_read_back_in_seq_order(journal: Journal) -> Non
     assert await journal.append(OWNED, [row(1), row(2, body=body), row(1, slot=5)]) == {}
     appended = [(r.seq, r.id, r.recipient, r.kind, r.body) for r in (row(1), row(2, body=body))]
     for after in (0, 1):
-        page = await journal.page(3, after, 99, 10, 1 << 20)
+        page = await page_of(journal, 3, after, 99, 10, 1 << 20)
         assert [(r.seq, r.id, r.recipient, r.kind, r.body) for r in page] == appended[after:]
 
 
@@ -30,16 +38,30 @@ async def test_a_page_ends_with_the_row_that_fills_it(journal: Journal) -> None:
     rows = [row(seq, body=bytes(size)) for seq, size in enumerate((10, 5_000, 10, 40_000, 10), 1)]
     await journal.append(OWNED, rows)
     for most, seqs in ((1, [1]), (11, [1, 2]), (5_011, [1, 2, 3]), (5_021, [1, 2, 3, 4])):
-        assert [r.seq for r in await journal.page(3, 0, 99, 10, most)] == seqs
-    assert [r.seq for r in await journal.page(3, 0, 99, 2, 1 << 20)] == [1, 2]
-    assert [r.seq for r in await journal.page(3, 2, 4, 10, 1 << 20)] == [3, 4]
+        assert [r.seq for r in await page_of(journal, 3, 0, 99, 10, most)] == seqs
+    assert [r.seq for r in await page_of(journal, 3, 0, 99, 2, 1 << 20)] == [1, 2]
+    assert [r.seq for r in await page_of(journal, 3, 2, 4, 10, 1 << 20)] == [3, 4]
+
+
+async def test_pages_of_several_slots_end_each_for_itself(journal: Journal) -> None:
+    rows = [row(seq, body=bytes(100), slot=slot) for seq in range(1, 5) for slot in (3, 5)]
+    await journal.append(OWNED, rows)
+    stretches = [Stretch(5, 1, 3), Stretch(3, 0, 99), Stretch(7, 0, 99)]
+    pages = await journal.pages(stretches, 3, 1 << 20)
+    assert {slot: [r.seq for r in page] for slot, page in pages.items()} == {
+        3: [1, 2, 3],
+        5: [2, 3],
+        7: [],
+    }
+    short = await journal.pages(stretches, 9, 101)
+    assert [len(short[slot]) for slot in (3, 5)] == [2, 2]
 
 
 async def test_a_page_of_events_ends_with_the_row_that_fills_it(journal: Journal) -> None:
     events = [replace(event(n, f"k{n}"), payload=bytes(n * 100)) for n in range(1, 6)]
     await journal.append_events(OWNED, events)
     for most, seqs in ((1, [1]), (101, [1, 2]), (301, [1, 2, 3]), (1 << 20, [1, 2, 3, 4, 5])):
-        page = await journal.event_page(3, 0, 0, 99, 10, most)
+        page = (await journal.event_pages(0, [Stretch(3, 0, 99)], 10, most))[3]
         assert [e.seq for e in page] == seqs
         assert page == events[: len(seqs)]
 
@@ -49,7 +71,7 @@ async def test_a_data_error_is_bisected_to_the_row_that_has_it(journal: Journal)
     rows = [row(n) for n in range(1, 6)]
     rows[2] = bad
     assert await journal.append(OWNED, rows) == {2: REFUSED}
-    assert [r.seq for r in await journal.page(3, 0, 99, 10, 1 << 20)] == [1, 2, 4, 5]
+    assert [r.seq for r in await page_of(journal, 3)] == [1, 2, 4, 5]
 
 
 async def _ends(journal: Journal, rows: list[EventRow]) -> tuple[Exceptions, set[int]]:
@@ -69,7 +91,9 @@ async def test_ends_are_told_and_settled_for_the_slots_that_are_held(
     ends = await _ends(journal, [event(1, "a:failed"), event(1, "b:failed", slot=5)])
     assert ends == ({1: FENCED}, {3})
     assert [tuple(each) for each in await pool.fetch(_MARKS)] == [(3, 1)]
-    assert [e.key for e in await journal.event_page(3, 0, 0, 99, 10, 1 << 20)] == ["a:failed"]
+    assert [e.key for e in (await journal.event_pages(0, [Stretch(3, 0, 99)], 10, 1 << 20))[3]] == [
+        "a:failed"
+    ]
     assert not await pool.fetchval("select exists (select from event where slot = 5)")
 
 
@@ -181,7 +205,7 @@ async def test_pruning_spares_what_is_young_or_not_settled(
     await journal.write(OWNED, ProgressColumns({3: (3, [5, 5])}, {}, {}))
     assert await journal.prune(OWNED, 1.0, 2) == Pruned(2, (2, None, None))
     assert await journal.prune(OWNED, 0.0, 100) == Pruned(1, None)  # none of ten minutes
-    assert [r.seq for r in await journal.page(3, 0, 99, 10, 1 << 20)] == [4, 5]
+    assert [r.seq for r in await page_of(journal, 3)] == [4, 5]
 
 
 # What is parked, on a real PostgreSQL: in pages, in order, and whatever the clock does

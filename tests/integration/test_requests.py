@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 import pytest_asyncio
 
-from tests.harness.journals import ME, OTHER, RECIPIENT, an_id, own
+from tests.harness.journals import ME, OTHER, RECIPIENT, an_id, own, page_of
 from tests.harness.journals import row as plain
 from tests.harness.postgres import PATIENT
 from tests.harness.wait import PATIENCE
@@ -167,7 +167,7 @@ async def test_age_and_ttl_are_read_back_also_of_a_parked_message(
     journal = journals[0]
     await journal.append(OWNED, [row(1, ttl=60), row(2), row(3, kind=1)])
     await pool.execute("update message set accepted_at = now() - interval '100 seconds'")
-    page = await journal.page(3, 0, 9, 9, 1 << 20)
+    page = await page_of(journal, 3)
     assert [r.ttl for r in page] == [60, None, None]
     assert all(100 <= r.age < 110 for r in page)
     park = [
@@ -200,7 +200,7 @@ async def test_a_kind_keeps_its_options_from_the_link_to_the_parked_table(
         message.seq = seq
     for rows in (messages[:4], messages[4:]):  # without a ttl, and with one: two functions
         assert await journal.append(OWNED, rows) == {}
-    page = await journal.page(3, 0, 99, 99, 1 << 20)
+    page = await page_of(journal, 3)
     assert [r.kind for r in page] == kinds
     delays = {"attempts": 1, "delay_ms": 5000, "reason": "r"}
     park = [{"slot": 3, "seq": seq, **delays} for seq, _ in enumerate(kinds, 1)]

@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 import pytest
 
+from tests.harness.journals import page_of
 from tests.harness.journals import row as a_row
 from tests.harness.owned import session_of
 from tests.harness.postgres import until
@@ -180,7 +181,7 @@ async def _lead_and_own(settings: Settings) -> None:
     assert [opened.next_seq for opened in await journal.open(owned)] == [1]
     body = bytes(range(256))
     assert await journal.append(owned, [a_row(1, body=body)]) == {}
-    assert [r.body for r in await journal.page(3, 0, 9, 9, 9999)] == [body]
+    assert [r.body for r in await page_of(journal, 3)] == [body]
     event = EventRow(3, 1, 0, "key", ROW.recipient, body, None)
     assert await journal.append_events(owned, [event]) == {}
 

@@ -79,13 +79,13 @@ def _parked(slots: Slots, slot: OwnedSlot) -> str:
 def _messages(slots: Slots, slot: OwnedSlot) -> str:
     slot.messages.committed = 10
     slots.ownership.opened({3: EPOCH})
-    return "page"
+    return "pages"
 
 
 def _events(slots: Slots, slot: OwnedSlot) -> str:
     slot.events[0].committed = 10
     slots.feed.settings_changed()
-    return "event_page"
+    return "event_pages"
 
 
 def _parked_events(_slots: Slots, slot: OwnedSlot) -> str:

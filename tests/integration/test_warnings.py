@@ -14,6 +14,7 @@ import asyncpg
 import pytest
 
 from tests.harness import prepared
+from tests.harness.journals import page_of
 from tests.harness.journals import row as a_row
 from tests.harness.postgres import until
 from tests.integration.test_fence import APPEND, SLOT, _one
@@ -122,7 +123,7 @@ async def test_near_a_wraparound_of_transaction_ids_everything_goes_on(
     for seq in range(1, 4):
         row = a_row(seq, SLOT)
         assert await journal.append({SLOT: 10}, [row]) == {}
-    assert len(await journal.page(SLOT, 0, 9, 9, 9999)) == 3
+    assert len(await page_of(journal, SLOT)) == 3
     await journal.close()
     told = [str(vars(r)) for r in caplog.records if r.message == "database warned"]
     assert len(told) == 1

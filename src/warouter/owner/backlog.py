@@ -8,7 +8,7 @@ unsent (``owner.expiry``).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -25,7 +25,7 @@ from warouter.owner.parked.log import ParkedLog
 from warouter.owner.parked.messages import TOLD, MessageFinder, ParkedMessages
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import MAX_IN_MEMORY, OwnedSlot
-from warouter.store.journal import Journal, ReadRow
+from warouter.store.journal import Journal, ReadRow, Stretch
 from warouter.upstream.protocol import Answer
 
 # Messages of one recipient that stay in memory and in the cursor; fewer once the cursor has many
@@ -222,8 +222,10 @@ class Backlog:
     def log(self, slot: OwnedSlot) -> SlotLog:
         return slot.messages
 
-    async def page(self, slot: OwnedSlot, upto: int, limit: int, most_bytes: int) -> list[ReadRow]:
-        return await self._journal.page(slot.slot, slot.messages.loaded, upto, limit, most_bytes)
+    async def pages(
+        self, stretches: Sequence[Stretch], limit: int, most_bytes: int
+    ) -> Mapping[int, Sequence[ReadRow]]:
+        return await self._journal.pages(stretches, limit, most_bytes)
 
     def take(self, slot: OwnedSlot, row: ReadRow) -> None:
         seq, message_id, recipient, kind, body, ttl, age, issue = row

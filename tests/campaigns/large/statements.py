@@ -23,7 +23,7 @@ from warouter.store.audit import Audit
 from warouter.store.bounded import fetcher
 from warouter.store.dead_letters import Selection, count, find
 from warouter.store.election import LeaderSession
-from warouter.store.journal import Journal
+from warouter.store.journal import Journal, Stretch
 from warouter.store.journal.issues import IssueRequest
 from warouter.store.journal.progress import ProgressColumns
 from warouter.store.views import backlog, doubts, stats
@@ -74,6 +74,7 @@ class Bench:
         ids = [str(n) for n in range(half, half + 500)]
         many = [str(491500000000 + n) for n in range(half, half + 500)]
         few = [*many[:19], CROWDED]
+        late_rows = [Stretch(SLOT, half, 1 << 40)]
         place = {"slot": SLOT, "attempts": 2, "reason": "r"}
         park = [{**place, "seq": n, "delay_ms": 1000} for n in range(100, 164)]
         park_events = [{**row, "kind": 0} for row in park]
@@ -85,7 +86,7 @@ class Bench:
         tables: dict[str, Asked] = {
             "message": {
                 "open_slots": (OWNER, lambda: journal.open(OWNED)),
-                "page": (OWNER, lambda: journal.page(SLOT, half, 1 << 40, 500, 1 << 20)),
+                "page": (OWNER, lambda: journal.pages(late_rows, 500, 1 << 20)),
                 "append 500": (OWNER, lambda: journal.append(OWNED, self._new(500))),
                 "append 500 known": (OWNER, lambda: journal.append(OWNED, self._known())),
                 "park 64": (OWNER, lambda: self._record(park=park)),
@@ -109,14 +110,14 @@ class Bench:
             "send_issue": {
                 "open": (OWNER, lambda: journal.open_issues(OWNED)),
                 "due 1,100": (OWNER, lambda: journal.due_issues({SLOT: 1_100})),
-                "page": (OWNER, lambda: journal.page(SLOT, half, 1 << 40, 500, 1 << 20)),
+                "page": (OWNER, lambda: journal.pages(late_rows, 500, 1 << 20)),
                 "issue 100": (OWNER, lambda: journal.issue(OWNED, self._requests())),
                 "state 64": (OWNER, lambda: self._record(issues=states)),
                 "end 64": (OWNER, lambda: self._record(unissue=states)),
                 "status": (READER, lambda: pool.fetch(doubts.CLOUD_SQL)),
             },
             "event": {
-                "page": (OWNER, lambda: journal.event_page(SLOT, 0, half, 1 << 40, 500, 1 << 20)),
+                "page": (OWNER, lambda: journal.event_pages(0, late_rows, 500, 1 << 20)),
                 "append 500": (OWNER, self._append_events),
                 "with status 500": (OWNER, lambda: journal.with_status(ids)),
                 "park 64": (OWNER, lambda: self._record(park_events=park_events)),

@@ -243,16 +243,18 @@ def _settings_found(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     return [{"name": name, "value": c.settings.get(name)} for name in a[0]]
 
 
-def _page(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
-    rows = _upto(a[4], s.tables.messages[a[0]].page(*a[1:4]), lambda row: len(row.body))
+def _pages(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    *stretches, limit, most = a
     found = []
-    for row in rows:
-        of_it = *row[:6], _age(s, row.accepted)
-        found.append(Record(_PAGE, (*of_it, *_issue(s, a[0], row.seq))))
+    for slot, after, upto in sorted(zip(*stretches, strict=True)):
+        rows = s.tables.messages[slot].page(after, upto, limit)
+        for row in _upto(most, rows, lambda row: len(row.body)):
+            of_it = slot, *row[:6], _age(s, row.accepted)
+            found.append(Record(_PAGE, (*of_it, *_issue(s, slot, row.seq))))
     return found
 
 
-_PAGE = ("seq", "id", "recipient", "kind", "body", "ttl", "age", *ISSUE_COLUMNS)
+_PAGE = ("slot", "seq", "id", "recipient", "kind", "body", "ttl", "age", *ISSUE_COLUMNS)
 
 
 def _issue(s: Any, slot: int, seq: int) -> tuple[Any, ...]:
@@ -260,9 +262,17 @@ def _issue(s: Any, slot: int, seq: int) -> tuple[Any, ...]:
     return found
 
 
-def _event_page(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
-    rows = s.tables.events[a[0]][a[1]].page(*a[2:5])
-    return [tuple(row) for row in _upto(a[5], rows, lambda row: len(row.payload))]
+def _event_pages(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    kind, *stretches, limit, most = a
+    found = []
+    for slot, after, upto in sorted(zip(*stretches, strict=True)):
+        rows = s.tables.events[slot][kind].page(after, upto, limit)
+        read = _upto(most, rows, lambda row: len(row.payload))
+        found += [Record(_EVENT_PAGE, (slot, *row)) for row in read]
+    return found
+
+
+_EVENT_PAGE = ("slot", "seq", "kind", "key", "recipient", "payload", "contact")
 
 
 def _upto(most: int, rows: list[Any], size: Callable[[Any], int]) -> list[Any]:
@@ -539,9 +549,9 @@ _STATEMENTS = {
         ("end_leader(", None, _end_holder),
         ("end_slot_holders(", None, _end_slots),
         ("end_incarnations(", None, _end_dead),
-        ("from message where slot", None, _page),
+        ("from message where slot", None, _pages),
         ("e.key >= i.id", None, _with_status),
-        ("from event\n         where slot", None, _event_page),
+        ("from event\n                 where slot", None, _event_pages),
         ("from unnest($1::smallint[]) s(slot),\n       lateral (select recipient", None, _parked),
         ("select $1::smallint as slot) s", None, _parked_among),
         ("from unnest($2::text[]) r(recipient)", None, _parked_of),

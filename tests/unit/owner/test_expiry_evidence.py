@@ -13,7 +13,7 @@ from warouter.flow.progress import Unpark
 from warouter.owner.backlog import Backlog
 from warouter.owner.expiry import Expiry
 from warouter.owner.slot import OwnedSlot
-from warouter.store.journal import ReadRow
+from warouter.store.journal import ReadRow, Stretch
 
 LATE = LaneEntry(7, bytes(20), "4915100000000", 0, b"{}", parked=True, expires=1.0, timed=True)
 
@@ -56,8 +56,9 @@ async def test_one_that_was_issued_counts_as_failed_while_that_is_being_written(
 class Stored:
     """A journal with one message."""
 
-    async def page(self, *_place: int) -> list[ReadRow]:
-        return [ReadRow(LATE.seq, LATE.id, LATE.recipient, 0, b"{}", 30, 31.0)]
+    async def pages(self, stretches: list[Stretch], *_most: int) -> dict[int, list[ReadRow]]:
+        row = ReadRow(LATE.seq, LATE.id, LATE.recipient, 0, b"{}", 30, 31.0)
+        return {stretch.slot: [row] for stretch in stretches}
 
     async def parked_of(self, *_place: object) -> list[dict[str, Any]]:
         place = {"seq": LATE.seq, "id": LATE.id, "recipient": LATE.recipient, "kind": 0}
@@ -90,7 +91,8 @@ async def test_a_message_that_ended_while_it_was_read_is_settled() -> None:
     owner = Owner()
     slot = owner.slot
     slot.messages.opened(LATE.seq - 1, [], LATE.seq + 1)
-    for row in await owner.backlog.page(slot, LATE.seq, 10, 1_000):
+    stretch = Stretch(slot.slot, LATE.seq - 1, LATE.seq)
+    for row in (await owner.backlog.pages([stretch], 10, 1_000))[slot.slot]:
         owner.backlog.take(slot, row)
     assert slot.messages.cursor.settled(LATE.seq)
     assert not slot.lanes.waiting

@@ -19,7 +19,7 @@ from warouter.owner.pager import Pager
 from warouter.owner.parked.log import Chosen, ParkedLog
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import OwnedSlot
-from warouter.store.journal import Journal
+from warouter.store.journal import Journal, Stretch
 from warouter.webhook.callbacks import Callbacks
 from warouter.webhook.owner import EventOwner
 from warouter.webhook.shown import shown, shows_all
@@ -97,9 +97,10 @@ class EventFeed:
     def log(self, slot: OwnedSlot) -> SlotLog:
         return slot.events[self.kind]
 
-    async def page(self, slot: OwnedSlot, upto: int, limit: int, most_bytes: int) -> list[EventRow]:
-        after = self.log(slot).loaded
-        return await self._journal.event_page(slot.slot, self.kind, after, upto, limit, most_bytes)
+    async def pages(
+        self, stretches: Sequence[Stretch], limit: int, most_bytes: int
+    ) -> Mapping[int, Sequence[EventRow]]:
+        return await self._journal.event_pages(self.kind, stretches, limit, most_bytes)
 
     def take(self, slot: OwnedSlot, row: EventRow) -> None:
         self._take(slot, [row], row.size)

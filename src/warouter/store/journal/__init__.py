@@ -42,7 +42,7 @@ from warouter.store.journal.outcome import (
 from warouter.store.journal.parked import ParkedRows
 from warouter.store.journal.progress import SlotProgress
 from warouter.store.journal.proofs import Proofs
-from warouter.store.journal.rows import Opened, ReadRow
+from warouter.store.journal.rows import Opened, ReadRow, Stretch
 from warouter.store.journal.slots import Epochs
 
 __all__ = (
@@ -63,6 +63,7 @@ __all__ = (
     "RowOutcome",
     "SlotProgress",
     "StoredIssue",
+    "Stretch",
 )
 
 

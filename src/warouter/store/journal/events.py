@@ -7,15 +7,19 @@ from typing import Any
 
 from warouter.flow.event import EventRow
 from warouter.store.journal.outcome import Exceptions, RowOutcome, in_halves
-from warouter.store.journal.sessions import JournalSessions, unless_empty
+from warouter.store.journal.rows import Stretch
+from warouter.store.journal.sessions import JournalSessions, columns_of, unless_empty
 
 _APPEND_EVENTS = "select * from append_events($1,$2,$3,$4,$5,$6,$7,$8,$9,$10)"
-_EVENT_PAGE = """
-select seq, kind, key, recipient, payload, contact
-  from (select *, sum(octet_length(payload)) over (order by seq) - octet_length(payload) as before
-          from event
-         where slot = $1 and kind = $2 and seq > $3 and seq <= $4 order by seq limit $5) as e
- where before < $6 order by seq"""
+_EVENT_PAGES = """
+select e.slot, e.seq, e.kind, e.key, e.recipient, e.payload, e.contact
+  from unnest($2::smallint[], $3::bigint[], $4::bigint[]) w(slot, after, upto),
+       lateral (select *, sum(octet_length(payload)) over (order by seq) - octet_length(payload)
+                            as before
+                  from event
+                 where slot = w.slot and kind = $1 and seq > w.after and seq <= w.upto
+                 order by seq limit $5) as e
+ where before < $6 order by e.slot, e.seq"""
 
 
 class Events(JournalSessions):
@@ -25,12 +29,15 @@ class Events(JournalSessions):
         """Append events as ``append`` does messages; KNOWN are repeats by key."""
         return await in_halves(self._append_events_once, owned, rows)
 
-    async def event_page(
-        self, slot: int, kind: int, after: int, upto: int, limit: int, most_bytes: int
-    ) -> list[EventRow]:
-        """Read a page of events of one kind."""
-        rows = await self._read(_EVENT_PAGE, slot, kind, after, upto, limit, most_bytes)
-        return [EventRow(slot, *row) for row in rows]
+    async def event_pages(
+        self, kind: int, stretches: Sequence[Stretch], limit: int, most_bytes: int
+    ) -> dict[int, list[EventRow]]:
+        """Read events of one kind, as ``pages`` does messages."""
+        given = columns_of(stretches, len(Stretch._fields))
+        pages: dict[int, list[EventRow]] = {stretch.slot: [] for stretch in stretches}
+        for row in await self._read(_EVENT_PAGES, kind, *given, limit, most_bytes):
+            pages[row["slot"]].append(EventRow(*row))
+        return pages
 
     async def _append_events_once(
         self, owned: Mapping[int, int], rows: Sequence[EventRow]

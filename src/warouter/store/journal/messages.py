@@ -17,22 +17,24 @@ from warouter.store.journal.outcome import (
     in_halves,
     is_data_error,
 )
-from warouter.store.journal.rows import ReadRow
-from warouter.store.journal.sessions import JournalSessions
+from warouter.store.journal.rows import ReadRow, Stretch
+from warouter.store.journal.sessions import JournalSessions, columns_of
 
 _APPEND = "select * from append_messages($1,$2,$3,$4,$5,$6,$7,$8,$9)"
 _APPEND_ISSUED = "select * from append_issued($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)"
 _APPEND_REQUESTS = "select * from append_requests($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)"
 _PLAIN = 6  # columns of messages without ttl and key
-_OF_MESSAGE = 7  # columns of a page
-_PAGE = f"""
-select m.seq, m.id, m.recipient, m.kind, m.body, m.ttl,
+_OF_MESSAGE = slice(1, 8)  # columns of a page
+_PAGES = f"""
+select m.slot, m.seq, m.id, m.recipient, m.kind, m.body, m.ttl,
        greatest(extract(epoch from clock_timestamp() - accepted_at), 0)::float8 as age,
        {COLUMNS}
-  from (select *, sum(octet_length(body)) over (order by seq) - octet_length(body) as before
-          from message where slot = $1 and seq > $2 and seq <= $3 order by seq limit $4) as m
+  from unnest($1::smallint[], $2::bigint[], $3::bigint[]) w(slot, after, upto),
+       lateral (select *, sum(octet_length(body)) over (order by seq) - octet_length(body) as before
+                  from message where slot = w.slot and seq > w.after and seq <= w.upto
+                 order by seq limit $4) as m
   {OF_MESSAGE}
- where before < $5 order by m.seq"""
+ where before < $5 order by m.slot, m.seq"""
 _UNPRECEDED = """
 select f.seq from unnest($3::bigint[], $4::text[]) f(seq, recipient)
  where not exists (select from message m
@@ -76,12 +78,18 @@ class Messages(JournalSessions):
             return await self.append(owned, rows), False
         return {row["ordinal"]: RowOutcome(row["outcome"]) for row in answer}, not answer
 
-    async def page(
-        self, slot: int, after: int, upto: int, limit: int, most_bytes: int
-    ) -> list[ReadRow]:
-        """Rows in seq order: at most ``limit``, and with bodies of ``most_bytes`` together."""
-        rows = await self._read(_PAGE, slot, after, upto, limit, most_bytes)
-        return [ReadRow(*(*row[:_OF_MESSAGE], issue_of(slot, row))) for row in rows]
+    async def pages(
+        self, stretches: Sequence[Stretch], limit: int, most_bytes: int
+    ) -> dict[int, list[ReadRow]]:
+        """Rows by slot, in seq order: of each slot at most ``limit``, and with bodies of
+        ``most_bytes`` together.
+        """
+        given = columns_of(stretches, len(Stretch._fields))
+        pages: dict[int, list[ReadRow]] = {stretch.slot: [] for stretch in stretches}
+        for row in await self._read(_PAGES, *given, limit, most_bytes):
+            slot = row["slot"]
+            pages[slot].append(ReadRow(*(*row[_OF_MESSAGE], issue_of(slot, row))))
+        return pages
 
     async def unpreceded(
         self, slot: int, after: int, seqs: Sequence[int], recipients: Sequence[str]

@@ -9,6 +9,14 @@ import msgspec
 from warouter.store.journal.issues import StoredIssue
 
 
+class Stretch(NamedTuple):
+    """The part of a slot's journal to be read: the seqs after one, and up to another."""
+
+    slot: int
+    after: int
+    upto: int
+
+
 class ReadRow(NamedTuple):
     """One message as it is read back, ``age`` seconds after it was accepted."""
 

@@ -18,7 +18,7 @@ from warouter.cluster.plan import MovingMark, Succession, Takeover
 from warouter.message_id import text_of
 from warouter.store.beats import NodeSession
 from warouter.store.election import LeaderSession
-from warouter.store.journal import IssueRequest, Journal
+from warouter.store.journal import IssueRequest, Journal, Stretch
 from warouter.store.journal.inbox import Proof
 from warouter.store.journal.progress import ProgressColumns, TakenRow
 from warouter.store.journal.slots import FROM_FIRST
@@ -117,10 +117,15 @@ _an_incarnation = st.sampled_from([INCARNATIONS[name] for name in NODES])
 _reasons = st.sampled_from(("handover", "unreachable", "upstream", "journal", "overdue", "join"))
 _cursor = st.tuples(st.integers(0, 4), st.sampled_from(([], [6, 6], [6, 7, 9, 9])))
 
+
 # What a parameter is, by its name, whichever method has it. ``player`` puts in what it knows.
+def _stretches(drawn: tuple[Sequence[int], int]) -> list[Stretch]:
+    slots, after = drawn
+    return [Stretch(slot, after, 9) for slot in slots]
+
+
 PARAMETERS = {
     "above": st.sampled_from((0, 7)),
-    "after": st.integers(0, 3),
     "ages": st.none(),
     "beat": st.booleans(),
     "by": st.sampled_from((-3600.0, -2.0, 1.0, 20.0, 61.0)),
@@ -144,11 +149,11 @@ PARAMETERS = {
     "slot": _slots,
     "slots": _some_slots,
     "state": st.just("done"),
+    "stretches": st.tuples(_some_slots, st.integers(0, 3)).map(_stretches),
     "term": st.none(),
     "tried": st.just(5.0),
     "unreached": st.lists(_an_incarnation, max_size=1),
     "upstream_ok": st.booleans(),
-    "upto": st.just(9),
     "within": st.just(PATIENCE),
 }
 
@@ -346,7 +351,7 @@ _cloud_reads = (
 _letters = (_call("ask_for_letter"), _call("asked_letters"))
 _take_up = _call("take_up_letters", owned=st.builds(Owned, _slots.map(lambda slot: (slot,)), _off))
 _READS = [
-    *map(_call, ("page", "event_page", "with_status", "parked", "parked_among", "parked_of")),
+    *map(_call, ("pages", "event_pages", "with_status", "parked", "parked_among", "parked_of")),
     *map(_call, ("parked_events", "parked_events_among", "parked_events_of", "look")),
 ]
 # One or a few calls that have to do with each other. What writes rows comes most, else nothing
@@ -420,8 +425,8 @@ ENDING = (
     ),
     _read("inbox", slots=SLOTS, known=[], limit=100),
     Call(THE_OWNER, "open_issues", {"owned": Owned(SLOTS)}),
-    _read("page", slot=3, after=1, upto=9, limit=100, most_bytes=200),
-    _read("event_page", slot=3, kind=0, after=1, upto=9, limit=2, most_bytes=1 << 20),
+    _read("pages", stretches=[Stretch(slot, 1, 9) for slot in SLOTS], limit=100, most_bytes=200),
+    _read("event_pages", kind=0, stretches=[Stretch(3, 1, 9)], limit=2, most_bytes=1 << 20),
     Call(THE_OWNER, "open", {"owned": Owned(SLOTS)}),
 )
 

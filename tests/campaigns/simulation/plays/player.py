@@ -42,7 +42,7 @@ from warouter.store.journal import Journal
 from warouter.store.nodes import ShardRequest
 
 _NAMES = {incarnation: name for name, incarnation in INCARNATIONS.items()}
-_ORDERED = ("page", "event_page", "inbox")  # the rows of others come in whatever order is found
+_ORDERED = ("pages", "event_pages", "inbox")  # the rows of others come in whatever order is found
 _LOOKS_AFTER = frozenset(("renew", "hand_over", "release", "quiet"))  # and whatever a leader writes
 
 

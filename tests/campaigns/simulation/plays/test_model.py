@@ -170,7 +170,7 @@ def _found(played: list[Played], change: tuple[Any, str, Any]) -> bool:
 
 
 STATEMENTS = (
-    (messages, "_PAGE", "seq > $2", "seq >= $2"),
+    (messages, "_PAGES", "seq > w.after", "seq >= w.after"),
     (parked, "_PARKED_OF", "order by recipient, seq limit $3", "order by seq desc limit $3"),
     (election, "_LOOK", "in ('waiting', 'running')", "= 'waiting'"),
 )
