@@ -60,6 +60,8 @@ GOALS = (
         most=90,
     ),
     Goal("… the longest of all, ms", ("failover", "most"), most=400),
+    Goal("… p50 where the owner had half of the slots, ms", ("failover", "half", "p50")),
+    Goal("… p50 where it had all of them, ms", ("failover", "every", "p50")),
     Goal("coreapp with 100,000 identities, 1,000/s, MiB", ("memory", "coreapp_mib"), most=120),
     Goal("a connection to the Graph API, KiB", ("connections", "each_kib")),
     Goal("1,000,000 doubts: a slot opens, the slowest, s", ("doubts", "opened_s"), most=0.3),
