@@ -55,7 +55,7 @@ class Source(Protocol[RowT]):
         """Reading has ended for now."""
 
 
-class Page(NamedTuple, Generic[RowT]):
+class LogPage(NamedTuple, Generic[RowT]):
     """The rows that follow what was loaded. ``full``: more may follow before ``upto``; ``let_go``:
     how often recipients had been unparked when it was asked for.
     """
@@ -109,7 +109,7 @@ class Pager(Generic[RowT]):
             if slot.open:
                 self._tasks.begin_task(slot, self._read(slot, page))
 
-    async def _read(self, slot: OwnedSlot, page: Page[RowT]) -> None:
+    async def _read(self, slot: OwnedSlot, page: LogPage[RowT]) -> None:
         log = self._source.log(slot)
         try:
             while slot.open:
@@ -127,7 +127,7 @@ class Pager(Generic[RowT]):
             log.loading = False
         self._source.paged(slot)
 
-    async def _pages(self, slots: Sequence[OwnedSlot]) -> list[Page[RowT]]:
+    async def _pages(self, slots: Sequence[OwnedSlot]) -> list[LogPage[RowT]]:
         """The next page of each; all together are as large as that of one alone."""
         limit, most_bytes = max(1, PAGE // len(slots)), max(1, PAGE_BYTES // len(slots))
         stretches, let_go = [], []
@@ -140,10 +140,10 @@ class Pager(Generic[RowT]):
         for stretch, before in zip(stretches, let_go, strict=True):
             rows = read[stretch.slot]
             full = len(rows) == limit or sum(row.size for row in rows) >= most_bytes
-            pages.append(Page(rows, stretch.upto, full, before))
+            pages.append(LogPage(rows, stretch.upto, full, before))
         return pages
 
-    def _take(self, slot: OwnedSlot, page: Page[RowT]) -> None:
+    def _take(self, slot: OwnedSlot, page: LogPage[RowT]) -> None:
         log, rows = self._source.log(slot), page.rows
         for row in rows:
             if not log.cursor.settled(row.seq):
