@@ -3,9 +3,9 @@
 In the storm (``bench.cloud.storm``) a proxy's process starts anew at the moment of each kill, and
 that takes one of the two cores.
 
-Three coreapps die in turn here, each far more often than twice in two minutes, so a name is trusted
-late and the owner that is left comes to have all slots: half of the kills are of such an owner, for
-whom two spares open 16 slots each. ``half`` is of the kills of the others.
+Three coreapps die in turn here, each far more often than twice in two minutes. The master trusts
+such a coreapp late, so the owner that survives comes to have all slots, and every second kill is of
+that one: two coreapps then open 16 slots each. ``every`` is of these kills, ``half`` of the others.
 """
 
 from __future__ import annotations

@@ -118,12 +118,12 @@ _reasons = st.sampled_from(("handover", "unreachable", "upstream", "journal", "o
 _cursor = st.tuples(st.integers(0, 4), st.sampled_from(([], [6, 6], [6, 7, 9, 9])))
 
 
-# What a parameter is, by its name, whichever method has it. ``player`` puts in what it knows.
 def _stretches(drawn: tuple[Sequence[int], int]) -> list[Stretch]:
     slots, after = drawn
     return [Stretch(slot, after, 9) for slot in slots]
 
 
+# What a parameter is, by its name, whichever method has it. ``player`` puts in what it knows.
 PARAMETERS = {
     "above": st.sampled_from((0, 7)),
     "ages": st.none(),
