@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import sys
-import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import aiohttp
 import asyncpg
 import msgspec
 import pytest
 import pytest_asyncio
 
 from tests.harness.api import FULL_USER_HASH, USER_PASSWORD, basic, user_of
+from tests.harness.lone_webapp import Webapp, alone
 from tests.harness.postgres import environment_of
 from tests.harness.shell import at_terminal, command, printed, refused
-from tests.harness.wait import PATIENCE
 from warouter.access.login import DEFAULT_PASSWORD, seed_administrator
 from warouter.access.passwords import Passwords
 from warouter.config import Settings
-from warouter.local.ports import free_port
-from warouter.local.process import Process
 from warouter.store.account.accounts import ADMIN, USER, Accounts
 from warouter.store.account.logins import USER as AT_USER
 from warouter.store.account.logins import Limits, Logins
@@ -39,49 +34,10 @@ def written(folder: Path, text: str | bytes, mode: int = 0o600) -> str:
     return str(file)
 
 
-class Webapp:
-    """The process, on loopback without TLS."""
-
-    def __init__(self, settings: Settings, folder: Path) -> None:
-        self.port = free_port()
-        environment = {
-            **environment_of(settings),
-            "WEBAPP_EXTERNAL_PORTS": str(self.port),
-            "WAROUTER_NO_TLS": "1",
-        }
-        self.process = Process("webapp", "webapp", ["webapp"], environment, folder)
-
-    async def call(self, method: str, path: str, authorization: str) -> tuple[int, bytes]:
-        url = f"http://127.0.0.1:{self.port}{path}"
-        headers = {"Authorization": authorization}
-        async with (
-            aiohttp.ClientSession() as http,
-            http.request(method, url, headers=headers) as answer,
-        ):
-            return answer.status, await answer.read()
-
-    async def token_of(self, username: str, password: str) -> str:
-        status, body = await self.call("POST", "/v1/users/login", basic(username, password))
-        assert status == 200, body
-        token: str = msgspec.json.decode(body)["users"][0]["token"]
-        return token
-
-    async def opens(self, token: str) -> bool:
-        return (await self.call("GET", "/v1/health", f"Bearer {token}"))[0] == 200
-
-    async def until_ended(self, token: str) -> None:
-        async with asyncio.timeout(PATIENCE):
-            while await self.opens(token):
-                pass
-
-
 @pytest_asyncio.fixture
 async def webapp(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Webapp]:
-    folder = Path(tempfile.mkdtemp(prefix="warouter-test-", dir="/tmp"))
-    webapp = Webapp(settings, folder)
-    yield webapp
-    await webapp.process.stop()
-    shutil.rmtree(folder)
+    async with alone(settings) as webapp:
+        yield webapp
 
 
 async def audited(pool: asyncpg.Pool) -> list[tuple[str, str, str]]:
