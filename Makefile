@@ -72,6 +72,7 @@ docs: setup ## write what is made from the code, or from another page, anew
 	$(BIN)/python -m tests.harness.runbook
 	$(BIN)/python -m tests.harness.alerts
 	$(BIN)/python -m tests.harness.doubt_table
+	$(BIN)/python -m tests.harness.scope_table
 
 demo: setup ## start a whole cluster on this machine and send messages through a failover
 	$(BIN)/warouter demo --since $(STARTED)

@@ -187,6 +187,13 @@ class TooManyRequests(ApiError):
     retry_after = 1
 
 
+class TooManyKeys(ApiError):
+    """A number has as many keys as it may have: one must end, or be removed."""
+
+    status, code, title = 429, 1015, "Too many requests"
+    retry_after = 60
+
+
 class Overloaded(ApiError):
     status, code, title = 503, 1016, "System overloaded"
     retry_after = 1

@@ -112,7 +112,7 @@ def _used(item: pytest.Function | None, name: str) -> object:
 
 
 TABLES = (
-    *("token", "user_account", "setting", "account", "registration", "attempt"),
+    *("token", "user_account", "setting", "account", "registration", "attempt", "api_key"),
     *("profile_photo", "sticker_pack", "media"),
 )
 

@@ -20,6 +20,7 @@ from tests.harness.api import (
 )
 from tests.harness.audit import ALL, back_date, by_force, forget
 from tests.harness.wait import PATIENCE
+from warouter.access.scopes import ANY
 from warouter.api.app import ROUTES
 from warouter.api.route import Access, Route
 from warouter.store import audit as store_audit
@@ -156,7 +157,7 @@ def test_whatever_an_administrator_changes_leaves_a_row_or_says_why_not() -> Non
     assert len(change_routes()) > 20
     for route in change_routes():
         assert route.audited or len(route.unaudited.split()) > 3, (route.method, route.path)
-    new = Route("PUT", "/v1/new", Access.ADMIN, ROUTES[0].handler)
+    new = Route("PUT", "/v1/new", Access.ADMIN, ANY, ROUTES[0].handler)
     assert (new.audited, new.name) == (True, "PUT /v1/new")
     assert not new._replace(unaudited="for a reason that is told").audited
     assert not new._replace(method="GET").audited

@@ -15,6 +15,7 @@ from warouter.access.login import seed_administrator
 from warouter.access.token import hash_of, new_token
 from warouter.api.access.tokens import TokenCache
 from warouter.store.account.accounts import Accounts, Holder
+from warouter.store.account.keys import Keys
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,7 @@ async def test_a_look_up_that_a_revocation_overtook_is_repeated(
     api: Api, pool: asyncpg.Pool
 ) -> None:
     accounts = Stalling(pool)
-    cache = TokenCache(accounts)
+    cache = TokenCache(accounts, Keys(pool))
     await cache.refresh()
     asked = asyncio.create_task(cache.caller(api.user))
     await accounts.read.wait()
@@ -147,7 +148,7 @@ async def test_a_look_up_that_a_revocation_overtook_is_repeated(
 
 
 async def test_a_counter_that_beats_tell_is_not_asked_for(
-    api: Api, monkeypatch: pytest.MonkeyPatch
+    api: Api, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accounts, clock = api.context.accounts, [0.0]
     read, asked = accounts.auth_version, []
@@ -158,7 +159,7 @@ async def test_a_counter_that_beats_tell_is_not_asked_for(
         return version
 
     monkeypatch.setattr(accounts, "auth_version", counted)
-    cache = TokenCache(accounts, poll=0.5, clock=lambda: clock[0])
+    cache = TokenCache(accounts, Keys(pool), poll=0.5, clock=lambda: clock[0])
     assert await cache.caller(api.user) is not None
     await cache.refresh()  # so that the first round of what follows finds nothing new
     version = await read()
@@ -189,10 +190,10 @@ async def test_seeding_is_done_once(api: Api) -> None:
 
 
 async def test_many_who_begin_with_a_token_ask_the_database_once(
-    api: Api, monkeypatch: pytest.MonkeyPatch
+    api: Api, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accounts = api.context.accounts
-    cache, holders, asked = TokenCache(accounts), accounts.holders, []
+    cache, holders, asked = TokenCache(accounts, Keys(pool)), accounts.holders, []
 
     async def counted(keys: list[bytes]) -> Any:
         asked.append(keys)
@@ -211,7 +212,7 @@ async def test_many_who_begin_with_a_token_ask_the_database_once(
 async def test_a_question_that_fails_fails_for_all_who_asked(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache = TokenCache(api.context.accounts)
+    cache = TokenCache(api.context.accounts, api.context.keys)
 
     async def away(_keys: list[bytes]) -> Any:
         raise TimeoutError

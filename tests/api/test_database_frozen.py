@@ -27,6 +27,7 @@ JPEG = b"\xff\xd8\xff1234"
 BODIES: dict[tuple[str, str], object] = {
     ("POST", "/v1/users"): {"username": "clerk", "password": "N3w!passw"},
     ("PUT", "/v1/users/{username}"): {"password": "N3w!passw"},
+    ("POST", "/v1/keys"): {"name": "shop", "scopes": ["send"]},
     ("POST", "/v1/media"): b"hello",
     ("PATCH", "/v1/settings/application"): {"callback_persist": True},
     ("POST", "/v1/settings/application/media/providers"): [
@@ -76,7 +77,7 @@ def patient_store() -> None:
 
 
 def path_of(route: Route) -> str:
-    path = route.path.replace("{index}", "0")
+    path = re.sub(r"\{(index|key)\}", "0", route.path)
     return re.sub(r"\{\w+\}", "clerk", re.sub(r"\{(media|pack)\}", UUID, path))
 
 

@@ -27,11 +27,13 @@ from tests.harness.api import (
 from tests.harness.audit import ALL
 from warouter.access.passwords import WAITING, WORKERS, check_new_password
 from warouter.access.token import hash_of, new_token
+from warouter.api.access.caller import Caller
 from warouter.api.access.tokens import TokenCache
 from warouter.api.app import ROUTES
 from warouter.api.route import Access
 from warouter.errors import ParameterInvalid
 from warouter.store.account.accounts import TOKENS_PER_USER, Accounts
+from warouter.store.account.keys import Keys
 
 NEW = "N3w!passw"
 
@@ -240,7 +242,7 @@ async def test_s5_a_token_is_in_use_by_the_messages_of_the_fast_path(
     """It looks no token up again whose head has come before."""
     tokens, now = api.context.tokens, time.monotonic()
     await pool.execute("update token set used_at = now() - interval '1 hour'")
-    tokens.others = lambda: [(hash_of(api.user), now + 60)]
+    tokens.others = lambda: [(Caller("worker", "ROLE_USER", hash_of(api.user)), now + 60)]
     version = await api.context.accounts.auth_version()
     await tokens.write_uses()
     fresh = "select count(*) from token where used_at > now() - interval '1 minute'"
@@ -286,7 +288,7 @@ async def test_s5_a_log_out_ends_that_token_and_no_other(api: Api) -> None:
 async def test_s5_a_token_ends_to_the_second(api: Api, pool: asyncpg.Pool) -> None:
     accounts = Accounts(pool)
     clock = [1000.0]
-    cache = TokenCache(accounts, clock=lambda: clock[0])
+    cache = TokenCache(accounts, Keys(pool), clock=lambda: clock[0])
     assert await cache.caller(api.user) is not None
     await pool.execute("update token set expires_at = now() + interval '100 seconds'")
     await cache.refresh()
@@ -298,7 +300,7 @@ async def test_s5_a_token_ends_to_the_second(api: Api, pool: asyncpg.Pool) -> No
     assert await cache.caller(api.user) is None
     assert (await api.call("GET", "/v1/health", token=api.user)).code == 1005
     await pool.execute("update token set expires_at = now() + interval '1 minute'")
-    assert await TokenCache(accounts).caller(api.user) is not None
+    assert await TokenCache(accounts, Keys(pool)).caller(api.user) is not None
 
 
 async def test_s5_revocation_reaches_another_webapp_within_a_second(

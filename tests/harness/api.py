@@ -35,6 +35,7 @@ from warouter.media.library import Library
 from warouter.media.received import Received
 from warouter.node.context import assemble, operations_of
 from warouter.store.account.accounts import Accounts
+from warouter.store.account.keys import Keys
 from warouter.store.account.photo import Photos
 from warouter.store.audit import Audit
 from warouter.store.media import through_pool
@@ -191,7 +192,7 @@ async def serve(
         msgspec.structs.replace(CONFIG, **config),
         recorder,
         recorder,
-        tokens=TokenCache(Accounts(pool)),
+        tokens=TokenCache(Accounts(pool), Keys(pool)),
         operations=operations_of(pool, "h:webapp-1", meter, meter.samples),
         audit=Audit(pool),
         received=Received(

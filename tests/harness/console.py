@@ -29,7 +29,7 @@ from warouter.store.roles.create import create
 T = TypeVar("T")
 
 COOKIE = "warouter"
-_TABLES = ("console_session", "token", "user_account", "attempt")
+_TABLES = ("console_session", "token", "api_key", "user_account", "attempt")
 # What a browser sends with a form of the page that it shows.
 OF_A_PAGE = {"Sec-Fetch-Site": "same-origin"}
 

@@ -18,7 +18,8 @@ from aiohttp import web
 
 from tests.harness.offers import Number, Owner
 from warouter.access.token import hash_of
-from warouter.api.access.tokens import Caller, TokenCache
+from warouter.api.access.caller import Caller
+from warouter.api.access.tokens import Entry, TokenCache
 from warouter.api.messages.fastpath import FastPath
 from warouter.errors import ApiError
 from warouter.http.meter import Meter
@@ -80,9 +81,11 @@ class Front:
         return web.Response(text=mark)
 
     def _fast_path(self) -> FastPath:
-        tokens = self.tokens = TokenCache(SimpleNamespace())  # type: ignore[arg-type]
+        nothing: Any = None  # all tokens are in memory
+        tokens = self.tokens = TokenCache(nothing, nothing)
         for name, token in TOKENS.items():
-            tokens._entries[hash_of(token)] = (Caller(name, "ROLE_USER"), float("inf"))
+            caller = Caller(name, "ROLE_USER", hash_of(token))
+            tokens._entries[caller.hash] = Entry(caller, float("inf"))
         context: Any = SimpleNamespace(
             operations=SimpleNamespace(meter=Meter(), admit=self._note, rates="any"),
             tokens=tokens,
@@ -90,6 +93,10 @@ class Front:
             config=SimpleNamespace(json_limit=65_536, server_version=True),
         )
         return FastPath(context, self.owner.links, Number())
+
+    def forget(self, name: str) -> None:
+        """End the token of this user."""
+        self.tokens.forget(self.tokens._entries[hash_of(TOKENS[name])].caller)
 
     def _note(self, _method: str, _path: str, who: str) -> None:
         """Who may send: asked for each message before it is offered."""

@@ -171,6 +171,23 @@ def secrets_of(cluster: Cluster, business: Business) -> Iterator[tuple[str, byte
         yield file.name, file.read_bytes().strip()
 
 
+async def used_key(business: Business) -> str:
+    """A key that was used, refused for its scope and its place, and ended."""
+    wish = {"name": "canary", "scopes": ["monitor"]}
+    made = (await business.call("POST", "/v1/keys", json=wish))["keys"][0]
+    text: str = made["key"]
+    headers, url = {"Authorization": f"Bearer {text}"}, business.cluster.url
+    tried = [("/v1/health", 200), (f"/v1/health?access_token={text}", 400), ("/v1/keys", 403)]
+    for path, status in tried:
+        async with business.http.get(f"{url}{path}", headers=headers) as answer:
+            assert answer.status == status
+            assert text.encode() not in await answer.read()
+    await business.call("DELETE", f"/v1/keys/{made['id']}")
+    async with business.http.get(f"{url}/v1/health", headers=headers) as answer:
+        assert answer.status == 401
+    return text
+
+
 async def test_no_secret_is_where_it_need_not_be(server: Postgres) -> None:
     await ask_for_password(server)
     environment: dict[str, Any] = {
@@ -185,12 +202,13 @@ async def test_no_secret_is_where_it_need_not_be(server: Postgres) -> None:
         business,
     ):
         refused = await provoke(business)
+        key = (await used_key(business)).encode()
         business.refuse = 0.3
         message = await business.message(TO)
         await business.called_back("read", message)
         await hurt(cluster, business, server)
 
-        secrets = list(secrets_of(cluster, business))
+        secrets = [*secrets_of(cluster, business), ("key", key)]
         tables = await dump(cluster)
         async with Facts(cluster) as facts:
             rows = await facts.connection.fetch("select link_key from node where role = 'coreapp'")

@@ -96,7 +96,7 @@ def api_key(module: Any, given: str) -> bool:
     async def refused(*_: object) -> None: ...
 
     async def asked() -> bool:
-        module._wrong_key, module.source_of = refused, lambda *_: "192.0.2.1"
+        module._failed, module.source_of = refused, lambda *_: "192.0.2.1"
         waits = SimpleNamespace(left=lambda *_: 0.0, judging=asyncio.Lock())
         config = SimpleNamespace(api_keys=lambda: KEYS, trusted_proxies=())
         context = SimpleNamespace(waits=waits, config=config)

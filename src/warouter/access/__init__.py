@@ -9,5 +9,7 @@ Every attempt at a secret counts in the database for all processes together
     password_queue   work that costs CPU, shared fairly
     names            names of users
     token            tokens and ids of sessions, and their hashes
+    key              keys: their form, names, networks and ends
+    scopes           what the holder of a key may do
     recorded_action  actions recorded in the audit log, with their outcome
 """

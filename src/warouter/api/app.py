@@ -24,7 +24,7 @@ from warouter.api import (
     stickers,
     webhook,
 )
-from warouter.api.access import auth, two_step, users
+from warouter.api.access import auth, keys, two_step, users
 from warouter.api.access.audit import audited
 from warouter.api.access.auth import authorise
 from warouter.api.account import registration
@@ -60,6 +60,7 @@ ROUTES: tuple[Route, ...] = (
     *support.ROUTES,
     *auth.ROUTES,
     *users.ROUTES,
+    *keys.ROUTES,
     *messages.ROUTES,
     *media.ROUTES,
     *contacts.ROUTES,

@@ -8,7 +8,8 @@ import msgspec
 from aiohttp import web
 
 from warouter.access.passwords import check_new_password
-from warouter.api.access.tokens import Caller
+from warouter.access.scopes import Scope
+from warouter.api.access.caller import Caller
 from warouter.api.context import Context
 from warouter.api.description.wrapped import within
 from warouter.api.messages.rules import filled
@@ -20,7 +21,6 @@ from warouter.errors import ApiError, NumberTaken, ParameterInvalid
 from warouter.http.envelope import success
 from warouter.http.request import read_json
 from warouter.store.account.accounts import is_unavailable
-from warouter.store.account.author import by_token
 from warouter.store.account.backup import Saved
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ async def restore(context: Context, request: web.Request, caller: Caller) -> web
         saved, warnings = await context.passwords.run(opened, caller.session)
     except ValueError as error:
         raise ParameterInvalid(f"data or password is not valid: {error}") from None
-    if not await context.backups.replace(saved, by_token(caller.token_hash)):
+    if not await context.backups.replace(saved, caller.author):
         raise NumberTaken("the backup belongs to another number than the one registered here")
     await context.tokens.refresh()
     log.warning("backup restored", extra={"by": caller.username, "users": len(saved.users)})
@@ -111,6 +111,7 @@ ROUTES = (
         "POST",
         "/v1/settings/backup",
         Access.ADMIN,
+        Scope.ADMIN,
         backup,
         body=BackupRequest,
         answer=within("settings.data", str, "Backup"),
@@ -120,6 +121,7 @@ ROUTES = (
         "POST",
         "/v1/settings/restore",
         Access.ADMIN,
+        Scope.ADMIN,
         restore,
         body=RestoreRequest,
         errors=(NumberTaken,),

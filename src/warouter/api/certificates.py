@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import msgspec
 from aiohttp import web
 
-from warouter.api.access.tokens import Caller
+from warouter.access.scopes import Scope
+from warouter.api.access.caller import Caller
 from warouter.api.context import Context
 from warouter.api.route import Access, Route
 from warouter.app_settings import EXTERNAL_CERTIFICATE, WEBHOOK_CA
@@ -141,10 +142,26 @@ def _no_bundle() -> NotFound:
 _EXTERNAL, _WEBHOOKS = "/v1/certificates/external", "/v1/certificates/webhooks/ca"
 
 ROUTES = (
-    Route("POST", _EXTERNAL, Access.ADMIN, set_external, body=_TEXT),
-    Route("DELETE", _EXTERNAL, Access.ADMIN, reset_external),
-    Route("GET", f"{_EXTERNAL}/ca", Access.ADMIN, show_signers, answer=_TEXT, errors=(NotFound,)),
-    Route("POST", _WEBHOOKS, Access.ADMIN, set_webhook_ca, body=_TEXT),
-    Route("GET", _WEBHOOKS, Access.ADMIN, show_webhook_ca, answer=_TEXT, errors=(NotFound,)),
-    Route("DELETE", _WEBHOOKS, Access.ADMIN, reset_webhook_ca, errors=(NotFound,)),
+    Route("POST", _EXTERNAL, Access.ADMIN, Scope.ADMIN, set_external, body=_TEXT),
+    Route("DELETE", _EXTERNAL, Access.ADMIN, Scope.ADMIN, reset_external),
+    Route(
+        "GET",
+        f"{_EXTERNAL}/ca",
+        Access.ADMIN,
+        Scope.ADMIN,
+        show_signers,
+        answer=_TEXT,
+        errors=(NotFound,),
+    ),
+    Route("POST", _WEBHOOKS, Access.ADMIN, Scope.SETTINGS, set_webhook_ca, body=_TEXT),
+    Route(
+        "GET",
+        _WEBHOOKS,
+        Access.ADMIN,
+        Scope.SETTINGS,
+        show_webhook_ca,
+        answer=_TEXT,
+        errors=(NotFound,),
+    ),
+    Route("DELETE", _WEBHOOKS, Access.ADMIN, Scope.SETTINGS, reset_webhook_ca, errors=(NotFound,)),
 )

@@ -21,6 +21,7 @@ from warouter.media.library import Library
 from warouter.media.received import Received
 from warouter.store.account.accounts import Accounts
 from warouter.store.account.backup import Backups
+from warouter.store.account.keys import Keys
 from warouter.store.account.logins import Logins
 from warouter.store.account.registration import Registrations
 from warouter.store.account.stickers import Stickers
@@ -93,6 +94,7 @@ class Context:
 
     accounts: Accounts
     tokens: TokenCache
+    keys: Keys
     passwords: Passwords
     logins: Logins
     audit: Audit
@@ -118,3 +120,5 @@ class Context:
     identity_check: IdentityCheck | None = None
     # Who must wait for having guessed at the API key.
     waits: Waits = field(default_factory=Waits)
+    # Who must wait for having guessed at keys.
+    key_waits: Waits = field(default_factory=Waits)

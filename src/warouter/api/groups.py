@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from warouter.api.access.tokens import Caller
+from warouter.access.scopes import Scope
+from warouter.api.access.caller import Caller
 from warouter.api.context import Context
 from warouter.api.route import Access, Route
 from warouter.errors import NotFound
@@ -26,7 +27,7 @@ _PATHS = {
 }
 
 ROUTES = tuple(
-    Route(method, path, Access.USER, gone, errors=(NotFound,))
+    Route(method, path, Access.USER, Scope.ADMIN, gone, errors=(NotFound,))
     for path, methods in _PATHS.items()
     for method in methods
 )

@@ -10,7 +10,8 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
-from warouter.api.access.tokens import Caller
+from warouter.access.scopes import Scope
+from warouter.api.access.caller import Caller
 from warouter.api.context import Context
 from warouter.api.description.wrapped import within
 from warouter.api.route import Access, Route
@@ -144,6 +145,7 @@ ROUTES = (
         "POST",
         "/v1/media",
         Access.USER,
+        Scope.MEDIA,
         upload,
         body="*/*",
         answer=within("media", list[MediaId], "MediaIds"),
@@ -154,9 +156,17 @@ ROUTES = (
         "GET",
         "/v1/media/{media}",
         Access.USER,
+        Scope.MEDIA,
         download,
         answer="*/*",
         errors=(NotFound, MediaAway),
     ),
-    Route("DELETE", "/v1/media/{media}", Access.USER, remove, errors=(NotFound, MediaAway)),
+    Route(
+        "DELETE",
+        "/v1/media/{media}",
+        Access.USER,
+        Scope.MEDIA,
+        remove,
+        errors=(NotFound, MediaAway),
+    ),
 )

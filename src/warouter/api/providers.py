@@ -10,8 +10,9 @@ from typing import Any, Literal
 import msgspec
 from aiohttp import web
 
+from warouter.access.scopes import Scope
 from warouter.api.access.audit import subject
-from warouter.api.access.tokens import Caller
+from warouter.api.access.caller import Caller
 from warouter.api.context import Context
 from warouter.api.description.wrapped import within
 from warouter.api.messages.rules import filled, filled_list, short
@@ -216,9 +217,10 @@ ROUTES = (
         "GET",
         _PATH,
         Access.ADMIN,
+        Scope.SETTINGS,
         show,
         answer=within("settings.application.media.providers", list[MediaProvider], "Providers"),
     ),
-    Route("POST", _PATH, Access.ADMIN, add, body=list[MediaProvider]),
-    Route("DELETE", f"{_PATH}/{{name}}", Access.ADMIN, remove, errors=(NotFound,)),
+    Route("POST", _PATH, Access.ADMIN, Scope.SETTINGS, add, body=list[MediaProvider]),
+    Route("DELETE", f"{_PATH}/{{name}}", Access.ADMIN, Scope.SETTINGS, remove, errors=(NotFound,)),
 )

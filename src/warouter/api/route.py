@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
-from warouter.api.access.tokens import Caller
+from warouter.access.scopes import Scope
+from warouter.api.access.caller import Caller
 from warouter.api.context import Context
 from warouter.errors import ApiError
 
@@ -38,7 +39,7 @@ class HeaderField(NamedTuple):
 
 
 class Route(NamedTuple):
-    """One method of one path.
+    """One method of one path. ``access`` is what a user needs, ``scope`` what a key needs.
 
     ``body`` is what is decoded of the request: a Struct (or another msgspec type) for JSON, a
     content type such as ``image/*`` for raw bytes, None for no body. ``answer`` is the content of a
@@ -56,6 +57,7 @@ class Route(NamedTuple):
     method: str
     path: str
     access: Access
+    scope: Scope
     handler: Handler
     body: Any = None
     body_required: bool = True

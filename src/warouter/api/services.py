@@ -6,7 +6,8 @@ import logging
 
 from aiohttp import web
 
-from warouter.api.access.tokens import Caller
+from warouter.access.scopes import Scope
+from warouter.api.access.caller import Caller
 from warouter.api.context import Context
 from warouter.api.route import Access, Route
 from warouter.http.envelope import success
@@ -25,4 +26,4 @@ async def collect(context: Context, _request: web.Request, caller: Caller) -> we
     return success({})
 
 
-ROUTES = (Route("PUT", "/v1/services/message/gc", Access.ADMIN, collect),)
+ROUTES = (Route("PUT", "/v1/services/message/gc", Access.ADMIN, Scope.ADMIN, collect),)

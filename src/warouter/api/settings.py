@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from warouter.access.scopes import Scope
 from warouter.api.access.audit import named, subject
-from warouter.api.access.tokens import Caller
+from warouter.api.access.caller import Caller
 from warouter.api.context import ApiConfig, Context
 from warouter.api.description.replies import ApplicationShown
 from warouter.api.description.wrapped import within
@@ -106,9 +107,24 @@ ROUTES = (
         "GET",
         "/v1/settings/application",
         Access.ADMIN,
+        Scope.SETTINGS,
         show,
         answer=within("settings.application", ApplicationShown),
     ),
-    Route("PATCH", "/v1/settings/application", Access.ADMIN, patch, body=ApplicationSettings),
-    Route("DELETE", "/v1/settings/application", Access.ADMIN, reset, errors=(ParameterInvalid,)),
+    Route(
+        "PATCH",
+        "/v1/settings/application",
+        Access.ADMIN,
+        Scope.SETTINGS,
+        patch,
+        body=ApplicationSettings,
+    ),
+    Route(
+        "DELETE",
+        "/v1/settings/application",
+        Access.ADMIN,
+        Scope.SETTINGS,
+        reset,
+        errors=(ParameterInvalid,),
+    ),
 )

@@ -8,7 +8,8 @@ from uuid import UUID
 import msgspec
 from aiohttp import web
 
-from warouter.api.access.tokens import Caller
+from warouter.access.scopes import Scope
+from warouter.api.access.caller import Caller
 from warouter.api.context import Context
 from warouter.api.description.wrapped import within
 from warouter.api.messages.rules import filled, filled_list, short
@@ -214,29 +215,48 @@ ROUTES = (
         "GET",
         _PACKS,
         Access.USER,
+        Scope.READ,
         packs,
         answer=within("stickerpacks", list[Pack], "Packs"),
         errors=(ParameterInvalid,),
         query=_NAMESPACE,
     ),
-    Route("POST", _PACKS, Access.USER, add_pack, body=PackWish, answer=_PACK_ID, status=(201,)),
+    Route(
+        "POST",
+        _PACKS,
+        Access.USER,
+        Scope.MEDIA,
+        add_pack,
+        body=PackWish,
+        answer=_PACK_ID,
+        status=(201,),
+    ),
     Route(
         "GET",
         _ONE,
         Access.USER,
+        Scope.READ,
         pack,
         answer=within("stickerpacks", list[Pack], "OnePack"),
         errors=_NOT_THERE,
         query=_NAMESPACE,
     ),
     Route(
-        "PATCH", _ONE, Access.USER, change_pack, body=PackWish, answer=_PACK_ID, errors=_NOT_THERE
+        "PATCH",
+        _ONE,
+        Access.USER,
+        Scope.MEDIA,
+        change_pack,
+        body=PackWish,
+        answer=_PACK_ID,
+        errors=_NOT_THERE,
     ),
-    Route("DELETE", _ONE, Access.USER, delete_pack, errors=_NOT_THERE),
+    Route("DELETE", _ONE, Access.USER, Scope.MEDIA, delete_pack, errors=_NOT_THERE),
     Route(
         "GET",
         _STICKERS,
         Access.USER,
+        Scope.READ,
         stickers,
         answer=within("stickers", list[Sticker], "Stickers"),
         errors=_NOT_THERE,
@@ -246,6 +266,7 @@ ROUTES = (
         "POST",
         _STICKERS,
         Access.USER,
+        Scope.MEDIA,
         add_sticker,
         body=StickerWish,
         answer=_INDEX,
@@ -256,6 +277,7 @@ ROUTES = (
         "GET",
         _STICKER_PATH,
         Access.USER,
+        Scope.READ,
         sticker,
         answer=within("stickers", list[Sticker], "OneSticker"),
         errors=_NOT_THERE,
@@ -265,10 +287,11 @@ ROUTES = (
         "PATCH",
         _STICKER_PATH,
         Access.USER,
+        Scope.MEDIA,
         change_sticker,
         body=StickerWish,
         answer=_INDEX,
         errors=_NOT_THERE,
     ),
-    Route("DELETE", _STICKER_PATH, Access.USER, delete_sticker, errors=_NOT_THERE),
+    Route("DELETE", _STICKER_PATH, Access.USER, Scope.MEDIA, delete_sticker, errors=_NOT_THERE),
 )

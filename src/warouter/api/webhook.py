@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 import msgspec
 from aiohttp import web
 
+from warouter.access.scopes import Scope
 from warouter.api.access.audit import subject
-from warouter.api.access.tokens import Caller
+from warouter.api.access.caller import Caller
 from warouter.api.context import Context
 from warouter.api.route import Access, Route
 from warouter.app_settings import (
@@ -91,6 +92,7 @@ ROUTES = (
         "POST",
         _PATH,
         Access.ADMIN,
+        Scope.SETTINGS,
         add,
         body=SecretRequest,
         answer=SecretsAnswer,
@@ -100,6 +102,7 @@ ROUTES = (
         "DELETE",
         _PATH,
         Access.ADMIN,
+        Scope.SETTINGS,
         drop_older,
         answer=SecretsAnswer,
         action="delete older webhook secret",

@@ -25,6 +25,7 @@ For operators, who need only the database:
     doubt       messages that the Cloud API may have taken: listed, shown, sent again, failed, held
     audit       the audit log
     user        users: listed, added, removed, given a password
+    key         keys of programs
     cloud       the Cloud API: which upstream the database has, whether a number is set up rightly
     sizing      machines and processes for a rate
     database    what these share: finding the database, connecting, tables
@@ -60,6 +61,7 @@ COMMANDS = {
     "healthcheck": "warouter.cli.healthcheck:healthcheck",
     "audit": "warouter.cli.audit:audit",
     "user": "warouter.cli.user:user",
+    "key": "warouter.cli.key:key",
     "cloud": "warouter.cli.cloud:cloud",
     "callbacks": "warouter.cli.callbacks:callbacks",
     "doubt": "warouter.cli.doubt:doubt",

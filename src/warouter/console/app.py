@@ -22,7 +22,7 @@ from warouter.console.render import Renderer
 from warouter.console.session import Cookies
 from warouter.console.static import PATH as STATIC
 from warouter.console.static import Files
-from warouter.console.visit import ConsoleRefusal, Done, ReadingKey, Visitor
+from warouter.console.visit import ConsoleRefusal, Done, ReadingKey, ShownOnce, Visitor
 from warouter.errors import Forbidden
 from warouter.http.source import prefix_of
 from warouter.store.account.accounts import is_unavailable
@@ -148,12 +148,21 @@ class Console:
             self._context.latest.forget()
             if done.file is not None:
                 return _attachment(done.file)
+            if done.once is not None:
+                return self._once(done.once, request, visitor)
             path = {name: quote(value, safe="") for name, value in request.match_info.items()}
             back = done.back or act.back.format_map(path)
             query = urlencode({**done.query, _SAID: row.number})
             raise web.HTTPSeeOther(f"{back}?{query}")
 
         return perform
+
+    def _once(self, once: ShownOnce, request: web.Request, visitor: Visitor) -> web.Response:
+        chrome = self._chrome(once.title, request, visitor)
+        values = {**once.values, "admin": visitor.admin, "chrome": chrome}
+        # Not compressed: a secret stands beside what somebody has chosen.
+        text = self._renderer.page(f"pages/{once.name}.html", values)
+        return web.Response(text=text, content_type="text/html")
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         visitor = await self._visitor(request)

@@ -22,6 +22,7 @@ from warouter.console.simulator import SimulatorClient
 from warouter.console.spared import Revealed, Spared
 from warouter.console.verdict.alerts import Alerts
 from warouter.store.account.accounts import Accounts
+from warouter.store.account.keys import Keys
 from warouter.store.account.sessions import ConsoleSessions
 from warouter.store.audit import Audit
 from warouter.store.bounded import connection
@@ -36,6 +37,7 @@ class ConsoleContext:
     settings: Settings
     pool: asyncpg.Pool
     accounts: Accounts
+    keys: Keys
     sessions: ConsoleSessions
     audit: Audit
     api: Api

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from warouter.errors import WarouterError
 
@@ -58,14 +58,25 @@ class Download(NamedTuple):
     content_type: str = "application/json"
 
 
+class ShownOnce(NamedTuple):
+    """The values of ``pages/NAME.html``, which is the answer to an act itself: what it shows cannot
+    be asked for again.
+    """
+
+    name: str
+    title: str
+    values: Mapping[str, Any]
+
+
 class Done(NamedTuple):
     """The outcome of an act. ``subject`` stands in the audit log and on the page: no secret.
 
     ``query`` and ``back`` choose the page that is shown next; without ``back`` that of the act.
-    With ``file`` the answer is that file, and no page.
+    With ``file`` the answer is that file, with ``once`` that page.
     """
 
     subject: str
     query: Mapping[str, str] = {}
     back: str = ""
     file: Download | None = None
+    once: ShownOnce | None = None

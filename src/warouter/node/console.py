@@ -35,6 +35,7 @@ from warouter.node.runtime import (
     signs_of_life,
 )
 from warouter.store.account.accounts import Accounts
+from warouter.store.account.keys import Keys
 from warouter.store.account.logins import Logins
 from warouter.store.account.sessions import ConsoleSessions
 from warouter.store.audit import Audit
@@ -104,6 +105,7 @@ def context_of(settings: Settings, pool: asyncpg.Pool) -> ConsoleContext:
         settings=settings,
         pool=pool,
         accounts=accounts,
+        keys=Keys(pool),
         sessions=sessions,
         audit=audit,
         log_ins=LogIns(accounts, audit, Guard(Logins(pool), passwords, trusted)),

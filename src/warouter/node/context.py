@@ -25,6 +25,7 @@ from warouter.metrics import Sample
 from warouter.store.account.accounts import Accounts
 from warouter.store.account.backup import Backups
 from warouter.store.account.contacts import ContactStore
+from warouter.store.account.keys import Keys
 from warouter.store.account.logins import Logins
 from warouter.store.account.registration import Registrations
 from warouter.store.account.stickers import Stickers
@@ -81,6 +82,7 @@ def assemble(
     return Context(
         accounts=Accounts(pool),
         tokens=tokens,
+        keys=Keys(pool),
         passwords=Passwords(),
         logins=Logins(pool),
         audit=audit,

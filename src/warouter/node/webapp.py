@@ -50,6 +50,7 @@ from warouter.node.settings_webapp import WebappSettings
 from warouter.node.webhooks import CloudWebhooks
 from warouter.secret import api_keys
 from warouter.store.account.accounts import Accounts
+from warouter.store.account.keys import Keys
 from warouter.store.account.photo import Photos
 from warouter.store.account.registration import Registrations
 from warouter.store.audit import Audit
@@ -120,7 +121,7 @@ class Webapp:
         self.port: int = sockets[0].getsockname()[1]
         self._tls = None if settings.no_tls else ServerTls(settings.tls_cert, settings.tls_key)
         # The cluster: who owns which slot, and the links through which messages go there.
-        tokens = TokenCache(Accounts(pool))
+        tokens = TokenCache(Accounts(pool), Keys(pool))
         registration = identity.registration(settings.webapp_hostname, self.port)
         self._session = session = NodeSession(settings, registration, lambda _what: None)
         shown = Credential(identity.incarnation.hex, session.publish)

@@ -11,7 +11,6 @@ import pytest
 
 from tests.harness.front import TOKENS, Front, plain
 from tests.harness.twice import Wire
-from warouter.access.token import hash_of
 from warouter.api.messages.fastpath import FastPath
 from warouter.http.connection import Connection
 from warouter.http.door import FrontDoor
@@ -137,7 +136,7 @@ async def test_a_token_that_has_gone_is_not_known_by_anybody_s_last_head() -> No
     one, transport = await scene.client(request, request)
     await scene.client(request[:50], request[50:])
     assert statuses(transport) == [201, 201]
-    scene.front.tokens.forget(hash_of(TOKENS["user"]))
+    scene.front.forget("user")
     await scene.client(plain("admin", 2).raw)  # what is kept is of the new generation now
     runs = len(scene.front.runs)
     one.data_received(request)
@@ -151,7 +150,7 @@ async def test_no_head_is_kept_with_a_token_that_has_gone() -> None:
     await scene.client(plain("user", 1).raw)
     (known,) = scene.front.fast.heads.values()
     assert TOKENS["user"].encode() in known.head
-    scene.front.tokens.forget(hash_of(TOKENS["user"]))
+    scene.front.forget("user")
     await scene.client(plain("user", 1).raw)
     assert known.head == b""
     assert scene.front.fast.heads == {}

@@ -1,4 +1,4 @@
-"""Checks of pins and the API key, under the limits on failed attempts; see ``access.guard``."""
+"""Checks of pins, keys and the API key, under the limits on failed attempts; ``access.guard``."""
 
 from __future__ import annotations
 
@@ -10,11 +10,19 @@ from hmac import compare_digest
 from aiohttp import web
 
 from warouter.access.guard import Guard, refuse
+from warouter.access.key import PREFIX, may_be_key
+from warouter.access.token import hash_of
+from warouter.api.access.audit import note_refusal
+from warouter.api.access.caller import Caller
+from warouter.api.access.waits import Waits
 from warouter.api.context import Context
+from warouter.errors import AccessDenied
 from warouter.http.source import prefix_of, source_of
 from warouter.store.account.logins import KEY
 
 log = logging.getLogger(__name__)
+
+API_KEY, A_KEY = "", "key"  # what failures of an address are counted under
 
 
 def guard_of(context: Context) -> Guard:
@@ -40,19 +48,62 @@ async def check_key(context: Context, request: web.Request, key: str) -> bool:
         return True
     async with context.waits.judging:  # so that no more are judged at once than there are webapps
         refuse(context.waits.left(prefix, time.monotonic()))
-        await _wrong_key(context, request)
+        await _failed(context, request, context.waits, API_KEY)
     return False
 
 
-async def _wrong_key(context: Context, request: web.Request) -> None:
+async def holder_of(context: Context, request: web.Request, text: str) -> Caller:
+    """The holder of a token or key; AccessDenied (401) if nobody has it, or it has ended.
+
+    Guesses at keys are limited by address. A key that is in memory asks for no limit, so nobody's
+    requests wait for what a neighbour guesses.
+    """
+    if not text.startswith(PREFIX):
+        caller = await context.tokens.caller(text)
+        if caller is None:
+            raise AccessDenied("the token is not valid, or has expired")
+        return caller
+    if not may_be_key(text):
+        raise key_refused()  # mistyped or cut short: no guess, and no look-up
+    known = context.tokens.known(text)
+    return known.caller if known is not None else await _new_key(context, request, text)
+
+
+def key_refused() -> AccessDenied:
+    """The one refusal of a key: it does not say whether it is unknown, ended or elsewhere."""
+    return AccessDenied("the key is not valid, or has ended")
+
+
+async def _new_key(context: Context, request: web.Request, text: str) -> Caller:
+    """The holder of a key that this webapp does not know yet."""
+    prefix = prefix_of(source_of(request, context.config.trusted_proxies))
+    refuse(context.key_waits.left(prefix, time.monotonic()))
+    caller = await context.tokens.caller(text)
+    if caller is not None:
+        return caller
+    refusal = key_refused()
+    note_refusal(context, request, "", "key", refusal)
+    # What has ended is no guess: a program that goes on with it shall not lock out its neighbours.
+    if not await context.keys.is_known(hash_of(text)):
+        async with context.key_waits.judging:
+            refuse(context.key_waits.left(prefix, time.monotonic()))
+            await _failed(context, request, context.key_waits, A_KEY)
+    raise refusal
+
+
+async def _failed(context: Context, request: web.Request, waits: Waits, name: str) -> None:
+    """Count a wrong key; raises TooManyRequests (429) if its address must wait."""
     logins, guard = context.logins, guard_of(context)
     source = source_of(request, context.config.trusted_proxies)
-    attempt = await guard.look(source, KEY, "")
+    attempt = await guard.look(source, KEY, name)
     wait = attempt.wait or await logins.begin(attempt)
     if not wait:
         await logins.failed(attempt)
-        log.warning("API key refused", extra={"source": attempt.prefix})
-    left = wait or (await guard.look(source, KEY, "")).wait
+        if name == API_KEY:
+            log.warning("API key refused", extra={"source": attempt.prefix})
+        else:
+            log.warning("key refused", extra={"source": attempt.prefix})
+    left = wait or (await guard.look(source, KEY, name)).wait
     if left > 0:
-        context.waits.set(attempt.prefix, left, time.monotonic())
+        waits.set(attempt.prefix, left, time.monotonic())
     refuse(wait)

@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from warouter.access.recorded_action import recorded
-from warouter.api.access.tokens import Caller
+from warouter.api.access.caller import Caller
 from warouter.api.context import Context
 from warouter.api.route import Handler
 from warouter.errors import ApiError

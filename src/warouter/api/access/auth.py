@@ -7,12 +7,14 @@ import base64
 import msgspec
 from aiohttp import web
 
+from warouter.access.key import PREFIX, is_from
 from warouter.access.login import LOG_OUT, Given, LogIns
 from warouter.access.names import can_be_looked_for
+from warouter.access.scopes import ANY, names_of
 from warouter.access.token import hash_of, new_token
-from warouter.api.access.attempts import check_key, guard_of
+from warouter.api.access.attempts import check_key, guard_of, holder_of, key_refused
 from warouter.api.access.audit import note_refusal
-from warouter.api.access.tokens import Caller
+from warouter.api.access.caller import Caller
 from warouter.api.context import Context
 from warouter.api.description.replies import Token
 from warouter.api.description.wrapped import within
@@ -22,6 +24,7 @@ from warouter.errors import (
     ApiError,
     Forbidden,
     LoginRefused,
+    ParameterInvalid,
     PasswordChangeRequired,
     TooManyRequests,
 )
@@ -33,6 +36,8 @@ from warouter.store.account.accounts import ADMIN
 
 _NOBODY = Caller("", "")
 _MONITOR = Caller("", "ROLE_MONITOR")
+# Names that other products give to a credential in a query.
+_CREDENTIALS = frozenset(("access_token", "api_key", "apikey", "d360-api-key", "token"))
 
 
 class Login(msgspec.Struct, frozen=True):
@@ -47,16 +52,17 @@ async def authorise(context: Context, request: web.Request, route: Route) -> Cal
     """The caller, if the route allows them; raises AccessDenied (401) or Forbidden (403)."""
     if route.access in (Access.OPEN, Access.LOGIN):
         return _NOBODY
+    _refuse_in_query(request)
     scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
     credentials = credentials.strip()
     match scheme.lower():
         case "bearer":
-            caller = await context.tokens.caller(credentials)
+            caller = await holder_of(context, request, credentials)
             return _allowed(context, request, caller, route)
         case "apikey" if route.access is Access.MONITOR:
             return await _api_key(context, request, credentials)
         case _:
-            raise AccessDenied("a valid token is required: Authorization: Bearer TOKEN")
+            raise AccessDenied("a valid token or key is required: Authorization: Bearer TOKEN")
 
 
 async def login(context: Context, request: web.Request, _caller: Caller) -> web.Response:
@@ -83,10 +89,11 @@ async def login(context: Context, request: web.Request, _caller: Caller) -> web.
 
 async def logout(context: Context, request: web.Request, caller: Caller) -> web.Response:
     """End the token that was sent, and no other."""
-    await context.accounts.remove_token(caller.token_hash)
-    context.tokens.forget(caller.token_hash)
-    source = source_of(request, context.config.trusted_proxies)
-    await _log_ins(context).done(caller.username, source, LOG_OUT)
+    if caller.grant is not None:
+        raise ParameterInvalid(f"a key is ended by DELETE /v1/keys/{caller.grant.key}")
+    await context.accounts.remove_token(caller.hash)
+    context.tokens.forget(caller)
+    await _log_ins(context).done(caller.username, _source(context, request), LOG_OUT)
     return success({})
 
 
@@ -107,17 +114,32 @@ def _log_ins(context: Context) -> LogIns:
     return LogIns(context.accounts, context.audit, guard_of(context), context.tokens.refresh)
 
 
-def _allowed(context: Context, request: web.Request, caller: Caller | None, route: Route) -> Caller:
-    """The holder of a token, if the route allows them."""
-    if caller is None:
-        raise AccessDenied("the token is not valid, or has expired")
+def _allowed(context: Context, request: web.Request, caller: Caller, route: Route) -> Caller:
+    """The holder of a token or key, if the route allows them."""
     if caller.must_change:
         raise PasswordChangeRequired("the default password must be changed first")
-    if route.access is Access.ADMIN and caller.role != ADMIN:
+    refusal: ApiError
+    if caller.grant is not None and not is_from(_source(context, request), caller.grant.networks):
+        refusal = key_refused()  # in the words of a key that nobody has
+    elif caller.lacks(route.scope):
+        refusal = Forbidden(f'the key lacks the scope "{names_of(route.scope)[0]}"')
+    elif caller.grant is None and route.access is Access.ADMIN and caller.role != ADMIN:
         refusal = Forbidden("only an administrator may do this")
-        note_refusal(context, request, caller.username, route.name, refusal)
-        raise refusal
-    return caller
+    else:
+        return caller
+    note_refusal(context, request, caller.username, route.name, refusal)
+    raise refusal
+
+
+def _refuse_in_query(request: web.Request) -> None:
+    """A query stands in logs of proxies and in histories of browsers: no place for a secret."""
+    for name, value in request.query.items():
+        if name.lower() in _CREDENTIALS or value.startswith(PREFIX):
+            raise ParameterInvalid("credentials belong into a header, not into the query")
+
+
+def _source(context: Context, request: web.Request) -> str:
+    return source_of(request, context.config.trusted_proxies)
 
 
 async def _api_key(context: Context, request: web.Request, key: str) -> Caller:
@@ -151,10 +173,11 @@ ROUTES = (
         "POST",
         "/v1/users/login",
         Access.LOGIN,
+        ANY,
         login,
         body=Login,
         body_required=False,
         answer=within("users", list[Token], "Tokens"),
     ),
-    Route("POST", "/v1/users/logout", Access.USER, logout),
+    Route("POST", "/v1/users/logout", Access.USER, ANY, logout),
 )

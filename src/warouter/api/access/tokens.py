@@ -1,9 +1,10 @@
-"""A cache of tokens, so that a request needs no database to be authorised.
+"""A cache of tokens and keys, so that a request needs no database to be authorised.
 
-A token is looked up in PostgreSQL once and then answered from here. Every change of a user or a
-token raises a counter there; each beat tells it, it is polled while there are no beats, and when it
-has grown, all tokens that are kept are read again. So a revocation holds on every webapp within a
-second, and while the database is away, tokens that were seen before go on.
+Each is looked up in PostgreSQL once and then answered from here. Every change of a user, a token or
+a key raises a counter there and is noted at its number; each beat tells the counter, it is polled
+while there are no beats, and when it has grown, what is kept of the changed numbers is read again.
+So a revocation holds on every webapp within a second, and while the database is away, tokens and
+keys that were seen before go on.
 """
 
 from __future__ import annotations
@@ -11,91 +12,99 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
-import msgspec
-
+from warouter.access.key import may_be_key
+from warouter.access.scopes import Scope
 from warouter.access.token import CHARS, hash_of
+from warouter.api.access.caller import Caller, Grant, Realm
 from warouter.background import rest, wait_for
 from warouter.log import Outage
 from warouter.store.account.accounts import Accounts, Holder, is_unavailable
+from warouter.store.account.keys import KeyHolder, Keys
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.8
 USES_SECONDS = 2.0
+KEY_USES_SECONDS = 60.0
 
-# used() -> tokens by hash, and when each was used last by time.monotonic()
-Uses = Callable[[], Iterable[tuple[bytes, float]]]
+# used() -> callers, and when the token or key of each was used last by time.monotonic()
+Uses = Callable[[], Iterable[tuple[Caller, float]]]
 
 
-class Caller(msgspec.Struct, frozen=True):
-    """The user who makes a request; the API key and open endpoints have no ``token_hash``."""
+class Entry(NamedTuple):
+    """The holder of a token or key, and its end by our clock (``time.monotonic()``)."""
 
-    username: str
-    role: str
-    token_hash: bytes = b""
-    must_change: bool = False
-
-    @property
-    def session(self) -> str:
-        """Distinguishes callers with the same name, such as the holder of a stolen token."""
-        return self.token_hash.hex()
+    caller: Caller
+    ends: float
 
 
 class TokenCache:
-    """Tokens in memory, refreshed when the counter of changes grows. It is read when nobody has
-    said for ``poll`` seconds where it stands; ``wake`` reads it at once.
+    """Tokens and keys in memory, refreshed when the counter of changes grows. It is read when
+    nobody has said for ``poll`` seconds where it stands; ``wake`` reads it at once.
     """
 
     def __init__(
         self,
         accounts: Accounts,
+        keys: Keys,
         poll: float = POLL_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._accounts = accounts
+        self._keys = keys
         self._poll = poll
         self._clock = clock
-        self._entries: dict[bytes, tuple[Caller, float]] = {}
-        self._loading: dict[bytes, asyncio.Future[tuple[Caller, float] | None]] = {}
+        self._entries: dict[bytes, Entry] = {}
+        self._realms: dict[int, Realm] = {}
+        self._loading: dict[bytes, asyncio.Future[Entry | None]] = {}
         self._version = -1
-        self.generation = 0  # grows whenever an earlier answer about a token may be wrong now
+        self._reloads = 0  # grows whenever what is being read may be older than what is kept
         self._refreshing = asyncio.Lock()
         self._woken = asyncio.Event()
         self._told = 0.0  # when it was known last where the counter stands
         self._outage = Outage()
-        self._uses: dict[bytes, float] = {}  # since they were written last
-        self._written = clock()
+        self._uses: dict[bytes, float] = {}  # of tokens, since they were written last
+        self._key_uses: dict[int, float] = {}
+        self._written = self._keys_written = clock()
         self.others: Uses = lambda: ()  # of those who ask for what is ``known`` once
 
-    async def caller(self, token: str) -> Caller | None:
-        """The holder of the token; None if it is unknown or has ended."""
-        if len(token) != CHARS or not token.isascii():
+    async def caller(self, text: str) -> Caller | None:
+        """The holder of the token or key; None if it is unknown or has ended."""
+        if not text.isascii() or not (len(text) == CHARS or may_be_key(text)):
             return None
-        key = hash_of(token)
-        entry = self._entries.get(key)
+        credential = hash_of(text)
+        entry = self._entries.get(credential)
         if entry is None:
-            entry = await self._load(key)
-        return self._living(key, entry)
+            entry = await self._load(credential, is_token=len(text) == CHARS)
+        return self._living(credential, entry)
 
-    def known(self, token: str) -> tuple[Caller, float] | None:
-        """The holder of the token and its end by our clock, from
-        memory only: None means not known here.
+    def known(self, text: str) -> Entry | None:
+        """The holder of the token or key, from memory only: None means not known here.
 
-        It holds no longer than the generation stays.
+        It holds no longer than the generation of its realm stays.
         """
-        key = hash_of(token)
-        entry = self._entries.get(key)
-        return entry if self._living(key, entry) is not None else None
+        credential = hash_of(text)
+        entry = self._entries.get(credential)
+        return entry if self._living(credential, entry) is not None else None
 
-    def forget(self, token_hash: bytes) -> None:
-        """Drop a token at once, without waiting for the counter."""
-        self.generation += 1
-        self._entries.pop(token_hash, None)
+    def realm(self, number: int) -> Realm:
+        """The realm of a number, always the one object."""
+        realm = self._realms.get(number)
+        if realm is None:
+            realm = self._realms[number] = Realm(number)
+        return realm
+
+    def forget(self, caller: Caller) -> None:
+        """Drop a token or key at once, without waiting for the counter."""
+        self._reloads += 1
+        self.realm(caller.number).generation += 1
+        self._entries.pop(caller.hash, None)
 
     def wake(self) -> None:
-        """Refresh soon: users or tokens may have changed."""
+        """Refresh soon: users, tokens or keys may have changed."""
         self._woken.set()
 
     def saw(self, version: int) -> None:
@@ -105,11 +114,13 @@ class TokenCache:
             self._woken.set()
 
     async def refresh(self) -> None:
-        """Read the counter and, if it has grown, all tokens in memory."""
+        """Read the counter and, if it has grown, what is in memory of the changed numbers."""
         async with self._refreshing:
             version = await self._accounts.auth_version()
             if version != self._version:
-                await self._reload()
+                # Of a database that was put back to an earlier state nothing may be as it was.
+                seen = self._version if version > self._version else -1
+                await self._reload(await self._accounts.changed_since(seen))
                 self._version = version
 
     async def run(self) -> None:
@@ -125,14 +136,23 @@ class TokenCache:
             await self._untold()
 
     async def write_uses(self) -> None:
-        """Write to the database when tokens were used last, as far as that is news."""
+        """Write to the database when tokens were used last, as far as that is news; of keys, which
+        nobody ends for it, once a minute.
+        """
         now, since, uses = self._clock(), self._written, self._uses
         self._written, self._uses = now, {}
-        for key, when in self.others():
-            if when > since:
-                uses[key] = max(when, uses.get(key, when))
+        for caller, when in self.others():
+            if caller.grant is not None:
+                key = caller.grant.key
+                if when > self._keys_written:
+                    self._key_uses[key] = max(when, self._key_uses.get(key, when))
+            elif when > since:
+                uses[caller.hash] = max(when, uses.get(caller.hash, when))
         if uses:
-            await self._accounts.used({key: now - when for key, when in sorted(uses.items())})
+            await self._accounts.used({each: now - when for each, when in sorted(uses.items())})
+        if self._key_uses and now - self._keys_written >= KEY_USES_SECONDS:
+            used, self._key_uses, self._keys_written = self._key_uses, {}, now
+            await self._keys.used({key: now - when for key, when in sorted(used.items())})
 
     async def keep_uses(self) -> None:
         """Write uses every two seconds until cancelled. Never ends by itself: what could not be
@@ -153,59 +173,86 @@ class TokenCache:
                 return
             await wait_for(self._woken, left)
 
-    def _living(self, key: bytes, entry: tuple[Caller, float] | None) -> Caller | None:
+    def _living(self, credential: bytes, entry: Entry | None) -> Caller | None:
         if entry is None:
             return None
-        caller, ends = entry
-        now = self._clock()
-        if now >= ends:
-            self._entries.pop(key, None)
+        caller, now = entry.caller, self._clock()
+        if now >= entry.ends:
+            self._entries.pop(credential, None)
             return None
-        self._uses[key] = now
+        if caller.grant is None:
+            self._uses[credential] = now
+        else:
+            self._key_uses[caller.grant.key] = now
         return caller
 
-    async def _load(self, key: bytes) -> tuple[Caller, float] | None:
-        """Read a token from the database; concurrent callers for the same token share one query.
+    async def _load(self, credential: bytes, *, is_token: bool) -> Entry | None:
+        """Read a token or key from the database; concurrent callers with it share one query.
 
-        When many connections begin with a token that is new here, that is one question.
+        When many connections begin with one that is new here, that is one question.
         """
-        loading = self._loading.get(key)
+        loading = self._loading.get(credential)
         if loading is None:
-            loading = self._loading[key] = asyncio.ensure_future(self._read(key))
-            loading.add_done_callback(lambda done: self._loaded(key, done))
+            loading = asyncio.ensure_future(self._read(credential, is_token))
+            self._loading[credential] = loading
+            loading.add_done_callback(lambda done: self._loaded(credential, done))
         return await asyncio.shield(loading)
 
-    def _loaded(self, key: bytes, done: asyncio.Future[tuple[Caller, float] | None]) -> None:
-        del self._loading[key]
+    def _loaded(self, credential: bytes, done: asyncio.Future[Entry | None]) -> None:
+        del self._loading[credential]
         if not done.cancelled():
             done.exception()  # looked at, should everybody have gone
 
-    async def _read(self, key: bytes) -> tuple[Caller, float] | None:
+    async def _read(self, credential: bytes, is_token: bool) -> Entry | None:
         while True:
             # A reload that began meanwhile may have missed this one: what was read could be older.
-            generation, now = self.generation, self._clock()
-            holders = await self._accounts.holders([key])
-            if generation == self.generation:
+            reloads, now = self._reloads, self._clock()
+            holder = await self._holder(credential, is_token)
+            if reloads == self._reloads:
                 break
-        if not holders:
+        if holder is None:
             return None
-        entry = _entry(holders[0], now)
-        self._entries[key] = entry
+        entry = self._entries[credential] = _entry(holder, now)
         return entry
 
-    async def _reload(self) -> None:
-        self.generation += 1
-        kept, now = list(self._entries), self._clock()
+    async def _holder(self, credential: bytes, is_token: bool) -> Holder | KeyHolder | None:
+        if is_token:
+            tokens = await self._accounts.holders([credential])
+            return tokens[0] if tokens else None
+        keys = await self._keys.holders([credential])
+        return keys[0] if keys else None
+
+    async def _reload(self, numbers: Iterable[int]) -> None:
+        """Read again what is kept of these numbers."""
+        self._reloads += 1
+        changed = {number: self.realm(number) for number in numbers}
+        for realm in changed.values():
+            realm.generation += 1
+        kept = {h: e.caller for h, e in self._entries.items() if e.caller.number in changed}
         if not kept:
             return
-        living = {holder.hash: holder for holder in await self._accounts.holders(kept)}
-        for key in kept:
-            holder = living.get(key)
-            if holder is None:
-                self._entries.pop(key, None)
-            elif key in self._entries:
-                self._entries[key] = _entry(holder, now)
-        self.generation += 1  # an answer from before this may be wrong now
+        now = self._clock()
+        for credential, living in (await self._living_of(kept)).items():
+            if living is None:
+                self._entries.pop(credential, None)
+            elif credential in self._entries:
+                self._entries[credential] = _entry(living, now)
+        self._reloads += 1
+        for realm in changed.values():
+            realm.generation += 1  # an answer from before this may be wrong now
+
+    async def _living_of(
+        self, kept: Mapping[bytes, Caller]
+    ) -> dict[bytes, Holder | KeyHolder | None]:
+        """The holders, as the database has them now, by hash; None of what has ended."""
+        tokens = [each for each, caller in kept.items() if caller.grant is None]
+        keys = [each for each, caller in kept.items() if caller.grant is not None]
+        found: dict[bytes, Holder | KeyHolder | None] = dict.fromkeys(kept)
+        if tokens:
+            found |= {holder.hash: holder for holder in await self._accounts.holders(tokens)}
+        if keys:
+            found |= {holder.hash: holder for holder in await self._keys.holders(keys)}
+        return found
 
     def _report(self, error: Exception) -> None:
         """Log the beginning of an outage, once."""
@@ -214,6 +261,11 @@ class TokenCache:
             log.log(level, "token refresh failed", extra={"error": repr(error)})
 
 
-def _entry(holder: Holder, now: float) -> tuple[Caller, float]:
-    caller = Caller(holder.username, holder.role, holder.hash, holder.must_change)
-    return caller, now + holder.seconds_left
+def _entry(holder: Holder | KeyHolder, now: float) -> Entry:
+    ends = now + holder.seconds_left
+    if isinstance(holder, Holder):
+        name, role, must = holder.username, holder.role, holder.must_change
+        return Entry(Caller(name, role, holder.hash, must, holder.number), ends)
+    grant = Grant(holder.id, Scope(holder.scopes), holder.networks, holder.expires)
+    name = f"key:{holder.id}"
+    return Entry(Caller(name, "", holder.hash, number=holder.number, grant=grant), ends)

@@ -7,7 +7,8 @@ import logging
 import msgspec
 from aiohttp import web
 
-from warouter.api.access.tokens import Caller
+from warouter.access.scopes import Scope
+from warouter.api.access.caller import Caller
 from warouter.api.account.shards import required_pin
 from warouter.api.context import Context
 from warouter.api.route import Access, Route
@@ -77,6 +78,7 @@ ROUTES = (
         "POST",
         "/v1/settings/account/two-step",
         Access.ADMIN,
+        Scope.ADMIN,
         enable,
         body=TwoStepRequest,
         errors=(NotFound,),
@@ -86,6 +88,7 @@ ROUTES = (
         "DELETE",
         "/v1/settings/account/two-step",
         Access.ADMIN,
+        Scope.ADMIN,
         disable,
         errors=(ParameterInvalid, NotFound),
         action="two-step off",

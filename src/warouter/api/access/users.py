@@ -9,8 +9,9 @@ from aiohttp import web
 
 from warouter.access.names import DEFAULT_USERNAME, check_username
 from warouter.access.passwords import check_new_password
+from warouter.access.scopes import Scope
 from warouter.api.access.audit import subject
-from warouter.api.access.tokens import Caller
+from warouter.api.access.caller import Caller
 from warouter.api.context import Context
 from warouter.api.description.replies import UserName, UserShown
 from warouter.api.description.wrapped import within
@@ -18,7 +19,6 @@ from warouter.api.route import Access, Route
 from warouter.errors import Forbidden, NotFound, UserNotCreated
 from warouter.http.envelope import success
 from warouter.http.request import path_name, read_json
-from warouter.store.account.author import by_token
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ async def create(context: Context, request: web.Request, caller: Caller) -> web.
     check_new_password(new.password, "password")
     password_hash = await context.passwords.hash(new.password, caller.session)
     subject(request, new.username)
-    by = by_token(caller.token_hash)
+    by = caller.author
     if not await context.accounts.create_user(new.username, password_hash, by=by):
         raise UserNotCreated("Unable to create user. Already exist?")
     log.info("user created", extra={"username": new.username, "by": caller.username})
@@ -64,7 +64,7 @@ async def change(context: Context, request: web.Request, caller: Caller) -> web.
     wish = await read_json(request, context.config.json_limit, _NEW_PASSWORD)
     check_new_password(wish.password, "password")
     password_hash = await context.passwords.hash(wish.password, caller.session)
-    by = by_token(caller.token_hash)
+    by = caller.author
     if not await context.accounts.set_password(username, password_hash, by):
         raise _unknown()
     await context.tokens.refresh()
@@ -78,7 +78,7 @@ async def delete(context: Context, request: web.Request, caller: Caller) -> web.
     subject(request, username)
     if username == DEFAULT_USERNAME:
         raise Forbidden(f"the account {DEFAULT_USERNAME} cannot be deleted")
-    if not await context.accounts.delete_user(username, by_token(caller.token_hash)):
+    if not await context.accounts.delete_user(username, caller.author):
         raise _unknown()
     await context.tokens.refresh()
     log.info("user deleted", extra={"username": username, "by": caller.username})
@@ -100,6 +100,7 @@ ROUTES = (
         "POST",
         "/v1/users",
         Access.ADMIN,
+        Scope.ADMIN,
         create,
         body=NewUser,
         answer=_NAME,
@@ -111,6 +112,7 @@ ROUTES = (
         "GET",
         "/v1/users/{username}",
         Access.ADMIN,
+        Scope.ADMIN,
         show,
         answer=within("users", list[UserShown], "Users"),
         errors=(NotFound,),
@@ -119,6 +121,7 @@ ROUTES = (
         "PUT",
         "/v1/users/{username}",
         Access.ADMIN,
+        Scope.ADMIN,
         change,
         body=NewPassword,
         answer=_NAME,
@@ -129,6 +132,7 @@ ROUTES = (
         "DELETE",
         "/v1/users/{username}",
         Access.ADMIN,
+        Scope.ADMIN,
         delete,
         answer=_NAME,
         errors=(NotFound,),

@@ -9,8 +9,9 @@ from typing import Literal
 import msgspec
 from aiohttp import web
 
+from warouter.access.scopes import Scope
 from warouter.api.access.audit import subject
-from warouter.api.access.tokens import Caller
+from warouter.api.access.caller import Caller
 from warouter.api.account.shards import check_form, checked_certificate, digits, required_pin
 from warouter.api.context import Context
 from warouter.api.messages.rules import filled
@@ -177,6 +178,7 @@ ROUTES = (
         "POST",
         "/v1/account",
         Access.ADMIN,
+        Scope.ADMIN,
         register,
         body=RegistrationRequest,
         answer=RegistrationAnswer,
@@ -188,6 +190,7 @@ ROUTES = (
         "POST",
         "/v1/account/verify",
         Access.ADMIN,
+        Scope.ADMIN,
         verify,
         body=VerifyRequest,
         status=(201,),

@@ -11,9 +11,10 @@ import msgspec
 from aiohttp import web
 
 from warouter._hash import SHARD_COUNTS
+from warouter.access.scopes import Scope
 from warouter.api.access.attempts import guard_of
 from warouter.api.access.audit import subject
-from warouter.api.access.tokens import Caller
+from warouter.api.access.caller import Caller
 from warouter.api.context import Context
 from warouter.api.description.wrapped import within
 from warouter.api.route import Access, Route
@@ -141,11 +142,12 @@ def required_pin(pin: str) -> str:
 _COUNT = within("account.shards", Literal[1, 2, 4, 8, 16, 32], "ShardCount")
 
 ROUTES = (
-    Route("GET", "/v1/account/shards", Access.ADMIN, show_shards, answer=_COUNT),
+    Route("GET", "/v1/account/shards", Access.ADMIN, Scope.ADMIN, show_shards, answer=_COUNT),
     Route(
         "POST",
         "/v1/account/shards",
         Access.ADMIN,
+        Scope.ADMIN,
         set_shards,
         body=ShardsRequest,
         answer=_COUNT,

@@ -13,7 +13,8 @@ from typing import Literal
 import msgspec
 from aiohttp import web
 
-from warouter.api.access.tokens import Caller
+from warouter.access.scopes import Scope
+from warouter.api.access.caller import Caller
 from warouter.api.contacts.book import ContactStatus
 from warouter.api.contacts.numbers import is_national, read
 from warouter.api.context import Context
@@ -82,6 +83,7 @@ ROUTES = (
         "POST",
         "/v1/contacts",
         Access.USER,
+        Scope.SEND,
         check,
         body=ContactsRequest,
         answer=within("contacts", list[CheckedContact], "CheckedContacts"),

@@ -10,7 +10,8 @@ from __future__ import annotations
 import msgspec
 from aiohttp import web
 
-from warouter.api.access.tokens import Caller
+from warouter.access.scopes import Scope
+from warouter.api.access.caller import Caller
 from warouter.api.context import Context
 from warouter.api.description.wrapped import within
 from warouter.api.messages.rules import filled
@@ -65,6 +66,7 @@ ROUTES = (
         "GET",
         "/v1/contacts/{wa_id}/identity",
         Access.USER,
+        Scope.READ,
         show,
         answer=_IDENTITY,
         errors=(NotFound,),
@@ -73,6 +75,7 @@ ROUTES = (
         "PUT",
         "/v1/contacts/{wa_id}/identity",
         Access.USER,
+        Scope.SETTINGS,
         acknowledge,
         body=IdentityRequest,
         answer=_IDENTITY,

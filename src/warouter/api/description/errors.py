@@ -12,7 +12,8 @@ from html import escape
 
 from aiohttp import web
 
-from warouter.api.access.tokens import Caller
+from warouter.access.scopes import ANY
+from warouter.api.access.caller import Caller
 from warouter.api.context import Context
 from warouter.api.description.page import HTML, html_page, prose, served
 from warouter.api.route import Access, Route
@@ -59,4 +60,4 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f"<div class=table tabindex=0><table>{made}</table></div>"
 
 
-ROUTES = (Route("GET", PAGE, Access.OPEN, errors, answer=HTML, status=(200, 304)),)
+ROUTES = (Route("GET", PAGE, Access.OPEN, ANY, errors, answer=HTML, status=(200, 304)),)

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from warouter import STATIC
+from warouter.access.scopes import names_of
 from warouter.api.description.replies import ErrorAnswer, Meta
 from warouter.api.route import Access, HeaderField, Route
 from warouter.errors import (
@@ -51,7 +52,11 @@ _SECURITY: Mapping[Access, list[dict[str, list[str]]]] = {
 
 # What a route may answer whatever it does, by what it asks for.
 _ANY: tuple[type[ApiError], ...] = (ApiError, TooManyRequests, NotReady, Overloaded)
-_WITH_TOKEN: tuple[type[ApiError], ...] = (AccessDenied, PasswordChangeRequired)
+_WITH_TOKEN: tuple[type[ApiError], ...] = (
+    AccessDenied,
+    PasswordChangeRequired,
+    ParameterInvalid,  # of credentials in the query
+)
 _WITH_BODY: tuple[type[ApiError], ...] = (ParameterInvalid, BodyTooLarge)
 _WITH_JSON: tuple[type[ApiError], ...] = (ParameterMissing, *_WITH_BODY)
 
@@ -107,7 +112,7 @@ def errors_of(route: Route) -> list[type[ApiError]]:
     found = [*route.errors, *_ANY]
     if route.access is not Access.OPEN:
         found += _WITH_TOKEN
-    if route.access is Access.ADMIN:
+    if route.access is Access.ADMIN or route.scope:  # a key may lack the scope
         found.append(Forbidden)
     if route.body is not None:
         found += _WITH_BODY if isinstance(route.body, str) else _WITH_JSON
@@ -139,7 +144,7 @@ def _operation(route: Route, schemas: Mapping[str, Any]) -> dict[str, Any]:
         "operationId": _name(route),
         "tags": [_tag(route.path)],
         "summary": words_on(route).summary,
-        "description": f"Requires {route.access.value}.",
+        "description": _requires(route),
         "security": _SECURITY[route.access],
         "responses": _responses(route, schemas),
     }
@@ -153,6 +158,13 @@ def _operation(route: Route, schemas: Mapping[str, Any]) -> dict[str, Any]:
     if route.body is not None:
         operation["requestBody"] = _request_body(route, schemas)
     return operation
+
+
+def _requires(route: Route) -> str:
+    if not route.scope:
+        return f"Requires {route.access.value}."
+    (scope,) = names_of(route.scope)
+    return f"Requires {route.access.value}, or a key with the scope `{scope}`."
 
 
 def _name(route: Route) -> str:

@@ -17,7 +17,8 @@ import msgspec
 from aiohttp import web
 
 from warouter import STATIC
-from warouter.api.access.tokens import Caller
+from warouter.access.scopes import ANY
+from warouter.api.access.caller import Caller
 from warouter.api.context import Context
 from warouter.api.description.openapi import JSON, describe
 from warouter.api.route import Access, Route
@@ -215,9 +216,10 @@ ROUTES = (
         "GET",
         "/v1/openapi.json",
         Access.OPEN,
+        ANY,
         openapi,
         answer="application/json",
         status=(200, 304),
     ),
-    Route("GET", "/v1/docs", Access.OPEN, docs, answer=HTML, status=(200, 304)),
+    Route("GET", "/v1/docs", Access.OPEN, ANY, docs, answer=HTML, status=(200, 304)),
 )

@@ -2,7 +2,7 @@ from collections.abc import Callable
 from typing import final
 from uuid import UUID
 
-from warouter.api.access.tokens import Caller, TokenCache
+from warouter.api.access.caller import Caller, Realm
 from warouter.api.account.registration import OnceRegistered
 from warouter.api.messages.fastpath import FastPath
 from warouter.errors import ApiError
@@ -18,11 +18,18 @@ class Known:
     head: bytes
     length: int
     caller: Caller
+    realm: Realm
     generation: int
     ends: float
     used: float
     def __init__(
-        self, head: bytes, length: int, caller: Caller, ends: float, generation: int
+        self,
+        head: bytes,
+        length: int,
+        caller: Caller,
+        ends: float,
+        realm: Realm,
+        generation: int,
     ) -> None: ...
 
 @final
@@ -47,14 +54,13 @@ class Plain:
     def __init__(
         self,
         path: FastPath,
-        tokens: TokenCache,
         registered: OnceRegistered,
         links: Links,
         admit: Callable[[str], None] | None,
         call_soon: Callable[[Callable[[], None]], object],
     ) -> None: ...
     def remember(self, known: Known, most: int) -> None: ...
-    def forget(self) -> None: ...
+    def forget(self, realm: Realm) -> None: ...
     def write(self) -> None: ...
 
 @final

@@ -34,23 +34,30 @@ cdef enum:
 @cython.final
 @cython.auto_pickle(False)
 cdef class Known:
-    """A plain head that came before, with the length of its body and its user.
+    """A plain head that came before, with the length of its body and its caller.
 
-    It holds as long as the tokens' ``generation`` stays and the user's token has not ended.
+    It holds as long as its realm is at ``generation`` and the caller's token or key has not ended.
     """
 
     cdef readonly bytes head
     cdef readonly Py_ssize_t length
     cdef readonly object caller
+    cdef readonly object realm
     cdef readonly long generation
     cdef public double ends  # time.monotonic(), as is
     cdef readonly double used  # when it came last
 
     def __init__(
-        self, bytes head not None, Py_ssize_t length, caller, double ends, long generation
+        self,
+        bytes head not None,
+        Py_ssize_t length,
+        caller,
+        double ends,
+        realm,
+        long generation,
     ):
         self.head, self.length, self.caller = head, length, caller
-        self.ends, self.generation = ends, generation
+        self.ends, self.realm, self.generation = ends, realm, generation
         self.used = _monotonic()
 
 
@@ -79,10 +86,11 @@ cdef class Plain:
     """
 
     cdef readonly dict heads
+    cdef dict _newest  # the generation of each realm's heads
     cdef public bint leaving
     cdef readonly uint64_t taken
     cdef readonly Py_ssize_t under_way
-    cdef object _path, _tokens, _registered, _links, _admit, _call_soon
+    cdef object _path, _registered, _links, _admit, _call_soon
     cdef dict _held
     cdef long long[::1] _weights
     cdef list _straight
@@ -91,44 +99,51 @@ cdef class Plain:
     cdef bytes _random, _names, _head, _middle, _end
     cdef int _drawn
     cdef unsigned long _number
-    cdef long _second, _generation
+    cdef long _second
     cdef list _ended  # clients whose answer is to be written
 
-    def __init__(self, path, tokens, registered, links, admit, call_soon):
-        self._path, self._tokens, self._registered = path, tokens, registered
+    def __init__(self, path, registered, links, admit, call_soon):
+        self._path, self._registered = path, registered
         self._links, self._straight, self._hold = links, links.straight, links.hold
         self._admit, self._call_soon = admit, call_soon
         self._held, self._weights = links.held.entries, links.held.weights
         self._half, self._half_bytes = _pending.MAX_HELD // 2, _pending.MAX_HELD_BYTES // 2
         self._least_weight = _pending.LEAST_WEIGHT
-        self._generation = -1
-        self.heads = {}
+        self.heads, self._newest = {}, {}
         self._names = urandom(4).hex().encode() + b"-"
         self._drawn = _DRAWN
         self._ended = []
 
     def remember(self, Known known not None, int most) -> None:
-        """Keep a head; of an older generation, or with so ``most`` others, all others go."""
-        if self._generation != known.generation or len(self.heads) >= most:
-            self.forget()
-            self._generation = known.generation
+        """Keep a head; those of its realm that are older go, and with so ``most`` others the oldest
+        quarter of all.
+        """
+        if self._newest.get(known.realm, known.generation) != known.generation:
+            self.forget(known.realm)
+        self._newest[known.realm] = known.generation
+        if len(self.heads) >= most:
+            self._forget(list(self.heads.values())[: max(most // 4, 1)])
         self.heads.setdefault(known.head, known)
 
-    def forget(self) -> None:
-        """Let all heads go, with the tokens in them."""
+    def forget(self, realm) -> None:
+        """Let all heads of a realm go, with the tokens and keys in them."""
+        self._newest.pop(realm, None)
+        self._forget([known for known in self.heads.values() if known.realm is realm])
+
+    cdef int _forget(self, list gone) except -1:
         cdef Known known
-        for known in self.heads.values():
+        for known in gone:
+            del self.heads[known.head]
             known.head = b""
-        self.heads.clear()
+        return 0
 
     cdef Message _message(self, Known known, bytes data, double now):
         """The message of a whole request with a known head; None if it is not taken."""
         cdef uint8_t[MOST_DIGITS] digits
         cdef const uint8_t* body = <const uint8_t*>PyBytes_AS_STRING(data) + len(known.head)
         cdef int size
-        cdef long generation = self._tokens.generation
-        if known.generation != generation or now >= known.ends:
-            self.forget()
+        if known.generation != <long>known.realm.generation or now >= known.ends:
+            self.forget(known.realm)
             return None
         if not self._registered.known:
             return None

@@ -1,10 +1,11 @@
 """Fast path for POST /v1/messages that bypasses aiohttp's request, task and response objects.
 
 aiohttp costs some 40 us of CPU a request, what is done here about 10. Taken is only what is beyond
-doubt: a request of plain fields (as http/framing.py found it), with a token that is in memory and a
-good message that nothing has to be looked up for. Everything else, every error too, is left to
-aiohttp as the bytes that came, so one place says what is wrong with a request. Only what becomes of
-a message that was offered to its owner is answered here, in the bytes that aiohttp would write:
+doubt: a request of plain fields (as http/framing.py found it), with a token or key that is in
+memory and a good message that nothing has to be looked up for. Everything else, every error too, is
+left to aiohttp as the bytes that came, so one place says what is wrong with a request. Only what
+becomes of a message that was offered to its owner is answered here, in the bytes that aiohttp would
+write:
 tests/api/test_fastpath.py compares the two.
 """
 
@@ -17,7 +18,9 @@ from email.utils import formatdate
 from functools import partial
 from http import HTTPStatus
 
-from warouter.api.access.tokens import Caller
+from warouter.access.scopes import Scope
+from warouter.api.access.caller import Caller
+from warouter.api.access.tokens import Entry
 from warouter.api.account.registration import OnceRegistered
 from warouter.api.context import Context
 from warouter.api.media import travels_as
@@ -56,9 +59,10 @@ class FastPath(Reader):
     """The fast path that all connections of one webapp share.
 
     A client writes the same head again and again. One that was found plain is known by its bytes
-    and need not be read, nor its token be looked up, as long as no token changes. So heads, with
-    the tokens in them, stay in memory for that long, and nowhere else. A request with such a head
-    is taken by ``_plain``, which also writes all answers; this reads every other one.
+    and need not be read, nor its token be looked up, as long as no token of its number changes. So
+    heads, with the tokens and keys in them, stay in memory for that long, and nowhere else. A
+    request with such a head is taken by ``_plain``, which also writes all answers; this reads every
+    other one.
 
     ``links`` takes a message to its owner.
     """
@@ -74,7 +78,6 @@ class FastPath(Reader):
         operations = context.operations
         self._plain = _plain.Plain(
             self,
-            context.tokens,
             registered,
             links,
             None if operations.rates is None else partial(operations.admit, *MESSAGES),
@@ -115,7 +118,7 @@ class FastPath(Reader):
         )
 
     def knows(self, head: Head) -> bool:
-        """True if the token is in memory and its user may send messages."""
+        """True if the token or key is in memory and its holder may send messages."""
         return self._entry(head.fields) is not None
 
     def take(self, head: Head, request: bytes, client: _plain.Client) -> bool:
@@ -125,27 +128,32 @@ class FastPath(Reader):
         entry = self._entry(head.fields)
         if entry is None:
             return False
-        message = self._message(entry[0], head.fields, request[head.size :])
+        message = self._message(entry.caller, head.fields, request[head.size :])
         if message is None:
             return False
         if _KEY not in head.fields:
-            generation = self._tokens.generation
-            known = _plain.Known(request[: head.size], head.length, *entry, generation)
+            realm = self._tokens.realm(entry.caller.number)
+            known = _plain.Known(request[: head.size], head.length, *entry, realm, realm.generation)
             self._plain.remember(known, MOST_HEADS)
-        client.ask(message, entry[0])
+        client.ask(message, entry.caller)
         return True
 
-    def _uses(self) -> list[tuple[bytes, float]]:
-        """Which tokens were used last, and when: with a known head none is looked up."""
-        return [(known.caller.token_hash, known.used) for known in self.heads.values()]
+    def _uses(self) -> list[tuple[Caller, float]]:
+        """When whose token or key was used last: with a known head none is looked up."""
+        return [(known.caller, known.used) for known in self.heads.values()]
 
-    def _entry(self, fields: dict[bytes, bytes]) -> tuple[Caller, float] | None:
-        """The user of the token and its end, if they are in memory."""
+    def _entry(self, fields: dict[bytes, bytes]) -> Entry | None:
+        """The holder of a token or key that may send, if they are in memory.
+
+        A head says nothing of where it comes from: a key for some networks is checked by aiohttp.
+        """
         given = fields.get(b"authorization", b"")
         if not given.startswith(_BEARER) or not given.isascii():
             return None
         entry = self._tokens.known(given[len(_BEARER) :].decode())
-        return None if entry is None or entry[0].must_change else entry
+        if entry is None or entry.caller.must_change or entry.caller.lacks(Scope.SEND):
+            return None
+        return None if entry.caller.grant is not None and entry.caller.grant.networks else entry
 
     def _message(self, caller: Caller, fields: dict[bytes, bytes], body: bytes) -> Outgoing | None:
         """The message of a valid request that needs no look-up."""

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import msgspec
 from aiohttp import web
 
-from warouter.api.access.tokens import Caller
+from warouter.access.scopes import Scope
+from warouter.api.access.caller import Caller
 from warouter.api.context import Context
 from warouter.api.description.replies import MessageId
 from warouter.api.description.wrapped import within
@@ -132,6 +133,7 @@ ROUTES = (
         "POST",
         "/v1/messages",
         Access.USER,
+        Scope.SEND,
         send,
         body=Message,
         answer=within("messages", list[MessageId], "MessageIds"),
@@ -161,9 +163,18 @@ ROUTES = (
         "GET",
         "/v1/messages/{message}",
         Access.USER,
+        Scope.READ,
         trace,
         answer=within("trace", Trace),
         errors=(NotFound,),
     ),
-    Route("PUT", "/v1/messages/{message}", Access.USER, mark, body=Mark, errors=(NotFound,)),
+    Route(
+        "PUT",
+        "/v1/messages/{message}",
+        Access.USER,
+        Scope.SEND,
+        mark,
+        body=Mark,
+        errors=(NotFound,),
+    ),
 )

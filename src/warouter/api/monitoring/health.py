@@ -7,7 +7,8 @@ from typing import Any
 
 from aiohttp import web
 
-from warouter.api.access.tokens import Caller
+from warouter.access.scopes import ANY, Scope
+from warouter.api.access.caller import Caller
 from warouter.api.context import Context, NodeState
 from warouter.api.description.replies import (
     ClusterHealthAnswer,
@@ -60,12 +61,13 @@ def _gateway_status(states: Sequence[NodeState]) -> str:
 
 
 ROUTES = (
-    Route("GET", "/", Access.OPEN, root, answer=UpAnswer),
-    Route("HEAD", "/", Access.OPEN, root, answer=UpAnswer),
+    Route("GET", "/", Access.OPEN, ANY, root, answer=UpAnswer),
+    Route("HEAD", "/", Access.OPEN, ANY, root, answer=UpAnswer),
     Route(
         "GET",
         "/v1/health",
         Access.MONITOR,
+        Scope.MONITOR,
         health,
         answer=(ClusterHealthAnswer, SingleHealthAnswer),
         meta=HealthMeta,
@@ -74,6 +76,7 @@ ROUTES = (
         "HEAD",
         "/v1/health",
         Access.MONITOR,
+        Scope.MONITOR,
         health,
         answer=(ClusterHealthAnswer, SingleHealthAnswer),
         meta=HealthMeta,

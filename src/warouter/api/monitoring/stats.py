@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import msgspec
 from aiohttp import web
 
-from warouter.api.access.tokens import Caller
+from warouter.access.scopes import Scope
+from warouter.api.access.caller import Caller
 from warouter.api.context import Context
 from warouter.api.description.wrapped import within
 from warouter.api.route import Access, Handler, Route
@@ -127,6 +128,7 @@ def _route(path: str, handler: Handler, place: str) -> Route:
         "GET",
         path,
         Access.MONITOR,
+        Scope.MONITOR,
         handler,
         answer=(within(place, dict[str, Metric], name), "text/plain"),
         errors=(ParameterInvalid,),

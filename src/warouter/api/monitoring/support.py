@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from warouter.api.access.tokens import Caller
+from warouter.access.scopes import Scope
+from warouter.api.access.caller import Caller
 from warouter.api.context import Context
 from warouter.api.route import Access, Route
 from warouter.http.envelope import success
@@ -140,4 +141,8 @@ def _single(reports: Sequence[Report], facts: ClusterFacts) -> Report | None:
     return next(iter([*owners, *coreapps]), None)
 
 
-ROUTES = (Route("GET", "/v1/support", Access.ADMIN, support, answer=(ClusterSupport, Support)),)
+ROUTES = (
+    Route(
+        "GET", "/v1/support", Access.ADMIN, Scope.ADMIN, support, answer=(ClusterSupport, Support)
+    ),
+)

@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from warouter.access.scopes import Scope
 from warouter.api.access.audit import named, subject
-from warouter.api.access.tokens import Caller
+from warouter.api.access.caller import Caller
 from warouter.api.context import Context
 from warouter.api.description.wrapped import within
 from warouter.api.messages.rules import required
@@ -144,31 +145,47 @@ ROUTES = (
         "GET",
         _BUSINESS,
         Access.USER,
+        Scope.READ,
         show_profile,
         answer=within("settings.business.profile", BusinessProfile),
     ),
-    Route("POST", _BUSINESS, Access.ADMIN, set_profile, body=BusinessProfile),
+    Route("POST", _BUSINESS, Access.ADMIN, Scope.SETTINGS, set_profile, body=BusinessProfile),
     Route(
         "GET",
         _INFO,
         Access.USER,
+        Scope.READ,
         show_compliance,
         answer=within("settings.business.compliance_info", ComplianceInfo),
     ),
-    Route("POST", _INFO, Access.ADMIN, set_compliance, body=ComplianceInfo),
+    Route("POST", _INFO, Access.ADMIN, Scope.SETTINGS, set_compliance, body=ComplianceInfo),
     Route(
-        "GET", _ABOUT_PATH, Access.USER, show_about, answer=within("settings.profile.about", About)
+        "GET",
+        _ABOUT_PATH,
+        Access.USER,
+        Scope.READ,
+        show_about,
+        answer=within("settings.profile.about", About),
     ),
-    Route("PATCH", _ABOUT_PATH, Access.ADMIN, set_about, body=About),
+    Route("PATCH", _ABOUT_PATH, Access.ADMIN, Scope.SETTINGS, set_about, body=About),
     Route(
         "GET",
         _PHOTO,
         Access.USER,
+        Scope.READ,
         show_photo,
         answer=("image/*", within("settings.profile.photo", PhotoLink)),
         errors=(NotFound, ParameterInvalid),
         query={"format": "link: answer with a link to the bytes, settings.profile.photo.link"},
     ),
-    Route("POST", _PHOTO, Access.ADMIN, set_photo, body="image/*", errors=(ParameterMissing,)),
-    Route("DELETE", _PHOTO, Access.ADMIN, delete_photo, errors=(ParameterInvalid,)),
+    Route(
+        "POST",
+        _PHOTO,
+        Access.ADMIN,
+        Scope.SETTINGS,
+        set_photo,
+        body="image/*",
+        errors=(ParameterMissing,),
+    ),
+    Route("DELETE", _PHOTO, Access.ADMIN, Scope.SETTINGS, delete_photo, errors=(ParameterInvalid,)),
 )

@@ -9,6 +9,7 @@ numbers      the number, as the upstream tells of it
 doubts       its messages in doubt or held, and an operator's word on many of them
 media        how much there is, and what could not be fetched
 access       users, sessions, tokens, and the audit log
+keys         keys of programs: made, which is shown once, and removed
 settings     what is set, where, and whether processes differ
 charts       nine charts of the last hours
 tryit        the simulator: what it saw, and what it does wrong
@@ -26,6 +27,7 @@ from warouter.console.pages import (
     cluster,
     doubts,
     failovers,
+    keys,
     media,
     message,
     messages,
@@ -46,6 +48,7 @@ PAGES: tuple[Page, ...] = (
     *doubts.PAGES,
     *media.PAGES,
     *access.PAGES,
+    *keys.PAGES,
     *settings.PAGES,
     *charts.PAGES,
     *tryit.PAGES,
@@ -59,6 +62,7 @@ ACTS: tuple[Act, ...] = (
     *doubts.ACTS,
     *media.ACTS,
     *access.ACTS,
+    *keys.ACTS,
     *settings.ACTS,
     *tryit.ACTS,
 )

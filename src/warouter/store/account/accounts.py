@@ -55,11 +55,12 @@ update token t set used_at = greatest(t.used_at, clock_timestamp() - make_interv
  where t.hash = u.hash"""
 _REMOVE_TOKEN = "delete from token where hash = $1"
 _HOLDERS = """
-select t.hash, t.username, u.role, u.must_change,
+select t.hash, t.number, t.username, u.role, u.must_change,
        extract(epoch from t.expires_at - now())::float8 as seconds_left
   from token t join user_account u using (username)
  where t.hash = any ($1::bytea[]) and t.expires_at > now()"""
 _AUTH_VERSION = "select version from change where what = 'auth'"
+_CHANGED = "select id from number where auth_version > $1"
 _SETTING = "select value::text from setting where name = $1"
 _ADD_SETTING = """
 insert into setting (name, value) values ($1, '{}') on conflict (name) do nothing"""
@@ -97,9 +98,10 @@ class User(msgspec.Struct, frozen=True):
 
 
 class Holder(msgspec.Struct, frozen=True):
-    """The holder of a live token (identified by its SHA-256), and its remaining seconds."""
+    """The holder of a live token, by its SHA-256, with the number, and its remaining seconds."""
 
     hash: bytes
+    number: int
     username: str
     role: str
     must_change: bool
@@ -232,8 +234,14 @@ class Accounts(Bounded):
         return [Holder(*row) for row in rows]
 
     async def auth_version(self) -> int:
-        """A counter that grows when a user or a token is changed or deleted."""
+        """A counter that grows when a user, a token or a key is changed or deleted."""
         return int(await self._fetchval(_AUTH_VERSION))
+
+    async def changed_since(self, version: int) -> list[int]:
+        """The numbers with users, tokens or keys that were changed after the counter stood at
+        ``version``.
+        """
+        return [row[0] for row in await self._fetch(_CHANGED, version)]
 
     # ------------------------------------------------------------ settings
 

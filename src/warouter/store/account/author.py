@@ -11,11 +11,14 @@ from typing import Any, NamedTuple
 from warouter.errors import AccessDenied
 
 _TOKEN = "select exists (select from token where hash = $1 and expires_at > now())"
+_KEY = """
+select exists (select from api_key where hash = $1 and ended_at is null
+                  and (expires_at is null or expires_at > now()))"""
 _SESSION = "select exists (select from console_visitor($1, false))"
 
 
 class Author(NamedTuple):
-    """The SHA-256 of a token of the API or of a session of the console, and how to look for it."""
+    """The SHA-256 of a token, a key or a session of the console, and how to look for it."""
 
     hash: bytes
     question: str
@@ -23,12 +26,17 @@ class Author(NamedTuple):
     async def check(self, connection: Any) -> None:
         """Raises AccessDenied (401) if it has ended; in a transaction of ``bounded.changing``."""
         if not await connection.fetchval(self.question, self.hash):
-            raise AccessDenied("the token or session has ended in the meantime")
+            raise AccessDenied("the token, key or session has ended in the meantime")
 
 
 def by_token(token_hash: bytes) -> Author:
     """The holder of a token of the API."""
     return Author(token_hash, _TOKEN)
+
+
+def by_key(key_hash: bytes) -> Author:
+    """A program with a key."""
+    return Author(key_hash, _KEY)
 
 
 def by_session(session: bytes) -> Author:

@@ -54,6 +54,9 @@ _SEEN: _Columns = {
 _LOGINS: _Columns = {
     "token": "username expires_at created_at",
     "console_session": "username source created_at seen_at expires_at",
+    "api_key": "id name starts scopes networks expires_at created_at created_by used_at ended_at"
+    " number",
+    "number": "id name",
 }
 
 # Every process looks at these as it starts.
@@ -67,10 +70,9 @@ _SHOWN = (
 _AUDIT = "audit audit_pending audit_chain"
 
 SELECT: Mapping[str, str] = {
-    "webapp": f"{_COMMON} {_SHARED} {_SHOWN} node user_account token attempt setting account"
-    " registration contact profile_photo sticker_pack sticker media media_total media_wanted"
-    " cloud_switch"
-    " cloud_unreachable contact_identity contact_key",
+    "webapp": f"{_COMMON} {_SHARED} {_SHOWN} node number user_account token api_key attempt setting"
+    " account registration contact profile_photo sticker_pack sticker media media_total"
+    " media_wanted cloud_switch cloud_unreachable contact_identity contact_key",
     "coreapp": f"{_COMMON} slot shard_map node change setting message event parked_message"
     " parked_event dead_letter send_cursor event_cursor send_issue upstream_id cloud_inbox"
     " cloud_unreachable cloud_path cloud_number cloud_pause cloud_held"
@@ -81,11 +83,11 @@ SELECT: Mapping[str, str] = {
     "web_console": f"{_COMMON} {_SHARED} {_SHOWN} {_AUDIT} attempt report",
 }
 INSERT: Mapping[str, str] = {
-    "webapp": "user_account token attempt setting account registration contact profile_photo"
-    " sticker_pack sticker shard_request cloud_switch cloud_notice",
+    "webapp": "user_account token api_key attempt setting account registration contact"
+    " profile_photo sticker_pack sticker shard_request cloud_switch cloud_notice",
     "coreapp": "cloud_unreachable cloud_held cloud_number media_wanted",
-    "console": "user_account",
-    "web_console": "user_account attempt",
+    "console": "user_account api_key",
+    "web_console": "user_account api_key attempt",
 }
 UPDATE: Mapping[str, str] = {
     "webapp": "user_account attempt setting account registration contact profile_photo sticker_pack"
@@ -94,12 +96,12 @@ UPDATE: Mapping[str, str] = {
     "web_console": "attempt",
 }
 DELETE: Mapping[str, str] = {
-    "webapp": "user_account token attempt setting account registration profile_photo sticker_pack"
-    " sticker media media_wanted report cloud_path",
+    "webapp": "user_account token api_key attempt setting account registration profile_photo"
+    " sticker_pack sticker media media_wanted report cloud_path",
     "coreapp": "cloud_pause media media_wanted report",
     "master": "report",
-    "console": "user_account token attempt account registration",
-    "web_console": "user_account token attempt",
+    "console": "user_account token api_key attempt account registration",
+    "web_console": "user_account token api_key attempt",
 }
 # Rights to single columns, where the whole table would be too much.
 SELECT_COLUMNS: Mapping[str, _Columns] = {
@@ -135,6 +137,7 @@ UPDATE_COLUMNS: Mapping[str, _Columns] = {
         "cloud_path": "left_at vain_at",
         "cloud_number": "read_at",
         "token": "used_at",
+        "api_key": "used_at ended_at",
         # For locks of rows only.
         "change": "version",
         "media": "created_at",
@@ -142,11 +145,13 @@ UPDATE_COLUMNS: Mapping[str, _Columns] = {
     "coreapp": {"media": "created_at"},
     "console": {
         "user_account": "password_hash role must_change",
+        "api_key": "ended_at",
         "dead_letter": "asked_at",
         "change": "version",
     },
     "web_console": {
         "user_account": "password_hash must_change",
+        "api_key": "ended_at",
         "dead_letter": "asked_at",
         "change": "version",
     },

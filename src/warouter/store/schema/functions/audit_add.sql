@@ -2,7 +2,7 @@
 -- counted in audit_pending; then the sum becomes a row of the audit log that nobody changes. The
 -- kinds of refusals that get rows of their own are limited to p_minute a minute and p_day a day,
 -- since whoever guesses may write any name and come from anywhere. Refusals beyond that are summed
--- by the hour under the source '*', and under the actor '*' unless the actor is a user.
+-- by the hour under the source '*', and under the actor '*' unless the actor is a user or a key.
 --
 -- An advisory lock lets one webapp write at a time. It is taken before the row of audit_chain,
 -- as in prune_audit.
@@ -31,7 +31,8 @@ begin
         bucket := date_trunc('hour', bucket);
         width := interval '1 hour';
         p_source := '*';
-        if not exists (select from user_account where username = p_actor) then
+        if not exists (select from user_account where username = p_actor)
+        and not exists (select from api_key where 'key:' || id = p_actor) then
             p_actor := '*';
         end if;
     end if;

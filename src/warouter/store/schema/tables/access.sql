@@ -1,14 +1,28 @@
--- Users, their tokens, attempts at passwords and pins, and the audit log.
+-- Numbers, users, their tokens, keys, attempts at passwords and pins, and the audit log.
+
+-- The numbers of the installation. auth_version is where the counter 'auth' stood when a user, a
+-- token or a key of the number was changed last: webapps read those of the numbers anew that have a
+-- later one than they have seen. Written by bump_auth.
+create table number (
+    id           integer primary key check (id between 1 and 1000000),
+    name         text not null unique
+                 check (name ~ '^[a-z0-9]+(-[a-z0-9]+)*$' and length(name) <= 32),
+    auth_version bigint not null default 0,
+    created_at   timestamptz not null default now()
+) with (fillfactor = 50);
+create index number_auth on number (auth_version);
+insert into number (id, name) values (1, 'default');
 
 create table user_account (
     username      text primary key,
     password_hash text not null,
     role          text not null check (role in ('ROLE_ADMIN', 'ROLE_USER')),
     must_change   boolean not null default false,    -- the password, before anything else
-    created_at    timestamptz not null default now()
+    created_at    timestamptz not null default now(),
+    number        integer not null default 1 references number
 );
 create trigger user_changed after insert or update or delete on user_account
-    for each statement execute function bump('auth');
+    for each row execute function bump_auth();
 
 -- No trigger on insert: a new token is in no cache that could be stale.
 create table token (
@@ -16,11 +30,33 @@ create table token (
     username   text not null references user_account on delete cascade,
     expires_at timestamptz not null,
     created_at timestamptz not null default now(),
-    used_at    timestamptz not null default now()    -- to a few seconds
+    used_at    timestamptz not null default now(),   -- to a few seconds
+    number     integer not null default 1 references number
 );
 create index token_username on token (username);
 create trigger token_changed after update of username, expires_at or delete on token
-    for each statement execute function bump('auth');
+    for each row execute function bump_auth();
+
+-- Credentials of programs, which do not log in. What a key may do never grows: a row is added, and
+-- ended. It stays for 90 days then, so that rows of the audit log can be told whose they are.
+create table api_key (
+    id         bigint generated always as identity primary key,
+    hash       bytea not null unique check (octet_length(hash) = 32),
+                                                     -- SHA-256 of the key, which is not stored
+    name       text not null,
+    starts     text not null,                        -- its first characters, for people
+    scopes     integer not null check (scopes > 0),  -- bits of access/scopes.py
+    networks   cidr[] not null default '{}',         -- where it may be used; none: anywhere
+    expires_at timestamptz,                          -- null: it has no end
+    created_at timestamptz not null default now(),
+    created_by text not null,
+    used_at    timestamptz,                          -- to a minute or so
+    ended_at   timestamptz,
+    number     integer not null references number
+);
+create index api_key_number on api_key (number, id);
+create trigger key_changed after update of ended_at or delete on api_key
+    for each row execute function bump_auth();
 
 -- Attempts, shared by all webapps. what: 'user' counts failures of a name at an address (name and
 -- address with a line break between them), 'spread' those of a name from all addresses, 'key' those
