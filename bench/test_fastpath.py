@@ -19,7 +19,8 @@ from tests.harness.offers import Number
 from tests.harness.wait import soon
 from warouter._hash import SLOTS
 from warouter.access.token import hash_of, new_token
-from warouter.api.access.tokens import Caller, TokenCache
+from warouter.api.access.caller import Caller
+from warouter.api.access.tokens import Entry, TokenCache
 from warouter.api.messages import _plain
 from warouter.api.messages._scan import digits_of
 from warouter.api.messages.fastpath import FastPath
@@ -64,8 +65,10 @@ class Scene:
     """A webapp's edge and its link to one owner of all slots."""
 
     def __init__(self) -> None:
-        token, tokens = new_token(), TokenCache(SimpleNamespace())  # type: ignore[arg-type]
-        tokens._entries[hash_of(token)] = (Caller("admin", "ROLE_ADMIN"), float("inf"))
+        nothing: Any = None  # the token is in memory
+        token, tokens = new_token(), TokenCache(nothing, nothing)
+        caller = Caller("admin", "ROLE_ADMIN", hash_of(token))
+        tokens._entries[caller.hash] = Entry(caller, float("inf"))
         owner = uuid4()
         self.links = Links(10.0, lambda: None)
         slots = tuple(SlotOwner(slot, 1, owner) for slot in range(SLOTS))

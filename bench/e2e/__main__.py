@@ -19,7 +19,18 @@ from pathlib import Path
 from typing import Any
 
 from bench.command import in_folder, reported
-from bench.e2e import accepts, backlog, compiled, connections, growth, journal, lag, lives, scaling
+from bench.e2e import (
+    accepts,
+    backlog,
+    compiled,
+    connections,
+    growth,
+    journal,
+    keys,
+    lag,
+    lives,
+    scaling,
+)
 from bench.e2e.extent import FULL, QUICK, TURN, Extent
 from bench.e2e.site import Found, say
 from bench.e2e.turns import Turn, in_turn
@@ -31,6 +42,7 @@ Part = Callable[[Path, float, Extent], Awaitable[tuple[Found, list[str]]]]
 PARTS: dict[str, tuple[Part, float]] = {
     "compiled": (compiled.measure, 20.0),
     "accepts": (accepts.measure, 300.0),
+    "keys": (keys.measure, 90.0),
     "connections": (connections.measure, 120.0),
     "latency": (lag.measure, 70.0),
     "lives": (lives.measure, 320.0),
