@@ -141,6 +141,16 @@ async def test_options_are_neither_lost_nor_kept_for_others(make: Make, option: 
     assert both.took == 2
 
 
+async def test_an_action_as_text_is_left_to_whom_can_rewrite_it(both: Both) -> None:
+    body = (
+        b'{"to":"4915112345678","type":"interactive","interactive":{"type":"button","body":'
+        b'{"text":"x"},"action":"{\\"buttons\\":[{\\"type\\":\\"reply\\",\\"reply\\":{\\"id\\":'
+        b'\\"1\\",\\"title\\":\\"a\\"}}]}"}}'
+    )
+    await whole_and_apart(both, post(both.slow.api, body))
+    assert b'"action":{"buttons":[' in both.fast.taken[0].body
+
+
 @pytest.mark.parametrize("body", BAD_BODIES)
 async def test_bodies_that_are_no_message(both: Both, body: bytes) -> None:
     answer = await whole_and_apart(both, post(both.slow.api, body))

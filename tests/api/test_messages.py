@@ -101,6 +101,13 @@ async def test_the_body_is_not_encoded_again(api: Api) -> None:
     assert api.recorder.submitted[0].body == body
 
 
+async def test_an_action_as_text_travels_as_the_object(api: Api) -> None:
+    written = interactive(type="button", action=msgspec.json.encode(BUTTON).decode())
+    assert (await api.send(written)).status == 201
+    (sent,) = api.recorder.submitted
+    assert msgspec.json.decode(sent.body) == interactive(type="button", action=BUTTON)
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [
@@ -110,6 +117,7 @@ async def test_the_body_is_not_encoded_again(api: Api) -> None:
         ({"text": {"body": "x"}}, 400, 1008),
         ({"to": "not a number", "text": {"body": "x"}}, 400, 1009),
         (message(type="fax"), 400, 1009),
+        (interactive(type="button", action="{"), 400, 1009),
         (message(text={"body": "x"}, ttl="soon"), 400, 1009),
         ([], 400, 1009),
     ],

@@ -281,6 +281,75 @@ def test_refused(fields: dict[str, Any], code: int, words: str) -> None:
     assert words in error.details
 
 
+def as_text(fields: dict[str, Any]) -> dict[str, Any]:
+    """The message with its action as Chatwoot writes it."""
+    action = msgspec.json.encode(fields["interactive"]["action"]).decode()
+    return {**fields, "interactive": {**fields["interactive"], "action": action}}
+
+
+def has_action(fields: dict[str, Any]) -> bool:
+    return isinstance((fields.get("interactive") or {}).get("action"), dict)
+
+
+@pytest.mark.parametrize("fields", [one for one in ACCEPTED if has_action(one)])
+def test_an_action_as_text_becomes_the_object(fields: dict[str, Any]) -> None:
+    parsed = parse(**as_text(fields))
+    assert msgspec.json.decode(parsed.body) == {"to": TO, **fields}
+    assert msgspec.structs.replace(parsed, body=b"") == parse(**fields)
+
+
+@pytest.mark.parametrize(("fields", "code", "words"), [r for r in REFUSED if has_action(r[0])])
+def test_an_action_as_text_is_judged_as_the_object(
+    fields: dict[str, Any], code: int, words: str
+) -> None:
+    error = refusal(msgspec.json.encode({"to": TO, **as_text(fields)}))
+    assert (error.status, error.code) == (400, code)
+    assert words in error.details
+
+
+NESTED = '{"x":' + "[" * 40 + "]" * 40 + "}"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "interactive.action is text that is not valid JSON"),
+        ("{", "interactive.action is text that is not valid JSON"),
+        ('{"buttons":[]} x', "interactive.action is text that is not valid JSON"),
+        ("[]", "interactive.action must be an object, or the JSON of one as text"),
+        ('"{}"', "interactive.action must be an object, or the JSON of one as text"),
+        ("null", "interactive.action must be an object, or the JSON of one as text"),
+        ('{"buttons":5}', "interactive.action.buttons must be a list"),
+        ('{"buttons":null,"a":"\\u0000"}', "U+0000"),
+        ('{"buttons":null,"a":"\\ud800"}', "not valid JSON"),
+        (NESTED, "nested more than 32 levels deep"),
+    ],
+)
+def test_a_bad_text_for_an_action_is_refused(text: str, words: str) -> None:
+    error = refusal(msgspec.json.encode({"to": TO, **interactive("button", text)}))
+    assert (error.status, error.code) == (400, 1009)
+    assert words in error.details
+
+
+def test_a_number_is_no_action() -> None:
+    error = refusal(msgspec.json.encode({"to": TO, **interactive("button", 5)}))
+    assert error.details.startswith("interactive.action must be ")
+
+
+def test_an_action_as_text_changes_nothing_else_of_the_message() -> None:
+    body = (
+        b'{ "to":"250788123123", "x": 1e2, "interactive":{"type":"button",'
+        b' "body":{"text":"\\u00e9"}, "action":"{\\"buttons\\":'
+        b'[{\\"type\\":\\"reply\\",\\"reply\\":{\\"id\\":\\"1\\", \\"title\\":\\"a\\"}}]}"},'
+        b' "type":"interactive"}'
+    )
+    assert parse_message(body).body == (
+        b'{"to":"250788123123","x":1e2,"interactive":{"type":"button","body":{"text":"\\u00e9"},'
+        b'"action":{"buttons":[{"type":"reply","reply":{"id":"1", "title":"a"}}]}},'
+        b'"type":"interactive"}'
+    )
+
+
 def test_media_ids_are_reported() -> None:
     """Those of templates: test_checked_media_ids_are_those_prepared."""
     assert parse(type="image", image={"id": "m1"}).media_ids == ["m1"]

@@ -3,7 +3,8 @@
 ``fastpath`` answers the plain requests, ``handlers`` all others; both parse with ``validate`` and
 build the message with ``handlers.outgoing``, so they accept the same. Of the plain ones ``_plain``
 takes what nearly all are, texts whose head has come before: it reads the body with ``_scan``, which
-accepts less, and never anything else. The body is only read: it travels on as it came.
+accepts less, and never anything else. The body is only read, and travels on as it came, but for
+``action`` and ``hsm``.
 
     handlers      messages and read marks
     fastpath      plain messages past aiohttp's objects
@@ -13,6 +14,7 @@ accepts less, and never anything else. The body is only read: it travels on as i
     schema        the shapes
     rules         the small rules that types are made of
     interactive   lists, buttons, products
+    action        an action that came as text, as the object that it is
     hsm           the deprecated type as the template that it is
     ttl           how long a message may wait
     idempotency   the header Idempotency-Key

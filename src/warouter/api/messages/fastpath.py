@@ -166,7 +166,7 @@ class FastPath(Reader):
                 key = key_of([fields[_KEY].decode("utf-8", "replace")], caller.username, body)
         except ApiError:
             return None
-        if parsed.media_ids or parsed.type == "hsm":
+        if parsed.media_ids or parsed.type == "hsm" or parsed.body:
             return None
         kind = travels_as(parsed.type, body)
         return outgoing(parsed.recipient, kind, body, caller.username, parsed.ttl, key)

@@ -50,8 +50,9 @@ async def send(context: Context, request: web.Request, caller: Caller) -> web.Re
     """Send a message: 201 once it is on disk at the owner of
     its slot. The body is passed on unchanged.
 
-    Only a deprecated `hsm` does not: it travels as the template that it is. With an Idempotency-Key
-    that came before, the answer is that of the first request.
+    Two do not: a deprecated `hsm` travels as the template that it is, and `interactive.action` as
+    text as the object that it spells. With an Idempotency-Key that came before, the answer is that
+    of the first request.
     """
     body = await read_body(request, context.config.json_limit)
     parsed = parse_message(body)
@@ -60,6 +61,7 @@ async def send(context: Context, request: web.Request, caller: Caller) -> web.Re
     options = options_of(fields.getall(IN_DOUBT, ()), fields.getall(PRIORITY, ()))
     if context.contacts.required and not await context.contacts.may_send(parsed.recipient):
         raise NotFound("unknown contact")  # clients compare these words
+    body = parsed.body or body
     if parsed.type == "hsm":
         body = as_template(body)
     kind = await kind_of(context, parsed.type, parsed.media_ids, body)

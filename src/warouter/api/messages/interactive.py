@@ -32,6 +32,7 @@ def check_interactive(message: schema.Interactive, ids: list[str]) -> None:
         _check_body(message.body)
     if kind in _PASSED_ON:
         return
+    assert not isinstance(message.action, str)  # ``parse_message`` has put the object there
     action = required(message.action, f"{_PATH}.action")
     if kind == "button":
         _check_buttons(action)

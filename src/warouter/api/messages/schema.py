@@ -234,7 +234,7 @@ class Interactive(RequestObject):
     header: Header | None = None
     body: Words | None = None
     footer: Words | None = None
-    action: Action | None = None
+    action: Action | str | None = None  # text: the JSON of one
 
 
 # ---------------------------------------------------------------- the message

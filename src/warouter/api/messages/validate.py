@@ -1,7 +1,7 @@
 """Checks of a message by its type, beyond its JSON shape: ``parse_message``.
 
 Pure. One typed decode, then the rules of the one type at hand; an error names the parameter by its
-path. The body is only read: it travels on as it came.
+path. The body is only read, and travels on as it came, unless ``Parsed.body`` takes its place.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import msgspec
+from msgspec.structs import replace
 
 from warouter.api.contacts.numbers import read
 from warouter.api.messages import schema
+from warouter.api.messages.action import with_object
 from warouter.api.messages.interactive import check_interactive
 from warouter.api.messages.rules import check_media, filled, filled_list, one_of, required
 from warouter.api.messages.ttl import ttl_of
@@ -24,9 +26,10 @@ _LANGUAGE_POLICIES = ("deterministic", "fallback")
 
 
 class Parsed(msgspec.Struct, frozen=True, gc=False):
-    """The fields of a message that the webapp reads; the body itself travels unchanged.
+    """The fields of a message that the webapp reads.
 
-    ``recipient`` is a wa_id, ``media_ids`` are the ids of uploaded media that it refers to.
+    ``recipient`` is a wa_id, ``media_ids`` are the ids of uploaded media that it refers to;
+    ``body`` travels for the body that came, which does itself if it is empty.
     """
 
     recipient: str
@@ -34,11 +37,15 @@ class Parsed(msgspec.Struct, frozen=True, gc=False):
     type: str
     media_ids: list[str]
     ttl: int | None = None  # seconds
+    body: bytes = b""
 
 
 def parse_message(body: bytes) -> Parsed:
     """Check the JSON of POST /v1/messages; an ApiError (400) names the path and what is wrong."""
     message = decode(body, _DECODER)
+    if message.interactive is not None and isinstance(message.interactive.action, str):
+        written = with_object(body)
+        return replace(parse_message(written), body=written)
     recipient = _recipient(message)
     kind = message.type or "text"
     rule = _RULES.get(kind)
