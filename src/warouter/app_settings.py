@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from warouter.registered_webhook import REGISTERED
 from warouter.signature import key_of
 
 # Names in table `setting`, whose changes webapps and coreapps follow.
@@ -133,7 +134,7 @@ def merge(stored: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]
     """
     given = _without_nulls(patch)
     typed = msgspec.to_builtins(msgspec.convert(given, ApplicationSettings, strict=False))
-    return _laid_over(stored, _agreed(_same_keys(given, typed)))
+    return _registered_elsewhere(_laid_over(stored, _agreed(_same_keys(given, typed))))
 
 
 def dated(stored: Mapping[str, Any], changed: dict[str, Any], now: str) -> dict[str, Any]:
@@ -291,6 +292,17 @@ def _agreed(given: dict[str, Any]) -> dict[str, Any]:
     if "pass_through" in given:
         given["pass_through"] = False
     return given
+
+
+def _registered_elsewhere(merged: dict[str, Any]) -> dict[str, Any]:
+    """``merged`` without what a client registered for another URL than the one in it."""
+    webhooks = merged.get("webhooks")
+    if not isinstance(webhooks, Mapping):
+        return merged
+    found = webhooks.get(REGISTERED)
+    if not isinstance(found, Mapping) or found.get("url") == webhooks.get("url"):
+        return merged
+    return {**merged, "webhooks": {k: v for k, v in webhooks.items() if k != REGISTERED}}
 
 
 def _laid_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from warouter.config import Settings
 from warouter.kinds import EVENT_NAMES, STATUS
 from warouter.node.coreapp import Coreapp
 from warouter.owner import retention
+from warouter.registered_webhook import RegisteredWebhook, with_registered
 from warouter.store.account.accounts import Accounts
 from warouter.store.account.callback_requests import (
     CallbackRequest,
@@ -100,6 +101,22 @@ async def business(coreapp: Coreapp, pool: asyncpg.Pool, receiver: Receiver) -> 
     business = Business(pool, coreapp, receiver)
     await business.patch(callback_backoff_delay_ms=STEP_MS, webhooks={"url": receiver.url})
     return business
+
+
+async def test_a_registered_webhook_is_in_force_until_another_url_is(business: Business) -> None:
+    url = business.receiver.url
+    mine = RegisteredWebhook(f"{url}mine", {"X-Key": "canary"})
+    await business.accounts.change_setting(APPLICATION, lambda s: with_registered(s, mine))
+    await soon(lambda: business.coreapp.feed.callbacks.receiver.url == mine.url)
+    await business.status_of("delivered")
+    await business.called_back()
+    await business.patch(webhooks={"url": url})
+    await soon(lambda: business.coreapp.feed.callbacks.receiver.url == url)
+    await business.status_of("read")
+    await business.called_back()
+    posts = business.receiver.posts
+    assert [post.path for post in posts] == ["/hookmine", "/hook"]
+    assert [post.headers.get("X-Key") for post in posts] == ["canary", None]
 
 
 async def test_a_status_that_is_switched_off_while_it_is_parked_ends(business: Business) -> None:

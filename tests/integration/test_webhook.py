@@ -28,6 +28,7 @@ from tests.harness.receiver import Post, Receiver
 from warouter import __version__
 from warouter.flow.event import EventRow
 from warouter.kinds import INBOUND, STATUS
+from warouter.registered_webhook import RegisteredWebhook
 from warouter.webhook import callbacks as webhook
 from warouter.webhook import exchange
 from warouter.webhook.callbacks import BATCH_EVENTS, Callbacks
@@ -73,6 +74,51 @@ class TestDelivery:
                 callbacks.add([each])
             await owner.all_settled(3 * BATCH_EVENTS)
         assert [len(post.events) for post in receiver.posts] == [BATCH_EVENTS] * 3
+
+    async def test_a_registered_webhook_gets_one_event_a_post_in_order(
+        self, owner: Owner, receiver: Receiver
+    ) -> None:
+        many, each = 40, 5
+        release = asyncio.Event()
+
+        async def hold(_post: Post) -> int:
+            await release.wait()
+            return 200
+
+        receiver.answer = hold
+        async with running(owner) as callbacks:
+            callbacks.settings_changed(RegisteredWebhook(owner.settings.webhooks.url, {"X-K": "k"}))
+            for number in range(each):
+                callbacks.add([event(number, f"r{n}") for n in range(many)])
+                callbacks.add([event(number, f"i{n}", kind=INBOUND) for n in range(many)])
+            await owner.until(lambda: receiver.open == 6)  # every place is used
+            release.set()
+            await owner.all_settled(2 * many * each)
+        assert [len(post.events) for post in receiver.posts] == [1] * (2 * many * each)
+        assert all(post.headers["X-K"] == "k" for post in receiver.posts)
+        assert receiver.peak == 6
+        assert shared(receiver) == []
+        for recipient in (f"{kind}{n}" for kind in "ri" for n in range(many)):
+            mine = [one for one in ids(receiver.posts) if one.startswith(f"{recipient}.")]
+            assert mine == [f"{recipient}.{number}" for number in range(each)]
+        assert all(
+            post.json["contacts"] == [{"wa_id": recipient_of(post.events[0])}]
+            for post in receiver.posts
+            if "messages" in post.json
+        )
+
+    async def test_a_registration_of_another_url_does_not_count(
+        self, owner: Owner, receiver: Receiver
+    ) -> None:
+        async with running(owner) as callbacks:
+            callbacks.settings_changed(RegisteredWebhook(owner.settings.webhooks.url, {"X-K": "k"}))
+            callbacks.add([event(1, "a"), event(1, "b")])
+            await owner.all_settled(2)
+            callbacks.settings_changed(RegisteredWebhook("https://other.example", {"X-K": "other"}))
+            callbacks.add([event(2, "a"), event(2, "b")])
+            await owner.all_settled(4)
+        assert [len(post.events) for post in receiver.posts] == [1, 1, 2]
+        assert [post.headers.get("X-K") for post in receiver.posts] == ["k", "k", None]
 
     async def test_places_are_bounded_and_shared(self, owner: Owner, receiver: Receiver) -> None:
         release = asyncio.Event()

@@ -40,6 +40,7 @@ from warouter.app_settings import (
 )
 from warouter.errors import ApiError
 from warouter.http.decode import decode
+from warouter.registered_webhook import registered
 from warouter.store.account.accounts import ADMIN, User
 from warouter.store.account.backup import Saved, SavedAccount
 
@@ -69,6 +70,7 @@ def _check_setting(name: str, value: Any, config: ApiConfig, warnings: list[str]
     typed = msgspec.convert(value, kind, strict=False)
     if name == APPLICATION:
         check_webhook(config, merge({}, value))
+        registered(value)
     elif name == EXTERNAL_CERTIFICATE:
         warnings.extend(_check_pair(typed))
     elif check is not None:

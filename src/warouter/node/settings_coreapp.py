@@ -6,13 +6,14 @@ And what operators ask of its callbacks, which moves the same counter.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from warouter.app_settings import APPLICATION, WEBHOOK_CA, ApplicationSettings, effective
 from warouter.node.setting_changes import ApplicationFields, adopt
 from warouter.owner.callbacks.feed import CallbackFeed
+from warouter.registered_webhook import RegisteredWebhook, registered
 from warouter.store.account.callback_requests import CallbackRequest, CallbackRequests
 from warouter.store.aside import settings_of
 from warouter.store.bounded import Fetch
@@ -29,6 +30,7 @@ class InForce:
     def __init__(self) -> None:
         self.application = ApplicationSettings()
         self.webhook_ca = ""
+        self.registered: RegisteredWebhook | None = None
 
     def now(self) -> ApplicationSettings:
         return self.application
@@ -60,8 +62,9 @@ class CoreappSettings:
         """Each for itself: one that cannot be used leaves its last good value."""
         stored, collections = await settings_of(self._fetch, FOLLOWED)
         adopt(APPLICATION, partial(self._adopt_application, stored[APPLICATION]))
+        adopt(APPLICATION, partial(self._adopt_registered, stored[APPLICATION]))
         adopt(WEBHOOK_CA, partial(self._trust, stored[WEBHOOK_CA]))
-        adopt(APPLICATION, self._feed.settings_changed)
+        adopt(APPLICATION, partial(self._feed.settings_changed, self._in_force.registered))
         if self._collections not in (None, collections):
             for collect in self._collectors:
                 collect()
@@ -74,6 +77,10 @@ class CoreappSettings:
 
     def _adopt_application(self, stored: Any) -> None:
         self._in_force.application = effective(self._application.adopt(stored))
+
+    def _adopt_registered(self, stored: Any) -> None:
+        if isinstance(stored, Mapping):
+            self._in_force.registered = registered(stored)
 
     def _trust(self, stored: Any) -> None:
         ca = text_of(stored, "pem") if stored != {} else ""

@@ -28,6 +28,7 @@ from warouter.flow.event import EventRow
 from warouter.flow.posts import Outlook
 from warouter.kinds import EVENT_KINDS, EVENT_TYPES
 from warouter.log import Outage
+from warouter.registered_webhook import RegisteredWebhook
 from warouter.signature import signed
 from warouter.webhook.breaker import Breaker, given_up, patience, retry_delay_ms
 from warouter.webhook.owner import EventOwner
@@ -41,6 +42,7 @@ log = logging.getLogger(__name__)
 # One POST: small enough for receivers with a body limit of 1 MiB, large enough that a POST's own
 # cost (~65 us) does not matter.
 BATCH_EVENTS = 100
+REGISTERED_EVENTS = 1  # to a registered webhook: readers of that dialect look at the first alone
 BATCH_BYTES = 256 * 1024
 _slot_of = attrgetter("slot")
 # A slot whose lease has lapsed is asked about again so often, until it holds or is forgotten.
@@ -80,6 +82,7 @@ class Callbacks:
         self._places = Places()
         self._wake = asyncio.Event()
         self.receiver.adopt(self._settings().webhooks.url)
+        self._batch_events = BATCH_EVENTS
         self.record = PostRecord()
         self.requests, self.duration_ms = self.record.requests, self.record.duration_ms
         self.delivered = dict.fromkeys(EVENT_TYPES, 0)
@@ -130,9 +133,19 @@ class Callbacks:
         """Number of events of ``slot`` whose POST has not ended: a handover waits for them."""
         return self._places.events_of(slot)
 
-    def settings_changed(self) -> None:
-        """Read the settings again. A receiver that is down gets a probe at once."""
-        self.receiver.adopt(self._settings().webhooks.url)
+    def settings_changed(self, registered: RegisteredWebhook | None = None) -> None:
+        """Read the settings again. A receiver that is down gets a probe at once.
+
+        ``registered`` counts if it is of the URL in the settings: its header fields go with each
+        POST, which carries one event.
+        """
+        url = self._settings().webhooks.url
+        if registered is not None and registered.url == url:
+            self.receiver.adopt(url, registered.headers)
+            self._batch_events = REGISTERED_EVENTS
+        else:
+            self.receiver.adopt(url)
+            self._batch_events = BATCH_EVENTS
         self.hurry()
 
     def hurry(self) -> None:
@@ -161,7 +174,7 @@ class Callbacks:
             if breaker.open:
                 batch = queue.probe(tried=breaker.due(now))
             else:
-                batch = queue.take(BATCH_EVENTS, BATCH_BYTES, suspects=self._may_hang(kind))
+                batch = queue.take(self._batch_events, BATCH_BYTES, suspects=self._may_hang(kind))
             events = Counter(map(_slot_of, batch))
             lapsed = {slot for slot in events if not self._owner.may_act(slot)}
             if lapsed:

@@ -24,14 +24,17 @@ _NO_LIMIT = aiohttp.ClientTimeout()
 class Target:
     """A URL with the TLS that judges it: what is the same of every request to it.
 
-    ValueError for a URL that cannot be one.
+    ``headers`` take the place of fields of ours that have their names. ValueError for a URL that
+    cannot be one.
     """
 
-    def __init__(self, url: str, tls: ssl.SSLContext) -> None:
+    def __init__(self, url: str, tls: ssl.SSLContext, headers: Mapping[str, str] = {}) -> None:
         # By it connections are made and found again; it is not sent itself.
         self._request = aiohttp.ClientRequest("POST", URL(url), headers=_HEADERS, ssl=tls)
         own = self._request.headers.copy()
         own.pop("Content-Length", None)
+        for name, value in headers.items():
+            own[name] = value
         path = self._request.url.raw_path_qs
         self._head = _lines([f"POST {path} HTTP/1.1", *_fields(own)])
 

@@ -11,7 +11,7 @@ import asyncio
 import errno
 import logging
 import ssl
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import aiohttp
@@ -49,7 +49,8 @@ class Ended(NamedTuple):
 class Receiver:
     """The business's webhook, as one coreapp reaches it.
 
-    ``url`` is the one in force; without one everything waits. ``tls`` judges its certificate.
+    ``url`` is the one in force; without one everything waits. Its ``headers`` go with each POST.
+    ``tls`` judges its certificate.
     ``ports`` bind public addresses; ``client`` is shown to a receiver that asks for a certificate.
     """
 
@@ -71,11 +72,13 @@ class Receiver:
         self.tls = receiver_tls("", client)
         self._seconds = timeout
         self.url = ""
+        self._headers: Mapping[str, str] = {}
         self._target: Target | None = None
-        self._aimed = self.url, self.tls
 
-    def adopt(self, url: str) -> None:
-        """Use another URL; an unusable one leaves the last one in force."""
+    def adopt(self, url: str, headers: Mapping[str, str] = {}) -> None:
+        """Use another URL with these header fields; an unusable one leaves the last one in force,
+        and its fields.
+        """
         if url:
             problem = webhook_url_problem(
                 url,
@@ -86,14 +89,15 @@ class Receiver:
             if problem:
                 log.warning("webhook URL rejected", extra={"reason": problem})
                 return
-        self.url = url
+        if (url, headers) != (self.url, self._headers):
+            self.url, self._headers, self._target = url, dict(headers), None
 
     def trust(self, ca: str) -> None:
         """Verify receivers with these certificates (PEM) alone, or "" for the system's authorities.
 
         ssl.SSLError for what is none. Connections made before are not used again.
         """
-        self.tls = receiver_tls(ca, self._client)
+        self.tls, self._target = receiver_tls(ca, self._client), None
         self._ca = ca
 
     def connections(self) -> aiohttp.TCPConnector:
@@ -144,12 +148,12 @@ class Receiver:
         return Ended(result, cause)
 
     def _aim(self) -> Target:
-        """The target of each POST to the URL in force, made anew if it or a certificate changed."""
+        """The target of each POST to the URL in force, made anew after a change."""
         if self._client is not None and (found := _look(self._client)) != self._shown:
             self._shown = found
             self._renew(self._client)
-        if self._target is None or self._aimed != (self.url, self.tls):
-            self._target, self._aimed = Target(self.url, self.tls), (self.url, self.tls)
+        if self._target is None:
+            self._target = Target(self.url, self.tls, self._headers)
         return self._target
 
     def _renew(self, client: ClientCertificate) -> None:
@@ -157,7 +161,7 @@ class Receiver:
         whose key is still to come, leaves the last one in force.
         """
         try:
-            self.tls = receiver_tls(self._ca, client)
+            self.tls, self._target = receiver_tls(self._ca, client), None
         except (OSError, ssl.SSLError) as error:
             log.error("certificate refresh failed", extra={"error": f"{client.cert}: {error}"})
         else:

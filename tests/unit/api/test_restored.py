@@ -74,6 +74,7 @@ REFUSED = [
     *(setting("x" * 10, {"a": "\0"}), setting("profile", "text"), setting("application", [])),
     *(application(callback_persist="perhaps"), application(callback_backoff_delay_ms=0)),
     *(application(webhooks={"secrets": ["whsec_x"]}), application(webhooks=None)),
+    application(webhooks={"registered": {"url": "https://a.example", "headers": {"Host": "b"}}}),
     *(
         application(webhooks={"url": url})
         for url in ("http://203.0.113.9/", "https://10.0.0.1/", "https://8.8.8.8:22/")

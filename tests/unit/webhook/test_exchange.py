@@ -35,6 +35,16 @@ async def test_the_head_of_a_request(url: str, line: str, fields: set[str]) -> N
     assert len({field.partition(":")[0].lower() for field in others}) == len(others)
 
 
+async def test_fields_of_the_receiver_replace_ours() -> None:
+    fields = {"X-Key": "k", "user-agent": "theirs", "authorization": "Bearer t"}
+    written = Target("https://me:it@b.example/", TLS, fields).request(b"{}", {})
+    lines = written.decode().split("\r\n")
+    assert {"X-Key: k", "Content-Type: application/json", "Host: b.example"} <= set(lines)
+    for name, value in fields.items():
+        found = [line for line in lines if line.lower().startswith(f"{name.lower()}:")]
+        assert [line.partition(": ")[2] for line in found] == [value]
+
+
 @pytest.mark.parametrize("url", ["", "/hook", "http://"])
 async def test_a_bad_url_is_no_target(url: str) -> None:
     with pytest.raises(aiohttp.InvalidURL):

@@ -19,6 +19,7 @@ from warouter.owner.listener import SlotListener
 from warouter.owner.ownership import Ownership
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import OwnedSlot
+from warouter.registered_webhook import RegisteredWebhook
 from warouter.store.journal import Journal
 from warouter.webhook.callbacks import Callbacks
 from warouter.webhook.owner import EventOwner
@@ -59,9 +60,12 @@ class CallbackFeed(SlotListener, EventOwner):
         )
         self.letters = Letters(self._feeds, ownership, journal, clock)
 
-    def settings_changed(self) -> None:
-        """Take over settings. Before the first time nobody knows which statuses are wanted."""
-        self.callbacks.settings_changed()
+    def settings_changed(self, registered: RegisteredWebhook | None = None) -> None:
+        """Take over settings, and the webhook that a client registered.
+
+        Before the first time nobody knows which statuses are wanted.
+        """
+        self.callbacks.settings_changed(registered)
         for feed in self._feeds:
             feed.begin()
 

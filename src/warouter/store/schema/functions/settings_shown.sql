@@ -1,5 +1,6 @@
 -- The settings that the API changes, without their secrets: `application` whole but for the keys of the
--- webhook, which are counted, and credentials in its URL; of each other setting only that it is set.
+-- webhook, which are counted, and credentials in its URL and in its header fields; of each other
+-- setting only that it is set.
 --
 -- Called by: store/views/setup/application.py
 create function settings_shown() returns table (name text, value jsonb) language sql volatile
@@ -7,7 +8,7 @@ security definer set search_path from current as $$
     select s.name, case when s.name = 'application' and jsonb_typeof(s.value) = 'object' then
                (s.value - 'webhooks')
                || case when jsonb_typeof(s.value -> 'webhooks') = 'object' then jsonb_build_object(
-                      'webhooks', (s.value -> 'webhooks') - 'secrets' - 'url'
+                      'webhooks', (s.value -> 'webhooks') - 'secrets' - 'url' - 'registered'
                       || case when jsonb_typeof(s.value #> '{webhooks,url}') = 'string' then
                              jsonb_build_object('url', url_shown(s.value #>> '{webhooks,url}'))
                          else '{}' end)
