@@ -84,7 +84,7 @@ class Scene:
             operations=operations,
             tokens=tokens,
             contacts=SimpleNamespace(required=False),
-            config=SimpleNamespace(json_limit=65536, server_version=True),
+            config=SimpleNamespace(json_limit=65536, server_version=True, d360=False),
         )
         self.path = FastPath(context, self.links, Number())
         self.request = (

@@ -167,6 +167,7 @@ class Variables(msgspec.Struct, frozen=True, kw_only=True):
     require_contact_check: bool = API.variable("WAROUTER_REQUIRE_CONTACT_CHECK", False)
     fast_path: bool = API.variable("WAROUTER_FAST_PATH", True)
     server_version: bool = API.variable("WAROUTER_SERVER_VERSION", True)
+    d360: bool = API.variable("WAROUTER_D360", False)
     hold: Annotated[float, Meta(ge=0)] = API.variable("WAROUTER_HOLD", 10.0)
 
     # A message goes to the upstream in one frame of at most 1 MiB.

@@ -13,13 +13,14 @@ from aiohttp import web
 
 from tests.harness.answer import Answer
 from tests.harness.api import Api, Webapp, basic
-from tests.harness.described import DOCUMENT, Undocumented, check_answer
+from tests.harness.described import DOCUMENT, EVERY, Undocumented, check_answer
 from tests.harness.documented import rows
 from tests.harness.offers import Number, owned
 from tests.harness.twice import GOOD, Wire, settled
 from warouter import SERVER
 from warouter.api.app import ROUTES, build_app
 from warouter.api.description.openapi import errors_of, words_on, written
+from warouter.api.description.page import Description
 from warouter.api.messages.fastpath import FastPath
 from warouter.api.route import Route
 from warouter.http.door import FrontDoor
@@ -51,19 +52,19 @@ def test_every_route_is_described_once() -> None:
         for path, operations in DOCUMENT["paths"].items()
         for method in operations
     }
-    assert described == {name(r) for r in ROUTES}
-    assert len(described) == len(ROUTES)
+    assert described == {name(r) for r in EVERY}
+    assert len(described) == len(EVERY)
     operations = [o for path in DOCUMENT["paths"].values() for o in path.values()]
-    assert len({o["operationId"] for o in operations}) == len(ROUTES)
+    assert len({o["operationId"] for o in operations}) == len(EVERY)
 
 
 def test_every_route_says_what_it_does() -> None:
     words = written().routes
-    assert list(words) == [f"{r.method} {r.path}" for r in ROUTES]
+    assert list(words) == [f"{r.method} {r.path}" for r in EVERY]
     assert [route for route, said in words.items() if not said.summary.strip()] == []
 
 
-@pytest.mark.parametrize("route", ROUTES, ids=name)
+@pytest.mark.parametrize("route", EVERY, ids=name)
 def test_errors_have_their_statuses(route: Route) -> None:
     responses = DOCUMENT["paths"][route.path][route.method.lower()]["responses"]
     assert set(responses) == {str(s) for s in route.status} | {
@@ -82,8 +83,8 @@ def test_every_route_is_in_the_tables_of_the_docs() -> None:
     """And every row but those of what is not there is served."""
     documented = rows()
     promised = {route for route, row in documented.items() if row.kind != "not there"}
-    assert promised == {(r.method, r.path) for r in ROUTES}
-    for route in ROUTES:
+    assert promised == {(r.method, r.path) for r in EVERY}
+    for route in EVERY:
         row = documented.get((route.method, route.path))
         assert row is not None, f"docs/api.md has no row for {name(route)}"
         assert row.who == WHO[route.access.name], name(route)
@@ -95,12 +96,12 @@ def test_every_route_is_in_the_tables_of_the_docs() -> None:
 
 def test_created_is_answered_where_clients_want_it() -> None:
     for path in ("/v1/messages", "/v1/users", "/v1/account/shards"):
-        assert next(r for r in ROUTES if (r.method, r.path) == ("POST", path)).status == (201,)
-    assert all(204 not in r.status for r in ROUTES)
+        assert next(r for r in EVERY if (r.method, r.path) == ("POST", path)).status == (201,)
+    assert all(204 not in r.status for r in EVERY)
 
 
 def test_examples_fit_what_they_show() -> None:
-    shown = [(route, example) for route in ROUTES for example in words_on(route).examples.values()]
+    shown = [(route, example) for route in EVERY for example in words_on(route).examples.values()]
     assert len(shown) > 10
     for route, example in shown:
         msgspec.convert(example, route.body)
@@ -151,7 +152,14 @@ def test_answers_as_described_are_not() -> None:
         check_answer(method, path, status, headers, msgspec.json.encode(body))
 
 
-async def test_the_description_is_served_to_anybody(api: Api) -> None:
+async def test_the_description_has_the_routes_that_are_served(api: Api) -> None:
+    described = (await api.call("GET", "/v1/openapi.json")).json
+    assert described == msgspec.json.decode(msgspec.json.encode(Description(ROUTES).document))
+    assert len(described["paths"]) < len(DOCUMENT["paths"])
+
+
+async def test_the_description_is_served_to_anybody(webapp: Webapp) -> None:
+    api = await webapp(d360=True)
     answer = await api.call("GET", "/v1/openapi.json")
     assert answer.status == 200
     assert answer.json == msgspec.json.decode(msgspec.json.encode(DOCUMENT))
@@ -209,7 +217,8 @@ async def read(api: Api, path: str) -> tuple[Answer, Page]:
     return answer, page
 
 
-async def test_the_page_reads_alone(api: Api) -> None:
+async def test_the_page_reads_alone(webapp: Webapp) -> None:
+    api = await webapp(d360=True)
     answer, page = await read(api, "/v1/docs")
     inner = {link[1:] for link in page.links if link.startswith("#")}
     assert inner <= set(page.ids)
@@ -217,8 +226,8 @@ async def test_the_page_reads_alone(api: Api) -> None:
         "/v1/openapi.json",
         "/v1/errors",
     ]
-    assert page.seen.count("details") == len(ROUTES)
-    for route in ROUTES:
+    assert page.seen.count("details") == len(EVERY)
+    for route in EVERY:
         assert f"<code>{route.path}</code>" in answer.body.decode()
     tag = answer.headers["ETag"]
     again = await api.call("GET", "/v1/docs/", headers={"If-None-Match": tag})

@@ -24,8 +24,11 @@ class Answer(NamedTuple):
         """The one error, after a check of the envelope."""
         assert self.status >= 400, self.body
         assert set(self.json) == {"meta", "errors"}
-        assert self.json["meta"] == {"api_status": "stable", "version": "v2.53.0"}
         (error,) = self.json["errors"]
+        meta = self.json["meta"]
+        if "success" in meta:  # 360dialog's dialect
+            assert (meta.pop("success"), meta.pop("developer_message")) == (False, error["details"])
+        assert meta == {"api_status": "stable", "version": "v2.53.0"}
         assert all((error["title"], error["details"], error["href"])), error
         assert "Traceback" not in self.body.decode()
         found: dict[str, Any] = error

@@ -24,6 +24,7 @@ from tests.harness.wait import PATIENCE
 from warouter.access.token import hash_of, new_token
 from warouter.api.access.tokens import TokenCache
 from warouter.api.app import build_app
+from warouter.api.configs.template_list import TemplateList
 from warouter.api.contacts.cloud_contacts import IdentityCheck
 from warouter.api.context import ApiConfig, Context, HealthReport, NodeState
 from warouter.api.profile.local import LocalProfile
@@ -183,6 +184,7 @@ async def serve(
     contents: MediaService | None = None,
     numbers: Numbers | None = None,
     identity_check: IdentityCheck | None = None,
+    templates: TemplateList | None = None,
     **config: Any,
 ) -> Api:
     """A running application with a client; close ``api.client`` after use."""
@@ -205,6 +207,7 @@ async def serve(
         contact_check=contact_check,
         served_chain=lambda: recorder.served_chain,
         identity_check=identity_check,
+        templates=templates,
     )
     at_once = TCPConnector(limit=0)  # however many requests there are, none waits for another
     client = TestClient(TestServer(build_app(context)), connector=at_once)

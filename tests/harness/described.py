@@ -10,15 +10,16 @@ from typing import Any
 import jsonschema_rs
 import msgspec
 
-from warouter.api.app import ROUTES
+from warouter.api.app import D360_ROUTES, ROUTES
 from warouter.api.description.openapi import JSON
 from warouter.api.description.page import Description
 from warouter.api.route import Route
 
-DOCUMENT = Description(ROUTES).document
+EVERY = (*ROUTES, *D360_ROUTES)
+DOCUMENT = Description(EVERY).document
 _PATTERNS = [
     (re.compile(re.sub(r"\\\{[^/]*?\\\}", "[^/]+", re.escape(route.path))), route)
-    for route in sorted(ROUTES, key=lambda r: r.path.count("{"))  # what is spelt out first
+    for route in sorted(EVERY, key=lambda r: r.path.count("{"))  # what is spelt out first
 ]
 
 

@@ -90,7 +90,7 @@ class Front:
             operations=SimpleNamespace(meter=Meter(), admit=self._note, rates="any"),
             tokens=tokens,
             contacts=SimpleNamespace(required=False),
-            config=SimpleNamespace(json_limit=65_536, server_version=True),
+            config=SimpleNamespace(json_limit=65_536, server_version=True, d360=False),
         )
         return FastPath(context, self.owner.links, Number())
 

@@ -12,6 +12,7 @@ every answer against it.
     messages/       POST /v1/messages: validation, ids, the fast path
     media           /v1/media, and what a message with media needs
     contacts/       /v1/contacts: numbers and identities
+    configs/        360dialog's dialect: its webhook, the account's templates
     account/        registration and shard count
     access/         users, login, tokens, attempts, the audit log
     monitoring/     health, metrics, support

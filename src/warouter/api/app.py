@@ -29,6 +29,8 @@ from warouter.api.access.audit import audited
 from warouter.api.access.auth import authorise
 from warouter.api.account import registration
 from warouter.api.account import shards as account
+from warouter.api.configs import templates
+from warouter.api.configs import webhook as registered_webhook
 from warouter.api.contacts import handlers as contacts
 from warouter.api.contacts import identity
 from warouter.api.context import Context
@@ -40,7 +42,7 @@ from warouter.api.monitoring import stats, support
 from warouter.api.profile import handlers as profile
 from warouter.api.route import Access, Route
 from warouter.errors import ApiError, NotFound, NotReady, OutcomeUnknown
-from warouter.http.envelope import common_fields, failure, of_framework
+from warouter.http.envelope import Envelopes, common_fields
 from warouter.http.meter import Meter
 from warouter.store.account.accounts import is_unavailable
 
@@ -80,18 +82,23 @@ ROUTES: tuple[Route, ...] = (
     *two_step.ROUTES,
     *backup.ROUTES,
 )
+# What 360dialog's dialect adds, where it is served.
+D360_ROUTES: tuple[Route, ...] = (*registered_webhook.ROUTES, *templates.ROUTES)
 
 
 def build_app(context: Context) -> web.Application:
     """Build the application, which follows changes of users and tokens while it runs."""
-    common = common_fields(server_version=context.config.server_version)
+    config = context.config
+    common = common_fields(server_version=config.server_version)
+    words = Envelopes(common, d360=config.d360)
+    served = (*ROUTES, *D360_ROUTES) if config.d360 else ROUTES
     app = web.Application(
-        middlewares=[_answering(context.operations.meter, common)],
-        client_max_size=context.config.json_limit,
+        middlewares=[_answering(context.operations.meter, common, words)],
+        client_max_size=config.json_limit,
     )
     app[CONTEXT] = context
-    app[page.DESCRIPTION] = page.Description(ROUTES)
-    for path, routes in itertools.groupby(ROUTES, key=lambda route: route.path):
+    app[page.DESCRIPTION] = page.Description(served)
+    for path, routes in itertools.groupby(served, key=lambda route: route.path):
         # Some clients send a trailing slash and follow no redirect.
         spellings = (path,) if path == "/" else (path, f"{path}/")
         resources = [app.router.add_resource(spelling) for spelling in spellings]
@@ -136,7 +143,7 @@ async def _following(app: web.Application) -> AsyncIterator[None]:
     await context.contacts.close()
 
 
-def _answering(meter: Meter, common: Mapping[str, str]) -> Middleware:
+def _answering(meter: Meter, common: Mapping[str, str], words: Envelopes) -> Middleware:
     """A middleware that turns every error into an envelope, and names and counts each request."""
     outage = _Outage()
 
@@ -148,7 +155,7 @@ def _answering(meter: Meter, common: Mapping[str, str]) -> Middleware:
             try:
                 response = await handler(request)
             except Exception as error:
-                response = _of_error(error, request, request_id, outage)
+                response = _of_error(error, request, request_id, outage, words)
             status = response.status
         finally:
             meter.end(request, status, began)
@@ -161,7 +168,7 @@ def _answering(meter: Meter, common: Mapping[str, str]) -> Middleware:
 
 
 def _of_error(
-    error: Exception, request: web.Request, request_id: str, outage: _Outage
+    error: Exception, request: web.Request, request_id: str, outage: _Outage, words: Envelopes
 ) -> web.StreamResponse:
     if request.writer.output_size > 0:
         # Another answer would be read as the rest of this one. The connection ends instead.
@@ -169,13 +176,13 @@ def _of_error(
         raise ConnectionError("an answer is on its way already") from error
     match error:
         case ApiError():
-            return failure(error)
+            return words.failure(error)
         case web.HTTPNotFound() if "//" in request.raw_path.partition("?")[0]:
-            return failure(NotFound(_TWO_SLASHES))
+            return words.failure(NotFound(_TWO_SLASHES))
         case web.HTTPException():
-            return of_framework(error)
+            return words.of_framework(error)
         case _:
-            return failure(_of_surprise(error, request, request_id, outage))
+            return words.failure(_of_surprise(error, request, request_id, outage))
 
 
 class _Outage:

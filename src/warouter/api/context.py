@@ -11,6 +11,7 @@ import msgspec
 from warouter.access.passwords import Passwords
 from warouter.api.access.tokens import TokenCache
 from warouter.api.access.waits import Waits
+from warouter.api.configs.template_list import TemplateList
 from warouter.api.contacts.book import ContactBook
 from warouter.api.contacts.cloud_contacts import IdentityCheck
 from warouter.api.monitoring.operations import Operations
@@ -82,6 +83,7 @@ class ApiConfig(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: tuple[Network, ...] = ()
     server_version: bool = True
     any_cert: bool = False  # the upstream has no certificates: only their form is checked
+    d360: bool = False  # 360dialog's dialect is served too
     options: bool = False  # of a single message travel with it: its upstream has a use for them
 
     def __repr__(self) -> str:
@@ -118,6 +120,8 @@ class Context:
     served_chain: Callable[[], str] = lambda: ""
     # What show_security_notifications sets at the upstream; None where that asks for nothing.
     identity_check: IdentityCheck | None = None
+    # The templates of the number's account; None where the upstream has none.
+    templates: TemplateList | None = None
     # Who must wait for having guessed at the API key.
     waits: Waits = field(default_factory=Waits)
     # Who must wait for having guessed at keys.

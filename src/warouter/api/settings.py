@@ -89,9 +89,12 @@ async def set_upstream(context: Context, shows: bool) -> None:
 
 def check_webhook(config: ApiConfig, given: Mapping[str, Any]) -> None:
     """Raises ParameterInvalid if callbacks may not be sent to the webhook's URL."""
-    url = given.get("webhooks", {}).get("url", "")
-    if not url:
-        return
+    if url := given.get("webhooks", {}).get("url", ""):
+        check_webhook_url(config, url, "webhooks.url")
+
+
+def check_webhook_url(config: ApiConfig, url: str, path: str) -> None:
+    """Raises ParameterInvalid, naming ``path``, if callbacks may not be sent to this URL."""
     problem = webhook_url_problem(
         url,
         allow_http=config.allow_http_webhook,
@@ -99,7 +102,7 @@ def check_webhook(config: ApiConfig, given: Mapping[str, Any]) -> None:
         ports=config.webhook_ports,
     )
     if problem is not None:
-        raise ParameterInvalid(f"webhooks.url {problem}")
+        raise ParameterInvalid(f"{path} {problem}")
 
 
 ROUTES = (

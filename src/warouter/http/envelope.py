@@ -33,22 +33,39 @@ class ErrorResponses(Protocol):
 
 
 class Envelopes(ErrorResponses):
-    """The product's envelope, with these fields of every response."""
+    """The product's envelope, with these fields of every response.
 
-    def __init__(self, common: Mapping[str, str]) -> None:
+    In ``d360``, 360dialog's dialect, the ``meta`` of a failure says so, and why.
+    """
+
+    def __init__(self, common: Mapping[str, str], *, d360: bool = False) -> None:
         self._common = common
+        self._d360 = d360
+
+    def body(self, error: ApiError) -> bytes:
+        """The JSON of an error."""
+        shown = error_object(error)
+        meta: dict[str, Any] = dict(META)
+        if self._d360:
+            meta |= {"success": False, "developer_message": shown["details"]}
+        return msgspec.json.encode({"meta": meta, "errors": [shown]})
 
     def alone(self, error: ApiError) -> bytes:
-        return alone(error, self._common)
+        fields = {"Content-Type": _JSON, **self._common, **error_fields(error)}
+        return whole(error, fields, self.body(error))
 
     def failure(self, error: ApiError) -> web.Response:
-        return self._with_common(failure(error))
-
-    def of_framework(self, error: web.HTTPException) -> web.StreamResponse:
-        return self._with_common(of_framework(error))
-
-    def _with_common(self, response: web.Response) -> web.Response:
+        """An error response, with Retry-After where a retry may help."""
+        response = encoded(self.body(error), error.status)
+        response.headers.update(error_fields(error))
         response.headers.update(self._common)
+        return response
+
+    def of_framework(self, error: web.HTTPException) -> web.Response:
+        """An error that aiohttp raised, as an error response of the product."""
+        response = self.failure(_of_http(error))
+        if isinstance(error, web.HTTPMethodNotAllowed):
+            response.headers["Allow"] = _allowed(error)
         return response
 
 
@@ -73,36 +90,24 @@ def encoded(body: bytes, status: int = 200) -> web.Response:
     return web.Response(body=body, status=status, content_type=_JSON)
 
 
-def failure(error: ApiError) -> web.Response:
-    """An error response, with Retry-After where a retry may help."""
-    response = encoded(error_body(error), error.status)
-    response.headers.update(error_fields(error))
-    return response
-
-
-def of_framework(error: web.HTTPException) -> web.Response:
-    """An error that aiohttp raised, as an error response of the product."""
+def _of_http(error: web.HTTPException) -> ApiError:
     match error:
         case web.HTTPNotFound():
-            return failure(NotFound("there is no such path"))
+            return NotFound("there is no such path")
         case web.HTTPMethodNotAllowed():
-            allowed = ", ".join(sorted(error.allowed_methods))
-            response = failure(MethodNotAllowed(f"this path allows {allowed}"))
-            response.headers["Allow"] = allowed
-            return response
+            return MethodNotAllowed(f"this path allows {_allowed(error)}")
         case web.HTTPRequestEntityTooLarge():
-            return failure(BodyTooLarge("the body is too large"))
+            return BodyTooLarge("the body is too large")
         case web.HTTPExpectationFailed():
             generic = GenericError("Expect may only be 100-continue")
         case _:
             generic = GenericError(error.reason)
     generic.status = error.status
-    return failure(generic)
+    return generic
 
 
-def error_body(error: ApiError) -> bytes:
-    """The JSON body of an error."""
-    return msgspec.json.encode({"meta": META, "errors": [error_object(error)]})
+def _allowed(error: web.HTTPMethodNotAllowed) -> str:
+    return ", ".join(sorted(error.allowed_methods))
 
 
 def error_object(error: ApiError) -> dict[str, Any]:
@@ -136,12 +141,6 @@ def common_fields(*, server_version: bool) -> dict[str, str]:
         "X-Content-Type-Options": "nosniff",
         "Server": SERVER if server_version else SERVER.partition("/")[0],
     }
-
-
-def alone(error: ApiError, common: Mapping[str, str]) -> bytes:
-    """The envelope of an error as a complete response, the last one of its connection."""
-    fields = {"Content-Type": _JSON, **common, **error_fields(error)}
-    return whole(error, fields, error_body(error))
 
 
 def whole(error: ApiError, fields: Mapping[str, str], body: bytes) -> bytes:

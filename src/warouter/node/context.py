@@ -12,6 +12,7 @@ import asyncpg
 
 from warouter.access.passwords import Passwords
 from warouter.api.access.tokens import TokenCache
+from warouter.api.configs.template_list import TemplateList
 from warouter.api.contacts.book import ContactBook
 from warouter.api.contacts.cloud_contacts import IdentityCheck
 from warouter.api.context import ApiConfig, ClusterAccess, Context
@@ -75,9 +76,10 @@ def assemble(
     contact_check: bool,
     served_chain: Callable[[], str],
     identity_check: IdentityCheck | None = None,
+    templates: TemplateList | None = None,
 ) -> Context:
     """The Context of one webapp; ``authority`` and ``numbers`` are services of the upstream, which
-    may have the ``profile`` too.
+    may have the ``profile`` and ``templates`` too.
     """
     return Context(
         accounts=Accounts(pool),
@@ -98,6 +100,7 @@ def assemble(
         collect=partial(ask_for_collection, pool),
         served_chain=served_chain,
         identity_check=identity_check,
+        templates=templates,
         operations=operations,
         media=received.library,
         received=received,

@@ -17,6 +17,7 @@ from warouter.api.access.tokens import TokenCache
 from warouter.api.account.cloud_registration import CloudRegistrar
 from warouter.api.account.registration import OnceRegistered
 from warouter.api.app import build_app
+from warouter.api.configs.template_list import TemplateList
 from warouter.api.contacts.cloud_contacts import CloudDirectory, IdentityCheck
 from warouter.api.context import ApiConfig, Context
 from warouter.api.messages.fastpath import FastPath
@@ -64,6 +65,7 @@ from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.media_calls import CloudMedia
 from warouter.upstream.cloud.graph.number_calls import NumberCalls
 from warouter.upstream.cloud.graph.profile_calls import Profile
+from warouter.upstream.cloud.graph.template_calls import TemplateCalls
 from warouter.upstream.media_service import MediaService
 from warouter.upstream.number_services import NumberDirectory, NumberLookup
 from warouter.upstream.registration import Authority, Registrar
@@ -90,6 +92,7 @@ def api_config(settings: Settings) -> ApiConfig:
         server_version=settings.server_version,
         any_cert=settings.upstream == "cloud",
         options=settings.upstream == "cloud",
+        d360=settings.d360,
     )
 
 
@@ -160,7 +163,10 @@ class Webapp:
             self._tls.context if self._tls else None,
             self._bounds,
             self._fast_path(),
-            words=Envelopes(common_fields(server_version=self._settings.server_version)),
+            words=Envelopes(
+                common_fields(server_version=self._settings.server_version),
+                d360=self._settings.d360,
+            ),
         )
         try:
             self._edge.open()
@@ -240,6 +246,7 @@ class Webapp:
             numbers=self._numbers(),
             profile=self._profile(),
             identity_check=self._identity_check(),
+            templates=self._templates(),
             contact_check=settings.require_contact_check,
             served_chain=lambda: self._tls.chain if self._tls else "",
         )
@@ -278,6 +285,11 @@ class Webapp:
         cloud = self._settings.cloud
         number = NumberCalls(cloud, self._calls)
         return IdentityCheck(CloudContacts(self._pool), number, cloud.phone_number_id)
+
+    def _templates(self) -> TemplateList | None:
+        if self._calls is None:
+            return None
+        return TemplateList(TemplateCalls(self._settings.cloud, self._calls), time.monotonic)
 
     def _samples(self) -> list[Sample]:
         """The metrics of this webapp: its connections, its requests, its links."""

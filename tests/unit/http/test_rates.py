@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from warouter.config import load
 from warouter.errors import ApiError, ConfigError
-from warouter.http.envelope import failure
+from warouter.http.envelope import Envelopes
 from warouter.http.pace import limits
 from warouter.http.rates import MOST_BUCKETS, Buckets, RateLimit, Rates, TokenBucket, parse_rates
 
@@ -99,7 +99,7 @@ def test_a_limited_client_is_told_how_long_to_wait() -> None:
     told = [e for e in (ApiError, *subclasses(ApiError)) if e.status in (429, 503)]
     assert len(told) >= 3
     for error in told:
-        assert failure(error("later")).headers["Retry-After"].isdigit()
+        assert Envelopes({}).failure(error("later")).headers["Retry-After"].isdigit()
 
 
 def subclasses(of: type[ApiError]) -> list[type[ApiError]]:

@@ -27,6 +27,13 @@ class Meta(msgspec.Struct):
     warnings: list[str] | UnsetType = UNSET
 
 
+class FailureMeta(Meta):
+    """In 360dialog's dialect (WAROUTER_D360) also `success`, false, and `developer_message`."""
+
+    success: Literal[False] | UnsetType = UNSET
+    developer_message: str | UnsetType = UNSET
+
+
 class Error(msgspec.Struct):
     """`code` and `title` are the product's; `details` says what was wrong with this request, and
     `href` leads to causes and remedies of the code.
@@ -41,7 +48,7 @@ class Error(msgspec.Struct):
 class ErrorAnswer(msgspec.Struct):
     """The body of every failure."""
 
-    meta: Meta
+    meta: FailureMeta
     errors: Annotated[list[Error], msgspec.Meta(min_length=1)]
 
 

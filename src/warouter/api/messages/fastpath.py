@@ -31,7 +31,7 @@ from warouter.api.messages.options import IN_DOUBT, PRIORITY
 from warouter.api.messages.validate import parse_message
 from warouter.api.monitoring.operations import MESSAGES
 from warouter.errors import ApiError
-from warouter.http.envelope import common_fields, error_body, error_fields
+from warouter.http.envelope import Envelopes, common_fields, error_fields
 from warouter.http.framing import Head
 from warouter.http.meter import label_of
 from warouter.http.plain import Asking, Reader
@@ -74,6 +74,7 @@ class FastPath(Reader):
         self._tokens = context.tokens
         self._body_limit = context.config.json_limit
         common = common_fields(server_version=context.config.server_version)
+        self._words = Envelopes(common, d360=context.config.d360)
         self._common = "".join(f"{name}: {value}\r\n" for name, value in common.items())
         operations = context.operations
         self._plain = _plain.Plain(
@@ -183,7 +184,7 @@ class FastPath(Reader):
         if isinstance(outcome, bytes):
             status, fields, body = 201, "", accepted(outcome)
         else:
-            status, body = outcome.status, error_body(outcome)
+            status, body = outcome.status, self._words.body(outcome)
             fields = "".join(f"{n}: {v}\r\n" for n, v in error_fields(outcome).items())
         head = _head(
             status,

@@ -20,6 +20,8 @@ class MessageTemplate(msgspec.Struct, frozen=True):
     category: str = "UTILITY"
     language: str = "en_US"
     status: str = "APPROVED"
+    components: tuple[dict[str, Any], ...] = ()
+    rejected_reason: str = "NONE"
 
     @property
     def id(self) -> str:
@@ -28,7 +30,8 @@ class MessageTemplate(msgspec.Struct, frozen=True):
 
     def shown(self) -> dict[str, Any]:
         """The template as the list of an account shows it."""
-        return {"id": self.id} | msgspec.structs.asdict(self) | {"components": []}
+        shown = {"id": self.id} | msgspec.structs.asdict(self)
+        return shown | {"components": list(self.components)}
 
 
 class Templates:
@@ -40,6 +43,13 @@ class Templates:
     def make(self, template: MessageTemplate) -> None:
         """Add or change a template."""
         self._made[template.name, template.language] = template
+
+    def delete(self, name: str) -> bool:
+        """Remove what calls made under a name, in all languages; False if there is none."""
+        gone = [key for key in self._made if key[0] == name]
+        for key in gone:
+            del self._made[key]
+        return bool(gone)
 
     def all(self, categories: Mapping[str, str]) -> list[MessageTemplate]:
         """All templates, by name."""

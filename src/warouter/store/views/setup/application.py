@@ -30,6 +30,7 @@ _NEWEST = "select coalesce(max(id), 0) from audit"
 LOOKED_THROUGH = 20_000  # rows of the audit log
 CHANGED, RESET = "PATCH /v1/settings/application", "DELETE /v1/settings/application"
 ROTATED = ("add webhook secret", "delete older webhook secret")
+REGISTERED = ("POST /v1/configs/webhook", "DELETE /v1/configs/webhook")
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -107,7 +108,11 @@ def _since(name: str, changes: list[Change]) -> tuple[datetime, str] | tuple[Non
 async def _changes(source: Source) -> list[Change]:
     newest: int = await source.fetchval(_NEWEST)
     rows = await source.fetch(
-        _CHANGES, [CHANGED, *ROTATED, RESET], DONE, newest - LOOKED_THROUGH, MOST_CHANGES
+        _CHANGES,
+        [CHANGED, *ROTATED, *REGISTERED, RESET],
+        DONE,
+        newest - LOOKED_THROUGH,
+        MOST_CHANGES,
     )
     return [
         Change(

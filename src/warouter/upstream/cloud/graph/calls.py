@@ -17,7 +17,7 @@ from yarl import URL
 from warouter import SERVER
 from warouter.cloud_settings import CloudSettings
 from warouter.upstream.cloud.answers import Class, judge
-from warouter.upstream.cloud.graph.failed import CallAway, CallFailed, CallRefused
+from warouter.upstream.cloud.graph.failed import CallAway, CallFailed, CallRefused, CallSlow
 from warouter.upstream.cloud.graph.fields import following, objects
 from warouter.upstream.cloud.secret_text import SHORTEST_SECRET
 from warouter.upstream.cloud.secrets import Secrets
@@ -97,10 +97,11 @@ class Calls:
 
         After CallAway it may have been changed.
         """
-        found = await self._call("POST", path, json=dict(fields), params=query)
-        if found.get("success") is False:
-            raise CallAway("the Graph API says that it was not done")
-        return found
+        return _done(await self._call("POST", path, json=dict(fields), params=query))
+
+    async def delete(self, path: str, query: Mapping[str, str]) -> None:
+        """Delete what is at ``path``; as ``post``."""
+        _done(await self._call("DELETE", path, params=query))
 
     async def upload(self, session: str, content: bytes) -> dict[str, Any]:
         """The whole content of a session of the Resumable Upload API, which is addressed by its id
@@ -147,7 +148,8 @@ class Calls:
                 return answer.status, body, answer.headers.get("Retry-After", "")
         except (aiohttp.ClientError, OSError) as error:
             # Not chained: its text can have the URL, of which the query may hold a secret.
-            raise CallAway(f"the Graph API: {_words(error)}") from None
+            kind = CallSlow if isinstance(error, TimeoutError) else CallAway
+            raise kind(f"the Graph API: {_words(error)}") from None
 
     def _http(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -157,6 +159,12 @@ class Calls:
                 trust_env=False,
             )
         return self._session
+
+
+def _done(found: dict[str, Any]) -> dict[str, Any]:
+    if found.get("success") is False:
+        raise CallAway("the Graph API says that it was not done")
+    return found
 
 
 def bearer(secrets: Secrets) -> dict[str, str]:

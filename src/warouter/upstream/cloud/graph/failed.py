@@ -41,5 +41,9 @@ class CallAway(CallFailed):
     """No answer, or none that is final: try again."""
 
 
+class CallSlow(CallAway):
+    """No answer in time."""
+
+
 class CallRefused(CallFailed):
     """The Graph API refused what was asked for."""

@@ -5,6 +5,7 @@ Handlers as in ``number_node``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from warouter.lab.simulator.cloud.templates import MessageTemplate, Templates
 
 _PAGE = 25
 _MOST = 6000  # templates of a verified business
+_NAME = re.compile(r"[a-z0-9_]{1,512}")
 _NAMESPACE = "ba30dd89_2ebd_41e4_b805_f2c05ae04cc9"
 _CATEGORIES = ("AUTHENTICATION", "MARKETING", "UTILITY")
 
@@ -89,9 +91,23 @@ class AccountNode:
         name, category = given.get("name"), given.get("category")
         if not isinstance(name, str) or not name or category not in _CATEGORIES:
             raise GraphError(PARAMETER, "A template needs a name and a category.")
-        template = MessageTemplate(name, str(category), str(given.get("language", "en_US")))
+        if not _NAME.fullmatch(name):
+            raise GraphError(PARAMETER, "A template's name has small letters, digits and _ only.")
+        language, components = str(given.get("language", "en_US")), given.get("components", [])
+        if not isinstance(components, list) or not all(isinstance(c, dict) for c in components):
+            raise GraphError(PARAMETER, "Components must be a list of objects.")
+        known = self._templates.all(self._switches().categories)
+        if any((one.name, one.language) == (name, language) for one in known):
+            raise GraphError(PARAMETER, "There is already content in this language.")
+        template = MessageTemplate(name, str(category), language, components=tuple(components))
         self._templates.make(template)
         return {"id": template.id, "status": template.status, "category": category}
+
+    def delete_template(self, given: Given) -> Given:
+        """Delete the templates of a name, in all languages."""
+        if not self._templates.delete(str(given.get("name", ""))):
+            raise GraphError(PARAMETER, "Message Template Not Found")
+        return SUCCESS
 
 
 def _summary(given: Given, **counts: int) -> Given:

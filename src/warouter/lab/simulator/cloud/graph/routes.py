@@ -94,6 +94,7 @@ class Nodes(NamedTuple):
             ("DELETE", waba, "subscribed_apps"): self.callbacks.unsubscribe,
             ("GET", waba, "message_templates"): account.templates,
             ("POST", waba, "message_templates"): account.make_template,
+            ("DELETE", waba, "message_templates"): account.delete_template,
             ("GET", "app", ""): app.fields,
             ("GET", facts.app_id, ""): app.fields,
             ("POST", facts.app_id, "uploads"): self.uploads.begin,
