@@ -204,10 +204,10 @@ async def make(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Make]
     monkeypatch.setattr("warouter.http.connection.LINGER_SECONDS", 0.0)
     runners: list[web.AppRunner] = []
 
-    async def side(changes: dict[str, Any], *, options: bool, is_fast: bool) -> Side:
+    async def side(changes: dict[str, Any], is_fast: bool, **settings: bool) -> Side:
         made = Side(None, api, [], [])  # type: ignore[arg-type]
         operations = replace(api.context.operations, **changes)
-        config = msgspec.structs.replace(api.context.config, options=options)
+        config = msgspec.structs.replace(api.context.config, **settings)
         context = replace(api.context, messages=made, operations=operations, config=config)
         fast = FastPath(context, owned(made.offer), Number()) if is_fast else None
         runner = web.AppRunner(build_app(context), shutdown_timeout=0.1)
@@ -217,8 +217,10 @@ async def make(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Make]
         made.connections = FrontDoor(runner.server, None, fast)
         return made
 
-    async def begin(*, options: bool = False, **changes: Any) -> Both:
-        both = Both(*[await side(changes, options=options, is_fast=f) for f in (True, False)])
+    async def begin(*, options: bool = False, d360: bool = False, **changes: Any) -> Both:
+        both = Both(
+            *[await side(changes, is_fast, options=options, d360=d360) for is_fast in (True, False)]
+        )
         await api.context.tokens.caller(api.user)  # in memory from here on
         return both
 

@@ -14,6 +14,7 @@ import pytest
 
 from tests.campaigns.fuzz.framings import REFUSED, REFUSED_CHUNKS, chunked, odd
 from tests.campaigns.fuzz.raw import CHUNKS, FRAMINGS, LINES, bases, mutated
+from tests.harness.api import Api
 from tests.harness.twice import GOOD, Both, Make, post
 from warouter.api.messages.fastpath import HEAD_BYTES
 from warouter.kinds import HOLD, MESSAGE, kind_with
@@ -155,6 +156,46 @@ async def test_an_action_as_text_is_left_to_whom_can_rewrite_it(both: Both) -> N
 async def test_bodies_that_are_no_message(both: Both, body: bytes) -> None:
     answer = await whole_and_apart(both, post(both.slow.api, body))
     assert answer.startswith(b"HTTP/1.1 4")
+
+
+def by_key(api: Api, *fields: bytes) -> bytes:
+    """A message with these fields for its credentials."""
+    mine = b"".join(field + b"\r\n" for field in fields)
+    return post(api).replace(b"Authorization: Bearer " + api.user.encode() + b"\r\n", mine)
+
+
+async def test_a_key_of_the_dialect_is_taken_as_a_token_is(make: Make) -> None:
+    both = await make(d360=True)
+    request = by_key(both.slow.api, b"D360-API-KEY: " + both.slow.api.user.encode())
+    answer = await both.same(*[request] * 3)
+    assert answer.written.count(b"HTTP/1.1 201 Created\r\n") == both.took == 3
+
+
+@pytest.mark.parametrize("d360", [True, False])
+async def test_other_credentials_of_the_dialect_are_judged_alike(make: Make, d360: bool) -> None:
+    both = await make(d360=d360)
+    api = both.slow.api
+    user, admin = api.user.encode(), api.admin.encode()
+    await api.context.tokens.caller(api.admin)
+    for fields, ok in (
+        ((b"D360-API-KEY: " + user,), d360),
+        ((b"d360-api-key:  " + user + b" ",), d360),
+        ((b"D360-API-KEY: ",), False),
+        ((b"D360-API-KEY: Bearer " + user,), False),
+        ((b"D360-API-KEY: " + b"x" * 43,), False),
+        ((b"D360-API-KEY: \xff" + user,), False),
+        ((b"D360-API-KEY: " + user, b"Authorization: Bearer " + user), True),
+        ((b"D360-API-KEY: " + user, b"Authorization: Bearer " + admin), not d360),
+        ((b"D360-API-KEY: " + b"x" * 43, b"Authorization: Bearer " + user), not d360),
+        ((b"D360-API-KEY: " + user, b"Authorization: Bearer x"), False),
+        ((b"D360-API-KEY: " + user, b"Authorization: Basic Og=="), False),
+        ((b"D360-API-KEY: " + user, b"Authorization: Apikey 0123456789abcdef"), False),
+        ((b"D360-API-KEY: " + user, b"D360-API-KEY: " + user), d360),
+        ((b"D360-API-KEY: " + user, b"D360-API-KEY: " + admin), False),
+    ):
+        answer = await both.same(by_key(api, *fields), post(api))
+        line = b"HTTP/1.1 201 " if ok else b"HTTP/1.1 401 "
+        assert answer.written.startswith(line), fields
 
 
 async def test_tokens_that_are_none(both: Both) -> None:

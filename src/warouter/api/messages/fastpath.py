@@ -19,6 +19,7 @@ from functools import partial
 from http import HTTPStatus
 
 from warouter.access.scopes import Scope
+from warouter.api.access.auth import D360_HEADER
 from warouter.api.access.caller import Caller
 from warouter.api.access.tokens import Entry
 from warouter.api.account.registration import OnceRegistered
@@ -45,6 +46,7 @@ HEAD_FIELDS = 32
 MOST_HEADS = 4096  # kept, of whatever many clients write
 _BEARER = b"Bearer "
 _KEY = HEADER.lower().encode()
+_D360 = D360_HEADER.lower().encode()
 # What makes a request more than a head and as many bytes of body, means something to aiohttp, or is
 # asked for by a few senders only.
 _NOT_PLAIN = frozenset(
@@ -74,6 +76,7 @@ class FastPath(Reader):
         self._tokens = context.tokens
         self._body_limit = context.config.json_limit
         common = common_fields(server_version=context.config.server_version)
+        self._d360 = context.config.d360
         self._words = Envelopes(common, d360=context.config.d360)
         self._common = "".join(f"{name}: {value}\r\n" for name, value in common.items())
         operations = context.operations
@@ -149,6 +152,10 @@ class FastPath(Reader):
         A head says nothing of where it comes from: a key for some networks is checked by aiohttp.
         """
         given = fields.get(b"authorization", b"")
+        if self._d360 and _D360 in fields:
+            if given:  # two credentials
+                return None
+            given = _BEARER + fields[_D360]
         if not given.startswith(_BEARER) or not given.isascii():
             return None
         entry = self._tokens.known(given[len(_BEARER) :].decode())

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from tests.harness.answer import Answer
-from tests.harness.api import Api, Webapp
+from tests.harness.api import ADMIN_PASSWORD, API_KEY, Api, Webapp, basic
 from tests.harness.cloud import client_settings
 from warouter.api.app import D360_ROUTES
 from warouter.api.configs import template_list
@@ -136,6 +136,50 @@ async def test_errors_say_what_clients_of_the_dialect_read(native: Api) -> None:
         assert set(meta) == {"api_status", "version"}
     done = await native.call("GET", WEBHOOK, token=native.admin)
     assert set(done.json["meta"]) == {"api_status", "version"}
+
+
+# The credential
+
+
+async def by_key(api: Api, key: str, **headers: str) -> Answer:
+    return await api.call("GET", WEBHOOK, headers={"D360-API-KEY": key, **headers})
+
+
+async def test_a_token_is_a_key_on_every_route(native: Api) -> None:
+    for method, path, key, status in (
+        ("GET", WEBHOOK, native.admin, 200),
+        ("GET", WEBHOOK, native.user, 403),
+        ("GET", "/v1/health", native.user, 200),
+        ("GET", SETTINGS, native.admin, 200),
+        ("POST", "/v1/users/login", native.admin, 401),
+        ("POST", "/v1/users/logout", native.user, 200),
+        ("GET", "/v1/health", native.user, 401),
+    ):
+        answer = await native.call(method, path, headers={"d360-api-key": f" {key}"})
+        assert answer.status == status, (method, path)
+
+
+async def test_two_credentials_are_of_one_caller(native: Api) -> None:
+    bearer = {name: f"Bearer {getattr(native, name)}" for name in ("admin", "user")}
+    assert (await by_key(native, native.admin, Authorization=bearer["admin"])).status == 200
+    for key, authorization in (
+        (native.admin, bearer["user"]),
+        (native.user, bearer["admin"]),
+        ("x" * 43, bearer["admin"]),
+        ("", bearer["admin"]),
+        (native.admin, "Bearer x"),
+        (native.admin, "Bearer"),
+        (native.admin, basic("admin", ADMIN_PASSWORD)),
+        (native.admin, f"Apikey {API_KEY}"),
+    ):
+        (await by_key(native, key, Authorization=authorization)).refused(401, 1005)
+
+
+async def test_without_the_variable_a_key_is_no_credential(api: Api) -> None:
+    key = {"D360-API-KEY": api.admin}
+    (await api.call("GET", SETTINGS, headers=key)).refused(401, 1005)
+    bearer = {"Authorization": f"Bearer {api.admin}", "D360-API-KEY": "another"}
+    assert (await api.call("GET", SETTINGS, headers=bearer)).status == 200
 
 
 # The webhook
