@@ -7,14 +7,20 @@ import re
 import pytest
 
 from tests.api.test_keys import made
-from tests.harness.api import Api
+from tests.harness.api import Api, Webapp
+from tests.harness.described import EVERY
 from warouter.access.scopes import ANY, NAMES, includes
 from warouter.api.access.attempts import key_refused
-from warouter.api.app import ROUTES
 from warouter.api.route import Access, Route
 
 LACKS = re.compile('the key lacks the scope "([a-z]+)"')
 ADMINISTRATOR = "only an administrator may do this"
+
+
+@pytest.fixture
+async def api(webapp: Webapp) -> Api:
+    """All routes, those of 360dialog's dialect among them."""
+    return await webapp(d360=True)
 
 
 @pytest.fixture
@@ -32,9 +38,9 @@ async def refusal(api: Api, route: Route, token: str) -> str:
     return str(answer.status)
 
 
-@pytest.mark.parametrize("method", sorted({route.method for route in ROUTES}))
+@pytest.mark.parametrize("method", sorted({route.method for route in EVERY}))
 async def test_keys(api: Api, keys: dict[str, str], method: str) -> None:
-    for route in (route for route in ROUTES if route.method == method):
+    for route in (route for route in EVERY if route.method == method):
         for name, key in keys.items():
             said = await refusal(api, route, key)
             lacking = LACKS.fullmatch(said)
@@ -50,9 +56,9 @@ async def test_keys(api: Api, keys: dict[str, str], method: str) -> None:
                 assert NAMES[lacking[1]] == route.scope, (route.name, name)
 
 
-@pytest.mark.parametrize("method", sorted({route.method for route in ROUTES}))
+@pytest.mark.parametrize("method", sorted({route.method for route in EVERY}))
 async def test_tokens(api: Api, method: str) -> None:
-    for route in (r for r in ROUTES if r.method == method and r.access is not Access.LOGIN):
+    for route in (r for r in EVERY if r.method == method and r.access is not Access.LOGIN):
         if "logout" in route.path:
             continue
         said = await refusal(api, route, api.user)

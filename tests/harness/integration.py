@@ -57,6 +57,13 @@ class Integration:
             timeout=aiohttp.ClientTimeout(total=30),
         )
 
+    async def key_of(self, *scopes: str) -> str:
+        """A key with these scopes."""
+        answer = await self.call("POST", "/v1/keys", {"name": "test", "scopes": scopes})
+        assert answer.status == 201, answer.body
+        key: str = answer.json["keys"][0]["key"]
+        return key
+
     async def call(
         self,
         method: str,

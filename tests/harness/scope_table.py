@@ -8,9 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from warouter.access.scopes import ANY, NAMES, Scope
-from warouter.api.app import ROUTES
+from warouter.api.app import D360_ROUTES, ROUTES
 from warouter.api.route import Access, Route
 
+EVERY = (*ROUTES, *D360_ROUTES)
 PAGE = Path(__file__).parents[2] / "docs" / "keys.md"
 BEGIN = "<!-- made by `make docs` from the routes of src/warouter/api -->"
 END = "<!-- end of what is made from the routes -->"
@@ -40,15 +41,15 @@ def markdown() -> str:
     lines = ["| scope | allows | routes |", "| --- | --- | --- |"]
     for name, scope in NAMES.items():
         lines.append(f"| `{name}` | {_MEANINGS[scope]} | {_routes_of(scope)} |")
-    open_ones = [route for route in ROUTES if route.access in (Access.OPEN, Access.LOGIN)]
-    any_one = [r for r in ROUTES if r.scope == ANY and r not in open_ones]
+    open_ones = [route for route in EVERY if route.access in (Access.OPEN, Access.LOGIN)]
+    any_one = [r for r in EVERY if r.scope == ANY and r not in open_ones]
     lines.append(f"| none, for a token | end the token | {_named(any_one)} |")
     lines.append(f"| none | what needs no token | {_named(open_ones)} |")
     return "\n".join(lines)
 
 
 def _routes_of(scope: Scope) -> str:
-    return _named([route for route in ROUTES if route.scope == scope]) or "none yet"
+    return _named([route for route in EVERY if route.scope == scope]) or "none yet"
 
 
 def _named(routes: list[Route]) -> str:

@@ -27,7 +27,8 @@ async def site() -> AsyncIterator[Integration]:
 async def test_a_client_is_called_back_for_its_messages(site: Integration) -> None:
     hook = f"{site.receiver.url}/of-waba-360"
     verbs = ("webhook", "text", "template")
-    where = f"{site.cluster.url}/v1/", site.token, hook, TO
+    key = await site.key_of("send", "settings")
+    where = f"{site.cluster.url}/v1/", key, hook, TO
     webhook, *sent = await ask(WITNESS, verbs, *where)
     assert (webhook["url"], webhook["headers"]) == (hook, {})
     for answer in sent:
