@@ -85,7 +85,7 @@ async def test_an_abandoned_lookup_counts_until_its_thread_ends(server: Server) 
 
 async def test_a_silent_name_that_is_asked_for_again_has_one_thread(server: Server) -> None:
     """Three dead links that are sent often do not keep the good ones of their sender waiting."""
-    names = HostLookups(threads=8, each=4, seconds=0.2, lookup=server)
+    names = HostLookups(threads=8, each=4, seconds=1.0, lookup=server)
     for _ in range(3):
         await in_vain(names, *(f"silent-{n % 3}" for n in range(24)))
         assert server.hanging == 3
