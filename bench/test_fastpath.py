@@ -19,7 +19,7 @@ from tests.harness.offers import Number
 from tests.harness.wait import soon
 from warouter._hash import SLOTS
 from warouter.access.token import hash_of, new_token
-from warouter.api.access.caller import Caller
+from warouter.api.access.caller import Caller, Realm
 from warouter.api.access.tokens import Entry, TokenCache
 from warouter.api.messages import _plain
 from warouter.api.messages._scan import digits_of
@@ -39,7 +39,7 @@ KEY = b"k" * 32
 BODY = b'{"to":"4915112345678","type":"text","text":{"body":"hello %b"}}' % (b"x" * 150)
 
 
-NOTHING_KNOWN = _plain.Known(b"", 0, Caller("nobody", "ROLE_USER"), 0.0, 0)
+NOTHING_KNOWN = _plain.Known(b"", 0, Caller("nobody", "ROLE_USER"), 0.0, Realm(1), 0)
 LOG_IN = b"POST /v1/users/login HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"
 
 
