@@ -18,7 +18,6 @@ Connections, from the ground up:
     locks             classes of advisory locks
     migrations        the steps of the schema
     migrate           their application, in order and once
-    former            databases from before the first of them
 
 What the cluster shares:
 

@@ -21,7 +21,7 @@ from warouter._hash import HASH_NAME, HASH_VERSION
 from warouter.config import Settings
 from warouter.errors import CommandError, lacking
 from warouter.log import use_key
-from warouter.store import former, locks
+from warouter.store import locks
 from warouter.store.database import Connection, connect
 from warouter.store.migrations import BASELINE, Migration, migrations
 from warouter.store.roles import catalogue
@@ -128,7 +128,7 @@ async def check(connection: Connection) -> None:
         if login := await connection.fetchval(_SHUT_OUT):
             raise CommandError(lacking(f"login {login} has no right to use the schema"))
         raise CommandError("The database has no schema yet: run `warouter migrate`.")
-    applied = {} if await former.is_former(connection) else await _applied(connection)
+    applied = await _applied(connection)
     steps = migrations()
     _compare(applied, steps)
     missing = [step.name for step in steps if step.version not in applied]
@@ -170,16 +170,25 @@ def _compare(applied: dict[int, Applied], steps: Sequence[Migration]) -> None:
     for version, found in applied.items():
         migration = known.get(version)
         if migration is not None and migration.checksum != found.checksum:
-            raise CommandError(
-                f"Migration {found.name} differs from the one that was applied: use the build that"
-                " applied it, or begin with an empty database."
-            )
+            raise CommandError(_differs(migration, found))
         if migration is None and found.runs_with > newest:
             raise CommandError(
                 f"The database is newer than this build (it has {found.name}, this build ends with"
                 f" {known[newest].name}), and this build cannot run on it:"
                 " install the warouter that brought it, or a newer one."
             )
+
+
+def _differs(migration: Migration, found: Applied) -> str:
+    if migration.name == BASELINE:
+        return (
+            "The database was made by a build whose baseline is another one: drain it with that"
+            " build, then begin with an empty database."
+        )
+    return (
+        f"Migration {found.name} differs from the one that was applied: use the build that applied"
+        " it, or begin with an empty database."
+    )
 
 
 async def act_as_owner(connection: Connection) -> None:
@@ -206,27 +215,25 @@ async def _take_turn(connection: Connection) -> None:
 
 async def _apply_missing(connection: Connection) -> list[str]:
     """Apply the steps that are not applied yet; returns their names."""
-    is_former = await former.is_former(connection)
-    applied = {} if is_former else await _applied(connection)
+    applied = await _applied(connection)
     steps = migrations()
     _compare(applied, steps)
     made = []
     for migration in steps:
         if migration.version not in applied:
-            adopts = is_former and migration.name == BASELINE
-            await _apply(connection, migration, former.to_baseline() if adopts else migration.sql)
+            await _apply(connection, migration)
             made.append(migration.name)
     return made
 
 
-async def _apply(connection: Connection, migration: Migration, sql: str) -> None:
+async def _apply(connection: Connection, migration: Migration) -> None:
     for index, statement in migration.indexes.items():
         build = partial(_build, connection, index, statement)
         await again(connection, migration.name, build)
 
     async def change() -> None:
         if not migration.indexes:
-            await connection.execute(sql)
+            await connection.execute(migration.sql)
         row = migration.version, migration.name, migration.checksum, migration.runs_with
         await connection.execute(_INSERT, *row)
 

@@ -27,7 +27,7 @@ from warouter.errors import CommandError
 
 BASELINE = "0001_baseline"
 SCHEMA = Path(__file__).parent / "schema"
-UNCHECKED = "set local check_function_bodies = off;\n"
+_UNCHECKED = "set local check_function_bodies = off;\n"
 _RUNS_WITH = re.compile(r"^-- runs with: (\d+)$")
 _OUTSIDE = "-- outside a transaction"
 _INDEX = re.compile(r"create index concurrently if not exists (\w+)\s")
@@ -85,11 +85,11 @@ def migrations() -> list[Migration]:
 def baseline(schema: Path) -> Migration:
     """Step 0001, as a folder ``schema`` has it."""
     return Migration(
-        1, BASELINE, UNCHECKED + sql_in(schema / "functions") + sql_in(schema / "tables")
+        1, BASELINE, _UNCHECKED + _sql_in(schema / "functions") + _sql_in(schema / "tables")
     )
 
 
-def sql_in(folder: Path) -> str:
+def _sql_in(folder: Path) -> str:
     return "".join(each.read_text("utf-8") for each in _files(folder))
 
 
