@@ -33,6 +33,11 @@ def bind(**fields: Any) -> None:
     _bound.update(fields)
 
 
+def of_number(number: int) -> dict[str, int]:
+    """The field of a line about something of this number; none for number 1."""
+    return {} if number == 1 else {"number": number}
+
+
 def use_key(key: bytes) -> None:
     """Hash ids with this key from now on: all processes of a database show the same."""
     _keys[0] = key

@@ -295,7 +295,7 @@ async def hear(
         said["errors"] = errors or [{"code": 131026, "title": "undeliverable"}]
     await pool.execute(
         "insert into cloud_inbox (slot, kind, key, id, attempt, wamid, recipient, payload)"
-        " values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (key) do nothing",
+        " values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (key, number) do nothing",
         *(SLOT, STATUS, f"{wamid}:{status}:{STAMP}", message_id, attempt, wamid, RECIPIENT),
         msgspec.json.encode(said),
     )

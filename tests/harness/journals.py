@@ -27,10 +27,10 @@ def an_id(number: int, slot: int = 3) -> bytes:
     return bytes((1, slot)) + number.to_bytes(18, "big")
 
 
-def row(seq: int, slot: int = 3, *, number: int = 0, **fields: Any) -> Message:
-    """A message; of equal numbers is one, and its number is its seq unless told."""
+def row(seq: int, slot: int = 3, *, number: int = 0, of: int = 1, **fields: Any) -> Message:
+    """A message ``of`` a number; of equal ``number`` is one, which is its seq unless told."""
     given = {"recipient": RECIPIENT, "kind": 0, "body": b"{}", **fields}
-    return Message(slot, 0, an_id(number or seq, slot), **given, seq=seq)
+    return Message(slot, 0, an_id(number or seq, slot), **given, number=of, seq=seq)
 
 
 async def page_of(

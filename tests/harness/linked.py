@@ -31,7 +31,7 @@ def an_id(number: int = 0) -> bytes:
 def fields(message: wire.Message) -> tuple[Any, ...]:
     """What its frame says, in the order in which a message is made of it."""
     place = message.slot, message.epoch, message.id, message.kind, message.recipient
-    return *place, bytes(message.body), message.ttl, message.key
+    return *place, bytes(message.body), message.ttl, message.key, message.number
 
 
 def outgoing(number: int = 0, body: bytes = b"{}", *more: Any) -> wire.Outgoing:

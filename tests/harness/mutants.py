@@ -213,7 +213,7 @@ def new_before_old(
         loaded = slot.messages.loaded
         add(self, slot, [row])
         if slot.messages.loaded == loaded:
-            self._push(slot, LaneEntry(row.seq, row.id, row.recipient, row.kind, row.body))
+            self._push(slot, LaneEntry(row.seq, row.id, row.lane, row.kind, row.body))
     return []
 
 
@@ -233,11 +233,11 @@ async def ack_before_commit(self: GroupCommit[Any], commit: Any, batch: list[Any
 def unblocked_lane(self: Lanes, retry: Any, message_id: bytes, due: float) -> LaneEntry | None:
     """The next message of a recipient does not wait for the one that is to be tried again."""
     entry: LaneEntry | None = retry(self, message_id, due)
-    lane = self._lanes.get(entry.recipient) if entry else None
+    lane = self._lanes.get(entry.lane) if entry else None
     if entry and lane and len(lane) > 1:
         lane.append(lane.pop(0))
         self._later = [item for item in self._later if item[1] != entry.seq]
-        self._ready.append((lane[0].seq, entry.recipient))
+        self._ready.append((lane[0].seq, entry.lane))
     return entry
 
 
@@ -281,7 +281,7 @@ def repeats_are_called_back(
 async def keys_are_not_looked_at(self: Messages, append: Any, owned: Any, rows: list[Any]) -> Any:
     """Each request is a message of its own."""
     bare = [
-        wire.Message(m.slot, m.epoch, m.id, m.kind, m.recipient, m.body, m.ttl, None, m.seq)
+        wire.Message(m.slot, m.epoch, m.id, m.kind, m.recipient, m.body, m.ttl, seq=m.seq)
         for m in rows
     ]
     return await append(self, owned, bare)

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 from tests.harness.patch import patched
 from warouter.cluster.role import SlotEvent
 from warouter.config import Settings
-from warouter.link.wire import FRAMES, Message, Outcome, parse
+from warouter.link.wire import NEWEST, Message, Outcome, parse
 from warouter.message_id import mint
 from warouter.node import coreapp, end_simulator
 from warouter.node.coreapp import Coreapp
@@ -95,7 +95,7 @@ class Me(ProcessIdentity):
 class Slots(Coreapp):
     """A coreapp whose link and beats nobody runs."""
 
-    frames = FRAMES[2]
+    frames = NEWEST
 
     def __init__(self, settings: Settings, upstream: Any = None, journal: Any = None) -> None:
         parts = [

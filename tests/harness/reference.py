@@ -9,7 +9,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 PREFIX = 4
 MESSAGE = 1
-_MESSAGE = struct.Struct("<BBQ20sBBI?")  # in front of recipient, two hashes if any, body
+_MESSAGE = struct.Struct("<BBQ20sBBI?i")  # in front of recipient, two hashes if any, body
 LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 
 P1 = 0x9E3779B185EBCA87
@@ -63,18 +63,20 @@ def split(stream: bytes) -> tuple[list[bytes], bytes]:
 
 
 def message(frame: bytes) -> tuple | None:
-    """Slot, epoch, id, kind, recipient, body, ttl and key of a message frame, if it is one."""
+    """Slot, epoch, id, kind, recipient, body, ttl, key and number of a message frame, if it is
+    one.
+    """
     if len(frame) < _MESSAGE.size:
         return None
-    first, slot, epoch, message_id, kind, digits, ttl, keyed = _MESSAGE.unpack_from(frame)
+    first, slot, epoch, message_id, kind, digits, ttl, keyed, number = _MESSAGE.unpack_from(frame)
     recipient, rest = frame[_MESSAGE.size :][:digits], frame[_MESSAGE.size :][digits:]
     hashes, body = (rest[:64], rest[64:]) if keyed else (b"", rest)
     if first != MESSAGE or slot > 31 or len(recipient) < digits or not recipient.isascii():
         return None
-    if len(hashes) < 64 * keyed:
+    if len(hashes) < 64 * keyed or number < 1:
         return None
     key = (hashes[:32], hashes[32:]) if keyed else None
-    return slot, epoch, message_id, kind, recipient.decode(), body, ttl or None, key
+    return slot, epoch, message_id, kind, recipient.decode(), body, ttl or None, key, number
 
 
 def read(packed: bytes) -> tuple[list[tuple], list[bytes]] | None:
@@ -106,12 +108,14 @@ def admitted(
 
 def columns(rows: list[tuple]) -> tuple:
     """The columns of messages, each with its place in the list as its seq."""
-    slots, _, ids, kinds, recipients, bodies, ttls, keys = map(list, zip(*rows, strict=True))
+    columns = map(list, zip(*rows, strict=True))
+    slots, _, ids, kinds, recipients, bodies, ttls, keys, given = columns
     plain = slots, list(range(len(rows))), ids, recipients
+    numbers = given if set(given) != {1} else None
     if not any(ttls) and not any(keys):
-        return *plain, kinds if any(kinds) else None, bodies
+        return *plain, kinds if any(kinds) else None, bodies, numbers
     names, requests = ([key and key[n] for key in keys] for n in (0, 1))
-    return *plain, kinds, bodies, ttls, names, requests
+    return *plain, kinds, bodies, numbers, ttls, names, requests
 
 
 def landed(batch: list[tuple]) -> tuple[dict, dict]:

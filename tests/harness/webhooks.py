@@ -108,7 +108,7 @@ class Webhook:
         self.posts = Posts(self.inbox, owners)
         self.now = float(SENT + 60)
         self.listener = WebhookListener(
-            NUMBER, lambda: self.secrets, lambda: VERIFY, self.posts, clock=lambda: self.now
+            {NUMBER: 1}, lambda: self.secrets, lambda: VERIFY, self.posts, clock=lambda: self.now
         )
         self.intake = WebhookIntake(self.listener, **limits)
         self._lines: list[Line] = []

@@ -60,7 +60,7 @@ class Door:
 
     def __init__(self) -> None:
         self.inbox = Memory()
-        self.listener = WebhookListener(NUMBER, lambda: [SECRET], lambda: VERIFY, self.inbox)
+        self.listener = WebhookListener({NUMBER: 1}, lambda: [SECRET], lambda: VERIFY, self.inbox)
         self._lines: list[Line] = []
 
     async def serve(self, tls: ssl.SSLContext | None = None, **limits: object) -> None:

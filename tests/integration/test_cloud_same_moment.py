@@ -26,7 +26,7 @@ select unnest($1::text[]), 3, $2, 2 on conflict do nothing"""
 _RECEIVE = """
 select * from receive_cloud(null, false, 0, 0, array[null]::smallint[], array[0::smallint],
     array[$1], array[null]::bytea[], array[null]::smallint[], array[split_part($1, ':', 1)],
-    array['1'], array[''::bytea], array[null]::bytea[],
+    array['1'], array[''::bytea], array[null]::bytea[], array[1],
     '{}', '{}', '{}', '{}', '{}', '{}', '{}')"""
 _WAITS = "select exists (select from pg_locks where locktype = 'advisory' and not granted)"
 _UNLOCKED = """

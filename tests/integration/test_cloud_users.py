@@ -211,9 +211,9 @@ class Owners:
     def __init__(self) -> None:
         self.offered: list[OfferedStatus] = []
 
-    async def offer(self, statuses: Sequence[OfferedStatus]) -> set[str]:
+    async def offer(self, statuses: Sequence[OfferedStatus]) -> set[tuple[int, str]]:
         self.offered += statuses
-        return {each.key for each in statuses}
+        return {each.unique for each in statuses}
 
 
 @asynccontextmanager

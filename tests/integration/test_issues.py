@@ -221,8 +221,8 @@ async def test_a_message_that_was_taken_loses_its_row_and_has_an_id(
     assert await states(pool) == []
     [kept] = await pool.fetch("select wamid, slot, id, attempt, wa_id, user_id from upstream_id")
     assert tuple(kept) == ("w1", 3, an_id(1), 1, "4915", None)
-    assert await journal.wamids_of([an_id(1), an_id(2)]) == {an_id(1): "w1"}
-    assert await journal.ids_of(["w1", "w2"]) == {"w1": an_id(1)}
+    assert await journal.wamids_of([(1, an_id(1)), (1, an_id(2))]) == {(1, an_id(1)): "w1"}
+    assert await journal.ids_of([(1, "w1"), (1, "w2")]) == {(1, "w1"): an_id(1)}
 
 
 async def test_a_record_of_an_attempt_says_nothing_of_a_later_one(
@@ -399,14 +399,18 @@ async def test_an_id_is_found_however_long_ago_it_was_recorded(
         " select 'w' || n, 3, int8send(n), 1, now() - n * interval '26 s'"
         " from generate_series(0, 99999) n"
     )
-    asked = {f"w{n}": n.to_bytes(8, "big") for n in (0, 1, 139, 50_000, 99_999)}
-    assert await journal.ids_of([*asked, "w100000"]) == asked
+    asked = {(1, f"w{n}"): n.to_bytes(8, "big") for n in (0, 1, 139, 50_000, 99_999)}
+    assert await journal.ids_of([*asked, (1, "w100000")]) == asked
     read = (
         "select coalesce(idx_tup_fetch, 0) + coalesce(seq_tup_read, 0)"
         " from pg_stat_xact_user_tables where relname = 'upstream_id'"
     )
     async with pool.acquire() as connection, connection.transaction():
-        await connection.fetch("select * from ids_of_wamids($1)", [*asked, "w100000"])
+        wamids = [wamid for _, wamid in asked] + ["w100000"]
+        sql = (
+            "select * from ids_of_wamids($1::text[], array_fill(1, array[cardinality($1::text[])]))"
+        )
+        await connection.fetch(sql, wamids)
         assert await connection.fetchval(read) <= len(asked) + 2  # the oldest and the newest
 
 

@@ -250,10 +250,10 @@ async def test_a_page_has_those_that_are_looked_at_first(journal: Journal) -> No
     await store(journal, ["a", "b", "c", "d"])
     await park(journal, {1: 400.0, 2: 100.0, 3: 300.0, 4: 200.0})
     for page in await pages(journal, 2):
-        assert {r["recipient"] for r in page} == {"b", "d"}
+        assert {r["lane"] for r in page} == {"b", "d"}
         assert all(r["full"] for r in page)
     for page in await pages(journal, 5):
-        assert {r["recipient"] for r in page} == {"a", "b", "c", "d"}
+        assert {r["lane"] for r in page} == {"a", "b", "c", "d"}
         assert not any(r["full"] for r in page)
 
 
@@ -262,4 +262,4 @@ async def test_the_next_row_of_a_recipient_is_found_after_the_first(journal: Jou
     await park(journal, {1: 50.0, 2: 10.0, 3: 50.0})
     await unpark(journal, 1)
     for page in await pages(journal, 9):
-        assert {r["recipient"] for r in page} == {"a", "b"}
+        assert {r["lane"] for r in page} == {"a", "b"}

@@ -67,7 +67,7 @@ async def test_a_message_arrives_as_it_is_and_its_ack_ends_the_wait(
 ) -> None:
     await submit(linked, body=b'{"to":"1"}')
     message = await owner.came.get()
-    assert fields(message) == (5, 7, an_id(), 0, "4915112345678", b'{"to":"1"}', None, None)
+    assert fields(message) == (5, 7, an_id(), 0, "4915112345678", b'{"to":"1"}', None, None, 1)
     assert linked.pending == 0
 
 

@@ -58,7 +58,7 @@ def status(number: int, slot: int = SLOT) -> wire.OfferedStatus:
     return wire.OfferedStatus(slot, 0, f"{name}:sent:1", an_id(number), 1, name, "1", b"{}")
 
 
-def offered(links: Links, *numbers: int) -> asyncio.Task[set[str]]:
+def offered(links: Links, *numbers: int) -> asyncio.Task[set[tuple[int, str]]]:
     return asyncio.ensure_future(links.statuses.offer([status(number) for number in numbers]))
 
 
@@ -71,7 +71,7 @@ async def test_an_offer_arrives_under_the_owners_epoch_and_waits_for_its_word(
     assert [(each.id, each.epoch) for each in offer.statuses] == [(an_id(n), 7) for n in (1, 2, 3)]
     assert not call.done()
     owner.answer(1)
-    assert await call == {"wamid.1:sent:1", "wamid.3:sent:1"}
+    assert await call == {(1, "wamid.1:sent:1"), (1, "wamid.3:sent:1")}
 
 
 async def test_statuses_gather_into_offers_that_fit_into_frames(
@@ -82,11 +82,11 @@ async def test_statuses_gather_into_offers_that_fit_into_frames(
     await soon(lambda: len(owner.came) == 2)
     assert [len(offer.statuses) for _, offer in owner.came] == [2, 1]
     owner.answer()
-    assert await calls[2] == {"wamid.2:sent:1"}
+    assert await calls[2] == {(1, "wamid.2:sent:1")}
     assert not calls[0].done()
     owner.came.pop()
     owner.answer(1)
-    assert [await call for call in calls[:2]] == [{"wamid.0:sent:1"}, set()]
+    assert [await call for call in calls[:2]] == [{(1, "wamid.0:sent:1")}, set()]
 
 
 async def test_statuses_without_a_way_to_their_owner_are_offered_to_nobody(
@@ -119,7 +119,7 @@ async def test_an_offer_without_an_answer_ends_and_its_late_answer_is_nothing(
     call = offered(links, 2)
     await soon(lambda: len(owner.came) == 2)
     owner.answer()
-    assert await call == {"wamid.2:sent:1"}
+    assert await call == {(1, "wamid.2:sent:1")}
 
 
 async def test_a_broken_frame_of_statuses_ends_the_link(links: Links, coreapp: Coreapp) -> None:

@@ -219,5 +219,5 @@ async def test_of_what_is_parked_only_read_marks_never_end(
     park = [{"slot": 3, "seq": seq, **delays} for seq in (1, 2, 3)]
     await journal.write(OWNED, ProgressColumns({}, {}, {"park": park}))
     lanes = await journal.parked([3], 86_400.0, 9)
-    ends = {lane["recipient"]: lane["ends_in"] is not None for lane in lanes}
+    ends = {lane["lane"]: lane["ends_in"] is not None for lane in lanes}
     assert ends == {"1": True, "2": False, "3": False}

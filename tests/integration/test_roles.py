@@ -33,7 +33,7 @@ NOBODY_EXECUTES = (
     " record_issues record_parked_events record_parked_messages record_rare record_taken"
     " url_shown"
 )
-NO_PROGRESS = ", ".join(["'{}'"] * 15)
+NO_PROGRESS = ", ".join(["'{}'"] * 16)
 NOBODY_READS = "request_key cloud_unmatched cloud_quarantine cloud_kept cloud_share"
 TEXTS = {
     "message": ["body"],
@@ -202,8 +202,8 @@ async def test_no_login_writes_a_journal_itself(
 async def test_only_a_coreapp_calls_what_writes_journals(logins: Logins, kind: str) -> None:
     connection = await logins.connect(kind)
     for sql in (
-        "select append_messages(null, '{}', '{}', '{}', '{}', '{}', '{}', null, '{}')",
-        "select append_events(null, '{}', '{}', '{}', '{}', null, '{}', '{}', '{}', null)",
+        "select append_messages(null, '{}', '{}', '{}', '{}', '{}', '{}', null, '{}', null)",
+        "select append_events(null, '{}', '{}', '{}', '{}', null, '{}', '{}', '{}', null, null)",
         f"select record_progress(null, '{{}}', '{{}}', {NO_PROGRESS}, null)",
         "select held_slots(null, '{}', '{}')",
         "select change_owner(0::smallint, null, null, 'x', null, 0)",
@@ -219,7 +219,7 @@ async def test_a_coreapp_writes_nothing_past_its_epoch(logins: Logins, pool: asy
     for epoch, stored in ((6, 0), (7, 1)):
         await coreapp.execute(
             "select append_messages($1, '{3}', array[$2::bigint], '{3}', '{1}',"
-            " array['\\x01'::bytea], '{49151}', null, array['\\x7b7d'::bytea])",
+            " array['\\x01'::bytea], '{49151}', null, array['\\x7b7d'::bytea], null)",
             me,
             epoch,
         )
@@ -236,7 +236,7 @@ async def test_no_snapshot_of_before_gets_past_the_fences(
     await pool.execute("update term set term = 5, incarnation = $1", me)
     append = (
         "select append_messages($1, '{3}', '{7}', '{3}', '{1}',"
-        " array['\\x01'::bytea], '{49151}', null, array['\\x7b7d'::bytea])"
+        " array['\\x01'::bytea], '{49151}', null, array['\\x7b7d'::bytea], null)"
     )
     take = "select take_over(5, $1, '{3}', '{7}', array[$1::uuid], '{x}', '{0}')"
     for kind, table, write in (("coreapp", "slot", append), ("master", "term", take)):
@@ -325,6 +325,7 @@ async def test_a_webapp_brings_what_webhooks_bring_and_no_word_of_an_operator(
     await webapp.execute(
         "select receive_cloud(null, false, 0, 0, array_fill(1::smallint, '{6}'), '{0,1,2,3,4,5}',"
         " '{a,b,c,d,e,f}', $1, $2, $3, $3, array_fill('x'::bytea, '{6}'), $1,"
+        " array_fill(1, '{6}'),"
         " '{}', '{}', '{}', '{}', '{}', '{}', '{}')",
         nothing,
         nothing,

@@ -216,11 +216,11 @@ async def test_every_query_is_answered_from_an_index(pool: asyncpg.Pool) -> None
             "analyze message, parked_message, event, parked_event, dead_letter"
         )
         by_id: tuple[tuple[str, list[Any]], ...] = (
-            (trace.MESSAGE_SQL, [RAW]),
-            (trace.STATUSES_SQL, [ID, 0]),
-            (trace.BURIED_STATUSES_SQL, [ID, 0]),
-            (trace.INBOUND_SQL, ["wamid", 1]),
-            (trace.BURIED_INBOUND_SQL, ["wamid", 1]),
+            (trace.MESSAGE_SQL, [RAW, 1]),
+            (trace.STATUSES_SQL, [ID, 0, 1]),
+            (trace.BURIED_STATUSES_SQL, [ID, 0, 1]),
+            (trace.INBOUND_SQL, ["wamid", 1, 1]),
+            (trace.BURIED_INBOUND_SQL, ["wamid", 1, 1]),
             (WITH_STATUS, [[ID]]),
         )
         for sql, arguments in by_id:

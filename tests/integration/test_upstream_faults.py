@@ -21,7 +21,7 @@ from warouter._hash import slot_of
 from warouter.config import Settings
 from warouter.lab.simulator.faults import Faults
 from warouter.lab.simulator.server import Simulator
-from warouter.link.wire import FRAMES, Message
+from warouter.link.wire import NEWEST, Message
 from warouter.message_id import mint
 from warouter.node.coreapp import Coreapp
 from warouter.owner import sender
@@ -35,7 +35,7 @@ RECIPIENTS = [str(n) for n in range(4915112340000, 4915112350000) if slot_of(str
 class World:
     """One owner of one slot, its upstream, and its database."""
 
-    frames = FRAMES[2]
+    frames = NEWEST
 
     def __init__(self, coreapp: Coreapp, simulator: Simulator, pool: asyncpg.Pool) -> None:
         self.coreapp = coreapp

@@ -87,7 +87,7 @@ def signature(module: Any, given: str) -> bool:
 
 
 def verify_token(module: Any, given: str) -> bool:
-    listener = module.WebhookListener("1", lambda: KEYS, lambda: RIGHT, SimpleNamespace())
+    listener = module.WebhookListener({"1": 1}, lambda: KEYS, lambda: RIGHT, SimpleNamespace())
     query = f"hub.mode=subscribe&hub.verify_token={given}&hub.challenge=1"
     return bool(listener._handshake(query.encode()).status == 200)
 

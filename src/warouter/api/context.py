@@ -62,11 +62,11 @@ class ClusterAccess(Protocol):
 
     async def health(self) -> HealthReport: ...
 
-    async def find_inbound(self, message_id: str) -> str | None:
-        """The sender's wa_id of an inbound message, None if the id is unknown."""
+    async def find_inbound(self, message_id: str, number: int) -> str | None:
+        """The sender's wa_id of an inbound message of the number, None if the id is unknown."""
 
-    async def trace(self, message_id: str) -> Trace | None:
-        """Where a message is, None if its id is unknown."""
+    async def trace(self, message_id: str, number: int) -> Trace | None:
+        """Where a message of the number is, None if its id is unknown."""
 
 
 class ApiConfig(msgspec.Struct, frozen=True, kw_only=True):

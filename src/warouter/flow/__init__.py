@@ -1,12 +1,13 @@
 """Decisions about the order in which a slot's rows go; nothing here sends or stores. Pure.
 
 A slot's journal is a log with positions. The *cursor* says how far it is settled; a *lane* lets one
-message of a recipient out at a time, and the *window* bounds how many of a slot are out; recipients
-whose next message must wait long are *parked*: they leave their place to others.
+message of a number to a recipient out at a time, and the *window* bounds how many of a slot are
+out; lanes whose next message must wait long are *parked*: they leave their place to others.
 
     cursor    how far a log is settled: a mark, and settled ranges beyond it
     lanes     what may be sent now: lanes and the window
-    parking   the recipients that are parked, and what happens with the rows of each
+    parking   the lanes that are parked, and what happens with the rows of each
+    lane_key  the key of a lane: of a number and a recipient
     log       one log of a slot: what is on disk, in memory, settled
     event     an event of a slot, from the upstream's frame to the POST
     progress  what the next record says of a log

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 
 import msgspec
 
+from warouter.flow.lane_key import recipient_of
+
 
 class EventRow(msgspec.Struct, frozen=True, gc=False):
     """An event with its place in a journal; ``kind`` is one of ``kinds.EVENT_KINDS``.
 
+    ``lane`` is the key of the lane of its ``number`` and recipient, see ``flow.lane_key``.
     ``payload`` is the JSON of its element in the v1 webhook body, ``contact`` the ``contacts[]``
     element of an inbound message. An inbound one without a ``recipient`` is an out-of-band error,
     an element of ``errors[]``.
@@ -23,12 +26,17 @@ class EventRow(msgspec.Struct, frozen=True, gc=False):
     seq: int
     kind: int
     key: str
-    recipient: str
+    lane: str
     payload: bytes
     contact: bytes | None = None
     attempts: int = 0
     first_at: float | None = None
     parked: bool = False
+    number: int = 1
+
+    @property
+    def recipient(self) -> str:
+        return recipient_of(self.number, self.lane)
 
     @property
     def size(self) -> int:

@@ -150,13 +150,13 @@ class Issues(dict[bytes, Issue]):
 
     def let_go(self, recorded: int, is_read: Callable[[str], bool], now: float) -> None:
         """Forget what is on disk and is not needed: of messages that are parked, unless the rows of
-        the recipient are just being read; and of those that only time changes, the last ones.
+        the lane are just being read; and of those that only time changes, the last ones.
 
         Not while rows of the slot's messages are read by their time, or with the inbox.
         """
         for message_id in [each for each, record in self._parked.items() if record <= recorded]:
             issue = self[message_id]
-            if issue.state in _PARKED and not is_read(issue.recipient):
+            if issue.state in _PARKED and not is_read(issue.lane):
                 if self._noted.get(message_id, 0) <= recorded:
                     self.forget(message_id)
             elif issue.state not in _PARKED:

@@ -1,9 +1,10 @@
-"""Decides what may be sent now: a lane per recipient with
-one unanswered message, and a window per slot.
+"""Decides what may be sent now: a lane per number and recipient with one unanswered message,
+and a window per slot.
 
 Rules of this file:
-  * a lane is the queue of one recipient in seq order; only its head may be out, and nothing behind
-    it moves before the head is answered: order per recipient needs no more than that;
+  * a lane is the queue of one recipient of one number in seq order; only its head may be out, and
+    nothing behind it moves before the head is answered: order per recipient needs no more than
+    that;
   * lanes are served in seq order of their heads, so nobody is starved; heads with priority are
     before others, and who sends by a rate (``flow.turns``) chooses between the two;
   * a blocked lane (its recipient is parked) sends nothing; what comes for it is parked too;
@@ -28,12 +29,15 @@ from collections.abc import Collection, Iterable
 import msgspec
 from msgspec.structs import replace
 
+from warouter.flow.lane_key import recipient_of
+
 WINDOW = 64
 
 
 class LaneEntry(msgspec.Struct, frozen=True, order=True, gc=False):
     """One message in memory, ordered by seq; ``body`` is the JSON as received.
 
+    ``lane`` is the key of the lane of its ``number`` and recipient, see ``flow.lane_key``.
     It is not to be sent any more at ``expires``: by its own ttl (``timed``) or as too old.
     ``told`` says of what is parked that the upstream may have it: it was told, and did not answer.
     ``priority``: as the head of its lane it goes before others.
@@ -41,7 +45,7 @@ class LaneEntry(msgspec.Struct, frozen=True, order=True, gc=False):
 
     seq: int
     id: bytes
-    recipient: str
+    lane: str
     kind: int
     body: bytes | memoryview
     attempts: int = 0
@@ -50,6 +54,11 @@ class LaneEntry(msgspec.Struct, frozen=True, order=True, gc=False):
     timed: bool = False
     told: bool = False
     priority: bool = False
+    number: int = 1
+
+    @property
+    def recipient(self) -> str:
+        return recipient_of(self.number, self.lane)
 
 
 class Lanes:
@@ -65,7 +74,7 @@ class Lanes:
         self._out: dict[bytes, LaneEntry] = {}
         self._unrecorded: set[int] = set()
         self._blocked: set[str] = set()
-        self._ending: dict[str, list[int]] = {}  # by recipient; as long, its lane is kept if empty
+        self._ending: dict[str, list[int]] = {}  # by lane, which is kept as long if empty
         self._asked: set[bytes] = set()  # out on a connection that was lost: may be taken
         self._withheld: set[bytes] = set()  # out, but the upstream has not been told
         self.soonest = math.inf  # no entry expires earlier
@@ -89,14 +98,14 @@ class Lanes:
         """The message of this id, if it is out."""
         return self._out.get(message_id)
 
-    def flies(self, recipient: str) -> bool:
-        """True while the head of this recipient's lane is out."""
-        lane = self._lanes.get(recipient)
-        return lane is not None and bool(lane) and lane[0].id in self._out
+    def flies(self, lane: str) -> bool:
+        """True while the head of this lane is out."""
+        queue = self._lanes.get(lane)
+        return queue is not None and bool(queue) and queue[0].id in self._out
 
-    def length(self, recipient: str) -> int:
-        """Number of messages in this recipient's lane."""
-        return len(self._lanes.get(recipient, ()))
+    def length(self, lane: str) -> int:
+        """Number of messages in this lane."""
+        return len(self._lanes.get(lane, ()))
 
     def withhold(self, message_id: bytes) -> None:
         """Count a message as sent whose media must be prepared first."""
@@ -109,7 +118,7 @@ class Lanes:
             self._withheld.discard(message_id)
             entry = self._out.pop(message_id)
             self.soonest = min(self.soonest, entry.expires)
-            heapq.heappush(self._again, (entry.seq, entry.recipient))
+            heapq.heappush(self._again, (entry.seq, entry.lane))
 
     @property
     def room(self) -> int:
@@ -132,35 +141,35 @@ class Lanes:
 
     def push(self, entry: LaneEntry) -> bool:
         """Queue a message in seq order. False if its lane is blocked: park it as well."""
-        if entry.recipient in self._blocked and not entry.parked:
+        if entry.lane in self._blocked and not entry.parked:
             return False
-        lane = self._lanes.get(entry.recipient)
+        queue = self._lanes.get(entry.lane)
         self.waiting += 1
         self.bytes += len(entry.body)
         if entry.expires < self.soonest:
             self.soonest = entry.expires
-        if lane is None:
-            self._lanes[entry.recipient] = [entry]
+        if queue is None:
+            self._lanes[entry.lane] = [entry]
             heads = self._urgent if entry.priority else self._ready
-            heapq.heappush(heads, (entry.seq, entry.recipient))
+            heapq.heappush(heads, (entry.seq, entry.lane))
         else:
-            lane.append(entry)
-            if len(lane) == 1:
-                self._next(entry.recipient)
+            queue.append(entry)
+            if len(queue) == 1:
+                self._next(entry.lane)
         return True
 
-    def free(self, recipient: str) -> bool:
-        """True if a message of this recipient that comes now would be the head of its lane."""
-        return recipient not in self._lanes and recipient not in self._blocked
+    def free(self, lane: str) -> bool:
+        """True if a message that comes to this lane now would be its head."""
+        return lane not in self._lanes and lane not in self._blocked
 
     def push_out(self, entry: LaneEntry) -> bool:
         """Queue a message that counts as out at once, for a lane that is ``free``; False if not."""
-        if not self.free(entry.recipient):
+        if not self.free(entry.lane):
             return False
-        self._lanes[entry.recipient] = [entry]
+        self._lanes[entry.lane] = [entry]
         self.waiting += 1
         self.bytes += len(entry.body)
-        self._go(entry.recipient)
+        self._go(entry.lane)
         return True
 
     def take(self, below: int | None = None) -> list[LaneEntry]:
@@ -189,15 +198,15 @@ class Lanes:
         heads = self._urgent if priority else self._again or self._ready
         if not heads:
             return None
-        seq, recipient = heads[0]
+        seq, lane = heads[0]
         if heads is not self._again and (self.window_full or (below is not None and seq >= below)):
             return None
-        return self._lanes[recipient][0]
+        return self._lanes[lane][0]
 
     def go(self, entry: LaneEntry) -> None:
         """Count the entry that ``peek`` returned as out from here on."""
         self._pop(entry)
-        self._go(entry.recipient)
+        self._go(entry.lane)
 
     def put_off(self, entry: LaneEntry, due: float) -> None:
         """Let the entry that ``peek`` returned, and its lane, wait until ``due``.
@@ -205,7 +214,7 @@ class Lanes:
         It takes no place meanwhile.
         """
         self._pop(entry)
-        heapq.heappush(self._later, (due, entry.seq, entry.recipient))
+        heapq.heappush(self._later, (due, entry.seq, entry.lane))
 
     def answered(self, message_id: bytes) -> LaneEntry | None:
         """The upstream took or refused the message: its lane moves on. None if it was not out."""
@@ -213,7 +222,7 @@ class Lanes:
         if entry is None:
             return None
         self._hear(message_id)
-        self._advance(entry.recipient)
+        self._advance(entry.lane)
         return entry
 
     def failed(self, message_id: bytes) -> LaneEntry | None:
@@ -223,40 +232,40 @@ class Lanes:
             self.end([entry])
         return self.answered(message_id)
 
-    def withdraw(self, recipient: str, message_id: bytes) -> LaneEntry | None:
+    def withdraw(self, lane: str, message_id: bytes) -> LaneEntry | None:
         """Take out one that is out or waits, as ``failed`` does; None if it is not there."""
-        lane = self._lanes.get(recipient, [])
-        place = next((n for n, entry in enumerate(lane) if entry.id == message_id), None)
+        queue = self._lanes.get(lane, [])
+        place = next((n for n, entry in enumerate(queue) if entry.id == message_id), None)
         if place is None:
             return None
         if place > 0:  # behind another: it was never out
-            entry = lane.pop(place)
+            entry = queue.pop(place)
             self._left([entry])
             self.end([entry])
             return entry
         if message_id not in self._out:
-            self._forget_heads({recipient})
-            self._out[message_id] = lane[0]
+            self._forget_heads({lane})
+            self._out[message_id] = queue[0]
         return self.failed(message_id)
 
     def end(self, entries: Iterable[LaneEntry]) -> None:
         """End messages as failed: nothing behind them goes before that is recorded."""
         for entry in entries:
-            self._ending.setdefault(entry.recipient, []).append(entry.seq)
-            self._lanes.setdefault(entry.recipient, [])
+            self._ending.setdefault(entry.lane, []).append(entry.seq)
+            self._lanes.setdefault(entry.lane, [])
 
     def end_unread(self, entry: LaneEntry) -> None:
         """End a message that is not in its lane: what is just being read with it waits as well,
         unless those behind it go on already.
         """
-        lane = self._lanes.get(entry.recipient)
-        if not lane or lane[0].seq < entry.seq:
+        queue = self._lanes.get(entry.lane)
+        if not queue or queue[0].seq < entry.seq:
             self.end([entry])
 
     def waits_for(self, entry: LaneEntry) -> bool:
-        """True if the next message of its recipient waits until the end of this one is recorded."""
-        lane = self._lanes.get(entry.recipient)
-        return bool(lane and lane[0].seq > entry.seq)
+        """True if the next message of its lane waits until the end of this one is recorded."""
+        queue = self._lanes.get(entry.lane)
+        return bool(queue and queue[0].seq > entry.seq)
 
     def retry(self, message_id: bytes, due: float) -> LaneEntry | None:
         """Send the same id again at ``due``; its lane waits, and
@@ -267,20 +276,20 @@ class Lanes:
             return None
         self._hear(message_id)
         self.soonest = min(self.soonest, entry.expires)
-        lane = self._lanes[entry.recipient]
-        lane[0] = replace(entry, attempts=entry.attempts + 1, told=False)
-        heapq.heappush(self._later, (due, entry.seq, entry.recipient))
-        return lane[0]
+        queue = self._lanes[entry.lane]
+        queue[0] = replace(entry, attempts=entry.attempts + 1, told=False)
+        heapq.heappush(self._later, (due, entry.seq, entry.lane))
+        return queue[0]
 
     def due(self, now: float) -> float | None:
         """Make ready what waited for its time; returns when the next one is due, if any."""
         while self._later and self._later[0][0] <= now:
-            _, seq, recipient = heapq.heappop(self._later)
-            lane = self._lanes.get(recipient)
-            if lane and lane[0].seq == seq:
-                fresh = self._urgent if lane[0].priority else self._ready
+            _, seq, lane = heapq.heappop(self._later)
+            queue = self._lanes.get(lane)
+            if queue and queue[0].seq == seq:
+                fresh = self._urgent if queue[0].priority else self._ready
                 heads = self._again if seq in self._unrecorded else fresh
-                heapq.heappush(heads, (seq, recipient))
+                heapq.heappush(heads, (seq, lane))
         return self._later[0][0] if self._later else None
 
     def unanswered(self) -> list[LaneEntry]:
@@ -305,14 +314,14 @@ class Lanes:
         """Send the messages that are out once more; they do not expire until answered."""
         entry = self._out.pop(message_id)
         self._asked.add(message_id)
-        lane = self._lanes[entry.recipient]
-        lane[0] = replace(entry, attempts=entry.attempts + 1)
-        heapq.heappush(self._again, (entry.seq, entry.recipient))
+        queue = self._lanes[entry.lane]
+        queue[0] = replace(entry, attempts=entry.attempts + 1)
+        heapq.heappush(self._again, (entry.seq, entry.lane))
 
     def requeue(self) -> None:
         """The connection is new: send unanswered messages again, in seq order."""
         for entry in self._out.values():
-            heapq.heappush(self._again, (entry.seq, entry.recipient))
+            heapq.heappush(self._again, (entry.seq, entry.lane))
             if entry.id in self._withheld:
                 self.soonest = min(self.soonest, entry.expires)
             else:
@@ -331,44 +340,44 @@ class Lanes:
         self.soonest = math.inf
         gone: list[LaneEntry] = []
         beheaded: set[str] = set()
-        for recipient, lane in list(self._lanes.items()):
-            kept = [entry for entry in lane if not self._expired(entry, now)]
-            if len(kept) == len(lane):
+        for lane, queue in list(self._lanes.items()):
+            kept = [entry for entry in queue if not self._expired(entry, now)]
+            if len(kept) == len(queue):
                 continue
-            gone += (entry for entry in lane if self._expired(entry, now))
-            if not kept or kept[0].seq != lane[0].seq:
-                beheaded.add(recipient)
-            self._lanes[recipient] = kept
+            gone += (entry for entry in queue if self._expired(entry, now))
+            if not kept or kept[0].seq != queue[0].seq:
+                beheaded.add(lane)
+            self._lanes[lane] = kept
         if beheaded:
             self._forget_heads(beheaded)
         self.end(gone)
         self._left(gone)
         return sorted(gone)
 
-    def block(self, recipient: str) -> list[LaneEntry]:
-        """Park a recipient: its whole lane is returned, in seq order, to be parked.
+    def block(self, lane: str) -> list[LaneEntry]:
+        """Park a lane: all of it is returned, in seq order, to be parked.
 
         Of its head the upstream may not have said yet whether it has it.
         """
-        self._blocked.add(recipient)
-        lane = self._lanes.pop(recipient, None)
-        if recipient in self._ending:
-            self._lanes[recipient] = []
-        if not lane:
+        self._blocked.add(lane)
+        queue = self._lanes.pop(lane, None)
+        if lane in self._ending:
+            self._lanes[lane] = []
+        if not queue:
             return []
-        self._forget_heads({recipient})
-        head = lane[0]
+        self._forget_heads({lane})
+        head = queue[0]
         if head.id in self._asked or (head.id in self._out and head.id not in self._withheld):
-            lane[0] = replace(head, told=True)
-        for entry in lane:
+            queue[0] = replace(head, told=True)
+        for entry in queue:
             self._out.pop(entry.id, None)
             self._asked.discard(entry.id)
             self._withheld.discard(entry.id)
-        self._left(lane)
-        return lane
+        self._left(queue)
+        return queue
 
-    def unblock(self, recipient: str) -> None:
-        self._blocked.discard(recipient)
+    def unblock(self, lane: str) -> None:
+        self._blocked.discard(lane)
 
     def recorded(self, seqs: Collection[int]) -> None:
         """Take messages out of the window once they are settled in the database."""
@@ -399,54 +408,54 @@ class Lanes:
 
     def _ended(self, seqs: set[int]) -> None:
         """Lanes whose head waited for the end of these alone go on."""
-        for recipient, ending in list(self._ending.items()):
+        for lane, ending in list(self._ending.items()):
             left = [seq for seq in ending if seq not in seqs]
             if left:
-                self._ending[recipient] = left
+                self._ending[lane] = left
             else:
-                del self._ending[recipient]
-            lane = self._lanes[recipient]
-            if not lane or lane[0].seq > min(ending):
-                self._next(recipient)
+                del self._ending[lane]
+            queue = self._lanes[lane]
+            if not queue or queue[0].seq > min(ending):
+                self._next(lane)
 
-    def _next(self, recipient: str) -> None:
+    def _next(self, lane: str) -> None:
         """The head of a lane may go, unless what was before it is ending."""
-        lane, ending = self._lanes[recipient], self._ending.get(recipient)
-        if lane and (not ending or lane[0].seq < min(ending)):
-            heads = self._urgent if lane[0].priority else self._ready
-            heapq.heappush(heads, (lane[0].seq, recipient))
-        elif not lane and not ending:
-            del self._lanes[recipient]
+        queue, ending = self._lanes[lane], self._ending.get(lane)
+        if queue and (not ending or queue[0].seq < min(ending)):
+            heads = self._urgent if queue[0].priority else self._ready
+            heapq.heappush(heads, (queue[0].seq, lane))
+        elif not queue and not ending:
+            del self._lanes[lane]
 
-    def _forget_heads(self, recipients: set[str]) -> None:
-        self._ready = [item for item in self._ready if item[1] not in recipients]
+    def _forget_heads(self, lanes: set[str]) -> None:
+        self._ready = [item for item in self._ready if item[1] not in lanes]
         heapq.heapify(self._ready)
-        self._urgent = [item for item in self._urgent if item[1] not in recipients]
+        self._urgent = [item for item in self._urgent if item[1] not in lanes]
         heapq.heapify(self._urgent)
-        self._again = [item for item in self._again if item[1] not in recipients]
+        self._again = [item for item in self._again if item[1] not in lanes]
         heapq.heapify(self._again)
-        self._later = [item for item in self._later if item[2] not in recipients]
+        self._later = [item for item in self._later if item[2] not in lanes]
         heapq.heapify(self._later)
 
     def _pop(self, entry: LaneEntry) -> None:
-        place = entry.seq, entry.recipient
+        place = entry.seq, entry.lane
         heads = next(h for h in (self._again, self._urgent, self._ready) if h and h[0] == place)
         heapq.heappop(heads)
 
-    def _go(self, recipient: str) -> LaneEntry:
-        entry = self._lanes[recipient][0]
+    def _go(self, lane: str) -> LaneEntry:
+        entry = self._lanes[lane][0]
         self._out[entry.id] = entry
         self._unrecorded.add(entry.seq)
         return entry
 
-    def _advance(self, recipient: str) -> None:
-        lane = self._lanes[recipient]
-        self.bytes -= len(lane.pop(0).body)
+    def _advance(self, lane: str) -> None:
+        queue = self._lanes[lane]
+        self.bytes -= len(queue.pop(0).body)
         self.waiting -= 1
         if self._ending:
-            self._next(recipient)
-        elif lane:  # nearly always one of these two
-            heads = self._urgent if lane[0].priority else self._ready
-            heapq.heappush(heads, (lane[0].seq, recipient))
+            self._next(lane)
+        elif queue:  # nearly always one of these two
+            heads = self._urgent if queue[0].priority else self._ready
+            heapq.heappush(heads, (queue[0].seq, lane))
         else:
-            del self._lanes[recipient]
+            del self._lanes[lane]

@@ -1,4 +1,4 @@
-"""Recipients of a slot with messages (or events of one kind) in the parked table.
+"""Lanes of a slot with messages (or events of one kind) in the parked table, by their keys.
 
 Rules of this file:
   * so many are in memory at most, those that are to be looked at first; ``beyond`` says that the
@@ -34,7 +34,7 @@ class LaneState(Enum):
 
 
 class ParkedLane:
-    """A recipient with messages (or events) in the parked table. Times are the caller's seconds.
+    """A lane with messages (or events) in the parked table. Times are the caller's seconds.
 
     ``due`` is when they are to be tried, ``ends`` when the first of them is not to be sent any
     more. ``more`` says that the table may hold rows beyond those that are out.
@@ -104,7 +104,7 @@ class ParkedLane:
 
 
 class Parking(dict[str, ParkedLane]):
-    """The parked lanes in memory, by recipient."""
+    """The parked lanes in memory, by the key of each (``flow.lane_key``)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -118,9 +118,9 @@ class Parking(dict[str, ParkedLane]):
         """Number of rows to read, so that some are new."""
         return len(self) + PAGE_LANES
 
-    def is_read(self, recipient: str) -> bool:
-        """True while rows of the recipient are being read, or are out."""
-        lane = self.get(recipient)
+    def is_read(self, key: str) -> bool:
+        """True while rows of the lane are being read, or are out."""
+        lane = self.get(key)
         return lane is not None and not lane.waiting
 
     @property
@@ -130,20 +130,20 @@ class Parking(dict[str, ParkedLane]):
 
     def park(
         self,
-        recipient: str,
+        key: str,
         due: float,
         record: int,
         *,
         was_out: bool,
         ends: float = math.inf,
     ) -> None:
-        """One more row of this recipient lies in the table with record number ``record``.
+        """One more row of this lane lies in the table with record number ``record``.
 
         ``was_out``: it had been taken up from there and comes back.
         """
-        lane = self.get(recipient)
+        lane = self.get(key)
         if lane is None:
-            lane = self[recipient] = ParkedLane(0.0)
+            lane = self[key] = ParkedLane(0.0)
         lane.due = max(lane.due, due)
         lane.ends = min(lane.ends, ends)
         lane.more = True
@@ -151,29 +151,29 @@ class Parking(dict[str, ParkedLane]):
         if was_out:
             lane.landed()
 
-    def shut(self, recipient: str, now: float) -> None:
-        """A message of this recipient is in doubt: nothing behind it goes before that has ended."""
-        lane = self.get(recipient)
+    def shut(self, key: str, now: float) -> None:
+        """A message of this lane is in doubt: nothing behind it goes before that has ended."""
+        lane = self.get(key)
         if lane is None:
-            lane = self[recipient] = ParkedLane(now)
+            lane = self[key] = ParkedLane(now)
         lane.due = math.inf
 
-    def reopen(self, recipient: str, now: float, record: int) -> None:
-        """A doubt of this recipient has ended, or is waited for no longer; ``record`` has it."""
-        lane = self.get(recipient)
+    def reopen(self, key: str, now: float, record: int) -> None:
+        """A doubt of this lane has ended, or is waited for no longer; ``record`` has it."""
+        lane = self.get(key)
         if lane is None:
-            lane = self[recipient] = ParkedLane(now)
+            lane = self[key] = ParkedLane(now)
         lane.due = now
         lane.noted = record
         lane.more = True
 
     def found(self, row: Any, now: float) -> bool:
-        """The table has this recipient, see ``Journal.parked``; False if it was known already."""
-        if row["recipient"] in self:
+        """The table has this lane, see ``Journal.parked``; False if it was known already."""
+        if row["lane"] in self:
             return False
         ends = math.inf if row["ends_in"] is None else now + row["ends_in"]
         hurried = now - row["parked_for"] <= self._hurried
-        self[row["recipient"]] = ParkedLane(now if hurried else now + row["due_in"], ends)
+        self[row["lane"]] = ParkedLane(now if hurried else now + row["due_in"], ends)
         return True
 
     def hurry(self, now: float) -> None:
@@ -183,10 +183,10 @@ class Parking(dict[str, ParkedLane]):
             lane.due = min(lane.due, now)
 
     def read(self, rows: Sequence[Any], now: float) -> list[str]:
-        """Add a page of rows; returns the recipients that are new here."""
-        new = [row["recipient"] for row in rows if self.found(row, now)]
+        """Add a page of rows; returns the lanes that are new here."""
+        new = [row["lane"] for row in rows if self.found(row, now)]
         full = any(row["full"] for row in rows)
-        looks = [self[row["recipient"]].look for row in rows]
+        looks = [self[row["lane"]].look for row in rows]
         self.beyond = full
         self._next_look = min(max(looks) if full else math.inf, now + LOOK_SECONDS)
         return new
@@ -196,7 +196,7 @@ class Parking(dict[str, ParkedLane]):
         return self.beyond and now >= self._next_look and len(self) < MAX_PARKED
 
     def surplus(self, now: float, recorded: int) -> list[str]:
-        """Forget lanes beyond the limit; returns their recipients.
+        """Forget lanes beyond the limit; returns their keys.
 
         Those that are looked at last. If somebody beyond may be due, half of the places are for
         whoever is due.
@@ -206,16 +206,16 @@ class Parking(dict[str, ParkedLane]):
         if excess <= 0:
             return []
         idle = [
-            (lane.look, recipient)
-            for recipient, lane in self.items()
+            (lane.look, key)
+            for key, lane in self.items()
             if lane.waiting and lane.noted <= recorded and (not crowded or lane.look > now)
         ]
         chosen = heapq.nlargest(excess, idle)
         if not chosen:
             return []
-        for _, recipient in chosen:
-            del self[recipient]
+        for _, key in chosen:
+            del self[key]
         self.let_go += 1
         self.beyond = True
         self._next_look = min(self._next_look, chosen[-1][0])
-        return [recipient for _, recipient in chosen]
+        return [key for _, key in chosen]

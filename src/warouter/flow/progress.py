@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 class Park(NamedTuple):
     """A row moves to the parked table, or stays there, and is due in ``delay_ms``; None: once its
-    recipient is reopened.
+    lane is reopened.
 
     ``ends_ms`` is after how long it is not to be sent any more; None: that is read when it is due.
     """
@@ -47,12 +47,14 @@ class Took(NamedTuple):
     wa_id: str | None = None
     user_id: str | None = None
     held: bool = False  # Meta holds it back: no status comes for a while
+    number: int = 1  # whose message it is
 
 
 class Reopened(NamedTuple):
-    """The first parked row of this recipient is due now."""
+    """The first parked row of this recipient of the number is due now."""
 
     recipient: str
+    number: int = 1
 
 
 class Stated(NamedTuple):

@@ -19,10 +19,11 @@ class RecentMessage:
     ``answered`` says that its request has ended: statuses often come before that.
     """
 
-    __slots__ = ("answered", "event", "recipient", "seen", "wamid")
+    __slots__ = ("answered", "event", "number", "recipient", "seen", "wamid")
 
-    def __init__(self, recipient: str, wamid: str) -> None:
+    def __init__(self, recipient: str, wamid: str, number: int) -> None:
         self.recipient = recipient
+        self.number = number
         self.wamid = wamid
         self.seen = KnownStatuses()
         self.event = 0
@@ -36,9 +37,9 @@ class RecentMessages(dict[bytes, RecentMessage]):
         super().__init__()
         self._read: list[bytes] = []  # by their recipients: nothing follows
 
-    def taken(self, message_id: bytes, recipient: str, wamid: str) -> None:
+    def taken(self, message_id: bytes, recipient: str, wamid: str, number: int = 1) -> None:
         """Its first request was taken, and no other can have been."""
-        self[message_id] = RecentMessage(recipient, wamid)
+        self[message_id] = RecentMessage(recipient, wamid, number)
 
     def shown(self, message_id: bytes, seen: KnownStatuses) -> bool:
         """Keep what was shown of a message; False if it is none of these."""

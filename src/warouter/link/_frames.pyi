@@ -22,6 +22,7 @@ class Message:
         body: bytes | memoryview,
         ttl: int | None = None,
         key: _Key | None = None,
+        number: int = 1,
         seq: int = 0,
     ) -> None: ...
     @property
@@ -34,6 +35,10 @@ class Message:
     def kind(self) -> int: ...
     @property
     def recipient(self) -> str: ...
+    @property
+    def number(self) -> int: ...
+    @property
+    def lane(self) -> str: ...
     @property
     def ttl(self) -> int | None: ...
     @property
@@ -65,6 +70,7 @@ def message(
     body: bytes,
     ttl: int | None = None,
     key: _Key | None = None,
+    number: int = 1,
 ) -> bytes: ...
 def read(packed: bytes | memoryview) -> tuple[list[Message], list[memoryview]]: ...
 def admit(

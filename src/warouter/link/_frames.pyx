@@ -11,11 +11,12 @@ cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DATA, PyUnicode_DecodeASCII, PyUnicode_GET_LENGTH
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from warouter._slots cimport _SLOTS
 from warouter.errors import ProtocolError
+from warouter.flow.lane_key import lane_of
 
 cdef extern from "Python.h":
     bint PyUnicode_IS_COMPACT_ASCII(object)
@@ -33,7 +34,8 @@ cdef enum:
     _DIGITS = 31
     _TTL = 32
     _KEYED = 36
-    _RECIPIENT = 37
+    _NUMBER = 37
+    _RECIPIENT = 41
 
 cdef uint8_t[_RECIPIENT] _EMPTY  # what a message views that nobody has filled yet
 
@@ -47,8 +49,9 @@ cdef class Message:
 
     Made from fields, or by ``read`` as a view of what arrived. Its buffer is its body. ``kind`` is
     one of ``kinds``, ``ttl`` in whole seconds (None: has none), ``key`` the hashes of its
-    Idempotency-Key and of the request. ``owned`` (its Gate) and ``origin`` (who waits for its
-    outcome) are set while it waits for its commit. ValueError and OverflowError as ``message``.
+    Idempotency-Key and of the request, ``number`` that of the business. ``owned`` (its Gate) and
+    ``origin`` (who waits for its outcome) are set while it waits for its commit. ValueError and
+    OverflowError as ``message``.
     """
 
     cdef object _read  # keeps the frame's bytes where they are
@@ -67,8 +70,8 @@ cdef class Message:
         self._at = _EMPTY
         self._size = _RECIPIENT
 
-    def __init__(self, slot, epoch, id, kind, recipient, body, ttl=None, key=None, seq=0):
-        cdef bytes frame = message(slot, epoch, id, kind, recipient, bytes(body), ttl, key)
+    def __init__(self, slot, epoch, id, kind, recipient, body, ttl=None, key=None, number=1, seq=0):
+        cdef bytes frame = message(slot, epoch, id, kind, recipient, bytes(body), ttl, key, number)
         if slot >= _SLOTS:
             raise ValueError(f"there is no slot {slot}")
         self._view(frame, <const uint8_t*>PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame))
@@ -87,6 +90,16 @@ cdef class Message:
                 <const char*>self._at + _RECIPIENT, self._at[_DIGITS], NULL
             )
         return self._recipient
+
+    @property
+    def number(self):
+        return <int32_t>_little(self._at + _NUMBER, 4)
+
+    @property
+    def lane(self):
+        """The key of its lane, see ``flow.lane_key``."""
+        cdef int32_t number = <int32_t>_little(self._at + _NUMBER, 4)
+        return self.recipient if number == 1 else lane_of(number, self.recipient)
 
     @property
     def ttl(self):
@@ -155,9 +168,9 @@ cdef class Gate:
 
 def message(
     uint8_t slot, uint64_t epoch, bytes message_id not None, uint8_t kind, str recipient not None,
-    bytes body not None, ttl=None, key=None,
+    bytes body not None, ttl=None, key=None, int32_t number=1,
 ) -> bytes:
-    """The bytes of a message frame of version 2.
+    """The bytes of a message frame of version 3.
 
     ValueError for an id, a recipient or a key that no frame can hold, OverflowError for a number.
     """
@@ -167,6 +180,8 @@ def message(
     cdef uint8_t* at
     if not PyUnicode_IS_COMPACT_ASCII(recipient) or digits > 255:
         raise ValueError("a recipient in a frame has up to 255 ASCII characters")
+    if number < 1:
+        raise ValueError(f"there is no number {number}")
     if PyBytes_GET_SIZE(message_id) != _ID_SIZE:
         raise ValueError(f"an id has {_ID_SIZE} bytes, not {len(message_id)}")
     if key is not None:
@@ -184,6 +199,7 @@ def message(
     at[_DIGITS] = <uint8_t>digits
     _put_little(at + _TTL, seconds, 4)
     at[_KEYED] = key is not None
+    _put_little(at + _NUMBER, number, 4)
     at += _RECIPIENT
     memcpy(at, PyUnicode_DATA(recipient), digits)
     memcpy(at + digits, PyBytes_AS_STRING(hashes), len(hashes))
@@ -192,7 +208,7 @@ def message(
 
 
 def read(packed) -> tuple[list[Message], list[memoryview]]:
-    """The messages in a buffer of whole frames of version 2, and views of its other frames.
+    """The messages in a buffer of whole frames of version 3, and views of its other frames.
 
     ProtocolError if a frame is cut, or a message of another shape.
     """
@@ -245,12 +261,13 @@ def admit(
 
 
 def columns(list messages not None) -> tuple:
-    """Columns of the statement that appends them: slots, seqs, ids, recipients, kinds, bodies, and
-    if one has a ttl or a key: ttls, names of keys, hashes of their requests. Kinds that are all 0
-    are None, unless these follow.
+    """Columns of the statement that appends them: slots, seqs, ids, recipients, kinds, bodies,
+    numbers, and if one has a ttl or a key: ttls, names of keys, hashes of their requests. Kinds that
+    are all 0 are None, unless these follow; numbers that are all 1 are.
     """
     cdef list slots = [], seqs = [], ids = [], recipients = [], keys
-    cdef bint kinds = False, requests = False
+    cdef bint kinds = False, requests = False, others = False
+    cdef object numbers
     cdef Message each
     for each in messages:
         slots.append(each.slot)
@@ -259,12 +276,14 @@ def columns(list messages not None) -> tuple:
         recipients.append(each.recipient)
         kinds |= each.kind != 0
         requests |= each._at[_KEYED] != 0 or _little(each._at + _TTL, 4) != 0
+        others |= _little(each._at + _NUMBER, 4) != 1
     row = slots, seqs, ids, recipients, [m.kind for m in messages] if kinds or requests else None
+    numbers = [m.number for m in messages] if others else None
     if not requests:
-        return *row, messages
+        return *row, messages, numbers
     keys = [each.key or (None, None) for each in messages]
     return (
-        *row, messages, [each.ttl for each in messages], [key[0] for key in keys],
+        *row, messages, numbers, [each.ttl for each in messages], [key[0] for key in keys],
         [key[1] for key in keys],
     )
 
@@ -316,7 +335,8 @@ cdef const uint8_t* _bytes_of(object view, Py_ssize_t* size) except? NULL:
 cdef inline Message _message(object view, const uint8_t* at, Py_ssize_t size):
     cdef Message made
     if (size < _RECIPIENT or size < _body_at(at) or at[_SLOT] >= _SLOTS
-            or not _ascii(at + _RECIPIENT, at[_DIGITS])):
+            or not _ascii(at + _RECIPIENT, at[_DIGITS])
+            or <int32_t>_little(at + _NUMBER, 4) < 1):
         raise ProtocolError("malformed message frame")
     made = Message.__new__(Message)
     made._view(view, at, size)

@@ -97,6 +97,7 @@ class Links(Submitting, LinkHandler):
                 message.body,
                 message.ttl,
                 message.key,
+                message.number,
             )
         except ValueError as error:
             log.error("message offer failed", exc_info=error)

@@ -25,13 +25,13 @@ MOST_BYTES = 1 << 20  # of an offer's statuses, but for the last one
 
 
 class _Waiting:
-    """A caller: how many of its statuses are open, and the keys of those that are on disk."""
+    """A caller: how many of its statuses are open, and which are on disk, by number and key."""
 
     __slots__ = ("open", "over", "stored")
 
     def __init__(self, statuses: int, loop: asyncio.AbstractEventLoop) -> None:
         self.open = statuses
-        self.stored: set[str] = set()
+        self.stored: set[tuple[int, str]] = set()
         self.over: asyncio.Future[None] = loop.create_future()
 
     def ended(self) -> None:
@@ -66,9 +66,9 @@ class StatusOffers:
         self._due: asyncio.TimerHandle | None = None  # when these are sent
         self._offers: dict[int, _Offer] = {}
 
-    async def offer(self, statuses: Sequence[wire.OfferedStatus]) -> set[str]:
-        """Offer statuses to their owners, and wait; their epochs are set here. Returns the keys of
-        those that are on disk.
+    async def offer(self, statuses: Sequence[wire.OfferedStatus]) -> set[tuple[int, str]]:
+        """Offer statuses to their owners, and wait; their epochs are set here. Returns those
+        that are on disk, by number and key.
         """
         waiting = _Waiting(len(statuses), self._loop)
         self._gathered += [(status, waiting) for status in statuses]
@@ -87,7 +87,7 @@ class StatusOffers:
         left = set(outcome.left)
         for n, (status, waiting) in enumerate(offer.statuses):
             if n not in left:
-                waiting.stored.add(status.key)
+                waiting.stored.add(status.unique)
             waiting.ended()
 
     def lost(self, via: UUID) -> None:

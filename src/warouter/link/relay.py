@@ -212,7 +212,7 @@ class Passage:
 
     def _pass_on(self, connection: CoreappConnection, m: wire.Message) -> None:
         frame = connection.frames.message(
-            m.slot, m.epoch, m.id, m.kind, m.recipient, bytes(m.body), m.ttl, m.key
+            m.slot, m.epoch, m.id, m.kind, m.recipient, bytes(m.body), m.ttl, m.key, m.number
         )
         connection.send(frame)
 

@@ -7,8 +7,8 @@ incarnation published in its node row.
 
     hello       lowest version | highest version | nonce
     handshake   server: hello_s     client: hello_c proof_c     server: proof_s
-    message     kind 1 | slot | epoch | id | message kind | recipient size | ttl | keyed | recipient
-                | key | body
+    message     kind 1 | slot | epoch | id | message kind | recipient size | ttl | keyed | number
+                | recipient | key | body
     outcome     kind 2 | outcome | slot | epoch | ids; of ALREADY each id and the one before it;
                 of ACKED the slot says nothing, since one frame acks all slots under an epoch
     relay       kind 3 | incarnation of the owner | message frame
@@ -68,7 +68,7 @@ class IdempotencyKey(NamedTuple):
 class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """A message for the owner of ``slot``. ``kind`` is made as ``kinds`` says.
 
-    ``ttl`` is in whole seconds, 1 or more.
+    ``ttl`` is in whole seconds, 1 or more; ``number`` that of the business.
     """
 
     slot: int
@@ -78,6 +78,7 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
     body: bytes
     ttl: int | None = None
     key: IdempotencyKey | None = None
+    number: int = 1
 
 
 class Outcome(NamedTuple):
@@ -121,6 +122,12 @@ class OfferedStatus(msgspec.Struct, array_like=True, frozen=True, gc=False):
     wamid: str
     wa_id: str
     payload: bytes
+    number: int = 1  # to which it came
+
+    @property
+    def unique(self) -> tuple[int, str]:
+        """Number and key, which are unique together."""
+        return self.number, self.key
 
 
 class StatusOffer(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -141,9 +148,11 @@ Message = _frames.Message
 Gate = _frames.Gate
 Frame = Message | Outcome | RelayFrame | Ping | Pong | StatusOffer | StatusOutcome
 Read = tuple[list[Message], list[Frame]]  # the messages of an envelope, and its other frames
-# Slot, epoch, id, kind, recipient, body, ttl and key into a message frame; ValueError for what has
-# no place in it.
-Encode = Callable[[int, int, bytes, int, str, bytes, int | None, tuple[bytes, bytes] | None], bytes]
+# Slot, epoch, id, kind, recipient, body, ttl, key and number into a message frame; ValueError for
+# what has no place in it.
+Encode = Callable[
+    [int, int, bytes, int, str, bytes, int | None, tuple[bytes, bytes] | None, int], bytes
+]
 
 
 message = _frames.message
@@ -233,7 +242,7 @@ class Frames(NamedTuple):
 
 # By link version, without gaps. The one before a new one stays until no build that speaks nothing
 # newer may run beside this one.
-FRAMES = {2: Frames(message, outcome, parse, read)}
+FRAMES = {3: Frames(message, outcome, parse, read)}
 
 NEWEST = FRAMES[max(FRAMES)]
 
@@ -244,7 +253,8 @@ def under(epoch: int, frame: bytes, frames: Frames = NEWEST) -> bytes:
         return frame[:_EPOCH_AT] + epoch.to_bytes(8, "little") + frame[_EPOCH_AT + 8 :]
     m = parse(memoryview(frame))
     assert isinstance(m, Message)
-    return frames.message(m.slot, epoch, m.id, m.kind, m.recipient, bytes(m.body), m.ttl, m.key)
+    body = bytes(m.body)
+    return frames.message(m.slot, epoch, m.id, m.kind, m.recipient, body, m.ttl, m.key, m.number)
 
 
 def hello(nonce: bytes) -> bytes:

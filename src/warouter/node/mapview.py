@@ -198,15 +198,15 @@ class MapView:
             notes += number.warnings()
         return HealthReport(list(states.values()), notes, number)
 
-    async def find_inbound(self, message_id: str) -> str | None:
-        """The sender of an inbound message that is still in a journal."""
+    async def find_inbound(self, message_id: str, number: int) -> str | None:
+        """The sender of an inbound message of the number that is still in a journal."""
         async with connection(self._pool) as taken:
-            return await find_inbound(taken, message_id)
+            return await find_inbound(taken, message_id, number)
 
-    async def trace(self, message_id: str) -> Trace | None:
-        """The trace of a message; None if its id is not known."""
+    async def trace(self, message_id: str, number: int) -> Trace | None:
+        """The trace of a message of the number; None if its id is not known."""
         async with connection(self._pool) as taken:
-            return await read_trace(taken, message_id)
+            return await read_trace(taken, message_id, number)
 
     def end_waiting(self) -> None:
         """End calls that still wait: this process stops."""

@@ -39,7 +39,7 @@ class CloudWebhooks:
         )
         self._posts = Posts(self._inbox, owners)
         self._listener = WebhookListener(
-            cloud.phone_number_id,
+            {cloud.phone_number_id: 1},
             lambda: self.secrets.app_secrets,
             lambda: self.secrets.verify_token,
             self._posts,

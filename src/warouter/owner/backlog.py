@@ -28,7 +28,7 @@ from warouter.owner.slot import MAX_IN_MEMORY, OwnedSlot
 from warouter.store.journal import Journal, ReadRow, Stretch
 from warouter.upstream.protocol import Answer
 
-# Messages of one recipient that stay in memory and in the cursor; fewer once the cursor has many
+# Messages of one lane that stay in memory and in the cursor; fewer once the cursor has many
 # ranges.
 LANE_MOST = MAX_IN_MEMORY // 16
 LANE_MOST_CROWDED = 4
@@ -82,9 +82,9 @@ class Backlog:
         self.pager = Pager[ReadRow](self, self.parked, ownership, recorder)
 
     def opened(self, slot: OwnedSlot) -> None:
-        """Block recipients of parked rows, as nothing may overtake these, and read the journal."""
-        for recipient in slot.messages.parked:
-            slot.lanes.block(recipient)
+        """Block the lanes of parked rows, as nothing may overtake these, and read the journal."""
+        for lane in slot.messages.parked:
+            slot.lanes.block(lane)
         self.pager.read_on(slot)
 
     def add(
@@ -101,16 +101,18 @@ class Backlog:
             if not log.appended(row.seq):
                 log.appended(rows[-1].seq)  # nor does one that follows
                 break
-            kind, message_id, recipient, ttl = row.kind, row.id, row.recipient, row.ttl
+            kind, message_id, lane, ttl = row.kind, row.id, row.lane, row.ttl
             plain = ttl is None and kind == MESSAGE  # nearly always
             end, timed = usual if plain else end_of(kind, ttl, 0.0, message_id)
-            entry = LaneEntry(row.seq, message_id, recipient, kind, row.body, 0, False, end, timed)
+            entry = LaneEntry(
+                row.seq, message_id, lane, kind, row.body, 0, False, end, timed, number=row.number
+            )
             if urgent is not None:
                 entry = self.ranked(entry)
             if issued and message_id in issued and slot.lanes.push_out(entry):
                 begin.append(entry)
             elif not push(entry):
-                self.park_behind(slot, recipient, [entry])
+                self.park_behind(slot, lane, [entry])
         if log.loaded > loaded or log.has_room:  # else nothing new goes, or is read
             self._sending.moved(slot)
         return begin
@@ -118,13 +120,13 @@ class Backlog:
     def push(self, slot: OwnedSlot, row: Message) -> None:
         """A committed row into its lane, out of its turn: the pager passes it over."""
         end, timed = self._expiry.end_of(row.kind, row.ttl, 0.0, row.id)
-        place = row.seq, row.id, row.recipient, row.kind, row.body
-        self._push(slot, LaneEntry(*place, 0, False, end, timed))
+        place = row.seq, row.id, row.lane, row.kind, row.body
+        self._push(slot, LaneEntry(*place, 0, False, end, timed, number=row.number))
         self._sending.pump(slot)
 
     def _push(self, slot: OwnedSlot, entry: LaneEntry) -> None:
         if not slot.lanes.push(self.ranked(entry)):
-            self.park_behind(slot, entry.recipient, [entry])
+            self.park_behind(slot, entry.lane, [entry])
 
     def ranked(self, entry: LaneEntry) -> LaneEntry:
         """The entry with its priority."""
@@ -142,7 +144,7 @@ class Backlog:
         if entry.parked:
             log.release(entry.seq)
             log.note(Unpark(entry.seq))
-            self.parked.landed(slot, entry.recipient)
+            self.parked.landed(slot, entry.lane)
         else:
             log.settle(entry.seq)
         self._recorder.touch(slot)
@@ -157,14 +159,14 @@ class Backlog:
     def park(
         self, slot: OwnedSlot, entries: Iterable[LaneEntry], delay_ms: float, reason: str
     ) -> None:
-        """Move messages of one recipient to the parked table, with the cursor's change; inf: until
-        the recipient is reopened.
+        """Move messages of one lane to the parked table, with the cursor's change; inf: until the
+        lane is reopened.
         """
         log, now = slot.messages, self._clock()
         for entry in entries:
             slot.issues.park(entry.id, slot.next_record)
             log.parked.park(
-                entry.recipient,
+                entry.lane,
                 now + delay_ms / 1000,
                 slot.next_record,
                 was_out=entry.parked,
@@ -193,15 +195,15 @@ class Backlog:
         self._parked.set()
 
     def make_way(self, slot: OwnedSlot, head: LaneEntry) -> None:
-        """Park a recipient with so many messages that others would wait for memory or the cursor.
+        """Park a lane with so many messages that others would wait for memory or the cursor.
 
         Its head has just ended and the next is not out: so all that is behind is parked at once.
         """
-        length = slot.lanes.length(head.recipient)
+        length = slot.lanes.length(head.lane)
         if length <= LANE_MOST_CROWDED or head.parked:  # nearly always
             return
         if length > LANE_MOST or slot.messages.cursor.crowded:
-            self.park(slot, slot.lanes.block(head.recipient), 0.0, "many wait for this recipient")
+            self.park(slot, slot.lanes.block(head.lane), 0.0, "many wait for this recipient")
 
     def end_late(self, slot: OwnedSlot, now: float) -> None:
         """End what has waited too long in the lanes."""
@@ -211,10 +213,10 @@ class Backlog:
             if not slot.messages.caught_up:
                 self.pager.read_on(slot)
 
-    def park_behind(self, slot: OwnedSlot, recipient: str, entries: list[LaneEntry]) -> None:
-        """The recipient is parked already: they wait for as long as what is before them."""
-        lane = slot.messages.parked.get(recipient)
-        delay = max(0.0, (lane.due - self._clock()) * 1000) if lane and not lane.shut else 0.0
+    def park_behind(self, slot: OwnedSlot, lane: str, entries: list[LaneEntry]) -> None:
+        """The lane is parked already: they wait for as long as what is before them."""
+        before = slot.messages.parked.get(lane)
+        delay = max(0.0, (before.due - self._clock()) * 1000) if before and not before.shut else 0.0
         self.park(slot, entries, delay, BEHIND)
 
     # the source of the pager
@@ -228,11 +230,12 @@ class Backlog:
         return await self._journal.pages(stretches, limit, most_bytes)
 
     def take(self, slot: OwnedSlot, row: ReadRow) -> None:
-        seq, message_id, recipient, kind, body, ttl, age, issue = row
+        seq, message_id, _, kind, body, ttl, age, number, issue = row
         if seq in slot.ahead:
             return
         expires, timed = self._expiry.end_of(kind, ttl, age, message_id)
-        entry = LaneEntry(seq, message_id, recipient, kind, body, 0, False, expires, timed)
+        place = seq, message_id, row.lane, kind, body
+        entry = LaneEntry(*place, 0, False, expires, timed, number=number)
         self._sending.moved(slot)
         self._sending.found(slot, message_id, issue)
         if slot.issues.has_left(message_id):

@@ -113,7 +113,7 @@ class Expiry:
 
     def fail(self, slot: OwnedSlot, entry: LaneEntry, answer: Answer, settling: Settling) -> None:
         """End a message as the answer says; it is settled in the commit of that status."""
-        event = failed_status(answer, entry.recipient, int(time.time()))
+        event = failed_status(answer, entry.recipient, int(time.time()), entry.number)
         self._receipts.store(slot, event, Ending(settling, entry))
 
     def _why(self, slot: OwnedSlot, entry: LaneEntry) -> tuple[int, str, str]:

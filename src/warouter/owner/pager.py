@@ -29,7 +29,7 @@ class Paged(Protocol):
     def seq(self) -> int: ...
 
     @property
-    def recipient(self) -> str: ...
+    def lane(self) -> str: ...
 
     @property
     def size(self) -> int: ...
@@ -57,7 +57,7 @@ class Source(Protocol[RowT]):
 
 class LogPage(NamedTuple, Generic[RowT]):
     """The rows that follow what was loaded. ``full``: more may follow before ``upto``; ``let_go``:
-    how often recipients had been unparked when it was asked for.
+    how often lanes had been unparked when it was asked for.
     """
 
     rows: Sequence[RowT]
@@ -114,10 +114,10 @@ class Pager(Generic[RowT]):
         try:
             while slot.open:
                 if log.parked.beyond:
-                    await self._parked.find(slot, {row.recipient for row in page.rows})
+                    await self._parked.find(slot, {row.lane for row in page.rows})
                 if not slot.open:
                     return
-                # Else rows of a recipient that was unparked meanwhile may be missing.
+                # Else rows of a lane that was unparked meanwhile may be missing.
                 if log.parked.let_go == page.let_go:
                     self._take(slot, page)
                 if not (log.behind and log.has_room):

@@ -19,6 +19,7 @@ from warouter.cluster.role import SlotEvent
 from warouter.codes import error_object
 from warouter.flow.event import EventRow, size_of_all
 from warouter.kinds import EVENT_KINDS, EVENT_NAMES
+from warouter.log import of_number
 from warouter.owner.callbacks.feed import CallbackFeed
 from warouter.owner.commit import Gather, GroupCommit
 from warouter.owner.ownership import Ownership
@@ -169,13 +170,15 @@ class Receipts(GroupCommit[Placed]):
     def _refuse(self, slot: OwnedSlot, event: Event, reason: str) -> None:
         """Acknowledged, or it would come again for ever; no business could read it."""
         self.refused += 1
-        log.error("upstream event refused", extra={"slot": slot.slot, "reason": reason})
+        extra = {"slot": slot.slot, "reason": reason} | of_number(event.of_number)
+        log.error("upstream event refused", extra=extra)
         self.ack(slot, [event.number])
 
     def _used_up(self, slot: OwnedSlot, row: EventRow, outcome: Outcome) -> None:
         """A repeat, or what the database cannot store: its place stays empty."""
         if outcome is REFUSED:
-            log.error("event storage failed", extra={"key": row.key, "bytes": len(row.payload)})
+            extra = {"key": row.key, "bytes": len(row.payload)} | of_number(row.number)
+            log.error("event storage failed", extra=extra)
             log.debug("event storage failed", extra={"payload": str(row.payload)})
         journal = slot.events[row.kind]
         journal.appended(row.seq)
@@ -191,9 +194,10 @@ def _placed(slot: OwnedSlot, event: Event, origin: Origin) -> Placed:
         slot.events[kind].take_seq(),
         kind,
         event.key,
-        event.recipient,
+        event.lane,
         event.payload,
         event.contact or None,
+        number=event.of_number,
         owned=slot,
         origin=origin,
     )
@@ -241,7 +245,7 @@ def _runs(batch: list[Placed], exceptions: Exceptions) -> Iterable[tuple[list[Pl
     return [(rows, APPENDED) for rows in runs.values()]
 
 
-def failed_status(answer: Answer, recipient: str, now: int) -> Event:
+def failed_status(answer: Answer, recipient: str, now: int, number: int = 1) -> Event:
     """The ``failed`` status that an owner writes when the upstream refuses for good.
 
     Its key has no time: whoever sends the message again after a crash writes the same event.
@@ -257,4 +261,5 @@ def failed_status(answer: Answer, recipient: str, now: int) -> Event:
             "errors": [error_object(answer.code, answer.title, answer.details)],
         }
     )
-    return Event(answer.slot, OURS, "status", f"{answer.id}:failed", recipient, payload)
+    key = f"{answer.id}:failed"
+    return Event(answer.slot, OURS, "status", key, recipient, payload, of_number=number)

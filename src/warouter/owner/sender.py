@@ -199,7 +199,7 @@ class Sender(SlotListener):
             if entry.attempts + 1 < PARK_AFTER_TRIES:
                 slot.lanes.ask_again(entry.id)
             else:
-                waiting = slot.lanes.block(entry.recipient)
+                waiting = slot.lanes.block(entry.lane)
                 self._backlog.park(slot, waiting, UNANSWERED_MS, BEHIND)
         self.pump(slot)
 
@@ -243,7 +243,7 @@ class Sender(SlotListener):
         if entry is None:
             return
         if answer.retry_ms > PARK_AFTER_MS or entry.attempts >= PARK_AFTER_TRIES:
-            waiting = slot.lanes.block(entry.recipient)
+            waiting = slot.lanes.block(entry.lane)
             self._backlog.park(slot, waiting, answer.retry_ms, answer.title)
 
     def _wake_for(self, slot: OwnedSlot, due: float | None) -> None:

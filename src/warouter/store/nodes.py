@@ -139,11 +139,13 @@ async def read_term(source: Source) -> UUID | None:
     return leader
 
 
-async def find_inbound(source: Source, message_id: str) -> str | None:
-    """The sender of an inbound message that is still in a journal."""
-    sender: str | None = await source.fetchval(
-        "select recipient from event where key = $1 and kind = 1 and recipient <> ''", message_id
-    )
+_SENDER = """
+select recipient from event where key = $1 and number = $2 and kind = 1 and recipient <> ''"""
+
+
+async def find_inbound(source: Source, message_id: str, number: int) -> str | None:
+    """The sender of an inbound message of the number that is still in a journal."""
+    sender: str | None = await source.fetchval(_SENDER, message_id, number)
     return sender
 
 

@@ -16,6 +16,7 @@ from typing import Annotated, Protocol
 import msgspec
 from msgspec import Meta
 
+from warouter.flow.lane_key import lane_of
 from warouter.upstream.broken import Broken
 
 MAX_FRAME = 1 << 20
@@ -119,6 +120,7 @@ class Event(msgspec.Struct, tag="event", array_like=True, frozen=True):
     ``payload`` is JSON in the v1 webhook form: the element of ``statuses[]`` or ``messages[]``;
     ``contact`` the element of ``contacts[]`` of an inbound message, else empty. ``media`` are the
     handles of its media by their place in the payload: the name of the type's object, `referral`.
+    ``of_number`` is the business's number that it is of.
     """
 
     slot: Slot
@@ -129,6 +131,11 @@ class Event(msgspec.Struct, tag="event", array_like=True, frozen=True):
     payload: bytes
     contact: bytes = b""
     media: dict[str, str] = {}
+    of_number: int = 1
+
+    @property
+    def lane(self) -> str:
+        return lane_of(self.of_number, self.recipient)
 
 
 class EventAck(msgspec.Struct, tag="event_ack", array_like=True, frozen=True):

@@ -120,14 +120,14 @@ class Callbacks:
         for queue in self._queues.values():
             queue.forget(slot)
 
-    def block(self, slot: int, recipient: str, kind: int) -> None:
+    def block(self, slot: int, lane: str, kind: int) -> None:
         """Events of this lane are parked: park later ones as well, before any of them is sent."""
-        waiting = self._queues[kind].block(slot, recipient)
+        waiting = self._queues[kind].block(slot, lane)
         self._park_items(waiting, self._delay_ms(1), "waits behind a parked event")
 
-    def unblock(self, slot: int, recipient: str, kind: int) -> None:
+    def unblock(self, slot: int, lane: str, kind: int) -> None:
         """No event of this lane is parked any more."""
-        self._queues[kind].unblock(slot, recipient)
+        self._queues[kind].unblock(slot, lane)
 
     def in_flight_of(self, slot: int) -> int:
         """Number of events of ``slot`` whose POST has not ended: a handover waits for them."""

@@ -1,4 +1,4 @@
-"""Lanes of deliveries: the events of one recipient in order, and the state of each lane. Pure.
+"""Lanes of deliveries: the events of a number and recipient in order, and each lane's state. Pure.
 
 A lane is in one stage at a time:
 
@@ -20,7 +20,7 @@ from operator import attrgetter
 
 from warouter.flow.event import EventRow
 
-# A recipient's events in one batch. Halving them down to one takes four failures, fewer than open
+# A lane's events in one batch. Halving them down to one takes four failures, fewer than open
 # the circuit: one bad event of a busy recipient is found before it could be taken for an outage.
 LANE_EVENTS = 8
 
@@ -39,17 +39,17 @@ _slot_of = attrgetter("slot")
 
 
 class EventLane:
-    """The events of one recipient, in order.
+    """The events of one number and recipient, in order; ``key`` is as ``flow.lane_key`` makes it.
 
     ``suspects`` of its first events belong to a batch that failed, ``quota`` of them are offered
     next (0: not under suspicion).
     """
 
-    __slots__ = ("blocked", "items", "quota", "recipient", "slot", "stage", "suspects")
+    __slots__ = ("blocked", "items", "key", "quota", "slot", "stage", "suspects")
 
-    def __init__(self, slot: int, recipient: str) -> None:
+    def __init__(self, slot: int, key: str) -> None:
         self.slot = slot
-        self.recipient = recipient
+        self.key = key
         self.items: list[EventRow] = []  # nearly always one: a list costs least then
         self.quota = self.suspects = 0
         self.blocked = False
@@ -113,33 +113,33 @@ class EventLanes:
     def waiting_of(self, slot: int) -> int:
         return self._waiting.get(slot, 0)
 
-    def find(self, slot: int, recipient: str) -> EventLane | None:
-        return self._slots.get(slot, {}).get(recipient)
+    def find(self, slot: int, key: str) -> EventLane | None:
+        return self._slots.get(slot, {}).get(key)
 
     def of_slot(self, slot: int) -> dict[str, EventLane]:
-        """The lanes of a slot by recipient, to find one or to put a new one there."""
+        """The lanes of a slot by their keys, to find one or to put a new one there."""
         lanes = self._slots.get(slot)
         if lanes is None:
             lanes = self._slots[slot] = {}
         return lanes
 
-    def at(self, slot: int, recipient: str) -> EventLane:
-        """The lane of a recipient, created if there is none."""
+    def at(self, slot: int, key: str) -> EventLane:
+        """The lane of this key, created if there is none."""
         lanes = self.of_slot(slot)
-        lane = lanes.get(recipient)
+        lane = lanes.get(key)
         if lane is None:
-            lane = lanes[recipient] = EventLane(slot, recipient)
+            lane = lanes[key] = EventLane(slot, key)
         return lane
 
     def of(self, item: EventRow) -> EventLane:
         """The lane of a drawn event, which is kept while the event is out."""
-        return self._slots[item.slot][item.recipient]
+        return self._slots[item.slot][item.lane]
 
     def by_lane(self, drawn: list[EventRow]) -> dict[EventLane, list[EventRow]]:
         """Drawn events by their lanes, which are kept while they are out."""
         slots, found = self._slots, dict[EventLane, list[EventRow]]()
         for item in drawn:
-            lane = slots[item.slot][item.recipient]
+            lane = slots[item.slot][item.lane]
             if lane in found:
                 found[lane].append(item)
             else:
@@ -163,8 +163,8 @@ class EventLanes:
         lanes = self._slots.get(lane.slot, {})
         idle = not (lane.items or lane.blocked or lane.out)
         # A forgotten lane may still stand in a queue, with a successor of the same name.
-        if idle and lanes.get(lane.recipient) is lane:
-            del lanes[lane.recipient]
+        if idle and lanes.get(lane.key) is lane:
+            del lanes[lane.key]
 
     def forget(self, slot: int) -> None:
         """The slot is lost. Lanes that are out stay, so that nobody draws from them twice."""
@@ -172,7 +172,7 @@ class EventLanes:
         lanes = self._slots.pop(slot, {})
         for lane in lanes.values():
             lane.lost()
-        taken = {recipient: lane for recipient, lane in lanes.items() if lane.out}
+        taken = {key: lane for key, lane in lanes.items() if lane.out}
         if taken:
             self._slots[slot] = taken
 
@@ -183,7 +183,7 @@ def size_of(item: EventRow) -> int:
 
 
 def halves(parts: list[tuple[EventLane, int]]) -> Iterator[list[tuple[EventLane, int]]]:
-    """Two halves with about as many events; recipients are kept whole, so one part may stay one."""
+    """Two halves with about as many events; lanes are kept whole, so one part may stay one."""
     half = sum(count for _, count in parts) / 2
     cut = taken = 0
     while cut < len(parts) - 1 and (cut == 0 or taken + parts[cut][1] <= half):

@@ -3,8 +3,8 @@
 Pure: the clock and the sockets are in ``webhook.callbacks``. The rules:
 
 * Statuses and inbound messages have a ``Delivery`` each, as they have a ``Breaker``.
-* Order holds per recipient. A recipient is a *lane*: while a batch with events of it is open, no
-  other batch gets any. Lanes take turns, first come first served.
+* Order holds per number and recipient, who have a *lane*: while a batch with events of it is open,
+  no other batch gets any. Lanes take turns, first come first served.
 * A batch that failed is halved, recipient by recipient and at last event by event, and the halves
   are offered again. Only the single event that fails is given back, to be parked, with all that
   waits behind it; from then on its lane is *blocked*: later events are turned away and parked too.
@@ -74,9 +74,9 @@ class Delivery:
         slot, offer = items[0].slot, self._turns.offer
         lanes, turned_away = self._lanes.of_slot(slot), []
         for item in items:
-            lane = lanes.get(item.recipient)
+            lane = lanes.get(item.lane)
             if lane is None:
-                lane = lanes[item.recipient] = EventLane(slot, item.recipient)
+                lane = lanes[item.lane] = EventLane(slot, item.lane)
             elif lane.blocked and item.first_at is None:
                 turned_away.append(item)
                 continue
@@ -177,7 +177,7 @@ class Delivery:
     def abandoned(self, batch: list[EventRow]) -> None:
         """The outcome of the batch is unknown: its slots are forgotten next."""
         for item in batch:
-            lane = self._lanes.find(item.slot, item.recipient)
+            lane = self._lanes.find(item.slot, item.lane)
             if lane is not None and lane.out and not lane.closed():
                 self._clear(lane)
 
@@ -187,16 +187,16 @@ class Delivery:
 
     # ------------------------------------------------------------------ lanes
 
-    def block(self, slot: int, recipient: str) -> list[EventRow]:
+    def block(self, slot: int, lane: str) -> list[EventRow]:
         """Refuse later events of this lane; its waiting events are returned, to park."""
-        return self._expel(self._lanes.at(slot, recipient), [])
+        return self._expel(self._lanes.at(slot, lane), [])
 
-    def unblock(self, slot: int, recipient: str) -> None:
+    def unblock(self, slot: int, lane: str) -> None:
         """No event of this lane is parked any more: accept its events again."""
-        lane = self._lanes.find(slot, recipient)
-        if lane is not None:
-            lane.blocked = False
-            self._lanes.drop_if_idle(lane)
+        found = self._lanes.find(slot, lane)
+        if found is not None:
+            found.blocked = False
+            self._lanes.drop_if_idle(found)
 
     def expired(self, now: float, after: float = GIVE_UP) -> list[EventRow]:
         """Give up the heads of lanes that were first tried this many seconds ago.

@@ -1,6 +1,7 @@
 """The journals: rows by seq, what of them is settled, and what is parked.
 
-Of each parked lane (recipient) the first row says when to look at it; pages of lanes go by that.
+Of each parked lane (number and recipient) the first row says when to look at it; pages of lanes go
+by that.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
+
+from warouter.flow.lane_key import lane_of
 
 
 class Refused(Exception):
@@ -29,6 +32,11 @@ class Message(NamedTuple):
     body: bytes
     ttl: int | None
     accepted: float
+    number: int = 1
+
+    @property
+    def lane(self) -> str:
+        return lane_of(self.number, self.recipient)
 
 
 class Event(NamedTuple):
@@ -40,6 +48,11 @@ class Event(NamedTuple):
     recipient: str
     payload: bytes
     contact: bytes | None
+    number: int = 1
+
+    @property
+    def lane(self) -> str:
+        return lane_of(self.number, self.recipient)
 
 
 class Parked(NamedTuple):
@@ -53,6 +66,11 @@ class Parked(NamedTuple):
     since: float  # when it was parked last: the beginning of its wait
     reason: str = ""
     look: float | None = None  # look_at
+    number: int = 1
+
+    @property
+    def lane(self) -> str:
+        return lane_of(self.number, self.recipient)
 
 
 class Journal:
@@ -107,7 +125,7 @@ class Journal:
         for p in rows:
             self.park(p, now)
         touched = [p["seq"] for p in (*rows, *gone) if p["seq"] in self.parked]
-        lanes = dict.fromkeys(self.parked[seq].recipient for seq in touched)
+        lanes = dict.fromkeys(self.parked[seq].lane for seq in touched)
         for p in gone:
             self.parked.pop(p["seq"], None)
         ends = {p["seq"]: p["ends_ms"] / 1000 for p in rows if p.get("ends_ms") is not None}
@@ -122,18 +140,19 @@ class Journal:
         if was is not None:
             self.parked[seq] = was._replace(attempts=attempts, due=due, since=now, reason=reason)
         elif seq in self.rows:
-            recipient = self.rows[seq].recipient
-            self.parked[seq] = Parked(seq, recipient, attempts, due, now, now, reason)
+            row = self.rows[seq]
+            place = seq, row.recipient, attempts, due, now, now, reason
+            self.parked[seq] = Parked(*place, number=row.number)
 
-    def reopen(self, recipient: str, now: float) -> None:
+    def reopen(self, lane: str, now: float) -> None:
         """The first parked row of this lane is due now."""
-        for first in self.lane(recipient)[:1]:
+        for first in self.lane(lane)[:1]:
             self.parked[first.seq] = first._replace(due=now, look=now)
 
     def lead(self, lanes: Iterable[str], now: float, ends: Mapping[int, float]) -> None:
         """The first row of each lane gets its time; ``ends``: when rows end, seconds from now."""
         for lane in lanes:
-            seqs = (seq for seq, p in self.parked.items() if p.recipient == lane)
+            seqs = (seq for seq, p in self.parked.items() if p.lane == lane)
             head = min(seqs, default=None)
             if head is None:
                 continue
@@ -142,9 +161,9 @@ class Journal:
                 look = min(first.due, now + ends[head]) if head in ends else first.due
                 self.parked[head] = first._replace(look=look)
 
-    def lane(self, recipient: str) -> list[Parked]:
-        """The parked rows of one recipient, the first one first."""
-        return [p for _, p in sorted(self.parked.items()) if p.recipient == recipient]
+    def lane(self, lane: str) -> list[Parked]:
+        """The parked rows of one lane, the first one first."""
+        return [p for _, p in sorted(self.parked.items()) if p.lane == lane]
 
     def waiting(self) -> Iterator[tuple[Parked, Any]]:
         """What is parked, each with its row; without retention's rule that might be gone."""

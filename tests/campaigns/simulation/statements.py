@@ -10,6 +10,7 @@ from tests.campaigns.simulation.locks import SLOT, TERM, Lock
 from tests.campaigns.simulation.loop import EPOCH
 from tests.campaigns.simulation.tables import ISSUE_COLUMNS, Tables
 from tests.campaigns.simulation.webhook import SETTINGS
+from warouter.flow.lane_key import lane_of
 
 Wants = Callable[[Any, tuple[Any, ...]], list[Lock]]
 Does = Callable[[Any, Any, tuple[Any, ...]], list[Any]]
@@ -249,12 +250,12 @@ def _pages(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     for slot, after, upto in sorted(zip(*stretches, strict=True)):
         rows = s.tables.messages[slot].page(after, upto, limit)
         for row in _upto(most, rows, lambda row: len(row.body)):
-            of_it = slot, *row[:6], _age(s, row.accepted)
+            of_it = slot, *row[:6], _age(s, row.accepted), row.number
             found.append(Record(_PAGE, (*of_it, *_issue(s, slot, row.seq))))
     return found
 
 
-_PAGE = ("slot", "seq", "id", "recipient", "kind", "body", "ttl", "age", *ISSUE_COLUMNS)
+_PAGE = ("slot", "seq", "id", "recipient", "kind", "body", "ttl", "age", "number", *ISSUE_COLUMNS)
 
 
 def _issue(s: Any, slot: int, seq: int) -> tuple[Any, ...]:
@@ -272,7 +273,7 @@ def _event_pages(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     return found
 
 
-_EVENT_PAGE = ("slot", "seq", "kind", "key", "recipient", "payload", "contact")
+_EVENT_PAGE = ("slot", "seq", "kind", "key", "recipient", "payload", "contact", "number")
 
 
 def _upto(most: int, rows: list[Any], size: Callable[[Any], int]) -> list[Any]:
@@ -296,12 +297,12 @@ def _parked(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
 
 
 def _parked_among(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
-    slot, pending, recipients = a
-    return _lanes(s, s.tables.messages[slot], pending, set(recipients))
+    slot, pending, *lanes = a
+    return _lanes(s, s.tables.messages[slot], pending, _keys(lanes))
 
 
 def _with_status(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
-    noted = {key.partition(":")[0] for key in s.tables.keys if ":" in key}
+    noted = s.tables.shown
     return [{"id": each} for each in a[0] if each in noted]
 
 
@@ -315,8 +316,13 @@ def _parked_events(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
 
 
 def _parked_events_among(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
-    slot, kind, recipients = a
-    return _lanes(s, s.tables.events[slot][kind], None, set(recipients))
+    slot, kind, *lanes = a
+    return _lanes(s, s.tables.events[slot][kind], None, _keys(lanes))
+
+
+def _keys(lanes: Any) -> set[str]:
+    """The keys of lanes that came as columns."""
+    return {lane_of(number, recipient) for number, recipient in zip(*lanes, strict=True)}
 
 
 def _age(s: Any, at: float) -> float:
@@ -333,26 +339,26 @@ def _due_in(s: Any, parked: Any) -> float:
 def _first_lanes(s: Any, journal: Any, pending: float | None, most: int) -> list[Any]:
     """Those that are to be looked at first."""
     heads = journal.looked_at()[:most]
-    first = {journal.parked[seq].recipient: n for n, seq in reversed(list(enumerate(heads)))}
+    first = {journal.parked[seq].lane: n for n, seq in reversed(list(enumerate(heads)))}
     lanes = _lanes(s, journal, pending, set(first))
-    lanes.sort(key=lambda row: first[row["recipient"]])
+    lanes.sort(key=lambda row: first[row["lane"]])
     return [{**row, "full": len(heads) >= most} for row in lanes]
 
 
 def _lanes(s: Any, journal: Any, pending: float | None, among: set[str]) -> list[Any]:
-    """By recipient: when its first row is due, and when the first with a ttl ends."""
+    """By lane: when its first row is due, and when the first with a ttl ends."""
     lanes: dict[str, list[Any]] = {}
     for seq in sorted(journal.parked):
         parked = journal.parked[seq]
-        if parked.recipient in among:
-            lanes.setdefault(parked.recipient, []).append(parked)
+        if parked.lane in among:
+            lanes.setdefault(parked.lane, []).append(parked)
     found = []
-    for recipient, rows in lanes.items():
+    for lane, rows in lanes.items():
         journaled = [journal.rows.get(p.seq) for p in rows]
         ends = None if pending is None else _ends_in(s, journaled, pending)
         found.append(
             {
-                "recipient": recipient,
+                "lane": lane,
                 "due_in": _due_in(s, rows[0]),
                 "parked_for": _age(s, rows[0].since),
                 "ends_in": ends,
@@ -370,25 +376,28 @@ def _ends_in(s: Any, rows: list[Any], pending: float) -> float | None:
 
 
 def _parked_of(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
-    slot, recipients, limit = a
+    slot, *lanes, limit = a
     journal = s.tables.messages[slot]
     found = []
-    for recipient in recipients:
-        for p in journal.lane(recipient)[:limit]:
+    for place in zip(*lanes, strict=True):
+        for p in journal.lane(lane_of(*place))[:limit]:
             if p.seq in journal.rows:
                 row = journal.rows[p.seq]._asdict() | {"attempts": p.attempts, "reason": p.reason}
+                row["lane"] = p.lane
                 row |= zip(ISSUE_COLUMNS, _issue(s, slot, p.seq), strict=True)
                 found.append(row | {"age": _age(s, row.pop("accepted"))})
     return found
 
 
 def _parked_events_of(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
-    slot, recipient, kind, limit = a
+    slot, kind, *lane, limit = a
     journal = s.tables.events[slot][kind]
-    return [
-        {**journal.rows[p.seq]._asdict(), "attempts": p.attempts, "age": _age(s, p.first)}
-        for p in journal.lane(recipient)[:limit]
-    ]
+    found = []
+    for p in journal.lane(lane_of(*lane))[:limit]:
+        row = journal.rows[p.seq]._asdict()
+        del row["recipient"]
+        found.append(row | {"lane": p.lane, "attempts": p.attempts, "age": _age(s, p.first)})
+    return found
 
 
 def _call(name: str, *, tells: str = "", timed: bool = False) -> Does:
@@ -402,12 +411,12 @@ def _call(name: str, *, tells: str = "", timed: bool = False) -> Does:
 
 
 def _firsts(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
-    slot, after, seqs, recipients = a
+    slot, after, seqs, *lanes = a
     rows = s.tables.messages[slot].rows.values()
     return [
         {"seq": seq}
-        for seq, recipient in zip(seqs, recipients, strict=True)
-        if not any(after < row.seq < seq and row.recipient == recipient for row in rows)
+        for seq, *lane in zip(seqs, *lanes, strict=True)
+        if not any(after < row.seq < seq and row.lane == lane_of(*lane) for row in rows)
     ]
 
 
@@ -417,7 +426,7 @@ def _append_issued(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
 
 
 def _read_inbox(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
-    rows: list[Any] = s.tables.inbox.read(*a, s.tables.sent_to)
+    rows: list[Any] = s.tables.inbox.read(*a, s.tables.sent)
     found = []
     for row in rows:
         place = s.tables.issues.ids.get(row[4])
@@ -430,8 +439,9 @@ def _read_inbox(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
 
 
 def _say(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
-    slot, kind, key, message_id, attempt, wamid, payload = a
-    s.tables.inbox.insert((slot, kind, key, message_id, attempt, wamid, None, payload, None))
+    slot, kind, key, message_id, attempt, wamid, payload, number = a
+    row = slot, kind, key, message_id, attempt, wamid, None, payload, None, number
+    s.tables.inbox.insert(row)
     return []
 
 
@@ -475,8 +485,13 @@ def _forget_paths(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
 
 def _wamids(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     attempts = s.tables.issues.attempts
-    known = {each: max(attempts[each], key=_by_attempt) for each in a[0] if each in attempts}
-    return [{"id": message_id, "wamid": row.wamid} for message_id, row in known.items()]
+    found = []
+    for number, message_id in set(zip(*a, strict=True)):
+        mine = [row for row in attempts.get(message_id, ()) if row.number == number]
+        if mine:
+            wamid = max(mine, key=_by_attempt).wamid
+            found.append({"number": number, "id": message_id, "wamid": wamid})
+    return found
 
 
 def _by_attempt(row: Any) -> int:
@@ -485,7 +500,8 @@ def _by_attempt(row: Any) -> int:
 
 def _ids(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     known = s.tables.issues.upstream
-    return [{"wamid": wamid, "id": known[wamid].id} for wamid in set(a[0]) if wamid in known]
+    names = [name for name in set(zip(*a, strict=True)) if name in known]
+    return [{"number": name[0], "wamid": name[1], "id": known[name].id} for name in names]
 
 
 def _asked_letters(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
@@ -552,12 +568,20 @@ _STATEMENTS = {
         ("from message where slot", None, _pages),
         ("e.key >= i.id", None, _with_status),
         ("from event\n                 where slot", None, _event_pages),
-        ("from unnest($1::smallint[]) s(slot),\n       lateral (select recipient", None, _parked),
+        (
+            "from unnest($1::smallint[]) s(slot),\n       lateral (select number, recipient",
+            None,
+            _parked,
+        ),
         ("select $1::smallint as slot) s", None, _parked_among),
-        ("from unnest($2::text[]) r(recipient)", None, _parked_of),
+        ("from unnest($2::integer[], $3::text[]) r(number, recipient)", None, _parked_of),
         ("from unnest($1::smallint[], $2::smallint[]) s(slot, kind)", None, _parked_events),
         ("$2::smallint as kind) s", None, _parked_events_among),
-        ("from (select * from parked_event where slot = $1", None, _parked_events_of),
+        (
+            "lateral (select * from parked_event h\n                 where h.slot = $1",
+            None,
+            _parked_events_of,
+        ),
         ("mend_parked(", _shared, _call("mend_parked")),
         ("exists (select from dead_letter", None, _asked_letters),
         # what the Cloud API needs
@@ -569,7 +593,7 @@ _STATEMENTS = {
         ("select f.seq from unnest($3::bigint[]", None, _firsts),
         ("from cloud_inbox i\n  left join message", None, _read_inbox),
         ("tell_owner(", _nothing, _say),
-        ("keep_keys(", _nothing, lambda s, c, a: _receive(s, c, a[:20])),  # no identities here
+        ("keep_keys(", _nothing, lambda s, c, a: _receive(s, c, a[:21])),  # no identities here
         ("receive_cloud(", _nothing, _receive),
         ("touch_cloud_path(", _nothing, _touch),
         ("update cloud_path set left_at", _nothing, _leave_path),
@@ -581,8 +605,8 @@ _STATEMENTS = {
             None,
             lambda s, c, a: s.tables.inbox.listeners(s.now(), EPOCH),
         ),
-        ("select distinct on (id) id, wamid", None, _wamids),
-        ("select wamid, id from ids_of_wamids", None, _ids),
+        ("select distinct on (u.id) u.number", None, _wamids),
+        ("select number, wamid, id from ids_of_wamids", None, _ids),
         ("select alias, user_id from contact_identity", None, lambda s, c, a: []),
         ("select wa_id, acknowledged from contact_key", None, lambda s, c, a: []),
         ("insert into cloud_unreachable", _nothing, _learn_unreachable),

@@ -19,12 +19,13 @@ from tests.campaigns.simulation.history import History
 from tests.campaigns.simulation.journals import Event, Journal, Message, Parked
 from tests.campaigns.simulation.owners import Owners
 from warouter._hash import SLOTS
+from warouter.flow.lane_key import lane_of
 from warouter.message_id import parse, text_of
 from warouter.owner.parked.messages import TOLD
 from warouter.store.journal.progress import TakenRow
 
 TOO_LATE = (408, 410)
-_FACTS = "attempt doubts spared state age cause look_in fresh wamid"
+_FACTS = "attempt doubts spared state age cause look_in fresh wamid number"
 ISSUE_COLUMNS = tuple(f"issue_{fact}" for fact in _FACTS.split())
 TEN_MINUTES = 600.0
 
@@ -41,7 +42,7 @@ class Tables(Owners):
         self.stored: dict[bytes, float] = {}  # when, in true time
         self.requests: dict[bytes, tuple[bytes, bytes]] = {}  # key -> id, hash of the request
         self.events = [(Journal(), Journal()) for _ in range(SLOTS)]
-        self.keys: dict[str, tuple[int, int, int]] = {}
+        self.keys: dict[tuple[str, int], tuple[int, int, int]] = {}  # by key and number
         self.asked: dict[tuple[int, int, int], Event] = {}  # dead letters, all to be replayed
         self.shown: dict[str, list[str]] = {}  # names of the statuses of a message
         self.issues = Issues()
@@ -50,7 +51,7 @@ class Tables(Owners):
 
     def is_failed(self, message_id: bytes) -> bool:
         """It was told to have failed."""
-        return f"{text_of(message_id)}:failed" in self.keys
+        return "failed" in self.shown.get(text_of(message_id), ())
 
     def told(self, slot: int, seq: int) -> bool:
         """A message is parked that the upstream was told, and has not answered."""
@@ -59,13 +60,14 @@ class Tables(Owners):
 
     def append_messages(self, now: float, inc: UUID, *a: list[Any]) -> list[dict[str, Any]]:
         nothing = [None] * len(a[2])
-        columns = [*a[:6], a[6] or [0] * len(a[2]), a[7]]
+        columns = [*a[:6], a[6] or [0] * len(a[2]), *a[7:9]]
         return self.append_requests(now, inc, *columns, nothing, nothing, nothing)
 
     def append_issued(self, now: float, inc: UUID, *a: list[Any]) -> list[dict[str, Any]]:
-        outcomes = self.append_messages(now, inc, *a[:8])
+        outcomes = self.append_messages(now, inc, *a[:9])
         if not outcomes:
-            self.issues.append(now, zip(*a[8:], strict=True))
+            *columns, numbers = a[9:]
+            self.issues.append(now, zip(*columns, numbers or [1] * len(columns[0]), strict=True))
         return outcomes
 
     def issue_requests(self, now: float, inc: UUID, *a: list[Any]) -> list[dict[str, int]]:
@@ -100,15 +102,15 @@ class Tables(Owners):
     def issue_columns(self, now: float, row: Issue | None) -> tuple[Any, ...]:
         """What a statement that reads messages says of the row of each."""
         if row is None:
-            return (*[None] * 4, 0.0, *[None] * 4)  # greatest() leaves nulls out
+            return (*[None] * 4, 0.0, *[None] * 5)  # greatest() leaves nulls out
         wamid = max((each.wamid for each in self.issues.attempts.get(row.id, ())), default=None)
         look = None if row.look is None else row.look - now
         fresh = None if row.look is None else row.look == row.at
         of_it = row.attempt, row.doubts, row.spared, row.state
-        return (*of_it, max(now - row.at, 0.0), row.cause, look, fresh, wamid)
+        return (*of_it, max(now - row.at, 0.0), row.cause, look, fresh, wamid, row.number)
 
     def _heads(self, slots: set[int]) -> Iterator[tuple[int, Message]]:
-        """Of each lane, by slot and recipient: what may be issued where commits may be lost."""
+        """Of each lane, by slot: what may be issued where commits may be lost."""
         for slot in sorted(slots):
             journal = self.messages[slot]
             left = [row for seq, row in sorted(journal.rows.items()) if not journal.settled(seq)]
@@ -116,16 +118,16 @@ class Tables(Owners):
             rows = [row for row in (*left, *first) if row.kind & 7 != 1]
             lanes: dict[str, Message] = {}
             for row in sorted(rows, key=lambda row: row.seq):
-                lanes.setdefault(row.recipient, row)
+                lanes.setdefault(row.lane, row)
             for _, row in sorted(lanes.items()):
                 yield slot, row
 
     def unsettled_before(self, row: Issue) -> list[bytes]:
-        """The messages of its recipient that it may not overtake, and that have no end yet."""
+        """The messages of its lane that it may not overtake, and that have no end yet."""
         journal = self.messages[row.slot]
         mine = [m for seq, m in journal.rows.items() if seq < row.seq and not journal.settled(seq)]
         mine += [m for p, m in journal.waiting() if p.seq < row.seq]
-        return [m.id for m in mine if m.recipient == row.recipient and m.kind & 7 != 1]
+        return [m.id for m in mine if m.lane == row.lane and m.kind & 7 != 1]
 
     def drain_inbox(self, now: float, inc: UUID, *a: list[Any]) -> list[tuple[Any, ...]]:
         held = self.held(inc, a[0], a[1])
@@ -163,18 +165,24 @@ class Tables(Owners):
         journal, seq = self.messages[place[0]], place[1]
         return str((journal.rows.get(seq) or journal.pruned[seq]).recipient)
 
-    def sent_to(self, told: Any) -> str | None:
-        """The recipient of the message that a row of the inbox speaks of, if it is ours."""
+    def sent(self, told: Any) -> tuple[str | None, int | None]:
+        """The recipient and the number of the message that a row of the inbox speaks of, if it is
+        ours.
+        """
         place = self.places.get(told.id)
         row = self.messages[place[0]].rows.get(place[1]) if place is not None else None
         if row is not None:
-            return str(row.recipient)
+            return str(row.recipient), row.number
         known = self.issues.attempts.get(told.id)
-        return (told.recipient or known[0].wa_id) if known else None
+        if known:
+            return told.recipient or known[0].wa_id, known[0].number
+        issue = self.issues.ids.get(told.id)
+        return None, None if issue is None else self.issues.rows[issue].number
 
     def append_requests(self, now: float, inc: UUID, *a: list[Any]) -> list[dict[str, Any]]:
         held = self.held(inc, a[0], a[1])
-        rows = list(zip(*a[2:9], strict=True))
+        numbers = a[8] or [1] * len(a[2])
+        rows = list(zip(*a[2:8], a[9], numbers, strict=True))
         first = self._first_requests(held, a)
         fresh: dict[bytes, int] = {}  # its ordinal
         for n, (slot, seq, message_id, *_) in enumerate(rows):
@@ -184,21 +192,21 @@ class Tables(Owners):
                 self.messages[slot].free(seq, taken)
                 fresh[message_id] = n
         for n in fresh.values():
-            slot, seq, message_id, recipient, kind, body, ttl = rows[n]
+            slot, seq, message_id, recipient, kind, body, ttl, number = rows[n]
             self.messages[slot].add(
-                Message(seq, message_id, recipient, kind, bytes(body), ttl, now)
+                Message(seq, message_id, recipient, kind, bytes(body), ttl, now, number)
             )
             self.places[message_id] = (slot, seq)
             self.stored[message_id] = self._history.now()
         for n, (slot, *_) in enumerate(rows):
-            if a[9][n] is not None and slot in held:
-                self.requests.setdefault(a[9][n], first[n])
+            if a[10][n] is not None and slot in held:
+                self.requests.setdefault(a[10][n], first[n])
         outcomes: list[dict[str, Any]] = []
         for n, (slot, seq, message_id, *_) in enumerate(rows):
             if slot not in held:
                 outcomes.append({"ordinal": n, "outcome": 2})
             elif self.places.get(message_id) != (slot, seq):
-                same = 4 if first[n][1] == a[10][n] else 5
+                same = 4 if first[n][1] == a[11][n] else 5
                 outcome = 1 if first[n][0] == message_id else same
                 outcomes.append({"ordinal": n, "outcome": outcome, "first": first[n][0]})
         return outcomes
@@ -207,7 +215,7 @@ class Tables(Owners):
         """For each row the id and the request that came first with its key; its own without one."""
         came: dict[bytes, tuple[bytes, bytes]] = {}
         first = []
-        for slot, message_id, key, request in zip(a[2], a[4], a[9], a[10], strict=True):
+        for slot, message_id, key, request in zip(a[2], a[4], a[10], a[11], strict=True):
             mine = (message_id, request)
             if key is None or slot not in held:
                 first.append(mine)
@@ -219,26 +227,28 @@ class Tables(Owners):
         held = self.held(inc, a[0], a[1])
         outcomes: list[dict[str, int]] = []
         kinds, contacts = a[4] or [0] * len(a[2]), a[8] or [None] * len(a[2])
-        rows = list(zip(*a[2:4], kinds, *a[5:8], contacts, strict=True))
-        fresh: dict[str, tuple[int, int, int]] = {}
-        for slot, seq, kind, key, *_ in rows:
-            if slot in held and key not in self.keys and key not in fresh:
+        numbers = a[9] or [1] * len(a[2])
+        rows = list(zip(*a[2:4], kinds, *a[5:8], contacts, numbers, strict=True))
+        fresh: dict[tuple[str, int], tuple[int, int, int]] = {}
+        for slot, seq, kind, key, *_, number in rows:
+            known = key, number
+            if slot in held and known not in self.keys and known not in fresh:
                 place = (slot, kind, seq)
                 self.events[slot][kind].free(seq, (each == place for each in fresh.values()))
-                fresh[key] = place
-        for n, (slot, seq, kind, key, recipient, payload, contact) in enumerate(rows):
-            place = (slot, kind, seq)
-            if fresh.get(key) == place and key not in self.keys:
+                fresh[known] = place
+        for n, (slot, seq, kind, key, recipient, payload, contact, number) in enumerate(rows):
+            place, known = (slot, kind, seq), (key, number)
+            if fresh.get(known) == place and known not in self.keys:
                 self.events[slot][kind].add(
-                    Event(seq, kind, key, recipient, bytes(payload), contact)
+                    Event(seq, kind, key, recipient, bytes(payload), contact, number)
                 )
-                self.keys[key] = place
+                self.keys[known] = place
                 name, _, status = key.partition(":")
                 if kind == 0:
                     self.shown.setdefault(name, []).append(status.partition(":")[0])
                 if key.endswith(":failed") and json.loads(payload)["errors"][0]["code"] in TOO_LATE:
                     self._history.expired[parse(key.partition(":")[0])] = self._history.now()
-            elif slot not in held or self.keys.get(key, fresh.get(key)) != place:
+            elif slot not in held or self.keys.get(known, fresh.get(known)) != place:
                 outcomes.append({"ordinal": n, "outcome": 1 if slot in held else 2})
         return outcomes
 
@@ -250,32 +260,34 @@ class Tables(Owners):
         for slot, kind, mark, ranges in zip(*a[5:9], strict=True):
             if slot in held:
                 self.events[slot][kind].settle(mark, ranges)
-        if a[17]:
-            rare = json.loads(a[17])
+        if a[18]:
+            rare = json.loads(a[18])
             self._rare(now, held, rare)
             self.issues.record(now, held, rare)
-        self.issues.take(now, held, [TakenRow(*row) for row in zip(*a[9:17], strict=True)])
+        taken = [*a[9:17], a[17] or [1] * len(a[9])]
+        self.issues.take(now, held, [TakenRow(*row) for row in zip(*taken, strict=True)])
         return [{"held": list(held)}]
 
     def append_endings(self, now: float, inc: UUID, *a: Any) -> list[dict[str, int]]:
-        outcomes = self.append_events(inc, *a[:9])
-        self.record_progress(now, inc, *a[:2], *a[9:])
+        outcomes = self.append_events(inc, *a[:10])
+        self.record_progress(now, inc, *a[:2], *a[10:])
         return outcomes
 
     def take_up_letters(
         self, now: float, inc: UUID, slots: list[int], epochs: list[int], tried: float, limit: int
-    ) -> list[tuple[int, int, str, int]]:
+    ) -> list[tuple[int, int, int, str, int]]:
         held = self.held(inc, slots, epochs)
         taken = sorted(place for place in self.asked if place[0] in held)[:limit]
-        lanes: Counter[tuple[int, int, str]] = Counter()
+        lanes: Counter[tuple[int, int, int, str]] = Counter()
         for slot, kind, seq in taken:
             row = self.asked.pop((slot, kind, seq))
             parked = self.events[slot][kind].parked
             if seq not in parked:
-                parked[seq] = Parked(seq, row.recipient, 1, now, now - tried, now, "replayed")
-                lanes[slot, kind, row.recipient] += 1
-        for slot, kind, recipient in lanes:
-            self.events[slot][kind].lead([recipient], now, {})
+                place = seq, row.recipient, 1, now, now - tried, now, "replayed"
+                parked[seq] = Parked(*place, number=row.number)
+                lanes[slot, kind, row.number, row.recipient] += 1
+        for slot, kind, *lane in lanes:
+            self.events[slot][kind].lead([lane_of(*lane)], now, {})
         return [(*lane, letters) for lane, letters in lanes.items()]
 
     def mend_parked(
@@ -318,4 +330,4 @@ class Tables(Owners):
 
                 journal.record(mine(f"park{of}"), mine(f"unpark{of}", "dead"), now)
                 for p in mine("reopen"):
-                    journal.reopen(p["recipient"], now)
+                    journal.reopen(lane_of(p["number"], p["recipient"]), now)

@@ -152,7 +152,7 @@ class World:
         )
         upstream.slowness = self.random.choice((0.0, 0.01, 0.3))
         upstream.statuses = self.random.choice((0.0, 0.3, 0.7))
-        upstream.stored = lambda key: key in self.tables.keys
+        upstream.stored = lambda key: (key, 1) in self.tables.keys
         self.network.ports[PORT] = upstream
         return upstream
 

@@ -32,6 +32,16 @@ def filled(*recipients: str) -> Lanes:
     return holding(*(entry(seq, recipient) for seq, recipient in enumerate(recipients, 1)))
 
 
+def test_numbers_that_write_to_one_recipient_wait_for_no_other() -> None:
+    lanes = holding(entry(1), entry(2), entry(3, "2|111", number=2), entry(4, "2|111", number=2))
+    assert seqs(lanes.take()) == [1, 3]
+    lanes.block("111")
+    lanes.answered(entry(3).id)
+    assert seqs(lanes.take()) == [4]
+    assert not lanes.push(entry(5))
+    assert lanes.push(entry(6, "2|111", number=2))
+
+
 def test_below_bounds_what_may_go_when_the_cursor_is_full() -> None:
     lanes = filled("111", "222", "333")
     assert seqs(lanes.take(below=3)) == [1, 2]

@@ -23,7 +23,7 @@ def rows(dues: dict[str, float], most: int) -> list[Any]:
     first = sorted(dues.items(), key=lambda lane: lane[1])[:most]
     full = len(dues) >= most
     same = {"parked_for": 0.0, "ends_in": None, "full": full}
-    return [{"recipient": r, "due_in": due, **same} for r, due in first]
+    return [{"lane": r, "due_in": due, **same} for r, due in first]
 
 
 def test_all_are_in_memory_while_they_are_few() -> None:
@@ -83,12 +83,12 @@ def test_a_hurried_lane_is_due_at_once() -> None:
 
 def test_a_hurried_lane_that_fails_waits_as_before() -> None:
     lanes = Parking()
-    lanes.found({"recipient": "a", "due_in": 900.0, "parked_for": 5.0, "ends_in": None}, 5.0)
+    lanes.found({"lane": "a", "due_in": 900.0, "parked_for": 5.0, "ends_in": None}, 5.0)
     lanes.hurry(6.0)
     lanes.park("a", 907.0, 1, was_out=False)
     assert lanes["a"].due == 907.0
     # The same when it was let go meanwhile, and is read from the table.
-    lanes.found({"recipient": "b", "due_in": 899.0, "parked_for": 1.0, "ends_in": None}, 8.0)
+    lanes.found({"lane": "b", "due_in": 899.0, "parked_for": 1.0, "ends_in": None}, 8.0)
     assert lanes["b"].due == 907.0
 
 

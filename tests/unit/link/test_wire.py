@@ -25,7 +25,10 @@ numbers = st.from_regex("[0-9]{5,15}", fullmatch=True)
 ttls = st.none() | st.integers(1, 2**32 - 1)
 hashes = st.binary(min_size=32, max_size=32)
 keys = st.none() | st.builds(wire.IdempotencyKey, hashes, hashes)
-messages = st.tuples(slots, epochs, ids, st.integers(0, 255), numbers, st.binary(), ttls, keys)
+of_numbers = st.just(1) | st.integers(1, 2**31 - 1)
+messages = st.tuples(
+    slots, epochs, ids, st.integers(0, 255), numbers, st.binary(), ttls, keys, of_numbers
+)
 
 
 @given(messages)
@@ -36,23 +39,25 @@ def test_a_message_comes_out_as_it_went_in(fields: Any) -> None:
 
 
 @given(messages)
-def test_a_message_is_laid_out_as_a_build_of_version_2_reads_it(fields: Any) -> None:
-    """What the compiled code writes, told by ``struct``: it must stay while version 2 is spoken."""
-    slot, epoch, message_id, kind, recipient, body, ttl, key = fields
+def test_a_message_is_laid_out_as_a_build_of_version_3_reads_it(fields: Any) -> None:
+    """What the compiled code writes, told by ``struct``: it must stay while version 3 is spoken."""
+    slot, epoch, message_id, kind, recipient, body, ttl, key, number = fields
     head = struct.pack(
-        "<BBQ20sBBI?",
+        "<BBQ20sBBI?I",
         *(wire.MESSAGE, slot, epoch, message_id, kind, len(recipient), ttl or 0, key is not None),
+        number,
     )
     hashes = b"".join(key or ())
     assert wire.message(*fields) == head + recipient.encode() + hashes + body
 
 
 def test_a_message_larger_than_a_frame_is_refused() -> None:
-    good = (3, 7, bytes(20), 0, "12345", b"{}", None, None)
-    for place, bad in ((2, bytes(19)), (4, "1" * 256), (4, "123\u0660"), (7, (bytes(32), b"x"))):
-        with pytest.raises(ValueError, match=r"frame|id|hashes"):
+    good = (3, 7, bytes(20), 0, "12345", b"{}", None, None, 1)
+    wrong: list[tuple[int, Any]] = [(2, bytes(19)), (4, "1" * 256), (4, "123\u0660")]
+    for place, bad in (*wrong, (7, (bytes(32), b"x")), (8, 0), (8, -1)):
+        with pytest.raises(ValueError, match=r"frame|id|hashes|number"):
             wire.message(*good[:place], bad, *good[place + 1 :])  # type: ignore[arg-type]
-    for place, large in ((0, 256), (1, 2**64), (3, 256), (6, 2**32)):
+    for place, large in ((0, 256), (1, 2**64), (3, 256), (6, 2**32), (8, 2**31)):
         with pytest.raises(OverflowError):
             wire.message(*good[:place], large, *good[place + 1 :])  # type: ignore[arg-type]
 
@@ -60,8 +65,7 @@ def test_a_message_larger_than_a_frame_is_refused() -> None:
 @given(messages, st.data())
 def test_a_message_that_is_cut_off_is_a_protocol_error(fields: Any, data: st.DataObject) -> None:
     """Up to its body, which may have any length."""
-    *_, ttl, key = fields
-    whole = wire.message(*fields[:5], b"", ttl, key)
+    whole = wire.message(*fields[:5], b"", *fields[6:])
     cut = data.draw(st.integers(0, len(whole) - 1))
     with pytest.raises(ProtocolError):
         wire.parse(memoryview(whole[:cut]))
@@ -79,7 +83,7 @@ def test_any_bytes_are_read_within_their_bounds_or_refused(frame: bytes) -> None
         return
     if isinstance(parsed, wire.Message):
         key = () if parsed.key is None else parsed.key
-        assert 37 + len(parsed.recipient) + sum(map(len, key)) + len(parsed.body) == len(frame)
+        assert 41 + len(parsed.recipient) + sum(map(len, key)) + len(parsed.body) == len(frame)
 
 
 @given(slots, epochs, st.lists(st.tuples(ids, ids)))
@@ -111,7 +115,7 @@ def test_a_relayed_message_comes_out_as_it_went_in(
     parsed = wire.parse(memoryview(wire.relay(owner, message)))
     assert isinstance(parsed, wire.RelayFrame)
     assert parsed.owner == owner
-    given = (3, 7, bytes(20), 0, recipient, body, None, None)
+    given = (3, 7, bytes(20), 0, recipient, body, None, None, 1)
     assert linked.fields(parsed.message) == given
 
 

@@ -57,11 +57,11 @@ class Stored:
     """A journal with one message."""
 
     async def pages(self, stretches: list[Stretch], *_most: int) -> dict[int, list[ReadRow]]:
-        row = ReadRow(LATE.seq, LATE.id, LATE.recipient, 0, b"{}", 30, 31.0)
+        row = ReadRow(LATE.seq, LATE.id, LATE.recipient, 0, b"{}", 30, 31.0, 1)
         return {stretch.slot: [row] for stretch in stretches}
 
     async def parked_of(self, *_place: object) -> list[dict[str, Any]]:
-        place = {"seq": LATE.seq, "id": LATE.id, "recipient": LATE.recipient, "kind": 0}
+        place = {"seq": LATE.seq, "id": LATE.id, "lane": LATE.lane, "number": 1, "kind": 0}
         waits = {"ttl": 30, "age": 31.0, "reason": "retry", "attempts": 0}
         return [{**place, **waits, "body": b"{}", "issue_state": None}]
 

@@ -45,8 +45,8 @@ class Owners(StatusOffers):
     def __init__(self) -> None:
         pass
 
-    async def offer(self, statuses: Sequence[OfferedStatus]) -> set[str]:
-        return {status.key for status in statuses}
+    async def offer(self, statuses: Sequence[OfferedStatus]) -> set[tuple[int, str]]:
+        return {status.unique for status in statuses}
 
 
 class Scene:

@@ -36,6 +36,16 @@ def seqs(items: Iterable[EventRow]) -> list[int]:
     return [each.seq for each in items]
 
 
+def test_events_of_another_number_with_a_recipient_go_on() -> None:
+    delivery = queue(item(1), item(2, "2|49170", number=2))
+    first, second = delivery.take(1, BYTES), delivery.take(1, BYTES)
+    assert seqs(delivery.failed(first)) == [1]  # its lane is blocked
+    delivery.delivered(second)
+    more = [item(3), item(4, "2|49170", number=2)]
+    assert seqs(delivery.add(more)) == [3]
+    assert seqs(delivery.take(100, BYTES)) == [4]
+
+
 def test_parked_events_share_no_batch_after_an_outage() -> None:
     delivery = queue(item(1, "a"), item(2, "b"))
     first, second = delivery.take(1, BYTES), delivery.take(1, BYTES)

@@ -19,6 +19,7 @@ class Known:
     length: int
     caller: Caller
     realm: Realm
+    number: int
     generation: int
     ends: float
     used: float

@@ -7,7 +7,7 @@ takes. Anything else goes to the connection as it came.
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint64_t
 from libc.stdio cimport sprintf
 from libc.string cimport memcmp, memcpy, memset
 from libc.time cimport time
@@ -22,11 +22,12 @@ from warouter.errors import ApiError
 from warouter.link import pending as _pending
 
 cdef enum:
-    # Of a message frame of link version 2, whose message is an ordinary one without ttl and key.
+    # Of a message frame of link version 3, whose message is an ordinary one without ttl and key.
     _EPOCH = 2
     _ID = 10
     _KIND = 30
-    _RECIPIENT = 37
+    _NUMBER = 37
+    _RECIPIENT = 41
     _DRAWN = 512  # ids whose random parts are drawn at once: the system call costs more than an id
     _NUMBER_SIZE = 17  # of a request's number as text
 
@@ -43,6 +44,7 @@ cdef class Known:
     cdef readonly Py_ssize_t length
     cdef readonly object caller
     cdef readonly object realm
+    cdef readonly int32_t number  # the caller's
     cdef readonly long generation
     cdef public double ends  # time.monotonic(), as is
     cdef readonly double used  # when it came last
@@ -58,6 +60,7 @@ cdef class Known:
     ):
         self.head, self.length, self.caller = head, length, caller
         self.ends, self.realm, self.generation = ends, realm, generation
+        self.number = caller.number
         self.used = _monotonic()
 
 
@@ -149,13 +152,14 @@ cdef class Plain:
             return None
         known.used = now
         size = scanned(body, known.length, digits)
-        return self._framed(digits, size, body, known.length, now) if size else None
+        return self._framed(known, digits, size, body, now) if size else None
 
     cdef Message _framed(
-        self, const uint8_t* digits, int count, const uint8_t* body, Py_ssize_t size, double now
+        self, Known known, const uint8_t* digits, int count, const uint8_t* body, double now
     ):
         """A new message in the frame in which it travels, but for its epoch."""
         cdef Message message = Message.__new__(Message)
+        cdef Py_ssize_t size = known.length
         cdef uint8_t* at
         message.size = size
         message.deadline = now + self._hold
@@ -168,6 +172,7 @@ cdef class Plain:
         at[1] = <uint8_t>message.slot
         put_id(at + _ID, at[1], _wall_ms(), self._chance())
         at[_KIND + 1] = <uint8_t>count
+        memcpy(at + _NUMBER, &known.number, 4)
         memcpy(at + _RECIPIENT, digits, count)
         memcpy(at + _RECIPIENT + count, body, size)
         message.id = PyBytes_FromStringAndSize(<const char*>at + _ID, ID_SIZE)

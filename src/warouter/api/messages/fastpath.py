@@ -171,13 +171,14 @@ class FastPath(Reader):
             parsed = parse_message(body)
             key = None
             if _KEY in fields:
-                key = key_of([fields[_KEY].decode("utf-8", "replace")], caller.username, body)
+                given = [fields[_KEY].decode("utf-8", "replace")]
+                key = key_of(given, caller.username, body, caller.number)
         except ApiError:
             return None
         if parsed.media_ids or parsed.type == "hsm" or parsed.body:
             return None
         kind = travels_as(parsed.type, body)
-        return outgoing(parsed.recipient, kind, body, caller.username, parsed.ttl, key)
+        return outgoing(parsed.recipient, kind, body, caller, parsed.ttl, key)
 
     # what _plain asks for
 

@@ -57,7 +57,7 @@ async def send(context: Context, request: web.Request, caller: Caller) -> web.Re
     body = await read_body(request, context.config.json_limit)
     parsed = parse_message(body)
     fields = request.headers
-    key = key_of(fields.getall(HEADER, ()), caller.username, body)
+    key = key_of(fields.getall(HEADER, ()), caller.username, body, caller.number)
     options = options_of(fields.getall(IN_DOUBT, ()), fields.getall(PRIORITY, ()))
     if context.contacts.required and not await context.contacts.may_send(parsed.recipient):
         raise NotFound("unknown contact")  # clients compare these words
@@ -68,7 +68,7 @@ async def send(context: Context, request: web.Request, caller: Caller) -> web.Re
     if context.config.options:
         kind = kind_with(kind, *options)
     raw = await context.messages.submit(
-        outgoing(parsed.recipient, kind, body, caller.username, parsed.ttl, key)
+        outgoing(parsed.recipient, kind, body, caller, parsed.ttl, key)
     )
     return encoded(accepted(raw), 201)
 
@@ -84,17 +84,17 @@ async def mark(context: Context, request: web.Request, caller: Caller) -> web.Re
     wish = await read_json(request, context.config.json_limit, _MARK)
     if wish.status != "read":
         raise ParameterInvalid("status must be read")
-    sender = await context.cluster.find_inbound(message_id)
+    sender = await context.cluster.find_inbound(message_id, caller.number)
     if sender is None:
         raise NotFound("there is no inbound message with this id")
     body = msgspec.json.encode({"status": "read", "message_id": message_id})
-    await context.messages.submit(outgoing(sender, READ_MARK, body, caller.username))
+    await context.messages.submit(outgoing(sender, READ_MARK, body, caller))
     return success({})
 
 
-async def trace(context: Context, request: web.Request, _caller: Caller) -> web.Response:
+async def trace(context: Context, request: web.Request, caller: Caller) -> web.Response:
     """The state of a message with every step that is known, without its content."""
-    found = await context.cluster.trace(path_name(request, "message"))
+    found = await context.cluster.trace(path_name(request, "message"), caller.number)
     if found is None:
         raise NotFound("there is no message with this id, or it is no longer kept")
     return success({"trace": found})
@@ -115,19 +115,24 @@ def outgoing(
     recipient: str,
     kind: int,
     body: bytes,
-    username: str,
+    caller: Caller,
     ttl: int | None = None,
     key: IdempotencyKey | None = None,
 ) -> Outgoing:
-    """A message with a new id, for the owner of its recipient's slot. A read mark may be for a user
-    whom only an id is known of (WAROUTER_CLOUD_BSUID=raw).
+    """A message of the caller's number with a new id, for the owner of its recipient's slot. A read
+    mark may be for a user whom only an id is known of (WAROUTER_CLOUD_BSUID=raw).
     """
     slot = slot_of_shown(recipient)
     chance = next(_random)
     if base_of(kind) == MEDIA:  # whose links they are: an owner shares its places by it
-        chance = mark_of(username) + chance[MARK_SIZE:]
+        chance = mark_of(_user(caller)) + chance[MARK_SIZE:]
     raw = mint(slot, time.time_ns() // 1_000_000, chance)
-    return Outgoing(slot, raw, recipient, kind, body, ttl, key)
+    return Outgoing(slot, raw, recipient, kind, body, ttl, key, caller.number)
+
+
+def _user(caller: Caller) -> str:
+    """A name that no two users have, of whatever numbers."""
+    return caller.username if caller.number == 1 else f"{caller.number}\0{caller.username}"
 
 
 ROUTES = (

@@ -40,6 +40,7 @@ class FoundRow(NamedTuple):
     spared: int = 0
     stored: bool = True
     fresh: bool = False
+    number: int = 1
 
 
 def found(row: FoundRow, treatment: Treatment, now: float) -> Step:
@@ -61,6 +62,7 @@ def found(row: FoundRow, treatment: Treatment, now: float) -> Step:
         ends=now + row.ends_in,
         cause=row.cause if row.stored else GONE,
         treatment=treatment,
+        number=row.number,
     )
     if row.stored:
         return issue, (stated(issue, row.state),) if row.fresh else ()

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from warouter.flow.lane_key import lane_of
+
 
 class DoubtState(StrEnum):
     """The states, in the order in which a message may pass them. docs/cloud.md has what each means
@@ -116,7 +118,13 @@ class Issue(msgspec.Struct, frozen=True, gc=False):
     ends: float = math.inf
     cause: str = ""
     treatment: Treatment = Treatment()
+    number: int = 1  # whose message it is
     uploads: int = 0  # how often its media were sent anew, since the other side did not know them
+
+    @property
+    def lane(self) -> str:
+        """The key of the lane that the message is in, or was."""
+        return lane_of(self.number, self.recipient)
 
     @property
     def counted(self) -> int:

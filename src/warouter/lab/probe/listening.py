@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -72,16 +72,15 @@ class Trials:
 
 
 class _Listener(WebhookListener):
-    def __init__(self, trials: Trials, phone_number_id: str, *given: Any) -> None:
-        super().__init__(phone_number_id, *given)
-        self._number = phone_number_id
+    def __init__(self, trials: Trials, owned: Mapping[str, int], *given: Any) -> None:
+        super().__init__(owned, *given)
         self._trials = trials
 
     async def posted(self, body: bytes, signature: bytes) -> WebhookAnswer:
         answer = await super().posted(body, signature)
         if answer is not TAKEN:
             return answer
-        return await self._trials.answer(read(body, self._number, int(time.time())))
+        return await self._trials.answer(read(body, self._owned, int(time.time())))
 
     async def _unreadable(self, reason: str, body: bytes) -> WebhookAnswer:
         """Refuse what cannot be read: the webapps quarantine it, once they run again."""
@@ -105,7 +104,7 @@ class Listening:
         self.trials = Trials(arrivals, clock)
         self.listener = _Listener(
             self.trials,
-            cloud.phone_number_id,
+            {cloud.phone_number_id: 1},
             lambda: secrets.app_secrets,
             lambda: secrets.verify_token,
             arrivals,

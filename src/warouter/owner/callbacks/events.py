@@ -136,18 +136,16 @@ class EventFeed:
     async def first(self, slot: OwnedSlot, rows: int) -> Sequence[Any]:
         return await self._journal.parked_events([(slot.slot, self.kind)], rows)
 
-    async def among(self, slot: OwnedSlot, recipients: Collection[str]) -> Sequence[Any]:
-        return await self._journal.parked_events_among(slot.slot, self.kind, recipients)
+    async def among(self, slot: OwnedSlot, lanes: Collection[str]) -> Sequence[Any]:
+        return await self._journal.parked_events_among(slot.slot, self.kind, lanes)
 
     async def rows(
-        self, slot: OwnedSlot, recipients: Collection[str]
+        self, slot: OwnedSlot, lanes: Collection[str]
     ) -> Mapping[str, tuple[Sequence[Any], bool]]:
         read: dict[str, tuple[Sequence[Any], bool]] = {}
-        for recipient in recipients:
-            rows = await self._journal.parked_events_of(
-                slot.slot, recipient, self.kind, PARKED_PAGE
-            )
-            read[recipient] = rows, len(rows) >= PARKED_PAGE
+        for lane in lanes:
+            rows = await self._journal.parked_events_of(slot.slot, lane, self.kind, PARKED_PAGE)
+            read[lane] = rows, len(rows) >= PARKED_PAGE
         return read
 
     def choose(self, _slot: OwnedSlot, rows: Sequence[Any], *, due: bool) -> Chosen[Any]:
@@ -163,12 +161,13 @@ class EventFeed:
                 row["seq"],
                 self.kind,
                 row["key"],
-                row["recipient"],
+                row["lane"],
                 row["payload"] if payload is None else payload,
                 row["contact"],
                 row["attempts"],
                 now - row["age"],
                 parked=True,
+                number=row["number"],
             )
             self.memory(slot).hold(1, item.size)
             if payload is None:  # switched off since
@@ -179,9 +178,9 @@ class EventFeed:
     async def released(self, slot: OwnedSlot, entries: Sequence[Any], *, due: bool) -> None:
         """The delivery goes on by itself."""
 
-    def block(self, slot: OwnedSlot, recipients: Sequence[str]) -> None:
-        for recipient in recipients:
-            self._delivery.block(slot.slot, recipient, self.kind)
+    def block(self, slot: OwnedSlot, lanes: Sequence[str]) -> None:
+        for lane in lanes:
+            self._delivery.block(slot.slot, lane, self.kind)
 
-    def unblock(self, slot: OwnedSlot, recipient: str) -> None:
-        self._delivery.unblock(slot.slot, recipient, self.kind)
+    def unblock(self, slot: OwnedSlot, lane: str) -> None:
+        self._delivery.unblock(slot.slot, lane, self.kind)

@@ -133,7 +133,7 @@ class CallbackFeed(SlotListener, EventOwner):
             for item in own:
                 if item.parked:
                     events.note(Unpark(item.seq))
-                    self._feeds[kind].parked.landed(slot, item.recipient)
+                    self._feeds[kind].parked.landed(slot, item.lane)
         self._let_go(kind, mine)
 
     def on_park(self, items: list[EventRow], delay_ms: int, reason: str) -> None:
@@ -142,7 +142,7 @@ class CallbackFeed(SlotListener, EventOwner):
         for slot, own in mine.items():
             events = slot.events[kind]
             for item in own:
-                events.parked.park(item.recipient, due, slot.next_record, was_out=item.parked)
+                events.parked.park(item.lane, due, slot.next_record, was_out=item.parked)
                 if not item.parked:
                     events.settle(item.seq)
                 events.note(Park(item.seq, item.attempts, delay_ms, reason))
@@ -162,7 +162,7 @@ class CallbackFeed(SlotListener, EventOwner):
             for item in own:
                 events.note(Dead(item.seq, item.attempts, reason))
                 if item.parked:
-                    self._feeds[kind].parked.landed(slot, item.recipient)
+                    self._feeds[kind].parked.landed(slot, item.lane)
                 else:
                     events.settle(item.seq)
         self._let_go(kind, mine)

@@ -82,19 +82,21 @@ class Letters:
         except (OutcomeUnknown, asyncpg.PostgresError) as error:
             self._ownership.doubt(owned, f"dead letters not taken up: {error}")
             return
-        log.info("dead letter replay started", extra={"letters": sum(lane[3] for lane in lanes)})
+        log.info(
+            "dead letter replay started", extra={"letters": sum(parked[3] for parked in lanes)}
+        )
         self._asked.set()  # there may be more
-        for number, kind, recipient, _ in lanes:
+        for number, kind, lane, _ in lanes:
             if mine[number].open:  # a closed slot's next epoch reads them
-                self._revive(mine[number], kind, recipient)
+                self._revive(mine[number], kind, lane)
 
-    def _revive(self, slot: OwnedSlot, kind: int, recipient: str) -> None:
+    def _revive(self, slot: OwnedSlot, kind: int, lane: str) -> None:
         """More letters lie in the parked table: a lane like any that is parked."""
         parking = slot.events[kind].parked
-        lane = parking.get(recipient)
-        if lane is not None:
-            lane.more = True
+        parked = parking.get(lane)
+        if parked is not None:
+            parked.more = True
             return
-        parking[recipient] = ParkedLane(self._clock())
+        parking[lane] = ParkedLane(self._clock())
         self._ownership.parked.set()
-        self._feeds[kind].block(slot, [recipient])
+        self._feeds[kind].block(slot, [lane])

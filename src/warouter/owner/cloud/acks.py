@@ -16,6 +16,7 @@ import asyncpg
 from warouter.errors import OutcomeUnknown
 from warouter.flow.progress import Took
 from warouter.flow.statuses import FAILED
+from warouter.log import of_number
 from warouter.message_id import text_of
 from warouter.owner.cloud.rows import status_of
 from warouter.owner.cloud.straight_answers import StraightAnswers
@@ -85,7 +86,7 @@ class InboxAcks(SlotListener, Acks):
     def prove(self, slot: int, took: Took) -> None:
         """Keep an id that no row brings: it may be the second one of its message."""
         ids = took.wamid, slot, bytes.fromhex(took.id), took.attempt, took.wa_id, took.user_id
-        self._proofs[Proof(*ids, held=took.held)] = None
+        self._proofs[Proof(*ids, held=took.held, number=took.number)] = None
         self._flush.set()
 
     def retry(self) -> None:
@@ -141,11 +142,14 @@ class InboxAcks(SlotListener, Acks):
                 self._twice.popitem(last=False)
             self.duplicates += 1
             extra = {"id": text_of(sent.id), "attempt": sent.attempt, "wamid": sent.wamid}
-            log.warning("message taken twice", extra=extra)
+            log.warning("message taken twice", extra=extra | of_number(sent.number))
 
 
 def _proof(row: InboxRow) -> Proof | None:
     if row.kind not in (STATUS, WORD) or row.id is None or row.attempt is None or not row.wamid:
         return None
+    if row.foreign:
+        return None
     failed = row.kind == STATUS and status_of(row) == FAILED
-    return Proof(row.wamid, row.slot, row.id, row.attempt, row.recipient, failed=failed)
+    place = row.wamid, row.slot, row.id, row.attempt, row.recipient
+    return Proof(*place, failed=failed, number=row.number)

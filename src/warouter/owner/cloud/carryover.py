@@ -45,7 +45,8 @@ class Carryover:
             return
         known = self._known(issue, self._left.get(slot.slot, (-1, {}))[1])
         if known is not None:
-            post = MessagePost(slot.slot, slot.epoch, issue.id, issue.attempt, b"")
+            place = slot.slot, slot.epoch, issue.id, issue.attempt
+            post = MessagePost(*place, b"", issue.number)
             self._hear(slot, post, known)
 
     def _known(self, issue: Issue, begun: dict[bytes, int]) -> Judged | None:

@@ -22,6 +22,7 @@ from warouter.flow.doubt.machine import step
 from warouter.flow.doubt.states import REQUESTED, SHUT, TIMED, DoubtState, Issue
 from warouter.flow.lanes import LaneEntry
 from warouter.flow.progress import Change, Reopened, Stated, Took, Unpark
+from warouter.log import of_number
 from warouter.message_id import text_of
 from warouter.owner.backlog import Backlog
 from warouter.owner.cloud.doubt_rules import RuleBook
@@ -102,7 +103,7 @@ class Doubts:
         match effect:
             case do.NoteChange(change):
                 if isinstance(change, Took) and _is_first(before):
-                    slot.recent.taken(before.id, before.recipient, change.wamid)
+                    slot.recent.taken(before.id, before.recipient, change.wamid, before.number)
                 self._note(slot, after, change)
             case (
                 do.ShutLane() | do.ReopenLane() | do.ReturnToLane() | do.Settle() | do.EndMessage()
@@ -124,7 +125,7 @@ class Doubts:
             case do.ReopenLane():
                 self._reopen(slot, issue)
             case do.ReturnToLane():
-                slot.lanes.block(issue.recipient)
+                slot.lanes.block(issue.lane)
             case do.Settle(reopen):
                 self._settle(slot, issue, reopen=reopen)
             case do.EndMessage(reopen):
@@ -189,28 +190,28 @@ class Doubts:
         that has returned is out. That lands first, and then this one is read again.
         """
         issue = slot.issues.get(message_id)
-        if issue is not None and issue.state in SHUT and not slot.lanes.flies(issue.recipient):
+        if issue is not None and issue.state in SHUT and not slot.lanes.flies(issue.lane):
             self._shut(slot, issue)
 
     def _shut(self, slot: OwnedSlot, issue: Issue) -> None:
         """Park the message and whatever is in its lane, until that is reopened."""
-        waiting = slot.lanes.block(issue.recipient)
+        waiting = slot.lanes.block(issue.lane)
         if waiting:  # the table looks at a lane when its first row is due: once it is reopened
             first = replace(waiting[0], told=False)
             self._backlog.park(slot, [first], math.inf, "in doubt")
             self._backlog.park(slot, waiting[1:], 0.0, "in doubt")
-        slot.messages.parked.shut(issue.recipient, self._clock())
+        slot.messages.parked.shut(issue.lane, self._clock())
 
     def _reopen(self, slot: OwnedSlot, issue: Issue) -> None:
         """Let what is behind the message go: once that is on disk, and from the parked table."""
-        recipient, parked = issue.recipient, slot.messages.parked
+        lane, parked = issue.lane, slot.messages.parked
         # One that is out went before this message was known to be in doubt, and goes on.
-        flies = slot.lanes.flies(recipient)
-        if not flies and (waiting := slot.lanes.block(recipient)):
-            self._backlog.park_behind(slot, recipient, waiting)
-        slot.messages.note(Reopened(recipient))
-        if not flies or recipient in parked:
-            parked.reopen(recipient, self._clock(), slot.next_record)
+        flies = slot.lanes.flies(lane)
+        if not flies and (waiting := slot.lanes.block(lane)):
+            self._backlog.park_behind(slot, lane, waiting)
+        slot.messages.note(Reopened(issue.recipient, issue.number))
+        if not flies or lane in parked:
+            parked.reopen(lane, self._clock(), slot.next_record)
         self._backlog.look_soon()
 
     def _settle(self, slot: OwnedSlot, issue: Issue, *, reopen: bool) -> None:
@@ -223,7 +224,7 @@ class Doubts:
         self._recorder.touch(slot)
 
     def _end(self, slot: OwnedSlot, issue: Issue, *, reopen: bool) -> None:
-        entry = slot.lanes.withdraw(issue.recipient, issue.id)
+        entry = slot.lanes.withdraw(issue.lane, issue.id)
         if entry is not None:
             self._backlog.ended(slot, entry)
         else:
@@ -234,9 +235,9 @@ class Doubts:
         """True if a message that has left its lane may return: nothing else is in it, and that it
         left is on disk.
         """
-        lane = slot.messages.parked.get(issue.recipient)
+        lane = slot.messages.parked.get(issue.lane)
         idle = lane is None or (lane.waiting and not lane.shut)
-        free = idle and slot.lanes.length(issue.recipient) == 0
+        free = idle and slot.lanes.length(issue.lane) == 0
         return free and slot.issues.on_disk(issue, slot.recorded)
 
     def failed(self, slot: OwnedSlot, message_id: bytes) -> None:
@@ -262,12 +263,13 @@ def _is_first(issue: Issue) -> bool:
 
 def about(slot: OwnedSlot, issue: Issue, **more: object) -> dict[str, object]:
     """The fields of a log line about a message."""
-    return {"slot": slot.slot, "id": text_of(issue.id), "attempt": issue.attempt, **more}
+    said = {"slot": slot.slot, "id": text_of(issue.id), "attempt": issue.attempt}
+    return said | of_number(issue.number) | more
 
 
 def _entry(issue: Issue) -> LaneEntry:
     """Its place in its lane, without what is sent of it."""
-    return LaneEntry(issue.seq, issue.id, issue.recipient, 0, b"")
+    return LaneEntry(issue.seq, issue.id, issue.lane, 0, b"", number=issue.number)
 
 
 def _failure(slot: OwnedSlot, issue: Issue, failure: FailureReason) -> Answer:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from warouter.background import wait_for
 from warouter.cluster.role import SlotState
 from warouter.flow.recent import RecentMessage
+from warouter.log import of_number
 from warouter.message_id import text_of
 from warouter.owner.cloud.acks import InboxAcks
 from warouter.owner.cloud.readings import Readings
@@ -39,6 +40,8 @@ ROWS = 1_000
 AGAIN_SECONDS, MOST_AGAIN_SECONDS = 0.5, 4.0
 # What these did is on disk with the next record alone.
 _WORDS = (WORD, ASKED)
+# By number: the v1 ids of the Cloud API's.
+OurIds = defaultdict[int, dict[str, str]]
 
 
 class _Waiting(NamedTuple):
@@ -147,14 +150,22 @@ class Drain(SlotListener):
             if len(rows) < ROWS:
                 self._readings.end(slot.slot, began)
 
-    async def _our_ids(self, rows: Sequence[InboxRow]) -> dict[str, str]:
+    async def _our_ids(self, rows: Sequence[InboxRow]) -> OurIds:
         """The v1 ids of what inbound messages quote or react to."""
-        wamids = {w for row in rows if row.kind == INBOUND for w in inbound.mentioned(row.payload)}
+        wamids = {
+            (row.number, wamid)
+            for row in rows
+            if row.kind == INBOUND
+            for wamid in inbound.mentioned(row.payload)
+        }
+        ours: OurIds = defaultdict(dict)
         found = await self._journal.ids_of(list(wamids)) if wamids else {}
-        return {wamid: text_of(message_id) for wamid, message_id in found.items()}
+        for (number, wamid), message_id in found.items():
+            ours[number][wamid] = text_of(message_id)
+        return ours
 
     def _take(
-        self, slot: OwnedSlot, rows: Sequence[InboxRow], ours: Mapping[str, str], hearing: Hearing
+        self, slot: OwnedSlot, rows: Sequence[InboxRow], ours: OurIds, hearing: Hearing
     ) -> None:
         read = self._acks.read
         events: list[Event] = []
@@ -166,13 +177,14 @@ class Drain(SlotListener):
                 continue
             read[row.n] = row
             try:
-                event = self.rows.event(slot, row, ours)
+                event = self.rows.event(slot, row, ours[row.number])
             except NotYet:
                 del read[row.n]
                 self._wait(row, before)
                 continue
             except Exception:
-                log.exception("inbox row conversion failed", extra={"key": row.key})
+                extra = {"key": row.key, **of_number(row.number)}
+                log.exception("inbox row conversion failed", extra=extra)
                 self.rows.counts["unreadable"] += 1
                 event = None
             if event is not None:

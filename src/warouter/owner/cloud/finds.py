@@ -36,7 +36,7 @@ class Finds:
             return
         treatment = self._rules.treatment(row.kind or 0, row.body or b"")
         after, effects = found(_facts(row), treatment, self._clock())
-        before = Issue(row.seq, row.id, row.recipient) if row.fresh else after
+        before = _first(row) if row.fresh else after
         self._doubts.carry_out(slot, before, after, effects)
         if row.wamid is not None:
             self._doubts.tell(slot, after, EvidenceStored())
@@ -58,4 +58,9 @@ def _facts(row: StoredIssue) -> FoundRow:
         spared=row.spared,
         stored=row.stored,
         fresh=bool(row.fresh),
+        number=row.number,
     )
+
+
+def _first(row: StoredIssue) -> Issue:
+    return Issue(row.seq, row.id, row.recipient, number=row.number)

@@ -19,7 +19,7 @@ from warouter.upstream.cloud.graph.client import MessagePost
 
 log = logging.getLogger(__name__)
 
-Say = Callable[[int, int, str, bytes, int, str | None, bytes], Awaitable[None]]
+Say = Callable[[int, int, str, bytes, int, str | None, bytes, int], Awaitable[None]]
 
 
 class InboxWord(msgspec.Struct, frozen=True):
@@ -54,7 +54,8 @@ class InboxWords:
         key = f"word:{post.id.hex()}:{post.attempt}"
         payload = msgspec.json.encode(word)
         try:
-            await self._say(post.slot, WORD, key, post.id, post.attempt, wamid, payload)
+            place = post.slot, WORD, key, post.id, post.attempt
+            await self._say(*place, wamid, payload, post.number)
             self.said += 1
         except (OutcomeUnknown, asyncpg.PostgresError) as error:
             _log(error)  # the message stays in doubt, and statuses will tell

@@ -101,4 +101,4 @@ class Issuer(GroupCommit[Marking]):
 def _request(row: Marking) -> IssueRequest:
     entry = row.entry
     place = row.owned.slot, entry.seq, entry.id, entry.recipient
-    return IssueRequest(*place, row.attempt, row.doubts)
+    return IssueRequest(*place, row.attempt, row.doubts, entry.number)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from warouter.flow.lanes import LaneEntry
+from warouter.log import of_number
 from warouter.message_id import parse, text_of
 from warouter.owner.backlog import Sending
 from warouter.owner.slot import OwnedSlot
@@ -54,7 +55,8 @@ def written(entry: LaneEntry, attempt: int, found: Found, media: Sequence[str]) 
     except Untranslatable:
         raise
     except Exception as error:  # a fault of ours, which would end one epoch after another
-        log.exception("message translation failed", extra={"id": text_of(entry.id)})
+        extra = {"id": text_of(entry.id), **of_number(entry.number)}
+        log.exception("message translation failed", extra=extra)
         raise Untranslatable(UNREADABLE, "no request could be made of it") from error
 
 
@@ -114,7 +116,7 @@ class Lookups:
     async def _found(self, some: Sequence[_Asked]) -> dict[bytes, Found]:
         """Look up all of these, with a statement for each kind of need."""
         journal = self._journal
-        ids = {parse(name): name for asked in some for name in asked.named}
+        ids = {(asked.entry.number, parse(name)): name for asked in some for name in asked.named}
         aliases = list(dict.fromkeys(asked.entry.recipient for asked in some if asked.alias))
         wamids = await journal.wamids_of(list(ids)) if ids else {}
         users = await journal.users_of(aliases) if aliases else {}
@@ -122,12 +124,13 @@ class Lookups:
         if self._checks():
             recipients = dict.fromkeys(asked.entry.recipient for asked in some)
             keys = await journal.keys_of(list(recipients))
-        known = {ids[message_id]: wamid for message_id, wamid in wamids.items()}
+        known = {(place[0], ids[place]): wamid for place, wamid in wamids.items()}
         found: dict[bytes, Found] = {}
         for entry, named, alias in some:
             user = users.get(entry.recipient, "")
             address = Addressee(entry.recipient, user, keys.get(entry.recipient, ""))
-            of_it = {name: known[name] for name in named if name in known}
+            places = {name: (entry.number, name) for name in named}
+            of_it = {name: known[place] for name, place in places.items() if place in known}
             found[entry.id] = Found(address, of_it, unknown=alias and not user)
         return found
 

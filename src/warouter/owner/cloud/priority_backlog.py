@@ -47,9 +47,9 @@ class PriorityBacklog:
         slot.ahead = {seq for seq in slot.ahead if seq > log.loaded}
         chosen = rows[: max(0, MOST - len(slot.ahead))]
         if log.parked.beyond:
-            await self._backlog.parked.find(slot, {row.recipient for row in chosen})
+            await self._backlog.parked.find(slot, {row.lane for row in chosen})
         first = await self._journal.unpreceded(
-            slot.slot, log.loaded, [row.seq for row in chosen], [row.recipient for row in chosen]
+            slot.slot, log.loaded, [(row.seq, row.number, row.recipient) for row in chosen]
         )
         if log.parked.let_go != let_go:
             return  # of one that was unparked meanwhile others may be parked

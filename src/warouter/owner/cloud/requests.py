@@ -25,6 +25,7 @@ from warouter.flow.doubt.states import REQUESTED, DoubtState, Issue
 from warouter.flow.lanes import LaneEntry
 from warouter.flow.progress import Took, Unissued
 from warouter.kinds import MEDIA, base_of
+from warouter.log import of_number
 from warouter.message_id import text_of
 from warouter.owner.cloud.carryover import Carryover
 from warouter.owner.cloud.doubts import Doubts
@@ -104,7 +105,8 @@ class Requests(Answers, Issued):
 
     def mark_read(self, slot: OwnedSlot, entry: LaneEntry, body: bytes) -> None:
         """Read marks need no issue row: they are free to repeat."""
-        self._upstream.post(MessagePost(slot.slot, slot.epoch, entry.id, 0, body), self)
+        post = MessagePost(slot.slot, slot.epoch, entry.id, 0, body, entry.number)
+        self._upstream.post(post, self)
 
     def out(self, slot: OwnedSlot) -> bool:
         """True while a request of the slot is out or about to be, or its refusal is not on disk."""
@@ -134,8 +136,8 @@ class Requests(Answers, Issued):
             self._doubts.tell(slot, issue, RowTakenBack())
             return
         self._doubts.tell(slot, issue, RequestBegun(probing=not self._pace.brake.taken))
-        post = MessagePost(slot.slot, slot.epoch, issue.id, marking.attempt, marking.body)
-        self._upstream.post(post, self)
+        place = slot.slot, slot.epoch, issue.id, marking.attempt
+        self._upstream.post(MessagePost(*place, marking.body, issue.number), self)
 
     # and back
 
@@ -158,7 +160,7 @@ class Requests(Answers, Issued):
         if judged.cls is Class.OPERATOR:
             self._stop.stop(judged, token_hash)
         if judged.alarm:
-            extra = {"code": judged.meta_code, "details": judged.details}
+            extra = {"code": judged.meta_code, "details": judged.details} | of_number(post.number)
             log.error("message refused: the account needs attention", extra=extra)
         if post.attempt == 0:
             if slot is not None and slot.epoch == post.epoch:
@@ -243,7 +245,7 @@ class Requests(Answers, Issued):
 
 def _took(post: MessagePost, judged: Judged) -> Took:
     ids = judged.wamid, judged.wa_id or None, judged.user_id or None
-    return Took(0, post.id.hex(), post.attempt, *ids, held=judged.held)
+    return Took(0, post.id.hex(), post.attempt, *ids, held=judged.held, number=post.number)
 
 
 def _failure(judged: Judged) -> FailureReason:

@@ -24,14 +24,15 @@ def reservable(rows: Sequence[Message], places: int, pace: Pace, now: float) -> 
         slot = row.owned
         if (
             base_of(row.kind) != MESSAGE
-            or row.recipient in taken
+            or row.lane in taken
             or room.setdefault(slot, slot.lanes.room) <= 0
             or not _may_leave(slot, row, pace, now)
         ):
             continue
-        taken.add(row.recipient)
+        taken.add(row.lane)
         chosen.append(row)
-        issue, _ = step(Issue(row.seq, row.id, row.recipient), RowAsked(), now)
+        issue = Issue(row.seq, row.id, row.recipient, number=row.number)
+        issue, _ = step(issue, RowAsked(), now)
         slot.issues.keep(issue)
         room[slot] -= 1
         if len(chosen) == places:
@@ -43,7 +44,7 @@ def _may_leave(slot: OwnedSlot, row: Message, pace: Pace, now: float) -> bool:
     log = slot.messages
     if not (slot.accepts and slot.claimed and log.caught_up and log.has_room):
         return False
-    if slot.quiet or row.id in slot.issues or not slot.lanes.free(row.recipient):
+    if slot.quiet or row.id in slot.issues or not slot.lanes.free(row.lane):
         return False
     return not log.cursor.full and pace.take(row.recipient, now)
 

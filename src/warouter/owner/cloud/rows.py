@@ -107,7 +107,8 @@ class Rows:
         if row.kind == WORD:
             self._word(slot, row)
         elif row.kind == ERROR:
-            return Event(row.slot, row.n, "inbound", row.key, "", row.payload)
+            place = row.slot, row.n, "inbound", row.key, ""
+            return Event(*place, row.payload, of_number=row.number)
         elif row.kind == ASKED:
             self._asked(slot, row)
         return None
@@ -118,9 +119,11 @@ class Rows:
 
     def _status(self, slot: OwnedSlot, row: InboxRow) -> Event | None:
         if row.id is not None and row.sent_to is None and row.id in slot.issues:
-            row = replace(row, sent_to=slot.issues[row.id].recipient)
-        if row.id is None or row.sent_to is None:
-            self.counts["foreign"] += 1  # a status of a restored copy, or of another cluster
+            issue = slot.issues[row.id]
+            row = replace(row, sent_to=issue.recipient, sent_by=issue.number)
+        if row.id is None or row.sent_to is None or row.foreign:
+            # A status of a restored copy, of another cluster, or of another number: no proof.
+            self.counts["foreign"] += 1
             return None
         if slot.issues.fails(row.id) and FAILED not in (row.stored or ()):
             raise NotYet  # it may never be on disk, and this row would be lost with it
@@ -128,7 +131,7 @@ class Rows:
         if row.attempt is not None:
             self._heard(row.id, row.attempt, status_of(row))
         if row.id in slot.issues and row.wamid is not None and row.attempt is not None:
-            took = Took(0, row.id.hex(), row.attempt, row.wamid, row.recipient)
+            took = _took(row, row.attempt, row.wamid, row.recipient)
             self._hearsay.evidence(slot, took, "status")
         name = text_of(row.id)
         told = statuses.to_v1(row.payload, name, row.sent_to)
@@ -147,7 +150,8 @@ class Rows:
             self.counts["not shown"] += 1
             return None
         key = f"{name}:{told.status}:{told.timestamp}"
-        return Event(row.slot, row.n, "status", key, row.sent_to, told.payload)
+        place = row.slot, row.n, "status", key, row.sent_to
+        return Event(*place, told.payload, of_number=row.number)
 
     def _keep(self, slot: OwnedSlot, row: InboxRow, seen: KnownStatuses, attempt: int) -> None:
         """Keep what was shown of a message: as long as its owner knows it by heart, or until what
@@ -204,8 +208,8 @@ class Rows:
         assert row.attempt is not None
         word = decode_word(row.payload)
         if word.word == "taken" and row.wamid is not None:
-            ids = row.wamid, word.wa_id or None, word.user_id or None
-            self._hearsay.evidence(slot, Took(0, row.id.hex(), row.attempt, *ids), "answer")
+            took = _took(row, row.attempt, row.wamid, word.wa_id or None, word.user_id or None)
+            self._hearsay.evidence(slot, took, "answer")
             return
         why = FailureReason(word.code, word.title, word.details)
         refused = why if word.word == "refused" else None
@@ -238,6 +242,12 @@ def _inbound(row: InboxRow, ours: Mapping[str, str]) -> Event | None:
         return None
     kind = EVENT_NAMES[told.kind]
     key = told.key or row.key
-    return Event(
-        row.slot, row.n, kind, key, row.recipient or "", told.payload, told.contact, told.media
-    )
+    place = row.slot, row.n, kind, key, row.recipient or ""
+    return Event(*place, told.payload, told.contact, told.media, of_number=row.number)
+
+
+def _took(
+    row: InboxRow, attempt: int, wamid: str, wa_id: str | None, user_id: str | None = None
+) -> Took:
+    assert row.id is not None
+    return Took(0, row.id.hex(), attempt, wamid, wa_id, user_id, number=row.number)

@@ -188,7 +188,7 @@ class CloudSender(Sender, RequestSender, InLane):
             self._turns.spend(turn, now)
             self._pace.begun += 1
             if not mark:  # its place is kept while it waits for its media, or for a look-up
-                new = Issue(head.seq, head.id, head.recipient)
+                new = Issue(head.seq, head.id, head.recipient, number=head.number)
                 self.doubts.tell(slot, slot.issues.get(head.id, new), PlaceGiven())
         for entry, media in self._attachments.prepared(slot, [head], self):
             self.sent += 1
@@ -226,7 +226,7 @@ class CloudSender(Sender, RequestSender, InLane):
             slot.lanes.put_off(entry, self._clock() + seconds)
             self._wake_for(slot, slot.lanes.due(self._clock()))
         else:
-            waiting = slot.lanes.block(entry.recipient)
+            waiting = slot.lanes.block(entry.lane)
             self._backlog.park(slot, waiting, math.ceil(seconds * 1000), "pair rate")
 
 

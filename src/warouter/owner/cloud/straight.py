@@ -13,6 +13,7 @@ from warouter.cluster.role import SlotState
 from warouter.flow.doubt.states import REQUESTED
 from warouter.link import wire
 from warouter.link.listen import StatusOwner
+from warouter.log import of_number
 from warouter.owner.cloud.rows import NotYet, Rows
 from warouter.owner.cloud.straight_answers import OfferOrigin, OpenOffer, Place, StraightAnswers
 from warouter.owner.ownership import Ownership
@@ -73,7 +74,8 @@ class StraightStatuses(StatusOwner):
             place.ended(stored=False)
             return
         except Exception:
-            log.exception("status conversion failed", extra={"key": row.key})
+            extra = {"key": row.key, **of_number(row.number)}
+            log.exception("status conversion failed", extra=extra)
             place.ended(stored=False)
             return
         message = slot.recent.get(status.id)
@@ -92,11 +94,12 @@ def _recipient(slot: OwnedSlot, status: wire.OfferedStatus) -> str | None:
         return None
     message = slot.recent.get(status.id)
     if message is not None:
-        return message.recipient if message.wamid == status.wamid else None
+        known = message.wamid == status.wamid and message.number == status.number
+        return message.recipient if known else None
     issue = slot.issues.get(status.id)
     if issue is None or issue.state not in REQUESTED or issue.attempt != FIRST or issue.doubts:
         return None
-    return issue.recipient
+    return issue.recipient if issue.number == status.number else None
 
 
 def _row(n: int, status: wire.OfferedStatus, recipient: str) -> InboxRow:
@@ -113,4 +116,6 @@ def _row(n: int, status: wire.OfferedStatus, recipient: str) -> InboxRow:
         None,
         recipient,
         None,
+        number=status.number,
+        sent_by=status.number,
     )

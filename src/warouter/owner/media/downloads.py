@@ -71,13 +71,13 @@ class Downloads(SlotListener):
 
     def on_inbound(self, slot: OwnedSlot, event: Event) -> None:
         """Take an inbound message from the upstream, in the order of its slot."""
-        lane = self._lanes.get(slot, {}).get(event.recipient)
+        lane = self._lanes.get(slot, {}).get(event.lane)
         places = self._wanted(event)
         if lane is None and not places:
             self._receipts.on_events([(slot, event)])
             return
         if lane is None:
-            lane = self._lanes.setdefault(slot, {}).setdefault(event.recipient, deque())
+            lane = self._lanes.setdefault(slot, {}).setdefault(event.lane, deque())
         if any(waiting.event.number == event.number for waiting in lane):
             return  # delivered again on a new connection
         waiting = _Waiting(event)
@@ -126,17 +126,17 @@ class Downloads(SlotListener):
             payload = completed(event.payload, stored, failed)
             waiting.event = msgspec.structs.replace(event, payload=payload)
         waiting.ready = True
-        self._go_on(slot, event.recipient)
+        self._go_on(slot, event.lane)
 
-    def _go_on(self, slot: OwnedSlot, sender: str) -> None:
+    def _go_on(self, slot: OwnedSlot, key: str) -> None:
         lanes = self._lanes.get(slot, {})
-        lane = lanes.get(sender)
+        lane = lanes.get(key)
         while lane and lane[0].ready and slot.open:
             waiting = lane.popleft()
             self._held -= waiting.size
             self._receipts.on_events([(slot, waiting.event)])
         if not lane:
-            lanes.pop(sender, None)
+            lanes.pop(key, None)
 
     async def _stored(self, slot: OwnedSlot, media: WantedMedia, until: float) -> InboundMedia:
         """Where the media is, or will be; one of REFUSED if the upstream refuses it."""

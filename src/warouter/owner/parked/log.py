@@ -1,7 +1,7 @@
 """Parked rows: taken up when their time has come, found when they are not in memory.
 
-The parked table may hold any number of recipients. ``flow.parking`` says which of them are in
-memory and what state each is in; here the table is read, a page of recipients and a few rows of
+The parked table may hold any number of lanes. ``flow.parking`` says which of them are in
+memory and what state each is in; here the table is read, a page of lanes and a few rows of
 each at a time. Messages and both kinds of events are taken up in this one way; a ``ParkedSource``
 says what differs.
 """
@@ -35,7 +35,7 @@ EntryT = TypeVar("EntryT")
 
 
 class Chosen(NamedTuple, Generic[EntryT]):
-    """The rows of a recipient that go out, and when the next one ends."""
+    """The rows of a lane that go out, and when the next one ends."""
 
     entries: list[EntryT]
     ends: float = math.inf
@@ -54,18 +54,18 @@ class ParkedSource(Protocol[EntryT]):
         """True if rows that are due may go now, and there is room for them."""
 
     def at_once(self) -> int:
-        """How many recipients one reading takes up."""
+        """How many lanes one reading takes up."""
 
     async def first(self, slot: OwnedSlot, rows: int) -> Sequence[Any]:
-        """The recipients to be looked at first: see ``Journal.parked``."""
+        """The lanes to be looked at first: see ``Journal.parked``."""
 
-    async def among(self, slot: OwnedSlot, recipients: Collection[str]) -> Sequence[Any]:
-        """Return those of the recipients that are parked."""
+    async def among(self, slot: OwnedSlot, keys: Collection[str]) -> Sequence[Any]:
+        """Return those of the lanes that are parked."""
 
     async def rows(
-        self, slot: OwnedSlot, recipients: Collection[str]
+        self, slot: OwnedSlot, keys: Collection[str]
     ) -> Mapping[str, tuple[Sequence[Any], bool]]:
-        """The first rows of each recipient, and whether there may be more."""
+        """The first rows of each lane, and whether there may be more."""
 
     def choose(self, slot: OwnedSlot, rows: Sequence[Any], *, due: bool) -> Chosen[EntryT]:
         """Return the rows that go out: all of them if they are ``due``, else those to be ended."""
@@ -76,10 +76,10 @@ class ParkedSource(Protocol[EntryT]):
     async def released(self, slot: OwnedSlot, entries: Sequence[EntryT], *, due: bool) -> None:
         """Called when all rows of one reading went out."""
 
-    def block(self, slot: OwnedSlot, recipients: Sequence[str]) -> None:
-        """Note that rows are parked: nothing of their recipients may go before them."""
+    def block(self, slot: OwnedSlot, keys: Sequence[str]) -> None:
+        """Note that rows are parked: nothing of their lanes may go before them."""
 
-    def unblock(self, slot: OwnedSlot, recipient: str) -> None: ...
+    def unblock(self, slot: OwnedSlot, key: str) -> None: ...
 
 
 class ParkedLog(Generic[EntryT]):
@@ -109,8 +109,8 @@ class ParkedLog(Generic[EntryT]):
         if self.rests(slot):
             return
         parking, now = self.source.log(slot).parked, self._clock()
-        for recipient in parking.surplus(now, slot.recorded):
-            self.source.unblock(slot, recipient)
+        for key in parking.surplus(now, slot.recorded):
+            self.source.unblock(slot, key)
         if slot.accepts and parking.wants(now):
             await self._read_on(slot)
         idle = {r: lane for r, lane in parking.items() if lane.waits_at(now)}
@@ -120,39 +120,39 @@ class ParkedLog(Generic[EntryT]):
         while due and slot.open and self.source.may_take_up(slot):
             chosen, due = due[:most], due[most:]
             await self._take_up(slot, {r: idle[r] for r in chosen}, due=True)
-        for recipient, lane in late.items():  # also behind a doubt: nothing of these is sent
+        for key, lane in late.items():  # also behind a doubt: nothing of these is sent
             if slot.open and lane.waiting and lane.ends <= now:
-                await self._take_up(slot, {recipient: lane}, due=False)
+                await self._take_up(slot, {key: lane}, due=False)
 
-    async def find(self, slot: OwnedSlot, recipients: Collection[str]) -> None:
-        """Block those of the recipients that are parked and not in memory."""
+    async def find(self, slot: OwnedSlot, keys: Collection[str]) -> None:
+        """Block those of the lanes that are parked and not in memory."""
         parking = self.source.log(slot).parked
         await self._recorder.flush()  # the table has all that is known here
-        unknown = [r for r in recipients if r not in parking]
+        unknown = [r for r in keys if r not in parking]
         if not unknown or not slot.open:
             return
         rows = await self.source.among(slot, unknown)
         now = self._clock()
         if slot.open:
-            found = [row["recipient"] for row in rows if parking.found(row, now)]
+            found = [row["lane"] for row in rows if parking.found(row, now)]
             self.source.block(slot, found)
 
-    def landed(self, slot: OwnedSlot, recipient: str) -> None:
+    def landed(self, slot: OwnedSlot, key: str) -> None:
         """A row that was taken up has reached its end; what is behind it goes on."""
-        lane = self.source.log(slot).parked.get(recipient)
+        lane = self.source.log(slot).parked.get(key)
         if lane is None:
             return
         lane.noted = slot.next_record
         if not lane.landed():
             return
         if lane.empty:
-            self._done(slot, recipient)
+            self._done(slot, key)
         elif lane.due <= self._clock() and lane.waiting:
             lane.read_begins()
-            self._tasks.begin_task(slot, self._take_up(slot, {recipient: lane}, due=True))
+            self._tasks.begin_task(slot, self._take_up(slot, {key: lane}, due=True))
 
     async def _read_on(self, slot: OwnedSlot) -> None:
-        """The next parked recipients into memory."""
+        """The next parked lanes into memory."""
         parking = self.source.log(slot).parked
         await self._recorder.flush()
         if not slot.open:
@@ -164,7 +164,7 @@ class ParkedLog(Generic[EntryT]):
             self.source.block(slot, parking.read(rows, self._clock()))
 
     async def _take_up(self, slot: OwnedSlot, lanes: dict[str, ParkedLane], *, due: bool) -> None:
-        """Read rows of recipients: all to go out, if ``due``, else to end those that are late.
+        """Read rows of lanes: all to go out, if ``due``, else to end those that are late.
 
         Those beyond the page are looked at when their turn comes.
         """
@@ -182,19 +182,19 @@ class ParkedLog(Generic[EntryT]):
         if not slot.open:
             return
         out: list[EntryT] = []
-        for recipient, lane in lanes.items():
-            rows, more = read[recipient]
+        for key, lane in lanes.items():
+            rows, more = read[key]
             entries, ends = self.source.choose(slot, rows, due=due)
             lane.read_ended(len(entries), more=more or len(entries) < len(rows), ends=ends)
             if lane.empty:
-                self._done(slot, recipient)
+                self._done(slot, key)
             self.source.release(slot, entries, due=due)
             out += entries
         await self.source.released(slot, out, due=due)
 
-    def _done(self, slot: OwnedSlot, recipient: str) -> None:
-        self.source.log(slot).parked.pop(recipient, None)
-        self.source.unblock(slot, recipient)
+    def _done(self, slot: OwnedSlot, key: str) -> None:
+        self.source.log(slot).parked.pop(key, None)
+        self.source.unblock(slot, key)
 
 
 class Watcher(Protocol):

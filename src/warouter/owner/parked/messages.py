@@ -14,7 +14,7 @@ from warouter.owner.slot import MAX_BYTES_IN_MEMORY, MAX_IN_MEMORY, OwnedSlot
 from warouter.store.journal import Journal
 from warouter.store.journal.issues import StoredIssue, issue_of
 
-# One query takes up either many messages of one recipient, or a few of each of several recipients.
+# One query takes up either many messages of one lane, or a few of each of several lanes.
 PARKED_PAGE = 64
 FEW = 4
 LANES_AT_ONCE = 20
@@ -28,7 +28,7 @@ class MessageBacklog(Settling, Protocol):
 
     def settled(self, slot: OwnedSlot, entry: LaneEntry) -> None: ...
 
-    def park_behind(self, slot: OwnedSlot, recipient: str, entries: list[LaneEntry]) -> None: ...
+    def park_behind(self, slot: OwnedSlot, lane: str, entries: list[LaneEntry]) -> None: ...
 
     def pump(self, slot: OwnedSlot) -> None: ...
 
@@ -79,17 +79,17 @@ class ParkedMessages:
     async def first(self, slot: OwnedSlot, rows: int) -> Sequence[Any]:
         return await self._journal.parked([slot.slot], self._pending, rows)
 
-    async def among(self, slot: OwnedSlot, recipients: Collection[str]) -> Sequence[Any]:
-        return await self._journal.parked_among(slot.slot, recipients, self._pending)
+    async def among(self, slot: OwnedSlot, lanes: Collection[str]) -> Sequence[Any]:
+        return await self._journal.parked_among(slot.slot, lanes, self._pending)
 
     async def rows(
-        self, slot: OwnedSlot, recipients: Collection[str]
+        self, slot: OwnedSlot, lanes: Collection[str]
     ) -> Mapping[str, tuple[Sequence[Any], bool]]:
-        limit = PARKED_PAGE if len(recipients) == 1 else min(FEW, PARKED_PAGE)
-        read: dict[str, list[Any]] = {recipient: [] for recipient in recipients}
-        for row in await self._journal.parked_of(slot.slot, recipients, limit):
-            read[row["recipient"]].append(row)
-        return {recipient: (rows, len(rows) >= limit) for recipient, rows in read.items()}
+        limit = PARKED_PAGE if len(lanes) == 1 else min(FEW, PARKED_PAGE)
+        read: dict[str, list[Any]] = {lane: [] for lane in lanes}
+        for row in await self._journal.parked_of(slot.slot, lanes, limit):
+            read[row["lane"]].append(row)
+        return {lane: (rows, len(rows) >= limit) for lane, rows in read.items()}
 
     def choose(self, slot: OwnedSlot, rows: Sequence[Any], *, due: bool) -> Chosen[LaneEntry]:
         now, entries = self._clock(), [self._entry(row) for row in rows]
@@ -120,18 +120,18 @@ class ParkedMessages:
         elif entries:
             await self._expiry.end(slot, entries, self._messages)
 
-    def block(self, slot: OwnedSlot, recipients: Sequence[str]) -> None:
+    def block(self, slot: OwnedSlot, lanes: Sequence[str]) -> None:
         """Their lanes are empty, unless they were free again a moment ago."""
-        for recipient in recipients:
-            if waiting := slot.lanes.block(recipient):
-                self._messages.park_behind(slot, recipient, waiting)
+        for lane in lanes:
+            if waiting := slot.lanes.block(lane):
+                self._messages.park_behind(slot, lane, waiting)
 
-    def unblock(self, slot: OwnedSlot, recipient: str) -> None:
-        slot.lanes.unblock(recipient)
+    def unblock(self, slot: OwnedSlot, lane: str) -> None:
+        slot.lanes.unblock(lane)
 
     def _entry(self, row: Any) -> LaneEntry:
         told = row["reason"] == TOLD
         ttl = None if told else row["ttl"]  # that ends no message that the upstream was told
         end = self._expiry.end_of(row["kind"], ttl, row["age"], row["id"])
-        place = row["seq"], row["id"], row["recipient"], row["kind"], row["body"]
-        return LaneEntry(*place, row["attempts"], True, *end, told)
+        place = row["seq"], row["id"], row["lane"], row["kind"], row["body"]
+        return LaneEntry(*place, row["attempts"], True, *end, told, number=row["number"])

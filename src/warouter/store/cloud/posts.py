@@ -88,7 +88,7 @@ class Posts(listener.WebhookStore):
 
     async def _stored(self, batch: Batch, size: int) -> bool:
         by_owners = await self._by_owners(batch.elements)
-        rest = [element for element in batch.elements if element.key not in by_owners]
+        rest = [element for element in batch.elements if element.unique not in by_owners]
         learned = [element for element in by_owners.values() if self._inbox.is_news(element)]
         self._newest = max(self._newest, batch.newest)
         if not rest and not learned and not batch.left_out:
@@ -98,15 +98,15 @@ class Posts(listener.WebhookStore):
         self._wake.set()
         return await written
 
-    async def _by_owners(self, elements: Sequence[Element]) -> dict[str, Element]:
-        """The statuses that are in the journals of their owners now, by their keys."""
+    async def _by_owners(self, elements: Sequence[Element]) -> dict[tuple[int, str], Element]:
+        """The statuses that are in the journals of their owners now, by number and key."""
         if self._owners is None:
             return {}
         offered = [status for element in elements if (status := _offered(element)) is not None]
         if not offered:
             return {}
         stored = await self._owners.offer(offered)
-        found = {element.key: element for element in elements if element.key in stored}
+        found = {element.unique: element for element in elements if element.unique in stored}
         self._count(found.values())
         return found
 
@@ -186,13 +186,15 @@ class Posts(listener.WebhookStore):
                 log.error("webhook commit failed", extra={"error": str(error) or repr(error)})
         for post in posts:
             if not post.written.done():  # the caller may have gone
-                keys = {element.key for element in (*post.elements, *post.learned)}
+                keys = {element.unique for element in (*post.elements, *post.learned)}
                 post.written.set_result(left is not None and left.isdisjoint(keys))
 
-    async def _write(self, elements: Sequence[Element], learned: Sequence[Element]) -> set[str]:
+    async def _write(
+        self, elements: Sequence[Element], learned: Sequence[Element]
+    ) -> set[tuple[int, str]]:
         """Write them, and what others tell of users; what cannot be written is kept apart from the
-        rest. Returns the keys of what a defect of ours has kept from being stored: a later build
-        may take it, if it comes again.
+        rest. Returns, by number and key, what a defect of ours has kept from being stored: a later
+        build may take it, if it comes again.
         """
         said = self._said()
         try:
@@ -213,9 +215,9 @@ class Posts(listener.WebhookStore):
 
     async def _write_apart(
         self, elements: Sequence[Element], learned: Sequence[Element], error: Exception
-    ) -> set[str]:
+    ) -> set[tuple[int, str]]:
         if len(elements) + len(learned) > 1:
-            left: set[str] = set()
+            left: set[tuple[int, str]] = set()
             for some, others in _halves(elements, learned):
                 left |= await self._write(some, others)
             return left
@@ -223,7 +225,7 @@ class Posts(listener.WebhookStore):
         if not isinstance(error, asyncpg.PostgresError):
             if self._outage.begins():
                 log.error("webhook commit failed", extra={"error": repr(error)})
-            return {element.key}
+            return {element.unique}
         log.error("webhook element rejected", extra={"error": str(error)})
         self.counts["unfit"] += 1
         await self._inbox.keep(str(error), element.raw)
@@ -301,7 +303,7 @@ def _offered(element: Element) -> OfferedStatus | None:
     message_id, attempt = found
     slot = slot_of_id(message_id)
     ids = element.key, message_id, attempt, element.wamid, element.wa_id
-    return OfferedStatus(slot, 0, *ids, element.raw)
+    return OfferedStatus(slot, 0, *ids, element.raw, element.number)
 
 
 def _halves(

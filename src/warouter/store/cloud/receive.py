@@ -44,7 +44,7 @@ select {_USER} from contact_identity where wa_id = any ($2)
 union
 select {_USER} from contact_identity where user_id in (
     select successor from contact_identity where user_id = any ($1) and successor is not null)"""
-_ARGUMENTS = 20
+_ARGUMENTS = 21
 _RECEIVE = f"select * from receive_cloud({numbered(_ARGUMENTS)})"
 _RECEIVE_KEYS = keeping(_ARGUMENTS)
 # The next one says the same, so the disk need not be waited for.
@@ -94,6 +94,7 @@ class ReceivedRow(NamedTuple):
     recipient: str | None
     payload: bytes
     contact: bytes | None
+    number: int
 
 
 class WebhookInbox:
@@ -249,6 +250,7 @@ def _row(element: Element, shown: str) -> ReceivedRow:
         shown or None,
         element.raw,
         element.contact or None,
+        element.number,
     )
 
 

@@ -6,13 +6,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from warouter.flow.event import EventRow
+from warouter.flow.lane_key import lane_of
 from warouter.store.journal.outcome import Exceptions, RowOutcome, in_halves
 from warouter.store.journal.rows import Stretch
-from warouter.store.journal.sessions import JournalSessions, columns_of, unless_empty
+from warouter.store.journal.sessions import (
+    JournalSessions,
+    columns_of,
+    numbered,
+    unless_empty,
+    unless_ones,
+)
 
-_APPEND_EVENTS = "select * from append_events($1,$2,$3,$4,$5,$6,$7,$8,$9,$10)"
+_APPEND_EVENTS = f"select * from append_events({numbered(11)})"
 _EVENT_PAGES = """
-select e.slot, e.seq, e.kind, e.key, e.recipient, e.payload, e.contact
+select e.slot, e.seq, e.kind, e.key, e.recipient, e.payload, e.contact, e.number
   from unnest($2::smallint[], $3::bigint[], $4::bigint[]) w(slot, after, upto),
        lateral (select *, sum(octet_length(payload)) over (order by seq) - octet_length(payload)
                             as before
@@ -36,7 +43,7 @@ class Events(JournalSessions):
         given = columns_of(stretches, len(Stretch._fields))
         pages: dict[int, list[EventRow]] = {stretch.slot: [] for stretch in stretches}
         for row in await self._read(_EVENT_PAGES, kind, *given, limit, most_bytes):
-            pages[row["slot"]].append(EventRow(*row))
+            pages[row["slot"]].append(_event(*row))
         return pages
 
     async def _append_events_once(
@@ -56,4 +63,19 @@ def event_columns(rows: Sequence[EventRow]) -> tuple[Any, ...]:
         [row.recipient for row in rows],
         [row.payload for row in rows],
         unless_empty([row.contact for row in rows]),
+        unless_ones([row.number for row in rows]),
     )
+
+
+def _event(
+    slot: int,
+    seq: int,
+    kind: int,
+    key: str,
+    recipient: str,
+    payload: bytes,
+    contact: bytes | None,
+    number: int,
+) -> EventRow:
+    lane = lane_of(number, recipient)
+    return EventRow(slot, seq, kind, key, lane, payload, contact, number=number)

@@ -12,7 +12,12 @@ from typing import Any, NamedTuple
 import msgspec
 
 from warouter.store.journal.issues import COLUMNS, MESSAGE, StoredIssue
-from warouter.store.journal.sessions import JournalSessions, columns_of
+from warouter.store.journal.sessions import (
+    JournalSessions,
+    columns_of,
+    numbered,
+    unless_ones,
+)
 
 # The statuses of a message that are in the journal say what may still be shown of it. A range and
 # a filter: the index finds them in every collation, see store.views.trace. Whether a failure may be
@@ -20,13 +25,14 @@ from warouter.store.journal.sessions import JournalSessions, columns_of
 _READ = f"""
 select i.n, i.slot, i.kind, i.key, i.id, i.attempt, i.wamid, i.recipient, i.payload, i.contact,
        coalesce(m.recipient, u.recipient) as sent_to, e.stored, a.taken, a.failed,
+       i.number, coalesce(m.number, u.number, s.number) as sent_by,
        s.seq, s.recipient, {MESSAGE}, {COLUMNS}
   from cloud_inbox i
   left join message m on m.id = i.id
   left join lateral (
        select * from send_issue o where o.id = i.id order by o.id limit 1) s on true
   left join lateral (
-       select coalesce(i.recipient, k.wa_id) as recipient from upstream_id k
+       select coalesce(i.recipient, k.wa_id) as recipient, k.number from upstream_id k
         where k.id = i.id limit 1) u on m.id is null
   left join lateral (select rtrim(translate(encode(i.id, 'base64'), '+/', '-_'), '=') as name) t
          on i.kind = 0
@@ -41,11 +47,11 @@ select i.n, i.slot, i.kind, i.key, i.id, i.attempt, i.wamid, i.recipient, i.payl
         where i.kind = 0 and i.key like '%:failed:%' and k.id = i.id) a on true
  where i.slot = any ($1) and i.n <> all ($2)
  order by i.slot, i.n limit $3"""
-_SAY = "select tell_owner($1,$2,$3,$4,$5,$6,$7)"
-_DRAIN = "select * from drain_inbox($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)"
+_SAY = f"select tell_owner({numbered(8)})"
+_DRAIN = f"select * from drain_inbox({numbered(13)})"
 
 
-_OF_INBOX = 14  # columns
+_OF_INBOX = 16  # columns
 
 
 def _issue(row: Sequence[Any]) -> StoredIssue | None:
@@ -57,7 +63,8 @@ def _issue(row: Sequence[Any]) -> StoredIssue | None:
 class InboxRow(msgspec.Struct, frozen=True):
     """One element of a webhook, or what a former owner heard; see ``cloud_inbox``.
 
-    ``sent_to`` is the recipient of the message ``id``, None if it is none of ours; ``stored`` are
+    ``sent_to`` is the recipient of the message ``id``, None if it is none of ours, and ``sent_by``
+    its number, where ``number`` is the one to which the element came; ``stored`` are
     the names of its statuses that are in the journal. Of a failure also: which attempts were
     ``taken``, and which of those have ``failed``. ``issue`` is the issue row of the message.
     """
@@ -76,7 +83,14 @@ class InboxRow(msgspec.Struct, frozen=True):
     stored: list[str] | None
     taken: list[int] | None = None
     failed: list[int] | None = None
+    number: int = 1
+    sent_by: int | None = None
     issue: StoredIssue | None = None
+
+    @property
+    def foreign(self) -> bool:
+        """True if it came to another number than the message's: it says nothing of that."""
+        return self.sent_by is not None and self.sent_by != self.number
 
 
 class Proof(NamedTuple):
@@ -93,6 +107,7 @@ class Proof(NamedTuple):
     user_id: str | None = None
     held: bool = False
     failed: bool = False
+    number: int = 1
 
 
 class DuplicateRequest(NamedTuple):
@@ -101,6 +116,7 @@ class DuplicateRequest(NamedTuple):
     id: bytes
     attempt: int
     wamid: str
+    number: int = 1
 
 
 class Inbox(JournalSessions):
@@ -117,8 +133,10 @@ class Inbox(JournalSessions):
         """Delete rows, and keep what they prove. Returns what was taken twice of these messages,
         all that this incarnation was ever told of.
         """
-        columns = columns_of(proofs, len(Proof._fields))
-        rows = await self._fenced(self._cloud, _DRAIN, owned, list(numbers), *columns)
+        *columns, of_numbers = columns_of(proofs, len(Proof._fields))
+        rows = await self._fenced(
+            self._cloud, _DRAIN, owned, list(numbers), *columns, unless_ones(of_numbers)
+        )
         return [DuplicateRequest(*row) for row in rows]
 
     async def say(
@@ -130,6 +148,7 @@ class Inbox(JournalSessions):
         attempt: int,
         wamid: str | None,
         payload: bytes,
+        number: int = 1,
     ) -> None:
         """Write what this process knows for whoever owns the slot."""
-        await self._cloud_read(_SAY, slot, kind, key, message_id, attempt, wamid, payload)
+        await self._cloud_read(_SAY, slot, kind, key, message_id, attempt, wamid, payload, number)

@@ -15,7 +15,7 @@ from warouter.flow.doubt.states import RowState
 from warouter.store.journal.outcome import FENCED, PROVEN, Exceptions
 from warouter.store.journal.sessions import JournalSessions, columns_of
 
-_ISSUE = "select * from issue_requests($1,$2,$3,$4,$5,$6,$7,$8,$9)"
+_ISSUE = "select * from issue_requests($1,$2,$3,$4,$5,$6,$7,$8,$9,$10)"
 _OPEN = "select open_issues($1,$2,$3)"
 # What a statement that reads messages says of the issue row ``s`` of each; nulls where it has none.
 # max(wamid || ''): without that a server that has not counted yet reads all wamids from the last
@@ -26,7 +26,8 @@ COLUMNS = """s.attempt as issue_attempt, s.doubts as issue_doubts,
        s.cause as issue_cause,
        extract(epoch from s.look_at - clock_timestamp())::float8 as issue_look_in,
        s.look_at = s.at as issue_fresh,
-       (select max(u.wamid || '') from upstream_id u where u.id = s.id) as issue_wamid"""
+       (select max(u.wamid || '') from upstream_id u where u.id = s.id) as issue_wamid,
+       s.number as issue_number"""
 # The issue row of a message ``m``, by its place: a plan for small tables would join all of them.
 OF_MESSAGE = """left join lateral (
        select * from send_issue i
@@ -63,6 +64,7 @@ class IssueRequest(NamedTuple):
     recipient: str
     attempt: int
     doubts: int
+    number: int = 1
 
 
 class StoredIssue(msgspec.Struct, frozen=True):
@@ -71,7 +73,7 @@ class StoredIssue(msgspec.Struct, frozen=True):
     ``kind``, ``ttl`` and ``message_age`` are those of its message, which is ``stored``, as a rule;
     so is ``body``, at least that of a template. In ``look_in`` seconds time may change the state.
     ``fresh``: the slot was opened since it was issued, and nobody has looked. ``wamid`` is an id of
-    an attempt that was taken.
+    an attempt that was taken, ``number`` whose message it is.
     """
 
     slot: int
@@ -92,6 +94,7 @@ class StoredIssue(msgspec.Struct, frozen=True):
     look_in: float | None
     fresh: bool | None
     wamid: str | None
+    number: int = 1
 
 
 def issue_of(slot: int, row: Mapping[str, Any]) -> StoredIssue | None:
@@ -103,7 +106,7 @@ def issue_of(slot: int, row: Mapping[str, Any]) -> StoredIssue | None:
     return StoredIssue(*place, *of_message, *(row[name] for name in _NAMES))
 
 
-_FACTS = "attempt doubts spared state age cause look_in fresh wamid"
+_FACTS = "attempt doubts spared state age cause look_in fresh wamid number"
 _NAMES = tuple(f"issue_{fact}" for fact in _FACTS.split())
 
 

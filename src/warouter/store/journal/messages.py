@@ -18,16 +18,16 @@ from warouter.store.journal.outcome import (
     is_data_error,
 )
 from warouter.store.journal.rows import ReadRow, Stretch
-from warouter.store.journal.sessions import JournalSessions, columns_of
+from warouter.store.journal.sessions import JournalSessions, columns_of, numbered, unless_ones
 
-_APPEND = "select * from append_messages($1,$2,$3,$4,$5,$6,$7,$8,$9)"
-_APPEND_ISSUED = "select * from append_issued($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)"
-_APPEND_REQUESTS = "select * from append_requests($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)"
-_PLAIN = 6  # columns of messages without ttl and key
-_OF_MESSAGE = slice(1, 8)  # columns of a page
+_APPEND = "select * from append_messages($1,$2,$3,$4,$5,$6,$7,$8,$9,$10)"
+_APPEND_ISSUED = f"select * from append_issued({numbered(15)})"
+_APPEND_REQUESTS = f"select * from append_requests({numbered(13)})"
+_PLAIN = 7  # columns of messages without ttl and key
+_OF_MESSAGE = slice(1, 9)  # columns of a page
 _PAGES = f"""
 select m.slot, m.seq, m.id, m.recipient, m.kind, m.body, m.ttl,
-       greatest(extract(epoch from clock_timestamp() - accepted_at), 0)::float8 as age,
+       greatest(extract(epoch from clock_timestamp() - accepted_at), 0)::float8 as age, m.number,
        {COLUMNS}
   from unnest($1::smallint[], $2::bigint[], $3::bigint[]) w(slot, after, upto),
        lateral (select *, sum(octet_length(body)) over (order by seq) - octet_length(body) as before
@@ -36,10 +36,10 @@ select m.slot, m.seq, m.id, m.recipient, m.kind, m.body, m.ttl,
   {OF_MESSAGE}
  where before < $5 order by m.slot, m.seq"""
 _UNPRECEDED = """
-select f.seq from unnest($3::bigint[], $4::text[]) f(seq, recipient)
+select f.seq from unnest($3::bigint[], $4::integer[], $5::text[]) f(seq, number, recipient)
  where not exists (select from message m
                     where m.slot = $1 and m.seq > $2 and m.seq < f.seq
-                      and m.recipient = f.recipient)"""
+                      and m.number = f.number and m.recipient = f.recipient)"""
 # A range and a filter: the index finds them in every collation, see store.views.trace.
 _WITH_STATUS = """
 select i.id from unnest($1::text[]) as i(id)
@@ -67,10 +67,11 @@ class Messages(JournalSessions):
         given = columns(list(rows))
         if not issued or len(given) != _PLAIN:
             return await self.append(owned, rows), False
-        marks = zip(*((m.slot, m.seq, m.id, m.recipient) for m in issued), strict=True)
+        marks = columns_of([(m.slot, m.seq, m.id, m.recipient) for m in issued], 4)
+        numbers = unless_ones([m.number for m in issued])
         try:
             answer = await self._fenced(
-                self._appends, _APPEND_ISSUED, owned, *given, *map(list, marks)
+                self._appends, _APPEND_ISSUED, owned, *given, *marks, numbers
             )
         except asyncpg.PostgresError as error:
             if not is_data_error(error):
@@ -92,10 +93,12 @@ class Messages(JournalSessions):
         return pages
 
     async def unpreceded(
-        self, slot: int, after: int, seqs: Sequence[int], recipients: Sequence[str]
+        self, slot: int, after: int, messages: Sequence[tuple[int, int, str]]
     ) -> set[int]:
-        """The messages before which, from ``after`` on, their recipient has no other."""
-        rows = await self._cloud_read(_UNPRECEDED, slot, after, list(seqs), list(recipients))
+        """Return those of the messages (seq, number, recipient) before which, from ``after`` on,
+        their lane has no other.
+        """
+        rows = await self._cloud_read(_UNPRECEDED, slot, after, *columns_of(messages, 3))
         return {row["seq"] for row in rows}
 
     async def with_status(self, ids: Sequence[str]) -> set[str]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from warouter.store.journal.sessions import JournalSessions
+from warouter.store.journal.sessions import JournalSessions, columns_of
 
 # Of several attempts that were taken the last one: who resent it believes in that.
 _WAMIDS = """
-select distinct on (id) id, wamid from upstream_id where id = any ($1) order by id, attempt desc"""
-_IDS = "select wamid, id from ids_of_wamids($1)"
+select distinct on (u.id) u.number, u.id, u.wamid
+  from unnest($1::integer[], $2::bytea[]) w(number, id)
+  join upstream_id u on u.id = w.id and u.number = w.number
+ order by u.id, u.attempt desc"""
+_IDS = "select number, wamid, id from ids_of_wamids($2, $1)"
 _USERS = """
 select alias, coalesce(successor, user_id) as user_id
   from contact_identity where alias = any ($1)"""
@@ -49,15 +52,17 @@ class Users(NamedTuple):
 class CloudNames(JournalSessions):
     """Look-ups that no fence guards: what they find is true whoever asks."""
 
-    async def wamids_of(self, ids: Sequence[bytes]) -> dict[bytes, str]:
-        """The id that the Cloud API gave each of these messages; those without are missing."""
-        rows = await self._cloud_read(_WAMIDS, list(ids))
-        return {row["id"]: row["wamid"] for row in rows}
+    async def wamids_of(self, ids: Sequence[tuple[int, bytes]]) -> dict[tuple[int, bytes], str]:
+        """The id that the Cloud API gave each of these messages, by number and id; those without
+        are missing.
+        """
+        rows = await self._cloud_read(_WAMIDS, *columns_of(ids, 2))
+        return {(row["number"], row["id"]): row["wamid"] for row in rows}
 
-    async def ids_of(self, wamids: Sequence[str]) -> dict[str, bytes]:
-        """Return those of the Cloud API's ids that are of our messages."""
-        rows = await self._cloud_read(_IDS, list(wamids))
-        return {row["wamid"]: row["id"] for row in rows}
+    async def ids_of(self, wamids: Sequence[tuple[int, str]]) -> dict[tuple[int, str], bytes]:
+        """Return those of the Cloud API's ids, each of its number, that are of our messages."""
+        rows = await self._cloud_read(_IDS, *columns_of(wamids, 2))
+        return {(row["number"], row["wamid"]): row["id"] for row in rows}
 
     async def users_of(self, aliases: Sequence[str]) -> dict[str, str]:
         """The users behind these aliases; unknown ones are missing."""

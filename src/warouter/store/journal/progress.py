@@ -19,9 +19,9 @@ from warouter.flow.progress import (
     Unpark,
 )
 from warouter.kinds import EVENT_KINDS, INBOUND, STATUS
-from warouter.store.journal.sessions import JournalSessions, columns_of, numbered
+from warouter.store.journal.sessions import JournalSessions, columns_of, numbered, unless_ones
 
-_RECORD = f"select record_progress({numbered(19)}) as held"
+_RECORD = f"select record_progress({numbered(20)}) as held"
 
 
 class SlotProgress(NamedTuple):
@@ -44,6 +44,7 @@ class TakenRow(NamedTuple):
     wa_id: str | None
     user_id: str | None
     held: bool
+    number: int
 
 
 class ProgressColumns(NamedTuple):
@@ -56,7 +57,8 @@ class ProgressColumns(NamedTuple):
 
     def arguments(self) -> tuple[Any, ...]:
         """The arguments of `record_progress` behind those of the fence."""
-        send, events, rare, taken = self
+        send, events, rare, rows = self
+        *taken, of_numbers = columns_of(rows, len(TakenRow._fields))
         return (
             list(send),
             [mark for mark, _ in send.values()],
@@ -65,7 +67,8 @@ class ProgressColumns(NamedTuple):
             [kind for _, kind in events],
             [mark for mark, _ in events.values()],
             [_ranges(flat) for _, flat in events.values()],
-            *columns_of(taken, len(TakenRow._fields)),
+            *taken,
+            unless_ones(of_numbers),
             msgspec.json.encode(rare).decode() if rare else None,
         )
 
@@ -118,7 +121,8 @@ def changes(slots: Sequence[SlotProgress]) -> dict[str, list[dict[str, Any]]]:
 
 def _taken(slot: int, took: Took) -> TakenRow:
     ids = took.wamid, took.wa_id, took.user_id
-    return TakenRow(slot, took.seq, bytes.fromhex(took.id), took.attempt, *ids, took.held)
+    message_id = bytes.fromhex(took.id)
+    return TakenRow(slot, took.seq, message_id, took.attempt, *ids, took.held, took.number)
 
 
 def _name(change: RareChange, kind: int | None) -> str:

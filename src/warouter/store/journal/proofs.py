@@ -15,7 +15,8 @@ select count(*) as answered, count(*) filter (where t.silent) as silent
   from (select not exists (select from event e
                             where e.key >= n.name || ':' and e.key < n.name || ':xx'
                               and starts_with(e.key, n.name || ':'))
-               and not exists (select from cloud_inbox i where i.id = u.id and i.kind = 0) as silent
+               and not exists (select from cloud_inbox i where i.id = u.id and i.number = u.number
+                                  and i.kind = 0) as silent
           from (select * from upstream_id u
                  where u.at >= clock_timestamp() - $1 * interval '1 second'
                    and not u.held and u.at < clock_timestamp() - ($1 - $2) * interval '1 second'

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from warouter.flow.lane_key import lane_of
 from warouter.store.journal.issues import StoredIssue
 
 
@@ -27,7 +28,12 @@ class ReadRow(NamedTuple):
     body: bytes
     ttl: int | None
     age: float
+    number: int = 1
     issue: StoredIssue | None = None
+
+    @property
+    def lane(self) -> str:
+        return lane_of(self.number, self.recipient)
 
     @property
     def size(self) -> int:

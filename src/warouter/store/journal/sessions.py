@@ -89,3 +89,8 @@ def columns_of(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
 def unless_empty(column: Sequence[Any]) -> Sequence[Any] | None:
     """The column, or None if it has zeros or Nones alone, as usual: it then needs no encoding."""
     return column if any(column) else None
+
+
+def unless_ones(numbers: Sequence[int]) -> Sequence[int] | None:
+    """The numbers of rows, or None if all are 1, as they are where there is only one."""
+    return numbers if numbers.count(1) < len(numbers) else None

@@ -27,7 +27,7 @@ select m.seq, m.kind, m.recipient, m.ttl, {_TIME.format("m.accepted_at")} as at,
        p.attempts, p.reason, case when p.due_at < 'infinity' then
        extract(epoch from p.due_at - clock_timestamp())::float8 end as due_in_s
   from message m left join parked_message p on p.slot = m.slot and p.seq = m.seq
- where m.id = $1"""
+ where m.id = $1 and m.number = $2"""
 _SLOT = """
 select s.epoch, n.name as owner, m.shards, c.mark, c.ranges
   from slot s join send_cursor c using (slot) cross join shard_map m
@@ -53,13 +53,14 @@ select e.slot, e.kind, e.seq, e.key, e.recipient, status_said(e.key) as payload,
   from event e join event_cursor c using (slot, kind)
   left join parked_event p using (slot, kind, seq)
   left join dead_letter d using (slot, kind, seq)
- where e.kind = $2 and """
+ where e.kind = $2 and e.number = $3 and """
 _BURIED = f"""
 select d.slot, d.kind, d.seq, d.key, d.recipient, status_said(d.key) as payload,
        {_TIME.format("d.recorded_at")} as at, {_STATE}
   from dead_letter d join event_cursor c using (slot, kind)
   left join parked_event p using (slot, kind, seq)
- where d.kind = $2 and not exists (select 1 from event e where e.key = d.key) and """
+ where d.kind = $2 and d.number = $3
+   and not exists (select 1 from event e where e.key = d.key and e.number = d.number) and """
 STATUSES_SQL = _EVENTS + _OF_MESSAGE.format("e")
 BURIED_STATUSES_SQL = _BURIED + _OF_MESSAGE.format("d")
 INBOUND_SQL = f"{_EVENTS} e.key = $1"
@@ -143,25 +144,25 @@ class _Payload(msgspec.Struct):
 _PAYLOAD = msgspec.json.Decoder(_Payload)
 
 
-async def read_trace(connection: Taken, message_id: str) -> Trace | None:
-    """The trace of a message, outgoing or inbound; None if it is not known."""
+async def read_trace(connection: Taken, message_id: str, number: int = 1) -> Trace | None:
+    """The trace of a message of the number, outgoing or inbound; None if it is not known."""
     if not message_id.isprintable():
         return None
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         try:
             raw = parse(message_id)
         except ValueError:
-            return await _incoming(connection, message_id)
-        return await _outgoing(connection, message_id, raw) or await _incoming(
-            connection, message_id
+            return await _incoming(connection, message_id, number)
+        return await _outgoing(connection, message_id, raw, number) or await _incoming(
+            connection, message_id, number
         )
 
 
-async def _outgoing(connection: Taken, message_id: str, raw: bytes) -> Trace | None:
-    known = await connection.fetchrow(MESSAGE_SQL, raw)
+async def _outgoing(connection: Taken, message_id: str, raw: bytes, number: int) -> Trace | None:
+    known = await connection.fetchrow(MESSAGE_SQL, raw, number)
     events = [
-        *await connection.fetch(STATUSES_SQL, message_id, STATUS),
-        *await connection.fetch(BURIED_STATUSES_SQL, message_id, STATUS),
+        *await connection.fetch(STATUSES_SQL, message_id, STATUS, number),
+        *await connection.fetch(BURIED_STATUSES_SQL, message_id, STATUS, number),
     ]
     if known is None and not events:
         return None
@@ -184,9 +185,9 @@ async def _outgoing(connection: Taken, message_id: str, raw: bytes) -> Trace | N
     )
 
 
-async def _incoming(connection: Taken, message_id: str) -> Trace | None:
-    event = await connection.fetchrow(INBOUND_SQL, message_id, INBOUND)
-    event = event or await connection.fetchrow(BURIED_INBOUND_SQL, message_id, INBOUND)
+async def _incoming(connection: Taken, message_id: str, number: int) -> Trace | None:
+    event = await connection.fetchrow(INBOUND_SQL, message_id, INBOUND, number)
+    event = event or await connection.fetchrow(BURIED_INBOUND_SQL, message_id, INBOUND, number)
     if event is None:
         return None
     where = await connection.fetchrow(_SLOT, event["slot"])

@@ -49,12 +49,12 @@ class KeptElement(NamedTuple):
 class Element(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A status, an inbound message or an error; what is not told is empty.
 
-    ``key`` is unique. All texts are without NUL; ``key``, ``wamid``, ``reference``, ``status``, the
-    numbers and the ids of users are printable and at most 512 characters long. ``wa_id`` (digits)
-    and ``user_id`` are the customer's. A system message may say who that was: then
-    ``previous_user_id`` or ``changed_to`` is set, and the customer was (``wa_id``,
-    ``previous_user_id``) and is (``changed_to`` or else ``wa_id``, ``user_id``) from now on. Such
-    a message may name the customer by nothing but ``user_id``.
+    ``key`` is unique among those of its ``number``. All texts are without NUL; ``key``, ``wamid``,
+    ``reference``, ``status``, the phone numbers and the ids of users are printable and at most 512
+    characters long. ``wa_id`` (digits) and ``user_id`` are the customer's. A system message may say
+    who that was: then ``previous_user_id`` or ``changed_to`` is set, and the customer was
+    (``wa_id``, ``previous_user_id``) and is (``changed_to`` or else ``wa_id``, ``user_id``) from
+    now on. Such a message may name the customer by nothing but ``user_id``.
     """
 
     kind: int
@@ -74,6 +74,12 @@ class Element(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     identity_hash: str = ""
     identity_changed: bool = False  # the webhook says that the customer had another identity before
     timestamp: int = 0  # unix s by Meta's clock
+    number: int = 1  # to which it came
+
+    @property
+    def unique(self) -> tuple[int, str]:
+        """Number and key, which are unique together."""
+        return self.number, self.key
 
 
 class NoticeAction(Enum):

@@ -8,11 +8,12 @@ travels on as it came; the owner of its slot puts it into the v1 form (``statuse
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from hashlib import sha256
 
 from msgspec import Raw
+from msgspec.structs import replace
 
 from warouter.upstream.cloud import lenient
 from warouter.upstream.cloud.batch import (
@@ -75,33 +76,34 @@ _LONGEST_ACCOUNT = 64  # characters of its id
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}").fullmatch
 
 
-def read(body: bytes, phone_number_id: str, now: int = 0, modes: Modes = KEEPS) -> Batch:
-    """Take a webhook apart, for the number of this id; Unreadable if it is no JSON object.
+def read(body: bytes, owned: Mapping[str, int], now: int = 0, modes: Modes = KEEPS) -> Batch:
+    """Take a webhook apart, for the numbers that are ``owned``, by their phone number ids;
+    Unreadable if it is no JSON object.
 
     ``now`` (unix s) is for errors, which have no time: the same one is another one an hour later.
     The time of their entry goes before it. What is more than 8 days older than ``now`` is left out.
     """
     try:
-        return _read(body, phone_number_id, now, modes)
+        return _read(body, owned, now, modes)
     except (ValueError, RecursionError):
         pass
     try:
-        return _read(lenient.mended(body), phone_number_id, now, modes)
+        return _read(lenient.mended(body), owned, now, modes)
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"not JSON: {error}") from error
 
 
-def _read(body: bytes, phone_number_id: str, now: int, modes: Modes) -> Batch:
-    usual = statuses_of(body, phone_number_id)
+def _read(body: bytes, owned: Mapping[str, int], now: int, modes: Modes) -> Batch:
+    usual = statuses_of(body, owned)
     if usual is not None:
-        reading = _WebhookReading(phone_number_id, modes, now - OLDEST_SECONDS)
-        for statuses, contacts in usual:
-            reading.statuses(statuses, reading.parties(contacts))
+        reading = _WebhookReading(owned, modes, now - OLDEST_SECONDS)
+        for statuses, contacts, number in usual:
+            reading.statuses(statuses, reading.parties(contacts), number)
         return reading.finished()
     top = lenient.fields(body)
     if top is None:
         raise Unreadable("not a JSON object")
-    reading = _WebhookReading(phone_number_id, modes, now - OLDEST_SECONDS)
+    reading = _WebhookReading(owned, modes, now - OLDEST_SECONDS)
     if lenient.value(top.get("object")) not in (None, _OBJECT):
         reading.batch.counted["unknown_object"] += 1
         return reading.batch
@@ -116,12 +118,12 @@ def _read(body: bytes, phone_number_id: str, now: int, modes: Modes) -> Batch:
 class _WebhookReading:
     """One webhook, as far as it was read; what is before ``oldest`` (unix s) is left out."""
 
-    def __init__(self, phone_number_id: str, modes: Modes, oldest: int) -> None:
+    def __init__(self, owned: Mapping[str, int], modes: Modes, oldest: int) -> None:
         self._oldest = oldest
         self.batch = Batch()
         self._modes = modes
-        self._elements: dict[str, Element] = {}  # by key
-        self._phone_number_id = phone_number_id
+        self._elements: dict[tuple[int, str], Element] = {}  # by number and key
+        self._owned = owned
 
     def finished(self) -> Batch:
         self.batch.elements = list(self._elements.values())
@@ -149,8 +151,8 @@ class _WebhookReading:
             self._of_others(field, raw, value, time)
         elif field == "user_id_update":
             renames = self._items(value, field)
-            if self._is_ours(value, len(renames)):
-                self._take(renames, rename_of)
+            if number := self._number_of(value, len(renames)):
+                self._take(renames, rename_of, number)
         elif field in NOTICES:
             self._notice(Notice(field, bytes(raw), NOTICES[field], account), time)
         else:
@@ -164,7 +166,7 @@ class _WebhookReading:
             self._standby(raw, value, time)
         elif field == ECHOES:
             self._echoes(raw, value, field)
-        elif self._is_ours(value, 1):
+        elif self._number_of(value, 1):
             self._keep(raw, field)
 
     def _notice(self, notice: Notice, time: int) -> None:
@@ -190,7 +192,7 @@ class _WebhookReading:
         messages = self._items(value, "messages")
         others = [name for name in ("statuses", "errors", "message_echoes") if name in value]
         keeps = self._modes.standby == OFF if messages else not others
-        if keeps and self._is_ours(value, len(messages)):
+        if keeps and self._number_of(value, len(messages)):
             self._keep(raw, STANDBY, len(messages) or 1)
         mark = self._modes.standby == MARK
         self._messages(value, time, mark=mark, passes=self._modes.standby != OFF)
@@ -200,13 +202,15 @@ class _WebhookReading:
     def _echoes(self, raw: Raw, value: dict[str, Raw], field: str) -> None:
         """Take the messages that the business, or its agent, sent elsewhere."""
         echoes = self._items(value, "message_echoes")
-        if not self._is_ours(value, len(echoes)):
+        number = self._number_of(value, len(echoes))
+        if not number:
             return
         if self._modes.echoes == OFF or not echoes:
             self._keep(raw, field, len(echoes) or 1)
             return
         mark = self._modes.echoes == MARK
-        self._take(echoes, partial(echo_of, parties=self._parties(value), mark=mark), words=True)
+        reader = partial(echo_of, parties=self._parties(value), mark=mark)
+        self._take(echoes, reader, number, words=True)
 
     def _messages(
         self, value: dict[str, Raw], time: int, *, mark: bool = False, passes: bool = True
@@ -214,12 +218,13 @@ class _WebhookReading:
         statuses = self._items(value, "statuses")
         messages = self._items(value, "messages") if passes else []
         errors = self._items(value, "errors")
-        if not self._is_ours(value, len(statuses) + len(messages) + len(errors)):
+        number = self._number_of(value, len(statuses) + len(messages) + len(errors))
+        if not number:
             return
         parties = self._parties(value) if statuses or messages else Parties([])
-        self.statuses(statuses, parties)
-        self._take(messages, lambda raw: message_of(raw, parties, mark=mark), words=True)
-        self._take(errors, lambda raw: error_of(raw, time // _HOUR), time)
+        self.statuses(statuses, parties, number)
+        self._take(messages, lambda raw: message_of(raw, parties, mark=mark), number, words=True)
+        self._take(errors, lambda raw: error_of(raw, time // _HOUR), number, time)
 
     def _keep(self, raw: Raw, field: str, count: int = 1) -> None:
         """Store a whole value: it may have a form that nobody knows here."""
@@ -227,9 +232,9 @@ class _WebhookReading:
         self.batch.kept.append(KeptElement(f"{field}:{sha256(json).hexdigest()}", field, json))
         self.batch.left_out[field] += count
 
-    def statuses(self, statuses: Iterable[Raw], parties: Parties) -> None:
-        """Take statuses of our number."""
-        self._take(statuses, lambda raw: status_of(raw, parties))
+    def statuses(self, statuses: Iterable[Raw], parties: Parties, number: int) -> None:
+        """Take statuses of a number of ours."""
+        self._take(statuses, lambda raw: status_of(raw, parties), number)
 
     def _parties(self, value: dict[str, Raw]) -> Parties:
         return self.parties(self._items(value, "contacts"))
@@ -241,14 +246,16 @@ class _WebhookReading:
             self._leave("unreadable", "an item of contacts is not an object")
         return Parties([party for party in found if party is not None])
 
-    def _is_ours(self, value: dict[str, Raw], count: int) -> bool:
-        """True if the value is our number's; else ``count`` elements are left out."""
+    def _number_of(self, value: dict[str, Raw], count: int) -> int:
+        """The number that the value came to; 0 if it is none of ours: ``count`` elements are left
+        out.
+        """
         metadata = lenient.value(value.get("metadata"))
-        number = metadata.get("phone_number_id") if isinstance(metadata, dict) else None
-        if str(number) == self._phone_number_id:
-            return True
-        self.batch.counted["foreign_number"] += count
-        return False
+        phone_number_id = metadata.get("phone_number_id") if isinstance(metadata, dict) else None
+        number = self._owned.get(str(phone_number_id), 0)
+        if not number:
+            self.batch.counted["foreign_number"] += count
+        return number
 
     def _items(self, of: dict[str, Raw], name: str) -> list[Raw]:
         raw = of.get(name)
@@ -263,6 +270,7 @@ class _WebhookReading:
         self,
         raws: Iterable[Raw],
         reader: Callable[[Raw], Element],
+        number: int,
         time: int = 0,
         *,
         words: bool = False,
@@ -285,7 +293,9 @@ class _WebhookReading:
                 if words:  # or this machine's clock is wrong
                     self._keep(raw, OLD)
                 continue
-            if self._elements.setdefault(element.key, element) is not element:
+            if number != 1:
+                element = replace(element, number=number)
+            if self._elements.setdefault(element.unique, element) is not element:
                 self.batch.counted["repeated"] += 1
 
     def _leave(self, kind: str, reason: str) -> None:

@@ -66,19 +66,20 @@ class WebhookListener:
     Meta said of the account and the number, by its field, ``left_out`` what may be a customer's
     words and called nobody back, by its field, or as UNKNOWN.
 
-    ``secrets`` are the app's, asked for at each request since they may be replaced.
+    ``owned`` are our numbers by their phone number ids. ``secrets`` are the app's, asked for at
+    each request since they may be replaced.
     """
 
     def __init__(
         self,
-        phone_number_id: str,
+        owned: Mapping[str, int],
         secrets: Callable[[], Sequence[str]],
         verify_token: Callable[[], str],
         inbox: WebhookStore,
         modes: Modes = KEEPS,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        self._phone_number_id = phone_number_id
+        self._owned = owned
         self._secrets = secrets
         self._verify_token = verify_token
         self._inbox = inbox
@@ -115,12 +116,12 @@ class WebhookListener:
     async def posted(self, body: bytes, signature: bytes) -> WebhookAnswer:
         """The answer to a body whose head was ``asked`` about."""
         if not is_signed(body, signature, self._secrets()):
-            if self._phone_number_id.encode() in body:  # Meta always names the number
+            if any(each.encode() in body for each in self._owned):  # Meta always names the number
                 self.in_vain()
             return self._counted("wrong_signature", _WRONG)
         self._rightly_signed()
         try:
-            batch = read(body, self._phone_number_id, int(self._clock()), self._modes)
+            batch = read(body, self._owned, int(self._clock()), self._modes)
         except Unreadable as error:
             return await self._unreadable(error.reason, body)
         if batch.reason:

@@ -1,4 +1,4 @@
-"""The webhook that nearly always comes: statuses of one number, nothing else. Pure.
+"""The webhook that nearly always comes: statuses of our numbers, nothing else. Pure.
 
 One pass finds what the general reading (``elements``) finds level by level; whatever is not quite
 as expected is left to that.
@@ -6,7 +6,7 @@ as expected is left to that.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -49,11 +49,12 @@ class StatusesOfNumber(NamedTuple):
 
     statuses: list[Raw]
     contacts: list[Raw]
+    number: int
 
 
-def statuses_of(body: bytes, phone_number_id: str) -> list[StatusesOfNumber] | None:
-    """The changes of a webhook that has nothing but statuses of this number; None if it may have
-    something else.
+def statuses_of(body: bytes, owned: Mapping[str, int]) -> list[StatusesOfNumber] | None:
+    """The changes of a webhook that has nothing but statuses of numbers that are ``owned``, by
+    their phone number ids; None if it may have something else.
     """
     try:
         webhook = _webhook(body)
@@ -61,9 +62,12 @@ def statuses_of(body: bytes, phone_number_id: str) -> list[StatusesOfNumber] | N
         return None
     values = list(_values(webhook))
     for value in values:
-        if value.metadata.phone_number_id != phone_number_id or value.messages or value.errors:
+        if value.metadata.phone_number_id not in owned or value.messages or value.errors:
             return None
-    return [StatusesOfNumber(value.statuses, value.contacts) for value in values]
+    return [
+        StatusesOfNumber(value.statuses, value.contacts, owned[value.metadata.phone_number_id])
+        for value in values
+    ]
 
 
 def _values(webhook: _Webhook) -> Iterator[_Value]:

@@ -226,7 +226,7 @@ class History(history.History):
         if row.doubts and (row.id in self.kept or self.kinds.get(row.id) == "promo"):
             return  # its lane may have gone on without it
         for other in others:
-            mine = other.recipient == row.recipient and other.id != row.id
+            mine = other.lane == row.lane and other.id != row.id
             if mine and other.state in (ISSUED, DOUBTED, SAID) and not self._gone_on(other):
                 self.broken("I7", f"{name} was issued beside {other.id[-6:].hex()}")
         for earlier in self.before(row):

@@ -26,6 +26,7 @@ class Row(NamedTuple):
     recipient: str | None
     payload: bytes
     contact: bytes | None
+    number: int = 1
 
 
 class Nobodys(NamedTuple):
@@ -35,6 +36,7 @@ class Nobodys(NamedTuple):
     wamid: str
     recipient: str | None
     payload: bytes
+    number: int = 1
 
 
 class Path(NamedTuple):
@@ -56,10 +58,10 @@ class Inbox:
         issues.known = self.match_known
         self._shown = shown
         self.rows: dict[int, Row] = {}
-        self.keys: dict[str, int] = {}
+        self.keys: dict[tuple[str, int], int] = {}  # by key and number
         self.of: dict[bytes, set[int]] = {}  # by message
         self.numbers = 0
-        self.unmatched: dict[str, Nobodys] = {}
+        self.unmatched: dict[tuple[str, int], Nobodys] = {}
         self.paths: dict[UUID, Path] = {}
         self.unreachable: dict[str, float] = {}  # numbers, and when: cloud_unreachable
 
@@ -72,10 +74,10 @@ class Inbox:
         return Row(self.numbers, *row)
 
     def _insert(self, found: Row) -> bool:
-        if found.key in self.keys:
+        if (found.key, found.number) in self.keys:
             return False
         self.rows[found.n] = found
-        self.keys[found.key] = found.n
+        self.keys[found.key, found.number] = found.n
         if found.id is not None:
             self.of.setdefault(found.id, set()).add(found.n)
             if found.attempt is not None and _proves(found):
@@ -86,41 +88,45 @@ class Inbox:
         for n in numbers:
             row = self.rows.get(n)
             if row is not None and row.slot in held:
-                del self.rows[n], self.keys[row.key]
+                del self.rows[n], self.keys[row.key, row.number]
                 if row.id is not None:
                     self.of[row.id].discard(n)
 
-    def heard(self) -> set[bytes]:
-        """The messages of which something proves that they were taken."""
-        return {row.id for row in self.rows.values() if row.id is not None and _proves(row)}
+    def heard(self) -> set[tuple[bytes, int]]:
+        """The messages of which something proves that they were taken, and its number."""
+        rows = self.rows.values()
+        return {(row.id, row.number) for row in rows if row.id is not None and _proves(row)}
 
     def receive(self, now: float, a: tuple[Any, ...]) -> list[dict[str, int]]:
         """receive_cloud, of webhooks that show no users."""
-        webapp, broken, meta, inbound, *columns = a[:13]
+        webapp, broken, meta, inbound, *columns = a[:14]
         unmatched = 0
         placed: list[Row] = []
         for slot, kind, key, message_id, attempt, wamid, *rest in zip(*columns, strict=True):
-            known = self._issues.upstream.get(wamid) if slot is None else None
+            name = rest[-1], wamid
+            known = self._issues.upstream.get(name) if slot is None else None
             if known is not None:
                 row = (known.slot, kind, key, known.id, known.attempt, wamid, *rest)
                 placed.append(self._number(row))
             elif slot is not None:
                 placed.append(self._number((slot, kind, key, message_id, attempt, wamid, *rest)))
-            elif key not in self.unmatched:
+            elif (key, rest[-1]) not in self.unmatched:
                 unmatched += 1
-                self.unmatched[key] = Nobodys(key, wamid, rest[0], rest[1])
-        inserted = sum(self._insert(row) for row in sorted(placed, key=lambda row: row.key))
+                self.unmatched[key, rest[-1]] = Nobodys(key, wamid, rest[0], rest[1], rest[-1])
+        inserted = sum(
+            self._insert(row) for row in sorted(placed, key=lambda row: (row.key, row.number))
+        )
         if webapp is not None:
             self.touch(now, webapp, broken, meta, inbound)
         return [{"inserted": inserted, "unmatched": unmatched}]
 
     def match_known(self, known: Upstream) -> None:
         """match_known."""
-        for row in sorted(self.unmatched.values(), key=lambda row: row.key):
-            if row.wamid == known.wamid:
-                del self.unmatched[row.key]
+        for row in sorted(self.unmatched.values(), key=lambda row: (row.key, row.number)):
+            if (row.number, row.wamid) == known.name:
+                del self.unmatched[row.key, row.number]
                 place = known.slot, SHOWN, row.key, known.id, known.attempt, row.wamid
-                self.insert((*place, row.recipient, row.payload, None))
+                self.insert((*place, row.recipient, row.payload, None, row.number))
 
     def touch(self, now: float, webapp: UUID, broken: bool, meta: float, inbound: float) -> None:
         """touch_cloud_path; ``meta`` as ``now`` is, 0 for none."""
@@ -150,13 +156,21 @@ class Inbox:
         self.paths = {w: p for w, p in self.paths.items() if w == but or p.seen >= now - ONE_DAY}
 
     def read(
-        self, slots: Sequence[int], known: Sequence[int], limit: int, sent_to: Callable[[Any], Any]
+        self,
+        slots: Sequence[int],
+        known: Sequence[int],
+        limit: int,
+        sent: Callable[[Any], tuple[str | None, int | None]],
     ) -> list[tuple[Any, ...]]:
         """What is there for these slots, each with what the journals say of its message."""
         wanted, read = set(slots), set(known)
         found = [row for n, row in self.rows.items() if row.slot in wanted and n not in read]
         found.sort(key=lambda row: (row.slot, row.n))
-        return [(*row, sent_to(row), self._stored(row), *self._ends(row)) for row in found[:limit]]
+        told = []
+        for row in found[:limit]:
+            to, by = sent(row)
+            told.append((*row[:-1], to, self._stored(row), *self._ends(row), row.number, by))
+        return told
 
     def _stored(self, row: Row) -> list[str] | None:
         if row.kind != SHOWN or row.id is None:
@@ -176,11 +190,12 @@ class Inbox:
         first, last = now - age, now - (age - within)
         known = self._issues.upstream.values()
         cohort = [row for row in known if first <= row.at < last and not row.held]
-        silent = [row for row in cohort if not self._shown(row.id) and not self._in_inbox(row.id)]
+        silent = [row for row in cohort if not self._shown(row.id) and not self._in_inbox(row)]
         return [{"answered": len(cohort), "silent": len(silent)}]
 
-    def _in_inbox(self, message_id: bytes) -> bool:
-        return any(self.rows[n].kind == SHOWN for n in self.of.get(message_id, ()))
+    def _in_inbox(self, known: Upstream) -> bool:
+        rows = [self.rows[n] for n in self.of.get(known.id, ())]
+        return any(row.kind == SHOWN and row.number == known.number for row in rows)
 
     def listeners(self, now: float, epoch: float) -> list[dict[str, float | None]]:
         """Ages in seconds; ``epoch`` makes unix seconds of ``now``."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from tests.campaigns.simulation.journals import Refused
+from warouter.flow.lane_key import lane_of
 from warouter.store.journal.progress import TakenRow
 
 ISSUED, DOUBTED, KEPT, NOT_TAKEN, ASIDE, SAID, RETURNING = 1, 2, 3, 4, 5, 6, 7
@@ -29,6 +30,11 @@ class Issue(NamedTuple):
     cause: str | None = None
     look: float | None = None  # look_at
     spared: int = 0
+    number: int = 1
+
+    @property
+    def lane(self) -> str:
+        return lane_of(self.number, self.recipient)
 
 
 class Upstream(NamedTuple):
@@ -44,6 +50,12 @@ class Upstream(NamedTuple):
     held: bool = False
     failed: bool = False
     twice: UUID | None = None
+    number: int = 1
+
+    @property
+    def name(self) -> tuple[int, str]:
+        """A wamid is unique among those of its number."""
+        return self.number, self.wamid
 
 
 class Seen(Protocol):
@@ -83,7 +95,7 @@ class Issues:
     def __init__(self) -> None:
         self.rows: dict[tuple[int, int], Issue] = {}
         self.ids: dict[bytes, tuple[int, int]] = {}
-        self.upstream: dict[str, Upstream] = {}
+        self.upstream: dict[tuple[int, str], Upstream] = {}  # by number and wamid
         self.attempts: dict[bytes, list[Upstream]] = {}  # the same by message
         self.changed: list[tuple[float, tuple[int, int], Issue | None]] = []  # rows, as they were
         self.seen: Seen = _Nobody()
@@ -99,7 +111,9 @@ class Issues:
             raise Refused("23505")
         if place in self.rows:
             before = self.rows[place]
-            row = row._replace(recipient=before.recipient, spared=before.spared)
+            row = row._replace(
+                recipient=before.recipient, spared=before.spared, number=before.number
+            )
         self._put(row, row.at)
         if row.state == ISSUED:
             self.seen.issued(row, self.rows.values())
@@ -131,25 +145,30 @@ class Issues:
             elif row is not None:
                 del self.rows[place], self.ids[row.id]
 
-    def append(self, now: float, rows: Iterable[tuple[int, int, bytes, str]]) -> None:
+    def append(self, now: float, rows: Iterable[tuple[int, int, bytes, str, int]]) -> None:
         """Of messages that may leave right after their commit."""
-        for slot, seq, message_id, recipient in rows:
+        for slot, seq, message_id, recipient, number in rows:
             if (slot, seq) not in self.rows:
-                self.write(Issue(slot, seq, message_id, recipient, 1, 0, ISSUED, now))
+                place = slot, seq, message_id, recipient
+                self.write(Issue(*place, 1, 0, ISSUED, now, number=number))
 
     def issue(
-        self, now: float, held: set[int], heard: set[bytes], a: tuple[Any, ...]
+        self, now: float, held: set[int], heard: set[tuple[bytes, int]], a: tuple[Any, ...]
     ) -> list[dict[str, int]]:
-        """issue_requests; ``heard``: messages that the inbox has evidence of."""
+        """issue_requests; ``heard``: messages that the inbox has evidence of, and to which number
+        that came.
+        """
         rows = list(zip(*a, strict=True))
         known = {
             message_id
-            for _, _, message_id, _, _, doubts in rows
-            if doubts > 0 and self.looks and (message_id in self.attempts or message_id in heard)
+            for _, _, message_id, _, _, doubts, number in rows
+            if doubts > 0
+            and self.looks
+            and (message_id in self.attempts or (message_id, number) in heard)
         }
         good = [row for row in rows if row[0] in held and row[2] not in known]
-        for slot, seq, message_id, recipient, attempt, doubts in sorted(good, key=lambda r: r[:2]):
-            self.write(Issue(slot, seq, message_id, recipient, attempt, doubts, ISSUED, now))
+        for *row, number in sorted(good, key=lambda r: r[:2]):
+            self.write(Issue(*row, ISSUED, now, number=number))
         return [
             {"ordinal": n, "outcome": PROVEN if row[0] in held else FENCED}
             for n, row in enumerate(rows)
@@ -185,13 +204,13 @@ class Issues:
                 state = ASIDE if row.state in (ASIDE, RETURNING) else DOUBTED
                 again = {"state": state, "doubts": row.doubts + 1, "at": now, "look": now}
                 self._doubt(more._replace(cause="timeline", **again))
-        busy = {(row.slot, row.recipient) for row in self.rows.values()}
+        busy = {(row.slot, row.lane) for row in self.rows.values()}
         for slot, m in heads:
-            if (slot, m.recipient) in busy and not self.unsures:
+            if (slot, m.lane) in busy and not self.unsures:
                 continue
             if (slot, m.seq) not in self.rows:
-                row = Issue(slot, m.seq, m.id, m.recipient, ABOVE, 1, DOUBTED, now, "timeline", now)
-                self._doubt(row)
+                place = slot, m.seq, m.id, m.recipient, ABOVE, 1, DOUBTED, now, "timeline", now
+                self._doubt(Issue(*place, number=m.number))
 
     def _doubt(self, row: Issue) -> None:
         self._put(row, row.at)
@@ -226,11 +245,11 @@ class Issues:
                 self.delete((row.slot, row.seq))
         for row in sorted(mine, key=lambda row: (row.id, row.wamid)):
             place = row.wamid, row.slot, row.id, row.attempt
-            self.keep(Upstream(*place, row.wa_id, row.user_id, now, row.held))
+            self.keep(Upstream(*place, row.wa_id, row.user_id, now, row.held, number=row.number))
 
     def keep(self, row: Upstream) -> None:
         """An attempt was taken, unless that is known."""
-        if row.wamid in self.upstream or (not self.several and row.id in self.attempts):
+        if self._known(row) is not None or (not self.several and row.id in self.attempts):
             return
         self._write(row)
         self.known(row)
@@ -240,13 +259,18 @@ class Issues:
         self, now: float, inc: UUID, held: set[int], a: tuple[Any, ...]
     ) -> list[tuple[Any, ...]]:
         """The part of drain_inbox for what rows prove."""
-        rows = [(Upstream(*row[:6], now, row[6]), row[7]) for row in zip(*a, strict=True)]
+        columns = [*a[:-1], a[-1] or [1] * len(a[0])]
+        rows = [
+            (Upstream(*row[:6], now, row[6], number=row[8]), row[7])
+            for row in zip(*columns, strict=True)
+        ]
         mine = [(row, failed) for row, failed in rows if row.slot in held]
         for row, _ in sorted(mine, key=lambda pair: (pair[0].id, pair[0].wamid)):
             self.keep(row)
         for row, failed in mine:
-            if failed and row.wamid in self.upstream:
-                self._write(self.upstream[row.wamid]._replace(failed=True))
+            known = self._known(row)
+            if failed and known is not None:
+                self._write(known._replace(failed=True))
         told: list[tuple[Any, ...]] = []
         for message_id in dict.fromkeys(row.id for row, _ in rows):
             found = sorted(self.attempts.get(message_id, ()), key=lambda row: (row.at, row.wamid))
@@ -255,10 +279,16 @@ class Issues:
                     self._write(each._replace(twice=inc))
                     self.seen.twice(each.id, each.attempt)
             now_ = self.attempts.get(message_id, ())
-            told += [(each.id, each.attempt, each.wamid) for each in now_ if each.twice == inc]
+            mine_ = [each for each in now_ if each.twice == inc]
+            told += [(each.id, each.attempt, each.wamid, each.number) for each in mine_]
         return told
+
+    def _known(self, row: Upstream) -> Upstream | None:
+        """A wamid is recorded once for each message."""
+        mine = (each for each in self.attempts.get(row.id, ()) if each.wamid == row.wamid)
+        return next(mine, None)
 
     def _write(self, row: Upstream) -> None:
         others = [each for each in self.attempts.get(row.id, ()) if each.wamid != row.wamid]
-        self.upstream[row.wamid] = row
+        self.upstream[row.name] = row
         self.attempts[row.id] = [*others, row]

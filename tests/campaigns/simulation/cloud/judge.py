@@ -119,7 +119,7 @@ def _waiting(tables: Tables) -> list[str]:
 def _unmatched(tables: Tables) -> list[str]:
     """Statuses of ours that lie with those of nobody."""
     known = tables.issues.upstream
-    return [key for key, row in tables.inbox.unmatched.items() if row.wamid in known]
+    return [key for key, row in tables.inbox.unmatched.items() if (row.number, row.wamid) in known]
 
 
 def _statuses(history: History, tables: Tables) -> None:
@@ -159,7 +159,7 @@ def _known(tables: Tables, message_id: bytes, attempt: int) -> bool:
 
 def _inbound(history: History, tables: Tables) -> None:
     for wamid in history.inbound_told:
-        place = tables.keys.get(wamid)
+        place = tables.keys.get((wamid, 1))
         if place is None:
             history.broken("I9", f"{wamid} was taken and is not stored")
         elif tables.events[place[0]][1].rows[place[2]].recipient != history.wrote[wamid]:

@@ -29,12 +29,12 @@ class Numbered(Issues):
         for row in self.of(held):
             if row.state == ISSUED:
                 del self.rows[row.slot, row.seq], self.ids[row.id]
-        lanes = {(row.slot, row.recipient) for row in self.rows.values()}
+        lanes = {(row.slot, row.lane) for row in self.rows.values()}
         for slot, head in self.heads(held):
-            if head.seq <= self.marks[slot] and (slot, head.recipient) not in lanes:
+            if head.seq <= self.marks[slot] and (slot, head.lane) not in lanes:
                 self.ids[head.id] = slot, head.seq
                 place = slot, head.seq, head.id, head.recipient
-                self._doubt(Issue(*place, 1, 1, DOUBTED, now, "takeover"))
+                self._doubt(Issue(*place, 1, 1, DOUBTED, now, "takeover", number=head.number))
 
 
 def numbered(world: Any) -> None:

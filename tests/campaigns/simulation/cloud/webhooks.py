@@ -27,7 +27,7 @@ class Door:
         no_pool: Any = None  # nobody calls what needs one
         self._view = MapView(settings, settings.timing, no_pool, name)
         self._posts = Posts(self._inbox, self._view.links.statuses)
-        self._listener = WebhookListener(NUMBER, lambda: [SECRET], lambda: "", self._posts)
+        self._listener = WebhookListener({NUMBER: 1}, lambda: [SECRET], lambda: "", self._posts)
 
     async def run(self) -> None:
         while True:

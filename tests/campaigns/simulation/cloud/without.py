@@ -186,7 +186,7 @@ def stored_when_lost(self: StatusOffers, via: Any) -> None:
             self.stored(StatusOutcome(number, []))
 
 
-async def offered_to_nobody(_self: StatusOffers, _statuses: object) -> set[str]:
+async def offered_to_nobody(_self: StatusOffers, _statuses: object) -> set[tuple[int, str]]:
     return set()
 
 

@@ -81,6 +81,7 @@ class Message(NamedTuple):
     kind: int = 0
     ttl: int | None = None
     key: str | None = None
+    of: int = 1  # the business's number
 
 
 class Event(NamedTuple):
@@ -93,6 +94,7 @@ class Event(NamedTuple):
     kind: int = 0
     status: str = STATUSES[0]
     contact: bytes | None = None
+    of: int = 1
 
 
 def id_of(slot: int, number: int) -> bytes:
@@ -123,6 +125,7 @@ def _stretches(drawn: tuple[Sequence[int], int]) -> list[Stretch]:
     return [Stretch(slot, after, 9) for slot in slots]
 
 
+_KEYS = ("1", "2", "2|1")  # of lanes
 # What a parameter is, by its name, whichever method has it. ``player`` puts in what it knows.
 PARAMETERS = {
     "above": st.sampled_from((0, 7)),
@@ -134,14 +137,15 @@ PARAMETERS = {
     "gone": _an_incarnation.map(lambda inc: [inc]),
     "ids": _slots.map(lambda slot: [text_of(id_of(slot, number)) for number in (1, 2, 3)]),
     "journal_ok": st.booleans(),
+    "key": st.sampled_from(_KEYS),
+    "keys": st.just(_KEYS),
     "kind": _kinds,
     "lanes": _some_slots.map(lambda slots: [(slot, kind) for slot in slots for kind in (0, 1)]),
     "limit": _limits,
     "most_bytes": _limits.map(lambda n: 100 * n),
     "owned": st.builds(Owned, _some_slots, _off),
     "pending": st.sampled_from((30.0, DAY)),
-    "recipient": st.just("1"),
-    "recipients": st.just(("1", "2")),
+    "number": _often(1, 2),
     "request": st.none(),
     "rows": _limits,
     "seconds": st.just(0.0),
@@ -182,6 +186,7 @@ def _append(
         "recipient": st.sampled_from(("1", "2", "3")),
         "seq": _often(NEXT, NEXT, 1, 3, 9),
         "number": _often(NEXT, NEXT, 1, 2, 3),
+        "of": _often(1, 2),
         **columns,
     }
     rows = st.fixed_dictionaries(drawn).map(lambda fields: row(**fields))
@@ -274,6 +279,7 @@ _step = _call("step")
 # What the Cloud API needs; a request's id is that of its place, so that rows meet.
 _attempts = st.integers(1, 3)
 _recipients = st.sampled_from(("1", "2"))
+_numbers = _often(1, 2)
 
 
 def _requests_of(row: dict[str, Any]) -> IssueRequest:
@@ -289,7 +295,7 @@ def _taken(row: dict[str, Any]) -> TakenRow:
 def _proof(row: dict[str, Any]) -> Proof:
     taken = _taken({name: value for name, value in row.items() if name != "failed"})
     place = taken.wamid, taken.slot, taken.id, taken.attempt
-    return Proof(*place, held=taken.held, failed=row["failed"])
+    return Proof(*place, held=taken.held, failed=row["failed"], number=taken.number)
 
 
 def _rows_of(made: Any, **columns: Strategy) -> Strategy:
@@ -299,7 +305,13 @@ def _rows_of(made: Any, **columns: Strategy) -> Strategy:
 _issue = _call(
     "issue",
     owned=_off,
-    rows=_rows_of(_requests_of, recipient=_recipients, attempt=_attempts, doubts=st.integers(0, 2)),
+    rows=_rows_of(
+        _requests_of,
+        recipient=_recipients,
+        attempt=_attempts,
+        doubts=st.integers(0, 2),
+        number=_numbers,
+    ),
 )
 _open_issues = _call("open_issues")
 _states = _places(
@@ -312,14 +324,14 @@ _states = _places(
 )
 _stated = _record(issues=_states)
 _due_issues = _call("due_issues", pages=st.sampled_from(({3: 1, 5: 2}, {3: 100, 5: 100})))
-_lanes_of = st.fixed_dictionaries({"slot": _slots, "recipient": _recipients})
+_lanes_of = st.fixed_dictionaries({"slot": _slots, "recipient": _recipients, "number": _numbers})
 _reopen = _record(
     reopen=st.lists(_lanes_of, min_size=1, max_size=2, unique_by=lambda lane: lane["slot"])
 )
 _append_endings = _append(
     "end", Event, {**_cursors, "unpark": _places(), "issues": _states}, **_statuses
 )
-_taken_rows = _rows_of(_taken, attempt=_attempts, held=st.booleans())
+_taken_rows = _rows_of(_taken, attempt=_attempts, held=st.booleans(), number=_numbers)
 _take_some = _call("write", wire=st.builds(ProgressColumns, _none, _none, _none, _taken_rows))
 _unissue = _record(unissue=_places(attempt=st.sampled_from((None, 1, 2))))
 _FAR = 4_000_000_000  # unix s: what a clock of Meta's calls the future is now
@@ -340,13 +352,21 @@ _say = _call(
 _drained = _call(
     "drained",
     numbers=st.lists(st.integers(1, 4), max_size=3),
-    proofs=_rows_of(_proof, attempt=_attempts, held=st.booleans(), failed=st.booleans()),
+    proofs=_rows_of(
+        _proof,
+        attempt=_attempts,
+        held=st.booleans(),
+        failed=st.booleans(),
+        number=_numbers,
+    ),
 )
+_OF_NUMBERS = [(of, id_of(slot, seq)) for of in (1, 2) for slot in SLOTS for seq in (1, 2, 3)]
+_WAMIDS = [(of, f"w.3.{seq}.{n}") for of in (1, 2) for seq in (1, 2) for n in (1, 2)]
 _cloud_reads = (
     _call("inbox", known=st.lists(st.integers(1, 3), max_size=1)),
     _call("way", age=st.sampled_from((0.5, 30.0)), within=st.just(30.0)),
-    _call("wamids_of", ids=st.just([id_of(slot, seq) for slot in SLOTS for seq in (1, 2, 3)])),
-    _call("ids_of", wamids=st.just([f"w.3.{seq}.{n}" for seq in (1, 2) for n in (1, 2)])),
+    _call("wamids_of", ids=st.just(_OF_NUMBERS)),
+    _call("ids_of", wamids=st.just(_WAMIDS)),
 )
 _letters = (_call("ask_for_letter"), _call("asked_letters"))
 _take_up = _call("take_up_letters", owned=st.builds(Owned, _slots.map(lambda slot: (slot,)), _off))
@@ -393,15 +413,20 @@ _STEPS = (
     (_say, st.one_of(_cloud_reads), _take_some, st.one_of(_cloud_reads)),
 )
 # A leader, an owner of both slots, and a few rows in each journal.
-_FIRST = [(slot, recipient) for slot in SLOTS for recipient in ("1", "1", "2")]
+_ROWS = (("1", 1), ("1", 1), ("2", 1), ("1", 2))  # recipients, and whose rows they are
+_FIRST = [(slot, *row) for slot in SLOTS for row in _ROWS]
 _WELL = {"upstream_ok": True, "within": PATIENCE, "unreached": [], "journal_ok": True}
 BEGINNING = (
     Call("m", "win", {}),
     *(Call(name, "beat", _WELL) for name in NODES),
     Call("m", "take_over", {"term": None, "moves": _all_to["a"], "ages": None}),
-    Call("a", "append", {"owned": 0, "rows": [Message(*place) for place in _FIRST]}),
+    Call("a", "append", {"owned": 0, "rows": [Message(*p, of=of) for *p, of in _FIRST]}),
     *(
-        Call("a", "append_events", {"owned": 0, "rows": [Event(*p, kind=kind) for p in _FIRST]})
+        Call(
+            "a",
+            "append_events",
+            {"owned": 0, "rows": [Event(*p, kind=kind, of=of) for *p, of in _FIRST]},
+        )
         for kind in (0, 1)
     ),
 )
@@ -413,15 +438,15 @@ def _read(name: str, **arguments: Any) -> Call:
 
 # Whatever came of it is read in the end, in pages that are full and in such that are not.
 _LANES = [(slot, kind) for slot in SLOTS for kind in (0, 1)]
-_AMONG = ("1", "2")
 ENDING = (
     *(_read("parked", slots=SLOTS, pending=DAY, rows=rows) for rows in (1, 2, 100)),
     _read("parked_events", lanes=_LANES, rows=100),
-    _read("parked_events_among", slot=3, kind=0, recipients=_AMONG),
-    *(_read("parked_of", slot=slot, recipients=_AMONG, limit=slot - 2) for slot in SLOTS),
+    _read("parked_events_among", slot=3, kind=0, keys=_KEYS),
+    *(_read("parked_of", slot=slot, keys=_KEYS, limit=slot - 2) for slot in SLOTS),
     *(
-        _read("parked_events_of", slot=slot, recipient="1", kind=kind, limit=slot - 2)
+        _read("parked_events_of", slot=slot, key=key, kind=kind, limit=slot - 2)
         for slot, kind in _LANES
+        for key in ("1", "2|1")
     ),
     _read("inbox", slots=SLOTS, known=[], limit=100),
     Call(THE_OWNER, "open_issues", {"owned": Owned(SLOTS)}),

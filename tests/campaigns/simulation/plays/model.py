@@ -107,6 +107,7 @@ def rows_of(t: Tables) -> dict[str, list[Any]]:
                 p.due,
                 p.since,
                 p.reason,
+                p.number,
             )
             for slot, journal in messages
             for p, m in journal.waiting()
@@ -120,7 +121,18 @@ def rows_of(t: Tables) -> dict[str, list[Any]]:
             (slot, kind, journal.mark, journal.ranges) for slot, kind, journal in events
         ],
         "parked_event": [
-            (slot, p.seq, kind, p.recipient, p.attempts, p.due, p.since, p.first, p.reason)
+            (
+                slot,
+                p.seq,
+                kind,
+                p.recipient,
+                p.attempts,
+                p.due,
+                p.since,
+                p.first,
+                p.reason,
+                p.number,
+            )
             for slot, kind, journal in events
             for p in journal.parked.values()
         ],

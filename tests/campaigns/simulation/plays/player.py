@@ -34,6 +34,7 @@ from tests.campaigns.simulation.plays.outcome import plain
 from warouter.config import Settings
 from warouter.errors import FencedError
 from warouter.flow.event import EventRow
+from warouter.flow.lane_key import lane_of
 from warouter.link import wire
 from warouter.message_id import text_of
 from warouter.store.beats import NodeRegistration, NodeSession
@@ -181,12 +182,13 @@ def _made(row: Message | Event, seq: int, number: int) -> wire.Message | EventRo
             else None
         )
         fields = row.kind, recipient, bytes(100 * (number % 4)), row.ttl, key
-        return wire.Message(slot, 0, id_of(slot, number), *fields, seq)
+        return wire.Message(slot, 0, id_of(slot, number), *fields, row.of, seq)
     status = f"{text_of(id_of(slot, number))}:{row.status}"
     inbound = f"wamid.{slot}.{number}.{STATUSES.index(row.status)}"
     payload = b'{"errors": [{"code": 1}]}'
     name = inbound if row.kind else status
-    return EventRow(slot, seq, row.kind, name, recipient, payload, row.contact)
+    lane = lane_of(row.of, recipient)
+    return EventRow(slot, seq, row.kind, name, lane, payload, row.contact, number=row.of)
 
 
 def _registration(name: str) -> NodeRegistration:

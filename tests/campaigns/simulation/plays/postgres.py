@@ -65,8 +65,9 @@ update test_clock
    set at = least(at + $1 * interval '1 second', {_BEGIN} + {LONGEST} * interval '1 second')"""
 _LETTER = """
 insert into dead_letter (slot, seq, kind, key, recipient, payload, contact, recorded_at, attempts,
-                         reason, asked_at)
-select slot, seq, kind, key, recipient, payload, contact, recorded_at, 1, '', now() from event e
+                         reason, asked_at, number)
+select slot, seq, kind, key, recipient, payload, contact, recorded_at, 1, '', now(), number
+  from event e
  where slot = $1 and kind = $2 and seq = $3 and not exists (
        select from parked_event p where (p.slot, p.kind, p.seq) = (e.slot, e.kind, e.seq))
 on conflict (slot, kind, seq) do update set asked_at = now(), attempts = 1"""
@@ -82,21 +83,21 @@ _ROWS = {
     " from node full join beat using (incarnation)",
     "request_key": "select key, id, request from request_key",
     "dead_letter": "select slot, kind, seq from dead_letter where asked_at is not null",
-    "message": "select slot, seq, id, recipient, kind, body, ttl, accepted_at from message",
+    "message": "select slot, seq, id, recipient, kind, body, ttl, accepted_at, number from message",
     "send_cursor": "select slot, mark, ranges from send_cursor",
     "parked_message": "select slot, seq, id, recipient, has_ttl, attempts, due_at, parked_at,"
-    " reason from parked_message",
-    "event": "select slot, seq, kind, key, recipient, payload, contact from event",
+    " reason, number from parked_message",
+    "event": "select slot, seq, kind, key, recipient, payload, contact, number from event",
     "send_issue": "select slot, seq, id, recipient, attempt, doubts, state, at, cause, look_at,"
-    " spared from send_issue",
-    "upstream_id": "select wamid, slot, id, attempt, wa_id, user_id, at, held, failed, twice"
-    " from upstream_id",
+    " spared, number from send_issue",
+    "upstream_id": "select wamid, slot, id, attempt, wa_id, user_id, at, held, failed, twice,"
+    " number from upstream_id",
     "cloud_unreachable": "select wa_id, at from cloud_unreachable",
-    "cloud_inbox": "select n, slot, kind, key, id, attempt, wamid, recipient, payload, contact"
-    " from cloud_inbox",
+    "cloud_inbox": "select n, slot, kind, key, id, attempt, wamid, recipient, payload, contact,"
+    " number from cloud_inbox",
     "event_cursor": "select slot, kind, mark, ranges from event_cursor",
     "parked_event": "select slot, seq, kind, recipient, attempts, due_at, parked_at, first_at,"
-    " reason from parked_event",
+    " reason, number from parked_event",
 }
 
 

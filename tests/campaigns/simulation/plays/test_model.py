@@ -16,7 +16,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.campaigns.simulation import owners
-from tests.campaigns.simulation.journals import Journal
+from tests.campaigns.simulation.cloud.inbox import Inbox
+from tests.campaigns.simulation.journals import Journal, Parked
 from tests.campaigns.simulation.owners import Owners
 from tests.campaigns.simulation.plays.calls import Call, plays, whole_plays
 from tests.campaigns.simulation.plays.model import Model
@@ -26,6 +27,7 @@ from tests.campaigns.simulation.plays.written import WRITTEN
 from tests.campaigns.simulation.tables import Tables
 from tests.harness.patch import patched
 from tests.harness.postgres import clone
+from warouter.flow.lane_key import parts_of
 from warouter.local.postgres import Postgres
 from warouter.store import election
 from warouter.store.journal import messages, parked
@@ -108,7 +110,7 @@ def _play_more(real: PostgreSQL) -> None:
 
 
 _park, _append_events = Journal.park, Tables.append_events
-_take_over, _change = Owners.take_over, Owners.change
+_take_over, _change, _heard = Owners.take_over, Owners.change, Inbox.heard
 
 
 def unfenced(self: Tables, *a: Any) -> Any:
@@ -117,7 +119,7 @@ def unfenced(self: Tables, *a: Any) -> Any:
 
 
 def own_requests(_self: Tables, _held: set[int], a: tuple[Any, ...]) -> list[tuple[bytes, bytes]]:
-    return list(zip(a[4], a[10], strict=True))
+    return list(zip(a[4], a[11], strict=True))
 
 
 def park_once(self: Journal, p: dict[str, Any], now: float) -> None:
@@ -127,8 +129,17 @@ def park_once(self: Journal, p: dict[str, Any], now: float) -> None:
 
 def lead_by_any(self: Journal, lanes: Any, _now: float, _ends: Any) -> None:
     for seq, p in self.parked.items():
-        if p.recipient in lanes and p.look is None:
+        if p.lane in lanes and p.look is None:
             self.parked[seq] = p._replace(look=p.due)
+
+
+def lane_without_number(self: Journal, lane: str) -> list[Parked]:
+    recipient = parts_of(lane)[1]
+    return [p for _, p in sorted(self.parked.items()) if p.recipient == recipient]
+
+
+def heard_of_any_number(self: Inbox) -> set[tuple[bytes, int]]:
+    return {(message_id, number) for message_id, _ in _heard(self) for number in (1, 2)}
 
 
 def take_over_unseen(self: Owners, term: int, inc: Any, slots: list[int], *a: Any) -> Any:
@@ -148,6 +159,8 @@ MISTAKES: dict[str, tuple[Any, str, Any]] = {
     "a taken place is overwritten": (Journal, "free", lambda *_: None),
     "what is parked again waits as before": (Journal, "park", park_once),
     "any row leads its lane": (Journal, "lead", lead_by_any),
+    "lane without number": (Journal, "lane", lane_without_number),
+    "wamid of another number settles": (Inbox, "heard", heard_of_any_number),
     "a stale leader takes over": (Owners, "hold_term", lambda *_: None),
     "an old picture takes over": (Owners, "take_over", take_over_unseen),
     "a renewal goes below the floor": (Owners, "change", change_without_floor),
@@ -171,7 +184,12 @@ def _found(played: list[Played], change: tuple[Any, str, Any]) -> bool:
 
 STATEMENTS = (
     (messages, "_PAGES", "seq > w.after", "seq >= w.after"),
-    (parked, "_PARKED_OF", "order by recipient, seq limit $3", "order by seq desc limit $3"),
+    (
+        parked,
+        "_PARKED_OF",
+        "order by number, recipient, seq limit $4",
+        "order by seq desc limit $4",
+    ),
     (election, "_LOOK", "in ('waiting', 'running')", "= 'waiting'"),
 )
 

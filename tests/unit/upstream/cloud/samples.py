@@ -10,6 +10,7 @@ from warouter.upstream.cloud.elements import read
 from warouter.upstream.cloud.reference import reference
 
 NUMBER = "106540352242922"  # the id of our phone number
+OWNED = {NUMBER: 1}
 OUR_ID = bytes([1, 7, *range(18)])
 OURS = reference(OUR_ID, 1)
 SENT_WAMID = "wamid.HBgLMTU1NTAwMDExMTEVAgARGBI5QTNEQTA2RjdGMEY4RTRGAA=="
@@ -43,7 +44,7 @@ def webhook(*changes: Any) -> bytes:
 
 
 def elements(*changes: Any) -> list[Element]:
-    return read(webhook(*changes), NUMBER).elements
+    return read(webhook(*changes), OWNED).elements
 
 
 def only(**parts: Any) -> Element:

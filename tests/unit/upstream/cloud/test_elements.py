@@ -19,6 +19,7 @@ from tests.unit.upstream.cloud.samples import (
     NUMBER,
     NUMBERLESS,
     OURS,
+    OWNED,
     SENT_WAMID,
     TEXT,
     VOICE,
@@ -115,7 +116,7 @@ def test_a_new_number_says_who_it_was_and_who_it_is() -> None:
 
 def test_an_error_is_nobodys_and_counts_again_in_another_hour() -> None:
     body = webhook(change(errors=[WEBHOOK_LOST]))
-    (first,), (same,), (later,) = (read(body, NUMBER, now).elements for now in (7200, 10799, 10800))
+    (first,), (same,), (later,) = (read(body, OWNED, now).elements for now in (7200, 10799, 10800))
     assert (first.kind, first.wa_id, first.timestamp) == (ERROR, "", 0)
     assert first.raw == dumped(WEBHOOK_LOST)
     assert first.key == same.key != later.key
@@ -124,7 +125,7 @@ def test_an_error_is_nobodys_and_counts_again_in_another_hour() -> None:
 def test_the_hour_of_an_error_is_its_entrys() -> None:
     """A webhook that Meta repeats an hour later brings the same error."""
     body = envelope(entry(change(errors=[WEBHOOK_LOST]), time=1764000000))
-    (first,), (repeated,) = (read(body, NUMBER, now).elements for now in (0, 9 * 3600))
+    (first,), (repeated,) = (read(body, OWNED, now).elements for now in (0, 9 * 3600))
     assert first.key == repeated.key
 
 
@@ -215,16 +216,16 @@ def test_every_entry_every_change_and_every_element_is_read() -> None:
         entry(change(statuses=statuses[:2]), change(messages=messages[:2])),
         entry(change(statuses=statuses[2:], messages=messages[2:])),
     )
-    wamids = [element.wamid for element in read(body, NUMBER).elements]
+    wamids = [element.wamid for element in read(body, OWNED).elements]
     assert wamids == [f"wamid.{n}" for n in (0, 1, 4, 5, 2, 3, 6, 7)]
 
 
 def test_the_newest_time_is_that_of_the_elements_of_our_number() -> None:
     foreign = change(statuses=[DELIVERED | {"timestamp": "1800000000"}])
     foreign["value"]["metadata"]["phone_number_id"] = "123456123"
-    batch = read(webhook(change(statuses=[DELIVERED, FAILED]), foreign), NUMBER)
+    batch = read(webhook(change(statuses=[DELIVERED, FAILED]), foreign), OWNED)
     assert batch.newest == 1764000002
-    assert read(webhook(), NUMBER).newest == 0
+    assert read(webhook(), OWNED).newest == 0
 
 
 def test_elements_of_other_numbers_are_counted() -> None:
@@ -232,12 +233,12 @@ def test_elements_of_other_numbers_are_counted() -> None:
         foreign = value(statuses=[DELIVERED, FAILED], messages=[TEXT], errors=[WEBHOOK_LOST])
         foreign["metadata"]["phone_number_id"] = number
         changes = [{"field": "messages", "value": foreign}, change(messages=[TEXT])]
-        batch = read(webhook(*changes), NUMBER)
+        batch = read(webhook(*changes), OWNED)
         assert [element.wamid for element in batch.elements] == [TEXT["id"]]
         assert batch.counted == {"foreign_number": 4}
     nameless = value(statuses=[DELIVERED])
     del nameless["metadata"]
-    batch = read(webhook({"field": "messages", "value": nameless}), NUMBER)
+    batch = read(webhook({"field": "messages", "value": nameless}), OWNED)
     assert (batch.elements, batch.counted) == ([], {"foreign_number": 1})
 
 
@@ -267,7 +268,7 @@ def test_the_id_of_the_number_may_be_written_as_a_number() -> None:
 )
 def test_notices_say_what_they_ask_for(field: str, action: NoticeAction) -> None:
     said = {"event": "DISABLED_UPDATE", "ban_info": {"waba_ban_state": "DISABLE"}}
-    batch = read(webhook({"field": field, "value": said}, change(messages=[TEXT])), NUMBER)
+    batch = read(webhook({"field": field, "value": said}, change(messages=[TEXT])), OWNED)
     (notice,) = batch.notices
     assert (notice.field, notice.raw, notice.action) == (field, dumped(said), action)
     assert len(batch.elements) == 1
@@ -286,7 +287,7 @@ def test_notices_say_what_they_ask_for(field: str, action: NoticeAction) -> None
     ],
 )
 def test_fields_of_no_use_are_counted(field: str, counted: str) -> None:
-    batch = read(webhook(change(field, messages=[TEXT]), change(messages=[TEXT])), NUMBER)
+    batch = read(webhook(change(field, messages=[TEXT]), change(messages=[TEXT])), OWNED)
     assert len(batch.elements) == 1
     assert (batch.counted, batch.notices) == ({counted: 1}, [])
 
@@ -305,7 +306,7 @@ def test_fields_of_no_use_are_counted(field: str, counted: str) -> None:
 def test_a_field_that_may_hold_words_is_counted_by_its_name(
     field: str, named: dict[str, int]
 ) -> None:
-    assert read(webhook(change(field, messages=[TEXT])), NUMBER).left_out == named
+    assert read(webhook(change(field, messages=[TEXT])), OWNED).left_out == named
 
 
 SECOND, OTHER = (TEXT | {"id": f"wamid.HBg{n}"} for n in (2, 3))
@@ -315,19 +316,19 @@ STANDBY = change("standby", contacts=[ANN], messages=[TEXT, SECOND], statuses=[D
 
 
 def test_standby_elements_are_kept_and_their_statuses_are_evidence() -> None:
-    batch = read(webhook(STANDBY, change(messages=[OTHER])), NUMBER)
+    batch = read(webhook(STANDBY, change(messages=[OTHER])), OWNED)
     assert [element.wamid for element in batch.elements] == [SENT_WAMID, OTHER["id"]]
     assert [(kept.field, kept.raw) for kept in batch.kept] == [
         ("standby", dumped(STANDBY["value"]))
     ]
     assert batch.left_out == {"standby": 2}
-    again = read(webhook(STANDBY), NUMBER)
+    again = read(webhook(STANDBY), OWNED)
     assert again.kept[0].key == batch.kept[0].key
 
 
 @pytest.mark.parametrize(("mode", "mark"), [("mark", {"standby": True}), ("pass", {})])
 def test_standby_messages_are_called_back_if_configured(mode: str, mark: dict[str, bool]) -> None:
-    batch = read(webhook(STANDBY), NUMBER, modes=Modes(standby=mode))
+    batch = read(webhook(STANDBY), OWNED, modes=Modes(standby=mode))
     status, first, second = batch.elements
     assert (status.kind, first.name, second.wamid) == (STATUS, "Ann", SECOND["id"])
     assert json.loads(first.raw) == TEXT | mark
@@ -337,7 +338,7 @@ def test_standby_messages_are_called_back_if_configured(mode: str, mark: dict[st
 @pytest.mark.parametrize("mode", ["off", "mark", "pass"])
 @pytest.mark.parametrize("parts", [{}, {"messages": []}, {"threads": [{"text": "hi"}]}])
 def test_unknown_standby_elements_are_kept(mode: str, parts: dict[str, Any]) -> None:
-    batch = read(webhook(change("standby", **parts)), NUMBER, modes=Modes(standby=mode))
+    batch = read(webhook(change("standby", **parts)), OWNED, modes=Modes(standby=mode))
     assert (batch.elements, batch.left_out) == ([], {"standby": 1})
     assert len(batch.kept) == 1
 
@@ -345,10 +346,10 @@ def test_unknown_standby_elements_are_kept(mode: str, parts: dict[str, Any]) -> 
 @pytest.mark.parametrize("field", ["standby", "smb_message_echoes"])
 def test_echoes_are_kept_unless_configured(field: str) -> None:
     body = webhook(change(field, message_echoes=[ECHO], contacts=[ANN]))
-    batch = read(body, NUMBER, modes=Modes(standby="pass"))
+    batch = read(body, OWNED, modes=Modes(standby="pass"))
     assert (batch.elements, batch.left_out, len(batch.kept)) == ([], {field: 1}, 1)
     for mode, mark in ("mark", True), ("pass", False):
-        batch = read(body, NUMBER, modes=Modes(echoes=mode))
+        batch = read(body, OWNED, modes=Modes(echoes=mode))
         (element,) = batch.elements
         assert (element.kind, element.wa_id, element.name) == (INBOUND, "15550001111", "Ann")
         assert json.loads(element.raw) == ECHO | {"echo": mark}
@@ -357,20 +358,20 @@ def test_echoes_are_kept_unless_configured(field: str) -> None:
 
 def test_handovers_are_kept_whatever_is_configured() -> None:
     value = change("messaging_handovers", handover={"to": "business"})
-    batch = read(webhook(value), NUMBER, modes=Modes("pass", "pass"))
+    batch = read(webhook(value), OWNED, modes=Modes("pass", "pass"))
     assert (batch.elements, batch.left_out, len(batch.kept)) == ([], {"messaging_handovers": 1}, 1)
 
 
 @pytest.mark.parametrize("field", ["standby", "smb_message_echoes", "messaging_handovers"])
 def test_another_numbers_is_left_to_it(field: str) -> None:
     body = webhook(change(field, messages=[TEXT], message_echoes=[ECHO]))
-    batch = read(body, "1")
+    batch = read(body, {"1": 1})
     assert (batch.elements, batch.kept, batch.left_out) == ([], [], {})
 
 
 @pytest.mark.parametrize("odd", [5, {"type": "text"}, TEXT | {"from": None}])
 def test_a_message_that_cannot_be_read_is_kept(odd: Any) -> None:
-    batch = read(webhook(change(messages=[odd, TEXT])), NUMBER)
+    batch = read(webhook(change(messages=[odd, TEXT])), OWNED)
     assert [kept.raw for kept in batch.kept] == [dumped(odd)]
     assert (len(batch.elements), batch.left_out) == (1, {"unreadable": 1})
 
@@ -378,7 +379,7 @@ def test_a_message_that_cannot_be_read_is_kept(odd: Any) -> None:
 def test_groups_are_counted() -> None:
     message = TEXT | {"group_id": "Y2FwaV9ncm91cDox"}
     status = DELIVERED | {"recipient_type": "group"}
-    batch = read(webhook(change(messages=[message, TEXT], statuses=[status])), NUMBER)
+    batch = read(webhook(change(messages=[message, TEXT], statuses=[status])), OWNED)
     assert [element.wamid for element in batch.elements] == [TEXT["id"]]
     assert batch.counted == {"group": 2}
     assert batch.left_out == {"group messages": 1}
@@ -386,7 +387,7 @@ def test_groups_are_counted() -> None:
 
 def test_another_object_than_an_account_is_counted() -> None:
     body = webhook(change(messages=[TEXT])).replace(b"whatsapp_business_account", b"page")
-    batch = read(body, NUMBER)
+    batch = read(body, OWNED)
     assert (batch.elements, batch.counted) == ([], {"unknown_object": 1})
 
 
@@ -396,12 +397,12 @@ def test_another_object_than_an_account_is_counted() -> None:
 )
 def test_an_element_that_is_no_object_is_unreadable(body: bytes) -> None:
     with pytest.raises(Unreadable, match="not "):
-        read(body, NUMBER)
+        read(body, OWNED)
 
 
 def test_an_object_without_anything_holds_nothing() -> None:
     for body in (b"{}", b'{"entry":null}', b'{"entry":[]}', b'{"entry":[{"changes":null}]}'):
-        batch = read(body, NUMBER)
+        batch = read(body, OWNED)
         assert (batch.elements, batch.notices, batch.counted) == ([], [], {})
 
 
@@ -414,7 +415,7 @@ def test_a_bad_element_costs_no_neighbour(bad: Any) -> None:
     good = change(contacts=[bad, ANN, bad], messages=[bad, TEXT, bad], statuses=[bad, DELIVERED])
     others = [{"field": "messages", "value": bad}, change(messages=bad, statuses=bad, errors=bad)]
     body = envelope(bad, entry(bad, *others, good, bad), bad, {"changes": bad})
-    batch = read(body, NUMBER)
+    batch = read(body, OWNED)
     found = [e for e in batch.elements if e.kind != ERROR]
     assert [(e.kind, e.wa_id, e.user_id, e.name) for e in found] == [
         (STATUS, "15550001111", "US.1122334455", "Ann"),
@@ -435,7 +436,7 @@ def test_a_bad_element_costs_no_neighbour(bad: Any) -> None:
     ],
 )
 def test_unreadable_elements_are_counted(parts: dict[str, Any]) -> None:
-    batch = read(webhook(change(**parts)), NUMBER)
+    batch = read(webhook(change(**parts)), OWNED)
     assert (batch.counted, len(batch.elements)) == ({"unreadable": 1}, len(parts) - 1)
 
 
@@ -457,7 +458,7 @@ def test_unreadable_elements_are_counted(parts: dict[str, Any]) -> None:
     ],
 )
 def test_a_status_without_id_or_name_is_unreadable(changed: dict[str, Any]) -> None:
-    batch = read(webhook(change(statuses=[DELIVERED | changed, FAILED])), NUMBER)
+    batch = read(webhook(change(statuses=[DELIVERED | changed, FAILED])), OWNED)
     assert [element.status for element in batch.elements] == ["failed"]
     assert batch.counted == {"unreadable": 1}
 
@@ -513,14 +514,14 @@ def test_a_sender_is_taken_for_what_it_looks_like(sender: str, wa_id: str, user_
     ],
 )
 def test_a_message_of_nobody_is_unreadable(sender: Any) -> None:
-    batch = read(webhook(change(messages=[TEXT | {"from": sender}, VOICE])), NUMBER)
+    batch = read(webhook(change(messages=[TEXT | {"from": sender}, VOICE])), OWNED)
     assert [element.wamid for element in batch.elements] == [VOICE["id"]]
     assert (batch.counted, batch.reason) == ({"unreadable": 1}, "a message has no sender")
 
 
 def test_contacts_belong_to_whom_they_name() -> None:
     other = TEXT | {"id": "wamid.O", "from": "15550009999"}
-    batch = read(webhook(change(contacts=[BEA, ANN], messages=[VOICE, TEXT, other])), NUMBER)
+    batch = read(webhook(change(contacts=[BEA, ANN], messages=[VOICE, TEXT, other])), OWNED)
     assert [(e.name, e.user_id) for e in batch.elements] == [
         ("Bea", "BR.99"),
         ("Ann", "US.1122334455"),
@@ -598,7 +599,7 @@ def test_a_time_is_unix_seconds_or_unknown(written: Any, timestamp: int) -> None
 def test_one_key_is_one_element() -> None:
     """Of the same POST; those of others the table knows."""
     again = change(statuses=[DELIVERED, FAILED], messages=[TEXT])
-    batch = read(webhook(again, again), NUMBER)
+    batch = read(webhook(again, again), OWNED)
     assert len(batch.elements) == 3
     assert batch.counted == {"repeated": 3}
 
@@ -610,7 +611,7 @@ def test_long_and_odd_ids_make_no_long_and_no_equal_keys() -> None:
     ]
     statuses.append(DELIVERED | {"id": "wamid.A", "status": "sent", "timestamp": "1"})
     messages = [TEXT | {"id": wamid} for wamid in wamids]
-    batch = read(webhook(change(statuses=statuses, messages=messages)), NUMBER)
+    batch = read(webhook(change(statuses=statuses, messages=messages)), OWNED)
     assert len(batch.elements) == 11
     assert max(len(element.key) for element in batch.elements) <= 512
     assert {element.wamid for element in batch.elements} == set(wamids)
@@ -639,7 +640,7 @@ def test_texts_have_no_nul_and_an_end() -> None:
 )
 def test_json_a_strict_parser_refuses_is_mended(odd: bytes, even: Any) -> None:
     body = webhook(change(messages=[TEXT | {"odd": "ODD"}], statuses=[DELIVERED]))
-    status, message = read(body.replace(b'"ODD"', odd), NUMBER).elements
+    status, message = read(body.replace(b'"ODD"', odd), OWNED).elements
     assert status.raw == dumped(DELIVERED)
     assert json.loads(message.raw) == TEXT | {"odd": even}
 
@@ -649,7 +650,7 @@ def test_json_a_strict_parser_refuses_is_mended(odd: bytes, even: Any) -> None:
 def test_too_deep_nesting_ends_the_reading(depth: int, opens: bytes, closes: bytes) -> None:
     body = webhook(change(messages=[TEXT | {"deep": "DEEP"}], statuses=[DELIVERED]))
     deep = opens * depth + b"1" + closes * depth
-    status, message = read(body.replace(b'"DEEP"', deep), NUMBER).elements
+    status, message = read(body.replace(b'"DEEP"', deep), OWNED).elements
     assert status.raw == dumped(DELIVERED)
     found = json.loads(message.raw)
     assert found.pop("deep")
@@ -664,9 +665,9 @@ def test_elements_older_than_eight_days_are_left_out() -> None:
     of_messages = change("messages", messages=[VOICE], statuses=[FAILED], **errors)
     at = 1764000000
     body = envelope(entry(of_messages, change("account_update"), time=at))
-    young = read(body, NUMBER, at + 7 * 86_400)
+    young = read(body, OWNED, at + 7 * 86_400)
     assert (len(young.elements), len(young.notices)) == (3, 1)
-    old = read(body, NUMBER, at + 9 * 86_400)
+    old = read(body, OWNED, at + 9 * 86_400)
     assert (old.elements, old.notices, old.counted) == ([], [], Counter({"old": 4}))
     assert old.left_out == {"old": len(old.kept)}  # what a customer wrote
     assert old.kept
@@ -677,6 +678,6 @@ def test_elements_older_than_eight_days_are_left_out() -> None:
 def test_old_elements_are_left_out_though_kept_whole(field: str) -> None:
     at = 1764000000
     body = envelope(entry(change(field, messages=[VOICE], message_echoes=[VOICE]), time=at))
-    assert read(body, NUMBER, at + 7 * 86_400).kept
-    old = read(body, NUMBER, at + 9 * 86_400)
+    assert read(body, OWNED, at + 7 * 86_400).kept
+    old = read(body, OWNED, at + 9 * 86_400)
     assert (old.kept, old.elements, old.counted) == ([], [], Counter({"old": 1}))

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.harness.backtracking import steps
-from tests.unit.upstream.cloud.samples import NUMBER, TEXT, change, dumped, webhook
+from tests.unit.upstream.cloud.samples import OWNED, TEXT, change, dumped, webhook
 from warouter.upstream.cloud import lenient
 from warouter.upstream.cloud.batch import Unreadable
 from warouter.upstream.cloud.elements import read
@@ -58,7 +58,7 @@ def test_no_body_is_read_more_often_than_its_envelope_has_levels(text: str, insi
 
     with pytest.MonkeyPatch.context() as patch, suppress(Unreadable):
         patch.setattr(lenient, "mended", counted)
-        read(body, NUMBER)
+        read(body, OWNED)
     assert seen <= PASSES * len(body)
 
 
@@ -73,4 +73,4 @@ def test_a_text_without_an_end_stays_one(end: str) -> None:
     body = ('{"entry": "' + end).encode()
     assert lenient.mended(body) == body
     with pytest.raises(Unreadable):
-        read(body, NUMBER)
+        read(body, OWNED)

@@ -16,8 +16,8 @@ from tests.harness.patch import patched
 from tests.unit.upstream.cloud.samples import (
     ANN,
     DELIVERED,
-    NUMBER,
     OUR_ID,
+    OWNED,
     TEXT,
     VALUES,
     change,
@@ -162,7 +162,7 @@ def good(batch: Batch) -> list[bytes]:
 @given(JSON)
 def test_any_json_is_read_or_unreadable(found: Any) -> None:
     try:
-        look_at(read(json.dumps(found).encode(), NUMBER))
+        look_at(read(json.dumps(found).encode(), OWNED))
     except Unreadable:
         assert not isinstance(found, dict)
 
@@ -170,7 +170,7 @@ def test_any_json_is_read_or_unreadable(found: Any) -> None:
 @given(st.binary(max_size=64))
 def test_any_bytes_are_read_or_unreadable(body: bytes) -> None:
     with suppress(Unreadable):
-        look_at(read(body, NUMBER))
+        look_at(read(body, OWNED))
 
 
 @given(st.data())
@@ -180,13 +180,13 @@ def test_bytes_changed_in_a_webhook_raise_nothing_else(data: st.DataObject) -> N
         at = data.draw(st.integers(0, len(body) - 1))
         body[at : at + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=3))
     with suppress(Unreadable):
-        look_at(read(bytes(body), NUMBER))
+        look_at(read(bytes(body), OWNED))
 
 
 @given(mutilated())
 def test_a_bad_value_costs_no_other(value: dict[str, Any]) -> None:
     body = envelope(entry({"field": "messages", "value": value}, GOOD))
-    batch = read(body, NUMBER)
+    batch = read(body, OWNED)
     look_at(batch)
     assert good(batch) == [dumped(GOOD_STATUS), dumped(GOOD_TEXT)]
 
@@ -196,15 +196,16 @@ def test_the_usual_webhook_is_read_as_any_other(value: dict[str, Any], changes: 
     """Whatever is odd in it."""
     body = envelope(entry(*[{"field": "messages", "value": value}] * changes))
     with patched([(elements, "statuses_of", lambda _body, _number: None)]):
-        expected = read(body, NUMBER)
-    assert read(body, NUMBER) == expected
+        expected = read(body, OWNED)
+    assert read(body, OWNED) == expected
 
 
 def test_a_webhook_of_statuses_is_the_usual_one() -> None:
     statuses = [DELIVERED, GOOD_STATUS]
-    found = statuses_of(envelope(entry(change(statuses=statuses, contacts=[ANN]))), NUMBER)
+    found = statuses_of(envelope(entry(change(statuses=statuses, contacts=[ANN]))), OWNED)
     assert found is not None
-    [(raw, contacts)] = found
+    [(raw, contacts, number)] = found
+    assert number == 1
     assert [bytes(each) for each in (*raw, *contacts)] == list(map(dumped, [*statuses, ANN]))
 
 
@@ -215,7 +216,7 @@ def test_every_part_of_a_webhook_may_be_anything(bad: Any) -> None:
         for path in places(value):
             replaced, left_out = with_part(value, path, bad), without_part(value, path)
             for wrong in (replaced, left_out):
-                batch = read(envelope(entry({"field": "messages", "value": wrong}, GOOD)), NUMBER)
+                batch = read(envelope(entry({"field": "messages", "value": wrong}, GOOD)), OWNED)
                 look_at(batch)
                 assert good(batch) == [dumped(GOOD_STATUS), dumped(GOOD_TEXT)]
 
@@ -223,7 +224,7 @@ def test_every_part_of_a_webhook_may_be_anything(bad: Any) -> None:
 @given(JSON, JSON, JSON, JSON)
 def test_a_bad_neighbour_costs_no_element(a: Any, b: Any, c: Any, d: Any) -> None:
     changed = change(contacts=[a, b], statuses=[c, GOOD_STATUS, d], messages=[d, GOOD_TEXT, a])
-    batch = read(envelope(a, entry(b, changed, c), d), NUMBER)
+    batch = read(envelope(a, entry(b, changed, c), d), OWNED)
     look_at(batch)
     assert good(batch) == [dumped(GOOD_STATUS), dumped(GOOD_TEXT)]
 
@@ -231,7 +232,7 @@ def test_a_bad_neighbour_costs_no_element(a: Any, b: Any, c: Any, d: Any) -> Non
 @given(st.dictionaries(st.text(max_size=6) | st.sampled_from([*TEXT, "context"]), JSON))
 def test_any_field_of_a_message_may_be_anything(fields: dict[str, Any]) -> None:
     kept = {"id": "wamid.good", "from": "15559990000", "group_id": None}
-    batch = read(envelope(entry(change(messages=[TEXT | fields | kept]))), NUMBER)
+    batch = read(envelope(entry(change(messages=[TEXT | fields | kept]))), OWNED)
     look_at(batch)
     assert len(good(batch)) == 1
 
@@ -252,7 +253,7 @@ def test_nothing_that_a_customer_may_have_said_is_dropped_in_silence(
     """It becomes an event, or is counted by a name that the alert knows."""
     name = "message_echoes" if field == "smb_message_echoes" else "messages"
     body = envelope(entry(change(field, **{name: message})))
-    batch = read(body, NUMBER, modes=Modes(standby, echoes))
+    batch = read(body, OWNED, modes=Modes(standby, echoes))
     said = message if isinstance(message, list) else [message] if message else []
     repeated = batch.counted["repeated"]
     assert len(batch.elements) + sum(batch.left_out.values()) + repeated >= bool(said)

@@ -1,7 +1,7 @@
 -- After commits of these slots may have been lost, and issue rows among them: whatever may have been out
 -- counts as issued. That is the next request of each message with an issue row, unless it is held or
 -- told as failed; and
--- each message without one that may have been at the head of its recipient's lane, of the first 2,000 that
+-- each message without one that may have been at the head of its lane, of the first 2,000 that
 -- are not settled, which is what an owner has in memory, and the parked ones.
 --
 -- A held message stays held, and so does one that others have overtaken stay aside: neither is in its
@@ -25,12 +25,13 @@ begin
       from (select i.slot, i.seq from send_issue i
              where i.slot = any (p_slots) order by i.slot, i.seq for update) i
      where s.slot = i.slot and s.seq = i.seq;
-    insert into send_issue (slot, seq, id, recipient, attempt, doubts, state, cause, at, look_at)
-    select distinct on (h.slot, h.recipient)
-           h.slot, h.seq, h.id, h.recipient, 100, 1, 2, 'timeline', now, now
+    insert into send_issue (slot, seq, id, recipient, attempt, doubts, state, cause, at, look_at,
+                            number)
+    select distinct on (h.slot, h.number, h.recipient)
+           h.slot, h.seq, h.id, h.recipient, 100, 1, 2, 'timeline', now, now, h.number
       from unnest(p_slots) s(slot),
            lateral (
-               (select m.slot, m.seq, m.id, m.recipient
+               (select m.slot, m.seq, m.id, m.recipient, m.number
                   from send_cursor c
                   join lateral (select * from message f
                                  where f.slot = c.slot and f.seq > c.mark
@@ -40,11 +41,11 @@ begin
                                     where i % 2 = 1
                                       and m.seq between c.ranges[i] and c.ranges[i + 1]))
                union all
-               (select m.slot, m.seq, m.id, m.recipient
+               (select m.slot, m.seq, m.id, m.recipient, m.number
                   from parked_message p join message m on m.slot = p.slot and m.seq = p.seq
                  where p.slot = s.slot and m.kind & 7 <> 1 and p.look_at is not null
                  order by p.look_at limit 5000)) h
-     order by h.slot, h.recipient, h.seq
+     order by h.slot, h.number, h.recipient, h.seq
     on conflict (slot, seq) do nothing;
     update slot s set unsure = false where s.slot = any (p_slots) and s.unsure;
 end $$;

@@ -10,7 +10,7 @@
 create function issue_requests(
     p_incarnation uuid, p_slots smallint[], p_epochs bigint[],
     p_slot smallint[], p_seq bigint[], p_id bytea[], p_recipient text[], p_attempt smallint[],
-    p_doubts smallint[])
+    p_doubts smallint[], p_number integer[])
 returns table (ordinal integer, outcome smallint) language plpgsql volatile
 security definer set search_path from current as $$
 declare
@@ -18,15 +18,16 @@ declare
     known bytea[];
 begin
     select coalesce(array_agg(f.id), '{}') into known
-      from unnest(p_id, p_doubts) as f(id, doubts)
+      from unnest(p_id, p_doubts, p_number) as f(id, doubts, number)
      where f.doubts > 0
        and (exists (select from upstream_id u where u.id = f.id)
             or exists (select from cloud_inbox i
-                        where i.id = f.id and (i.kind = 0 or i.kind = 2 and i.wamid is not null)));
-    insert into send_issue as s (slot, seq, id, recipient, attempt, doubts, state)
-    select f.slot, f.seq, f.id, f.recipient, f.attempt, f.doubts, 1
-      from unnest(p_slot, p_seq, p_id, p_recipient, p_attempt, p_doubts)
-           as f(slot, seq, id, recipient, attempt, doubts)
+                        where i.id = f.id and i.number = f.number
+                          and (i.kind = 0 or i.kind = 2 and i.wamid is not null)));
+    insert into send_issue as s (slot, seq, id, recipient, attempt, doubts, state, number)
+    select f.slot, f.seq, f.id, f.recipient, f.attempt, f.doubts, 1, f.number
+      from unnest(p_slot, p_seq, p_id, p_recipient, p_attempt, p_doubts, p_number)
+           as f(slot, seq, id, recipient, attempt, doubts, number)
      where f.slot = any (held) and f.id <> all (known)
      order by f.slot, f.seq
     on conflict (slot, seq) do update

@@ -8,11 +8,11 @@ begin
     perform hold_wamids(array(select k.wamid from known k), true);
     with found as (
         delete from cloud_unmatched m
-         using known k where m.wamid = k.wamid
-        returning k.slot, m.key, k.id, k.attempt, m.wamid, m.recipient, m.payload)
-    insert into cloud_inbox (slot, kind, key, id, attempt, wamid, recipient, payload)
-    select f.slot, 0, f.key, f.id, f.attempt, f.wamid, f.recipient, f.payload
-      from found f order by f.key collate "C"
-    on conflict (key) do nothing;
+         using known k where m.number = k.number and m.wamid = k.wamid
+        returning k.slot, m.key, k.id, k.attempt, m.wamid, m.recipient, m.payload, m.number)
+    insert into cloud_inbox (slot, kind, key, id, attempt, wamid, recipient, payload, number)
+    select f.slot, 0, f.key, f.id, f.attempt, f.wamid, f.recipient, f.payload, f.number
+      from found f order by f.key collate "C", f.number
+    on conflict (key, number) do nothing;
     return null;
 end $$;

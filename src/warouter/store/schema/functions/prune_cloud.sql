@@ -19,8 +19,8 @@ begin
            and not pointed_at(u.id)
          order by u.at limit p_limit for update skip locked);
     get diagnostics most = row_count;
-    delete from cloud_unmatched where key in (
-        select key from cloud_unmatched where at < now() - interval '8 days'
+    delete from cloud_unmatched where (key, number) in (
+        select key, number from cloud_unmatched where at < now() - interval '8 days'
          order by at limit p_limit for update skip locked);
     get diagnostics gone = row_count;
     most := greatest(most, gone);

@@ -13,6 +13,7 @@ create function receive_cloud(
     p_webapp uuid, p_broken boolean, p_meta bigint, p_inbound real,
     p_slot smallint[], p_kind smallint[], p_key text[], p_id bytea[], p_attempt smallint[],
     p_wamid text[], p_recipient text[], p_payload bytea[], p_contact bytea[],
+    p_number integer[],
     p_gone text[], p_user text[], p_wa_id text[], p_alias text[], p_parent text[],
     p_username text[], p_name text[])
 returns table (inserted integer, unmatched integer) language plpgsql volatile
@@ -31,30 +32,34 @@ begin
                array_agg(coalesce(f.id, u.id) order by f.n),
                array_agg(coalesce(f.attempt, u.attempt) order by f.n)
           into p_slot, p_id, p_attempt
-          from unnest(p_slot, p_id, p_attempt, p_wamid)
-               with ordinality as f(slot, id, attempt, wamid, n)
+          from unnest(p_slot, p_id, p_attempt, p_wamid, p_number)
+               with ordinality as f(slot, id, attempt, wamid, number, n)
           left join ids_of_wamids(array(select w.wamid from unnest(p_slot, p_wamid) as w(slot, wamid)
+                                         where w.slot is null),
+                                  array(select w.number from unnest(p_slot, p_number) as w(slot, number)
                                          where w.slot is null)) u
-                 on f.slot is null and u.wamid = f.wamid;
+                 on f.slot is null and u.wamid = f.wamid and u.number = f.number;
     end if;
-    insert into cloud_inbox (n, slot, kind, key, id, attempt, wamid, recipient, payload, contact)
+    insert into cloud_inbox (n, slot, kind, key, id, attempt, wamid, recipient, payload, contact,
+                             number)
     overriding system value
-    select f.n, f.slot, f.kind, f.key, f.id, f.attempt, f.wamid, f.recipient, f.payload, f.contact
+    select f.n, f.slot, f.kind, f.key, f.id, f.attempt, f.wamid, f.recipient, f.payload, f.contact,
+           f.number
       from (select nextval('cloud_inbox_n_seq') as n, e.*
               from unnest(p_slot, p_kind, p_key, p_id, p_attempt, p_wamid, p_recipient, p_payload,
-                          p_contact)
-                as e(slot, kind, key, id, attempt, wamid, recipient, payload, contact)
+                          p_contact, p_number)
+                as e(slot, kind, key, id, attempt, wamid, recipient, payload, contact, number)
              where e.slot is not null and e.kind in (0, 1, 3)) f
-     order by f.key collate "C"
-    on conflict (key) do nothing;
+     order by f.key collate "C", f.number
+    on conflict (key, number) do nothing;
     get diagnostics inserted = row_count;
     if array_position(p_slot, null) is not null then
-        insert into cloud_unmatched (wamid, key, recipient, payload)
-        select f.wamid, f.key, f.recipient, f.payload
-          from unnest(p_slot, p_key, p_wamid, p_recipient, p_payload)
-            as f(slot, key, wamid, recipient, payload)
+        insert into cloud_unmatched (wamid, key, recipient, payload, number)
+        select f.wamid, f.key, f.recipient, f.payload, f.number
+          from unnest(p_slot, p_key, p_wamid, p_recipient, p_payload, p_number)
+            as f(slot, key, wamid, recipient, payload, number)
          where f.slot is null
-        on conflict (key) do nothing;
+        on conflict (key, number) do nothing;
         get diagnostics unmatched = row_count;
     end if;
     if p_webapp is not null then

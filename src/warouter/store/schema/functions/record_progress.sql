@@ -1,12 +1,13 @@
 -- Records how far an owner's slots are settled; returns the slots that were held. Cursors come as
--- columns (slot, kind of event, mark, ranges), and so does what Meta took (record_taken); p_rare (may
+-- columns (slot, kind of event, mark, ranges), and so does what Meta took (record_taken), with a null
+-- p_took_number if all of that is number 1's; p_rare (may
 -- be null) is JSON with what does not happen for each message, as arrays of objects:
 --
 --   park           {slot, seq, attempts, delay_ms, reason, ends_ms}  a message that must wait long;
 --                  ends_ms (may be missing): it is not to be sent any more in so many milliseconds;
---                  delay_ms null: it is due once its recipient is reopened
+--                  delay_ms null: it is due once its lane is reopened
 --   unpark         {slot, seq}                                        it is settled now
---   reopen         {slot, recipient}                                  the first one of it is due now
+--   reopen         {slot, number, recipient}                          the first one of it is due now
 --   park_events    {slot, kind, seq, attempts, delay_ms, reason}      an event that must wait long
 --   unpark_events  {slot, kind, seq}                                  it is settled now
 --   dead           {slot, kind, seq, attempts, reason}                an event to the dead letters
@@ -21,7 +22,7 @@ create function record_progress(
     p_event_slot smallint[], p_event_kind smallint[], p_event_mark bigint[], p_event_ranges text[],
     p_took_slot smallint[], p_took_seq bigint[], p_took_id bytea[], p_took_attempt smallint[],
     p_took_wamid text[], p_took_wa_id text[], p_took_user_id text[], p_took_held boolean[],
-    p_rare jsonb)
+    p_took_number integer[], p_rare jsonb)
 returns smallint[] language plpgsql volatile
 security definer set search_path from current as $$
 declare
@@ -39,7 +40,7 @@ begin
     end if;
     if cardinality(p_took_slot) > 0 then
         perform record_taken(held, p_took_slot, p_took_seq, p_took_id, p_took_attempt, p_took_wamid,
-                             p_took_wa_id, p_took_user_id, p_took_held);
+                             p_took_wa_id, p_took_user_id, p_took_held, p_took_number);
     end if;
     return held;
 end $$;

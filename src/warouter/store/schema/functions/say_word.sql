@@ -6,8 +6,8 @@
 create function say_word(p_ids bytea[], p_draw text, p_word bytea) returns setof bytea
 language sql volatile
 security definer set search_path from current as $$
-    insert into cloud_inbox (slot, kind, key, id, payload)
-    select s.slot, 4, 'asked:' || encode(s.id, 'hex') || ':' || p_draw, s.id, p_word
+    insert into cloud_inbox (slot, kind, key, id, payload, number)
+    select s.slot, 4, 'asked:' || encode(s.id, 'hex') || ':' || p_draw, s.id, p_word, s.number
       from send_issue s
      where s.id = any (p_ids)
        and s.state = any (case p_word when 'hold'::bytea then array[2, 5] else array[3] end)

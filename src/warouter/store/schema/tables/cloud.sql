@@ -18,6 +18,7 @@ create table send_issue (
     at        timestamptz not null default clock_timestamp(),  -- issued, in doubt, or held since
     cause     text,                                  -- of the doubt
     look_at   timestamptz,                           -- when time may change the state; null: never
+    number    integer not null default 1,            -- whose message it is
     primary key (slot, seq)
 ) with (fillfactor = 50);
 create unique index send_issue_id on send_issue (id);
@@ -29,7 +30,8 @@ create index send_issue_issued on send_issue (slot, seq) where state = 1;
 --
 -- A wamid is a random key: in an index of all of them each row would touch another page, and write
 -- half of it into the WAL. So it is unique beside the id of its message, which ascends in its slot; and
--- it is looked up by a hash below the two hours in which it was recorded (ids_of_wamids).
+-- it is looked up by a hash below the two hours in which it was recorded (ids_of_wamids). A wamid is
+-- unique among those of one number only.
 create table upstream_id (
     wamid   text not null,
     slot    smallint not null,
@@ -40,7 +42,8 @@ create table upstream_id (
     held    boolean not null default false,          -- Meta holds it back: no status for a while
     failed  boolean not null default false,          -- as a status said
     twice   uuid,                                    -- beside another of its message: who was told so
-    at      timestamptz not null default now()
+    at      timestamptz not null default now(),
+    number  integer not null default 1               -- whose message it is
 );
 create unique index upstream_id_key on upstream_id (id, hashtextextended(wamid, 0));
 create index upstream_id_wamid on upstream_id
@@ -63,9 +66,10 @@ create table cloud_inbox (
     recipient text,                                  -- the v1 wa_id on the other side
     payload   bytea not null,                        -- the element as it came
     contact   bytea,                                 -- the element of contacts[] that belongs to it
-    at        timestamptz not null default now()
+    at        timestamptz not null default now(),
+    number    integer not null default 1             -- to which it came
 );
-create unique index cloud_inbox_key on cloud_inbox (key);
+create unique index cloud_inbox_key on cloud_inbox (key, number);
 create index cloud_inbox_slot on cloud_inbox (slot, n);
 create index cloud_inbox_id on cloud_inbox (id) where id is not null;
 
@@ -73,12 +77,14 @@ create index cloud_inbox_id on cloud_inbox (id) where id is not null;
 -- recorded yet. Kept for 8 days.
 create table cloud_unmatched (
     wamid     text not null,
-    key       text primary key,
+    key       text not null,
     recipient text,
     payload   bytea not null,
-    at        timestamptz not null default now()
+    at        timestamptz not null default now(),
+    number    integer not null default 1,            -- to which it came
+    primary key (key, number)
 );
-create index cloud_unmatched_wamid on cloud_unmatched (wamid);
+create index cloud_unmatched_wamid on cloud_unmatched (number, wamid);
 create index cloud_unmatched_at on cloud_unmatched (at);
 
 -- Signed webhooks that could not be read, the newest few.

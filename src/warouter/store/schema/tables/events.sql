@@ -16,9 +16,10 @@ create table event (
     payload     bytea not null,                      -- an element of the callback's array
     contact     bytea,
     recorded_at timestamptz not null default now(),
+    number      integer not null default 1,          -- whose event it is
     primary key (slot, kind, seq)
 );
-create unique index event_key on event (key);
+create unique index event_key on event (key, number);
 
 create table event_cursor (
     slot   smallint not null,
@@ -42,9 +43,10 @@ create table parked_event (
     reason    text not null,
     parked_at timestamptz not null default now(),
     look_at   timestamptz,
+    number    integer not null default 1,
     primary key (slot, kind, seq)
 );
-create index parked_event_lane on parked_event (slot, kind, recipient, seq);
+create index parked_event_lane on parked_event (slot, kind, number, recipient, seq);
 create index parked_event_look on parked_event (slot, kind, look_at) where look_at is not null;
 create index parked_event_ahead on parked_event (slot, parked_at) where look_at is not null;
 
@@ -63,6 +65,7 @@ create table dead_letter (
     died_at     timestamptz not null default now(),
     reason      text not null,
     asked_at    timestamptz,                         -- when an operator asked for its replay
+    number      integer not null default 1,
     primary key (slot, kind, seq)
 );
 create index dead_letter_key on dead_letter (key);

@@ -38,13 +38,14 @@ _NONE: frozenset[int] = frozenset()
 
 
 class MessagePost(msgspec.Struct, frozen=True, gc=False):
-    """One request; ``attempt`` is 0 for a read mark, which is free to repeat."""
+    """One request of a ``number``; ``attempt`` is 0 for a read mark, which is free to repeat."""
 
     slot: int
     epoch: int
     id: bytes
     attempt: int
     body: bytes
+    number: int = 1
 
     @property
     def request(self) -> tuple[bytes, int]:

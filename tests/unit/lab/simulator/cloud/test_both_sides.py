@@ -33,7 +33,7 @@ def heard(meta: Meta, **dealt: Any) -> Batch:
     meta.world.tick(meta.now, WALL + meta.now)
     (post,) = meta.world.outbox.leaving(meta.now)
     meta.world.outbox.done(post, answered=True, now=meta.now)
-    found = elements.read(post.body, meta.world.facts.phone_number_id)
+    found = elements.read(post.body, {meta.world.facts.phone_number_id: 1})
     assert not found.counted, found.reason
     return found
 
