@@ -1,14 +1,13 @@
-"""The settings of the Cloud API, checked as a whole.
+"""The settings of the Cloud API that hold for the whole installation, checked as a whole.
 
 Raised here, before a process begins anything: what is missing, malformed or contradicts itself,
-each with one sentence. What a secret may look like, and whether its file can be read, is for
-``upstream.cloud.secrets``.
+each with one sentence. What belongs to a number is in ``cloud_number``. What a secret may look
+like, and whether its file can be read, is for ``upstream.cloud.secrets``.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import math
 import re
 from datetime import date, timedelta
 from urllib.parse import SplitResult, urlsplit
@@ -17,7 +16,6 @@ import msgspec
 
 from warouter.cloud_variables import CloudVariables
 from warouter.errors import ConfigError
-from warouter.variables import SecretSource
 
 WEBHOOK_PATH = "/cloud/webhook"
 REQUEST_SECONDS = 20.0  # a whole request to the Graph API, its answer included
@@ -49,15 +47,9 @@ _CHOICES = {
 
 
 class CloudSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings of ``WAROUTER_CLOUD_*``. Times are seconds."""
+    """Those of ``WAROUTER_CLOUD_*`` that all numbers share. Times are seconds."""
 
-    phone_number_id: str
-    waba_id: str
-    token: SecretSource
-    app_secret: SecretSource  # one secret a line
-    verify_token: SecretSource
-    version: str = "v25.0"
-    messaging_account_id: str = ""
+    version: str = "v25.0"  # of the Graph API, for an app that names none
     marketing: str = "messages"  # or auto
     base_url: str = "https://graph.facebook.com"  # without a slash at its end
     listen: tuple[str, int] = ("127.0.0.1", 9095)
@@ -65,9 +57,7 @@ class CloudSettings(msgspec.Struct, frozen=True, kw_only=True):
     tls_key: str = ""
     mtls_ca: str = ""
     mtls_name: str = ""
-    in_doubt: str = "resend"  # resend, fail or hold
     doubt_seconds: float = 60.0
-    rate: float | None = None  # messages a second; None: as the number's level says
     connections: int = 512  # of an owner to the Graph API, at most
     order: str = "accepted"  # or sent
     bsuid: str = "alias"  # or raw, drop
@@ -105,19 +95,7 @@ def checked(given: CloudVariables, lease: float, watchdog: float) -> CloudSettin
             raise ConfigError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}.")
     _check_tls(given)
     return CloudSettings(
-        phone_number_id=_id(given.cloud_phone_number_id, "WAROUTER_CLOUD_PHONE_NUMBER_ID"),
-        waba_id=_id(given.cloud_waba_id, "WAROUTER_CLOUD_WABA_ID"),
-        token=_source(given.cloud_token, given.cloud_token_file, "WAROUTER_CLOUD_TOKEN"),
-        app_secret=_source(
-            given.cloud_app_secret, given.cloud_app_secret_file, "WAROUTER_CLOUD_APP_SECRET"
-        ),
-        verify_token=_source(
-            given.cloud_verify_token, given.cloud_verify_token_file, "WAROUTER_CLOUD_VERIFY_TOKEN"
-        ),
         version=_version(given.cloud_version),
-        messaging_account_id=_id(
-            given.cloud_messaging_account_id, "WAROUTER_CLOUD_MESSAGING_ACCOUNT_ID", required=False
-        ),
         marketing=given.cloud_marketing,
         base_url=_base_url(given.cloud_base_url),
         listen=_listen(given.cloud_listen),
@@ -125,9 +103,7 @@ def checked(given: CloudVariables, lease: float, watchdog: float) -> CloudSettin
         tls_key=given.cloud_tls_key,
         mtls_ca=given.cloud_mtls_ca,
         mtls_name=given.cloud_mtls_name,
-        in_doubt=given.cloud_in_doubt,
         doubt_seconds=given.cloud_doubt_seconds,
-        rate=_rate(given.cloud_rate),
         connections=given.cloud_connections,
         order=given.cloud_order,
         bsuid=given.cloud_bsuid,
@@ -147,22 +123,6 @@ def version_end(version: str) -> date | None:
 def _number(version: str) -> tuple[int, int]:
     match = _VERSION.fullmatch(version)
     return (int(match[1]), int(match[2])) if match else (0, 0)
-
-
-def _id(text: str, name: str, *, required: bool = True) -> str:
-    if not text and not required:
-        return ""
-    if not text:
-        raise ConfigError(f"{name} is missing; WAROUTER_UPSTREAM=cloud needs it.")
-    if not (text.isascii() and text.isdigit() and len(text) <= 32):
-        raise ConfigError(f"{name} is {text!r}; it must be Meta's id, which has digits only.")
-    return text
-
-
-def _source(value: str, path: str, name: str) -> SecretSource:
-    if not value and not path:
-        raise ConfigError(f"{name} is missing; WAROUTER_UPSTREAM=cloud needs it or {name}_FILE.")
-    return SecretSource(value, path)
 
 
 def _version(text: str) -> str:
@@ -216,21 +176,6 @@ def _listen(text: str) -> tuple[str, int]:
     if not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise ConfigError(f"WAROUTER_CLOUD_LISTEN is {text!r}; it must be host:port.")
     return host.removeprefix("[").removesuffix("]"), int(port)
-
-
-def _rate(text: str) -> float | None:
-    if text == "auto":
-        return None
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = 0.0
-    if not 0 < rate < math.inf:
-        raise ConfigError(
-            f"WAROUTER_CLOUD_RATE is {text!r}; it must be auto or a number of messages a second"
-            " above 0."
-        )
-    return rate
 
 
 def _check_tls(given: CloudVariables) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from warouter import cloud_settings
+from warouter import cloud_number, cloud_settings
+from warouter.cloud_number import NumberCloud
 from warouter.cloud_settings import CloudSettings, is_loopback
 from warouter.cloud_variables import CloudVariables
 from warouter.errors import ConfigError
@@ -218,8 +219,13 @@ class Settings(CloudVariables, frozen=True, kw_only=True):
 
     @property
     def cloud(self) -> CloudSettings:
-        """The settings of the Cloud API; raises ConfigError, also for what is missing."""
+        """The settings of the Cloud API for all numbers; raises ConfigError."""
         return cloud_settings.checked(self, self.timing.lease, self.timing.watchdog)
+
+    @property
+    def number_cloud(self) -> NumberCloud:
+        """Number 1 as the Cloud API has it; raises ConfigError, also for what is missing."""
+        return cloud_number.checked(self)
 
     @property
     def upstream_name(self) -> str:
@@ -269,7 +275,7 @@ def load(environ: Mapping[str, str]) -> Settings:
     if settings.api_key and not _is_api_key(settings.api_key):
         raise ConfigError("WA_API_KEY must have 12 to 128 characters.")
     if settings.upstream == "cloud":
-        _ = settings.cloud
+        _ = settings.cloud, settings.number_cloud
     elif settings.upstream != "simulator":
         raise ConfigError(f"--upstream {settings.upstream} is unknown; use simulator or cloud.")
     if settings.log_level.upper() not in LOG_LEVELS:

@@ -85,11 +85,11 @@ async def cloud(webapp: Webapp, pool: asyncpg.Pool) -> AsyncIterator[Contacts]:
         await pool.execute(f"delete from {table}")
     simulator = CloudSimulator(FACTS, random=Random(1))
     addresses = await simulator.start()
-    settings = client_settings(FACTS, addresses.graph_url)
-    calls, contacts = Calls(settings, Secrets(settings)), CloudContacts(pool)
+    settings, of = client_settings(FACTS, addresses.graph_url)
+    calls, contacts = Calls(settings, Secrets(of)), CloudContacts(pool)
     directory, check = (
         CloudDirectory(contacts),
-        IdentityCheck(contacts, NumberCalls(settings, calls), FACTS.phone_number_id),
+        IdentityCheck(of, contacts, NumberCalls(calls)),
     )
     try:
         options = {"numbers": directory, "identity_check": check}

@@ -79,8 +79,8 @@ class Watched(NamedTuple):
 async def watched(webapp: Webapp, pool: asyncpg.Pool, database: Settings) -> AsyncIterator[Watched]:
     simulator = CloudSimulator(FACTS, random=Random(1))
     addresses = await simulator.start()
-    cloud = client_settings(FACTS, addresses.graph_url)
-    secrets = Secrets(cloud)
+    cloud, of = client_settings(FACTS, addresses.graph_url)
+    secrets = Secrets(of)
     calls = Calls(cloud, secrets)
     tokens, clock = [b"1"], [1000.0]
 
@@ -88,12 +88,12 @@ async def watched(webapp: Webapp, pool: asyncpg.Pool, database: Settings) -> Asy
         return Users(*await pool.fetchrow(USERS_SQL))
 
     described = NumberReader(
+        of,
         pool.fetch,
-        NumberCalls(cloud, calls),
-        App(cloud, calls, secrets).token,
-        lambda: tokens[-1],
+        NumberCalls(calls),
+        App(calls, secrets).token,
+        lambda _of: tokens[-1],
         users,
-        cloud.version,
         lambda: clock[-1],
     )
     await pool.execute("update format set upstream = $1", f"cloud:{FACTS.phone_number_id}")

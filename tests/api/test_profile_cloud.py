@@ -89,13 +89,11 @@ class Shown(NamedTuple):
 @pytest_asyncio.fixture
 async def cloud(webapp: Webapp) -> AsyncIterator[Shown]:
     simulator = CloudSimulator(FACTS, random=Random(1))
-    settings = client_settings(FACTS, (await simulator.start()).graph_url)
-    calls = Calls(settings, Secrets(settings))
+    settings, of = client_settings(FACTS, (await simulator.start()).graph_url)
+    calls = Calls(settings, Secrets(of))
     fetcher = Fetcher(allow_http=True, allow_private=LOOPBACK)
     try:
-        yield Shown(
-            await webapp(profile=CloudProfile(Profile(settings, calls), fetcher)), simulator
-        )
+        yield Shown(await webapp(profile=CloudProfile(of, Profile(calls), fetcher)), simulator)
     finally:
         await calls.close()
         await simulator.stop()

@@ -69,14 +69,10 @@ async def cloud(webapp: Webapp, pool: asyncpg.Pool) -> AsyncIterator[Registering
     simulator = CloudSimulator(FACTS, random=Random(1))
     addresses = await simulator.start()
     simulator.number.registered = simulator.number.verified = False
-    settings = client_settings(FACTS, addresses.graph_url)
-    secrets = Secrets(settings)
+    settings, of = client_settings(FACTS, addresses.graph_url)
+    secrets = Secrets(of)
     calls = Calls(settings, secrets)
-    registrar = CloudRegistrar(
-        NumberCalls(settings, calls),
-        Accounts(pool),
-        lambda: secrets.app_secrets,
-    )
+    registrar = CloudRegistrar(of, NumberCalls(calls), Accounts(pool), secrets)
     try:
         yield Registering(await webapp(registrar=registrar, any_cert=True), simulator, calls)
     finally:

@@ -18,6 +18,7 @@ from aiohttp import web
 
 from tests.harness.wait import Watch, soon
 from warouter._hash import slot_of
+from warouter.cloud_number import NumberCloud
 from warouter.cloud_settings import CloudSettings
 from warouter.config import load
 from warouter.lab.simulator.cloud.facts import CloudFacts
@@ -170,9 +171,10 @@ def client_variables(facts: CloudFacts, graph_url: str) -> dict[str, str]:
     }
 
 
-def client_settings(facts: CloudFacts, graph_url: str) -> CloudSettings:
-    """The settings of such a process."""
-    return load({"WAROUTER_UPSTREAM": "cloud", **client_variables(facts, graph_url)}).cloud
+def client_settings(facts: CloudFacts, graph_url: str) -> tuple[CloudSettings, NumberCloud]:
+    """The settings of such a process, and its number."""
+    settings = load({"WAROUTER_UPSTREAM": "cloud", **client_variables(facts, graph_url)})
+    return settings.cloud, settings.number_cloud
 
 
 _random = Random(4)

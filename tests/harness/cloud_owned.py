@@ -23,6 +23,7 @@ from tests.harness import posting
 from tests.harness.owned import EPOCH, ME, RECIPIENT, Slots, ended
 from tests.harness.patch import patched
 from tests.harness.wait import soon
+from warouter.cloud_number import NumberCloud
 from warouter.cluster.role import SlotEvent
 from warouter.config import Settings
 from warouter.link import wire
@@ -126,7 +127,12 @@ class ScriptedGraph:
         self.connections = SimpleNamespace(close=lambda: None, limit=AHEAD)
 
     def begin(
-        self, body: bytes, may_begin: Callable[[], bool], on_end: OnEnd, edge: str = "messages"
+        self,
+        _of: NumberCloud,
+        body: bytes,
+        may_begin: Callable[[], bool],
+        on_end: OnEnd,
+        edge: str = "messages",
     ) -> None:
         """As ``GraphExchange.begin``."""
         posting.begin(self._post(body, may_begin), on_end)

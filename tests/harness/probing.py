@@ -10,6 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from tests.harness.cloud import TO, Door, client_settings, client_variables, door
+from warouter.cloud_number import NumberCloud
 from warouter.cloud_settings import CloudSettings
 from warouter.lab.probe.lab import Lab
 from warouter.lab.probe.observed import Observed
@@ -42,13 +43,16 @@ class Probing:
         self.certificate: tuple[str, str] = ("", "")  # the files of the probe's own listener
 
     @property
-    def cloud(self) -> CloudSettings:
-        return replace(
-            client_settings(self.door.simulator.facts, self.door.addresses.graph_url),
+    def cloud(self) -> tuple[CloudSettings, NumberCloud]:
+        """The settings, and the number."""
+        found = client_settings(self.door.simulator.facts, self.door.addresses.graph_url)
+        cloud = replace(
+            found[0],
             listen=("127.0.0.1", self.port),
             tls_cert=self.certificate[0],
             tls_key=self.certificate[1],
         )
+        return cloud, found[1]
 
     @property
     def variables(self) -> dict[str, str]:
@@ -73,7 +77,7 @@ class Probing:
     ) -> Observed:
         asked = ProbeScope(questions, to, unreachable, messages, bool(note), person is not None)
         self.lab = Lab(
-            *(self.cloud, asked, times, "run1", self._say),
+            *(*self.cloud, asked, times, "run1", self._say),
             person=person,
             pairs=self.pairs,
             tls=self.trusts,

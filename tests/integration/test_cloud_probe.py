@@ -223,7 +223,7 @@ async def test_webhooks_for_the_webapps_are_left_to_them(probe: Probing) -> None
 async def test_unreadable_webhooks_are_left_to_the_webapps(
     probe: Probing, body: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    body = body.replace(b"NUMBER", probe.cloud.phone_number_id.encode())
+    body = body.replace(b"NUMBER", probe.cloud[1].phone_number_id.encode())
     body = body.replace(b"NOW", str(int(time.time())).encode())
     running = asyncio.create_task(probe.run("Q6"))
     await soon(lambda: probe.lab and len(probe.lab.observed.trials) == 5)

@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from aiohttp.test_utils import unused_port
 from msgspec.structs import replace
 
 from tests.harness.cloud import client_settings
+from tests.harness.numbers import some_number
 from tests.harness.served import AnswerTo, serving
+from warouter.cloud_number import NumberCloud
 from warouter.flow.share import HIGH, SHARED, STANDARD
 from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.faults import CloudFaults
@@ -31,7 +34,7 @@ from warouter.upstream.cloud.graph.described import TokenFacts
 from warouter.upstream.cloud.graph.exchange import Exchanged, ExchangeOutcome, GraphExchange
 from warouter.upstream.cloud.graph.failed import CallAway, CallFailed, CallRefused
 from warouter.upstream.cloud.graph.marketing import Marketing
-from warouter.upstream.cloud.graph.media_calls import CloudMedia, may_carry_token
+from warouter.upstream.cloud.graph.media_calls import CloudMedia, NumberMedia, may_carry_token
 from warouter.upstream.cloud.graph.number_calls import NumberCalls
 from warouter.upstream.cloud.graph.recovery import Recovery
 from warouter.upstream.cloud.secrets import Secrets
@@ -40,21 +43,22 @@ from warouter.variables import SecretSource
 
 TOKEN = "EAAtoken"
 CONTENT = bytes(range(256)) * 1000
-POST = MessagePost(3, 1, bytes(20), 1, b"{}")
+POST = MessagePost(some_number(), 3, 1, bytes(20), 1, b"{}")
 
 
 class Client:
     """Everything that a process has for such calls."""
 
     def __init__(self, url: str, token_file: str = "") -> None:
-        self.cloud = client_settings(CloudFacts(token=TOKEN), url)
+        self.cloud, self.of = client_settings(CloudFacts(token=TOKEN), url)
         if token_file:
-            self.cloud = replace(self.cloud, token=SecretSource(path=token_file))
-        self.secrets = Secrets(self.cloud)
+            self.of = replace(self.of, token=SecretSource(path=token_file))
+        self.secrets = Secrets(self.of)
         self.calls = Calls(self.cloud, self.secrets)
-        self.number = NumberCalls(self.cloud, self.calls)
-        self.app = App(self.cloud, self.calls, self.secrets)
-        self.media = CloudMedia(self.cloud, self.secrets, self.calls)
+        self.number = NumberCalls(self.calls)
+        self.app = App(self.calls, self.secrets)
+        self.contents = CloudMedia(self.cloud, self.secrets, self.calls)
+        self.media = NumberMedia(self.of, self.contents)
 
     async def close(self) -> None:
         await self.media.close()
@@ -108,7 +112,7 @@ async def test_a_field_that_is_refused_costs_no_other() -> None:
         return web.json_response({"id": "106540352242922", **level})
 
     async with odd(answer) as client:
-        facts = await client.number.facts()
+        facts = await client.number.facts(client.of)
     assert (facts.throughput, facts.level, facts.can_send) == ("HIGH", HIGH, "")
 
 
@@ -127,27 +131,27 @@ async def test_fields_are_asked_for_one_by_one_only_if_that_may_help(code: int, 
 
     async with odd(answer) as client:
         with pytest.raises(CallFailed):
-            await client.number.facts()
+            await client.number.facts(client.of)
     assert seen == calls
 
 
 async def test_facts_of_the_number(simulator: CloudSimulator, client: Client) -> None:
-    facts = await client.number.facts()
+    facts = await client.number.facts(client.of)
     assert (facts.status, facts.connected, facts.can_send) == ("CONNECTED", True, "AVAILABLE")
     assert (facts.quality, facts.name_status) == ("GREEN", "APPROVED")
-    await client.number.probe()
+    await client.number.probe(client.of)
     for level, shown in ((80.0, STANDARD), (1000.0, HIGH)):
         simulator.use(CloudFaults(level=level))
-        assert (await client.number.facts()).level == shown
+        assert (await client.number.facts(client.of)).level == shown
 
 
 async def test_a_number_that_stores_nothing_says_so(
     simulator: CloudSimulator, client: Client
 ) -> None:
-    assert (await client.number.facts()).storage == ""
+    assert (await client.number.facts(client.of)).storage == ""
     settings = {"storage_configuration": {"status": "NO_STORAGE_ENABLED", "retention_minutes": 60}}
-    await client.calls.post(f"{client.cloud.phone_number_id}/settings", settings)
-    assert (await client.number.facts()).storage == "NO_STORAGE_ENABLED"
+    await client.calls.post(client.of, f"{client.of.phone_number_id}/settings", settings)
+    assert (await client.number.facts(client.of)).storage == "NO_STORAGE_ENABLED"
 
 
 async def test_settings_that_are_away_cost_no_level() -> None:
@@ -156,7 +160,7 @@ async def test_settings_that_are_away_cost_no_level() -> None:
         return web.json_response({"throughput": {"level": "HIGH"}}, status=500 if away else 200)
 
     async with odd(says) as client:
-        facts = await client.number.facts()
+        facts = await client.number.facts(client.of)
         assert (facts.level, facts.storage) == (HIGH, "")
 
 
@@ -182,16 +186,16 @@ async def test_marketing_templates_go_to_their_edge_and_back(state: str | None, 
         return web.json_response({"marketing_messages_onboarding_status": state})
 
     async with odd(says) as other:
-        cloud = replace(other.cloud, messaging_account_id="77")
+        of = replace(other.of, messaging_account_id="77")
         marketing = Marketing(on=True)
         upstream = CloudUpstream(
-            GraphExchange(cloud, other.secrets, 65536), Clock(), marketing=marketing
+            GraphExchange(other.cloud, other.secrets, 65536), Clock(), marketing=marketing
         )
         heard: asyncio.Queue[Judged] = asyncio.Queue()
-        await NumberCalls(cloud, other.calls, marketing).categories()
+        await NumberCalls(other.calls, marketing).categories(of)
         classes = []
         for _ in range(edges + 1):
-            upstream.post(MessagePost(3, 1, bytes(20), 1, OFFER), Heard(heard))
+            upstream.post(MessagePost(of, 3, 1, bytes(20), 1, OFFER), Heard(heard))
             classes.append((await heard.get()).cls)
         assert classes == [Class.NOT_TAKEN] * edges + [Class.TAKEN]
         sent = [edge for edge, _ in asked]
@@ -215,10 +219,10 @@ async def test_facts_of_odd_answers(answer: object, level: float) -> None:
         return web.json_response(answer)
 
     async with odd(says) as client:
-        facts = await client.number.facts()
+        facts = await client.number.facts(client.of)
         assert (facts.level, facts.connected, facts.can_send) == (level, False, "")
         with pytest.raises(CallAway, match="another number"):
-            await client.number.probe()
+            await client.number.probe(client.of)
 
 
 async def test_categories_of_templates_of_all_pages(
@@ -226,7 +230,8 @@ async def test_categories_of_templates_of_all_pages(
 ) -> None:
     kinds = {f"t{n}": ("MARKETING", "UTILITY", "AUTHENTICATION")[n % 3] for n in range(450)}
     simulator.use(CloudFaults(categories=kinds))
-    assert await client.number.categories() == {(n, "en_US"): kind for n, kind in kinds.items()}
+    found = await client.number.categories(client.of)
+    assert found == {(n, "en_US"): kind for n, kind in kinds.items()}
 
 
 async def test_pages_without_an_end_end() -> None:
@@ -239,7 +244,7 @@ async def test_pages_without_an_end_end() -> None:
         return web.json_response(page | {"paging": {"next": "x", "cursors": {"after": after}}})
 
     async with odd(says) as client:
-        assert await client.number.categories() == {("a", "de"): "UTILITY"}
+        assert await client.number.categories(client.of) == {("a", "de"): "UTILITY"}
         assert asked == ["", "1", "2", "3", "4", "same"]
 
 
@@ -269,7 +274,7 @@ async def test_classes_of_failed_calls(
 
     async with odd(says) as client:
         with pytest.raises(kind) as raised:
-            await client.number.facts()
+            await client.number.facts(client.of)
         assert raised.value.for_operator is for_operator
 
 
@@ -278,34 +283,34 @@ SCOPES = frozenset({"whatsapp_business_messaging", "whatsapp_business_management
 
 async def test_permissions_of_a_token(simulator: CloudSimulator, client: Client) -> None:
     app = simulator.facts.app_id
-    token = await client.app.token()
+    token = await client.app.token(client.of)
     assert token[:5] == (app, True, 0, 0, SCOPES)
     assert (token.kind, token.app_name, token.granted) == ("SYSTEM_USER", "warouter test", {})
-    assert await client.app.id() == app
+    assert await client.app.id(client.of) == app
     now = time.time()
     simulator.use(
         CloudFaults(token_s=3600, missing_scopes=("whatsapp_business_messaging",), granted=("7",))
     )
-    token = await client.app.token()
+    token = await client.app.token(client.of)
     assert token.scopes == {"whatsapp_business_management"}
     assert token.granted == {"whatsapp_business_management": {"7"}}
     assert now + 3599 <= token.expires_at <= time.time() + 3600
     simulator.use(CloudFaults(no_debug_token=True))
     with pytest.raises(CallRefused):
-        await client.app.token()
+        await client.app.token(client.of)
 
 
 async def test_an_app_secret_is_this_app_s_or_not(
     simulator: CloudSimulator, client: Client
 ) -> None:
     app = simulator.facts.app_id
-    assert await client.app.has_secret(app, "app-secret-1")
-    assert not await client.app.has_secret(app, "app-secret-2")
-    assert not await client.app.has_secret("1", "app-secret-1")
+    assert await client.app.has_secret(client.of, app, "app-secret-1")
+    assert not await client.app.has_secret(client.of, app, "app-secret-2")
+    assert not await client.app.has_secret(client.of, "1", "app-secret-1")
     simulator.use(CloudFaults(other_secret=True))
-    assert not await client.app.has_secret(app, "app-secret-1")
+    assert not await client.app.has_secret(client.of, app, "app-secret-1")
     with pytest.raises(CallAway) as raised:  # it says nothing of anything but the app
-        await client.calls.get_as(f"{app}|app-secret-1", client.cloud.phone_number_id)
+        await client.calls.get_as(client.of, f"{app}|app-secret-1", client.of.phone_number_id)
     assert raised.value.for_operator
 
 
@@ -323,7 +328,7 @@ async def test_odd_words_about_a_token(answer: object) -> None:
         return web.json_response(answer)
 
     async with odd(says) as client:
-        token = await client.app.token()
+        token = await client.app.token(client.of)
         assert isinstance(token, TokenFacts)
         assert (token.valid, token.expires_at, token.data_access_ends_at) == (False, None, 0)
         assert token.granted == {}
@@ -344,7 +349,7 @@ async def test_no_error_of_a_call_shows_the_token() -> None:
         gone = Client(f"http://127.0.0.1:{unused_port()}")
         for calls, path in ((client.calls, "x"), (client.calls, "cut"), (gone.calls, "x")):
             with pytest.raises(CallAway) as raised:
-                await calls.get(path, secret)
+                await calls.get(client.of, path, secret)
             shown = "".join(traceback.format_exception(raised.value))
             assert TOKEN not in shown, shown
             judged = raised.value.judged
@@ -355,7 +360,7 @@ async def test_no_error_of_a_call_shows_the_token() -> None:
 async def test_no_server_is_away() -> None:
     client = Client(f"http://127.0.0.1:{unused_port()}")
     with pytest.raises(CallAway):
-        await client.number.probe()
+        await client.number.probe(client.of)
     with pytest.raises(ServiceAway):
         await client.media.upload(content(b"x"), "image/jpeg", 1)
     await client.close()
@@ -374,17 +379,17 @@ async def test_a_refused_token_is_read_again(tmp_path: Path) -> None:
 
     async with odd(says) as other:
         client = Client(other.cloud.base_url, str(file))
-        await client.number.probe()
+        await client.number.probe(client.of)
         await client.close()
         file.write_text("old")
-        secrets = Secrets(client.cloud)
+        secrets = Secrets(client.of)
         graph = GraphExchange(client.cloud, secrets, 65536)
-        old = secrets.token_hash
-        first = await graph.post(b"{}", lambda: True)
+        old = secrets.token_hash(client.of)
+        first = await graph.post(client.of, b"{}", lambda: True)
         assert (first.status, first.token_hash) == (401, old)
-        second = await graph.post(b"{}", lambda: True)
-        assert (second.status, second.token_hash) == (200, secrets.token_hash)
-        assert secrets.token == "new"
+        second = await graph.post(client.of, b"{}", lambda: True)
+        assert (second.status, second.token_hash) == (200, secrets.token_hash(client.of))
+        assert secrets.token(client.of) == "new"
         graph.close()
 
 
@@ -421,7 +426,7 @@ async def test_an_idle_coreapp_that_was_cut_off_asks_whether_it_still_is(
 ) -> None:
     clock = Clock()
     upstream = CloudUpstream(GraphExchange(client.cloud, client.secrets, 65536), clock)
-    recovery = Recovery(upstream.reach, client.number.probe, _to_nobody, clock)
+    recovery = Recovery(upstream.reach, partial(client.number.probe, client.of), _to_nobody, clock)
     simulator.use(CloudFaults(refuse=True))
     for clock.now in (0.0, 11.0):
         upstream._judge(POST, Exchanged(ExchangeOutcome.UNKNOWN, cause="Connection reset by peer"))
@@ -459,7 +464,7 @@ async def test_a_message_is_taken(client: Client, simulator: CloudSimulator) -> 
         b'{"messaging_product":"whatsapp","recipient_type":"individual","to":"+15550001111",'
         b'"type":"text","text":{"body":"hi"}}'
     )
-    exchanged = await graph.post(body, lambda: True)
+    exchanged = await graph.post(client.of, body, lambda: True)
     graph.close()
     assert judge(exchanged.status, exchanged.body).cls is Class.TAKEN
     assert exchanged.server_time is not None
@@ -471,7 +476,7 @@ async def test_media_goes_up_and_comes_down(client: Client) -> None:
     handle = await client.media.upload(content(*parts), "audio/ogg; codecs=opus", len(CONTENT))
     assert handle.isdigit()
     assert await read(client.media, handle) == CONTENT
-    found = await client.calls.get(handle, {})
+    found = await client.calls.get(client.of, handle, {})
     assert found["mime_type"] == "audio/ogg; codecs=opus"
 
 
@@ -500,14 +505,14 @@ async def test_a_url_that_has_died_is_asked_for_again(
 ) -> None:
     handle = await client.media.upload(content(CONTENT), "image/jpeg", len(CONTENT))
     urls: list[str] = []
-    look_up = client.media._looked_up
+    look_up = client.contents._looked_up
 
-    async def looked_up(handle: str) -> str:
+    async def looked_up(of: NumberCloud, handle: str) -> str:
         simulator.use(CloudFaults(media_url_s=300.0 if urls else 0.0))
-        urls.append(await look_up(handle))
+        urls.append(await look_up(of, handle))
         return urls[-1]
 
-    client.media._looked_up = looked_up  # type: ignore[method-assign]
+    client.contents._looked_up = looked_up  # type: ignore[method-assign]
     assert await read(client.media, handle) == CONTENT
     assert len(urls) == 2
 

@@ -24,6 +24,7 @@ from msgspec.structs import replace
 
 from tests.harness.certificates import contexts
 from tests.harness.hostile import OK, Conversation, Hostile, Script
+from tests.harness.numbers import some_number
 from tests.harness.wait import PATIENCE, soon
 from warouter.cloud_settings import CloudSettings
 from warouter.net.sockets import end_with_process, unacknowledged
@@ -58,20 +59,12 @@ Body = Callable[[GraphExchange, Hostile], Awaitable[None]]
 MayBegin = Callable[[], bool]
 
 
-def settings(url: str) -> CloudSettings:
-    return CloudSettings(
-        phone_number_id="1065",
-        waba_id="1022",
-        token=SecretSource(TOKEN),
-        app_secret=SecretSource("a"),
-        verify_token=SecretSource("v"),
-        base_url=url,
-    )
+OF = some_number(phone_number_id="1065", waba_id="1022", token=SecretSource(TOKEN))
 
 
 def graph_at(url: str, way: Way, limit: int = LIMIT, seconds: float = PATIENCE) -> GraphExchange:
-    cloud = settings(url)
-    return GraphExchange(cloud, Secrets(cloud), limit, tls=way.client, seconds=seconds)
+    cloud = CloudSettings(base_url=url)
+    return GraphExchange(cloud, Secrets(OF), limit, tls=way.client, seconds=seconds)
 
 
 def run(
@@ -162,7 +155,7 @@ def once(way: Way, script: Script, **options: float) -> Exchanged:
     found: list[Exchanged] = []
 
     async def body(graph: GraphExchange, _server: Hostile) -> None:
-        found.append(await graph.post(BODY, always))
+        found.append(await graph.post(OF, BODY, always))
 
     run(way, script, body, **options)  # type: ignore[arg-type]
     return found[0]
@@ -175,7 +168,7 @@ def test_a_request_and_its_answer(way: Way) -> None:
     )
 
     async def body(graph: GraphExchange, server: Hostile) -> None:
-        assert await graph.post(BODY, always) == answered(
+        assert await graph.post(OF, BODY, always) == answered(
             429, retry_after="7", server_time=1_795_834_800
         )
         head, _, content = server.requests[0].partition(b"\r\n\r\n")
@@ -204,7 +197,7 @@ def test_the_request_is_with_the_kernel_before_the_loop_runs_again(way: Way) -> 
             heard.append(server.heard.wait(PATIENCE if len(heard) == before else 0))
             return True
 
-        assert (await graph.post(large, look)).outcome is ANSWERED
+        assert (await graph.post(OF, large, look)).outcome is ANSWERED
         assert heard == [False] * before + [True]
 
     run(way, serving(), body)
@@ -291,7 +284,7 @@ def test_bytes_after_an_answer_are_not_the_next_answer(way: Way) -> None:
         conversation.rest()
 
     async def body(graph: GraphExchange, server: Hostile) -> None:
-        assert [(await graph.post(BODY, always)).status for _ in range(2)] == [200, 200]
+        assert [(await graph.post(OF, BODY, always)).status for _ in range(2)] == [200, 200]
         assert server.connections == 2
 
     run(way, script, body)
@@ -304,7 +297,7 @@ def test_no_redirect_is_followed(way: Way) -> None:
             script.answer = (  # type: ignore[attr-defined]
                 f"HTTP/1.1 307 There\r\n{where}\r\nContent-Length: 0\r\n\r\n".encode()
             )
-            assert await graph.post(BODY, always) == answered(307, body=b"")
+            assert await graph.post(OF, BODY, always) == answered(307, body=b"")
             assert (other.connections, len(server.requests)) == (0, 1)
 
     def script(conversation: Conversation) -> None:
@@ -328,7 +321,7 @@ def test_no_answer_in_time_is_unknown_and_ends_the_connection(way: Way) -> None:
         conversation.rest()
 
     async def body(graph: GraphExchange, server: Hostile) -> None:
-        assert await graph.post(BODY, always) == Exchanged(UNKNOWN, cause="no answer in time")
+        assert await graph.post(OF, BODY, always) == Exchanged(UNKNOWN, cause="no answer in time")
         assert ended.wait(PATIENCE)
         assert graph.connections.count == 0
         assert server.connections == 1
@@ -343,7 +336,7 @@ def test_may_begin_is_asked_before_anything_is_written(way: Way) -> None:
     async def body(graph: GraphExchange, server: Hostile) -> None:
         for answers in ((False,), (True, False)) if way.client else ((False,),):
             may_begin = Saying(*answers)
-            exchanged = await graph.post(BODY, may_begin)
+            exchanged = await graph.post(OF, BODY, may_begin)
             assert exchanged == Exchanged(UNBEGUN, cause="refused")
             assert may_begin.asked == len(answers)
         graph.close()
@@ -356,8 +349,8 @@ def test_may_begin_is_asked_before_anything_is_written(way: Way) -> None:
 
 def test_a_refused_request_leaves_the_connection_to_the_next(way: Way) -> None:
     async def body(graph: GraphExchange, server: Hostile) -> None:
-        assert (await graph.post(BODY, Saying(False))).outcome is UNBEGUN
-        assert (await graph.post(BODY, always)).outcome is ANSWERED
+        assert (await graph.post(OF, BODY, Saying(False))).outcome is UNBEGUN
+        assert (await graph.post(OF, BODY, always)).outcome is ANSWERED
         assert server.connections == 1
 
     run(way, serving(), body)
@@ -368,7 +361,7 @@ def test_a_request_that_began_too_late_is_cut_and_counted(
 ) -> None:
     async def body(graph: GraphExchange, _server: Hostile) -> None:
         answers = (True, True, False) if way.client else (True, False)
-        exchanged = await graph.post(BODY, Saying(*answers))
+        exchanged = await graph.post(OF, BODY, Saying(*answers))
         assert exchanged == Exchanged(UNKNOWN, cause="late", late=True)
         assert (graph.late_writes, graph.connections.count) == (1, 0)
 
@@ -392,7 +385,7 @@ def test_a_connection_that_ended_while_idle_is_not_used(way: Way, noticed: bool)
 
     async def body(graph: GraphExchange, server: Hostile) -> None:
         for _ in range(3):
-            assert (await graph.post(BODY, always)).outcome is ANSWERED
+            assert (await graph.post(OF, BODY, always)).outcome is ANSWERED
             assert graph.connections.count == 1
             answered.set()
             assert ended.wait(PATIENCE)  # the loop stands still
@@ -416,10 +409,10 @@ def test_a_connection_that_was_spoken_on_unasked_is_not_used(way: Way) -> None:
         conversation.rest()
 
     async def body(graph: GraphExchange, server: Hostile) -> None:
-        assert (await graph.post(BODY, always)).status == 200
+        assert (await graph.post(OF, BODY, always)).status == 200
         answered.set()
         assert spoken.wait(PATIENCE)
-        assert (await graph.post(BODY, always)).status == 200
+        assert (await graph.post(OF, BODY, always)).status == 200
         assert server.connections == 2
 
     run(way, script, body)
@@ -443,7 +436,7 @@ def test_an_answer_counts_though_tls_breaks_behind_it(
             asked.append(len(asked) == 2 and broken.wait(PATIENCE))  # after the write
             return True
 
-        assert await graph.post(BODY, may_begin) == answered(200)
+        assert await graph.post(OF, BODY, may_begin) == answered(200)
         assert asked == [False, False, True]
         assert graph.connections.count == 0
 
@@ -458,7 +451,7 @@ def test_a_defect_of_ours_ends_a_request_of_which_nobody_knows(
     def broken(*_: object) -> bytes:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(GraphExchange, "request", broken)
+    monkeypatch.setattr(GraphExchange, "_heads_of", broken)
     found = once(plain, serving())
     assert (found.outcome, found.cause) == (UNKNOWN, "ZeroDivisionError()")
 
@@ -473,7 +466,7 @@ def test_a_server_that_ends_every_connection_at_once_is_not_stormed(way: Way) ->
     async def body(graph: GraphExchange, server: Hostile) -> None:
         graph.connections.warm(1)
         await soon(ended.is_set)
-        exchanged = await graph.post(BODY, always)
+        exchanged = await graph.post(OF, BODY, always)
         assert exchanged.outcome is not ANSWERED
         assert server.connections <= 2
         if exchanged.outcome is UNBEGUN:
@@ -500,7 +493,7 @@ LARGE = b'{"x":"%b"}' % (b"y" * 400_000)  # more than the kernels take while nob
 
 async def half_sent(graph: GraphExchange, may_begin: MayBegin = always) -> Future[Exchanged]:
     """A post of LARGE, of which a part is with the kernel and the rest is not."""
-    posting = asyncio.ensure_future(graph.post(LARGE, may_begin))
+    posting = asyncio.ensure_future(graph.post(OF, LARGE, may_begin))
     await soon(lambda: any(wire._unsent for wire in graph.connections._wires))
     return posting
 
@@ -560,7 +553,7 @@ def test_an_early_answer_counts_and_ends_what_is_unfinished(way: Way) -> None:
         assert answered.wait(PATIENCE)  # what is unread would reset the connection
 
     async def body(graph: GraphExchange, _server: Hostile) -> None:
-        assert (await graph.post(LARGE, always)).status == 413
+        assert (await graph.post(OF, LARGE, always)).status == 413
         assert graph.connections.count == 0
         answered.set()
 
@@ -584,10 +577,10 @@ def test_a_cut_ends_what_is_unacknowledged_and_leaves_the_rest(way: Way) -> None
         def queued() -> bool:
             return any(unacknowledged(wire._sock) > 0 for wire in graph.connections._wires)
 
-        stuck = asyncio.ensure_future(graph.post(b"y" * LIMIT, always))
+        stuck = asyncio.ensure_future(graph.post(OF, b"y" * LIMIT, always))
         await soon(queued)
         assert not any(wire._unsent for wire in graph.connections._wires)
-        taken = asyncio.ensure_future(graph.post(BODY, always))
+        taken = asyncio.ensure_future(graph.post(OF, BODY, always))
         await soon(server.heard.is_set)
         await soon(lambda: sum(unacknowledged(w._sock) == 0 for w in graph.connections._wires) == 1)
         graph.cut()
@@ -612,7 +605,7 @@ def test_a_post_that_is_given_up_keeps_its_connection_until_the_answer(way: Way)
         conversation.answer()
 
     async def body(graph: GraphExchange, server: Hostile) -> None:
-        posting = asyncio.ensure_future(graph.post(BODY, always))
+        posting = asyncio.ensure_future(graph.post(OF, BODY, always))
         await soon(server.heard.is_set)
         posting.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -621,7 +614,7 @@ def test_a_post_that_is_given_up_keeps_its_connection_until_the_answer(way: Way)
         assert wire.busy
         answer.set()
         await soon(lambda: not wire.busy)
-        assert (await graph.post(BODY, always)).outcome is ANSWERED
+        assert (await graph.post(OF, BODY, always)).outcome is ANSWERED
         assert server.connections == 1
 
     run(way, script, body)
@@ -637,11 +630,11 @@ def test_the_next_request_begins_in_the_turn_of_an_answer(way: Way) -> None:
         def on_end(exchanged: Exchanged) -> None:
             ends.append(exchanged)
             if len(ends) < 3:
-                graph.begin(BODY, always, on_end)
+                graph.begin(OF, BODY, always, on_end)
             else:
                 whole.set()
 
-        graph.begin(BODY, always, on_end)
+        graph.begin(OF, BODY, always, on_end)
         async with asyncio.timeout(PATIENCE):
             await whole.wait()
         assert [each.outcome for each in ends] == [ANSWERED] * 3
@@ -663,16 +656,16 @@ def test_requests_of_a_connection_are_waited_for_each_by_its_own_time(way: Way) 
         conversation.rest()
 
     async def body(graph: GraphExchange, _server: Hostile) -> None:
-        assert (await graph.post(BODY, always)).outcome is ANSWERED
+        assert (await graph.post(OF, BODY, always)).outcome is ANSWERED
         (wire,) = graph.connections._wires
-        second = asyncio.ensure_future(graph.post(BODY, always))
+        second = asyncio.ensure_future(graph.post(OF, BODY, always))
         await soon(lambda: wire.busy)
         wire._overdue()  # the first one's time is over
         answer.set()
         assert (await second).outcome is ANSWERED
         graph._seconds = 0.1
         async with asyncio.timeout(PATIENCE / 2):  # the second one's time was longer
-            exchanged = await graph.post(BODY, always)
+            exchanged = await graph.post(OF, BODY, always)
         assert exchanged == Exchanged(UNKNOWN, cause="no answer in time")
 
     run(way, script, body)
@@ -681,7 +674,7 @@ def test_requests_of_a_connection_are_waited_for_each_by_its_own_time(way: Way) 
 def test_connections_are_shared_up_to_their_limit(way: Way) -> None:
     async def body(graph: GraphExchange, server: Hostile) -> None:
         graph.connections.limit = 2
-        found = await asyncio.gather(*(graph.post(BODY, always) for _ in range(20)))
+        found = await asyncio.gather(*(graph.post(OF, BODY, always) for _ in range(20)))
         assert [exchanged.outcome for exchanged in found] == [ANSWERED] * 20
         assert server.connections == 2
 
@@ -691,10 +684,10 @@ def test_connections_are_shared_up_to_their_limit(way: Way) -> None:
 def test_a_request_that_waits_too_long_for_a_connection_has_not_begun(way: Way) -> None:
     async def body(graph: GraphExchange, server: Hostile) -> None:
         graph.connections.limit = 1
-        first = asyncio.ensure_future(graph.post(BODY, always))
+        first = asyncio.ensure_future(graph.post(OF, BODY, always))
         await soon(server.heard.is_set)
         graph._seconds = 0.0
-        exchanged = await graph.post(BODY, always)
+        exchanged = await graph.post(OF, BODY, always)
         assert exchanged == Exchanged(UNBEGUN, cause="no free connection in time")
         first.cancel()
 
@@ -710,7 +703,7 @@ def test_one_that_waits_and_is_given_up_leaves_its_place_to_the_next(
         graph.connections.limit = 1
         wire = await graph.connections.take()
         second = asyncio.ensure_future(graph.connections.take())
-        third = asyncio.ensure_future(graph.post(BODY, always))
+        third = asyncio.ensure_future(graph.post(OF, BODY, always))
         await soon(lambda: len(graph.connections._waiting) == 2)
         graph.connections.give(wire)
         second.cancel()  # it was told of the place, and has not run since
@@ -726,7 +719,7 @@ def test_connections_opened_ahead_are_used(way: Way) -> None:
         graph.connections.warm(3)
         graph.connections.warm(3)
         await soon(lambda: len(graph.connections._free) == 3)
-        found = await asyncio.gather(*(graph.post(BODY, always) for _ in range(3)))
+        found = await asyncio.gather(*(graph.post(OF, BODY, always) for _ in range(3)))
         assert [exchanged.outcome for exchanged in found] == [ANSWERED] * 3
         assert server.connections == 3
 
@@ -743,7 +736,7 @@ def test_a_host_is_reached_by_the_address_that_answers(plain: Way) -> None:
 
     async def body(graph: GraphExchange, _server: Hostile) -> None:
         graph.connections._names.addresses = found  # type: ignore[method-assign,assignment]
-        assert (await graph.post(BODY, always)).outcome is ANSWERED
+        assert (await graph.post(OF, BODY, always)).outcome is ANSWERED
 
     run(plain, serving(), body)
 
@@ -775,10 +768,10 @@ def test_connections_beyond_a_lower_limit_stay_until_they_are_idle(
         graph.connections.limit = 2
         assert [
             each.outcome
-            for each in await asyncio.gather(*(graph.post(BODY, always) for _ in range(2)))
+            for each in await asyncio.gather(*(graph.post(OF, BODY, always) for _ in range(2)))
         ] == [ANSWERED] * 2
         graph.connections.limit = 1
-        assert (await graph.post(BODY, always)).outcome is ANSWERED
+        assert (await graph.post(OF, BODY, always)).outcome is ANSWERED
         assert graph.connections.count == 2
         monkeypatch.setattr(pool, "IDLE_SECONDS", 0.0)
         await soon(lambda: graph.connections.count == 0)
@@ -788,8 +781,8 @@ def test_connections_beyond_a_lower_limit_stay_until_they_are_idle(
 
 
 def test_a_number_of_connections_that_is_set_is_not_exceeded() -> None:
-    cloud = replace(settings("http://127.0.0.1:1"), connections=5)
-    graph = GraphExchange(cloud, Secrets(cloud), LIMIT)
+    cloud = CloudSettings(base_url="http://127.0.0.1:1", connections=5)
+    graph = GraphExchange(cloud, Secrets(OF), LIMIT)
     assert graph.connections.limit == 5
     graph.size(1000)
     assert graph.connections.limit == 5
@@ -797,7 +790,7 @@ def test_a_number_of_connections_that_is_set_is_not_exceeded() -> None:
 
 def test_idle_connections_are_closed(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
     async def body(graph: GraphExchange, _server: Hostile) -> None:
-        assert (await graph.post(BODY, always)).outcome is ANSWERED
+        assert (await graph.post(OF, BODY, always)).outcome is ANSWERED
         assert graph.connections.count == 1
         monkeypatch.setattr(pool, "IDLE_SECONDS", 0.0)
         await soon(lambda: graph.connections.count == 0)
@@ -813,7 +806,7 @@ def test_a_connection_idle_or_old_is_not_used_again(
     async def body(graph: GraphExchange, server: Hostile) -> None:
         monkeypatch.setattr(pool, limit, 0.0)
         for _ in range(3):
-            assert (await graph.post(BODY, always)).outcome is ANSWERED
+            assert (await graph.post(OF, BODY, always)).outcome is ANSWERED
         assert server.connections == 3
 
     run(way, serving(), body)
@@ -821,7 +814,7 @@ def test_a_connection_idle_or_old_is_not_used_again(
 
 def test_options_of_a_connection(way: Way) -> None:
     async def body(graph: GraphExchange, _server: Hostile) -> None:
-        assert (await graph.post(BODY, always)).outcome is ANSWERED
+        assert (await graph.post(OF, BODY, always)).outcome is ANSWERED
         (wire,) = graph.connections._wires
         sock = wire._sock
         linger = sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
@@ -861,7 +854,7 @@ def closed_port() -> Iterator[int]:
 def test_no_connection_is_unbegun(way: Way, closed_port: int, host: str, cause: str) -> None:
     async def main() -> Exchanged:
         graph = graph_at(f"{way.scheme}://{host}:{closed_port}", way)
-        return await graph.post(BODY, always)
+        return await graph.post(OF, BODY, always)
 
     with asyncio.Runner(loop_factory=way.loop) as runner:
         exchanged = runner.run(main())
@@ -891,7 +884,7 @@ def test_a_server_that_does_not_greet_is_unbegun(
     async def body(_graph: GraphExchange, server: Hostile) -> None:
         way = Way(uvloop.new_event_loop, *certificates)
         graph = graph_at(f"https://127.0.0.1:{server.port}", way)
-        exchanged = await graph.post(BODY, always)
+        exchanged = await graph.post(OF, BODY, always)
         assert exchanged == Exchanged(UNBEGUN, cause="no connection in time")
         assert graph.connections.count == 0
 
@@ -908,7 +901,7 @@ def test_tls_sessions_are_resumed(certificates: tuple[ssl.SSLContext, ssl.SSLCon
 
     async def body(graph: GraphExchange, server: Hostile) -> None:
         for _ in range(3):
-            assert (await graph.post(BODY, always)).outcome is ANSWERED
+            assert (await graph.post(OF, BODY, always)).outcome is ANSWERED
             for wire in list(graph.connections._wires):
                 wire.close("test")
         assert server.resumed == [False, True, True]
@@ -918,9 +911,8 @@ def test_tls_sessions_are_resumed(certificates: tuple[ssl.SSLContext, ssl.SSLCon
 
 def test_a_new_token_is_in_the_next_request(plain: Way) -> None:
     async def body(graph: GraphExchange, server: Hostile) -> None:
-        await graph.post(BODY, always)
-        graph._secrets._token.value = "renewed"
-        await graph.post(BODY, always)
+        await graph.post(OF, BODY, always)
+        await graph.post(replace(OF, token=SecretSource("renewed")), BODY, always)
         tokens = [b"Bearer EAAtoken\r\n", b"Bearer renewed\r\n"]
         assert [t in r for t, r in zip(tokens, server.requests, strict=True)] == [True, True]
 

@@ -27,8 +27,8 @@ OWNER = textwrap.dedent(
     """
     import asyncio, sys, uvloop
     from tests.harness.wait import soon
+    from tests.harness.numbers import some_number
     from warouter.cloud_settings import CloudSettings
-    from warouter.variables import SecretSource
     from warouter.net.sockets import unacknowledged
     from warouter.upstream.cloud.graph import connections
     from warouter.upstream.cloud.graph.exchange import GraphExchange
@@ -37,11 +37,10 @@ OWNER = textwrap.dedent(
     async def main(port, size, spoilt):
         if spoilt:
             connections.end_with_process = lambda sock, silence, size: None
-        given = dict.fromkeys(("token", "app_secret", "verify_token"), SecretSource("x"))
+        of = some_number()
         url = f"http://127.0.0.1:{port}"
-        cloud = CloudSettings(phone_number_id="1", waba_id="2", base_url=url, **given)
-        graph = GraphExchange(cloud, Secrets(cloud), json_limit=size)
-        post = asyncio.ensure_future(graph.post(b"y" * size, lambda: True))
+        graph = GraphExchange(CloudSettings(base_url=url), Secrets(of), json_limit=size)
+        post = asyncio.ensure_future(graph.post(of, b"y" * size, lambda: True))
         (wire,) = await soon(lambda: graph.connections._wires)
         await soon(lambda: unacknowledged(wire._sock) > 0 and wire._unsent is None)
         print("queued", flush=True)

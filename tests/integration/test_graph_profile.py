@@ -12,6 +12,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from tests.harness.cloud import client_settings
+from tests.harness.numbers import some_number
 from tests.harness.served import serving
 from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.server import CloudSimulator
@@ -23,6 +24,7 @@ from warouter.variables import SecretSource
 
 FACTS = CloudFacts(token="t")
 NUMBER = FACTS.phone_number_id
+OF = some_number(phone_number_id=NUMBER)
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 
 
@@ -42,9 +44,9 @@ class Odd:
 async def odd() -> AsyncIterator[tuple[Odd, Profile]]:
     odd = Odd()
     async with serving(odd.says) as url:
-        cloud = client_settings(FACTS, url)
-        calls = Calls(cloud, Secrets(cloud))
-        yield odd, Profile(cloud, calls)
+        cloud, _ = client_settings(FACTS, url)
+        calls = Calls(cloud, Secrets(OF))
+        yield odd, Profile(calls)
         await calls.close()
 
 
@@ -65,7 +67,7 @@ async def test_forms_of_the_profile(
 ) -> None:
     server, profile = odd
     server.answers[f"{NUMBER}/whatsapp_business_profile"] = answer
-    assert await profile.fields("about", "email") == found
+    assert await profile.fields(OF, "about", "email") == found
     assert server.asked == [f"/v25.0/{NUMBER}/whatsapp_business_profile?fields=about,email"]
 
 
@@ -79,7 +81,7 @@ GOOD: dict[str, Any] = {
 async def test_the_id_of_a_session_is_used_as_it_was_given(odd: tuple[Odd, Profile]) -> None:
     server, profile = odd
     server.answers = GOOD
-    assert await profile.upload(await profile.app(), PNG, "image/png") == "4:handle"
+    assert await profile.upload(OF, await profile.app(OF), PNG, "image/png") == "4:handle"
     assert server.asked == [
         "/v25.0/app?fields=id",
         f"/v25.0/12/uploads?file_length={len(PNG)}&file_type=image/png&file_name=photo.png",
@@ -108,7 +110,7 @@ async def test_an_upload_that_is_answered_oddly_is_away(
     server, profile = odd
     server.answers = GOOD | answers
     with pytest.raises(CallAway):
-        await profile.upload(await profile.app(), PNG, "image/png")
+        await profile.upload(OF, await profile.app(OF), PNG, "image/png")
 
 
 async def test_an_upload_reads_a_refused_token_again(tmp_path: Path) -> None:
@@ -116,18 +118,18 @@ async def test_an_upload_reads_a_refused_token_again(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("old")
     simulator = CloudSimulator(CloudFacts(token="new"))
-    cloud = client_settings(FACTS, (await simulator.start()).graph_url)
-    cloud = replace(cloud, token=SecretSource(path=str(file)))
-    calls = Calls(cloud, Secrets(cloud))
+    cloud, of = client_settings(FACTS, (await simulator.start()).graph_url)
+    of = replace(of, token=SecretSource(path=str(file)))
+    calls = Calls(cloud, Secrets(of))
     try:
         begun = simulator.uploads.begin(
             {"file_length": len(PNG), "file_type": "image/png", "file_name": "a"}
         )
         file.write_text("new")
-        handle = (await calls.upload(begun["id"], PNG))["h"]
+        handle = (await calls.upload(of, begun["id"], PNG))["h"]
         assert simulator.uploads.find(handle) == ("image/png", PNG)
         with pytest.raises(CallRefused, match="has ended"):
-            await calls.upload(begun["id"], PNG)
+            await calls.upload(of, begun["id"], PNG)
     finally:
         await calls.close()
         await simulator.stop()

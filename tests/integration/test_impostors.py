@@ -19,6 +19,7 @@ from trustme import CA
 from tests.harness.certificates import Pair, alone, in_pem, issued, key_of, text_of
 from tests.harness.cloud import client_settings
 from tests.harness.wait import PATIENCE
+from warouter.cloud_number import NumberCloud
 from warouter.errors import MediaRefused, WarouterError
 from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.media.fetch import Fetcher, LinkFailed
@@ -27,7 +28,7 @@ from warouter.tls import pem
 from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.exchange import ExchangeOutcome, GraphExchange
 from warouter.upstream.cloud.graph.failed import CallAway, CallRefused
-from warouter.upstream.cloud.graph.media_calls import CloudMedia
+from warouter.upstream.cloud.graph.media_calls import CloudMedia, NumberMedia
 from warouter.upstream.cloud.secrets import Secrets
 from warouter.upstream.media_service import ServiceAway, ServiceRefused
 from warouter.webhook.post import SUCCESS, Receiver
@@ -98,21 +99,21 @@ settings = partial(client_settings, FACTS)
 
 
 async def message(url: str, tls: ssl.SSLContext | None) -> bool:
-    cloud = settings(url)
-    graph = GraphExchange(cloud, Secrets(cloud), 65536, tls=tls, seconds=PATIENCE)
+    cloud, of = settings(url)
+    graph = GraphExchange(cloud, Secrets(of), 65536, tls=tls, seconds=PATIENCE)
     try:
-        return (await graph.post(TEXT, lambda: True)).outcome is ExchangeOutcome.ANSWERED
+        return (await graph.post(of, TEXT, lambda: True)).outcome is ExchangeOutcome.ANSWERED
     finally:
         graph.close()
 
 
 async def called(
-    url: str, tls: ssl.SSLContext | None, call: Callable[[Calls], Awaitable[object]]
+    url: str, tls: ssl.SSLContext | None, call: Callable[[Calls, NumberCloud], Awaitable[object]]
 ) -> bool:
-    cloud = settings(url)
-    calls = Calls(cloud, Secrets(cloud), tls)
+    cloud, of = settings(url)
+    calls = Calls(cloud, Secrets(of), tls)
     try:
-        await call(calls)
+        await call(calls, of)
     except (CallAway, CallRefused, ServiceAway, ServiceRefused):
         return False
     finally:
@@ -121,15 +122,17 @@ async def called(
 
 
 async def a_call(url: str, tls: ssl.SSLContext | None) -> bool:
-    return await called(url, tls, lambda calls: calls.get("1065", {"fields": "id"}))
+    return await called(url, tls, lambda calls, of: calls.get(of, "1065", {"fields": "id"}))
 
 
 async def a_change(url: str, tls: ssl.SSLContext | None) -> bool:
-    return await called(url, tls, lambda calls: calls.post("1065", {"about": TEXT.decode()}))
+    change = {"about": TEXT.decode()}
+    return await called(url, tls, lambda calls, of: calls.post(of, "1065", change))
 
 
 async def app_secret(url: str, tls: ssl.SSLContext | None) -> bool:
-    return await called(url, tls, lambda calls: calls.get_as(f"1|{APP_SECRET}", "debug_token"))
+    token = f"1|{APP_SECRET}"
+    return await called(url, tls, lambda calls, of: calls.get_as(of, token, "debug_token"))
 
 
 async def upload(url: str, tls: ssl.SSLContext | None) -> bool:
@@ -140,7 +143,7 @@ async def upload(url: str, tls: ssl.SSLContext | None) -> bool:
 
 
 async def download(url: str, tls: ssl.SSLContext | None) -> bool:
-    async def read(media: CloudMedia) -> None:
+    async def read(media: NumberMedia) -> None:
         async with media.download("1") as chunks:
             async for _ in chunks:
                 pass
@@ -149,11 +152,11 @@ async def download(url: str, tls: ssl.SSLContext | None) -> bool:
 
 
 async def moved(
-    url: str, tls: ssl.SSLContext | None, move: Callable[[CloudMedia], Awaitable[object]]
+    url: str, tls: ssl.SSLContext | None, move: Callable[[NumberMedia], Awaitable[object]]
 ) -> bool:
-    async def with_media(calls: Calls) -> None:
-        cloud = settings(url)
-        media = CloudMedia(cloud, Secrets(cloud), calls, tls)
+    async def with_media(calls: Calls, of: NumberCloud) -> None:
+        cloud, _ = settings(url)
+        media = NumberMedia(of, CloudMedia(cloud, Secrets(of), calls, tls))
         try:
             await move(media)
         finally:
@@ -302,10 +305,10 @@ async def test_media_at_an_impostor(authority: CA) -> None:
 
 async def test_errors_are_told_without_secrets(authority: CA) -> None:
     async with server(alone()) as false:
-        cloud = settings(false.url)
-        calls = Calls(cloud, Secrets(cloud), trusting(authority))
+        cloud, of = settings(false.url)
+        calls = Calls(cloud, Secrets(of), trusting(authority))
         with pytest.raises(WarouterError) as caught:
-            await calls.get("oauth/access_token", {"client_secret": APP_SECRET})
+            await calls.get(of, "oauth/access_token", {"client_secret": APP_SECRET})
         await calls.close()
         assert isinstance(caught.value, CallAway)
         assert APP_SECRET not in repr(caught.value)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
+from msgspec.structs import replace
 
+from warouter.cloud_number import NumberCloud
 from warouter.cloud_settings import CloudSettings
-from warouter.config import load
+from warouter.config import Settings, load
 from warouter.errors import ConfigError
 from warouter.variables import SecretSource
 
@@ -22,20 +24,32 @@ NEEDED = {
 DAY = date(2026, 11, 28)
 
 
-def read(**changes: str) -> CloudSettings:
-    """The settings of a complete environment with these changes; "" takes a variable away."""
+def loaded(**changes: str) -> Settings:
+    """A complete environment with these changes; "" takes a variable away."""
     given = {f"{PREFIX}{name}": value for name, value in {**NEEDED, **changes}.items()}
-    return load({"WAROUTER_UPSTREAM": "cloud", **given}).cloud
+    return load({"WAROUTER_UPSTREAM": "cloud", **given})
+
+
+def read(**changes: str) -> CloudSettings:
+    """The installation's settings in it."""
+    return loaded(**changes).cloud
+
+
+def number(**changes: str) -> NumberCloud:
+    """The number in it."""
+    return loaded(**changes).number_cloud
 
 
 def test_defaults() -> None:
-    cloud = read()
-    assert (cloud.phone_number_id, cloud.waba_id) == ("106540352242922", "102290129340398")
+    cloud, of = read(), number()
+    assert (of.id, of.name, of.portfolio, of.app.id) == (1, "default", 1, 1)
+    assert (of.phone_number_id, of.waba_id) == ("106540352242922", "102290129340398")
+    assert (of.in_doubt, of.rate, of.app.version) == ("resend", None, "v25.0")
     assert cloud.base_url == "https://graph.facebook.com"
     assert cloud.version == "v25.0"
     assert cloud.listen == ("127.0.0.1", 9095)
-    assert (cloud.in_doubt, cloud.order, cloud.bsuid) == ("resend", "accepted", "alias")
-    assert (cloud.rate, cloud.doubt_seconds, cloud.late_success) == (None, 60.0, False)
+    assert (cloud.order, cloud.bsuid) == ("accepted", "alias")
+    assert (cloud.doubt_seconds, cloud.late_success) == (60.0, False)
     assert cloud.fence == 31.5
     assert cloud.warnings(DAY) == []
 
@@ -43,7 +57,6 @@ def test_defaults() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "field", "value"),
     [
-        ("RATE", "12.5", "rate", 12.5),
         ("LISTEN", "[::1]:0", "listen", ("::1", 0)),
         ("LISTEN", "hooks.internal:443", "listen", ("hooks.internal", 443)),
         ("BASE_URL", "http://127.0.0.1:8080/", "base_url", "http://127.0.0.1:8080"),
@@ -51,12 +64,22 @@ def test_defaults() -> None:
         ("BASE_URL", "http://localhost:80", "base_url", "http://localhost:80"),
         ("BASE_URL", "https://graph.example/way", "base_url", "https://graph.example/way"),
         ("LATE_SUCCESS", "1", "late_success", True),
-        ("IN_DOUBT", "hold", "in_doubt", "hold"),
         ("VERSION", "v21.0", "version", "v21.0"),
     ],
 )
 def test_conversions(name: str, text: str, field: str, value: object) -> None:
     assert getattr(read(**{name: text}), field) == value
+
+
+def test_the_settings_of_the_number() -> None:
+    of = number(RATE="12.5", IN_DOUBT="hold", VERSION="v21.0")
+    assert (of.rate, of.in_doubt, of.app.version) == (12.5, "hold", "v21.0")
+
+
+def test_number_1_goes_without_its_name_in_log_lines() -> None:
+    of = number()
+    assert of.logged == {}
+    assert replace(of, id=2, name="shop").logged == {"number": "shop"}
 
 
 @pytest.mark.parametrize("name", NEEDED)
@@ -67,10 +90,13 @@ def test_missing_settings_are_named(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["TOKEN", "APP_SECRET", "VERIFY_TOKEN"])
 def test_a_secret_is_a_variable_or_a_file(name: str) -> None:
-    field = name.lower()
-    assert getattr(read(), field) == SecretSource(value=NEEDED[name])
-    in_file = read(**{name: "", f"{name}_FILE": "/run/secret"})
-    assert getattr(in_file, field) == SecretSource(path="/run/secret")
+    def source(**changes: str) -> SecretSource:
+        of = number(**changes)
+        sources = {"TOKEN": of.token, "APP_SECRET": of.app.secrets}
+        return sources.get(name, of.app.verify_token)
+
+    assert source() == SecretSource(value=NEEDED[name])
+    assert source(**{name: "", f"{name}_FILE": "/run/secret"}) == SecretSource(path="/run/secret")
     with pytest.raises(ConfigError, match=f"{PREFIX}{name} and {PREFIX}{name}_FILE are both set"):
         read(**{f"{name}_FILE": "/run/secret"})
 
@@ -138,8 +164,8 @@ def test_the_end_of_a_version_is_announced(version: str, day: date, sentence: st
 
 
 def test_the_messaging_account_is_an_id_or_nothing() -> None:
-    assert read().messaging_account_id == ""
-    assert read(MESSAGING_ACCOUNT_ID="123").messaging_account_id == "123"
+    assert number().messaging_account_id == ""
+    assert number(MESSAGING_ACCOUNT_ID="123").messaging_account_id == "123"
     with pytest.raises(ConfigError, match="WAROUTER_CLOUD_MESSAGING_ACCOUNT_ID is 'x'"):
         read(MESSAGING_ACCOUNT_ID="x")
 

@@ -71,7 +71,8 @@ def test_no_secret_is_shown(name: str) -> None:
     settings = load(CLOUD | {name: HIDDEN})
     assert isinstance(settings, Settings)
     assert "graph.facebook.com" in repr(settings.cloud)
-    shown = [repr(settings), repr(settings.cloud), repr(settings.cloud.token), str(settings)]
+    of = settings.number_cloud
+    shown = [repr(settings), repr(settings.cloud), repr(of), repr(of.token), str(settings)]
     shown += [repr(settings.api_key_source), repr(settings.db_password_source)]
     assert not [text for text in shown if HIDDEN in text]
 

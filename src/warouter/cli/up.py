@@ -87,7 +87,7 @@ def up(
     settings = load({**os.environ, "WAROUTER_UPSTREAM": kind})
     api_keys(settings.api_key_source)  # refused here, not by the first process
     if upstream == CLOUD:
-        Secrets(settings.cloud)
+        Secrets(settings.number_cloud)
         for warning in settings.cloud.warnings():
             click.echo(warning, err=True)
     for name in unknown_names(os.environ):

@@ -55,9 +55,10 @@ def parts_of(shown: str) -> NumberParts | None:
 
 async def _connected(settings: Settings) -> str | None:
     """The number as the Graph API shows it, None unless it is connected."""
-    calls = Calls(settings.cloud, Secrets(settings.cloud))
+    of = settings.number_cloud
+    calls = Calls(settings.cloud, Secrets(of))
     try:
-        known = await NumberCalls(settings.cloud, calls).named()
+        known = await NumberCalls(calls).named(of)
     except WarouterError:
         return None  # asked again later; coreapps say in their logs what is wrong
     finally:

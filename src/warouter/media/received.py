@@ -14,7 +14,7 @@ from warouter.errors import MediaAway, MediaRefused
 from warouter.media import types
 from warouter.media.library import Library
 from warouter.store.media import RECEIVED, MediaFile, WantedMedia
-from warouter.upstream.media_service import MediaService, ServiceRefused
+from warouter.upstream.media_service import ServiceRefused, UpstreamMedia
 
 # Of the ids that are made of handles; frozen, as they are in callbacks.
 NAMESPACE = UUID("5b7c1d1e-6e0a-5d0b-9a55-2f0d4f6a7c31")
@@ -38,7 +38,7 @@ def wanted(handle: str, media: Mapping[str, Any] | None) -> WantedMedia:
 class Received:
     """Fetches from ``service`` into the ``library``, some at once; the others wait for a place."""
 
-    def __init__(self, library: Library, service: MediaService) -> None:
+    def __init__(self, library: Library, service: UpstreamMedia) -> None:
         self.library = library
         self._service = service
         self._places = asyncio.Semaphore(MOST_AT_ONCE)

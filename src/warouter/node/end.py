@@ -19,7 +19,7 @@ from warouter.owner.recorder import Recorder
 from warouter.owner.sender import Sender, SenderParts
 from warouter.store.beats import NodeSession
 from warouter.store.journal import Journal
-from warouter.upstream.media_service import MediaService
+from warouter.upstream.media_service import UpstreamMedia
 from warouter.upstream.protocol import Acks, Upstream
 
 
@@ -48,7 +48,7 @@ class Remote(ABC):
 
     upstream: Upstream
     acks: Acks  # the keeper of events until they are on disk
-    contents: MediaService  # where media goes and comes from
+    contents: UpstreamMedia  # where media goes and comes from
 
     @abstractmethod
     def end(self, parts: SenderParts) -> End:

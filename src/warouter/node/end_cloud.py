@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -50,7 +51,7 @@ from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.client import CloudUpstream, MessagePost
 from warouter.upstream.cloud.graph.exchange import GraphExchange
 from warouter.upstream.cloud.graph.marketing import Marketing
-from warouter.upstream.cloud.graph.media_calls import CloudMedia
+from warouter.upstream.cloud.graph.media_calls import CloudMedia, NumberMedia
 from warouter.upstream.cloud.graph.number_calls import NumberCalls
 from warouter.upstream.cloud.graph.recovery import AWAY, THERE, Recovery
 from warouter.upstream.cloud.secrets import Secrets
@@ -69,14 +70,14 @@ class CloudRemote(Remote):
 
     def __init__(self, common: Common) -> None:
         self._common = common
-        cloud = common.settings.cloud
-        self.secrets = Secrets(cloud)
+        cloud, self.of = common.settings.cloud, common.settings.number_cloud
+        self.secrets = Secrets(self.of)
         self.graph = GraphExchange(cloud, self.secrets, common.settings.json_limit)
         self.aftermath = Aftermath()
         self.marketing = Marketing(on=cloud.marketing == "auto")
         self.upstream = CloudUpstream(self.graph, common.clock, self._told, self.marketing)
         self.calls = Calls(cloud, self.secrets)
-        self.contents = CloudMedia(cloud, self.secrets, self.calls)
+        self.contents = NumberMedia(self.of, CloudMedia(cloud, self.secrets, self.calls))
         self.answers = StraightAnswers()
         self.acks = InboxAcks(common.ownership, common.journal, self.answers)
 
@@ -98,16 +99,17 @@ class CloudEnd(End):
     def __init__(self, common: Common, remote: CloudRemote, parts: SenderParts) -> None:
         self._common = common
         self._remote = remote
-        cloud, clock = common.settings.cloud, common.clock
+        cloud, clock, of = common.settings.cloud, common.clock, remote.of
         journal, ownership = common.journal, common.ownership
         self._windows = windows = Windows(cloud.doubt_seconds)
         self._learned = LearnedUsers(journal)
         self._proving = Proving(journal, windows, clock)
-        self.pace = Pace(cloud.rate or outgoing(DEFAULT_LEVEL, 0.0), clock, self._has_room)
-        meta = NumberCalls(cloud, remote.calls, remote.marketing)
-        self._recovery = Recovery(remote.upstream.reach, meta.probe, self._tell, clock)
+        self.pace = Pace(of, of.rate or outgoing(DEFAULT_LEVEL, 0.0), clock, self._has_room)
+        meta = NumberCalls(remote.calls, remote.marketing)
+        probe = partial(meta.probe, of)
+        self._recovery = Recovery(remote.upstream.reach, probe, self._tell, clock)
         fetch = common.session.fetch
-        self._templates = KnownTemplates(fetch, meta, clock)
+        self._templates = KnownTemplates(of, fetch, meta, clock)
         self._rules = self._made_rules()
         self._described = self._made_described(meta)
         self._stop = NumberStop(fetch, self.pace, meta, remote.secrets, clock)
@@ -136,14 +138,14 @@ class CloudEnd(End):
         return self._described.known if 0 in self._common.ownership.slots else None
 
     def _made_described(self, meta: NumberCalls) -> NumberReader:
-        common, cloud, secrets = self._common, self._common.settings.cloud, self._remote.secrets
+        common, remote = self._common, self._remote
         return NumberReader(
+            remote.of,
             common.session.fetch,
             meta,
-            App(cloud, self._remote.calls, secrets).token,
-            lambda: secrets.token_hash,
+            App(remote.calls, remote.secrets).token,
+            remote.secrets.token_hash,
             common.journal.users,
-            cloud.version,
             common.clock,
         )
 
@@ -157,14 +159,13 @@ class CloudEnd(End):
             self._stop,
             self._templates,
             self._described,
-            common.settings.cloud.rate,
             common.clock,
         )
 
     def _made_rules(self) -> RuleBook:
         settings = self._common.settings
         cloud, pending = settings.cloud, settings.pending_seconds
-        policy = Policy(cloud.in_doubt)
+        policy = Policy(self._remote.of.in_doubt)
         return RuleBook(policy, self._windows, cloud.fence, pending, self._templates)
 
     def _made_parts(self) -> CloudParts:
@@ -211,7 +212,7 @@ class CloudEnd(End):
 
     def samples(self) -> list[Sample]:
         common, remote = self._common, self._remote
-        version, now = common.settings.cloud.version, common.clock()
+        version, now = remote.of.app.version, common.clock()
         figures = CloudFigures(
             self.doubts,
             self.sender.requests.answers,

@@ -62,11 +62,11 @@ from warouter.store.media import through_pool
 from warouter.systemd import Notifier
 from warouter.tls.server import ServerTls, follow
 from warouter.upstream.cloud.graph.calls import Calls
-from warouter.upstream.cloud.graph.media_calls import CloudMedia
+from warouter.upstream.cloud.graph.media_calls import CloudMedia, NumberMedia
 from warouter.upstream.cloud.graph.number_calls import NumberCalls
 from warouter.upstream.cloud.graph.profile_calls import Profile
 from warouter.upstream.cloud.graph.template_calls import TemplateCalls
-from warouter.upstream.media_service import MediaService
+from warouter.upstream.media_service import MediaService, UpstreamMedia
 from warouter.upstream.number_services import NumberDirectory, NumberLookup
 from warouter.upstream.registration import Authority, Registrar
 
@@ -251,19 +251,18 @@ class Webapp:
             served_chain=lambda: self._tls.chain if self._tls else "",
         )
 
-    def _made_contents(self) -> MediaService:
+    def _made_contents(self) -> UpstreamMedia:
         """The upstream's media."""
         if self._webhooks is None or self._calls is None:
             return MediaService(self._settings.upstream_services_url)
-        return CloudMedia(self._settings.cloud, self._webhooks.secrets, self._calls)
+        media = CloudMedia(self._settings.cloud, self._webhooks.secrets, self._calls)
+        return NumberMedia(self._webhooks.of, media)
 
     def _registrar(self) -> Registrar:
         if self._webhooks is None or self._calls is None:
             return Authority(self._settings.upstream_services_url)
-        cloud, secrets = self._settings.cloud, self._webhooks.secrets
-        return CloudRegistrar(
-            NumberCalls(cloud, self._calls), Accounts(self._pool), lambda: secrets.app_secrets
-        )
+        of, secrets = self._webhooks.of, self._webhooks.secrets
+        return CloudRegistrar(of, NumberCalls(self._calls), Accounts(self._pool), secrets)
 
     def _numbers(self) -> NumberLookup:
         if self._webhooks is not None:
@@ -271,25 +270,24 @@ class Webapp:
         return NumberDirectory(self._settings.upstream_services_url)
 
     def _profile(self) -> ProfileStore:
-        if self._calls is None:
+        if self._webhooks is None or self._calls is None:
             return LocalProfile(Accounts(self._pool), Photos(self._pool))
         cloud = self._settings.cloud
         # Meta's own URLs are public and https. A stand-in on this host has neither.
         plain = cloud.base_url.startswith("http:")
         fetcher = Fetcher(allow_http=plain, allow_private=LOOPBACK if plain else ())
-        return CloudProfile(Profile(cloud, self._calls), fetcher)
+        return CloudProfile(self._webhooks.of, Profile(self._calls), fetcher)
 
     def _identity_check(self) -> IdentityCheck | None:
-        if self._calls is None:
+        if self._webhooks is None or self._calls is None:
             return None
-        cloud = self._settings.cloud
-        number = NumberCalls(cloud, self._calls)
-        return IdentityCheck(CloudContacts(self._pool), number, cloud.phone_number_id)
+        contacts, calls = CloudContacts(self._pool), NumberCalls(self._calls)
+        return IdentityCheck(self._webhooks.of, contacts, calls)
 
     def _templates(self) -> TemplateList | None:
-        if self._calls is None:
+        if self._webhooks is None or self._calls is None:
             return None
-        return TemplateList(TemplateCalls(self._settings.cloud, self._calls), time.monotonic)
+        return TemplateList(TemplateCalls(self._webhooks.of, self._calls), time.monotonic)
 
     def _samples(self) -> list[Sample]:
         """The metrics of this webapp: its connections, its requests, its links."""

@@ -33,15 +33,16 @@ class CloudWebhooks:
 
     def __init__(self, settings: Settings, identity: ProcessIdentity, owners: StatusOffers) -> None:
         cloud = self._cloud = settings.cloud
-        self.secrets = Secrets(cloud)
+        of = self.of = settings.number_cloud
+        self.secrets = Secrets(of)
         self._inbox = WebhookInbox(
-            settings, identity.application, identity.incarnation, cloud.bsuid, cloud.waba_id
+            settings, identity.application, identity.incarnation, cloud.bsuid, of.waba_id
         )
         self._posts = Posts(self._inbox, owners)
         self._listener = WebhookListener(
-            {cloud.phone_number_id: 1},
-            lambda: self.secrets.app_secrets,
-            lambda: self.secrets.verify_token,
+            {of.phone_number_id: of.id},
+            lambda: self.secrets.app_secrets(of.app),
+            lambda: self.secrets.verify_token(of.app),
             self._posts,
             Modes(cloud.standby, cloud.echoes),
         )

@@ -1,5 +1,4 @@
-"""The client of the upstream's media service: uploads
-content for a handle, downloads the content of a handle.
+"""The upstream's media: content up for a handle, and down again. And the simulator's service.
 
 A message names handles, never content. The service is the operator's own choice of address, so
 nothing is checked here but sizes and times.
@@ -8,7 +7,8 @@ nothing is checked here but sizes and times.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
 from urllib.parse import quote
 
 import aiohttp
@@ -34,19 +34,59 @@ class _Answer(msgspec.Struct):
     handle: str
 
 
-class MediaService:
+class UpstreamMedia(Protocol):
+    """Media of one number at the upstream, whichever that is."""
+
+    async def upload(self, content: AsyncIterator[bytes], mime: str, size: int) -> str:
+        """Upload ``size`` bytes and return their handle; errors of ``content`` are passed on.
+
+        ServiceAway or ServiceRefused.
+        """
+
+    def download(self, handle: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """The content of a handle in chunks; ServiceAway, which they raise too, or
+        ServiceRefused.
+        """
+
+    async def close(self) -> None: ...
+
+
+class MediaSession:
+    """The HTTP session for media, created for the first: most clusters of tests need none."""
+
+    def __init__(self) -> None:
+        self._session: aiohttp.ClientSession | None = None
+
+    def http(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(
+                    total=TOTAL_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=QUIET_SECONDS
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                trust_env=False,
+            )
+        return self._session
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+
+class MediaService(UpstreamMedia):
     """The media service at ``url``, which is that of the upstream's services."""
 
     def __init__(self, url: str) -> None:
         self._url = f"{url}/media"
-        self._session: aiohttp.ClientSession | None = None
+        self._session = MediaSession()
 
     async def upload(self, content: AsyncIterator[bytes], mime: str, size: int) -> str:
-        """Upload ``size`` bytes and return their handle; errors of ``content`` are passed on."""
         source = UploadSource(content)
         headers = {"Content-Type": mime, "Content-Length": str(size)}
+        http = self._session.http()
         try:
-            async with self._http().post(self._url, data=source.read(), headers=headers) as answer:
+            async with http.post(self._url, data=source.read(), headers=headers) as answer:
                 _judge(answer)
                 body = await answer.content.read(ANSWER_BYTES)
                 return msgspec.json.decode(body, type=_Answer).handle
@@ -59,31 +99,16 @@ class MediaService:
 
     @asynccontextmanager
     async def download(self, handle: str) -> AsyncIterator[AsyncIterator[bytes]]:
-        """The content of a handle in chunks, which raise ServiceAway too."""
         url = f"{self._url}/{quote(handle, safe='')}"
         try:
-            async with self._http().get(url) as answer:
+            async with self._session.http().get(url) as answer:
                 _judge(answer)
                 yield pieces(answer)
         except (aiohttp.ClientError, OSError) as error:
             raise ServiceAway(f"media service: {error or type(error).__name__}") from error
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-
-    def _http(self) -> aiohttp.ClientSession:
-        """The HTTP session, created for the first media: most clusters of tests need none."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(
-                    total=TOTAL_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=QUIET_SECONDS
-                ),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                trust_env=False,
-            )
-        return self._session
+        await self._session.close()
 
 
 class UploadSource:

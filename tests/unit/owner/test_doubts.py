@@ -167,7 +167,7 @@ def test_a_message_that_only_waited_for_its_sent_was_never_in_doubt(scene: Scene
 def test_a_template_is_treated_as_what_it_turns_out_to_be(scene: Scene) -> None:
     """An owner that has just begun finds it in doubt, and does not know its category yet."""
     nobody: Any = None
-    templates = KnownTemplates(nobody, nobody, scene.clock)
+    templates = KnownTemplates(nobody, nobody, nobody, scene.clock)
     book = RuleBook(Policy.RESEND, Windows(), FENCE, 1e9, templates)
     readings: Any = SimpleNamespace(read_at=lambda _slot: scene.now)
     proving: Any = SimpleNamespace(proven_at=lambda since: since)

@@ -11,6 +11,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from tests.harness.numbers import some_number
 from tests.harness.patch import patched
 from warouter.errors import OutcomeUnknown
 from warouter.flow.share import FRESH_SECONDS
@@ -45,23 +46,21 @@ class _Number:
         describe: Callable[[], Any] = lambda: None,
     ) -> None:
         began = [] if began is None else began
-        self.pace: Any = SimpleNamespace(begun=0, rate=1.0, stop=None)
+        self.pace: Any = SimpleNamespace(of=some_number(), begun=0, rate=1.0, stop=None)
         self.pace.grant = lambda rate: setattr(self.pace, "rate", rate)
         self.pace.resumed = lambda: setattr(self.pace, "stop", None)
         self.ownership: Any = SimpleNamespace(slots={n: _slot() for n in slots})
         session: Any = SimpleNamespace(
             incarnation=UUID(int=1), registered=asyncio.Event(), fetch=None
         )
-        self.secrets: Any = SimpleNamespace(token_hash=token)
+        self.secrets: Any = SimpleNamespace(token_hash=lambda _of: token)
         connections: Any = SimpleNamespace(size=lambda _rate: None, warm_up=began.append)
         self.stop = NumberStop(session.fetch, self.pace, graph, self.secrets, clock)
-        self.templates = KnownTemplates(session.fetch, graph, clock)
+        self.templates = KnownTemplates(self.pace.of, session.fetch, graph, clock)
         vars(self.templates)["use"] = use
         described: Any = SimpleNamespace(see_to=describe)
         parts = self.stop, self.templates, described
-        self.number = NumberShare(
-            self.ownership, session, self.pace, connections, *parts, None, clock
-        )
+        self.number = NumberShare(self.ownership, session, self.pace, connections, *parts, clock)
 
     def knows_templates(self) -> None:
         vars(self.templates)["see_to"] = lambda: None
@@ -84,7 +83,7 @@ async def test_every_coreapp_knows_the_templates_and_one_describes_the_number(
     asked: list[str] = []
     used: list[Any] = []
 
-    async def categories() -> dict[tuple[str, str], str]:
+    async def categories(_of: object) -> dict[tuple[str, str], str]:
         asked.append("categories")
         return CATEGORIES
 
@@ -195,8 +194,8 @@ async def test_a_token_that_comes_with_a_probe_ends_no_stop_of_the_former_one() 
     async def resume(_fetch: Any, token: bytes) -> None:
         resumed.append(token)
 
-    async def probe() -> None:
-        stopping.secrets.token_hash = b"new"
+    async def probe(_of: object) -> None:
+        stopping.secrets.token_hash = lambda _of: b"new"
 
     stopping = _Number([5], SimpleNamespace(probe=probe), token=b"old")
     with patched([(store, "resume", resume)]):
@@ -205,11 +204,11 @@ async def test_a_token_that_comes_with_a_probe_ends_no_stop_of_the_former_one() 
     assert resumed == []
 
 
-async def _refused() -> None:
+async def _refused(_of: object) -> None:
     raise CallRefused("refused", judge(401, b""))
 
 
-async def _well() -> None:
+async def _well(_of: object) -> None:
     """Meta has answered."""
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from tests.harness.numbers import some_number
 from warouter.flow.doubt.events import RequestBegun, RowAsked, RowStored
 from warouter.flow.doubt.states import Issue
 from warouter.flow.lanes import LaneEntry
@@ -21,6 +22,8 @@ from warouter.upstream.protocol import Answer
 ID = bytes(20)
 AWAY, PAIR = 131016, 131056
 
+NUMBER = some_number()
+
 
 class Scene:
     """One slot with a message that is out, whoever asks for its answer, and its sender."""
@@ -32,7 +35,7 @@ class Scene:
         self.slot = OwnedSlot(3, 1)
         self.slot.claim = GRANTED
         self.slots = {3: self.slot}
-        pace = Pace(100.0, lambda: self.now)
+        pace = Pace(NUMBER, 100.0, lambda: self.now)
         parts: Any = SimpleNamespace(ownership=me, journal=me, recorder=me, clock=lambda: self.now)
         ways = ("upstream", "rules", "proving", "words", "learned", "stop", "acks")
         cloud: Any = SimpleNamespace(pace=pace, until_sent=False, **dict.fromkeys(ways, self))
@@ -66,7 +69,7 @@ class Scene:
     def is_refused(self, code: int) -> int:
         """With this code of Meta's: after so many ms it goes again, and it does."""
         body = msgspec.json.encode({"error": {"code": code}})
-        post = MessagePost(3, 1, ID, self.slot.issues[ID].attempt, b"")
+        post = MessagePost(NUMBER, 3, 1, ID, self.slot.issues[ID].attempt, b"")
         self.requests.on_judged(post, judge(400, body), b"")
         self.now += self.waits[-1] / 1000
         self.begins()

@@ -6,15 +6,17 @@ verification, which another webapp may serve, and for whoever registers the numb
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from warouter.api.account.shards import check_form
 from warouter.api.graph_refusals import refusal
+from warouter.cloud_number import NumberCloud
 from warouter.errors import ApiError, ParameterInvalid, ParameterMissing, TooManyRequests
 from warouter.store.account.accounts import Accounts
 from warouter.upstream.cloud.graph.failed import CallFailed
 from warouter.upstream.cloud.graph.number_calls import NumberCalls
+from warouter.upstream.cloud.secrets import Secrets
 from warouter.upstream.registration import RegisteredNumber, Registrar, Sent
 
 PIN = "cloud_two_step"  # the setting that has it
@@ -27,14 +29,15 @@ _SAME_DIGITS = 8
 
 
 class CloudRegistrar(Registrar):
-    """``app_secrets``: the first one seals the pin, each may open it."""
+    """Registers number ``of``. The first of its app's secrets seals the pin, each may open it."""
 
     def __init__(
-        self, number: NumberCalls, accounts: Accounts, app_secrets: Callable[[], Sequence[str]]
+        self, of: NumberCloud, number: NumberCalls, accounts: Accounts, secrets: Secrets
     ) -> None:
+        self._of = of
         self._number = number
         self._accounts = accounts
-        self._app_secrets = app_secrets
+        self._secrets = secrets
 
     async def send_code(
         self, number: str, cert: str, method: str, pin: str | None
@@ -42,13 +45,13 @@ class CloudRegistrar(Registrar):
         """A number that is connected is registered, one that is verified gets registered."""
         check_form(cert)
         try:
-            known = await self._number.named()
+            known = await self._number.named(self._of)
             _check_is_metas(number, known.number)
             if known.connected:
                 return RegisteredNumber(None, two_step=False)
             await self._keep(pin)
             if not known.verified:
-                await self._number.request_code(method.upper())
+                await self._number.request_code(self._of, method.upper())
                 return Sent(known.name)
         except CallFailed as error:
             raise _refused(error, "the number") from None
@@ -57,9 +60,9 @@ class CloudRegistrar(Registrar):
     async def verify(self, cert: str, code: str) -> RegisteredNumber:
         try:
             # Whoever did not hear the answer asks again, and its code has been used up.
-            if (await self._number.named()).connected:
+            if (await self._number.named(self._of)).connected:
                 return RegisteredNumber(None, two_step=(await self._kept())[1])
-            await self._number.verify_code(code)
+            await self._number.verify_code(self._of, code)
         except CallFailed as error:
             raise _refused(error, "code") from None
         return await self._register()
@@ -68,7 +71,7 @@ class CloudRegistrar(Registrar):
         if pin is None:
             raise ParameterInvalid("the Cloud API cannot turn two-step verification off")
         try:
-            await self._number.set_pin(pin)
+            await self._number.set_pin(self._of, pin)
         except CallFailed as error:
             raise _refused(error, "pin") from None
         await self._keep(pin)
@@ -76,7 +79,7 @@ class CloudRegistrar(Registrar):
     async def _register(self) -> RegisteredNumber:
         pin, given = await self._kept()
         try:
-            await self._number.register(pin)
+            await self._number.register(self._of, pin)
         except CallFailed as error:
             refusal = _refused(error, "the number")
             if error.judged is not None and error.judged.code == _PIN_CODE:
@@ -93,7 +96,7 @@ class CloudRegistrar(Registrar):
 
         if pin is None and (await self._accounts.setting(PIN)).get("refused"):
             raise ParameterMissing(_TWO_STEP)  # Meta counts guesses
-        secrets = self._app_secrets()
+        secrets = self._secrets.app_secrets(self._of.app)
 
         def change(present: Mapping[str, Any]) -> dict[str, Any]:
             if pin is None and pins.opened(str(present.get("sealed", "")), secrets) is not None:
@@ -109,7 +112,7 @@ class CloudRegistrar(Registrar):
         """
         from warouter.upstream.cloud import pin as pins
 
-        secrets = self._app_secrets()
+        secrets = self._secrets.app_secrets(self._of.app)
 
         def change(present: Mapping[str, Any]) -> dict[str, Any]:
             if pins.opened(str(present.get("sealed", "")), secrets) != pin:
@@ -123,7 +126,7 @@ class CloudRegistrar(Registrar):
         from warouter.upstream.cloud import pin as pins
 
         kept = await self._accounts.setting(PIN)
-        pin = pins.opened(str(kept.get("sealed", "")), self._app_secrets())
+        pin = pins.opened(str(kept.get("sealed", "")), self._secrets.app_secrets(self._of.app))
         if pin is None:
             raise ParameterMissing("pin is required: call POST /v1/account with it once more")
         return pin, bool(kept.get("given"))

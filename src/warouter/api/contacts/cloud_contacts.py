@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from warouter.api.graph_refusals import refusal, unanswered
+from warouter.cloud_number import NumberCloud
 from warouter.errors import ApiError
 from warouter.store.cloud.contacts import CloudContacts, KnownKey
 from warouter.upstream.cloud.answers import Class
@@ -50,10 +51,12 @@ class IdentityCheck:
     a word to Meta.
     """
 
-    def __init__(self, contacts: CloudContacts, calls: NumberCalls, number: str) -> None:
+    def __init__(self, of: NumberCloud, contacts: CloudContacts, calls: NumberCalls) -> None:
+        self._of = of
         self._contacts = contacts
         self._calls = calls
-        self._name = f"{IDENTITY_CHECK}:{number}"  # another number has a switch of its own
+        # Another number has a switch of its own.
+        self._name = f"{IDENTITY_CHECK}:{of.phone_number_id}"
 
     async def set(self, wanted: bool) -> None:
         """Have it so at Meta. NotReady or ParameterInvalid if Meta has not done it."""
@@ -62,7 +65,7 @@ class IdentityCheck:
             return
         await self._contacts.tell(self._name, None)  # until Meta has answered, and that is kept
         try:
-            await self._calls.check_identity(wanted)
+            await self._calls.check_identity(self._of, wanted)
         except CallFailed as error:
             if error.judged is not None and error.judged.cls is not Class.DOUBT:
                 await self._contacts.tell(self._name, before)

@@ -18,6 +18,7 @@ from warouter.api.profile.fields import (
     present,
 )
 from warouter.api.profile.port import ProfileStore
+from warouter.cloud_number import NumberCloud
 from warouter.errors import MediaRefused, NotReady, ParameterInvalid
 from warouter.media.fetch import Fetched, Fetcher, LinkFailed
 from warouter.store.account.photo import Photo
@@ -41,9 +42,12 @@ _ENTITY_TYPES = frozenset(
 
 
 class CloudProfile(ProfileStore):
-    """``fetcher`` is for the photo, which Meta names by a URL of any host."""
+    """That of number ``of``. ``fetcher`` is for the photo, which Meta names by a URL of any
+    host.
+    """
 
-    def __init__(self, calls: Profile, fetcher: Fetcher) -> None:
+    def __init__(self, of: NumberCloud, calls: Profile, fetcher: Fetcher) -> None:
+        self._of = of
         self._calls = calls
         self._fetcher = fetcher
 
@@ -63,7 +67,7 @@ class CloudProfile(ProfileStore):
 
     async def compliance(self) -> dict[str, Any]:
         try:
-            found = await self._calls.compliance(*_COMPLIANCE)
+            found = await self._calls.compliance(self._of, *_COMPLIANCE)
         except CallFailed as error:
             raise unanswered(error) from None
         return _named(_usable(found, _COMPLIANCE, ComplianceInfo))
@@ -73,7 +77,7 @@ class CloudProfile(ProfileStore):
         if not given:
             return
         try:
-            await self._calls.change_compliance(_named(given))
+            await self._calls.change_compliance(self._of, _named(given))
         except CallFailed as error:
             raise refusal(error, "the compliance information") from None
 
@@ -107,11 +111,11 @@ class CloudProfile(ProfileStore):
 
     async def set_photo(self, photo: Photo) -> None:
         try:
-            app = await self._calls.app()
+            app = await self._calls.app(self._of)
         except CallFailed as error:
             raise unanswered(error) from None
         try:
-            handle = await self._calls.upload(app, photo.data, photo.mime)
+            handle = await self._calls.upload(self._of, app, photo.data, photo.mime)
         except CallFailed as error:
             raise refusal(error, "the photo") from None
         await self._change({"profile_picture_handle": handle}, "the photo")
@@ -123,13 +127,13 @@ class CloudProfile(ProfileStore):
 
     async def _read(self, *names: str) -> dict[str, Any]:
         try:
-            return await self._calls.fields(*names)
+            return await self._calls.fields(self._of, *names)
         except CallFailed as error:
             raise unanswered(error) from None
 
     async def _change(self, fields: Mapping[str, Any], what: str) -> None:
         try:
-            await self._calls.change(fields)
+            await self._calls.change(self._of, fields)
         except CallFailed as error:
             raise refusal(error, what) from None
 

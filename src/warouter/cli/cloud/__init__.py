@@ -47,5 +47,5 @@ def number_settings(data_dir: Path | None) -> Settings:
         data_dir = DEFAULT_FOLDER
     found = settings_for("console", data_dir, database=False)
     settings = msgspec.structs.replace(found, upstream="cloud")
-    _ = settings.cloud
+    _ = settings.cloud, settings.number_cloud
     return settings

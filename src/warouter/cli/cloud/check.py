@@ -42,11 +42,12 @@ def command(data_dir: Path | None, url: str | None, as_json: bool) -> None:
     by --subscribe, and nothing is sent to anybody. Exit code 1 if a step failed. It needs the
     WAROUTER_CLOUD_* variables, no database and no running process.
     """
-    cloud = number_settings(data_dir).cloud
-    secrets = Secrets(cloud)
+    settings = number_settings(data_dir)
+    cloud, of = settings.cloud, settings.number_cloud
+    secrets = Secrets(of)
     if url is not None and (wrong := fault(url, cloud.base_url)):
         raise ConfigError(f"--subscribe {url or '(nothing)'}: {wrong}.")
-    steps = uvloop.run(walk(cloud, secrets, url or ""))
+    steps = uvloop.run(walk(cloud, of, secrets, url or ""))
     report = CheckReport(not any(step.failed for step in steps), steps)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2))

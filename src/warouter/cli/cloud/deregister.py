@@ -11,6 +11,7 @@ import uvloop
 from warouter.cli.cloud import number_settings
 from warouter.cli.database import audited, connected
 from warouter.cli.nodes import data_dir_option
+from warouter.cloud_number import NumberCloud
 from warouter.cloud_settings import CloudSettings
 from warouter.config import Settings
 from warouter.errors import CommandError, ConfigError
@@ -40,9 +41,9 @@ def command(data_dir: Path | None, yes: bool) -> None:
     If the database answers, the number is unregistered there too.
     """
     settings = number_settings(data_dir)
-    cloud = settings.cloud
-    secrets = Secrets(cloud)
-    found = uvloop.run(_named(cloud, secrets))
+    cloud, of = settings.cloud, settings.number_cloud
+    secrets = Secrets(of)
+    found = uvloop.run(_named(cloud, of, secrets))
     who = f"{found.number} ({found.name})" if found.name else found.number
     if found.connected:
         click.echo(f"{who} is registered. Deregistered, it stops sending and hearing at once.")
@@ -51,7 +52,7 @@ def command(data_dir: Path | None, yes: bool) -> None:
     if not yes:
         _ask(found.number)
     if found.connected:
-        uvloop.run(_deregister(cloud, secrets))
+        uvloop.run(_deregister(cloud, of, secrets))
         click.echo("It is deregistered.")
     click.echo(uvloop.run(_unregister(settings)))
 
@@ -69,10 +70,10 @@ def _digits(text: str) -> str:
     return "".join(char for char in text if char.isdigit())
 
 
-async def _named(cloud: CloudSettings, secrets: Secrets) -> NumberFields:
+async def _named(cloud: CloudSettings, of: NumberCloud, secrets: Secrets) -> NumberFields:
     calls = Calls(cloud, secrets)
     try:
-        return await NumberCalls(cloud, calls).named()
+        return await NumberCalls(calls).named(of)
     except CallFailed as error:
         raise CommandError(
             f"Meta does not say which number this is ({error}): see `warouter cloud check`."
@@ -81,10 +82,10 @@ async def _named(cloud: CloudSettings, secrets: Secrets) -> NumberFields:
         await calls.close()
 
 
-async def _deregister(cloud: CloudSettings, secrets: Secrets) -> None:
+async def _deregister(cloud: CloudSettings, of: NumberCloud, secrets: Secrets) -> None:
     calls = Calls(cloud, secrets)
     try:
-        await NumberCalls(cloud, calls).deregister()
+        await NumberCalls(calls).deregister(of)
     except CallFailed as error:
         words = str(error)
         if error.judged is None:

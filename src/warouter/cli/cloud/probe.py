@@ -16,6 +16,7 @@ from warouter import __version__
 from warouter.background import wait_for
 from warouter.cli.cloud import number_settings
 from warouter.cli.nodes import data_dir_option
+from warouter.cloud_number import NumberCloud
 from warouter.cloud_settings import CloudSettings
 from warouter.errors import CommandError
 from warouter.flow.pairs import Pairs
@@ -126,7 +127,8 @@ def command(
 
     Uses the variables WAROUTER_CLOUD_*, or those of a local cluster as the other commands do.
     """
-    cloud = number_settings(data_dir).cloud
+    settings = number_settings(data_dir)
+    cloud, of = settings.cloud, settings.number_cloud
     asked = ProbeScope(
         only, recipients, unreachable, messages, voice is not None, sys.stdin.isatty()
     )
@@ -138,7 +140,7 @@ def command(
         return
     if not yes:
         _confirm(asked, plan)
-    observed = _measured(cloud, asked, times, voice.read_bytes() if voice else b"")
+    observed = _measured(cloud, of, asked, times, voice.read_bytes() if voice else b"")
     _print(observed, asked, cloud, json_file)
     if observed.ended:
         sys.exit(_INTERRUPTED if observed.ended == "interrupted" else 1)
@@ -151,10 +153,12 @@ def _confirm(asked: ProbeScope, plan: str) -> None:
     click.confirm("\nSend all this now?", abort=True, err=True)
 
 
-def _measured(cloud: CloudSettings, asked: ProbeScope, times: Times, note: bytes) -> Observed:
+def _measured(
+    cloud: CloudSettings, of: NumberCloud, asked: ProbeScope, times: Times, note: bytes
+) -> Observed:
     async def measure() -> Observed:
         person = Terminal() if asked.person else None
-        lab = Lab(cloud, asked, times, token_hex(3), _say, person=person, pairs=Pairs())
+        lab = Lab(cloud, of, asked, times, token_hex(3), _say, person=person, pairs=Pairs())
         return await run(lab, note)
 
     # This runner turns the first Ctrl-C into a cancellation, which `run` survives.

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from warouter.cloud_number import NumberCloud
 from warouter.cloud_settings import CloudSettings
 from warouter.config import Settings
 from warouter.console.context import ConsoleContext
@@ -139,9 +140,12 @@ def _ending(at: datetime, now: datetime) -> DeadlineText:
     return DeadlineText("ends", "warn" if (at - now).days < WARN_DAYS else "good", at)
 
 
-def cloud_settings(settings: Settings) -> CloudSettings:
-    """The Cloud API's settings in this process's environment; ConfigError for what it lacks."""
-    return msgspec.structs.replace(settings, upstream="cloud").cloud
+def cloud_settings(settings: Settings) -> tuple[CloudSettings, NumberCloud]:
+    """The Cloud API's settings in this process's environment, and the number there; ConfigError for
+    what it lacks.
+    """
+    cloud = msgspec.structs.replace(settings, upstream="cloud")
+    return cloud.cloud, cloud.number_cloud
 
 
 def _check(context: ConsoleContext) -> Mapping[str, Any]:
@@ -160,9 +164,9 @@ async def check(context: ConsoleContext, visitor: Visitor, _form: Form) -> Done:
         raise ConsoleRefusal("Another check is under way: wait for its result.", 409)
     context.kept[RUNNING] = True
     try:
-        cloud = cloud_settings(context.settings)
+        cloud, of = cloud_settings(context.settings)
         async with asyncio.timeout(CHECK_SECONDS):
-            steps = await walk(cloud, Secrets(cloud))
+            steps = await walk(cloud, of, Secrets(of))
     except ConfigError as error:
         raise ConsoleRefusal(
             f"{error} Run `warouter cloud check` where the variables are."

@@ -45,7 +45,7 @@ async def _look(
     listing = Listing(at=lab.clock(), query=name)
     lab.observed.listings.append(listing)
     try:
-        found = await lab.calls.get(f"{lab.cloud.phone_number_id}/message_history", query)
+        found = await lab.calls.get(lab.of, f"{lab.of.phone_number_id}/message_history", query)
     except CallFailed as error:
         listing.words = masked(str(error))
         listing.refused = not isinstance(error, CallAway)

@@ -15,6 +15,7 @@ from itertools import count, cycle
 from statistics import median
 from typing import Any, Protocol
 
+from warouter.cloud_number import NumberCloud
 from warouter.cloud_settings import REQUEST_SECONDS, CloudSettings
 from warouter.errors import CommandError
 from warouter.flow.pairs import Pairs
@@ -56,6 +57,7 @@ class Lab:
     def __init__(
         self,
         cloud: CloudSettings,
+        of: NumberCloud,
         asked: ProbeScope,
         times: Times,
         run: str,
@@ -67,13 +69,13 @@ class Lab:
     ) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        self.cloud, self.asked, self.times, self.run = cloud, asked, times, run
+        self.cloud, self.of, self.asked, self.times, self.run = cloud, of, asked, times, run
         self.say, self.person, self.tls = say, person, tls
         self.clock: Callable[[], float] = lambda: loop.time() - began
         self.observed = Observed(began=time.time())
-        self.secrets = Secrets(cloud)
+        self.secrets = Secrets(of)
         self.arrivals = Arrivals(self.clock)
-        self.listening = Listening(cloud, self.secrets, self.arrivals, self.clock)
+        self.listening = Listening(cloud, of, self.secrets, self.arrivals, self.clock)
         self.calls = Calls(cloud, self.secrets, tls)
         self._graph = GraphExchange(cloud, self.secrets, _JSON_LIMIT, tls=tls)
         self._pairs = pairs
@@ -120,7 +122,9 @@ class Lab:
         """Send it as fast as its recipient may be written to, and take its answer."""
         to = await self._turn(message)
         exchange = self._graph.post(
-            body(to, message.reference, kind, content, **more), lambda: self._written(message)
+            self.of,
+            body(to, message.reference, kind, content, **more),
+            lambda: self._written(message),
         )
         self._answered(message, await exchange)
         return message
@@ -135,7 +139,7 @@ class Lab:
             return message
         heard: list[Response | None] = []
         begun = wire.begin_request(
-            self._graph.request(body(to, message.reference, "text", content)),
+            self._graph.request(self.of, body(to, message.reference, "text", content)),
             lambda: self._written(message),
             asyncio.get_running_loop().time() + REQUEST_SECONDS,
             heard.append,

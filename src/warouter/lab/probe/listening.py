@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from warouter.background import begin
+from warouter.cloud_number import NumberCloud
 from warouter.cloud_settings import CloudSettings
 from warouter.errors import CommandError
 from warouter.http.intake import PostConnection, WebhookIntake
@@ -98,15 +99,20 @@ class Listening:
     """Listens at WAROUTER_CLOUD_LISTEN, as a webapp would."""
 
     def __init__(
-        self, cloud: CloudSettings, secrets: Secrets, arrivals: Arrivals, clock: Callable[[], float]
+        self,
+        cloud: CloudSettings,
+        of: NumberCloud,
+        secrets: Secrets,
+        arrivals: Arrivals,
+        clock: Callable[[], float],
     ) -> None:
         self._cloud = cloud
         self.trials = Trials(arrivals, clock)
         self.listener = _Listener(
             self.trials,
-            {cloud.phone_number_id: 1},
-            lambda: secrets.app_secrets,
-            lambda: secrets.verify_token,
+            {of.phone_number_id: of.id},
+            lambda: secrets.app_secrets(of.app),
+            lambda: secrets.verify_token(of.app),
             arrivals,
         )
         self._intake = _Intake(self.listener, client_name=cloud.mtls_name)

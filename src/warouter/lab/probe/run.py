@@ -51,9 +51,9 @@ async def run(lab: Lab, note: bytes = b"") -> Observed:
 
 
 async def _begin(lab: Lab) -> None:
-    number = NumberCalls(lab.cloud, lab.calls)
+    number = NumberCalls(lab.calls)
     try:
-        facts = await number.facts()
+        facts = await number.facts(lab.of)
     except CallFailed as error:
         raise CommandError(f"The number cannot be asked for ({error}).") from error
     if not facts.connected:

@@ -62,7 +62,7 @@ async def _play(lab: Lab, note: bytes) -> None:
 async def _uploaded(lab: Lab, note: bytes) -> str:
     media = CloudMedia(lab.cloud, lab.secrets, lab.calls, lab.tls)
     try:
-        return await media.upload(_once(note), VOICE_MIME, len(note))
+        return await media.upload(lab.of, _once(note), VOICE_MIME, len(note))
     finally:
         await media.close()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from warouter.flow.doubt.states import UNKNOWN, Issue
+from warouter.owner.cloud.rate.pace import Pace
 from warouter.owner.slot import OwnedSlot
 from warouter.upstream.cloud.answers import Class, Judged
 from warouter.upstream.cloud.graph.client import CloudUpstream, MessagePost, RequestState
@@ -21,9 +22,13 @@ class Carryover:
     """Carries what is known of requests on; ``hear`` takes it as if it came now."""
 
     def __init__(
-        self, upstream: CloudUpstream, hear: Callable[[OwnedSlot, MessagePost, Judged], None]
+        self,
+        upstream: CloudUpstream,
+        pace: Pace,
+        hear: Callable[[OwnedSlot, MessagePost, Judged], None],
     ) -> None:
         self._upstream = upstream
+        self._pace = pace
         self._hear = hear
         # By slot: its epoch, and the last attempt of each message that began.
         self._left: dict[int, tuple[int, dict[bytes, int]]] = {}
@@ -45,8 +50,8 @@ class Carryover:
             return
         known = self._known(issue, self._left.get(slot.slot, (-1, {}))[1])
         if known is not None:
-            place = slot.slot, slot.epoch, issue.id, issue.attempt
-            post = MessagePost(*place, b"", issue.number)
+            ids = slot.slot, slot.epoch, issue.id, issue.attempt
+            post = MessagePost(self._pace.of, *ids, b"")
             self._hear(slot, post, known)
 
     def _known(self, issue: Issue, begun: dict[bytes, int]) -> Judged | None:

@@ -25,7 +25,6 @@ from warouter.flow.doubt.states import REQUESTED, DoubtState, Issue
 from warouter.flow.lanes import LaneEntry
 from warouter.flow.progress import Took, Unissued
 from warouter.kinds import MEDIA, base_of
-from warouter.log import of_number
 from warouter.message_id import text_of
 from warouter.owner.cloud.carryover import Carryover
 from warouter.owner.cloud.doubts import Doubts
@@ -86,7 +85,7 @@ class Requests(Answers, Issued):
         self._sender = sender
         self._doubts = doubts
         self._hearsay = hearsay
-        self.carryover = Carryover(cloud.upstream, self._ended)
+        self.carryover = Carryover(cloud.upstream, cloud.pace, self._ended)
         self.issuer = Issuer(parts.ownership, parts.journal, parts.recorder, self)
         self.answers: Counter[str] = Counter()  # by class
 
@@ -105,7 +104,7 @@ class Requests(Answers, Issued):
 
     def mark_read(self, slot: OwnedSlot, entry: LaneEntry, body: bytes) -> None:
         """Read marks need no issue row: they are free to repeat."""
-        post = MessagePost(slot.slot, slot.epoch, entry.id, 0, body, entry.number)
+        post = MessagePost(self._pace.of, slot.slot, slot.epoch, entry.id, 0, body)
         self._upstream.post(post, self)
 
     def out(self, slot: OwnedSlot) -> bool:
@@ -136,8 +135,9 @@ class Requests(Answers, Issued):
             self._doubts.tell(slot, issue, RowTakenBack())
             return
         self._doubts.tell(slot, issue, RequestBegun(probing=not self._pace.brake.taken))
-        place = slot.slot, slot.epoch, issue.id, marking.attempt
-        self._upstream.post(MessagePost(*place, marking.body, issue.number), self)
+        ids = slot.slot, slot.epoch, issue.id, marking.attempt
+        post = MessagePost(self._pace.of, *ids, marking.body)
+        self._upstream.post(post, self)
 
     # and back
 
@@ -160,8 +160,8 @@ class Requests(Answers, Issued):
         if judged.cls is Class.OPERATOR:
             self._stop.stop(judged, token_hash)
         if judged.alarm:
-            extra = {"code": judged.meta_code, "details": judged.details} | of_number(post.number)
-            log.error("message refused: the account needs attention", extra=extra)
+            said = {"code": judged.meta_code, "details": judged.details, **post.of.logged}
+            log.error("message refused: the account needs attention", extra=said)
         if post.attempt == 0:
             if slot is not None and slot.epoch == post.epoch:
                 self._sender.on_answer(slot, post.id, _of_mark(slot, post, judged))

@@ -24,7 +24,7 @@ from warouter.media.providers import CredentialsRefused
 from warouter.media.references import Reference
 from warouter.media.storage import Damaged
 from warouter.owner.media.links import LinkFetches
-from warouter.upstream.media_service import MediaService, ServiceRefused
+from warouter.upstream.media_service import ServiceRefused, UpstreamMedia
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class _Flight(NamedTuple):
 class Uploads:
     """Handles for references."""
 
-    def __init__(self, library: Library, service: MediaService, fetcher: Fetcher) -> None:
+    def __init__(self, library: Library, service: UpstreamMedia, fetcher: Fetcher) -> None:
         self._library = library
         self._service = service
         # Links which hang do not stand in the way of what is here already.

@@ -22,7 +22,7 @@ from warouter.owner.media.uploads import Uploads
 from warouter.owner.ownership import Ownership
 from warouter.owner.receipts import Receipts
 from warouter.store.media import through_session
-from warouter.upstream.media_service import MediaService
+from warouter.upstream.media_service import UpstreamMedia
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class MediaWork:
         app_settings: Callable[[], ApplicationSettings],
         ownership: Ownership,
         receipts: Receipts,
-        service: MediaService,
+        service: UpstreamMedia,
     ) -> None:
         self._ownership = ownership
         self._app_settings = app_settings

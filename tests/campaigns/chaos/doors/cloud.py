@@ -95,7 +95,7 @@ class CloudDoor:
     @property
     def token_file(self) -> Path:
         """Both the product's and the door's."""
-        return Path(self.cluster.settings.cloud.token.path)
+        return Path(self.cluster.settings.number_cloud.token.path)
 
     def port(self) -> int:
         port = urlsplit(self.cluster.settings.cloud.base_url).port

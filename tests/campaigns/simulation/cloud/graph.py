@@ -16,6 +16,7 @@ from tests.campaigns.simulation.loop import EPOCH
 from tests.campaigns.simulation.network import Link, Pipe
 from tests.harness import posting
 from warouter import cloud_settings
+from warouter.cloud_number import NumberCloud
 from warouter.lab.simulator.cloud.graph import errors
 from warouter.upstream.cloud.graph.calls import failure
 from warouter.upstream.cloud.graph.connections import AHEAD
@@ -134,7 +135,12 @@ class Graph:
         self.late_writes = 0
 
     def begin(
-        self, body: bytes, may_begin: Callable[[], bool], on_end: OnEnd, edge: str = "messages"
+        self,
+        _of: NumberCloud,
+        body: bytes,
+        may_begin: Callable[[], bool],
+        on_end: OnEnd,
+        edge: str = "messages",
     ) -> None:
         """As ``GraphExchange.begin``."""
         posting.begin(self._post(body, may_begin), on_end)
@@ -181,19 +187,19 @@ class Graph:
 class Number:
     """In the place of ``graph.number_calls.Number``."""
 
-    def __init__(self, _cloud: object, _calls: object, _marketing: object = None) -> None:
+    def __init__(self, _calls: object, _marketing: object = None) -> None:
         """Calls go to ``Meta``, whatever they would be over."""
 
-    async def facts(self) -> NumberFields:
-        await self.probe()
+    async def facts(self, of: NumberCloud) -> NumberFields:
+        await self.probe(of)
         return NumberFields(status="CONNECTED")
 
-    async def categories(self) -> Mapping[tuple[str, str], str]:
-        await self.probe()
+    async def categories(self, of: NumberCloud) -> Mapping[tuple[str, str], str]:
+        await self.probe(of)
         categories = Graph.meta.switches().categories
         return {(name, "en"): category for name, category in categories.items()}
 
-    async def probe(self) -> None:
+    async def probe(self, _of: NumberCloud) -> None:
         loop: Any = asyncio.get_running_loop()
         meta = Graph.meta
         await asyncio.sleep(0.05 * meta.draw())
@@ -206,10 +212,10 @@ class Number:
 class App:
     """In the place of ``graph.app_calls.App``."""
 
-    def __init__(self, _cloud: object, _calls: object, _secrets: object) -> None:
+    def __init__(self, _calls: object, _secrets: object) -> None:
         """Calls go to ``Meta``, whatever they would be over."""
 
-    async def token(self) -> TokenFacts:
+    async def token(self, _of: NumberCloud) -> TokenFacts:
         loop: Any = asyncio.get_running_loop()
         if Graph.meta.refuses_token_of(loop.process):
             raise failure(*NO_TOKEN)

@@ -16,6 +16,7 @@ import msgspec
 from tests.campaigns.simulation.cloud import graph
 from tests.harness.patch import patched
 from warouter import cloud_settings
+from warouter.cloud_number import NumberCloud
 from warouter.cluster import quiesce
 from warouter.config import Settings
 from warouter.flow import windows
@@ -53,7 +54,7 @@ class Spans(NamedTuple):
         return cls(request, watchdog, (lease + request + watchdog) * WINDOW_OF_FENCE)
 
 
-def _token_of_its_process(_secrets: Secrets) -> bytes:
+def _token_of_its_process(_secrets: Secrets, _of: NumberCloud) -> bytes:
     """By its hash; not all processes have the same."""
     process: Any = asyncio.get_running_loop()
     token: str = graph.Graph.meta.token_of(process.process)
@@ -99,7 +100,7 @@ def drawn(random: Random, spans: Spans, *, small: bool, held: float) -> Iterator
         (pace, "random", waits),
         (brake, "UNCLEAR_SECONDS", (0.2, 0.5)),
         (pace.Pace, "proven", _proven_in_its_process),
-        (Secrets, "token_hash", property(_token_of_its_process)),
+        (Secrets, "token_hash", _token_of_its_process),
         (end_cloud, "GraphExchange", graph.Graph),
         (end_cloud, "NumberCalls", graph.Number),
         (end_cloud, "App", graph.App),

@@ -11,6 +11,7 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
+from warouter.cloud_number import NumberCloud
 from warouter.log import Outage
 from warouter.owner.cloud.asking import ask
 from warouter.store.bounded import Fetch
@@ -41,20 +42,20 @@ class NumberReader:
 
     def __init__(
         self,
+        of: NumberCloud,
         fetch: Fetch,
         graph: NumberCalls,
-        token: Callable[[], Awaitable[TokenFacts]],
-        token_hash: Callable[[], bytes],
+        token: Callable[[NumberCloud], Awaitable[TokenFacts]],
+        token_hash: Callable[[NumberCloud], bytes],
         users: Callable[[], Awaitable[Users]],
-        version: str,
         clock: Callable[[], float],
     ) -> None:
+        self._of = of
         self._fetch = fetch
         self._graph = graph
         self._token = token
         self._token_hash = token_hash
         self._users = users
-        self._version = version
         self._clock = clock
         self._asked_of: bytes | None = None  # the token that was asked of last
         self._due = self._token_due = -math.inf
@@ -67,7 +68,7 @@ class NumberReader:
         now = self._clock()
         if now >= self._due:
             self._due = now + EVERY_SECONDS
-            ask(self.read())
+            ask(self._of, self.read())
 
     def read_soon(self) -> None:
         """Ask with the next look: something has changed."""
@@ -75,9 +76,9 @@ class NumberReader:
 
     async def read(self) -> None:
         """Ask and keep; raises what the Graph API and the database do."""
-        told = await self._graph.facts()
+        told = await self._graph.facts(self._of)
         await self._read_token()
-        facts = {**told._asdict(), **self._token_facts, "version": self._version}
+        facts = {**told._asdict(), **self._token_facts, "version": self._of.app.version}
         await store.describe(self._fetch, int(told.level), facts)
         expires_at = self._token_facts.get("token_expires_at")
         self.known = Known(told, expires_at, await self._users(), self._clock())
@@ -88,20 +89,21 @@ class NumberReader:
 
     async def _read_token(self) -> None:
         """Once an hour, and when it is another one. Who may not ask does not know, and goes on."""
-        now, token = self._clock(), self._token_hash()
+        now, token = self._clock(), self._token_hash(self._of)
         if token == self._asked_of and now < self._token_due:
             return
         if self._asked_of is not None and token != self._asked_of:
             self._token_facts = UNKNOWN
         try:
-            self._token_facts = _kept(await self._token())
+            self._token_facts = _kept(await self._token(self._of))
             self._refusals.ends()
         except CallFailed as error:
             if not (error.for_operator or isinstance(error, CallRefused)):
                 return  # with the next reading
             self._token_facts = UNKNOWN
             if self._refusals.begins():
-                log.info("token look-up failed", extra={"error": str(error)})
+                said = {"error": str(error), **self._of.logged}
+                log.info("token look-up failed", extra=said)
         self._asked_of, self._token_due = token, now + TOKEN_SECONDS
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping
 
+from warouter.cloud_number import NumberCloud
 from warouter.owner.cloud.asking import ask
 from warouter.store.bounded import Fetch
 from warouter.store.cloud import number as store
@@ -23,7 +24,10 @@ AUTHENTICATION, MARKETING = "AUTHENTICATION", "MARKETING"
 class KnownTemplates:
     """Asks for the categories when that is due, and answers by a template's name and language."""
 
-    def __init__(self, fetch: Fetch, graph: NumberCalls, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, of: NumberCloud, fetch: Fetch, graph: NumberCalls, clock: Callable[[], float]
+    ) -> None:
+        self._of = of
         self._fetch = fetch
         self._graph = graph
         self._clock = clock
@@ -37,7 +41,7 @@ class KnownTemplates:
         now = self._clock()
         if now >= self._due:
             self._due = now + READ_AGAIN_SECONDS
-            ask(self._read())
+            ask(self._of, self._read())
 
     def read_soon(self) -> None:
         """Ask again with the next look: the templates have changed."""
@@ -61,7 +65,7 @@ class KnownTemplates:
         if name and name not in self._held:
             self._held.add(name)
             self.version += 1
-            ask(store.hold_back(self._fetch, name))
+            ask(self._of, store.hold_back(self._fetch, name))
 
     def category(self, template: tuple[str, str]) -> str:
         """The category of a template as Meta names it; "" for one that nobody knows, or none."""
@@ -72,5 +76,5 @@ class KnownTemplates:
         return self.category(template) == MARKETING or template[0] in self._held
 
     async def _read(self) -> None:
-        self.use(await self._graph.categories())
+        self.use(await self._graph.categories(self._of))
         self._due = self._clock() + READ_SECONDS

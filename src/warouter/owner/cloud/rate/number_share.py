@@ -38,7 +38,7 @@ DEFAULT_LEVEL = 80  # messages/s, until it is known
 
 
 class NumberShare(SlotListener):
-    """``graph`` has connections for the rate; ``rate`` is the operator's, None: by the level."""
+    """That of the number of ``pace``; ``graph`` has connections for the rate."""
 
     def __init__(
         self,
@@ -49,7 +49,6 @@ class NumberShare(SlotListener):
         stop: NumberStop,
         templates: KnownTemplates,
         described: NumberReader,
-        rate: float | None,
         clock: Callable[[], float],
     ) -> None:
         self._ownership = ownership
@@ -59,7 +58,6 @@ class NumberShare(SlotListener):
         self._stop = stop
         self._templates = templates
         self._described = described
-        self._rate = rate
         self._clock = clock
         self._begun = 0
         self._shared_at = clock()  # when it last said what it wants
@@ -67,7 +65,7 @@ class NumberShare(SlotListener):
         self._expected = 0.0  # messages/s, of slots that were another's a moment ago
         self._outage = Outage()
         self.level = DEFAULT_LEVEL
-        self.budget = self._rate or outgoing(DEFAULT_LEVEL, 0.0)  # messages/s of all owners
+        self.budget = pace.of.rate or outgoing(DEFAULT_LEVEL, 0.0)  # messages/s of all owners
 
     async def run(self) -> None:
         """Share the rate until cancelled."""
@@ -78,7 +76,8 @@ class NumberShare(SlotListener):
                 self._outage.ends()
             except (OutcomeUnknown, asyncpg.PostgresError) as error:
                 if self._outage.begins():
-                    log.warning("number share failed", extra={"error": str(error)})
+                    said = {"error": str(error), **self._pace.of.logged}
+                    log.warning("number share failed", extra=said)
             share_now = self._stop.share_now
             share_now.clear()
             await wait_for(share_now, EVERY_SECONDS if self._busy() else REST_SECONDS)
@@ -90,7 +89,8 @@ class NumberShare(SlotListener):
             asyncio.get_running_loop().call_soon(self._start)
 
     def _start(self) -> None:
-        total = self._rate if self._rate is not None else outgoing(float(self.level), 0.0)
+        rate = self._pace.of.rate  # the operator's; None: by the level
+        total = rate if rate is not None else outgoing(float(self.level), 0.0)
         incarnation, own = self._session.incarnation, len(self._ownership.slots)
         self._expected = part_of(incarnation, (), total, own)
         self._pace.grant(self._expected)
@@ -132,6 +132,7 @@ class NumberShare(SlotListener):
         return await store.share(session.fetch, session.incarnation, demand, token)
 
     def _total(self, shared: Shared) -> float:
-        if self._rate is not None:
-            return self._rate
+        rate = self._pace.of.rate
+        if rate is not None:
+            return rate
         return outgoing(float(self.level), shared.inbound)

@@ -12,6 +12,7 @@ import logging
 import random
 from collections.abc import Callable
 
+from warouter.cloud_number import NumberCloud
 from warouter.flow.budget import Budget
 from warouter.flow.pairs import Pairs
 from warouter.owner.cloud.rate.brake import Brake, Key
@@ -32,16 +33,18 @@ USUAL_TRIES, MOST_WAIT_MS = 12, 120_000
 
 
 class Pace:
-    """The budget of one owner. ``quota`` in messages/s, ``clock`` in seconds. ``room`` is called
-    when there is room again for somebody who was refused.
+    """The budget of one owner for number ``of``. ``quota`` in messages/s, ``clock`` in seconds.
+    ``room`` is called when there is room again for somebody who was refused.
     """
 
     def __init__(
         self,
+        of: NumberCloud,
         quota: float,
         clock: Callable[[], float],
         room: Callable[[], None] = lambda: None,
     ) -> None:
+        self.of = of
         self._clock = clock
         self.budget = Budget(quota, clock())
         self.pairs = Pairs()
@@ -156,11 +159,11 @@ class Pace:
             self._released()
 
     def _released(self) -> None:
-        log.info("brake released")
+        log.info("brake released", extra=self.of.logged)
         self.call_in(LEAST_WAIT)
 
     def _braked(self, judged: Judged, request: Key, now: float, *, probe: bool) -> None:
-        brake, said = self.brake, {"code": judged.meta_code, "details": judged.details}
+        brake = self.brake
         if judged.cls is Class.TAKEN:
             if brake.took():
                 self._released()
@@ -172,6 +175,7 @@ class Pace:
         else:
             begins = False
         if begins:
+            said = {"code": judged.meta_code, "details": judged.details, **self.of.logged}
             log.warning("brake set: messages go one at a time", extra=said)
         if brake.on:
             self.call_in(brake.wait(now))

@@ -28,7 +28,7 @@ SAY_SECONDS = 60.0
 
 
 class NumberStop:
-    """Stops this owner's ``pace``, and all others that have the same token."""
+    """Stops this owner's ``pace`` of a number, and all others that have the same token."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class NumberStop:
     @property
     def token_hash(self) -> bytes:
         """The hash of the token that is in force here."""
-        return self._secrets.token_hash
+        return self._secrets.token_hash(self._pace.of)
 
     def stop(self, judged: Judged, token_hash: bytes) -> None:
         """An operator must act: this and all other owners stop, as long as they have that token."""
@@ -83,18 +83,18 @@ class NumberStop:
         self.now = stop if here else None
         if self.now is None:
             if self._pace.stop is not None:
-                log.info("number resumed")
+                log.info("number resumed", extra=self._pace.of.logged)
                 self._pace.resumed()
             return
         self._pace.stop = self.now.code
         if self._clock() >= self._say_due:
             self._say_due = self._clock() + SAY_SECONDS
-            extra = {"code": self.now.code, "details": self.now.details}
-            log.error("number stopped: messages wait", extra=extra)
+            said = {"code": self.now.code, "details": self.now.details, **self._pace.of.logged}
+            log.error("number stopped: messages wait", extra=said)
 
     def _store(self, why: Stop) -> None:
         self._writing += 1
-        ask(self._write(why))
+        ask(self._pace.of, self._write(why))
 
     async def _write(self, why: Stop) -> None:
         try:
@@ -108,13 +108,13 @@ class NumberStop:
         now = self._clock()
         if self.now is not None and now >= self._probe_due:
             self._probe_due = now + PROBE_SECONDS
-            ask(self._probe())
+            ask(self._pace.of, self._probe())
 
     async def _probe(self) -> None:
         """Is the number well again, by the token that is in force here?"""
         token = self.token_hash
         try:
-            await self._graph.probe()
+            await self._graph.probe(self._pace.of)
         except CallFailed as error:
             if not error.for_operator:
                 raise

@@ -1,7 +1,8 @@
-"""Has webhooks of our number sent to a URL, and says what became of it."""
+"""Has webhooks of a number sent to a URL, and says what became of it."""
 
 from __future__ import annotations
 
+from warouter.cloud_number import NumberCloud
 from warouter.upstream.cloud.check import asking, callback
 from warouter.upstream.cloud.check.step import CheckStep, ended, failed, ok
 from warouter.upstream.cloud.graph.account_calls import AccountCalls
@@ -10,15 +11,17 @@ from warouter.upstream.cloud.graph.failed import CallFailed
 NAME = "subscribe"
 
 
-async def subscribe(account: AccountCalls, app: str, url: str, verify_token: str) -> CheckStep:
+async def subscribe(
+    account: AccountCalls, of: NumberCloud, app: str, url: str, verify_token: str
+) -> CheckStep:
     """Subscribe the token's app unless it is (``app`` is its id, "" if nobody says), and set the
     URL, at which Meta asks it at once. Whatever fails leaves the URL that was set before.
     """
     try:
-        apps = await account.apps()
+        apps = await account.apps(of)
         newly = not apps or bool(app and app not in apps)
         if newly:
-            await account.subscribe()
+            await account.subscribe(of)
     except CallFailed as error:
         return failed(
             NAME,
@@ -27,12 +30,12 @@ async def subscribe(account: AccountCalls, app: str, url: str, verify_token: str
             if error.passing
             else "Give the token whatsapp_business_management for this account.",
         )
-    refusal = await _override(account, url, verify_token)
+    refusal = await _override(account, of, url, verify_token)
     if refusal is not None and not refusal.passing:
         found = await asking.handshake(url, verify_token)
         return failed(NAME, f"Meta refused {url}: {ended(refusal.words)}", callback.hint(found))
     try:
-        set_now = (await account.callbacks()).number
+        set_now = (await account.callbacks(of)).number
     except CallFailed as error:
         return failed(
             NAME, f"Meta does not say which URL is set: {ended(error.words)}", "Try again."
@@ -45,9 +48,11 @@ async def subscribe(account: AccountCalls, app: str, url: str, verify_token: str
     return ok(NAME, f"{first}Meta asked {url}, was answered, and calls it for this number.")
 
 
-async def _override(account: AccountCalls, url: str, verify_token: str) -> CallFailed | None:
+async def _override(
+    account: AccountCalls, of: NumberCloud, url: str, verify_token: str
+) -> CallFailed | None:
     try:
-        await account.override(url, verify_token)
+        await account.override(of, url, verify_token)
     except CallFailed as error:  # without an answer it may be set all the same
         return error
     return None

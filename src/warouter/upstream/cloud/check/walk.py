@@ -7,6 +7,7 @@ import os
 import time
 from datetime import date
 
+from warouter.cloud_number import NumberCloud
 from warouter.cloud_settings import CloudSettings
 from warouter.upstream.cloud.check import (
     account,
@@ -44,33 +45,38 @@ _ORDER = (
 )
 
 
-async def walk(cloud: CloudSettings, secrets: Secrets, url: str = "") -> list[CheckStep]:
-    """Every step; with ``url`` it becomes the number's callback URL on the way."""
+async def walk(
+    cloud: CloudSettings, of: NumberCloud, secrets: Secrets, url: str = ""
+) -> list[CheckStep]:
+    """Every step for number ``of``; with ``url`` it becomes its callback URL on the way."""
     calls = Calls(cloud, secrets)
     try:
-        steps = await _Walk(cloud, secrets, calls, url).taken()
+        steps = await _Walk(cloud, of, secrets, calls, url).taken()
     finally:
         await calls.close()
-    hidden = (secrets.token, *secrets.app_secrets, secrets.verify_token)
+    hidden = (secrets.token(of), *secrets.app_secrets(of.app), secrets.verify_token(of.app))
     return [shown(step, hidden) for step in steps]
 
 
 class _Walk:
-    def __init__(self, cloud: CloudSettings, secrets: Secrets, calls: Calls, url: str) -> None:
+    def __init__(
+        self, cloud: CloudSettings, of: NumberCloud, secrets: Secrets, calls: Calls, url: str
+    ) -> None:
         self._cloud = cloud
+        self._of = of
         self._secrets = secrets
         self._calls = calls
         self._url = url
-        self._app = App(cloud, calls, secrets)
-        self._account = AccountCalls(cloud, calls)
+        self._app = App(calls, secrets)
+        self._account = AccountCalls(calls)
         self._steps: list[CheckStep] = []
         self._ahead = 0.0  # seconds, of our clock before Meta's
         self._fields: frozenset[str] | None = None  # of webhooks, None if nobody says
 
     async def taken(self) -> list[CheckStep]:
-        cloud = self._cloud
+        cloud, of = self._cloud, self._of
         self._add(settings.judge(cloud, _unreadable(cloud), date.today()))
-        first = await asking.contact(f"{cloud.base_url}/{cloud.version}/{cloud.phone_number_id}")
+        first = await asking.contact(f"{cloud.base_url}/{of.app.version}/{of.phone_number_id}")
         if self._add(reach.judge(cloud.base_url, first)).failed:
             return self._ended(reach.NAME)
         self._add(reach.judge_clock(first))
@@ -82,7 +88,7 @@ class _Walk:
         step, secret_of_app = await self._secret(app)
         if facts is None and secret_of_app:
             facts = await self._token_by_app(app, secret_of_app)
-        self._add(token.judge_permissions(facts, cloud.waba_id))
+        self._add(token.judge_permissions(facts, of.waba_id))
         self._add(step)
         level = await self._number()
         lacks_account = (await self._has_number()).failed
@@ -90,12 +96,12 @@ class _Walk:
         await self._callbacks(app, ground)
         if level is None:
             return self._ended(number.NAME)
-        self._add(number.judge_throughput(level, cloud.rate))
+        self._add(number.judge_throughput(level, of.rate))
         return self._steps
 
     async def _token(self) -> TokenFacts | None:
         try:
-            facts = await self._app.token()
+            facts = await self._app.token(self._of)
         except CallFailed as error:
             self._add(token.judge_refusal(error))
             return None
@@ -105,47 +111,49 @@ class _Walk:
     async def _app_id(self) -> str:
         """The token's app where `debug_token` does not name it, "" if nothing does."""
         try:
-            return await self._app.id()
+            return await self._app.id(self._of)
         except CallFailed:
             return ""
 
     async def _token_by_app(self, app: str, app_secret: str) -> TokenFacts | None:
         """Ask about the token in the app's name, as it may not ask about itself."""
         with contextlib.suppress(CallFailed):
-            return await self._app.token(f"{app}|{app_secret}")
+            return await self._app.token(self._of, f"{app}|{app_secret}")
         return None
 
     async def _secret(self, app: str) -> tuple[CheckStep, str]:
         """The step, and a secret that is the app's, "" if none is known to be."""
         if not app:
             return secret.unknown("nor which app the token is for"), ""
+        secrets = self._secrets.app_secrets(self._of.app)
         try:
-            right = [await self._app.has_secret(app, one) for one in self._secrets.app_secrets]
+            right = [await self._app.has_secret(self._of, app, one) for one in secrets]
         except CallFailed as error:
             return secret.unknown(error.words), ""
-        good = self._secrets.app_secrets[right.index(True)] if any(right) else ""
+        good = secrets[right.index(True)] if any(right) else ""
         if good:
             with contextlib.suppress(CallFailed):
-                self._fields = await self._app.fields(app, good)
+                self._fields = await self._app.fields(self._of, app, good)
         return secret.judge(app, right), good
 
     async def _number(self) -> str | None:
         """Look at the number: its level, None if there is no such number."""
+        id = self._of.phone_number_id
         try:
-            found = await NumberCalls(self._cloud, self._calls).facts()
+            found = await NumberCalls(self._calls).facts(self._of)
         except CallFailed as error:
-            self._add(number.judge_refusal(error, self._cloud.phone_number_id))
+            self._add(number.judge_refusal(error, id))
             return None
-        self._add(number.judge(found, self._cloud.phone_number_id))
+        self._add(number.judge(found, id))
         return found.throughput
 
     async def _has_number(self) -> CheckStep:
-        cloud = self._cloud
+        of = self._of
         try:
-            name, numbers = await self._account.name(), await self._account.numbers()
+            name, numbers = await self._account.name(of), await self._account.numbers(of)
         except CallFailed as error:
-            return self._add(account.judge_refusal(error, cloud.waba_id))
-        return self._add(account.judge(cloud.waba_id, name, numbers, cloud.phone_number_id))
+            return self._add(account.judge_refusal(error, of.waba_id))
+        return self._add(account.judge(of.waba_id, name, numbers, of.phone_number_id))
 
     async def _callbacks(self, app: str, ground: str) -> None:
         """``ground`` is what they need and is not there, "" if all is."""
@@ -155,21 +163,23 @@ class _Walk:
             self._add(skipped(webhooks.NAME, ground))
             self._add(skipped(callback.NAME, ground))
             return
+        verify_token = self._secrets.verify_token(self._of.app)
         if self._url:
-            verify_token = self._secrets.verify_token
-            self._add(await subscribe.subscribe(self._account, app, self._url, verify_token))
+            asked = self._of, app, self._url, verify_token
+            self._add(await subscribe.subscribe(self._account, *asked))
         used = await self._webhooks(app)
         if not used:
             self._add(skipped(callback.NAME, webhooks.NAME))
         elif not webhooks.is_ours(used):  # the URL may be a stranger's, who is told no verify token
             self._add(callback.unasked())
         else:
-            self._add(callback.judge(await asking.handshake(used, self._secrets.verify_token)))
+            self._add(callback.judge(await asking.handshake(used, verify_token)))
 
     async def _webhooks(self, app: str) -> str:
         """The URL that Meta calls, "" if it calls none."""
         try:
-            apps, callbacks = await self._account.apps(), await self._account.callbacks()
+            apps = await self._account.apps(self._of)
+            callbacks = await self._account.callbacks(self._of)
         except CallFailed as error:
             self._add(webhooks.judge_refusal(error))
             return ""

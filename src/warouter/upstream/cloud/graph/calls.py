@@ -15,6 +15,7 @@ import msgspec
 from yarl import URL
 
 from warouter import SERVER
+from warouter.cloud_number import NumberCloud
 from warouter.cloud_settings import CloudSettings
 from warouter.upstream.cloud.answers import Class, judge
 from warouter.upstream.cloud.graph.failed import CallAway, CallFailed, CallRefused, CallSlow
@@ -30,39 +31,44 @@ _UNREADABLE = "the Graph API gave an answer that cannot be read"
 
 
 class Calls:
-    """Calls of nodes and their edges. ``tls`` judges the certificate, as in ``ConnectionPool``."""
+    """Calls of nodes and their edges, each for a number: with its token, in its app's version.
+
+    ``tls`` judges the certificate, as in ``ConnectionPool``.
+    """
 
     def __init__(
         self, cloud: CloudSettings, secrets: Secrets, tls: ssl.SSLContext | None = None
     ) -> None:
-        self._root = f"{cloud.base_url}/{cloud.version}"
+        self._base = cloud.base_url
         self._secrets = secrets
         self._tls = tls if tls is not None else True
         self._session: aiohttp.ClientSession | None = None
 
-    async def get(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
+    async def get(self, of: NumberCloud, path: str, query: Mapping[str, str]) -> dict[str, Any]:
         """The JSON object at ``path``; CallAway or CallRefused.
 
         A token that was refused is read again, and the call repeated if it is another one.
         ``query`` may hold a secret: no error shows it.
         """
-        return await self._call("GET", path, params=query)
+        return await self._call(of, "GET", path, params=query)
 
-    async def fields(self, node: str, names: str) -> dict[str, Any]:
+    async def fields(self, of: NumberCloud, node: str, names: str) -> dict[str, Any]:
         """Fields of a node, by their names with commas between, in one call. If it is refused, each
         by itself: one that Meta refuses costs no other. As ``get``, if it refuses all of them.
         """
         try:
-            return await self.get(node, {"fields": names})
+            return await self.get(of, node, {"fields": names})
         except CallFailed as refused:
             if not refused.by_request:
                 raise
-            return await self._one_by_one(node, names.split(","), refused)
+            return await self._one_by_one(of, node, names.split(","), refused)
 
-    async def listed(self, path: str, query: Mapping[str, str]) -> AsyncIterator[dict[str, Any]]:
+    async def listed(
+        self, of: NumberCloud, path: str, query: Mapping[str, str]
+    ) -> AsyncIterator[dict[str, Any]]:
         """The objects of an edge, page by page; as ``get``."""
         for _ in range(MOST_PAGES):
-            page = await self.get(path, query)
+            page = await self.get(of, path, query)
             for one in objects(page, "data"):
                 yield one
             after = following(page)
@@ -71,12 +77,12 @@ class Calls:
             query = {**query, "after": after}
 
     async def _one_by_one(
-        self, node: str, names: Sequence[str], refused: CallFailed
+        self, of: NumberCloud, node: str, names: Sequence[str], refused: CallFailed
     ) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for name in names:
             try:
-                found |= await self.get(node, {"fields": name})
+                found |= await self.get(of, node, {"fields": name})
             except CallFailed as error:
                 if not error.by_request:
                     raise
@@ -85,29 +91,34 @@ class Calls:
         return found
 
     async def get_as(
-        self, token: str, path: str, query: Mapping[str, str] | None = None
+        self, of: NumberCloud, token: str, path: str, query: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
         """GET with another token, and once."""
-        return result(*await self._exchange("GET", path, {"params": query}, token))
+        return result(*await self._exchange(of, "GET", path, {"params": query}, token))
 
     async def post(
-        self, path: str, fields: Mapping[str, Any], query: Mapping[str, str] | None = None
+        self,
+        of: NumberCloud,
+        path: str,
+        fields: Mapping[str, Any],
+        query: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """Change what is at ``path`` and return the JSON object that is answered; as ``get``.
 
         After CallAway it may have been changed.
         """
-        return _done(await self._call("POST", path, json=dict(fields), params=query))
+        return _done(await self._call(of, "POST", path, json=dict(fields), params=query))
 
-    async def delete(self, path: str, query: Mapping[str, str]) -> None:
+    async def delete(self, of: NumberCloud, path: str, query: Mapping[str, str]) -> None:
         """Delete what is at ``path``; as ``post``."""
-        _done(await self._call("DELETE", path, params=query))
+        _done(await self._call(of, "DELETE", path, params=query))
 
-    async def upload(self, session: str, content: bytes) -> dict[str, Any]:
+    async def upload(self, of: NumberCloud, session: str, content: bytes) -> dict[str, Any]:
         """The whole content of a session of the Resumable Upload API, which is addressed by its id
         as it was given, and has a scheme of its own for the token; as ``post``.
         """
         return await self._call(
+            of,
             "POST",
             session,
             data=content,
@@ -120,22 +131,22 @@ class Calls:
         if self._session is not None:
             await self._session.close()
 
-    async def _call(self, method: str, path: str, **given: Any) -> dict[str, Any]:
-        found = await self._exchange(method, path, given, self._secrets.token)
-        if found[0] == HTTPStatus.UNAUTHORIZED and self._secrets.refresh(anyway=True):
-            found = await self._exchange(method, path, given, self._secrets.token)
+    async def _call(self, of: NumberCloud, method: str, path: str, **given: Any) -> dict[str, Any]:
+        found = await self._exchange(of, method, path, given, self._secrets.token(of))
+        if found[0] == HTTPStatus.UNAUTHORIZED and self._secrets.refresh(of, anyway=True):
+            found = await self._exchange(of, method, path, given, self._secrets.token(of))
         return result(*found)
 
     async def _exchange(
-        self, method: str, path: str, given: dict[str, Any], token: str
+        self, of: NumberCloud, method: str, path: str, given: dict[str, Any], token: str
     ) -> tuple[int, bytes, str]:
         options = dict(given)
-        headers = _bearer(token, options.pop("scheme", "Bearer"))
+        headers = bearer(token, options.pop("scheme", "Bearer"))
         headers |= options.pop("headers", {})
         try:
             async with self._http().request(
                 method,
-                URL(f"{self._root}/{path}", encoded=True),
+                URL(f"{self._base}/{of.app.version}/{path}", encoded=True),
                 **options,
                 headers=headers,
                 ssl=self._tls,
@@ -167,12 +178,8 @@ def _done(found: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def bearer(secrets: Secrets) -> dict[str, str]:
+def bearer(token: str, scheme: str = "Bearer") -> dict[str, str]:
     """Header fields of a request that carries the token."""
-    return _bearer(secrets.token)
-
-
-def _bearer(token: str, scheme: str = "Bearer") -> dict[str, str]:
     return {
         "Authorization": f"{scheme} {token}",
         "User-Agent": SERVER,

@@ -18,6 +18,7 @@ from typing import Protocol
 
 import msgspec
 
+from warouter.cloud_number import NumberCloud
 from warouter.upstream.cloud.answers import Class, Judged, judge, judge_mark
 from warouter.upstream.cloud.graph.exchange import (
     HELD_BACK,
@@ -38,14 +39,18 @@ _NONE: frozenset[int] = frozenset()
 
 
 class MessagePost(msgspec.Struct, frozen=True, gc=False):
-    """One request of a ``number``; ``attempt`` is 0 for a read mark, which is free to repeat."""
+    """One request of number ``of``; ``attempt`` is 0 for a read mark, which is free to repeat."""
 
+    of: NumberCloud
     slot: int
     epoch: int
     id: bytes
     attempt: int
     body: bytes
-    number: int = 1
+
+    @property
+    def number(self) -> int:
+        return self.of.id
 
     @property
     def request(self) -> tuple[bytes, int]:
@@ -138,10 +143,10 @@ class CloudUpstream(Upstream):
         """Begin once there is a connection, if it may begin then; ``answers`` hears of its end."""
         self._out[post.id, post.attempt] = post
         try:
-            edge = self._marketing.edge(post.body) if post.attempt else MESSAGES
+            edge = self._marketing.edge(post.of.id, post.body) if post.attempt else MESSAGES
             may_begin = partial(self._may_begin, post, answers)
             on_end = partial(self._exchanged, post, answers, edge)
-            self._graph.begin(post.body, may_begin, on_end, edge)
+            self._graph.begin(post.of, post.body, may_begin, on_end, edge)
         except Exception as error:
             asyncio.get_running_loop().call_soon(self._broken, post, answers, error)
 
@@ -192,7 +197,8 @@ class CloudUpstream(Upstream):
         try:
             if exchanged.server_time is not None:
                 answers.on_server_time(exchanged.server_time)
-            judged = self._marketing.judged(post.body, edge, self._judge(post, exchanged))
+            judged = self._judge(post, exchanged)
+            judged = self._marketing.judged(post.of.id, post.body, edge, judged)
             self._ended(post, answers, judged, exchanged.token_hash)
         except Exception as error:
             self._broken(post, answers, error)

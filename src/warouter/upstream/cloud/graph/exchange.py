@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from warouter import SERVER, background
+from warouter.cloud_number import NumberCloud
 from warouter.cloud_settings import REQUEST_SECONDS, CloudSettings
 from warouter.flow.share import connections_for
 from warouter.upstream.cloud.graph.connections import AHEAD, ConnectionPool, Origin, Unreachable
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 
 _ASSUMED_SECONDS = 0.35
 _ENOUGH, _REMEMBERED = 20, 500
+_MOST_HEADS = 1_024
 
 
 HELD_BACK = "refused"  # the cause of a request that ``may_begin`` refused
@@ -68,11 +70,24 @@ class Exchanged(msgspec.Struct, frozen=True, gc=False):
 OnEnd = Callable[[Exchanged], None]
 
 
+class _Heads(NamedTuple):
+    """The beginning of a number's requests, by edge: up to the size of the body.
+
+    ``account`` begins their bodies in place of a brace, where it is not empty.
+    """
+
+    of: NumberCloud
+    token_hash: bytes
+    by_edge: dict[str, bytes]
+    account: bytes
+
+
 class _Request(NamedTuple):
     """A request to begin. It waits for a connection and for its answer ``until`` then (loop's
     time).
     """
 
+    of: NumberCloud
     body: bytes
     edge: str
     may_begin: MayBegin
@@ -81,7 +96,8 @@ class _Request(NamedTuple):
 
 
 class GraphExchange:
-    """Sends messages. ``late_writes`` counts the requests that began too late, and were cut.
+    """Sends messages of all numbers. ``late_writes`` counts the requests that began too late, and
+    were cut.
 
     ``json_limit`` is the largest body of a message in bytes.
     """
@@ -104,17 +120,18 @@ class GraphExchange:
         self._took: deque[float] = deque(maxlen=_REMEMBERED)
         self._secrets = secrets
         self._seconds = seconds
-        path = f"{urlsplit(cloud.base_url).path}/{cloud.version}/{cloud.phone_number_id}"
-        rest = (
+        self._path = urlsplit(cloud.base_url).path
+        self._fields = (
             f" HTTP/1.1\r\nHost: {origin.shown}\r\n"
             f"User-Agent: {SERVER}\r\n"
             "Accept: application/json\r\nContent-Type: application/json\r\nAuthorization: Bearer "
         )
-        self._heads = {edge: f"POST {path}/{edge}{rest}" for edge in EDGES}
-        account = cloud.messaging_account_id
-        self._account = b'{"messaging_account_id":"%b",' % account.encode() if account else b""
+        self._heads: dict[int, _Heads] = {}  # by number; made anew when a secret has changed
+        self._changes = secrets.changes
 
-    async def post(self, body: bytes, may_begin: MayBegin, edge: str = MESSAGES) -> Exchanged:
+    async def post(
+        self, of: NumberCloud, body: bytes, may_begin: MayBegin, edge: str = MESSAGES
+    ) -> Exchanged:
         """``begin`` a request, and wait for its end; whoever gives up waiting cuts nothing."""
         ended: asyncio.Future[Exchanged] = asyncio.get_running_loop().create_future()
 
@@ -122,10 +139,17 @@ class GraphExchange:
             if not ended.done():
                 ended.set_result(exchanged)
 
-        self.begin(body, may_begin, on_end, edge)
+        self.begin(of, body, may_begin, on_end, edge)
         return await ended
 
-    def begin(self, body: bytes, may_begin: MayBegin, on_end: OnEnd, edge: str = MESSAGES) -> None:
+    def begin(
+        self,
+        of: NumberCloud,
+        body: bytes,
+        may_begin: MayBegin,
+        on_end: OnEnd,
+        edge: str = MESSAGES,
+    ) -> None:
         """Send a message to an ``edge`` of the number, if ``may_begin`` still holds once there is a
         connection.
 
@@ -134,7 +158,7 @@ class GraphExchange:
         loop: with an answer in that in which it came.
         """
         loop = asyncio.get_running_loop()
-        request = _Request(body, edge, may_begin, on_end, loop.time() + self._seconds)
+        request = _Request(of, body, edge, may_begin, on_end, loop.time() + self._seconds)
         while (wire := self.connections.free()) is not None:
             if self._begin(wire, request):
                 return
@@ -158,9 +182,10 @@ class GraphExchange:
     def _begin(self, wire: Wire, request: _Request) -> bool:
         """False: this connection had ended, as a used one may; another may be open."""
         loop = asyncio.get_running_loop()
-        told = partial(self._answered, wire, request, self._secrets.token_hash, loop.time())
         try:
-            data = self.request(request.body, request.edge)
+            heads = self._heads_of(request.of)
+            told = partial(self._answered, wire, request, heads.token_hash, loop.time())
+            data = _bytes(heads, request.body, request.edge)
             begun = wire.begin_request(data, request.may_begin, request.until, told)
         except BaseException:
             wire.close("broken")
@@ -226,15 +251,40 @@ class GraphExchange:
             loop.call_soon(request.on_end, cut)
             return
         if response.status == HTTPStatus.UNAUTHORIZED:
-            self._secrets.refresh(anyway=True)
+            self._secrets.refresh(request.of, anyway=True)
         request.on_end(_exchanged(response, token_hash))
 
-    def request(self, body: bytes, edge: str = MESSAGES) -> bytes:
-        """The bytes of a request with this body, under the token of now."""
-        if self._account:
-            body = self._account + body[1:]
-        head = f"{self._heads[edge]}{self._secrets.token}\r\nContent-Length: {len(body)}\r\n\r\n"
-        return head.encode() + body
+    def request(self, of: NumberCloud, body: bytes, edge: str = MESSAGES) -> bytes:
+        """The bytes of a request with this body, under the number's token of now."""
+        return _bytes(self._heads_of(of), body, edge)
+
+    def _heads_of(self, of: NumberCloud) -> _Heads:
+        if self._changes != self._secrets.changes:
+            self._changes = self._secrets.changes
+            self._heads.clear()
+        heads = self._heads.get(of.id)
+        if heads is None or heads.of is not of:
+            if len(self._heads) >= _MOST_HEADS:
+                self._heads.clear()
+            heads = self._heads[of.id] = self._made_heads(of)
+        return heads
+
+    def _made_heads(self, of: NumberCloud) -> _Heads:
+        path = f"{self._path}/{of.app.version}/{of.phone_number_id}"
+        rest = f"{self._fields}{self._secrets.token(of)}\r\nContent-Length: "
+        account = of.messaging_account_id
+        return _Heads(
+            of,
+            self._secrets.token_hash(of),
+            {edge: f"POST {path}/{edge}{rest}".encode() for edge in EDGES},
+            b'{"messaging_account_id":"%b",' % account.encode() if account else b"",
+        )
+
+
+def _bytes(heads: _Heads, body: bytes, edge: str) -> bytes:
+    if heads.account:
+        body = heads.account + body[1:]
+    return b"%b%d\r\n\r\n%b" % (heads.by_edge[edge], len(body), body)
 
 
 def _exchanged(response: Response, token_hash: bytes) -> Exchanged:

@@ -22,28 +22,39 @@ class Marketing:
 
     def __init__(self, *, on: bool) -> None:
         self.on = on
-        self._templates: frozenset[tuple[str, str]] = frozenset()
+        # By number, and only of those that have some.
+        self._templates: dict[int, frozenset[tuple[str, str]]] = {}
 
-    def learn(self, categories: Mapping[tuple[str, str], str], *, onboarded: bool) -> None:
-        """Take what Meta says of the account and of its templates, by name and language."""
+    def learn(
+        self, number: int, categories: Mapping[tuple[str, str], str], *, onboarded: bool
+    ) -> None:
+        """Take what Meta says of a number's account and its templates, by name and language."""
         found = (key for key, category in categories.items() if category == "MARKETING")
-        self._templates = frozenset(found if self.on and onboarded else ())
+        self._use(number, frozenset(found if self.on and onboarded else ()))
 
-    def edge(self, body: bytes) -> str:
-        """The edge for a request with this body."""
-        return MARKETING if self._templates and template_of(body) in self._templates else MESSAGES
+    def edge(self, number: int, body: bytes) -> str:
+        """The edge for a request of a number with this body."""
+        if not self._templates:  # nearly always
+            return MESSAGES
+        return MARKETING if template_of(body) in self._templates.get(number, ()) else MESSAGES
 
-    def judged(self, body: bytes, edge: str, judged: Judged) -> Judged:
-        """Judge the answer of an edge.
+    def judged(self, number: int, body: bytes, edge: str, judged: Judged) -> Judged:
+        """Judge the answer of an edge to a number's request.
 
         A message that is refused for the edge's sake goes to the other one at once, under the same
         attempt.
         """
         if edge != MARKETING or judged.meta_code not in _NOT_HERE:
             return judged
-        template = template_of(body)
-        if template in self._templates:  # until the templates are read again
-            self._templates -= {template}
+        template, ours = template_of(body), self._templates.get(number, frozenset())
+        if template in ours:  # until the templates are read again
+            self._use(number, ours - {template})
             said = {"template": template[0], "code": judged.meta_code, "details": judged.details}
             log.warning("marketing template refused by its edge", extra=said)
         return Judged(Class.NOT_TAKEN, details=judged.details)
+
+    def _use(self, number: int, templates: frozenset[tuple[str, str]]) -> None:
+        if templates:
+            self._templates[number] = templates
+        else:
+            self._templates.pop(number, None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http import HTTPStatus
 from secrets import token_hex
 from typing import Any
@@ -17,6 +17,7 @@ from urllib.parse import quote, urlsplit
 import aiohttp
 from yarl import URL
 
+from warouter.cloud_number import NumberCloud
 from warouter.cloud_settings import CloudSettings, is_loopback
 from warouter.upstream.cloud.graph.calls import Calls, bearer, result, whole
 from warouter.upstream.cloud.graph.failed import CallAway, CallRefused
@@ -24,10 +25,11 @@ from warouter.upstream.cloud.meanings import PARAMETER
 from warouter.upstream.cloud.secrets import Secrets
 from warouter.upstream.media_service import (
     ANSWER_BYTES,
-    MediaService,
+    MediaSession,
     ServiceAway,
     ServiceRefused,
     UploadSource,
+    UpstreamMedia,
     pieces,
 )
 
@@ -35,8 +37,8 @@ from warouter.upstream.media_service import (
 _GONE = (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 
 
-class CloudMedia(MediaService):
-    """The Cloud API's media, as ``MediaService`` has the simulator's."""
+class CloudMedia:
+    """The Cloud API's media of all numbers: an id belongs to the number that uploaded it."""
 
     def __init__(
         self,
@@ -45,24 +47,26 @@ class CloudMedia(MediaService):
         calls: Calls,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        super().__init__(f"{cloud.base_url}/{cloud.version}/{cloud.phone_number_id}")
-        self._number = cloud.phone_number_id
+        self._base = cloud.base_url
         self._plain = cloud.base_url.startswith("http:")  # the configured one is on loopback
         self._secrets = secrets
         self._calls = calls
         self._tls = tls if tls is not None else True
+        self._session = MediaSession()
 
-    async def upload(self, content: AsyncIterator[bytes], mime: str, size: int) -> str:
-        """Upload content and return its id, which lives for 30 days; errors as in MediaService."""
+    async def upload(
+        self, of: NumberCloud, content: AsyncIterator[bytes], mime: str, size: int
+    ) -> str:
+        """Upload content and return its id, which lives for 30 days; errors as in UpstreamMedia."""
         form = _Form(mime)
         source = UploadSource(content)
-        headers = bearer(self._secrets) | {
+        headers = bearer(self._secrets.token(of)) | {
             "Content-Type": form.type,
             "Content-Length": str(form.size(size)),
         }
         try:
-            async with self._http().post(
-                self._url,
+            async with self._session.http().post(
+                f"{self._base}/{of.app.version}/{of.phone_number_id}/media",
                 data=form.around(source.read()),
                 headers=headers,
                 ssl=self._tls,
@@ -78,34 +82,34 @@ class CloudMedia(MediaService):
             raise ServiceAway(f"media upload: {error or type(error).__name__}") from error
 
     @asynccontextmanager
-    async def download(self, handle: str) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def download(self, of: NumberCloud, handle: str) -> AsyncIterator[AsyncIterator[bytes]]:
         """The content of an id in chunks, which raise ServiceAway too."""
-        answer = await self._fetched(handle)
+        answer = await self._fetched(of, handle)
         if answer.status in _GONE:
             answer.close()
-            answer = await self._fetched(handle)
+            answer = await self._fetched(of, handle)
         try:
             _judge(answer.status)
             yield pieces(answer)
         finally:
             answer.close()
 
-    async def _fetched(self, handle: str) -> aiohttp.ClientResponse:
+    async def _fetched(self, of: NumberCloud, handle: str) -> aiohttp.ClientResponse:
         """The head of the answer at the URL of this id."""
-        url = await self._looked_up(handle)
+        url = await self._looked_up(of, handle)
         try:
-            return await self._http().get(
+            return await self._session.http().get(
                 URL(url, encoded=True),
-                headers=bearer(self._secrets),
+                headers=bearer(self._secrets.token(of)),
                 ssl=self._tls,
                 allow_redirects=False,
             )
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise ServiceAway(f"media download: {error or type(error).__name__}") from error
 
-    async def _looked_up(self, handle: str) -> str:
+    async def _looked_up(self, of: NumberCloud, handle: str) -> str:
         try:
-            found = await self._described(quote(handle, safe=""))
+            found = await self._described(of, quote(handle, safe=""))
         except CallRefused as error:
             raise ServiceRefused(str(error)) from error
         except CallAway as error:
@@ -115,18 +119,38 @@ class CloudMedia(MediaService):
             raise ServiceRefused("the Graph API named no URL of this media that can be trusted")
         return url
 
-    async def _described(self, node: str) -> dict[str, Any]:
+    async def _described(self, of: NumberCloud, node: str) -> dict[str, Any]:
         """Read the node of a media; CallAway or CallRefused.
 
-        The parameter that names our number is for Meta's comfort: if it is refused, as for nine
+        The parameter that names the number is for Meta's comfort: if it is refused, as for nine
         hours in January 2026, it is left out once.
         """
         try:
-            return await self._calls.get(node, {"phone_number_id": self._number})
+            return await self._calls.get(of, node, {"phone_number_id": of.phone_number_id})
         except CallRefused as error:
             if error.judged is None or error.judged.meta_code != PARAMETER:
                 raise
-        return await self._calls.get(node, {})
+        return await self._calls.get(of, node, {})
+
+    async def close(self) -> None:
+        await self._session.close()
+
+
+class NumberMedia(UpstreamMedia):
+    """The media of one number, for whoever moves media and knows of no other."""
+
+    def __init__(self, of: NumberCloud, media: CloudMedia) -> None:
+        self._of = of
+        self._media = media
+
+    async def upload(self, content: AsyncIterator[bytes], mime: str, size: int) -> str:
+        return await self._media.upload(self._of, content, mime, size)
+
+    def download(self, handle: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        return self._media.download(self._of, handle)
+
+    async def close(self) -> None:
+        await self._media.close()
 
 
 class _Form:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from warouter.cloud_settings import CloudSettings
+from warouter.cloud_number import NumberCloud
 from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.failed import CallAway
 
@@ -21,43 +21,49 @@ _NAMES = {"image/jpeg": "photo.jpg", "image/png": "photo.png"}
 
 
 class Profile:
-    """Calls about the profile of one number. Each raises CallAway or CallRefused."""
+    """Calls about the profile of a number. Each raises CallAway or CallRefused."""
 
-    def __init__(self, cloud: CloudSettings, calls: Calls) -> None:
-        self._profile = f"{cloud.phone_number_id}/whatsapp_business_profile"
-        self._compliance = f"{cloud.phone_number_id}/business_compliance_info"
+    def __init__(self, calls: Calls) -> None:
         self._calls = calls
 
-    async def fields(self, *names: str) -> dict[str, Any]:
+    async def fields(self, of: NumberCloud, *names: str) -> dict[str, Any]:
         """Read fields of the profile; those that are not set may be absent."""
-        found = await self._calls.get(self._profile, {"fields": ",".join(names)})
+        found = await self._calls.get(of, _profile(of), {"fields": ",".join(names)})
         return _first(found, "business_profile")
 
-    async def change(self, fields: Mapping[str, Any]) -> None:
+    async def change(self, of: NumberCloud, fields: Mapping[str, Any]) -> None:
         """Change these fields, and no others."""
-        await self._calls.post(self._profile, {**_PRODUCT, **fields})
+        await self._calls.post(of, _profile(of), {**_PRODUCT, **fields})
 
-    async def compliance(self, *names: str) -> dict[str, Any]:
+    async def compliance(self, of: NumberCloud, *names: str) -> dict[str, Any]:
         """Read fields of the compliance information; null or absent if they are not set."""
-        return _first(await self._calls.get(self._compliance, {"fields": ",".join(names)}))
+        return _first(await self._calls.get(of, _compliance(of), {"fields": ",".join(names)}))
 
-    async def change_compliance(self, fields: Mapping[str, Any]) -> None:
+    async def change_compliance(self, of: NumberCloud, fields: Mapping[str, Any]) -> None:
         """Replace the compliance information."""
-        await self._calls.post(self._compliance, {**_PRODUCT, **fields})
+        await self._calls.post(of, _compliance(of), {**_PRODUCT, **fields})
 
-    async def app(self) -> str:
+    async def app(self, of: NumberCloud) -> str:
         """The id of the token's app, to which uploads belong."""
-        return _fit((await self._calls.get("app", {"fields": "id"})).get("id"), _ID)
+        return _fit((await self._calls.get(of, "app", {"fields": "id"})).get("id"), _ID)
 
-    async def upload(self, app: str, content: bytes, mime: str) -> str:
+    async def upload(self, of: NumberCloud, app: str, content: bytes, mime: str) -> str:
         """Upload an image; returns the handle by which ``profile_picture_handle`` names it."""
         asked = {"file_length": str(len(content)), "file_type": mime, "file_name": _NAMES[mime]}
-        begun = await self._calls.post(f"{app}/uploads", {}, asked)
-        done = await self._calls.upload(_fit(begun.get("id"), _SESSION), content)
+        begun = await self._calls.post(of, f"{app}/uploads", {}, asked)
+        done = await self._calls.upload(of, _fit(begun.get("id"), _SESSION), content)
         handle = done.get("h")
         if not isinstance(handle, str) or not handle:
             raise CallAway("the Graph API gave the uploaded photo no handle")
         return handle
+
+
+def _profile(of: NumberCloud) -> str:
+    return f"{of.phone_number_id}/whatsapp_business_profile"
+
+
+def _compliance(of: NumberCloud) -> str:
+    return f"{of.phone_number_id}/business_compliance_info"
 
 
 def _first(found: dict[str, Any], inner: str = "") -> dict[str, Any]:

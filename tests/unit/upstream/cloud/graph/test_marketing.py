@@ -22,31 +22,31 @@ def test_only_marketing_templates_of_an_onboarded_account_go_there(
     on: bool, onboarded: bool
 ) -> None:
     marketing = Marketing(on=on)
-    assert marketing.edge(body(*OFFER)) == MESSAGES
-    marketing.learn(CATEGORIES, onboarded=onboarded)
-    assert marketing.edge(body(*OFFER)) == (MARKETING if on and onboarded else MESSAGES)
+    assert marketing.edge(1, body(*OFFER)) == MESSAGES
+    marketing.learn(1, CATEGORIES, onboarded=onboarded)
+    assert marketing.edge(1, body(*OFFER)) == (MARKETING if on and onboarded else MESSAGES)
     for other in (body("offer", "de"), body(*CODE), body("new", "de"), b'{"template":5}', b"{}"):
-        assert marketing.edge(other) == MESSAGES
+        assert marketing.edge(1, other) == MESSAGES
 
 
 @pytest.mark.parametrize("code", [131055, 131063, 134100])
 def test_a_template_that_is_refused_there_goes_to_the_other_edge(code: int) -> None:
     marketing = Marketing(on=True)
-    marketing.learn(CATEGORIES, onboarded=True)
+    marketing.learn(1, CATEGORIES, onboarded=True)
     refused = Judged(Class.FINAL, 2003, details="no", meta_code=code)
-    judged = marketing.judged(body(*OFFER), MARKETING, refused)
+    judged = marketing.judged(1, body(*OFFER), MARKETING, refused)
     # As what never began: it keeps its attempt, and nothing of the number waits.
     assert judged == Judged(Class.NOT_TAKEN, details="no")
-    assert marketing.edge(body(*OFFER)) == MESSAGES
-    assert marketing.judged(body(*OFFER), MARKETING, refused) == judged  # of one that was out
-    marketing.learn(CATEGORIES, onboarded=True)
-    assert marketing.edge(body(*OFFER)) == MARKETING
+    assert marketing.edge(1, body(*OFFER)) == MESSAGES
+    assert marketing.judged(1, body(*OFFER), MARKETING, refused) == judged  # of one that was out
+    marketing.learn(1, CATEGORIES, onboarded=True)
+    assert marketing.edge(1, body(*OFFER)) == MARKETING
 
 
 @pytest.mark.parametrize(("edge", "code"), [(MESSAGES, 131055), (MARKETING, 131049)])
 def test_other_refusals_are_what_they_are(edge: str, code: int) -> None:
     marketing = Marketing(on=True)
-    marketing.learn(CATEGORIES, onboarded=True)
+    marketing.learn(1, CATEGORIES, onboarded=True)
     refused = Judged(Class.FINAL, 472, meta_code=code)
-    assert marketing.judged(body(*OFFER), edge, refused) is refused
-    assert marketing.edge(body(*OFFER)) == MARKETING
+    assert marketing.judged(1, body(*OFFER), edge, refused) is refused
+    assert marketing.edge(1, body(*OFFER)) == MARKETING
