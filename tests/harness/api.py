@@ -96,12 +96,12 @@ class Recorder:
     async def health(self) -> HealthReport:
         return HealthReport(self.nodes, self.notes, self.number)
 
-    async def find_inbound(self, message_id: str) -> str | None:
-        return self.inbound.get(message_id)
+    async def find_inbound(self, message_id: str, number: int) -> str | None:
+        return self.inbound.get(message_id) if number == 1 else None
 
-    async def trace(self, message_id: str) -> Trace | None:
+    async def trace(self, message_id: str, number: int) -> Trace | None:
         async with self.pool.acquire() as connection:
-            return await read_trace(connection, message_id)
+            return await read_trace(connection, message_id, number)
 
 
 class Api:

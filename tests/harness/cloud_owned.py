@@ -316,10 +316,15 @@ class OfferingWebapp:
         self._slots = slots
         self.left: dict[int, list[int]] = {}
 
-    def offer(self, *refs: tuple[bytes, int], status: str = "sent", epoch: int = 0) -> int:
-        """Offer this status of each; the offer's number."""
+    def offer(
+        self, *refs: tuple[bytes, int], status: str = "sent", epoch: int = 0, came_to: int = 1
+    ) -> int:
+        """Offer this status of each, which came to a number of ours; the offer's number."""
         number = next(_numbers)
-        offered = [self._offered(ref, status, epoch or self._slots.slot.epoch) for ref in refs]
+        offered = [
+            replace(self._offered(ref, status, epoch or self._slots.slot.epoch), number=came_to)
+            for ref in refs
+        ]
         webapp: Any = self
         self._slots.end._straight.on_statuses(webapp, wire.StatusOffer(number, offered))
         return number

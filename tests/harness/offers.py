@@ -60,6 +60,7 @@ class Owner:
             bytes(message.body),
             message.ttl,
             key,
+            message.number,
         )
 
         assert frame == self.frames.message(
@@ -71,6 +72,7 @@ class Owner:
             offered.body,
             offered.ttl,
             offered.key,
+            offered.number,
         )
 
         def done(outcome: Outcome) -> None:

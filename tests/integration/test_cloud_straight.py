@@ -91,6 +91,15 @@ async def test_statuses_of_an_answered_message_need_no_inbox(
         assert not await pool.fetchval(INBOX_WAS_USED)
 
 
+async def test_a_status_that_came_to_another_number_is_left(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    async with offering(settings, pool) as (_, message, webapp):
+        assert await webapp.answered(webapp.offer((message, 1), came_to=2)) == [0]
+        assert await shown(pool, message) == []
+        assert await webapp.answered(webapp.offer((message, 1))) == []
+
+
 async def test_a_status_before_the_answer_is_one_commit_with_the_end_of_its_message(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:

@@ -67,7 +67,7 @@ async def test_a_server_that_hangs_is_not_waited_for_longer_than_anywhere(
     async with through_a_proxy(settings) as (hangs, view):
 
         def asked() -> list[Awaitable[Any]]:
-            return [view.health(), view.shards(), view.find_inbound("x"), view.trace("x")]
+            return [view.health(), view.shards(), view.find_inbound("x", 1), view.trace("x", 1)]
 
         await asyncio.gather(*asked())
         hangs.cut()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from tests.harness.front import TOKENS, Front, plain
@@ -54,6 +55,24 @@ class Scene:
 
 def statuses(transport: Wire) -> list[int]:
     return [int(part[:3]) for part in transport.written.split(b"HTTP/1.1 ")[1:]]
+
+
+async def test_a_message_goes_with_the_number_of_its_caller(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Read by Python first, and behind it by its known head."""
+    scene = Scene()
+    tokens = scene.front.tokens._entries
+    for known, (caller, ends) in list(tokens.items()):
+        tokens[known] = msgspec.structs.replace(caller, number=70_000), ends
+    scene.front.gate.clear()
+    for mark in (1, 2):
+        await scene.client(plain("user", mark).raw)
+        monkeypatch.setattr(FastPath, "take", lambda *_: False)
+    frames = [wire.parse(memoryview(entry.frame)) for entry in scene.links.held]
+    assert [frame.number for frame in frames if isinstance(frame, wire.Message)] == [70_000] * 2
+    scene.front.release()
+    await turns()
 
 
 async def test_a_plain_message_is_held_until_answered(monkeypatch: pytest.MonkeyPatch) -> None:

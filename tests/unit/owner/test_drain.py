@@ -117,6 +117,20 @@ async def test_a_row_that_is_deleted_does_not_forget_what_another_has_shown() ->
     assert draining.shown == ["sent", "read"]
 
 
+async def test_a_status_that_came_to_another_number_proves_nothing() -> None:
+    draining = Draining()
+    foreign = msgspec.structs.replace(row(1, "sent"), number=1, sent_by=2)
+    await draining.read(foreign)
+    assert (draining.shown, draining.rows.counts["foreign"]) == ([], 1)
+    assert acks._proof(foreign) is None
+    mine = msgspec.structs.replace(foreign, n=2, number=2)
+    await draining.read(mine)
+    assert draining.shown == ["sent"]
+    proof = acks._proof(mine)
+    assert proof is not None
+    assert proof.number == 2
+
+
 async def test_a_reading_that_began_before_the_journal_knew_shows_nothing_below() -> None:
     draining = Draining()
     await draining.read(row(1, "read"))

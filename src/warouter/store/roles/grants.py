@@ -25,11 +25,14 @@ _Columns = Mapping[str, str]  # columns by table
 
 # Journals without what people wrote in them.
 _JOURNALS: _Columns = {
-    "message": "slot seq id recipient kind accepted_at ttl",
-    "parked_message": "slot seq id recipient has_ttl attempts due_at reason parked_at look_at",
-    "event": "slot seq kind key recipient recorded_at",
-    "parked_event": "slot seq kind recipient attempts due_at first_at reason parked_at look_at",
-    "dead_letter": "slot seq kind key recipient recorded_at attempts died_at reason asked_at",
+    "message": "slot seq id recipient kind accepted_at ttl number",
+    "parked_message": "slot seq id recipient has_ttl attempts due_at reason parked_at look_at"
+    " number",
+    "event": "slot seq kind key recipient recorded_at number",
+    "parked_event": "slot seq kind recipient attempts due_at first_at reason parked_at look_at"
+    " number",
+    "dead_letter": "slot seq kind key recipient recorded_at attempts died_at reason asked_at"
+    " number",
     "cloud_inbox": "slot",  # enough to see whether there is anything
 }
 # Nodes without the keys of their links.

@@ -220,6 +220,20 @@ def test_every_entry_every_change_and_every_element_is_read() -> None:
     assert wamids == [f"wamid.{n}" for n in (0, 1, 4, 5, 2, 3, 6, 7)]
 
 
+def test_each_element_has_the_number_that_it_came_to() -> None:
+    """Their keys may be equal: a wamid is unique among those of its number alone."""
+    second = change(statuses=[DELIVERED], messages=[TEXT])
+    second["value"]["metadata"]["phone_number_id"] = "2002"
+    for parts in ({"statuses": [DELIVERED]}, {"statuses": [DELIVERED], "messages": [TEXT]}):
+        batch = read(webhook(change(**parts), second), OWNED | {"2002": 2})
+        assert [element.number for element in batch.elements] == [1] * len(parts) + [2, 2]
+        assert batch.counted == {}
+    usual = change(statuses=[DELIVERED])
+    usual["value"]["metadata"]["phone_number_id"] = "2002"
+    [element] = read(webhook(usual), OWNED | {"2002": 2}).elements
+    assert element.unique == (2, element.key)
+
+
 def test_the_newest_time_is_that_of_the_elements_of_our_number() -> None:
     foreign = change(statuses=[DELIVERED | {"timestamp": "1800000000"}])
     foreign["value"]["metadata"]["phone_number_id"] = "123456123"
