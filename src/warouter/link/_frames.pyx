@@ -262,8 +262,8 @@ def admit(
 
 def columns(list messages not None) -> tuple:
     """Columns of the statement that appends them: slots, seqs, ids, recipients, kinds, bodies,
-    numbers, and if one has a ttl or a key: ttls, names of keys, hashes of their requests. Kinds that
-    are all 0 are None, unless these follow; numbers that are all 1 are.
+    numbers, and if one has a ttl or a key: ttls, names of keys, hashes of their requests. Kinds
+    that are all 0 are None, unless these follow; numbers that are all 1 are None.
     """
     cdef list slots = [], seqs = [], ids = [], recipients = [], keys
     cdef bint kinds = False, requests = False, others = False
