@@ -77,9 +77,9 @@ async def native(webapp: Webapp) -> Api:
 @pytest_asyncio.fixture
 async def dialect(webapp: Webapp) -> AsyncIterator[Dialect]:
     simulator, clock = CloudSimulator(FACTS, random=Random(1)), Clock()
-    settings = client_settings(FACTS, (await simulator.start()).graph_url)
-    calls = Calls(settings, Secrets(settings))
-    templates = TemplateList(TemplateCalls(settings, calls), clock)
+    settings, of = client_settings(FACTS, (await simulator.start()).graph_url)
+    calls = Calls(settings, Secrets(of))
+    templates = TemplateList(TemplateCalls(of, calls), clock)
     try:
         yield Dialect(await webapp(d360=True, templates=templates), simulator, clock)
     finally:
