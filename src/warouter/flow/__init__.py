@@ -2,16 +2,20 @@
 
 A slot's journal is a log with positions. The *cursor* says how far it is settled; a *lane* lets one
 message of a number to a recipient out at a time, and the *window* bounds how many of a slot are
-out; lanes whose next message must wait long are *parked*: they leave their place to others.
+out; lanes whose next message must wait long are *parked*: they leave their place to others. A
+*consumer*, whoever takes rows of a number, goes *aside* where it cannot keep up: the cursor passes
+over them.
 
-    cursor    how far a log is settled: a mark, and settled ranges beyond it
-    lanes     what may be sent now: lanes and the window
-    parking   the lanes that are parked, and what happens with the rows of each
-    lane_key  the key of a lane: of a number and a recipient
-    log       one log of a slot: what is on disk, in memory, settled
-    event     an event of a slot, from the upstream's frame to the POST
-    progress  what the next record says of a log
-    posts     what came of the POSTs: the last failures, and the last hour
+    cursor     how far a log is settled: a mark, and settled ranges beyond it
+    lanes      what may be sent now: lanes and the window
+    parking    the lanes that are parked, and what happens with the rows of each
+    lane_key   the key of a lane: of a number and a recipient
+    log        one log of a slot: what is on disk, in memory, settled
+    aside      a consumer that cannot keep up: its own rows in a log, and how far they are settled
+    consumers  who takes a row of a log in FLOW, and who has it aside
+    event      an event of a slot, from the upstream's frame to the POST
+    progress   what the next record says of a log
+    posts      what came of the POSTs: the last failures, and the last hour
 
 With the Cloud API the number has a rate, and nobody repeats what may have been taken:
 

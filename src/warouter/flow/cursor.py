@@ -8,7 +8,7 @@ there (``full``), an owner sends only what cannot open another.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 MAX_RANGES = 128
 
@@ -26,6 +26,11 @@ class Cursor:
     def flat(self) -> list[int]:
         """The ranges as from, to, from, to ..., their stored form."""
         return [bound for pair in zip(self._from, self._to, strict=True) for bound in pair]
+
+    @property
+    def ranges(self) -> int:
+        """Number of settled ranges beyond the mark."""
+        return len(self._from)
 
     @property
     def full(self) -> bool:
@@ -51,6 +56,21 @@ class Cursor:
             return True
         i = bisect_right(self._from, seq) - 1
         return i >= 0 and seq <= self._to[i]
+
+    def covers(self, low: int, high: int) -> bool:
+        """True if all of low..high inclusive is settled."""
+        if high <= self.mark:
+            return True
+        i = bisect_right(self._from, max(low, self.mark + 1)) - 1
+        return i >= 0 and high <= self._to[i]
+
+    def within(self, after: int, upto: int) -> Iterator[tuple[int, int]]:
+        """The settled parts of what follows ``after`` up to ``upto``, as (from, to)."""
+        if after < self.mark:
+            yield after + 1, min(self.mark, upto)
+        for low, high in zip(self._from, self._to, strict=True):
+            if high > after and low <= upto:
+                yield max(low, after + 1), min(high, upto)
 
     def settle(self, seq: int) -> None:
         if seq == self.mark + 1 and not self._from:  # nearly always: all is settled in its order

@@ -22,6 +22,19 @@ def test_a_cursor_is_the_set_of_settled_numbers(mark: int, ranges: list[tuple[in
     assert (again.mark, again.flat) == (cursor.mark, cursor.flat)
 
 
+@given(st.integers(0, 9), st.sets(st.integers(1, 40)), st.integers(0, 40), st.integers(1, 12))
+def test_parts_of_a_cursor_are_those_of_the_set(
+    mark: int, seqs: set[int], after: int, size: int
+) -> None:
+    cursor = Cursor(mark)
+    cursor.settle_all(seqs)
+    settled, part = seqs | set(range(mark + 1)), range(after + 1, after + size + 1)
+    assert cursor.covers(part[0], part[-1]) == settled.issuperset(part)
+    found = [seq for low, high in cursor.within(after, part[-1]) for seq in range(low, high + 1)]
+    assert found == sorted(settled.intersection(part))
+    assert cursor.ranges == len(cursor.flat) // 2
+
+
 @given(st.permutations(range(1, 40)))
 def test_in_any_order_all_of_it_ends_in_the_mark(order: list[int]) -> None:
     cursor = Cursor()
