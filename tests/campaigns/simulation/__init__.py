@@ -19,6 +19,7 @@
     history     what happened: the kit's history, with a trace
     judge       what the database and the processes look like in the end, for the invariants
     world       one run
+    aside       consumers that go aside: one log of one slot, around the product's own decisions
 
 The same seed is the same run, bit for bit.
 ``python -m tests.campaigns.simulation --help`` runs many.

@@ -3,6 +3,9 @@
 python -m tests.campaigns.simulation --seeds 10000
 python -m tests.campaigns.simulation --seed 4711 --upstream cloud --trace
 
+Each seed also has runs of the model of consumers that go aside (``aside``), which shows one by
+``python -m tests.campaigns.simulation.aside --seed N --trace``.
+
 To see what a change of the code changes: ``--digests FILE`` writes a digest of each seed's history
 into a file that is not there yet, and compares with one that is.
 """
@@ -20,6 +23,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from tests.campaigns.simulation.aside.report import report_aside
+from tests.campaigns.simulation.aside.world import run_untraced
 from tests.campaigns.simulation.cloud import faults as cloud
 from tests.campaigns.simulation.cloud.world import CloudWorld
 from tests.campaigns.simulation.faults import Kind
@@ -28,6 +33,7 @@ from tests.campaigns.simulation.world import Result, run
 
 SHOWN = 20  # failing seeds
 ENOUGH = 300  # seeds in which every kind of fault must have hit something
+ASIDE = 4  # runs of the model of consumers that go aside, for each seed
 SIMULATOR, CLOUD, BOTH = UPSTREAMS = ("simulator", "cloud", "both")
 
 
@@ -42,12 +48,16 @@ def main() -> int:
     work = [
         (seed, given.seconds, given.only, _upstream(given.upstream, seed), digest) for seed in seeds
     ]
+    models = range(0) if given.only else range(ASIDE * seeds.start, ASIDE * seeds.stop)
     if given.jobs == 1:
         results = _told(map(_run, work))
+        failed = _report(given, results, time.monotonic() - began)
+        failed |= report_aside(map(run_untraced, models))
     else:
         with multiprocessing.Pool(given.jobs) as pool:
             results = _told(pool.imap_unordered(_run, work, chunksize=10))
-    failed = _report(given, results, time.monotonic() - began)
+            failed = _report(given, results, time.monotonic() - began)
+            failed |= report_aside(pool.imap_unordered(run_untraced, models, chunksize=50))
     if given.digests is not None:
         _compare(given.digests, {result.seed: result.digest for result in results})
     return failed

@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.campaigns.simulation import nemeses
+from tests.campaigns.simulation.aside import mutants as aside
+from tests.campaigns.simulation.aside.world import run_aside
 from tests.campaigns.simulation.cloud import mutants as cloud
 from tests.campaigns.simulation.cloud.world import HELD_SECONDS, CloudWorld
 from tests.campaigns.simulation.kinds import BY_NAME
@@ -31,8 +33,9 @@ from warouter.flow import windows
 
 SEEDS = Path(__file__).with_name("seeds.json")
 MOST_SEEDS = 250
+MOST_ASIDE = 20_000  # of some milliseconds each
 SIMULATED = [name for name, mutant in MUTANTS.items() if mutant.threats or mutant.plan]
-NAMES = (*SIMULATED, *cloud.MUTANTS)
+NAMES = (*SIMULATED, *cloud.MUTANTS, *aside.MUTANTS)
 Violations = list[tuple[float, str, str]]
 
 
@@ -53,6 +56,8 @@ def frozen() -> dict[str, int]:
 
 def breaks(name: str) -> tuple[str, ...]:
     """The invariants of which one must not hold without the mechanism."""
+    if name in aside.MUTANTS:
+        return aside.MUTANTS[name].breaks
     of = MUTANTS if name in SIMULATED else cloud.MUTANTS
     return of[name].breaks
 
@@ -61,6 +66,9 @@ def without(name: str, seed: int) -> Result:
     """One seed of the product without a mechanism, until it is missed."""
     if name in SIMULATED:
         return _simulated(MUTANTS[name], seed, breaks(name))
+    if name in aside.MUTANTS:
+        with patched(aside.MUTANTS[name].changes):
+            return run_aside(seed, breaks(name))
     return _with_cloud(cloud.MUTANTS[name], seed, breaks(name))
 
 
@@ -68,6 +76,8 @@ def whole(name: str, seed: int) -> Result:
     """The same run of the product with all of its mechanisms, to its end."""
     if name in SIMULATED:
         return _simulated(MUTANTS[name]._replace(changes=[], flag=""), seed)
+    if name in aside.MUTANTS:
+        return run_aside(seed)
     return _with_cloud(cloud.MUTANTS[name].whole(), seed)
 
 
@@ -79,7 +89,8 @@ def misses(name: str, result: Result) -> bool:
 def search(name: str, first: int | None, among: int) -> Search:
     """Begin with ``first``, which found it last; of ``among`` that find it the cheapest is kept."""
     began = time.process_time()
-    seeds = dict.fromkeys([*([] if first is None else [first]), *range(MOST_SEEDS)])
+    most = MOST_ASIDE if name in aside.MUTANTS else MOST_SEEDS
+    seeds = dict.fromkeys([*([] if first is None else [first]), *range(most)])
     _, seed, wrong = min(islice(_finding(name, seeds), among), default=(0.0, -1, []))
     return Search(name, seed, time.process_time() - began, wrong)
 
