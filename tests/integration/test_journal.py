@@ -10,8 +10,9 @@ import pytest
 from msgspec.structs import replace
 
 from tests.harness.journals import OTHER, OWNED, RECIPIENT, event, own, page_of, row
+from warouter.flow.aside import AsideReason, AsideRow
 from warouter.flow.event import EventRow
-from warouter.flow.progress import LogProgress
+from warouter.flow.progress import LogProgress, Unaside
 from warouter.store.journal import (
     FENCED,
     KNOWN,
@@ -263,3 +264,69 @@ async def test_the_next_row_of_a_recipient_is_found_after_the_first(journal: Jou
     await unpark(journal, 1)
     for page in await pages(journal, 9):
         assert {r["lane"] for r in page} == {"a", "b"}
+
+
+ASIDE = AsideRow(1, 1, 2, 9, None, [5, 6], 4, [8, 8], AsideReason.STOPPED)
+NOTHING = LogProgress(0, [], [])
+
+
+def aside(change: AsideRow | Unaside, mark: int = 0, *, events: bool = False) -> SlotProgress:
+    """A record of slot 3, of a change of its messages, or of its inbound events."""
+    log = LogProgress(mark, [], [change])
+    return (
+        SlotProgress(3, NOTHING, NOTHING, log) if events else SlotProgress(3, log, NOTHING, NOTHING)
+    )
+
+
+async def test_a_consumer_that_is_aside_is_found_by_the_next_owner(journal: Journal) -> None:
+    first = ASIDE._replace(upto=None, flow=[], ranges=[])
+    await journal.record(OWNED, [aside(first)])
+    await journal.record(OWNED, [aside(ASIDE._replace(upto=12))])
+    await journal.record(OWNED, [aside(ASIDE, events=True)])
+    [opened] = await journal.open({3: OWNED[3]})
+    assert opened.aside == {0: [ASIDE._replace(upto=12)], 2: [ASIDE]}
+
+
+async def test_no_seq_is_given_again_by_which_a_consumer_is_aside(journal: Journal) -> None:
+    """Each may have been given and never committed: nobody would look for a new row there."""
+    await journal.append(OWNED, [row(1), row(2)])
+    await journal.record(OWNED, [aside(ASIDE)])
+    [opened] = await journal.open({3: OWNED[3]})
+    assert (opened.next_seq, opened.next_status_seq, opened.next_inbound_seq) == (10, 1, 1)
+    await journal.record(OWNED, [aside(ASIDE._replace(upto=14), events=True)])
+    [opened] = await journal.open({3: OWNED[3]})
+    assert (opened.next_seq, opened.next_status_seq, opened.next_inbound_seq) == (10, 1, 15)
+
+
+async def test_a_consumer_that_has_caught_up_is_forgotten(
+    journal: Journal, pool: asyncpg.Pool
+) -> None:
+    await journal.record(OWNED, [aside(ASIDE)])
+    await journal.record(OWNED, [aside(Unaside(2), 9)])  # another one
+    assert await pool.fetchval("select count(*) from aside") == 1
+    await journal.record(OWNED, [aside(Unaside(1), 9)])
+    assert await pool.fetchval("select count(*) from aside") == 0
+
+
+async def test_nothing_is_said_of_who_is_aside_in_a_slot_that_is_not_held(
+    journal: Journal, pool: asyncpg.Pool
+) -> None:
+    await journal.record(OWNED, [aside(ASIDE)])
+    old = {3: OWNED[3] - 1}
+    assert await journal.record(old, [aside(ASIDE._replace(base=7), 9)]) == set()
+    assert await journal.record(old, [aside(Unaside(1), 9)]) == set()
+    assert [tuple(r) for r in await pool.fetch("select base, number from aside")] == [(2, 1)]
+
+
+async def test_a_cursor_is_on_disk_only_with_the_row_that_it_depends_on(
+    journal: Journal, pool: asyncpg.Pool
+) -> None:
+    """If the row cannot be written, the cursor does not pass over what belongs to it."""
+    await pool.execute("alter table aside add constraint no check (base < 5) not valid")
+    try:
+        with pytest.raises(asyncpg.CheckViolationError):
+            await journal.record(OWNED, [aside(ASIDE._replace(base=7), 9)])
+    finally:
+        await pool.execute("alter table aside drop constraint no")
+    [opened] = await journal.open({3: OWNED[3]})
+    assert (opened.send_mark, opened.aside) == (0, {})

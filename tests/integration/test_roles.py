@@ -23,15 +23,23 @@ from warouter.store.roles.create import create
 
 JOURNALS = (
     *("message", "event", "send_cursor", "event_cursor", "parked_message", "parked_event"),
-    *("dead_letter", "slot", "term", "send_issue", "upstream_id", "cloud_inbox", "request_key"),
+    *(
+        "aside",
+        "dead_letter",
+        "slot",
+        "term",
+        "send_issue",
+        "upstream_id",
+        "cloud_inbox",
+        "request_key",
+    ),
 )
 # What functions call of each other, what triggers call, and what functions alone look at.
 NOBODY_EXECUTES = (
     "audit_append audit_hash audit_keep audit_move_sums bump bump_auth change_owner"
     " console_user_changed doubt_heads end_sessions event_pointed_at held_slots hold_term"
-    " hold_wamids lead_event_lanes match_known media_gone next_event_seq pointed_at"
-    " record_issues record_parked_events record_parked_messages record_rare record_taken"
-    " url_shown"
+    " hold_wamids lead_event_lanes match_known media_gone next_event_seq pointed_at record_aside"
+    " record_issues record_parked_events record_parked_messages record_rare record_taken url_shown"
 )
 NO_PROGRESS = ", ".join(["'{}'"] * 16)
 NOBODY_READS = "request_key cloud_unmatched cloud_quarantine cloud_kept cloud_share"

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from warouter.flow.aside import Aside, AsideReason, AsideRow, Entering
 from warouter.flow.log import SlotLog
+from warouter.flow.progress import Unaside
 
 
 class Consumers:
@@ -97,16 +98,17 @@ class Consumers:
         self.aside[consumer].leave(self._log.next_seq - 1, record)
         self._log.dirty = True
 
-    def record_begins(self, recorded: int) -> tuple[list[AsideRow], list[int]]:
-        """Return the rows to write in the record that has the log's cursor of now, before it, and
-        the consumers whose row goes with it.
+    def record_begins(self, recorded: int) -> list[AsideRow | Unaside]:
+        """Return the changes for the record that has the log's cursor of now: each row is written
+        before it.
         """
         cursor = self._log.cursor
         over = [consumer for consumer, aside in self.aside.items() if aside.over(cursor, recorded)]
         for consumer in over:
             del self.aside[consumer]
         moved = [aside for aside in self.aside.values() if aside.dirty]
-        return [aside.record_begins(cursor) for aside in moved], over
+        rows = (aside.record_begins(cursor) for aside in moved)
+        return [*map(Unaside, over), *rows]
 
     def recorded(self, recorded: int) -> None:
         """A record is on disk; the next one is due if somebody's row may go now."""

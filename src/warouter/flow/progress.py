@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from warouter.flow.aside import AsideRow
+
 
 class Park(NamedTuple):
     """A row moves to the parked table, or stays there, and is due in ``delay_ms``; None: once its
@@ -78,7 +80,14 @@ class Unissued(NamedTuple):
     attempt: int | None = None
 
 
-RareChange = Park | Unpark | Reopened | Dead | Stated | Unissued  # not one of each message
+class Unaside(NamedTuple):
+    """The consumer is aside no more: its row goes."""
+
+    consumer: int
+
+
+# Not one of each message.
+RareChange = Park | Unpark | Reopened | Dead | Stated | Unissued | AsideRow | Unaside
 Change = RareChange | Took
 
 

@@ -19,6 +19,7 @@ from tests.campaigns.simulation.history import History
 from tests.campaigns.simulation.journals import Event, Journal, Message, Parked
 from tests.campaigns.simulation.owners import Owners
 from warouter._hash import SLOTS
+from warouter.flow.aside import AsideRow
 from warouter.flow.lane_key import lane_of
 from warouter.message_id import parse, text_of
 from warouter.owner.parked.messages import TOLD
@@ -43,6 +44,8 @@ class Tables(Owners):
         self.requests: dict[bytes, tuple[bytes, bytes]] = {}  # key -> id, hash of the request
         self.events = [(Journal(), Journal()) for _ in range(SLOTS)]
         self.keys: dict[tuple[str, int], tuple[int, int, int]] = {}  # by key and number
+        # Consumers that are aside, by slot, log and consumer.
+        self.aside: dict[tuple[int, int, int], dict[str, Any]] = {}
         self.asked: dict[tuple[int, int, int], Event] = {}  # dead letters, all to be replayed
         self.shown: dict[str, list[str]] = {}  # names of the statuses of a message
         self.issues = Issues()
@@ -254,6 +257,8 @@ class Tables(Owners):
 
     def record_progress(self, now: float, inc: UUID, *a: Any) -> list[dict[str, Any]]:
         held = self.held(inc, a[0], a[1])
+        if a[17]:
+            self._aside(held, json.loads(a[17]))
         for slot, mark, ranges in zip(*a[2:5], strict=True):
             if slot in held:
                 self.messages[slot].settle(mark, ranges)
@@ -306,13 +311,33 @@ class Tables(Owners):
                 s,
                 *(
                     word
-                    for j in (self.messages[s], *self.events[s])
-                    for word in (j.mark, list(j.ranges), j.next_seq())
+                    for log, j in enumerate((self.messages[s], *self.events[s]))
+                    for word in (j.mark, list(j.ranges), self._next_seq(s, log, j))
                 ),
+                json.dumps([row | {"log": at[1]} for at, row in self._aside_of(s)]),
             )
             for s in slots
             if s in held
         ]
+
+    def _aside_of(self, slot: int) -> list[tuple[tuple[int, int, int], dict[str, Any]]]:
+        return sorted((at, row) for at, row in self.aside.items() if at[0] == slot)
+
+    def _next_seq(self, slot: int, log: int, journal: Journal) -> int:
+        rows = [row for at, row in self._aside_of(slot) if at[1] == log]
+        return max(journal.next_seq(), *(1 + max(r["since"], r["upto"] or 0) for r in rows), 1)
+
+    def _aside(self, held: set[int], rare: dict[str, list[dict[str, Any]]]) -> None:
+        """Who is aside in which log: the rows of table ``aside``, without their times."""
+        for gone in rare.get("unaside", ()):
+            if gone["slot"] in held:
+                self.aside.pop((gone["slot"], gone["log"], gone["consumer"]), None)
+        for row in rare.get("aside", ()):
+            at = row["slot"], row["log"], row["consumer"]
+            if row["slot"] in held:
+                kept = self.aside.get(at, row)["number"]
+                fields = {name: row[name] for name in AsideRow._fields}
+                self.aside[at] = fields | {"number": kept}
 
     def _journals(self, slot: int) -> Iterator[tuple[Journal, str, int | None]]:
         """Those of a slot, each with the end of its columns' names and its kind."""

@@ -7,6 +7,7 @@ import pytest
 from warouter.flow.aside import AsideReason, AsideRow
 from warouter.flow.consumers import Consumers
 from warouter.flow.log import Memory, SlotLog
+from warouter.flow.progress import Unaside
 
 ONE, OTHER, NUMBER = 11, 12, 1
 BOTH = (ONE, OTHER)
@@ -123,11 +124,11 @@ def test_the_record_whose_cursor_passes_over_a_row_says_whose_it_is(
         consumers.ended(OTHER, seq)
     enter(consumers, 1, 2, 3)
     assert log.dirty
-    rows, over = consumers.record_begins(0)
+    [stored] = consumers.record_begins(0)
     assert log.record_begins()[0].mark == 3
-    assert [(row.consumer, row.base, row.since) for row in rows] == [(ONE, 0, 3)]
-    assert over == []
-    assert consumers.record_begins(1) == ([], [])
+    assert isinstance(stored, AsideRow)
+    assert (stored.consumer, stored.base, stored.since) == (ONE, 0, 3)
+    assert consumers.record_begins(1) == []
 
 
 def test_rows_are_flagged_while_one_of_the_consumers_needs_it(
@@ -147,8 +148,9 @@ def test_a_row_aside_goes_with_the_record_that_covers_it(
 ) -> None:
     enter(consumers, 1, 2, 3)
     leave(log, consumers)
-    [stored], over = consumers.record_begins(1)
-    assert (stored.upto, stored.mark, over) == (3, 3, [])
+    [stored] = consumers.record_begins(1)
+    assert isinstance(stored, AsideRow)
+    assert (stored.upto, stored.mark) == (3, 3)
     log.record_begins()
     consumers.recorded(2)
     assert not log.dirty  # the other has not ended
@@ -157,7 +159,7 @@ def test_a_row_aside_goes_with_the_record_that_covers_it(
     log.record_begins()
     consumers.recorded(3)
     assert log.dirty
-    assert consumers.record_begins(3) == ([], [ONE])
+    assert consumers.record_begins(3) == [Unaside(ONE)]
     assert consumers.in_flow(ONE, 3)
 
 
@@ -179,5 +181,6 @@ def test_a_leaving_consumer_has_no_end_after_a_takeover() -> None:
     log, consumers = opened(2, 9, stored)
     assert log.dirty
     assert consumers.take(8, BOTH) == [OTHER]
-    [again], _ = consumers.record_begins(0)
+    [again] = consumers.record_begins(0)
+    assert isinstance(again, AsideRow)
     assert (again.since, again.upto) == (8, None)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from warouter.flow.aside import AsideRow
 from warouter.flow.progress import (
     Dead,
     LogProgress,
@@ -15,6 +16,7 @@ from warouter.flow.progress import (
     Reopened,
     Stated,
     Took,
+    Unaside,
     Unissued,
     Unpark,
 )
@@ -110,10 +112,11 @@ def changes(slots: Sequence[SlotProgress]) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = {}
     for slot, messages, statuses, inbound in slots:
         for kind, log in ((None, messages), (STATUS, statuses), (INBOUND, inbound)):
-            of_log = {"slot": slot} if kind is None else {"slot": slot, "kind": kind}
             for change in log.changes:
                 if not isinstance(change, Took):
-                    found.setdefault(_name(change, kind), []).append(of_log | _fields(change))
+                    found.setdefault(_name(change, kind), []).append(
+                        _place(slot, kind, change) | _fields(change)
+                    )
     if "issues" in found:  # an update takes any of several rows: the last one is true
         found["issues"] = list({(i["slot"], i["seq"]): i for i in found["issues"]}.values())
     return found
@@ -139,6 +142,17 @@ def _name(change: RareChange, kind: int | None) -> str:
             return "issues"
         case Unissued():
             return "unissue"
+        case AsideRow():
+            return "aside"
+        case Unaside():
+            return "unaside"
+
+
+def _place(slot: int, kind: int | None, change: RareChange) -> dict[str, Any]:
+    """The log of a change; ``kind`` None: of messages, which are log 0 of those that are aside."""
+    if isinstance(change, AsideRow | Unaside):
+        return {"slot": slot, "log": 0 if kind is None else 1 + kind}
+    return {"slot": slot} if kind is None else {"slot": slot, "kind": kind}
 
 
 def _fields(change: RareChange) -> dict[str, Any]:

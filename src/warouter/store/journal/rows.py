@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
+from warouter.flow.aside import AsideReason, AsideRow
 from warouter.flow.lane_key import lane_of
 from warouter.store.journal.issues import StoredIssue
 
@@ -53,3 +55,14 @@ class Opened(msgspec.Struct, frozen=True):
     inbound_mark: int
     inbound_ranges: list[int]
     next_inbound_seq: int
+    aside: dict[int, list[AsideRow]] = {}  # by log: 0 messages, 1 statuses, 2 inbound
+
+
+def opened_of(row: Sequence[Any]) -> Opened:
+    """A row of `open_slots`, whose last column is JSON."""
+    *positions, found = row
+    aside: dict[int, list[AsideRow]] = {}
+    for fields in msgspec.json.decode(found):
+        log, why = fields.pop("log"), AsideReason(fields.pop("why"))
+        aside.setdefault(log, []).append(AsideRow(**fields, why=why))
+    return Opened(*(*positions, aside))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from warouter.store import history
 from warouter.store.history import counted, unless_ahead
-from warouter.store.journal.rows import Opened
+from warouter.store.journal.rows import Opened, opened_of
 from warouter.store.journal.sessions import JournalSessions
 
 _LEAVE = "select say_leaving($1, 'coreapp', $2) as heirs"
@@ -41,7 +41,7 @@ class Epochs(JournalSessions):
         """The first write of an epoch, for those of the slots that are held."""
         await self._look()
         rows = await self._fenced(self._records, "select * from open_slots($1,$2,$3)", owned)
-        return [Opened(*row) for row in rows]
+        return [opened_of(row) for row in rows]
 
     async def renew(self, slots: Sequence[int], above: Sequence[int]) -> dict[int, int]:
         """New epochs, above the given ones, for slots that this incarnation still owns.

@@ -66,7 +66,7 @@ _LOGINS: _Columns = {
 _COMMON = "schema_migration format database_role"
 _SHARED = "term beat shard_map slot shard_request change"
 _SHOWN = (
-    "owner_log send_cursor event_cursor send_issue upstream_id cloud_number cloud_notice"
+    "owner_log send_cursor event_cursor aside send_issue upstream_id cloud_number cloud_notice"
     " cloud_path cloud_pause cloud_left_out media_total"
 )
 
@@ -77,7 +77,7 @@ SELECT: Mapping[str, str] = {
     " account registration contact profile_photo sticker_pack sticker media media_total"
     " media_wanted cloud_switch cloud_unreachable contact_identity contact_key",
     "coreapp": f"{_COMMON} slot shard_map node change setting message event parked_message"
-    " parked_event dead_letter send_cursor event_cursor send_issue upstream_id cloud_inbox"
+    " parked_event dead_letter send_cursor event_cursor aside send_issue upstream_id cloud_inbox"
     " cloud_unreachable cloud_path cloud_number cloud_pause cloud_held"
     " contact_identity contact_key media media_total media_wanted callback_request",
     "master": f"{_COMMON} {_SHARED}",

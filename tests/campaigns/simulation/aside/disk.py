@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from warouter.flow.aside import AsideRow
+from warouter.flow.progress import Unaside
 
 # The numbers with their consumers: one has two destinations, as an event may have.
 CONSUMERS = {1: (11, 12), 2: (21,)}
@@ -25,8 +26,7 @@ class Record(NamedTuple):
     """What one record of the owner writes: who is aside, and then the cursor."""
 
     number: int
-    aside: list[AsideRow]
-    over: list[int]
+    aside: list[AsideRow | Unaside]
     mark: int
     ranges: list[int]
 
@@ -51,9 +51,11 @@ class Disk:
         self.write_cursor(record)
 
     def write_aside(self, record: Record) -> None:
-        for consumer in record.over:
-            self.aside.pop(consumer, None)
-        self.aside |= {row.consumer: row for row in record.aside}
+        for change in record.aside:
+            if isinstance(change, Unaside):
+                self.aside.pop(change.consumer, None)
+            else:
+                self.aside[change.consumer] = change
         self.version += 1
 
     def write_cursor(self, record: Record) -> None:

@@ -116,10 +116,10 @@ class ModelOwner:
         self.record_ends(record)
 
     def record_begins(self) -> Record:
-        rows, over = self.consumers.record_begins(self.recorded)
+        changes = self.consumers.record_begins(self.recorded)
         progress, _ = self.log.record_begins()
         self.records += 1
-        return Record(self.records, rows, over, progress.mark, progress.ranges)
+        return Record(self.records, changes, progress.mark, progress.ranges)
 
     def record_ends(self, record: Record) -> None:
         self.recorded = record.number

@@ -224,6 +224,17 @@ def _places(*kind: str, **columns: Strategy) -> Strategy:
     )
 
 
+def _consumers(**columns: Strategy) -> Strategy:
+    """Rows of consumers that are aside, each once."""
+    place = {"slot": _slots, "log": st.integers(0, 2), "consumer": st.integers(1, 2)}
+    return st.lists(
+        st.fixed_dictionaries({**place, **columns}),
+        min_size=1,
+        max_size=3,
+        unique_by=lambda row: tuple(row[name] for name in place),
+    )
+
+
 def _progress(send: Strategy = _none, events: Strategy = _none, **rare: Strategy) -> Strategy:
     return st.builds(ProgressColumns, send, events, st.fixed_dictionaries(rare), st.just(()))
 
@@ -259,6 +270,21 @@ _park_and_unpark = _record(park=_places(**_waits), unpark=_places())
 _park_events = _record(park_events=_places("kind", **_waits))
 _unpark = _record(unpark=_places())
 _unpark_events = _record(unpark_events=_places("kind"))
+_flat = st.sampled_from(([], [2, 2], [3, 4, 6, 9]))
+_aside = _record(
+    aside=_consumers(
+        number=st.integers(1, 2),
+        base=_seqs,
+        since=_seqs,
+        upto=st.sampled_from((None, 4, 12)),
+        flow=_flat,
+        mark=_seqs,
+        ranges=_flat,
+        why=st.integers(1, 6),
+    ),
+    **_cursors,
+)
+_unaside = _record(unaside=_consumers())
 _die = _record(dead=_places("kind", **_tries))
 _all_to = {
     to: [Takeover(slot, 0, INCARNATIONS[to], None, "unowned") for slot in SLOTS] for to in NODES
@@ -390,6 +416,7 @@ _STEPS = (
     (_append_messages, _park, _park, _unpark),
     (_append_messages, _park_ending),
     (_append_plain, _park_all),
+    (_aside, _unaside, _call("open")),
     (_append_events, _park_events),
     (_append_events, *_letters, _take_up),
     (*_letters, *_letters, _take_up),

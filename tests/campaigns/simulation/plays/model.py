@@ -94,6 +94,7 @@ def rows_of(t: Tables) -> dict[str, list[Any]]:
         "node": [[node[column] for column in _OF_NODE] for node in t.nodes.values()],
         "request_key": [(key, *first) for key, first in t.requests.items()],
         "dead_letter": list(t.asked),
+        "aside": [(*at[:2], *row.values()) for at, row in t.aside.items()],
         "message": [(slot, *row) for slot, journal in messages for row in journal.rows.values()],
         "send_cursor": [(slot, journal.mark, journal.ranges) for slot, journal in messages],
         "parked_message": [

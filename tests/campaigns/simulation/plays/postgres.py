@@ -50,7 +50,7 @@ _EMPTY = f"""
 delete from message; delete from parked_message; delete from request_key; delete from event;
 delete from parked_event; delete from dead_letter; delete from owner_log;
 delete from shard_request; delete from beat; delete from node;
-delete from send_issue; delete from upstream_id;
+delete from aside; delete from send_issue; delete from upstream_id;
 delete from cloud_unreachable;
 truncate cloud_inbox restart identity;
 update send_cursor set mark = 0, ranges = '{{}}' where mark <> 0 or ranges <> '{{}}';
@@ -82,6 +82,8 @@ _ROWS = {
     "node": "select incarnation, name, role, leaving, counter, upstream_ok, unreached, journal_ok"
     " from node full join beat using (incarnation)",
     "request_key": "select key, id, request from request_key",
+    "aside": "select slot, log, consumer, number, base, since, upto, flow, mark, ranges, why"
+    " from aside",
     "dead_letter": "select slot, kind, seq from dead_letter where asked_at is not null",
     "message": "select slot, seq, id, recipient, kind, body, ttl, accepted_at, number from message",
     "send_cursor": "select slot, mark, ranges from send_cursor",

@@ -152,6 +152,10 @@ def change_without_floor(
     _change(self, slot, to, term, reason)
 
 
+def next_by_rows(_self: Tables, _slot: int, _log: int, journal: Journal) -> int:
+    return journal.next_seq()
+
+
 # Mistakes, each of which a play must show.
 MISTAKES: dict[str, tuple[Any, str, Any]] = {
     "events are not fenced": (Tables, "append_events", unfenced),
@@ -164,6 +168,7 @@ MISTAKES: dict[str, tuple[Any, str, Any]] = {
     "a stale leader takes over": (Owners, "hold_term", lambda *_: None),
     "an old picture takes over": (Owners, "take_over", take_over_unseen),
     "a renewal goes below the floor": (Owners, "change", change_without_floor),
+    "seqs of who is aside are given again": (Tables, "_next_seq", next_by_rows),
     "an old request is begun": (owners, "WAITED_SECONDS", 1e9),
 }
 

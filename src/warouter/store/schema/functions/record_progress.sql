@@ -12,6 +12,7 @@
 --   unpark_events  {slot, kind, seq}                                  it is settled now
 --   dead           {slot, kind, seq, attempts, reason}                an event to the dead letters
 --   issues, unissue                                                   see record_issues
+--   aside, unaside                                                    see record_aside
 --
 -- What is said of a slot that is not held is left out.
 --
@@ -28,6 +29,9 @@ security definer set search_path from current as $$
 declare
     held smallint[] := held_slots(p_incarnation, p_slots, p_epochs);
 begin
+    if p_rare ?| array['aside', 'unaside'] then
+        perform record_aside(held, p_rare);
+    end if;
     update send_cursor c set mark = p.mark, ranges = p.ranges::bigint[]
       from unnest(p_send_slot, p_send_mark, p_send_ranges) as p(slot, mark, ranges)
      where c.slot = p.slot and p.slot = any (held);
