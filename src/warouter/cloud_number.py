@@ -12,7 +12,6 @@ import msgspec
 
 from warouter.cloud_variables import CloudVariables
 from warouter.errors import ConfigError
-from warouter.log import of_number
 from warouter.variables import SecretSource
 
 FIRST = 1  # the id of the number, the app and the portfolio that the environment describes
@@ -47,7 +46,7 @@ class NumberCloud(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def logged(self) -> dict[str, object]:
         """Fields of a log line about the number; number 1 goes without."""
-        return {**of_number(self.id)}
+        return {} if self.id == FIRST else {"number": self.name}
 
 
 def checked(given: CloudVariables) -> NumberCloud:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.harness.front import TOKENS, Front, plain
 from tests.harness.twice import Wire
+from warouter.api.access.tokens import Entry
 from warouter.api.messages.fastpath import FastPath
 from warouter.http.connection import Connection
 from warouter.http.door import FrontDoor
@@ -64,7 +65,7 @@ async def test_a_message_goes_with_the_number_of_its_caller(
     scene = Scene()
     tokens = scene.front.tokens._entries
     for known, (caller, ends) in list(tokens.items()):
-        tokens[known] = msgspec.structs.replace(caller, number=70_000), ends
+        tokens[known] = Entry(msgspec.structs.replace(caller, number=70_000), ends)
     scene.front.gate.clear()
     for mark in (1, 2):
         await scene.client(plain("user", mark).raw)
