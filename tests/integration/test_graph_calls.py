@@ -19,7 +19,7 @@ from aiohttp.test_utils import unused_port
 from msgspec.structs import replace
 
 from tests.harness.cloud import client_settings
-from tests.harness.numbers import some_number
+from tests.harness.cloud_number import some_number
 from tests.harness.served import AnswerTo, serving
 from warouter.cloud_number import NumberCloud
 from warouter.flow.share import HIGH, SHARED, STANDARD

@@ -23,8 +23,8 @@ import uvloop
 from msgspec.structs import replace
 
 from tests.harness.certificates import contexts
+from tests.harness.cloud_number import some_number
 from tests.harness.hostile import OK, Conversation, Hostile, Script
-from tests.harness.numbers import some_number
 from tests.harness.wait import PATIENCE, soon
 from warouter.cloud_settings import CloudSettings
 from warouter.net.sockets import end_with_process, unacknowledged

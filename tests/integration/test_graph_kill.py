@@ -27,7 +27,7 @@ OWNER = textwrap.dedent(
     """
     import asyncio, sys, uvloop
     from tests.harness.wait import soon
-    from tests.harness.numbers import some_number
+    from tests.harness.cloud_number import some_number
     from warouter.cloud_settings import CloudSettings
     from warouter.net.sockets import unacknowledged
     from warouter.upstream.cloud.graph import connections

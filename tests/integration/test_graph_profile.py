@@ -12,7 +12,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from tests.harness.cloud import client_settings
-from tests.harness.numbers import some_number
+from tests.harness.cloud_number import some_number
 from tests.harness.served import serving
 from warouter.lab.simulator.cloud.facts import CloudFacts
 from warouter.lab.simulator.cloud.server import CloudSimulator

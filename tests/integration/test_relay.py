@@ -92,7 +92,7 @@ async def test_a_silently_cut_owner_is_reached_through_another_coreapp(world: Wo
     await call
     assert time.monotonic() - began < SILENT_SECONDS + 4.0
     message = await world.owner.came.get()
-    assert fields(message) == (5, 7, an_id(), 0, "4915112345678", b"{}", None, None)
+    assert fields(message) == (5, 7, an_id(), 0, "4915112345678", b"{}", None, None, 1)
     assert world.links.unreached() == [OWNER]
     assert world.other.came.empty()
     assert world.third.came.empty()

@@ -257,16 +257,15 @@ class Tables(Owners):
 
     def record_progress(self, now: float, inc: UUID, *a: Any) -> list[dict[str, Any]]:
         held = self.held(inc, a[0], a[1])
-        if a[17]:
-            self._aside(held, json.loads(a[17]))
+        rare = json.loads(a[18]) if a[18] else {}
+        self._aside(held, rare)
         for slot, mark, ranges in zip(*a[2:5], strict=True):
             if slot in held:
                 self.messages[slot].settle(mark, ranges)
         for slot, kind, mark, ranges in zip(*a[5:9], strict=True):
             if slot in held:
                 self.events[slot][kind].settle(mark, ranges)
-        if a[18]:
-            rare = json.loads(a[18])
+        if rare:
             self._rare(now, held, rare)
             self.issues.record(now, held, rare)
         taken = [*a[9:17], a[17] or [1] * len(a[9])]

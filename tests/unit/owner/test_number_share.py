@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from tests.harness.numbers import some_number
+from tests.harness.cloud_number import some_number
 from tests.harness.patch import patched
 from warouter.errors import OutcomeUnknown
 from warouter.flow.share import FRESH_SECONDS

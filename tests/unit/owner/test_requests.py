@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from tests.harness.numbers import some_number
+from tests.harness.cloud_number import some_number
 from warouter.flow.doubt.events import RequestBegun, RowAsked, RowStored
 from warouter.flow.doubt.states import Issue
 from warouter.flow.lanes import LaneEntry

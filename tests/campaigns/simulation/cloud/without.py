@@ -69,7 +69,7 @@ def any_token(self: Any, _token: bytes) -> list[dict[str, int]]:
 
 def probing(self: Any) -> None:
     """Whoever it is that is stopped."""
-    ask(self._probe())
+    ask(self._pace.of, self._probe())
 
 
 def no_doubt(cls: Class, of: Callable[[Any], bool]) -> Any:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from tests.harness.numbers import some_number
+from tests.harness.cloud_number import some_number
 from tests.harness.wait import soon
 from warouter.errors import ConfigError
 from warouter.upstream.cloud.secret_text import app_secrets_of, token_of

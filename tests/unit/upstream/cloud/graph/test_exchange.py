@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from tests.harness.numbers import some_number
+from tests.harness.cloud_number import some_number
 from warouter.cloud_settings import CloudSettings
 from warouter.upstream.cloud.graph import exchange
 from warouter.upstream.cloud.graph.exchange import GraphExchange
