@@ -270,6 +270,21 @@ async def test_an_adopted_key_is_known_by_its_hash_alone(api: Api, pool: asyncpg
     assert (await api.call("GET", "/v1/health", token=theirs)).status == 200
 
 
+async def test_an_adopted_key_outside_its_networks_is_refused_like_a_token(
+    api: Api, pool: asyncpg.Pool
+) -> None:
+    theirs = "EAAG" + "x" * 180
+    await pool.execute(
+        "insert into api_key (hash, name, starts, scopes, created_by, number, networks)"
+        " values ($1, 'adopted', 'adopted', 32, 'test', 1, '{192.0.2.0/24}')",
+        hash_of(theirs),
+    )
+    refusal = await api.call("GET", "/v1/health", token=theirs)
+    refusal.refused(401, 1005)
+    unknown = await api.call("GET", "/v1/health", token=f"{theirs}y")
+    assert refusal.json["errors"] == unknown.json["errors"]
+
+
 async def test_a_request_of_an_ended_key_that_was_under_way_changes_nothing(
     api: Api, pool: asyncpg.Pool
 ) -> None:

@@ -10,7 +10,7 @@ from tests.api.test_keys import made
 from tests.harness.api import Api, Webapp
 from tests.harness.described import EVERY
 from warouter.access.scopes import ANY, NAMES, includes
-from warouter.api.access.attempts import key_refused
+from warouter.api.access.attempts import refused
 from warouter.api.route import Access, Route
 
 LACKS = re.compile('the key lacks the scope "([a-z]+)"')
@@ -48,7 +48,7 @@ async def test_keys(api: Api, keys: dict[str, str], method: str) -> None:
                 assert said.startswith("credentials are required"), route.name
             elif route.scope == ANY or includes(NAMES[name], route.scope):
                 assert lacking is None, (route.name, name, said)
-                assert said != key_refused().details, (route.name, name)
+                assert said != refused(key).details, (route.name, name)
             elif method == "HEAD":
                 assert said == "403", (route.name, name)
             else:

@@ -10,7 +10,7 @@ from hmac import compare_digest
 from aiohttp import web
 
 from warouter.access.guard import Guard, refuse
-from warouter.access.key import PREFIX, may_be_key
+from warouter.access.key import PREFIX, is_from, may_be_key
 from warouter.access.token import hash_of
 from warouter.api.access.audit import note_refusal
 from warouter.api.access.caller import Caller
@@ -53,42 +53,56 @@ async def check_key(context: Context, request: web.Request, key: str) -> bool:
 
 
 async def holder_of(context: Context, request: web.Request, text: str) -> Caller:
-    """The holder of a token or key; AccessDenied (401) if nobody has it, or it has ended.
+    """The holder of a token or key; AccessDenied (401) if nobody has it, it has ended, or it is a
+    key of other networks, in the same words.
 
     Guesses at keys are limited by address. A key that is in memory asks for no limit, so nobody's
     requests wait for what a neighbour guesses.
     """
+    caller = await _found(context, request, text)
+    if caller is None:
+        raise refused(text)
+    source = source_of(request, context.config.trusted_proxies)
+    if caller.grant is not None and not is_from(source, caller.grant.networks):
+        refusal = refused(text)
+        note_refusal(context, request, caller.username, "key", refusal)
+        raise refusal
+    return caller
+
+
+def refused(text: str) -> AccessDenied:
+    """The one refusal of a token, or of a key. An adopted key is refused as a token is: its form
+    says that it may be one.
+    """
+    if text.startswith(PREFIX):
+        return AccessDenied("the key is not valid, or has ended")
+    return AccessDenied("the token is not valid, or has expired")
+
+
+async def _found(context: Context, request: web.Request, text: str) -> Caller | None:
+    """Whoever holds the token or key; None if nobody does."""
     if not text.startswith(PREFIX):
-        caller = await context.tokens.caller(text)
-        if caller is None:
-            raise AccessDenied("the token is not valid, or has expired")
-        return caller
+        return await context.tokens.caller(text)
     if not may_be_key(text):
-        raise key_refused()  # mistyped or cut short: no guess, and no look-up
+        return None  # mistyped or cut short: no guess, and no look-up
     known = context.tokens.known(text)
     return known.caller if known is not None else await _new_key(context, request, text)
 
 
-def key_refused() -> AccessDenied:
-    """The one refusal of a key: it does not say whether it is unknown, ended or elsewhere."""
-    return AccessDenied("the key is not valid, or has ended")
-
-
-async def _new_key(context: Context, request: web.Request, text: str) -> Caller:
-    """The holder of a key that this webapp does not know yet."""
+async def _new_key(context: Context, request: web.Request, text: str) -> Caller | None:
+    """The holder of a key that this webapp does not know yet; None if nobody has it."""
     prefix = prefix_of(source_of(request, context.config.trusted_proxies))
     refuse(context.key_waits.left(prefix, time.monotonic()))
     caller = await context.tokens.caller(text)
     if caller is not None:
         return caller
-    refusal = key_refused()
-    note_refusal(context, request, "", "key", refusal)
+    note_refusal(context, request, "", "key", refused(text))
     # What has ended is no guess: a program that goes on with it shall not lock out its neighbours.
     if not await context.keys.is_known(hash_of(text)):
         async with context.key_waits.judging:
             refuse(context.key_waits.left(prefix, time.monotonic()))
             await _failed(context, request, context.key_waits, A_KEY)
-    raise refusal
+    return None
 
 
 async def _failed(context: Context, request: web.Request, waits: Waits, name: str) -> None:
