@@ -116,16 +116,16 @@ def add(
     """Add a key, and print it once, alone on the standard output."""
     text = _adopted(file) if adopt else new_key()
     new = _checked(text, name, scopes, networks, days, adopt=adopt)
-    written = file is not None and not adopt
-    if written and file is not None:
-        _write(file, text)
+    to = None if adopt else file
+    if to is not None:
+        _write(to, text)
     try:
         stored = ask(data_dir, APPLICATION, lambda connection: _add(connection, new))
     except BaseException:
-        if written and file is not None:
-            file.unlink(missing_ok=True)  # it opens nothing
+        if to is not None:
+            to.unlink(missing_ok=True)  # it opens nothing
         raise
-    if adopt or written:
+    if adopt or to is not None:
         click.echo(f"Key {stored.id} ({name}) added.")
         return
     click.echo(f"Key {stored.id} ({name}) added. It is shown only now:", err=True)

@@ -12,7 +12,9 @@ import pytest
 
 from tests.harness.front import TOKENS, Front, plain
 from tests.harness.twice import Wire
+from warouter.api.access.caller import Caller, Realm
 from warouter.api.access.tokens import Entry
+from warouter.api.messages._plain import Known
 from warouter.api.messages.fastpath import FastPath
 from warouter.http.connection import Connection
 from warouter.http.door import FrontDoor
@@ -174,6 +176,33 @@ async def test_no_head_is_kept_with_a_token_that_has_gone() -> None:
     await scene.client(plain("user", 1).raw)
     assert known.head == b""
     assert scene.front.fast.heads == {}
+
+
+def head(realm: Realm, n: int) -> Known:
+    """A head of a caller of this number, who is known for good."""
+    caller = Caller("user", "ROLE_USER", number=realm.number)
+    return Known(b"%d: %d" % (realm.number, n), 1, caller, float("inf"), realm, realm.generation)
+
+
+async def test_a_revocation_empties_the_heads_of_its_number_alone() -> None:
+    plain, ours, others = Scene().front.fast._plain, Realm(1), Realm(2)
+    kept, gone = head(others, 1), head(ours, 1)
+    for known in (kept, gone):
+        plain.remember(known, 8)
+    ours.generation += 1
+    new = head(ours, 2)
+    plain.remember(new, 8)
+    assert list(plain.heads.values()) == [kept, new]
+    assert (gone.head, kept.head) == (b"", b"2: 1")
+
+
+async def test_with_too_many_heads_the_oldest_quarter_goes() -> None:
+    plain, realm = Scene().front.fast._plain, Realm(1)
+    heads = [head(realm, n) for n in range(9)]
+    for known in heads:
+        plain.remember(known, 8)
+    assert list(plain.heads.values()) == heads[2:]
+    assert [known.head for known in heads[:2]] == [b"", b""]
 
 
 async def test_a_connection_that_has_ended_is_let_go() -> None:

@@ -3,8 +3,8 @@
 -- does not own the slot under that epoch). No rows means that all were inserted.
 --
 -- p_slots and p_epochs name what the caller owns, one entry a slot. A null p_kind means that every
--- kind is 0, a null p_number that every message is number 1's. A message that stands in the journal under the same slot, seq and id counts as
--- inserted: the same batch may be sent again.
+-- kind is 0, a null p_number that every message is number 1's. A message that stands in the journal
+-- under the same slot, seq and id counts as inserted: the same batch may be sent again.
 --
 -- The first insert has no ON CONFLICT, which would cost a look into the index, a lock and a second
 -- WAL record for each row. Only when a row is known is the batch taken back and each row asked

@@ -5,7 +5,8 @@
 --
 -- Called by: receive_cloud, store/journal/names.py
 create function ids_of_wamids(p_wamid text[], p_number integer[])
-returns table (wamid text, number integer, slot smallint, id bytea, attempt smallint) language plpgsql volatile
+returns table (wamid text, number integer, slot smallint, id bytea, attempt smallint)
+language plpgsql volatile
 set enable_seqscan = off set enable_bitmapscan = off
 security definer set search_path from current as $$
 declare
