@@ -122,6 +122,8 @@ async def pool(database: Settings) -> AsyncIterator[asyncpg.Pool]:
     pool = await create_pool(database, "test", 8)
     for table in TABLES:
         await pool.execute(f"delete from {table}")
+    await pool.execute("delete from number where id > 1")
+    await pool.execute("update number set host = null, state = 'active'")
     await forget(pool)
     yield pool
     await pool.close()

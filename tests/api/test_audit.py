@@ -96,7 +96,7 @@ async def test_nothing_is_done_without_a_row(api: Api, pool: asyncpg.Pool) -> No
     try:
         new = {"username": "clerk", "password": GOOD}
         assert (await api.call("POST", "/v1/users", new, token=api.admin)).status == 500
-        assert await api.context.accounts.user("clerk") is None
+        assert await api.context.accounts.user(1, "clerk") is None
     finally:
         await pool.execute("alter table audit_gone rename to audit")
     assert (await api.login("admin", ADMIN_PASSWORD)).status == 200

@@ -90,8 +90,8 @@ async def test_c04_a_wrong_password(api: Api, caplog: pytest.LogCaptureFixture) 
 
 async def test_no_token_for_a_password_that_changed_while_it_was_checked(api: Api) -> None:
     accounts = api.context.accounts
-    assert await accounts.add_token("worker", "another hash", hash_of(new_token())) is None
-    assert await accounts.add_token("nobody", "x", hash_of(new_token())) is None
+    assert await accounts.add_token(1, "worker", "another hash", hash_of(new_token())) is None
+    assert await accounts.add_token(1, "nobody", "x", hash_of(new_token())) is None
 
 
 async def test_login_does_not_make_others_reload(api: Api) -> None:

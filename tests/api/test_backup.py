@@ -85,10 +85,10 @@ async def elsewhere(postgres: Postgres) -> AsyncIterator[Api]:
     api = await serve(pool)
     accounts, passwords = api.context.accounts, api.context.passwords
     await seed_administrator(accounts, passwords, OTHER)
-    user = await accounts.user("admin")
+    user = await accounts.user(1, "admin")
     assert user is not None
     api.admin = new_token()
-    await accounts.add_token("admin", user.password_hash, hash_of(api.admin))
+    await accounts.add_token(1, "admin", user.password_hash, hash_of(api.admin))
     yield api
     await api.client.close()
     await pool.close()
@@ -121,9 +121,9 @@ async def test_restored_on_the_same_cluster(api: Api, pool: asyncpg.Pool) -> Non
     await accounts.change_setting("application", lambda _: {"callback_persist": True})
     await accounts.change_setting("new", lambda _: {"a": 1})
     await accounts.delete_setting("profile")
-    await accounts.create_user("clerk", ADMIN_HASH)
+    await accounts.create_user(1, "clerk", ADMIN_HASH)
     token = new_token()
-    await accounts.add_token("clerk", ADMIN_HASH, hash_of(token))
+    await accounts.add_token(1, "clerk", ADMIN_HASH, hash_of(token))
     assert (await api.call("GET", "/v1/health", token=token)).status == 200
     await pool.execute("update user_account set password_hash = 'x' where username = 'worker'")
     await pool.execute("update account set cert = 'ANOTHER', pin_hash = null")
@@ -213,18 +213,18 @@ async def test_restored_while_others_log_in_and_change_things(api: Api) -> None:
     async def log_in_and_out() -> None:
         while not done.is_set():
             token = hash_of(new_token())
-            await accounts.add_token("worker", USER_HASH, token)
+            await accounts.add_token(1, "worker", USER_HASH, token)
             await accounts.remove_token(token)
 
     async def change() -> None:
         while not done.is_set():
-            await accounts.set_password("worker", USER_HASH)
+            await accounts.set_password(1, "worker", USER_HASH)
             await accounts.change_setting("application", dict)
 
     async def restore() -> None:
         try:
             for _ in range(40):
-                await accounts.create_user("clerk", USER_HASH)
+                await accounts.create_user(1, "clerk", USER_HASH)
                 assert await backups.replace(saved)
         finally:
             done.set()
@@ -235,7 +235,7 @@ async def test_restored_while_others_log_in_and_change_things(api: Api) -> None:
 async def test_a_restore_is_all_or_nothing(api: Api, pool: asyncpg.Pool) -> None:
     """The last user cannot be stored: what was written before is taken back."""
     await filled(api)
-    await api.context.accounts.create_user("cursed", ADMIN_HASH)
+    await api.context.accounts.create_user(1, "cursed", ADMIN_HASH)
     data = await data_of(api)
     await pool.execute("delete from user_account where username = 'cursed'")
     await api.context.accounts.delete_setting("profile")

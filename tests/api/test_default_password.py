@@ -59,7 +59,7 @@ async def test_from_elsewhere_every_password_gets_the_same_answer(
     assert answer.headers["WWW-Authenticate"] == 'Basic realm="warouter"'
     assert checked == [behind.context.passwords._nobody]  # the same work, and for nothing
     assert await pool.fetchval("select count(*) from token") == 0
-    user = await behind.context.accounts.user("admin")
+    user = await behind.context.accounts.user(1, "admin")
     assert user is not None
     assert user.must_change
 

@@ -118,9 +118,9 @@ async def test_a_stolen_token_is_revoked_in_spite_of_strangers(door: Api) -> Non
 
 async def test_a_stolen_token_cannot_keep_the_administrator_from_revoking_it(door: Api) -> None:
     stolen = new_token()
-    admin = await door.context.accounts.user("admin")
+    admin = await door.context.accounts.user(1, "admin")
     assert admin is not None
-    assert await door.context.accounts.add_token("admin", admin.password_hash, hash_of(stolen))
+    assert await door.context.accounts.add_token(1, "admin", admin.password_hash, hash_of(stolen))
 
     async def keep_busy(number: int) -> int:
         wish = {"username": f"thief{number}", "password": NEW}

@@ -145,7 +145,7 @@ async def test_s1_200_logins_at_a_time(api: Api, pool: asyncpg.Pool) -> None:
 async def test_s2_an_unknown_user_costs_the_same_work_and_gets_the_same_answer(api: Api) -> None:
     passwords = api.context.passwords
     check, checked = passwords._check, []
-    assert await api.context.accounts.set_password("worker", FULL_USER_HASH)
+    assert await api.context.accounts.set_password(1, "worker", FULL_USER_HASH)
 
     def noted(hashed: str, password: str) -> bool:
         checked.append((hashed.rpartition("$")[0].rpartition("$")[0], password))
@@ -162,13 +162,13 @@ async def test_s2_an_unknown_user_costs_the_same_work_and_gets_the_same_answer(a
 async def test_s4_the_default_password_is_good_for_setting_another_only(
     fresh: Api, pool: asyncpg.Pool
 ) -> None:
-    user = await fresh.context.accounts.user("admin")
+    user = await fresh.context.accounts.user(1, "admin")
     assert user is not None
     # No login gives a token before the change. Should there be one, it opens nothing.
     assert (await fresh.login("admin", "secret")).code == 1024
     assert await pool.fetchval("select count(*) from token") == 0
     token = new_token()
-    assert await fresh.context.accounts.add_token("admin", user.password_hash, hash_of(token))
+    assert await fresh.context.accounts.add_token(1, "admin", user.password_hash, hash_of(token))
     seen = 0
     for route in ROUTES:
         if route.access in (Access.OPEN, Access.LOGIN):
@@ -188,11 +188,11 @@ async def test_s4_the_default_password_is_good_for_setting_another_only(
 
 async def test_s5_at_most_fifty_tokens_a_user_the_oldest_go(api: Api, pool: asyncpg.Pool) -> None:
     accounts = api.context.accounts
-    user = await accounts.user("worker")
+    user = await accounts.user(1, "worker")
     assert user is not None
     tokens = [new_token() for _ in range(TOKENS_PER_USER + 5)]
     for token in tokens:
-        assert await accounts.add_token("worker", user.password_hash, hash_of(token))
+        assert await accounts.add_token(1, "worker", user.password_hash, hash_of(token))
     count = await pool.fetchval("select count(*) from token where username = 'worker'")
     assert count == TOKENS_PER_USER
     await api.context.tokens.refresh()
@@ -264,7 +264,7 @@ async def test_s5_a_use_waits_for_nobody(api: Api, pool: asyncpg.Pool) -> None:
 async def add(api: Api) -> str:
     """A new token of the user, as a log-in makes it."""
     token = new_token()
-    assert await api.context.accounts.add_token("worker", USER_HASH, hash_of(token))
+    assert await api.context.accounts.add_token(1, "worker", USER_HASH, hash_of(token))
     return token
 
 
@@ -334,7 +334,7 @@ async def test_s1_weaker_hashes_are_renewed_at_login(api: Api, pool: asyncpg.Poo
     weak = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(USER_PASSWORD)
     await pool.execute("update user_account set password_hash = $1 where username = 'worker'", weak)
     assert (await api.login("worker", USER_PASSWORD)).status == 200
-    user = await api.context.accounts.user("worker")
+    user = await api.context.accounts.user(1, "worker")
     assert user is not None
     assert "m=19456" in user.password_hash
     assert (await api.login("worker", USER_PASSWORD)).status == 200

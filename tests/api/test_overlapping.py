@@ -93,7 +93,7 @@ async def test_a_request_of_a_token_that_ended_meanwhile_changes_no_user(
 ) -> None:
     """Whoever has a stolen token does not take the account back by what was under way."""
     stolen = new_token()
-    assert await api.context.accounts.add_token("admin", ADMIN_HASH, hash_of(stolen))
+    assert await api.context.accounts.add_token(1, "admin", ADMIN_HASH, hash_of(stolen))
     held = hold(hash_of(stolen).hex())
     late = asyncio.create_task(act(api, stolen))
     made = await held.next()
@@ -107,7 +107,7 @@ async def test_a_request_of_a_token_that_ended_meanwhile_changes_no_user(
 
 async def test_a_hash_that_two_log_ins_renew_lets_both_in(api: Api, hold: Hold) -> None:
     """It is of one password, and neither is told that it is wrong."""
-    assert await api.context.accounts.set_password("worker", WEAK.hash(OLDER))
+    assert await api.context.accounts.set_password(1, "worker", WEAK.hash(OLDER))
     held = hold("worker")
     both = [asyncio.create_task(api.login("worker", OLDER)) for _ in range(2)]
     for made in [await held.next(), await held.next()]:
@@ -118,11 +118,11 @@ async def test_a_hash_that_two_log_ins_renew_lets_both_in(api: Api, hold: Hold) 
 async def test_a_hash_renewed_while_the_password_changes_lets_nobody_in(
     api: Api, hold: Hold
 ) -> None:
-    assert await api.context.accounts.set_password("worker", WEAK.hash(OLDER))
+    assert await api.context.accounts.set_password(1, "worker", WEAK.hash(OLDER))
     held = hold("worker")
     late = asyncio.create_task(api.login("worker", OLDER))
     made = await held.next()
-    assert await api.context.accounts.set_password("worker", USER_HASH)
+    assert await api.context.accounts.set_password(1, "worker", USER_HASH)
     made.set()
     (await late).refused(401, 1005)
 
@@ -160,10 +160,10 @@ async def test_a_password_changed_while_its_tokens_end(api: Api) -> None:
     accounts = api.context.accounts
     for n in range(3):
         name = f"user{n}"
-        await accounts.create_user(name, "hash")
+        await accounts.create_user(1, name, "hash")
         tokens = [new_token() for _ in range(8)]
         for token in tokens:
-            assert await accounts.add_token(name, "hash", hash_of(token))
+            assert await accounts.add_token(1, name, "hash", hash_of(token))
         path, wish = f"/v1/users/{name}", {"password": ADMIN_PASSWORD}
         calls = [
             *(api.call("POST", "/v1/users/logout", token=token) for token in tokens),

@@ -218,8 +218,8 @@ async def serve(
 async def user_of(accounts: Accounts, name: str, password_hash: str, role: str) -> str:
     """Makes a user; a token of theirs, past login, which costs a password check."""
     token = new_token()
-    await accounts.create_user(name, password_hash, role)
-    assert await accounts.add_token(name, password_hash, hash_of(token))
+    await accounts.create_user(1, name, password_hash, role)
+    assert await accounts.add_token(1, name, password_hash, hash_of(token))
     return token
 
 

@@ -162,5 +162,5 @@ async def begin_anew(pool: asyncpg.Pool) -> None:
         await pool.execute(f"delete from {table}")
     await forget(pool)
     accounts = Accounts(pool)
-    await accounts.create_user("admin", FULL_USER_HASH, ADMIN)
-    await accounts.create_user("robert", FULL_USER_HASH, USER)
+    await accounts.create_user(1, "admin", FULL_USER_HASH, ADMIN)
+    await accounts.create_user(1, "robert", FULL_USER_HASH, USER)

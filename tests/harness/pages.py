@@ -60,7 +60,7 @@ class Pages:
 
     async def as_person(self, username: str) -> Self:
         token = new_token()
-        assert await self.context.sessions.begin(username, "h", hash_of(token), "127.0.0.1")
+        assert await self.context.sessions.begin(1, username, "h", hash_of(token), "127.0.0.1")
         self._cookie = token
         return self
 
@@ -96,7 +96,7 @@ async def pages(settings: Settings, pool: asyncpg.Pool, **more: Any) -> AsyncIte
         settings, db_username=names["web_console"], console_api=API, **more
     )
     for username, role in _PEOPLE.items():
-        await Accounts(pool).create_user(username, "h", role)
+        await Accounts(pool).create_user(1, username, "h", role)
     mine = await create_pool(own, "console", 2)
     context = context_of(own, mine)
     # By a clock that stands no reading is slow: however busy the machine is, none is given again.

@@ -114,7 +114,7 @@ async def test_sessions_and_tokens_are_shown_and_ended(
     console: Console, admin: str, pool: asyncpg.Pool, settings: Settings
 ) -> None:
     robert = await console.log_in("robert", USER_PASSWORD)
-    await Accounts(pool).add_token("robert", FULL_USER_HASH, b"t" * 32)
+    await Accounts(pool).add_token(1, "robert", FULL_USER_HASH, b"t" * 32)
     page = await console.ask(PAGE, cookie=admin)
     assert page.text.count('<th scope="row">robert</th>') == 3  # a user, a session, a token
     assert "127.0.0.1" in page.text
@@ -212,7 +212,7 @@ async def test_hostile_texts_are_texts(console: Console, admin: str, pool: async
     hostile = "<img src=x onerror=alert(1)>\u202e" + "x" * 10_000
     audit = Audit(pool)
     await audit.end(await audit.begin(hostile, hostile, hostile), hostile, hostile)
-    await Accounts(pool).create_user("<b>bold", FULL_USER_HASH, USER)
+    await Accounts(pool).create_user(1, "<b>bold", FULL_USER_HASH, USER)
     await console.log_in("<b>bold", USER_PASSWORD)
     page = await console.ask(PAGE, cookie=admin)
     assert page.status == 200

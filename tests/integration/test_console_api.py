@@ -32,13 +32,13 @@ def visitor(username: str) -> Visitor:
 async def api(settings: Settings, pool: asyncpg.Pool, folder: Path) -> AsyncIterator[Api]:
     """The client, under the console's login, with a session of each user; and a webapp."""
     accounts = Accounts(pool)
-    await accounts.create_user("admin", FULL_USER_HASH, ADMIN)
-    await accounts.create_user("robert", FULL_USER_HASH, USER)
+    await accounts.create_user(1, "admin", FULL_USER_HASH, ADMIN)
+    await accounts.create_user(1, "robert", FULL_USER_HASH, USER)
     kinds = await logins_of(settings)
     own = await create_pool(kinds["web_console"], "console", 2)
     sessions = ConsoleSessions(own)
     for username in ("admin", "robert"):
-        await sessions.begin(username, FULL_USER_HASH, visitor(username).session, HERE)
+        await sessions.begin(1, username, FULL_USER_HASH, visitor(username).session, HERE)
     webapp = Webapp(kinds["webapp"], folder)
     await webapp.process.start()
     api = Api(f"http://127.0.0.1:{webapp.port}", "", sessions)

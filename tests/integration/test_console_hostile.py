@@ -291,7 +291,7 @@ async def test_no_redirect_of_the_api_takes_a_token_or_a_body_along(
 ) -> None:
     own = await create_pool(consoles.kinds["web_console"], "console", 2)
     sessions, session = ConsoleSessions(own), b"s" * 32
-    await sessions.begin("admin", FULL_USER_HASH, session, "192.0.2.7")
+    await sessions.begin(1, "admin", FULL_USER_HASH, session, "192.0.2.7")
     api = Api(elsewhere.url, "", sessions)
     try:
         for method, body in (("GET", None), ("POST", {"secret": "whsec_x"})):

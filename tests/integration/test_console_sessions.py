@@ -55,8 +55,8 @@ async def console(settings: Settings, names: dict[str, str]) -> AsyncIterator[as
 @pytest_asyncio.fixture
 async def sessions(console: asyncpg.Pool, pool: asyncpg.Pool) -> ConsoleSessions:
     accounts = Accounts(pool)
-    await accounts.create_user("alice", "h", ADMIN)
-    await accounts.create_user("robert", "h", USER)
+    await accounts.create_user(1, "alice", "h", ADMIN)
+    await accounts.create_user(1, "robert", "h", USER)
     return ConsoleSessions(console)
 
 
@@ -72,32 +72,32 @@ async def aged(pool: asyncpg.Pool, seconds: int) -> None:
 async def test_a_session_is_its_users_until_it_is_ended(
     sessions: ConsoleSessions, pool: asyncpg.Pool
 ) -> None:
-    assert await sessions.begin("alice", "h", key("1"), HERE) == Who("alice", ADMIN)
-    assert await sessions.visitor(key("1")) == Who("alice", ADMIN)
-    (found,) = await listed(pool)
+    assert await sessions.begin(1, "alice", "h", key("1"), HERE) == Who(1, "alice", ADMIN)
+    assert await sessions.visitor(key("1")) == Who(1, "alice", ADMIN)
+    (found,) = await listed(pool, 1)
     assert (found.username, found.source) == ("alice", HERE)
     assert await sessions.visitor(key("2")) is None
     assert await sessions.end(key("1")) == "alice"
     assert await sessions.end(key("1")) is None
     assert await sessions.visitor(key("1")) is None
-    assert await listed(pool) == []
+    assert await listed(pool, 1) == []
 
 
 async def test_a_session_begins_only_with_the_password_that_was_checked(
     sessions: ConsoleSessions, pool: asyncpg.Pool
 ) -> None:
-    assert await sessions.begin("alice", "other", key("1"), HERE) is None
-    assert await sessions.begin("nobody", "h", key("1"), HERE) is None
+    assert await sessions.begin(1, "alice", "other", key("1"), HERE) is None
+    assert await sessions.begin(1, "nobody", "h", key("1"), HERE) is None
     await pool.execute("update user_account set must_change = true where username = 'robert'")
-    assert await sessions.begin("robert", "h", key("1"), HERE) is None
-    assert await listed(pool) == []
+    assert await sessions.begin(1, "robert", "h", key("1"), HERE) is None
+    assert await listed(pool, 1) == []
 
 
 @pytest.mark.parametrize(("unseen", "lives"), [(29 * 60, True), (31 * 60, False)])
 async def test_a_session_ends_half_an_hour_unseen(
     sessions: ConsoleSessions, pool: asyncpg.Pool, unseen: int, lives: bool
 ) -> None:
-    await sessions.begin("alice", "h", key("1"), HERE)
+    await sessions.begin(1, "alice", "h", key("1"), HERE)
     await aged(pool, unseen)
     assert (await sessions.visitor(key("1"), seen=False) is not None) is lives
     assert (await sessions.visitor(key("1")) is not None) is lives  # seen again, if in time
@@ -108,7 +108,7 @@ async def test_a_session_ends_half_an_hour_unseen(
 async def test_a_session_ends_after_twelve_hours_however_often_it_is_seen(
     sessions: ConsoleSessions, pool: asyncpg.Pool
 ) -> None:
-    await sessions.begin("alice", "h", key("1"), HERE)
+    await sessions.begin(1, "alice", "h", key("1"), HERE)
     for _ in range(12 * 3 - 1):
         await aged(pool, 20 * 60)
         assert await sessions.visitor(key("1"))
@@ -119,7 +119,7 @@ async def test_a_session_ends_after_twelve_hours_however_often_it_is_seen(
 async def test_that_it_was_seen_is_written_once_a_minute(
     sessions: ConsoleSessions, pool: asyncpg.Pool
 ) -> None:
-    await sessions.begin("alice", "h", key("1"), HERE)
+    await sessions.begin(1, "alice", "h", key("1"), HERE)
     written = "select xmin::text from console_session"
     first = await pool.fetchval(written)
     await sessions.visitor(key("1"))
@@ -145,12 +145,12 @@ async def test_a_change_of_the_user_ends_all_their_sessions_whoever_makes_it(
     sessions: ConsoleSessions, pool: asyncpg.Pool, change: str
 ) -> None:
     for name in "12":
-        await sessions.begin("alice", "h", key(name), HERE)
-    await sessions.begin("robert", "h", key("3"), HERE)
+        await sessions.begin(1, "alice", "h", key(name), HERE)
+    await sessions.begin(1, "robert", "h", key("3"), HERE)
     await pool.execute("update user_account set created_at = now()")  # is no such change
-    assert len(await listed(pool)) == 3
+    assert len(await listed(pool, 1)) == 3
     await pool.execute(change)
-    assert [each.username for each in await listed(pool)] == ["robert"]
+    assert [each.username for each in await listed(pool, 1)] == ["robert"]
     assert await sessions.visitor(key("1")) is None
 
 
@@ -163,27 +163,27 @@ async def test_logins_that_know_no_sessions_end_them_so(
     kind: str,
 ) -> None:
     """A webapp, ``warouter user`` of any, and the console itself."""
-    await sessions.begin("alice", "h", key("1"), HERE)
-    await sessions.begin("robert", "h", key("2"), HERE)
+    await sessions.begin(1, "alice", "h", key("1"), HERE)
+    await sessions.begin(1, "robert", "h", key("2"), HERE)
     own = msgspec.structs.replace(settings, db_username=names[kind])
     theirs = await create_pool(own, "before", 1)
     assert await theirs.fetchval(SET_PASSWORD, "alice", "new") == "alice"
-    assert await users.remove(theirs, "robert")
+    assert await users.remove(theirs, 1, "robert")
     await theirs.close()
-    assert await listed(pool) == []
+    assert await listed(pool, 1) == []
 
 
 async def test_a_user_keeps_the_last_twenty_and_nobody_what_has_ended(
     sessions: ConsoleSessions, pool: asyncpg.Pool
 ) -> None:
-    await sessions.begin("robert", "h", key("r"), HERE)
+    await sessions.begin(1, "robert", "h", key("r"), HERE)
     for n in range(22):
-        await sessions.begin("alice", "h", key(str(n)), HERE)
+        await sessions.begin(1, "alice", "h", key(str(n)), HERE)
     live = [await sessions.visitor(key(str(n))) is not None for n in range(22)]
     assert live == [False, False] + [True] * 20
     assert await sessions.visitor(key("r"))
     await aged(pool, 3600)
-    await sessions.begin("robert", "h", key("s"), HERE)
+    await sessions.begin(1, "robert", "h", key("s"), HERE)
     assert await pool.fetchval("select count(*) from console_session") == 1
 
 
@@ -192,14 +192,14 @@ async def test_an_administrator_ends_all_sessions_and_tokens_of_one_user(
 ) -> None:
     accounts = Accounts(pool)
     for user, name in (("alice", "t"), ("robert", "u")):
-        await accounts.add_token(user, "h", key(name))
+        await accounts.add_token(1, user, "h", key(name))
     for name in "12":
-        await sessions.begin("alice", "h", key(name), HERE)
-    await sessions.begin("robert", "h", key("3"), HERE)
-    assert await sessions.end_all("alice") == (2, 1)
-    assert await sessions.end_all("alice") == (0, 0)
+        await sessions.begin(1, "alice", "h", key(name), HERE)
+    await sessions.begin(1, "robert", "h", key("3"), HERE)
+    assert await sessions.end_all(1, "alice") == (2, 1)
+    assert await sessions.end_all(1, "alice") == (0, 0)
     assert [each.username for each in await accounts.holders([key("t"), key("u")])] == ["robert"]
-    assert [each.username for each in await listed(pool)] == ["robert"]
+    assert [each.username for each in await listed(pool, 1)] == ["robert"]
 
 
 # ---------------------------------------------------------------- acting through the API
@@ -209,7 +209,7 @@ async def test_a_token_of_a_session_is_its_users_for_a_minute(
     sessions: ConsoleSessions, pool: asyncpg.Pool
 ) -> None:
     accounts = Accounts(pool)
-    await sessions.begin("alice", "h", key("1"), HERE)
+    await sessions.begin(1, "alice", "h", key("1"), HERE)
     assert await sessions.token(key("1"), key("t"))
     (holder,) = await accounts.holders([key("t")])
     assert (holder.username, holder.role) == ("alice", ADMIN)
@@ -223,7 +223,7 @@ async def test_a_token_of_a_session_is_its_users_for_a_minute(
 async def test_without_a_live_session_there_is_no_token(
     sessions: ConsoleSessions, pool: asyncpg.Pool
 ) -> None:
-    await sessions.begin("alice", "h", key("1"), HERE)
+    await sessions.begin(1, "alice", "h", key("1"), HERE)
     assert not await sessions.token(key("2"), key("t"))
     await aged(pool, 31 * 60)
     assert not await sessions.token(key("1"), key("t"))
@@ -234,8 +234,8 @@ async def test_a_session_is_no_token_and_a_token_no_session(
     sessions: ConsoleSessions, pool: asyncpg.Pool
 ) -> None:
     accounts = Accounts(pool)
-    await accounts.add_token("alice", "h", key("token"))
-    await sessions.begin("alice", "h", key("session"), HERE)
+    await accounts.add_token(1, "alice", "h", key("token"))
+    await sessions.begin(1, "alice", "h", key("session"), HERE)
     assert await sessions.visitor(key("token")) is None
     assert not await sessions.token(key("token"), key("t"))
     assert await sessions.end(key("token")) is None
@@ -248,7 +248,7 @@ async def test_leftover_tokens_go_with_the_next_act(
     sessions: ConsoleSessions, pool: asyncpg.Pool
 ) -> None:
     """A console that died in an act left its token behind."""
-    await sessions.begin("alice", "h", key("1"), HERE)
+    await sessions.begin(1, "alice", "h", key("1"), HERE)
     for name in "ab":
         await sessions.token(key("1"), key(name))
     await pool.execute("update token set expires_at = now() where hash = $1", key("a"))
@@ -262,9 +262,9 @@ async def test_no_token_outlives_a_password_that_changes_meanwhile(
     accounts = Accounts(pool)
     for n in range(20):
         now, new = f"h{n}" if n else "h", f"h{n + 1}"
-        await sessions.begin("alice", now, key(str(n)), HERE)
+        await sessions.begin(1, "alice", now, key(str(n)), HERE)
         await asyncio.gather(
-            sessions.token(key(str(n)), key(f"t{n}")), accounts.set_password("alice", new)
+            sessions.token(key(str(n)), key(f"t{n}")), accounts.set_password(1, "alice", new)
         )
         assert await accounts.holders([key(f"t{n}")]) == []
         assert await sessions.visitor(key(str(n))) is None
@@ -277,7 +277,8 @@ async def test_no_session_outlives_a_password_that_changes_as_it_begins(
     for n in range(20):
         now, new = f"h{n}" if n else "h", f"h{n + 1}"
         await asyncio.gather(
-            sessions.begin("alice", now, key(str(n)), HERE), accounts.set_password("alice", new)
+            sessions.begin(1, "alice", now, key(str(n)), HERE),
+            accounts.set_password(1, "alice", new),
         )
         assert await sessions.visitor(key(str(n))) is None
 
@@ -296,7 +297,7 @@ async def written(journal: Journal) -> None:
 async def test_an_administrator_is_shown_a_text_and_the_audit_says_so(
     sessions: ConsoleSessions, pool: asyncpg.Pool, written: None
 ) -> None:
-    await sessions.begin("alice", "h", key("1"), HERE)
+    await sessions.begin(1, "alice", "h", key("1"), HERE)
     out = text_of(row(1).id)
     assert await sessions.reveal(key("1"), out, HERE) == b'{"text":"out"}'
     assert await sessions.reveal(key("1"), "in-1", HERE) == b'{"text":"in"}'
@@ -311,8 +312,8 @@ async def test_an_administrator_is_shown_a_text_and_the_audit_says_so(
 async def test_only_a_logged_in_administrator_is_shown_a_text(
     sessions: ConsoleSessions, pool: asyncpg.Pool, written: None
 ) -> None:
-    await sessions.begin("robert", "h", key("r"), HERE)
-    await sessions.begin("alice", "h", key("1"), HERE)
+    await sessions.begin(1, "robert", "h", key("r"), HERE)
+    await sessions.begin(1, "alice", "h", key("1"), HERE)
     for session in (key("r"), key("unknown")):
         with pytest.raises(PermissionError):
             await sessions.reveal(session, "in-1", HERE)
@@ -325,7 +326,7 @@ async def test_only_a_logged_in_administrator_is_shown_a_text(
 async def test_no_text_is_shown_without_its_row(
     sessions: ConsoleSessions, pool: asyncpg.Pool, written: None
 ) -> None:
-    await sessions.begin("alice", "h", key("1"), HERE)
+    await sessions.begin(1, "alice", "h", key("1"), HERE)
     await pool.execute("alter table audit add check (action <> 'read message text')")
     with pytest.raises(asyncpg.CheckViolationError):
         await sessions.reveal(key("1"), "in-1", HERE)

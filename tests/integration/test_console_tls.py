@@ -56,7 +56,7 @@ class Secured:
 
 @pytest_asyncio.fixture
 async def web_console(settings: Settings, pool: asyncpg.Pool) -> Settings:
-    await Accounts(pool).create_user("admin", FULL_USER_HASH, ADMIN)
+    await Accounts(pool).create_user(1, "admin", FULL_USER_HASH, ADMIN)
     return (await logins_of(settings))["web_console"]
 
 

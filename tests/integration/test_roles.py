@@ -36,7 +36,7 @@ JOURNALS = (
 )
 # What functions call of each other, what triggers call, and what functions alone look at.
 NOBODY_EXECUTES = (
-    "audit_append audit_hash audit_keep audit_move_sums bump bump_auth change_owner"
+    "audit_append audit_hash audit_keep audit_move_sums bump bump_auth bump_number change_owner"
     " console_user_changed doubt_heads end_sessions event_pointed_at held_slots hold_term"
     " hold_wamids lead_event_lanes match_known media_gone next_event_seq pointed_at record_aside"
     " record_issues record_parked_events record_parked_messages record_rare record_taken url_shown"

@@ -358,8 +358,8 @@ async def test_rights_of_an_operator_who_acts(made: Settings, pool: asyncpg.Pool
     assert await pool.fetchval("select asked_at is not null from dead_letter")
     own = await database.create_pool(console, "test", 1)
     accounts = Accounts(own)
-    assert await accounts.create_user("someone", "hash", ADMIN)
-    await accounts.set_password("someone", "other")
+    assert await accounts.create_user(1, "someone", "hash", ADMIN)
+    await accounts.set_password(1, "someone", "other")
     await own.close()
 
 

@@ -196,9 +196,9 @@ async def _serve(settings: Settings) -> None:
     pool = await database.create_pool(settings, "webapp", 2)
     accounts = Accounts(pool)
     before = await accounts.auth_version()
-    assert await accounts.create_user("carol", "hash\\'é")
+    assert await accounts.create_user(1, "carol", "hash\\'é")
     assert await accounts.auth_version() > before
-    assert await accounts.add_token("carol", "hash\\'é", b"\x00token")
+    assert await accounts.add_token(1, "carol", "hash\\'é", b"\x00token")
     assert [h.username for h in await accounts.holders([b"\x00token"])] == ["carol"]
     await accounts.change_setting("test", lambda _: {"text": "back\\slash é"})
     assert await accounts.setting("test") == {"text": "back\\slash é"}

@@ -88,8 +88,8 @@ async def stopped(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Webap
 @pytest_asyncio.fixture
 async def webapp(stopped: Webapp, pool: asyncpg.Pool) -> AsyncIterator[Webapp]:
     webapp, accounts = stopped, Accounts(pool)
-    await accounts.create_user("boss", "hash", ADMIN)
-    assert await accounts.add_token("boss", "hash", hash_of(webapp.token))
+    await accounts.create_user(1, "boss", "hash", ADMIN)
+    assert await accounts.add_token(1, "boss", "hash", hash_of(webapp.token))
     await webapp.process.start()
     yield webapp
     await webapp.process.stop()

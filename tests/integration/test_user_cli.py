@@ -127,7 +127,7 @@ async def test_a_password_from_the_standard_input(settings: Settings, pool: asyn
     told, _ = await process.communicate(f"{GOOD}\n".encode())
     assert process.returncode == 0
     assert told == b"User clerk added.\n"
-    assert await Accounts(pool).user("clerk") is not None
+    assert await Accounts(pool).user(1, "clerk") is not None
 
 
 async def test_admin_is_added_as_the_administrator_once(
@@ -150,7 +150,7 @@ async def test_a_webapp_that_makes_the_administrator_meanwhile_does_not_bring_th
             printed(settings, "user", "set-password", "admin"),
             seed_administrator(accounts, passwords),
         )
-        admin = await accounts.user("admin")
+        admin = await accounts.user(1, "admin")
         assert admin is not None
         assert (admin.role, admin.must_change) == (ADMIN, False)
         assert await passwords.verify_now(admin.password_hash, drawn.strip())
@@ -161,11 +161,11 @@ async def test_a_webapp_that_makes_the_administrator_meanwhile_does_not_bring_th
 async def test_at_a_terminal_a_removal_is_asked_for(
     settings: Settings, pool: asyncpg.Pool, typed: str, left: bool
 ) -> None:
-    await Accounts(pool).create_user("clerk", FULL_USER_HASH)
+    await Accounts(pool).create_user(1, "clerk", FULL_USER_HASH)
     code, said = await at_terminal(typed, environment_of(settings), "user", "remove", "clerk")
     assert "Remove clerk and end all their tokens?" in said
     assert (code != 0) is left
-    assert (await Accounts(pool).user("clerk") is not None) is left
+    assert (await Accounts(pool).user(1, "clerk") is not None) is left
 
 
 async def test_only_the_users_own_failures_are_forgotten(
@@ -173,7 +173,7 @@ async def test_only_the_users_own_failures_are_forgotten(
 ) -> None:
     logins = Logins(pool)
     for name in ("work", "worker", "wor%"):
-        await Accounts(pool).create_user(name, FULL_USER_HASH)
+        await Accounts(pool).create_user(1, name, FULL_USER_HASH)
         for _ in range(Limits().failures):
             await logins.failed(await logins.look(AT_USER, name, STRANGER, STRANGER))
 

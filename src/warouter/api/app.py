@@ -118,7 +118,7 @@ def _guarded(context: Context, route: Route) -> WebHandler:
     async def handle(request: web.Request) -> web.StreamResponse:
         caller = await authorise(context, request, route)
         if limited:
-            context.operations.admit(route.method, route.path, caller.username)
+            context.operations.admit(route.method, route.path, caller)
         return await handler(context, request, caller)
 
     return handle

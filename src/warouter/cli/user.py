@@ -18,7 +18,7 @@ from warouter.access.passwords import check_new_password, draw_password, hash_on
 from warouter.cli.database import ask, audited, cluster_option, console, table
 from warouter.errors import CommandError, ParameterInvalid
 from warouter.store.account import logins, sessions, users
-from warouter.store.account.accounts import ADMIN, USER
+from warouter.store.account.accounts import ADMIN, FIRST, USER
 from warouter.store.account.sessions import Open
 from warouter.store.account.users import ListedUser, LiveToken
 from warouter.store.bounded import changing
@@ -130,23 +130,23 @@ def remove(data_dir: Path | None, name: str, yes: bool) -> None:
 
 async def _listed(connection: Connection) -> UserReport:
     return UserReport(
-        await users.listed(connection),
-        await sessions.listed(connection),
-        await users.tokens(connection),
+        await users.listed(connection, FIRST),
+        await sessions.listed(connection, FIRST),
+        await users.tokens(connection, FIRST),
     )
 
 
 async def _end_sessions(connection: Connection, name: str) -> tuple[int, int]:
     async with _changing(connection, name, "end sessions"):
-        if await users.found(connection, name) is None:
+        if await users.found(connection, FIRST, name) is None:
             raise _unknown(name)
-        return await sessions.end_all(connection, name)
+        return await sessions.end_all(connection, FIRST, name)
 
 
 async def _add(connection: Connection, name: str, password: str) -> None:
     password_hash = await hash_once(password)
     async with _changing(connection, name, "create user"):
-        if not await users.create(connection, name, password_hash, _role_of(name)):
+        if not await users.create(connection, FIRST, name, password_hash, _role_of(name)):
             raise CommandError(
                 f"User {name} exists already: `warouter user set-password` gives a new password."
             )
@@ -156,11 +156,11 @@ async def _set_password(connection: Connection, name: str, password: str) -> Non
     password_hash = await hash_once(password)
     async with _changing(connection, name, "change password"):
         # Changes of users wait for each other, so no webapp makes the administrator in between.
-        if not await users.set_password(connection, name, password_hash):
+        if not await users.set_password(connection, FIRST, name, password_hash):
             if name != DEFAULT_USERNAME:
                 raise _unknown(name)
-            await users.create(connection, name, password_hash, ADMIN)
-        await logins.forgive(connection, name)
+            await users.create(connection, FIRST, name, password_hash, ADMIN)
+        await logins.forgive(connection, FIRST, name)
 
 
 async def _remove(connection: Connection, name: str) -> None:
@@ -170,12 +170,12 @@ async def _remove(connection: Connection, name: str) -> None:
                 f"{name} cannot be removed, since a webapp would make it anew with the default"
                 " password: `warouter user set-password` locks out who knows the present one."
             )
-        if await users.with_role(connection, ADMIN) == {name}:
+        if await users.with_role(connection, FIRST, ADMIN) == {name}:
             raise CommandError(
                 f"{name} is the last administrator: `warouter user add {DEFAULT_USERNAME}` makes"
                 " another one first."
             )
-        if not await users.remove(connection, name):
+        if not await users.remove(connection, FIRST, name):
             raise _unknown(name)
 
 

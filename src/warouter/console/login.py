@@ -23,6 +23,7 @@ from warouter.console.render import Renderer
 from warouter.console.session import Cookies, named_by_proxy
 from warouter.errors import ApiError, LoginRefused, ParameterInvalid, PasswordChangeRequired
 from warouter.http.source import is_from_this_host, source_of
+from warouter.store.account.accounts import FIRST
 
 PATH = "/console/login"
 OUT = "/console/logout"
@@ -115,7 +116,7 @@ class LoginHandlers:
         """A session of the user whom a proxy names."""
         user = None
         if can_be_looked_for(username):
-            user = await self._context.accounts.user(username)
+            user = await self._context.accounts.user(FIRST, username)
         if user is None:
             raise LoginRefused(_BY_PROXY)
         if user.must_change:
@@ -126,7 +127,7 @@ class LoginHandlers:
         """A new session: the id that came, if any did, is nobody's from here on."""
         session = new_token()
         begun = await self._context.sessions.begin(
-            username, password_hash, hash_of(session), source
+            FIRST, username, password_hash, hash_of(session), source
         )
         if begun is None:  # the password was changed, or the user deleted, since it was checked
             raise LoginRefused("Invalid credentials.")
@@ -144,7 +145,7 @@ class LoginHandlers:
 
     async def _is_first(self) -> bool:
         """True as long as `admin` has the password that it came with."""
-        user = await self._context.accounts.user(DEFAULT_USERNAME)
+        user = await self._context.accounts.user(FIRST, DEFAULT_USERNAME)
         return user is not None and user.must_change
 
     async def _page(

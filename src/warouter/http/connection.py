@@ -100,6 +100,11 @@ class Connection(ServerConnection, web.RequestHandler):
         return self.since if self.is_idle and self.pace.rests else None
 
     @property
+    def number(self) -> str:
+        """The name of the number that the path of the present request had, "" without one."""
+        return "" if self._head is None else self._head.number.decode()
+
+    @property
     def asking(self) -> bool:
         """True while a request is under way whose body has not ended."""
         return self.turn in (HOLD, BODY)
@@ -190,10 +195,14 @@ class Connection(ServerConnection, web.RequestHandler):
 
     def _give(self) -> None:
         """Give aiohttp the head of a request, and the part of its body that is here."""
-        assert self._head is not None
-        came, self._came = self._came, b""
-        self._body, self.turn, self._owed_looks = self._head.body(), BODY, 0
-        self._pass_on(came, self._head.size)
+        head, came = self._head, self._came
+        assert head is not None
+        self._came, size = b"", head.size
+        if head.number:
+            size -= came.index(b"\r\n") + 2 - len(head.line)
+            came = head.line + came[head.size - size + len(head.line) :]
+        self._body, self.turn, self._owed_looks = head.body(), BODY, 0
+        self._pass_on(came, size)
 
     def _feed(self, data: bytes) -> None:
         if self.turn is HOLD:

@@ -28,6 +28,9 @@ _LINE_BEGUN = re.compile(rb"[A-Z][A-Z-]{0,31}(?: (?:[!-~]++(?: [HTP/1.0]{0,8}+\r
 _FIELD = re.compile(rb"^(%b++):(%b*+)\r\n" % (_NAME, _VISIBLE), re.MULTILINE)
 _NEVER = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _BLANK = re.compile(rb"(?:\r\n)*+")
+# The path of a number's requests: one spelling, so that no proxy can take it for another one.
+_OF_NUMBER = re.compile(rb"/n/([a-z0-9]+(?:-[a-z0-9]+)*+)(?=/v1[/? ])")
+_NUMBER_NAME_BYTES = 32
 _HOST = re.compile(rb"(?:[\w.~!$&'()*+,;=%-]+|\[[0-9A-Za-z:.%~_-]+\])(?::[0-9]{0,5})?", re.ASCII)
 _LENGTH = re.compile(rb"[0-9]{1,%d}" % LENGTH_DIGITS)
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,%d})\r\n" % _CHUNK_DIGITS)
@@ -45,8 +48,9 @@ class NotHttp(GenericError):
 class Head(NamedTuple):
     """The request line and the header fields.
 
-    ``size`` in bytes, ``line`` with its end, ``fields`` by their name in small letters (of one that
-    stands ``twice`` the last), ``length`` of the body in bytes or CHUNKED.
+    ``size`` in bytes as written, ``line`` with its end, ``fields`` by their name in small letters
+    (of one that stands ``twice`` the last), ``length`` of the body in bytes or CHUNKED. A path
+    /n/NAME/v1/... is /v1/... in the ``line``, and NAME is the ``number``.
     """
 
     size: int
@@ -54,6 +58,7 @@ class Head(NamedTuple):
     fields: dict[bytes, bytes]
     twice: bool
     length: int
+    number: bytes = b""
 
     def body(self) -> BodyFraming:
         """A new ``BodyFraming`` that separates the bytes of this body from those behind it."""
@@ -94,7 +99,8 @@ def read_head(head: bytes) -> Head:
         _check_twice([name.lower() for name, _ in found])
     is_1_0 = line[3] == b"0"
     _check_host(fields.get(b"host"), is_1_0=is_1_0)
-    return Head(len(head), line[0], fields, twice, _length(fields, is_1_0=is_1_0))
+    asked, number = _of_number(line[0], line.start(2))
+    return Head(len(head), asked, fields, twice, _length(fields, is_1_0=is_1_0), number)
 
 
 def check_begun(came: bytes, before: int) -> None:
@@ -204,6 +210,14 @@ class _Line(Enum):
 
 
 _SIZE, _DATA_END, _LAST = _Line
+
+
+def _of_number(line: bytes, path: int) -> tuple[bytes, bytes]:
+    """The request line without the prefix that names a number, and that name."""
+    named = _OF_NUMBER.match(line, path)
+    if named is None or len(named[1]) > _NUMBER_NAME_BYTES:
+        return line, b""
+    return line[:path] + line[named.end() :], named[1]
 
 
 def _check_twice(names: list[bytes]) -> None:

@@ -61,23 +61,23 @@ class TokenBucket:
 
 
 class Buckets:
-    """The buckets of all users, independent of each other."""
+    """The buckets of all users, each of a number, independent of each other."""
 
     def __init__(self, rates: Rates) -> None:
         self._rates = rates
-        self._of: dict[tuple[str, bool], TokenBucket] = {}
+        self._of: dict[tuple[int, str, bool], TokenBucket] = {}
 
     def __len__(self) -> int:
         return len(self._of)
 
-    def take(self, user: str, now: float, *, sends: bool) -> float:
-        """Take a token of this user; ``sends`` means POST /v1/messages."""
-        bucket = self._of.get((user, sends))
+    def take(self, number: int, user: str, now: float, *, sends: bool) -> float:
+        """Take a token of this user of a number; ``sends`` means POST /v1/messages."""
+        bucket = self._of.get((number, user, sends))
         if bucket is None:
             if len(self._of) >= MOST_BUCKETS:
                 self._of = {key: kept for key, kept in self._of.items() if not kept.full(now)}
             rate = self._rates.messages if sends else self._rates.others
-            bucket = self._of[user, sends] = TokenBucket(rate, now)
+            bucket = self._of[number, user, sends] = TokenBucket(rate, now)
         return bucket.take(now)
 
 

@@ -11,7 +11,7 @@ from warouter.background import wait_for
 from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.store import audit, migrate
-from warouter.store.account.accounts import ADMIN, Accounts
+from warouter.store.account.accounts import ADMIN, FIRST, Accounts
 from warouter.store.database import close_politely, connect, create_pool, listen
 from warouter.store.nodes import read_map
 from warouter.store.roles.catalogue import recorded
@@ -32,8 +32,8 @@ async def first_seed(settings: Settings, shards: int, password: str) -> str:
         if not password:
             password = draw_password()
             hashed = await hash_once(password)
-            if not await accounts.create_user(DEFAULT_USERNAME, hashed, ADMIN):
-                await accounts.set_password(DEFAULT_USERNAME, hashed)
+            if not await accounts.create_user(FIRST, DEFAULT_USERNAME, hashed, ADMIN):
+                await accounts.set_password(FIRST, DEFAULT_USERNAME, hashed)
         return password
 
 

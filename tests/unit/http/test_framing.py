@@ -194,3 +194,55 @@ def test_a_taken_request_is_one_whole_request_to_llhttp(part: int) -> None:
         assert message.chunked == (head.length == CHUNKED)
         assert payload.total_bytes == head.length or head.length == CHUNKED
     assert taken > 30
+
+
+NAMES = st.from_regex(r"[a-z0-9]{1,8}(-[a-z0-9]{1,8}){0,2}", fullmatch=True)
+BEHIND = st.from_regex(r"/v1[/?][!-~]{0,20}", fullmatch=True)
+
+
+def asked(target: str) -> Head:
+    return read_head(f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+
+
+@given(NAMES, BEHIND)
+def test_the_name_of_a_number_is_cut_off_the_path(name: str, behind: str) -> None:
+    head, plain = asked(f"/n/{name}{behind}"), asked(behind)
+    assert head.number.decode() == name
+    assert (head.line, head.fields, head.length) == (plain.line, plain.fields, plain.length)
+    assert head.size == plain.size + len(f"/n/{name}")
+
+
+@given(st.from_regex(r"(/n/?)?[!-~]{0,40}", fullmatch=True))
+def test_any_other_path_stays_as_it_came(target: str) -> None:
+    target = target or "/"
+    head = asked(target)
+    if head.number:
+        assert head.line == f"GET {target[3 + len(head.number) :]} HTTP/1.1\r\n".encode()
+        assert target.startswith(f"/n/{head.number.decode()}/v1")
+    else:
+        assert head.line == f"GET {target} HTTP/1.1\r\n".encode()
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/n/a",
+        "/n/a/",
+        "/n/a/v1x",
+        "/n/a/v2/messages",
+        "/n/A/v1/messages",
+        "/n/a--b/v1/messages",
+        "/n/-a/v1/messages",
+        "/n/a-/v1/messages",
+        "/n/%61/v1/messages",
+        "/n//v1/messages",
+        "/N/a/v1/messages",
+        "//n/a/v1/messages",
+        "/x/n/a/v1/messages",
+        "http://a/n/a/v1/messages",
+        f"/n/{'a' * 33}/v1/messages",
+    ],
+)
+def test_what_is_no_path_of_a_number(target: str) -> None:
+    assert asked(target).number == b""
+    assert asked(f"/n/{'a' * 32}/v1").number == b"a" * 32

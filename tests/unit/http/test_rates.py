@@ -41,21 +41,22 @@ def test_never_more_than_burst_and_rate_allow(rate: float, burst: int, pauses: l
 
 def test_each_user_has_buckets_of_their_own() -> None:
     buckets = Buckets(Rates(RateLimit(1, 2), RateLimit(1, 3)))
-    assert [buckets.take("a", 0.0, sends=True) for _ in range(3)] == [0.0, 0.0, 1.0]
-    assert [buckets.take("a", 0.0, sends=False) for _ in range(4)] == [0.0, 0.0, 0.0, 1.0]
-    assert buckets.take("b", 0.0, sends=True) == 0.0
+    assert [buckets.take(1, "a", 0.0, sends=True) for _ in range(3)] == [0.0, 0.0, 1.0]
+    assert [buckets.take(1, "a", 0.0, sends=False) for _ in range(4)] == [0.0, 0.0, 0.0, 1.0]
+    assert buckets.take(1, "b", 0.0, sends=True) == 0.0
+    assert buckets.take(2, "a", 0.0, sends=True) == 0.0  # of another number
 
 
 def test_buckets_that_are_full_again_are_not_kept() -> None:
     buckets = Buckets(Rates(RateLimit(1, 10), RateLimit(1, 10)))
     for n in range(MOST_BUCKETS - 1):
-        buckets.take(f"user{n}", 0.0, sends=True)
+        buckets.take(1, f"user{n}", 0.0, sends=True)
     for _ in range(10):
-        buckets.take("busy", 5.0, sends=True)
-    buckets.take("new", 6.0, sends=True)
+        buckets.take(1, "busy", 5.0, sends=True)
+    buckets.take(1, "new", 6.0, sends=True)
     assert len(buckets) == 2
-    assert buckets.take("busy", 6.0, sends=True) == 0.0  # one second's worth, and no more
-    assert buckets.take("busy", 6.0, sends=True) > 0
+    assert buckets.take(1, "busy", 6.0, sends=True) == 0.0  # one second's worth, and no more
+    assert buckets.take(1, "busy", 6.0, sends=True) > 0
 
 
 def test_settings() -> None:

@@ -65,7 +65,7 @@ async def holder_of(context: Context, request: web.Request, text: str) -> Caller
     source = source_of(request, context.config.trusted_proxies)
     if caller.grant is not None and not is_from(source, caller.grant.networks):
         refusal = refused(text)
-        note_refusal(context, request, caller.username, "key", refusal)
+        note_refusal(context, request, caller.actor, "key", refusal)
         raise refusal
     return caller
 

@@ -27,7 +27,7 @@ def audited(action: str, handler: Handler) -> Handler:
     @functools.wraps(handler)
     async def handle(context: Context, request: web.Request, caller: Caller) -> web.StreamResponse:
         source = source_of(request, context.config.trusted_proxies)
-        async with recorded(context.audit, caller.username, action, source) as under_way:
+        async with recorded(context.audit, caller.actor, action, source) as under_way:
             try:
                 return await handler(context, request, caller)
             finally:

@@ -16,6 +16,7 @@ from warouter.access.token import hash_of, new_token
 from warouter.api.access.attempts import check_key, guard_of, holder_of
 from warouter.api.access.audit import note_refusal
 from warouter.api.access.caller import Caller
+from warouter.api.access.numbers import number_named
 from warouter.api.context import Context
 from warouter.api.description.replies import Token
 from warouter.api.description.wrapped import within
@@ -33,11 +34,10 @@ from warouter.http.decode import decode
 from warouter.http.envelope import success
 from warouter.http.request import read_body
 from warouter.http.source import is_from_this_host, source_of
-from warouter.store.account.accounts import ADMIN
+from warouter.store.account.accounts import ADMIN, FIRST
 
 D360_HEADER = "D360-API-KEY"
 _ONE_CALLER = "a request has one credential, or several of the same caller"
-_NOBODY = Caller("", "")
 _MONITOR = Caller("", "ROLE_MONITOR")
 # Names that other products give to a credential in a query.
 _CREDENTIALS = frozenset(("access_token", "api_key", "apikey", "d360-api-key", "token"))
@@ -52,19 +52,32 @@ _NOTHING = (b"", b"null", b"[]")  # the last is how PHP writes an empty object
 
 
 async def authorise(context: Context, request: web.Request, route: Route) -> Caller:
-    """The caller, if the route allows them; raises AccessDenied (401) or Forbidden (403)."""
+    """The caller, if the route allows them; raises AccessDenied (401) or Forbidden (403), and
+    NotFound (404) where the path is that of no number.
+    """
+    numbers, name = context.tokens.numbers, number_named(request)
+    if not numbers.known and (name or route.access is Access.LOGIN):
+        await context.tokens.refresh()
+    stated = numbers.stated(name, request.headers.get("Host", ""))
     if route.access in (Access.OPEN, Access.LOGIN):
-        return _NOBODY
+        of = FIRST if stated is None else stated
+        return Caller("", "", number=of, number_name=numbers.prefix_of(of))
+    caller = await _holder(context, request, route)
+    if caller is not _MONITOR:
+        _check(context, request, caller, route, stated)
+    return caller
+
+
+async def _holder(context: Context, request: web.Request, route: Route) -> Caller:
+    """The holder of the credential; AccessDenied if there is none, or nobody holds it."""
     _refuse_in_query(request)
     scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
     credentials = credentials.strip()
     if context.config.d360 and (keys := request.headers.getall(D360_HEADER, ())):
-        caller = await _by_keys(context, request, keys, scheme, credentials)
-        return _allowed(context, request, caller, route)
+        return await _by_keys(context, request, keys, scheme, credentials)
     match scheme.lower():
         case "bearer":
-            caller = await holder_of(context, request, credentials)
-            return _allowed(context, request, caller, route)
+            return await holder_of(context, request, credentials)
         case "apikey" if route.access is Access.MONITOR:
             return await _api_key(context, request, credentials)
         case _:
@@ -88,7 +101,7 @@ async def _by_keys(
     return callers[0]
 
 
-async def login(context: Context, request: web.Request, _caller: Caller) -> web.Response:
+async def login(context: Context, request: web.Request, caller: Caller) -> web.Response:
     """Exchange Basic credentials for a token of 7 days;
     ``new_password`` changes the password first.
 
@@ -96,13 +109,13 @@ async def login(context: Context, request: web.Request, _caller: Caller) -> web.
     """
     body = await read_body(request, context.config.json_limit)
     wish = Login() if body.strip() in _NOTHING else decode(body, _LOGIN)
-    log_ins, trusted = _log_ins(context), context.config.trusted_proxies
+    log_ins, trusted = _log_ins(context, caller), context.config.trusted_proxies
     username, source = "", source_of(request, trusted)
     try:
         username, password = _basic(request)
         here = is_from_this_host(request, trusted)
         given = Given(username, password, wish.new_password, source, here)
-        token, expires = await _let_in(context, log_ins, given)
+        token, expires = await _let_in(context, log_ins, caller.number, given)
     except ApiError as error:
         log_ins.refused(username, source, error)
         raise
@@ -116,16 +129,16 @@ async def logout(context: Context, request: web.Request, caller: Caller) -> web.
         raise ParameterInvalid(f"a key is ended by DELETE /v1/keys/{caller.grant.key}")
     await context.accounts.remove_token(caller.hash)
     context.tokens.forget(caller)
-    await _log_ins(context).done(caller.username, _source(context, request), LOG_OUT)
+    await _log_ins(context, caller).done(caller.username, _source(context, request), LOG_OUT)
     return success({})
 
 
-async def _let_in(context: Context, log_ins: LogIns, given: Given) -> tuple[str, str]:
+async def _let_in(context: Context, log_ins: LogIns, number: int, given: Given) -> tuple[str, str]:
     """(a new token, its end); raises LoginRefused if the password has just been changed."""
     user, password_hash = await log_ins.verified(given)
     token = new_token()
     await context.tokens.write_uses()  # they decide which token goes if it is one too many
-    added = await context.accounts.add_token(user.username, password_hash, hash_of(token))
+    added = await context.accounts.add_token(number, user.username, password_hash, hash_of(token))
     if added is None:  # the password was changed, or the user deleted, since it was checked
         raise LoginRefused("Invalid credentials.")
     if added.ended:
@@ -133,22 +146,36 @@ async def _let_in(context: Context, log_ins: LogIns, given: Given) -> tuple[str,
     return token, added.expires
 
 
-def _log_ins(context: Context) -> LogIns:
-    return LogIns(context.accounts, context.audit, guard_of(context), context.tokens.refresh)
+def _log_ins(context: Context, caller: Caller) -> LogIns:
+    """Log-ins at the number of this caller, who may be nobody yet."""
+    return LogIns(
+        context.accounts,
+        context.audit,
+        guard_of(context),
+        context.tokens.refresh,
+        number=caller.number,
+        number_name=caller.number_name,
+    )
 
 
-def _allowed(context: Context, request: web.Request, caller: Caller, route: Route) -> Caller:
-    """The holder of a token or key, if the route allows them."""
-    if caller.must_change:
-        raise PasswordChangeRequired("the default password must be changed first")
+def _check(
+    context: Context, request: web.Request, caller: Caller, route: Route, stated: int | None
+) -> None:
+    """Refuse the holder of a token or key whose URL is ``stated`` to be another number's, or whom
+    the route does not allow.
+    """
     refusal: ApiError
-    if caller.lacks(route.scope):
+    if stated not in (None, caller.number):
+        refusal = Forbidden("the credential is for another number")
+    elif caller.must_change:
+        raise PasswordChangeRequired("the default password must be changed first")
+    elif caller.lacks(route.scope):
         refusal = Forbidden(f'the key lacks the scope "{names_of(route.scope)[0]}"')
     elif caller.grant is None and route.access is Access.ADMIN and caller.role != ADMIN:
         refusal = Forbidden("only an administrator may do this")
     else:
-        return caller
-    note_refusal(context, request, caller.username, route.name, refusal)
+        return
+    note_refusal(context, request, caller.actor, route.name, refusal)
     raise refusal
 
 

@@ -41,7 +41,8 @@ class Caller(msgspec.Struct, frozen=True):
     """Whoever makes a request: a user, or a program with a key, which has a ``grant``.
 
     ``hash`` is the SHA-256 of the token or key; the API key and open endpoints have none.
-    ``username`` of a key is ``key:ID``, which no user can be called.
+    ``username`` of a key is ``key:ID``, which no user can be called. ``number_name`` is that of the
+    number, but for number 1, whose users were there before there were others.
     """
 
     username: str
@@ -50,9 +51,18 @@ class Caller(msgspec.Struct, frozen=True):
     must_change: bool = False
     number: int = 1
     grant: Grant | None = None
+    number_name: str = ""
 
     def __repr__(self) -> str:
         return f"Caller({self.username!r})"
+
+    @property
+    def actor(self) -> str:
+        """The caller in the audit log and in other logs: ``NAME/user`` for other numbers than 1.
+
+        No user can have a slash in the name.
+        """
+        return f"{self.number_name}/{self.username}" if self.number_name else self.username
 
     @property
     def session(self) -> str:

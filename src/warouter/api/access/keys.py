@@ -134,7 +134,7 @@ def checked(wish: KeyWish, key: str, caller: Caller, now: datetime) -> NewKey:
         wish.name,
         starts_of(key),
         int(joined(scopes)),
-        caller.username,
+        caller.actor,
         networks,
         wish.expires,
     )

@@ -12,16 +12,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from warouter.access.key import may_be_key
 from warouter.access.scopes import Scope
 from warouter.access.token import CHARS, hash_of
 from warouter.api.access.caller import Caller, Grant, Realm
+from warouter.api.access.numbers import Numbers
 from warouter.background import rest, wait_for
 from warouter.log import Outage
-from warouter.store.account.accounts import Accounts, Holder, is_unavailable
+from warouter.store.account.accounts import Accounts, Holder, NumberRow, is_unavailable
 from warouter.store.account.keys import KeyHolder, Keys
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class TokenCache:
         self._clock = clock
         self._entries: dict[bytes, Entry] = {}
         self._realms: dict[int, Realm] = {}
+        self.numbers = Numbers()
         self._loading: dict[bytes, asyncio.Future[Entry | None]] = {}
         self._version = -1
         self._reloads = 0  # grows whenever what is being read may be older than what is kept
@@ -120,7 +122,8 @@ class TokenCache:
             if version != self._version:
                 # Of a database that was put back to an earlier state nothing may be as it was.
                 seen = self._version if version > self._version else -1
-                await self._reload(await self._accounts.changed_since(seen))
+                rows = await self._accounts.changed_since(seen)
+                await self._reload(rows, others=seen >= 0)
                 self._version = version
 
     async def run(self) -> None:
@@ -204,6 +207,8 @@ class TokenCache:
             done.exception()  # looked at, should everybody have gone
 
     async def _read(self, credential: bytes, is_token: bool) -> Entry | None:
+        if not self.numbers.known:
+            await self.refresh()
         while True:
             # A reload that began meanwhile may have missed this one: what was read could be older.
             reloads, now = self._reloads, self._clock()
@@ -212,7 +217,7 @@ class TokenCache:
                 break
         if holder is None:
             return None
-        entry = self._entries[credential] = _entry(holder, now)
+        entry = self._entries[credential] = self._entry(holder, now)
         return entry
 
     async def _holder(self, credential: bytes, is_token: bool) -> Holder | KeyHolder | None:
@@ -222,10 +227,14 @@ class TokenCache:
         keys = await self._keys.holders([credential])
         return keys[0] if keys else None
 
-    async def _reload(self, numbers: Iterable[int]) -> None:
-        """Read again what is kept of these numbers."""
+    async def _reload(self, rows: Sequence[NumberRow], *, others: bool) -> None:
+        """Read again what is kept of these numbers; without ``others`` there are no more."""
         self._reloads += 1
-        changed = {number: self.realm(number) for number in numbers}
+        changed = {row.id: self.realm(row.id) for row in rows}
+        if self.numbers.keep(rows, others=others):
+            # With a token of another number, whoever comes by that host is refused from now on.
+            for realm in self._realms.values():
+                realm.generation += 1
         for realm in changed.values():
             realm.generation += 1
         kept = {h: e.caller for h, e in self._entries.items() if e.caller.number in changed}
@@ -236,7 +245,7 @@ class TokenCache:
             if living is None:
                 self._entries.pop(credential, None)
             elif credential in self._entries:
-                self._entries[credential] = _entry(living, now)
+                self._entries[credential] = self._entry(living, now)
         self._reloads += 1
         for realm in changed.values():
             realm.generation += 1  # an answer from before this may be wrong now
@@ -254,18 +263,17 @@ class TokenCache:
             found |= {holder.hash: holder for holder in await self._keys.holders(keys)}
         return found
 
+    def _entry(self, holder: Holder | KeyHolder, now: float) -> Entry:
+        ends, of = now + holder.seconds_left, self.numbers.prefix_of(holder.number)
+        if isinstance(holder, Holder):
+            name, role, must = holder.username, holder.role, holder.must_change
+            return Entry(Caller(name, role, holder.hash, must, holder.number, None, of), ends)
+        grant = Grant(holder.id, Scope(holder.scopes), holder.networks, holder.expires)
+        name = f"key:{holder.id}"
+        return Entry(Caller(name, "", holder.hash, False, holder.number, grant, of), ends)
+
     def _report(self, error: Exception) -> None:
         """Log the beginning of an outage, once."""
         if self._outage.begins():
             level = logging.WARNING if is_unavailable(error) else logging.ERROR
             log.log(level, "token refresh failed", extra={"error": repr(error)})
-
-
-def _entry(holder: Holder | KeyHolder, now: float) -> Entry:
-    ends = now + holder.seconds_left
-    if isinstance(holder, Holder):
-        name, role, must = holder.username, holder.role, holder.must_change
-        return Entry(Caller(name, role, holder.hash, must, holder.number), ends)
-    grant = Grant(holder.id, Scope(holder.scopes), holder.networks, holder.expires)
-    name = f"key:{holder.id}"
-    return Entry(Caller(name, "", holder.hash, number=holder.number, grant=grant), ends)

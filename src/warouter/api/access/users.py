@@ -37,21 +37,21 @@ _NEW_PASSWORD = msgspec.json.Decoder(NewPassword)
 
 
 async def create(context: Context, request: web.Request, caller: Caller) -> web.Response:
-    """Create a user, always of ROLE_USER: there is one administrator."""
+    """Create a user of the caller's number, always of ROLE_USER: there is one administrator."""
     new = await read_json(request, context.config.json_limit, _NEW_USER)
     check_username(new.username)
     check_new_password(new.password, "password")
     password_hash = await context.passwords.hash(new.password, caller.session)
     subject(request, new.username)
     by = caller.author
-    if not await context.accounts.create_user(new.username, password_hash, by=by):
+    if not await context.accounts.create_user(caller.number, new.username, password_hash, by=by):
         raise UserNotCreated("Unable to create user. Already exist?")
     log.info("user created", extra={"username": new.username, "by": caller.username})
     return _named(new.username, 201)
 
 
-async def show(context: Context, request: web.Request, _caller: Caller) -> web.Response:
-    user = await context.accounts.user(path_name(request, "username"))
+async def show(context: Context, request: web.Request, caller: Caller) -> web.Response:
+    user = await context.accounts.user(caller.number, path_name(request, "username"))
     if user is None:
         raise _unknown()
     return success({"users": [{"username": user.username, "ROLES": user.role}]})
@@ -65,7 +65,7 @@ async def change(context: Context, request: web.Request, caller: Caller) -> web.
     check_new_password(wish.password, "password")
     password_hash = await context.passwords.hash(wish.password, caller.session)
     by = caller.author
-    if not await context.accounts.set_password(username, password_hash, by):
+    if not await context.accounts.set_password(caller.number, username, password_hash, by):
         raise _unknown()
     await context.tokens.refresh()
     log.info("password changed", extra={"username": username, "by": caller.username})
@@ -78,7 +78,7 @@ async def delete(context: Context, request: web.Request, caller: Caller) -> web.
     subject(request, username)
     if username == DEFAULT_USERNAME:
         raise Forbidden(f"the account {DEFAULT_USERNAME} cannot be deleted")
-    if not await context.accounts.delete_user(username, caller.author):
+    if not await context.accounts.delete_user(caller.number, username, caller.author):
         raise _unknown()
     await context.tokens.refresh()
     log.info("user deleted", extra={"username": username, "by": caller.username})

@@ -329,7 +329,7 @@ cdef class Client:
         self.connection.asked(now)
         try:
             if plain._admit is not None:
-                plain._admit(caller.username)
+                plain._admit(caller)
             if type(message) is Message:
                 plain._send(<Message>message)
             else:

@@ -123,13 +123,13 @@ class FastPath(Reader):
 
     def knows(self, head: Head) -> bool:
         """True if the token or key is in memory and its holder may send messages."""
-        return self._entry(head.fields) is not None
+        return self._entry(head) is not None
 
     def take(self, head: Head, request: bytes, client: _plain.Client) -> bool:
         """Offer the message of a complete plain request, and answer
         once its outcome is known. False if the request is declined.
         """
-        entry = self._entry(head.fields)
+        entry = self._entry(head)
         if entry is None:
             return False
         message = self._message(entry.caller, head.fields, request[head.size :])
@@ -146,11 +146,13 @@ class FastPath(Reader):
         """When whose token or key was used last: with a known head none is looked up."""
         return [(known.caller, known.used) for known in self.heads.values()]
 
-    def _entry(self, fields: dict[bytes, bytes]) -> Entry | None:
-        """The holder of a token or key that may send, if they are in memory.
+    def _entry(self, head: Head) -> Entry | None:
+        """The holder of a token or key that may send, if they are in memory and come to the URL of
+        their number, or to one that is nobody's.
 
         A head says nothing of where it comes from: a key for some networks is checked by aiohttp.
         """
+        fields = head.fields
         given = fields.get(b"authorization", b"")
         if self._d360 and _D360 in fields:
             if given:  # two credentials
@@ -160,6 +162,9 @@ class FastPath(Reader):
             return None
         entry = self._tokens.known(given[len(_BEARER) :].decode())
         if entry is None or entry.caller.must_change or entry.caller.lacks(Scope.SEND):
+            return None
+        host = fields.get(b"host", b"")
+        if self._tokens.numbers.contradicts(entry.caller.number, head.number, host):
             return None
         return None if entry.caller.grant is not None and entry.caller.grant.networks else entry
 

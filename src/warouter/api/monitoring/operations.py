@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from warouter.api.access.caller import Caller
 from warouter.errors import TooManyRequests
 from warouter.http.meter import Meter
 from warouter.http.rates import Buckets, Rates
@@ -33,14 +34,15 @@ class Operations:
     meter: Meter = field(default_factory=Meter)
     _buckets: Buckets | None = field(default=None, init=False)
 
-    def admit(self, method: str, path: str, user: str) -> None:
-        """Raises TooManyRequests if the user's rate limit for this kind of request is used up."""
+    def admit(self, method: str, path: str, caller: Caller) -> None:
+        """Raises TooManyRequests if the caller's rate limit for this kind of request is used up."""
         if self.rates is None:
             return
         if self._buckets is None:
             self._buckets = Buckets(self.rates)
         sends = (method, path) == MESSAGES
-        wait = self._buckets.take(user, time.monotonic(), sends=sends)
+        now = time.monotonic()
+        wait = self._buckets.take(caller.number, caller.username, now, sends=sends)
         if wait > 0:
             self.meter.limited += 1
             raise TooManyRequests(

@@ -16,7 +16,7 @@ from warouter.console.visit import ConsoleRefusal, Done, ReadingKey, Visitor
 from warouter.errors import ApiError, ConfigError
 from warouter.secret import api_keys
 from warouter.store.account import logins, sessions, users
-from warouter.store.account.accounts import ADMIN
+from warouter.store.account.accounts import ADMIN, FIRST
 from warouter.store.account.author import by_session
 from warouter.store.views.audit import AuditEntry, Choice, read_actions, read_chosen
 
@@ -65,9 +65,9 @@ async def read(context: ConsoleContext, asked: ReadingKey) -> dict[str, Any]:
         within=WITHIN,
     )
     async with context.reading() as connection:
-        found = await users.listed(connection)
-        open_sessions = await sessions.listed(connection)
-        tokens = await users.tokens(connection)
+        found = await users.listed(connection, FIRST)
+        open_sessions = await sessions.listed(connection, FIRST)
+        tokens = await users.tokens(connection, FIRST)
         actions = await read_actions(connection)
         entries = await read_chosen(connection, SHOWN, choice)
     lines = [_line(number, entry, chosen) for number, entry in entries]
@@ -90,7 +90,8 @@ async def create(context: ConsoleContext, visitor: Visitor, form: Form) -> Done:
     name = form.subject = form.text("username", MOST_NAME)
     _ruled(check_username, name)
     hashed = await _hash(context, visitor, form)
-    if not await context.accounts.create_user(name, hashed, by=by_session(visitor.session)):
+    by = by_session(visitor.session)
+    if not await context.accounts.create_user(FIRST, name, hashed, by=by):
         raise ConsoleRefusal(f"There is a user {name} already: set a new password instead.")
     return Done(name)
 
@@ -99,10 +100,11 @@ async def set_password(context: ConsoleContext, visitor: Visitor, form: Form) ->
     """A new password: sessions and tokens of the user end, and failed log-ins are forgotten."""
     name = await _known(context, form)
     hashed = await _hash(context, visitor, form)
-    if not await context.accounts.set_password(name, hashed, by_session(visitor.session)):
+    by = by_session(visitor.session)
+    if not await context.accounts.set_password(FIRST, name, hashed, by):
         raise _unknown(name)
     async with context.reading() as connection:
-        await logins.forgive(connection, name)
+        await logins.forgive(connection, FIRST, name)
     return Done(name)
 
 
@@ -117,9 +119,9 @@ async def remove(context: ConsoleContext, visitor: Visitor, form: Form) -> Done:
             " password: set another password instead."
         )
     async with context.reading() as connection:
-        if await users.with_role(connection, ADMIN) == {name}:
+        if await users.with_role(connection, FIRST, ADMIN) == {name}:
             raise ConsoleRefusal(f"{name} is the last administrator.")
-    if not await context.accounts.delete_user(name, by_session(visitor.session)):
+    if not await context.accounts.delete_user(FIRST, name, by_session(visitor.session)):
         raise _unknown(name)
     return Done(name)
 
@@ -127,7 +129,7 @@ async def remove(context: ConsoleContext, visitor: Visitor, form: Form) -> Done:
 async def end(context: ConsoleContext, _visitor: Visitor, form: Form) -> Done:
     """End all sessions and all tokens of a user."""
     name = await _known(context, form)
-    ended, tokens = await context.sessions.end_all(name)
+    ended, tokens = await context.sessions.end_all(FIRST, name)
     return Done(f"{name}: {ended} sessions, {tokens} tokens")
 
 
@@ -203,7 +205,7 @@ async def _hash(context: ConsoleContext, visitor: Visitor, form: Form) -> str:
 async def _known(context: ConsoleContext, form: Form) -> str:
     """The user that the form is about; ConsoleRefusal if there is none."""
     name = form.text("username", MOST_NAME)
-    if not name.isprintable() or await context.accounts.user(name) is None:
+    if not name.isprintable() or await context.accounts.user(FIRST, name) is None:
         raise _unknown(name)
     form.subject = name
     return name

@@ -23,27 +23,32 @@ ADMIN = "ROLE_ADMIN"
 USER = "ROLE_USER"
 TOKENS_PER_USER = 50
 TOKEN_DAYS = 7
+FIRST = 1  # the number of the environment, and of requests that name none
 
-_USER = "select username, password_hash, role, must_change from user_account where username = $1"
+_USER = """
+select username, password_hash, role, must_change from user_account
+ where number = $1 and username = $2"""
 _REHASH = """
-update user_account set password_hash = $3 where username = $1 and password_hash = $2
-returning true"""
+update user_account set password_hash = $4
+ where number = $1 and username = $2 and password_hash = $3 returning true"""
 _LOCK_USER = """
-select username from user_account where username = $1 and password_hash = $2 for no key update"""
+select username from user_account where number = $1 and username = $2 and password_hash = $3
+   for no key update"""
 _ADD_TOKEN = """
-insert into token (hash, username, expires_at, created_at, used_at)
-values ($1, $2, now() + make_interval(days => $3), clock_timestamp(), clock_timestamp())
+insert into token (hash, number, username, expires_at, created_at, used_at)
+values ($1, $2, $3, now() + make_interval(days => $4), clock_timestamp(), clock_timestamp())
 returning to_char(expires_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS"+00:00"')"""
-_COUNT_TOKENS = "select count(*) from token where username = $1"
+_COUNT_TOKENS = "select count(*) from token where number = $1 and username = $2"
 # The new one and those that were used last stay; what has expired goes as well. One in use (and not
 # only when it was new) stays before any other: else a client that logs in for each request would
 # end those of everybody who has the same user within seconds.
 _TRIM_TOKENS = """
-delete from token where username = $1 and (expires_at <= now() or hash in (
-    select hash from token where username = $1 and expires_at > now() and hash <> $2
+delete from token where number = $1 and username = $2 and (expires_at <= now() or hash in (
+    select hash from token
+     where number = $1 and username = $2 and expires_at > now() and hash <> $3
      order by used_at > greatest(created_at + interval '5 seconds',
                                  clock_timestamp() - interval '15 minutes') desc,
-              used_at desc, created_at desc offset $3))
+              used_at desc, created_at desc offset $4))
 returning expires_at > now()"""
 # No trigger tells the others of it. Who has locked a row ends it, or notes the same: to wait for
 # several in whatever order could be a deadlock.
@@ -57,10 +62,10 @@ _REMOVE_TOKEN = "delete from token where hash = $1"
 _HOLDERS = """
 select t.hash, t.number, t.username, u.role, u.must_change,
        extract(epoch from t.expires_at - now())::float8 as seconds_left
-  from token t join user_account u using (username)
- where t.hash = any ($1::bytea[]) and t.expires_at > now()"""
+  from token t join user_account u using (number, username) join number n on n.id = t.number
+ where t.hash = any ($1::bytea[]) and t.expires_at > now() and n.state <> 'removed'"""
 _AUTH_VERSION = "select version from change where what = 'auth'"
-_CHANGED = "select id from number where auth_version > $1"
+_CHANGED = "select id, name, host, state from number where auth_version > $1"
 _SETTING = "select value::text from setting where name = $1"
 _ADD_SETTING = """
 insert into setting (name, value) values ($1, '{}') on conflict (name) do nothing"""
@@ -95,6 +100,17 @@ class User(msgspec.Struct, frozen=True):
     password_hash: str
     role: Literal["ROLE_ADMIN", "ROLE_USER"]
     must_change: bool
+
+
+class NumberRow(NamedTuple):
+    """A number of the installation: ``host`` is the name by which requests to it are told, if it
+    has one; ``state`` is active, paused or removed.
+    """
+
+    id: int
+    name: str
+    host: str | None
+    state: str
 
 
 class Holder(msgspec.Struct, frozen=True):
@@ -149,12 +165,13 @@ class Accounts(Bounded):
 
     # ------------------------------------------------------------ users
 
-    async def user(self, username: str) -> User | None:
-        row = await self._fetchrow(_USER, username)
+    async def user(self, number: int, username: str) -> User | None:
+        row = await self._fetchrow(_USER, number, username)
         return User(*row) if row else None
 
     async def create_user(
         self,
+        number: int,
         username: str,
         password_hash: str,
         role: str = USER,
@@ -165,34 +182,37 @@ class Accounts(Bounded):
         """Create a user; False if the name is taken, AccessDenied if ``by`` has ended."""
         async with self._changing_users(by) as connection:
             return await users.create(
-                connection, username, password_hash, role, must_change=must_change
+                connection, number, username, password_hash, role, must_change=must_change
             )
 
     async def set_password(
-        self, username: str, password_hash: str, by: Author | None = None
+        self, number: int, username: str, password_hash: str, by: Author | None = None
     ) -> bool:
         """Set a password and end all tokens of the user; False if there is no such user,
         AccessDenied if ``by`` has ended.
         """
         async with self._changing_users(by) as connection:
-            return await users.set_password(connection, username, password_hash)
+            return await users.set_password(connection, number, username, password_hash)
 
-    async def replace_password(self, username: str, old_hash: str, new_hash: str) -> bool:
+    async def replace_password(
+        self, number: int, username: str, old_hash: str, new_hash: str
+    ) -> bool:
         """Set a password as ``set_password`` does, if the one that was checked is still theirs."""
         async with self._changing("auth") as connection:
-            if await connection.fetchval(_LOCK_USER, username, old_hash) is None:
+            if await connection.fetchval(_LOCK_USER, number, username, old_hash) is None:
                 return False
-            return await users.set_password(connection, username, new_hash)
+            return await users.set_password(connection, number, username, new_hash)
 
-    async def rehash(self, username: str, old_hash: str, new_hash: str) -> bool:
+    async def rehash(self, number: int, username: str, old_hash: str, new_hash: str) -> bool:
         """Store a new hash of the same password; False if another was stored in between."""
         async with self._changing("auth") as connection:
-            return await connection.fetchval(_REHASH, username, old_hash, new_hash) is not None
+            given = (number, username, old_hash, new_hash)
+            return await connection.fetchval(_REHASH, *given) is not None
 
-    async def delete_user(self, username: str, by: Author | None = None) -> bool:
+    async def delete_user(self, number: int, username: str, by: Author | None = None) -> bool:
         """Delete a user with all tokens; False if there is none, AccessDenied if ``by`` ended."""
         async with self._changing_users(by) as connection:
-            return await users.remove(connection, username)
+            return await users.remove(connection, number, username)
 
     @asynccontextmanager
     async def _changing_users(self, by: Author | None) -> AsyncIterator[Any]:
@@ -203,21 +223,24 @@ class Accounts(Bounded):
 
     # ------------------------------------------------------------ tokens
 
-    async def add_token(self, username: str, password_hash: str, token_hash: bytes) -> Added | None:
+    async def add_token(
+        self, number: int, username: str, password_hash: str, token_hash: bytes
+    ) -> Added | None:
         """Store a token's SHA-256 for 7 days. A user has at most 50: those that have not been used
         for longest end.
 
         None if the user is gone or has another password than the one that was checked.
         """
         async with self._changing("auth") as connection:
-            if await connection.fetchval(_LOCK_USER, username, password_hash) is None:
+            if await connection.fetchval(_LOCK_USER, number, username, password_hash) is None:
                 return None
-            expires: str = await connection.fetchval(_ADD_TOKEN, token_hash, username, TOKEN_DAYS)
+            new = (token_hash, number, username, TOKEN_DAYS)
+            expires: str = await connection.fetchval(_ADD_TOKEN, *new)
             # Asked first: even a delete of nothing would make every webapp reload its tokens.
-            if await connection.fetchval(_COUNT_TOKENS, username) <= TOKENS_PER_USER:
+            if await connection.fetchval(_COUNT_TOKENS, number, username) <= TOKENS_PER_USER:
                 return Added(expires, 0)
             others = TOKENS_PER_USER - 1
-            gone = await connection.fetch(_TRIM_TOKENS, username, token_hash, others)
+            gone = await connection.fetch(_TRIM_TOKENS, number, username, token_hash, others)
             return Added(expires, sum(lived for (lived,) in gone))
 
     async def used(self, ages: Mapping[bytes, float]) -> None:
@@ -237,11 +260,11 @@ class Accounts(Bounded):
         """A counter that grows when a user, a token or a key is changed or deleted."""
         return int(await self._fetchval(_AUTH_VERSION))
 
-    async def changed_since(self, version: int) -> list[int]:
-        """The numbers with users, tokens or keys that were changed after the counter stood at
-        ``version``.
+    async def changed_since(self, version: int) -> list[NumberRow]:
+        """The numbers that were changed after the counter stood at ``version``, or users, tokens
+        or keys of which were.
         """
-        return [row[0] for row in await self._fetch(_CHANGED, version)]
+        return [NumberRow(*row) for row in await self._fetch(_CHANGED, version)]
 
     # ------------------------------------------------------------ settings
 

@@ -28,7 +28,7 @@ select username from user_account
 _CLEAR_TOKENS = "delete from token where username = $1"
 _SET_USER = """
 insert into user_account as u (username, password_hash, role, must_change) values ($1, $2, $3, $4)
-on conflict (username) do update
+on conflict (number, username) do update
    set password_hash = excluded.password_hash, role = excluded.role,
        must_change = excluded.must_change
  where (u.password_hash, u.role, u.must_change)

@@ -46,7 +46,8 @@ returning {_SHOWN}"""
 _HOLDERS = f"""
 select hash, id, number, scopes, networks, expires_at,
        extract(epoch from expires_at - now())::float8
-  from api_key where hash = any ($1::bytea[]) and {_LIVES}"""
+  from api_key where hash = any ($1::bytea[]) and {_LIVES}
+   and exists (select from number n where n.id = api_key.number and n.state <> 'removed')"""
 # No trigger tells the others of it; as with tokens, what is locked is noted by whoever locked it.
 _USED = """
 update api_key k set used_at = greatest(k.used_at,

@@ -186,9 +186,14 @@ class Logins(Bounded):
                 await connection.execute(_KNOW, attempt.at)
 
 
-async def forgive(connection: Any, username: str) -> None:
+async def forgive(connection: Any, number: int, username: str) -> None:
     """Forget this user's failures at all addresses: the right password is checked at once."""
-    await connection.execute(_FORGIVE, username)
+    await connection.execute(_FORGIVE, name_of(number, username))
+
+
+def name_of(number: int, username: str) -> str:
+    """The name that failures of a user count for. No user name has a slash."""
+    return username if number == 1 else f"{number}/{username}"
 
 
 def _at(name: str, prefix: str) -> str:

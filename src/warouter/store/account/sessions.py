@@ -17,10 +17,10 @@ from warouter.store.account import users
 from warouter.store.account.accounts import ADMIN
 from warouter.store.bounded import Bounded
 
-_BEGIN = "select console_begin($1, $2, $3, $4)"
-_VISITOR = "select username, role from console_visitor($1, $2)"
+_BEGIN = "select console_begin($1, $2, $3, $4, $5)"
+_VISITOR = "select number, username, role from console_visitor($1, $2)"
 _END = "select console_end($1)"
-_END_ALL = "select console_end_all($1)"
+_END_ALL = "select console_end_all($1, $2)"
 _TOKEN = "select console_token($1, $2)"
 _FORGET = "select console_forget($1)"
 _REVEAL = "select reveal_message($1, $2, $3, $4)"
@@ -29,12 +29,13 @@ select username, source,
        to_char(created_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS"Z"'),
        to_char(seen_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS"Z"'),
        to_char(expires_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS"Z"')
-  from console_session where expires_at > now() order by username, created_at"""
+  from console_session where number = $1 and expires_at > now() order by username, created_at"""
 
 
 class Who(NamedTuple):
     """The user of a session."""
 
+    number: int
     username: str
     role: str
 
@@ -57,13 +58,14 @@ class ConsoleSessions(Bounded):
     """Sessions by their hashes. Every call is bounded, as in ``Accounts``."""
 
     async def begin(
-        self, username: str, password_hash: str, session: bytes, source: str
+        self, number: int, username: str, password_hash: str, session: bytes, source: str
     ) -> Who | None:
         """Begin a session; None if the user is gone, has another password than the one that was
         checked, or must change it first.
         """
         async with self._connection() as connection:
-            if not await connection.fetchval(_BEGIN, username, password_hash, session, source):
+            given = (number, username, password_hash, session, source)
+            if not await connection.fetchval(_BEGIN, *given):
                 return None
             row = await connection.fetchrow(_VISITOR, session, False)
         return Who(*row) if row else None
@@ -78,10 +80,10 @@ class ConsoleSessions(Bounded):
         username: str | None = await self._fetchval(_END, session)
         return username
 
-    async def end_all(self, username: str) -> tuple[int, int]:
+    async def end_all(self, number: int, username: str) -> tuple[int, int]:
         """End all sessions of a user, and all tokens; returns how many there were of each."""
         async with self._changing("auth") as connection:
-            return await end_all(connection, username)
+            return await end_all(connection, number, username)
 
     async def token(self, session: bytes, token: bytes) -> bool:
         """Make this the hash of a token of the API for the session's user, good for a minute; False
@@ -110,12 +112,12 @@ class ConsoleSessions(Bounded):
         return text
 
 
-async def end_all(connection: Any, username: str) -> tuple[int, int]:
+async def end_all(connection: Any, number: int, username: str) -> tuple[int, int]:
     """End all sessions and tokens of a user, in ``bounded.changing``; how many of each."""
-    ended: int = await connection.fetchval(_END_ALL, username)
-    return ended, await users.end_tokens(connection, username)
+    ended: int = await connection.fetchval(_END_ALL, number, username)
+    return ended, await users.end_tokens(connection, number, username)
 
 
-async def listed(connection: Any) -> list[Open]:
-    """The live sessions, by user and age."""
-    return [Open(*row) for row in await connection.fetch(_LIST)]
+async def listed(connection: Any, number: int) -> list[Open]:
+    """The live sessions of a number, by user and age."""
+    return [Open(*row) for row in await connection.fetch(_LIST, number)]

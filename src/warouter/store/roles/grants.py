@@ -55,11 +55,11 @@ _SEEN: _Columns = {
 }
 # Who is logged in, and not by which id or token.
 _LOGINS: _Columns = {
-    "token": "username expires_at created_at",
-    "console_session": "username source created_at seen_at expires_at",
+    "token": "username expires_at created_at number",
+    "console_session": "username source created_at seen_at expires_at number",
     "api_key": "id name starts scopes networks expires_at created_at created_by used_at ended_at"
     " number",
-    "number": "id name",
+    "number": "id name host state",
 }
 
 # Every process looks at these as it starts.
@@ -115,7 +115,7 @@ SELECT_COLUMNS: Mapping[str, _Columns] = {
         **{table: columns for table, columns in _JOURNALS.items() if table != "dead_letter"},
         **_SEEN,
         **_LOGINS,
-        "user_account": "username role must_change created_at",
+        "user_account": "username role must_change created_at number",
     },
     "reader": {**_JOURNALS, **_SEEN, **_REPORTS},
     "web_console": {
@@ -123,7 +123,7 @@ SELECT_COLUMNS: Mapping[str, _Columns] = {
         **_SEEN,
         **_LOGINS,
         # A password is checked where it is given.
-        "user_account": "username password_hash role must_change created_at",
+        "user_account": "username password_hash role must_change created_at number",
     },
 }
 # A trigger gives each row of the audit log its number, time and hash.

@@ -31,8 +31,13 @@ begin
         bucket := date_trunc('hour', bucket);
         width := interval '1 hour';
         p_source := '*';
-        if not exists (select from user_account where username = p_actor)
-        and not exists (select from api_key where 'key:' || id = p_actor) then
+        if not exists (
+            select from user_account u join number n on n.id = u.number
+             where p_actor = case u.number when 1 then '' else n.name || '/' end || u.username)
+        and not exists (
+            select from api_key k join number n on n.id = k.number
+             where p_actor = case k.number when 1 then '' else n.name || '/' end || 'key:' || k.id)
+        then
             p_actor := '*';
         end if;
     end if;

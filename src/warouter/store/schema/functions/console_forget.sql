@@ -8,6 +8,6 @@ begin
     perform from change c where c.what = 'auth' for no key update;
     delete from token t
      using token o
-     where o.hash = p_token and o.username = t.username
+     where o.hash = p_token and o.number = t.number and o.username = t.username
        and (t.hash = p_token or t.expires_at <= clock_timestamp());
 end $$;

@@ -9,8 +9,8 @@ security definer set search_path from current as $$
 begin
     -- A password that changes meanwhile ends this token, or its session before.
     perform from change c where c.what = 'auth' for no key update;
-    insert into token (hash, username, expires_at, created_at)
-    select p_token, v.username, clock_timestamp() + interval '1 minute', clock_timestamp()
+    insert into token (hash, number, username, expires_at, created_at)
+    select p_token, v.number, v.username, clock_timestamp() + interval '1 minute', clock_timestamp()
       from console_visitor(p_session, false) v;
     return found;
 end $$;

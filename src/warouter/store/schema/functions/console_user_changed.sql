@@ -5,6 +5,6 @@
 create function console_user_changed() returns trigger language plpgsql volatile
 security definer set search_path from current as $$
 begin
-    delete from console_session s where s.username = new.username;
+    delete from console_session s where s.number = new.number and s.username = new.username;
     return null;
 end $$;

@@ -3,7 +3,7 @@
 --
 -- Called by: store/account/sessions.py, console_token, reveal_message
 create function console_visitor(p_session bytea, p_seen boolean)
-returns table (username text, role text) language plpgsql volatile
+returns table (number integer, username text, role text) language plpgsql volatile
 security definer set search_path from current as $$
 begin
     if p_seen then
@@ -15,7 +15,8 @@ begin
            and s.seen_at < clock_timestamp() - interval '1 minute';
     end if;
     return query
-        select u.username, u.role
-          from console_session s join user_account u on u.username = s.username
+        select u.number, u.username, u.role
+          from console_session s
+          join user_account u on u.number = s.number and u.username = s.username
          where s.hash = p_session and s.expires_at > clock_timestamp() and not u.must_change;
 end $$;

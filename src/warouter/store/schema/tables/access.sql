@@ -1,25 +1,33 @@
 -- Numbers, users, their tokens, keys, attempts at passwords and pins, and the audit log.
 
--- The numbers of the installation. auth_version is where the counter 'auth' stood when a user, a
--- token or a key of the number was changed last: webapps read those of the numbers anew that have a
--- later one than they have seen. Written by bump_auth.
+-- The numbers of the installation. auth_version is where the counter 'auth' stood when the number, or a
+-- user, a token or a key of it was changed last: webapps read those of the numbers anew that have a
+-- later one than they have seen. Written by bump_auth and bump_number. Whoever changes a number locks
+-- the counter first, as whoever changes users (bounded.changing).
 create table number (
     id           integer primary key check (id between 1 and 1000000),
     name         text not null unique
                  check (name ~ '^[a-z0-9]+(-[a-z0-9]+)*$' and length(name) <= 32),
+    host         text unique                         -- the requests to it are the number's
+                 check (host ~ '^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$'),
+    state        text not null default 'active'      -- paused: it accepts messages and sends none;
+                 check (state in ('active', 'paused', 'removed')),  -- removed: it is as if unknown
     auth_version bigint not null default 0,
     created_at   timestamptz not null default now()
 ) with (fillfactor = 50);
 create index number_auth on number (auth_version);
 insert into number (id, name) values (1, 'default');
+create trigger number_changed before insert or update of name, host, state on number
+    for each row execute function bump_number();
 
 create table user_account (
-    username      text primary key,
+    username      text not null,
     password_hash text not null,
     role          text not null check (role in ('ROLE_ADMIN', 'ROLE_USER')),
     must_change   boolean not null default false,    -- the password, before anything else
     created_at    timestamptz not null default now(),
-    number        integer not null default 1 references number
+    number        integer not null default 1 references number,
+    primary key (number, username)
 );
 create trigger user_changed after insert or update or delete on user_account
     for each row execute function bump_auth();
@@ -27,13 +35,14 @@ create trigger user_changed after insert or update or delete on user_account
 -- No trigger on insert: a new token is in no cache that could be stale.
 create table token (
     hash       bytea primary key,                    -- SHA-256 of the token, which is not stored
-    username   text not null references user_account on delete cascade,
+    username   text not null,
     expires_at timestamptz not null,
     created_at timestamptz not null default now(),
     used_at    timestamptz not null default now(),   -- to a few seconds
-    number     integer not null default 1 references number
+    number     integer not null default 1,
+    foreign key (number, username) references user_account on delete cascade
 );
-create index token_username on token (username);
+create index token_username on token (number, username);
 create trigger token_changed after update of username, expires_at or delete on token
     for each row execute function bump_auth();
 
@@ -134,13 +143,15 @@ values (0, sha256(''), 0, sha256(''));
 create table console_session (
     hash       bytea primary key check (octet_length(hash) = 32),
                                                      -- SHA-256 of the id, which is not stored
-    username   text not null references user_account on delete cascade,
+    username   text not null,
     source     text not null,                        -- the address that logged in
     created_at timestamptz not null default clock_timestamp(),
     seen_at    timestamptz not null default clock_timestamp(),
-    expires_at timestamptz not null                  -- 30 minutes unseen, or 12 hours in all
+    expires_at timestamptz not null,                 -- 30 minutes unseen, or 12 hours in all
+    number     integer not null default 1,
+    foreign key (number, username) references user_account on delete cascade
 );
-create index console_session_username on console_session (username);
+create index console_session_username on console_session (number, username);
 create trigger console_user_changed after update on user_account
     for each row
     when (old.password_hash is distinct from new.password_hash or old.role is distinct from new.role
