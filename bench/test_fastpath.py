@@ -15,7 +15,7 @@ import pytest
 import uvloop
 from aiohttp import web
 
-from tests.harness.offers import Number
+from tests.harness.offers import Registered
 from tests.harness.wait import soon
 from warouter._hash import SLOTS
 from warouter.access.token import hash_of, new_token
@@ -86,7 +86,7 @@ class Scene:
             contacts=SimpleNamespace(required=False),
             config=SimpleNamespace(json_limit=65536, server_version=True, d360=False),
         )
-        self.path = FastPath(context, self.links, Number())
+        self.path = FastPath(context, self.links, Registered())
         self.request = (
             b"POST /v1/messages HTTP/1.1\r\nHost: localhost:9090\r\nAuthorization: Bearer "
             b"%b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"

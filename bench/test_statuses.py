@@ -75,7 +75,7 @@ class Scene:
             webhook_client_key="",
         )
         feed = CallbackFeed(
-            self.ownership, self.journal, recorder, lambda: SETTINGS, settings, lambda: 0.0
+            self.ownership, self.journal, recorder, lambda _: SETTINGS, settings, lambda: 0.0
         )
         feed.callbacks.receiver.post = self._post
         feed.settings_changed()

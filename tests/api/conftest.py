@@ -19,7 +19,7 @@ from tests.harness.api import ADMIN_HASH, CHEAP, USER_HASH, Api, Webapp, serve, 
 from tests.harness.audit import forget
 from tests.harness.edge import Front, Open
 from tests.harness.integration import UPSTREAMS, Integration, installed
-from tests.harness.offers import Number, owned
+from tests.harness.offers import Registered, owned
 from tests.harness.postgres import clone
 from tests.harness.twice import Both, Make, Side
 from tests.harness.wait import PATIENCE
@@ -211,7 +211,7 @@ async def make(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Make]
         operations = replace(api.context.operations, **changes)
         config = msgspec.structs.replace(api.context.config, **settings)
         context = replace(api.context, messages=made, operations=operations, config=config)
-        fast = FastPath(context, owned(made.offer), Number()) if is_fast else None
+        fast = FastPath(context, owned(made.offer), Registered()) if is_fast else None
         runner = web.AppRunner(build_app(context), shutdown_timeout=0.1)
         await runner.setup()
         runners.append(runner)
@@ -252,7 +252,7 @@ async def front(api: Api) -> AsyncIterator[Open]:
             stack.push_async_callback(runner.cleanup)
             assert runner.server is not None
             sock = socket.create_server(("127.0.0.1", 0), backlog=2048)
-            fast = FastPath(api.context, owned(offer), Number())
+            fast = FastPath(api.context, owned(offer), Registered())
             edge = Edge(runner.server, [sock], None, limits, fast)
             edge.open()
             stack.push_async_callback(edge.leave, lambda: None)

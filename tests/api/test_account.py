@@ -24,7 +24,7 @@ def certificate(number: str = "49301234567", days: int = 1, key: Ed25519PrivateK
 
 
 async def register(api: Api, days_ago: float = 0) -> None:
-    await api.context.accounts.save_account("49", "301234567", certificate(), public_bytes(KEY))
+    await api.context.accounts.save_account(1, "49", "301234567", certificate(), public_bytes(KEY))
     await api.context.accounts._pool.execute(
         "update account set registered_at = now() - make_interval(secs => $1)", days_ago * 86400
     )

@@ -118,7 +118,7 @@ async def test_a_deed_that_is_done_counts_although_its_row_cannot_be_completed(
 
 @pytest.mark.parametrize("text", ["\\u0000", "\\ud800", "\\u202e\\n\\u001b[31m", "x" * 4000])
 async def test_a_client_s_own_words_are_storable(api: Api, pool: asyncpg.Pool, text: str) -> None:
-    await api.context.accounts.save_account("49", "301234567", None, None)
+    await api.context.accounts.save_account(1, "49", "301234567", None, None)
     data = b'{"cc":"49","phone_number":"301234567","shards":"%b"}' % text.encode()
     answer = await api.call("POST", "/v1/account/shards", token=api.admin, data=data)
     assert answer.status == 400

@@ -45,9 +45,11 @@ SECRET = "whsec_" + base64.b64encode(bytes(32)).decode()
 
 async def filled(api: Api) -> None:
     accounts = api.context.accounts
-    await accounts.change_setting("application", lambda _: {"callback_persist": False, "later": 1})
-    await accounts.change_setting("profile", lambda _: {"about": "Bäckerei ☺"})
-    await accounts.save_account("49", "301234567", "CERT", bytes(range(32)))
+    await accounts.change_setting(
+        1, "application", lambda _: {"callback_persist": False, "later": 1}
+    )
+    await accounts.change_setting(1, "profile", lambda _: {"about": "Bäckerei ☺"})
+    await accounts.save_account(1, "49", "301234567", "CERT", bytes(range(32)))
     await set_pin(accounts, ADMIN_HASH)
     await accounts._pool.execute("update account set registered_at = now() - interval '30 days'")
 
@@ -107,7 +109,7 @@ async def test_a_fresh_cluster_becomes_the_one_that_was_saved(
     assert (await elsewhere.login("admin", OTHER)).status == 401
     assert (await elsewhere.login("admin", ADMIN_PASSWORD)).status == 200
     assert (await elsewhere.login("worker", USER_PASSWORD)).status == 200
-    account = await elsewhere.context.accounts.account()
+    account = await elsewhere.context.accounts.account(1)
     assert account is not None
     assert account.registered_seconds_ago > 29 * 86400
     assert account.authority_key == bytes(range(32))
@@ -118,9 +120,9 @@ async def test_restored_on_the_same_cluster(api: Api, pool: asyncpg.Pool) -> Non
     saved = await everything(pool)
     data = await data_of(api)
     accounts = api.context.accounts
-    await accounts.change_setting("application", lambda _: {"callback_persist": True})
-    await accounts.change_setting("new", lambda _: {"a": 1})
-    await accounts.delete_setting("profile")
+    await accounts.change_setting(1, "application", lambda _: {"callback_persist": True})
+    await accounts.change_setting(1, "new", lambda _: {"a": 1})
+    await accounts.delete_setting(1, "profile")
     await accounts.create_user(1, "clerk", ADMIN_HASH)
     token = new_token()
     await accounts.add_token(1, "clerk", ADMIN_HASH, hash_of(token))
@@ -153,7 +155,9 @@ async def test_wrong_passwords_and_damaged_data_change_nothing(
 ) -> None:
     await filled(api)
     data = await data_of(api)
-    await api.context.accounts.change_setting("application", lambda _: {"callback_persist": True})
+    await api.context.accounts.change_setting(
+        1, "application", lambda _: {"callback_persist": True}
+    )
     before = await everything(pool)
     raw = bytearray(base64.urlsafe_b64decode(data[len(FORM) :]))
     damaged = []
@@ -206,8 +210,8 @@ async def test_a_hash_that_costs_too_much_is_not_checked(
 async def test_restored_while_others_log_in_and_change_things(api: Api) -> None:
     """None of them deadlocks: each would lock rows, and then the counter that triggers raise."""
     accounts, backups = api.context.accounts, api.context.backups
-    await accounts.change_setting("application", lambda _: {"callback_persist": True})
-    saved = await backups.read()
+    await accounts.change_setting(1, "application", lambda _: {"callback_persist": True})
+    saved = await backups.read(1)
     done = asyncio.Event()
 
     async def log_in_and_out() -> None:
@@ -219,13 +223,13 @@ async def test_restored_while_others_log_in_and_change_things(api: Api) -> None:
     async def change() -> None:
         while not done.is_set():
             await accounts.set_password(1, "worker", USER_HASH)
-            await accounts.change_setting("application", dict)
+            await accounts.change_setting(1, "application", dict)
 
     async def restore() -> None:
         try:
             for _ in range(40):
                 await accounts.create_user(1, "clerk", USER_HASH)
-                assert await backups.replace(saved)
+                assert await backups.replace(1, saved)
         finally:
             done.set()
 
@@ -238,7 +242,7 @@ async def test_a_restore_is_all_or_nothing(api: Api, pool: asyncpg.Pool) -> None
     await api.context.accounts.create_user(1, "cursed", ADMIN_HASH)
     data = await data_of(api)
     await pool.execute("delete from user_account where username = 'cursed'")
-    await api.context.accounts.delete_setting("profile")
+    await api.context.accounts.delete_setting(1, "profile")
     before = await everything(pool)
     await pool.execute(
         "alter table user_account add constraint cursed check (username <> 'cursed')"
@@ -256,7 +260,7 @@ async def test_a_backup_of_another_number_is_refused(
 ) -> None:
     await filled(api)
     data = await data_of(api)
-    await elsewhere.context.accounts.save_account("1", "6315550000", None, None)
+    await elsewhere.context.accounts.save_account(1, "1", "6315550000", None, None)
     there = elsewhere.context.accounts._pool
     before = await everything(there)
     (await restore(elsewhere, data)).refused(409, 1004)
@@ -269,7 +273,7 @@ async def test_a_backup_from_before_registration_takes_none_away(
     data = await data_of(api)
     await filled(api)
     assert (await restore(api, data)).status == 200
-    assert await api.context.accounts.account() is not None
+    assert await api.context.accounts.account(1) is not None
     assert await pool.fetchval("select count(*) from setting") == 0
 
 

@@ -53,7 +53,7 @@ def of_bits(bits: int) -> Pair:
 
 
 async def stored(api: Api) -> Any:
-    return await api.context.accounts.setting("external_certificate")
+    return await api.context.accounts.setting(1, "external_certificate")
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ async def test_national_spellings_are_of_the_country_of_the_registered_number(ap
     spelt = {"contacts": ["0171 1234567", "+49 (0)171 1234567", "+49 171 1234567"]}
     before = (await check(api, spelt)).json["contacts"]
     assert [c["status"] for c in before] == ["invalid", "valid", "valid"]
-    await api.context.accounts.save_account("49", "30123456", None, None)
+    await api.context.accounts.save_account(1, "49", "30123456", None, None)
     after = (await check(api, spelt)).json["contacts"]
     assert {c["wa_id"] for c in after} == {"491711234567"}
 

@@ -15,7 +15,7 @@ from tests.harness.answer import Answer
 from tests.harness.api import Api, Webapp, basic
 from tests.harness.described import DOCUMENT, EVERY, Undocumented, check_answer
 from tests.harness.documented import rows
-from tests.harness.offers import Number, owned
+from tests.harness.offers import Registered, owned
 from tests.harness.twice import GOOD, Wire, settled
 from warouter import SERVER
 from warouter.api.app import ROUTES, build_app
@@ -283,7 +283,7 @@ async def test_the_version_is_in_the_answers_unless_it_is_switched_off(
     try:
         login = await other.client.get("/v1/nothing", headers={"Authorization": basic("a", "b")})
         said = [login.headers["Server"]]
-        fast = FastPath(context, owned(lambda m, done: done(m.id)), Number())
+        fast = FastPath(context, owned(lambda m, done: done(m.id)), Registered())
         words = Envelopes(common_fields(server_version=shown))
         connections = FrontDoor(runner.server, None, fast, words=words)
         said.extend([server_of(await answered(connections, r)) for r in (message, NOT_HTTP)])

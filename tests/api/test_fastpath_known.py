@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 
 from tests.harness.api import USER_PASSWORD
-from tests.harness.offers import Number
+from tests.harness.offers import Registered
 from tests.harness.twice import GOOD, Both, Make, plain, post, settled
 from warouter.access.token import hash_of
 from warouter.api.messages._plain import Known
@@ -147,14 +147,14 @@ async def test_without_a_registered_number_or_with_checks_it_is_aiohttps(both: B
     api = both.slow.api
     path = both.fast.connections.fast
     assert isinstance(path, FastPath)
-    assert isinstance(path._registered, Number)
-    path._registered.known = False
+    assert isinstance(path._registered, Registered)
+    path._registered.known = set()
     await both.same(post(api))
-    path._registered.known = True
+    path._registered.known = {1}
     await both.same(post(api))
-    path._registered.known = False
+    path._registered.known = set()
     await both.same(post(api))  # nor is it taken behind a head that is known
-    path._registered.known = True
+    path._registered.known = {1}
     fast, slow = [await side.say([post(api)]) for side in both.sides]
     assert plain(fast.written) == plain(slow.written)
     assert both.took == 2

@@ -65,7 +65,7 @@ class Watched(NamedTuple):
         return await self.answer()
 
     async def answer(self) -> Answer:
-        recorder, health = self.api.recorder, await self.view.health()
+        recorder, health = self.api.recorder, await self.view.health(1)
         recorder.nodes, recorder.notes, recorder.number = health
         return await self.api.call("GET", "/v1/health", token=self.api.user)
 

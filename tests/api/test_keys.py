@@ -199,9 +199,9 @@ async def test_credentials_in_a_query_are_refused(api: Api, query: str) -> None:
 
 async def test_a_backup_has_no_keys_and_restoring_it_ends_none(api: Api) -> None:
     key = await made(api, "monitor")
-    saved = await api.context.backups.read()
+    saved = await api.context.backups.read(1)
     assert key["starts"] not in repr(saved)
-    assert await api.context.backups.replace(saved)
+    assert await api.context.backups.replace(1, saved)
     await api.context.tokens.refresh()
     assert (await api.call("GET", "/v1/health", token=key["key"])).status == 200
 

@@ -86,7 +86,7 @@ async def test_s5_bad_tokens_are_401_and_submit_nothing(api: Api) -> None:
 async def test_s1_the_database_keeps_only_hashes(api: Api, pool: asyncpg.Pool) -> None:
     token = await api.token_of("worker", USER_PASSWORD)
     pin = "908172"
-    await api.context.accounts.save_account("49", "301234567", None, None)
+    await api.context.accounts.save_account(1, "49", "301234567", None, None)
     await set_pin(api.context.accounts, await api.context.passwords.hash(pin))
     assert (await api.login("worker", USER_PASSWORD, {"new_password": NEW})).status == 200
     assert (await api.login("worker", USER_PASSWORD)).status == 401

@@ -295,7 +295,7 @@ async def test_s3_parallel_guesses_are_not_let_through_before_they_are_counted(
 
 async def test_s3_pins_guessed_at_set_shards_count(api: Api, pool: asyncpg.Pool) -> None:
     accounts = api.context.accounts
-    await accounts.save_account("49", "301234567", None, None)
+    await accounts.save_account(1, "49", "301234567", None, None)
     await set_pin(accounts, await api.context.passwords.hash("123456"))
     wish = {"cc": "49", "phone_number": "301234567", "shards": 2}
 

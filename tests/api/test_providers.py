@@ -33,7 +33,7 @@ async def shown(api: Api) -> Any:
 
 
 async def stored(api: Api) -> Any:
-    return (await api.context.accounts.setting("media_providers")).get("providers", [])
+    return (await api.context.accounts.setting(1, "media_providers")).get("providers", [])
 
 
 async def add(api: Api, *providers: object) -> Any:
@@ -74,7 +74,7 @@ async def test_a_provider_without_origins_says_so(api: Api) -> None:
     warning = "media provider cdn has no origins: its credentials are sent nowhere"
     answer = await add(api, OLD, BASIC)
     assert (answer.status, answer.json["meta"]["warnings"]) == (200, [warning])
-    await api.context.accounts.change_setting("media_providers", lambda _: {"providers": [OLD]})
+    await api.context.accounts.change_setting(1, "media_providers", lambda _: {"providers": [OLD]})
     answer = await api.call("GET", PATH, token=api.admin)
     assert answer.json["meta"]["warnings"] == [warning]
     assert (await shown(api))[0]["origins"] == []

@@ -70,7 +70,7 @@ class Registering(NamedTuple):
 
     async def account(self) -> Account:
         """What is registered."""
-        account = await self.api.context.accounts.account()
+        account = await self.api.context.accounts.account(1)
         assert account is not None
         return account
 
@@ -90,7 +90,7 @@ async def test_a_number_from_nothing_to_registered(reg: Registering) -> None:
     assert asked.status == 202
     assert asked.json["account"] == [{"vname": "Bäckerei"}]
     assert "errors" not in asked.json
-    assert await reg.api.context.accounts.account() is None
+    assert await reg.api.context.accounts.account(1) is None
     (await reg.verify(reg.code)).done(201)
     account = await reg.account()
     assert (account.cc, account.phone_number, account.pin_hash) == (CC, PHONE, None)
@@ -180,7 +180,7 @@ async def test_codes_that_are_wrong_or_too_many(reg: Registering, pool: asyncpg.
     for _ in range(CODE_TRIES):
         assert (await reg.verify(wrong)).error["details"] == "code is not valid: the code is wrong"
     assert "too often" in (await reg.verify(right)).error["details"]
-    assert await reg.api.context.accounts.account() is None
+    assert await reg.api.context.accounts.account(1) is None
     for _ in range(CODES - 1):
         assert (await reg.ask()).status == 202
     answer = await reg.ask()
@@ -224,7 +224,7 @@ async def test_a_pin_set_while_another_is_set_is_to_be_repeated(
 ) -> None:
     """Otherwise the authority could end with the one, and the cluster with the other."""
     await reg.register()
-    authority = reg.api.context.authority
+    authority = reg.api.context.authority(1)
     set_pin, other = authority.set_pin, "654321"
 
     async def overtaken(cert: str, pin: str | None) -> None:
@@ -246,7 +246,7 @@ async def test_a_certificate_of_a_number_that_was_replaced_meanwhile_is_not_kept
     await reg.register()
     account = await reg.account()
     gone = msgspec.structs.replace(account, phone_number="301234568")
-    assert not await reg.api.context.accounts.set_certificate("another", gone)
+    assert not await reg.api.context.accounts.set_certificate(1, "another", gone)
     assert (await reg.account()).cert == account.cert
 
 
@@ -269,7 +269,7 @@ async def test_another_number_is_refused_where_one_is_registered(
 async def test_two_numbers_at_a_time_the_first_one_stays(reg: Registering) -> None:
     await reg.ask()
     first = reg.code
-    pending = await reg.api.context.registrations.pending()
+    pending = await reg.api.context.registrations.pending(1)
     assert pending is not None
     other = reg.certificate("49301234568")
     assert (await reg.ask(phone_number="301234568", cert=other)).status == 202
@@ -278,7 +278,7 @@ async def test_two_numbers_at_a_time_the_first_one_stays(reg: Registering) -> No
     await reg.verify(reg.code)
     registrations = reg.api.context.registrations
     late = type(pending)(CC, "301234568", other, None)
-    assert await registrations.complete(late, bytes(32), two_step=False) is False
+    assert await registrations.complete(1, late, bytes(32), two_step=False) is False
     assert (await reg.account()).phone_number == PHONE
 
 
@@ -332,13 +332,13 @@ async def test_messages_before_registration_are_refused_and_kept_by_the_sender(
     asked = []
     is_registered = Registrations.is_registered
 
-    async def counted(registrations: Registrations) -> bool:
-        asked.append(registrations)
-        return await is_registered(registrations)
+    async def counted(registrations: Registrations, number: int) -> bool:
+        asked.append(number)
+        return await is_registered(registrations, number)
 
     monkeypatch.setattr(Registrations, "is_registered", counted)
     await asyncio.gather(*(submit(message) for _ in range(100)))
-    assert len(asked) == 1  # by all of them
+    assert asked == [1]  # by all of them
     pool.terminate()  # it is not asked again
     await submit(message)
     assert len(submitted) == 101

@@ -60,7 +60,7 @@ class Registering(NamedTuple):
         return await self.call("POST", "/v1/account/verify", {"code": code or sent})
 
     async def account(self) -> Account | None:
-        return await self.api.context.accounts.account()
+        return await self.api.context.accounts.account(1)
 
 
 @pytest_asyncio.fixture
@@ -154,8 +154,8 @@ async def test_a_number_that_was_deregistered_is_registered_again(
     cloud.simulator.number.deregister({})
     assert (await cloud.ask()).status == 201  # nobody has told the database
     async with pool.acquire() as connection, connection.transaction():
-        assert await unregister(connection) == FACTS.number
-        assert await unregister(connection) is None
+        assert await unregister(connection, 1) == FACTS.number
+        assert await unregister(connection, 1) is None
     assert (await cloud.ask()).status == 202
     assert (await cloud.verify()).status == 201
     assert cloud.simulator.number.registered

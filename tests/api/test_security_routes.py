@@ -102,7 +102,7 @@ async def test_s7_inner_fields_of_messages_and_settings(api: Api) -> None:
 
 async def test_s7_no_answer_holds_a_secret(api: Api, pool: asyncpg.Pool) -> None:
     key = b"canary-of-the-authority-key-32-b"
-    await api.context.accounts.save_account("49", "301234567", "canary-of-the-cert", key)
+    await api.context.accounts.save_account(1, "49", "301234567", "canary-of-the-cert", key)
     await set_pin(api.context.accounts, PIN_HASH)
     canaries = [ADMIN_HASH, USER_HASH, PIN_HASH, API_KEY, key.decode(), api.admin, api.user]
     for token in (api.admin, api.user):

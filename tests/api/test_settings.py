@@ -40,7 +40,7 @@ async def test_defaults_of_a_fresh_install(api: Api) -> None:
 
 
 async def test_the_own_number_once_registered(api: Api) -> None:
-    await api.context.accounts.save_account("49", "301234567", None, None)
+    await api.context.accounts.save_account(1, "49", "301234567", None, None)
     assert (await shown(api))["wa_id"] == "49301234567"
 
 

@@ -221,7 +221,7 @@ async def test_support_of_a_single_instance(webapp: Webapp, pool: asyncpg.Pool) 
     assert (await single.call("GET", "/v1/support", token=single.admin)).json["support"] == {}
     await report(pool, "h:coreapp-1", "coreapp")
     owner = await report(pool, "h:coreapp-2", "coreapp")
-    await single.context.accounts.save_account("1", "6315550000", "cert", b"k" * 32)
+    await single.context.accounts.save_account(1, "1", "6315550000", "cert", b"k" * 32)
     await pool.execute("update slot set owner = $1", owner)
     try:
         answer = await single.call("GET", "/v1/support", token=single.admin)

@@ -17,7 +17,7 @@ OLD, NEW, NEWER = (f"whsec_{letter * 32}" for letter in "ABC")
 
 
 async def stored(api: Api) -> dict[str, Any]:
-    return (await api.context.accounts.setting(APPLICATION)).get("webhooks", {})
+    return (await api.context.accounts.setting(1, APPLICATION)).get("webhooks", {})
 
 
 async def add(api: Api, secret: object) -> Answer:

@@ -10,7 +10,7 @@ from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 import msgspec
@@ -46,6 +46,8 @@ from warouter.upstream.media_service import MediaService
 from warouter.upstream.number_services import NumberDirectory
 from warouter.upstream.number_services import NumberLookup as Numbers
 from warouter.upstream.registration import Authority, Registrar
+
+T = TypeVar("T")
 
 API_KEY = "0123456789abcdef"
 MEDIA_DIR = Path(tempfile.mkdtemp(prefix="warouter-media-"))
@@ -93,7 +95,7 @@ class Recorder:
         self.shard_count = shards
         return self.warnings
 
-    async def health(self) -> HealthReport:
+    async def health(self, _number: int) -> HealthReport:
         return HealthReport(self.nodes, self.notes, self.number)
 
     async def find_inbound(self, message_id: str, number: int) -> str | None:
@@ -161,11 +163,16 @@ class Api:
         return token
 
 
+def by_number(part: T) -> Callable[[int], T]:
+    """One part for all numbers."""
+    return lambda _number: part
+
+
 async def set_pin(accounts: Accounts, pin_hash: str | None) -> None:
     """Set the registered number's pin."""
-    account = await accounts.account()
+    account = await accounts.account(1)
     assert account is not None
-    assert await accounts.set_pin(pin_hash, account)
+    assert await accounts.set_pin(1, pin_hash, account)
 
 
 def basic(username: str, password: str) -> str:
@@ -201,13 +208,17 @@ async def serve(
             Library(through_pool(pool), MediaDirectory(MEDIA_DIR), media_quota),
             contents or MediaService(services_url),
         ),
-        authority=registrar or Authority(services_url),
+        authority=by_number(registrar or Authority(services_url)),
         numbers=numbers or NumberDirectory(services_url, timeout=contact_seconds),
-        profile=profile or LocalProfile(Accounts(pool), Photos(pool)),
+        profile=(
+            by_number(profile)
+            if profile
+            else lambda number: LocalProfile(number, Accounts(pool), Photos(pool))
+        ),
         contact_check=contact_check,
         served_chain=lambda: recorder.served_chain,
-        identity_check=identity_check,
-        templates=templates,
+        identity_check=by_number(identity_check),
+        templates=by_number(templates),
     )
     at_once = TCPConnector(limit=0)  # however many requests there are, none waits for another
     client = TestClient(TestServer(build_app(context)), connector=at_once)

@@ -205,14 +205,15 @@ class CloudSlots(Slots):
         return self.ownership.slots[SLOT]
 
     def message(self, recipient: str = RECIPIENT, **more: Any) -> bytes:
-        """Offer a text, as a webapp does; returns its id. ``kind`` and ``ttl`` as the link has
-        them, ``body`` instead of a text.
+        """Offer a text, as a webapp does; returns its id. ``kind``, ``ttl`` and ``number`` as the
+        link has them, ``body`` instead of a text.
         """
         text = {"to": recipient, "type": "text", "text": {"body": "hi"}}
         body = memoryview(msgspec.json.encode(more.get("body", text)))
         message_id = mint(SLOT, 1, next(_numbers).to_bytes(12, "big"))
         epoch, kind, ttl = self.slot.epoch, more.get("kind", 0), more.get("ttl")
-        row = Message(SLOT, epoch, message_id, kind, recipient, body, ttl, None)
+        number = more.get("number", 1)
+        row = Message(SLOT, epoch, message_id, kind, recipient, body, ttl, None, number)
         self.appender.on_messages(self, [row])
         return message_id
 

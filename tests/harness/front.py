@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
-from tests.harness.offers import Number, Owner
+from tests.harness.offers import Owner, Registered
 from warouter.access.token import hash_of
 from warouter.api.access.caller import Caller
 from warouter.api.access.tokens import Entry, TokenCache
@@ -92,7 +92,7 @@ class Front:
             contacts=SimpleNamespace(required=False),
             config=SimpleNamespace(json_limit=65_536, server_version=True, d360=False),
         )
-        return FastPath(context, self.owner.links, Number())
+        return FastPath(context, self.owner.links, Registered())
 
     def forget(self, name: str) -> None:
         """End the token of this user."""

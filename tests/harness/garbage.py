@@ -37,7 +37,7 @@ async def write(pool: asyncpg.Pool, name: str, text: str) -> None:
     """As psql would."""
     await pool.execute(
         "insert into setting (name, value) values ($1, $2::text::jsonb)"
-        " on conflict (name) do update set value = excluded.value",
+        " on conflict (number, name) do update set value = excluded.value",
         name,
         text,
     )

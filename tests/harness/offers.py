@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
@@ -20,10 +20,10 @@ Offer = Callable[[Outgoing, Callable[[Outcome], None]], None]
 
 
 @dataclass
-class Number:
-    """A number that is registered, or is not."""
+class Registered:
+    """The numbers that are registered."""
 
-    known: bool = True
+    known: set[int] = field(default_factory=lambda: {1, 70_000})
 
 
 class Owner:

@@ -203,7 +203,7 @@ class TestSending:
             sql = "insert into contact_key values ($1, 'b', now(), $2)"
             await pool.execute(sql, number, acknowledged)
         async with owning_cloud(settings, pool) as me:
-            me.in_force.application = ApplicationSettings(show_security_notifications=True)
+            me.in_force.applications[1] = ApplicationSettings(show_security_notifications=True)
             for number in numbers:
                 me.message(number)
             await settled(pool)
@@ -212,13 +212,30 @@ class TestSending:
             }
         assert told == {f"+{numbers[0]}": "a", f"+{numbers[1]}": None, f"+{numbers[2]}": None}
 
+    async def test_each_number_says_if_its_messages_name_identities(
+        self, settings: Settings, pool: asyncpg.Pool
+    ) -> None:
+        await pool.execute("insert into number (id, name) values (2, 'two') on conflict do nothing")
+        recipients = ["4915112345670", "4915112345671"]
+        for recipient in recipients:
+            await pool.execute("insert into contact_key values ($1, 'a', now(), 'a')", recipient)
+        async with owning_cloud(settings, pool) as me:
+            me.in_force.applications[1] = ApplicationSettings(show_security_notifications=True)
+            for number, recipient in enumerate(recipients, 1):
+                me.message(recipient, number=number)
+            await settled(pool)
+            told = {
+                r.body["to"]: r.body.get("recipient_identity_key_hash") for r in me.graph.requests
+            }
+        assert told == {f"+{recipients[0]}": "a", f"+{recipients[1]}": None}
+
     async def test_a_lane_keeps_its_order_and_look_ups_are_shared(
         self, settings: Settings, pool: asyncpg.Pool
     ) -> None:
         count = 40
         await pool.execute("insert into contact_key values ($1, 'a', now(), 'a')", RECIPIENT)
         async with owning_cloud(settings, pool) as me:
-            me.in_force.application = ApplicationSettings(show_security_notifications=True)
+            me.in_force.applications[1] = ApplicationSettings(show_security_notifications=True)
             asked: list[int] = []
             answers = asyncio.Event()
             keys_of, waiting = me.journal.keys_of, me.sender._lookups._waiting

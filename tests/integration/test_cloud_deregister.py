@@ -47,7 +47,7 @@ async def world(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[World]:
     async with pool.acquire() as connection:
         await choose_upstream(connection, f"cloud:{simulator.facts.phone_number_id}")
     await pool.execute(
-        "insert into account (one, cc, phone_number, cert) values (true, '1', '5557770000', 'c')"
+        "insert into account (number, cc, phone_number, cert) values (1, '1', '5557770000', 'c')"
     )
     yield world
     await simulator.stop()
@@ -56,14 +56,14 @@ async def world(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[World]:
 async def test_the_number_is_off_at_meta_and_in_the_database(
     world: World, pool: asyncpg.Pool
 ) -> None:
-    assert (await read_standing(pool)).registered
+    assert (await read_standing(pool, 1)).registered
     assert await world.said(*ASKED) == [
         IS,
         DONE,
         "The database has no registered number now.",
     ]
     assert not world.simulator.number.registered
-    assert not (await read_standing(pool)).registered
+    assert not (await read_standing(pool, 1)).registered
     (entry,) = [
         msgspec.json.decode(line)
         for line in (await printed(world.settings, "audit", "--json")).splitlines()
@@ -96,7 +96,7 @@ async def test_a_database_of_another_upstream_stays_as_it_is(
         await choose_upstream(connection, "cloud:4711")
     said = await world.said(*ASKED)
     assert said[2:] == ["The database has the upstream cloud:4711, and stays as it is."]
-    assert (await read_standing(pool)).registered
+    assert (await read_standing(pool, 1)).registered
 
 
 async def test_without_a_database_meta_is_told_all_the_same(world: World) -> None:
@@ -118,7 +118,7 @@ async def test_a_refusal_by_meta_leaves_everything(world: World, pool: asyncpg.P
     sentence = await refused(world.settings, *ASKED, **world.variables)
     assert sentence.startswith("Meta does not say which number this is (the Graph API answered")
     assert TOKEN not in sentence
-    assert (await read_standing(pool)).registered
+    assert (await read_standing(pool, 1)).registered
 
 
 async def test_without_a_terminal_the_command_asks_nothing(world: World) -> None:

@@ -289,11 +289,11 @@ async def test_no_login_is_shown_credentials_of_the_webhooks_url(
     stored = msgspec.json.encode({"webhooks": webhooks}).decode()
     await pool.execute("insert into setting values ('application', $1::jsonb)", stored)
     async with context.reading() as connection:
-        raw = await connection.fetch("select * from settings_shown()")
-        raw += await connection.fetch("select * from webhook_shown()")
+        raw = await connection.fetch("select * from settings_shown(1)")
+        raw += await connection.fetch("select * from webhook_shown(1)")
         assert "canary" not in repr(raw).lower()
-        assert (await read_webhook(connection, 0)).url == shown
-        fields = {each.name: each.value for each in (await read_application(connection)).fields}
+        assert (await read_webhook(connection, 1, 0)).url == shown
+        fields = {each.name: each.value for each in (await read_application(connection, 1)).fields}
     assert fields["webhooks.url"] == shown
     assert fields["webhooks.message.sent"] is True
 

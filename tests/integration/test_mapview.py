@@ -67,7 +67,7 @@ async def test_a_server_that_hangs_is_not_waited_for_longer_than_anywhere(
     async with through_a_proxy(settings) as (hangs, view):
 
         def asked() -> list[Awaitable[Any]]:
-            return [view.health(), view.shards(), view.find_inbound("x", 1), view.trace("x", 1)]
+            return [view.health(1), view.shards(), view.find_inbound("x", 1), view.trace("x", 1)]
 
         await asyncio.gather(*asked())
         hangs.cut()
@@ -110,10 +110,10 @@ async def test_after_an_outage_nobody_is_taken_for_silent(
     async with pool.acquire() as connection:
         for _ in range(2):
             await view._refresh(connection)
-        assert [state.problem for state in (await view.health()).nodes] == [""]
+        assert [state.problem for state in (await view.health(1)).nodes] == [""]
         for _ in range(3):  # and then it does fall silent
             await view._refresh(connection)
-        [state] = (await view.health()).nodes
+        [state] = (await view.health(1)).nodes
         assert state.problem == "the node does not answer"
 
 
@@ -122,14 +122,14 @@ async def test_notices_of_the_account_are_told_for_a_week(
 ) -> None:
     notice = Notice("account_update", b'{"event":"DISABLED_UPDATE"}', NoticeAction.ACCOUNT)
     await pass_on(pool.fetch, notice)
-    [note] = (await view.health()).notes
+    [note] = (await view.health(1)).notes
     assert note.startswith("Meta sent account_update at 2")
     assert note.endswith('Z: {"event":"DISABLED_UPDATE"}')
     await pass_on(pool.fetch, Notice("account_update", b"{}", NoticeAction.ACCOUNT))
-    [note] = (await view.health()).notes
+    [note] = (await view.health(1)).notes
     assert note.endswith("Z: {}")
     await pool.execute("update cloud_notice set at = at - interval '8 days'")
-    assert (await view.health()).notes == []
+    assert (await view.health(1)).notes == []
 
 
 async def test_no_coreapp_is_connected_while_the_number_is_stopped(
@@ -146,18 +146,20 @@ async def test_no_coreapp_is_connected_while_the_number_is_stopped(
     await pool.execute("update term set incarnation = $1", leader)
     await pool.execute("update shard_map set shards = 2")
     await pool.execute(
-        "insert into account (one, cc, phone_number, cert, authority_key)"
-        " values (true, '1', '6315550000', '', '')"
+        "insert into account (number, cc, phone_number, cert, authority_key)"
+        " values (1, '1', '6315550000', '', '')"
     )
 
     async def shown() -> list[tuple[str, str, str]]:
-        return sorted((s.role, s.gateway_status, s.problem) for s in (await view.health()).nodes)
+        return sorted((s.role, s.gateway_status, s.problem) for s in (await view.health(1)).nodes)
 
     well = [
         ("coreapp", "connected", ""),
         ("primary_master", "connected", ""),
     ]
     assert await shown() == well
+    other = {state.role: state.gateway_status for state in (await view.health(2)).nodes}
+    assert other == {"coreapp": "unregistered", "primary_master": "unregistered"}
     await pool.execute(
         "insert into cloud_pause (code, details, token_hash) values (190, 'expired', 'h')"
     )

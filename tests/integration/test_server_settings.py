@@ -200,8 +200,8 @@ async def _serve(settings: Settings) -> None:
     assert await accounts.auth_version() > before
     assert await accounts.add_token(1, "carol", "hash\\'é", b"\x00token")
     assert [h.username for h in await accounts.holders([b"\x00token"])] == ["carol"]
-    await accounts.change_setting("test", lambda _: {"text": "back\\slash é"})
-    assert await accounts.setting("test") == {"text": "back\\slash é"}
+    await accounts.change_setting(1, "test", lambda _: {"text": "back\\slash é"})
+    assert await accounts.setting(1, "test") == {"text": "back\\slash é"}
     for _ in range(2):  # what a pool resets on release comes back
         async with pool.acquire() as taken:
             assert await taken.fetchval("show transaction_isolation") == "read committed"

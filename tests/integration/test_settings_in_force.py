@@ -56,30 +56,32 @@ class Business:
         self.accounts = Accounts(pool)
         self._count = 0
 
-    async def patch(self, **fields: Any) -> None:
-        """As PATCH /v1/settings/application; returns once the coreapp has it."""
-        await self.accounts.change_setting(APPLICATION, lambda stored: merge(stored, fields))
-        await self.followed()
+    async def patch(self, number: int = 1, **fields: Any) -> None:
+        """As PATCH /v1/settings/application of the number; returns once the coreapp has it."""
+        await self.accounts.change_setting(
+            number, APPLICATION, lambda stored: merge(stored, fields)
+        )
+        await self.followed(number)
 
-    async def followed(self) -> None:
-        """Until the coreapp has adopted what is stored of the application's settings."""
-        stored = effective(await self.accounts.setting(APPLICATION))
-        await soon(lambda: self.coreapp.in_force.application == stored)
+    async def followed(self, number: int = 1) -> None:
+        """Until the coreapp has adopted what is stored of the number's settings."""
+        stored = effective(await self.accounts.setting(number, APPLICATION))
+        await soon(lambda: self.coreapp.in_force.of(number) == stored)
 
-    async def event(self, kind: int, name: str, payload: dict[str, Any]) -> str:
-        """Append one event as the upstream's are; its id, once it is committed."""
+    async def event(self, kind: int, name: str, payload: dict[str, Any], of: int = 1) -> str:
+        """Append one event ``of`` a number as the upstream's are; its id, once it is committed."""
         self._count += 1
         number = f"id{self._count}"
         key = f"{number}:{name}:1" if kind == STATUS else number
         body = json.dumps({"id": number, **payload}).encode()
         slot = self.coreapp.ownership.slots[SLOT]
-        event = Event(SLOT, 0, EVENT_NAMES[kind], key, RECIPIENT, body)
+        event = Event(SLOT, 0, EVENT_NAMES[kind], key, RECIPIENT, body, of_number=of)
         self.coreapp.receipts.store(slot, event, EndOfNothing())
         await soon(lambda: slot.events[kind].committed == slot.events[kind].next_seq - 1)
         return number
 
-    async def status_of(self, name: str, **fields: Any) -> str:
-        return await self.event(STATUS, name, {"status": name, **fields})
+    async def status_of(self, name: str, of: int = 1, **fields: Any) -> str:
+        return await self.event(STATUS, name, {"status": name, **fields}, of)
 
     async def called_back(self) -> None:
         """Until all that was appended before has been dealt with: both journals are settled."""
@@ -106,7 +108,7 @@ async def business(coreapp: Coreapp, pool: asyncpg.Pool, receiver: Receiver) -> 
 async def test_a_registered_webhook_is_in_force_until_another_url_is(business: Business) -> None:
     url = business.receiver.url
     mine = RegisteredWebhook(f"{url}mine", {"X-Key": "canary"})
-    await business.accounts.change_setting(APPLICATION, lambda s: with_registered(s, mine))
+    await business.accounts.change_setting(1, APPLICATION, lambda s: with_registered(s, mine))
     await soon(lambda: business.coreapp.feed.callbacks.receiver.url == mine.url)
     await business.status_of("delivered")
     await business.called_back()
@@ -156,6 +158,53 @@ async def test_settings_out_of_force_are_dropped_and_logged(
     await business.coreapp.recorder.flush()
     for table in ("parked_event", "dead_letter"):
         assert await business.pool.fetchval(f"select count(*) from {table}") == 0
+
+
+@pytest_asyncio.fixture
+async def second(pool: asyncpg.Pool) -> int:
+    """Another number of the installation."""
+    await pool.execute("insert into number (id, name) values (2, 'two') on conflict do nothing")
+    return 2
+
+
+async def test_an_event_is_shown_as_its_own_number_wants(business: Business, second: int) -> None:
+    await business.patch(second, webhooks={"message": {"read": False}})
+    mine = [await business.status_of("read", of) for of in (1, second, 1)]
+    await business.called_back()
+    assert set(business.receiver.statuses) == {mine[0], mine[2]}
+    await business.patch(webhooks={"message": {"read": False}})
+    await business.accounts.delete_setting(second, APPLICATION)
+    await business.followed(second)
+    mine = [await business.status_of("read", of) for of in (1, second, 1)]
+    await business.called_back()
+    assert mine[1] in business.receiver.statuses
+    assert {mine[0], mine[2]}.isdisjoint(business.receiver.statuses)
+
+
+async def test_a_refused_event_is_kept_as_its_own_number_wants(
+    business: Business, second: int
+) -> None:
+    await business.patch(callback_persist=False)
+    business.receiver.answer = 500
+    for number in (1, second):
+        await business.status_of("delivered", number)
+    await until(business.pool, "select array_agg(number) = '{2}' from dead_letter")
+    assert business.coreapp.feed.dropped == 1
+
+
+async def test_another_number_sets_no_log_level_and_keeps_its_last_good_values(
+    business: Business, second: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = logging.getLogger().level
+    await business.patch(second, log_level="error", verbose_logging=True)
+    assert logging.getLogger().level == before
+    await business.pool.execute(
+        'update setting set value = value || \'{"verbose_logging": 5, "sent_status": true}\''
+    )
+    await soon(lambda: business.coreapp.in_force.of(second).sent_status)
+    assert business.coreapp.in_force.of(second).verbose_logging  # its last good value
+    said = [r for r in caplog.records if r.message == "stored setting rejected"]
+    assert {r.__dict__.get("number", 1) for r in said} == {1, second}
 
 
 async def journal(business: Business, count: int, *, old: bool) -> None:
@@ -260,7 +309,7 @@ async def test_the_log_level_is_followed(business: Business) -> None:
         assert root.level == logging.ERROR
         await business.patch(verbose_logging=True)
         assert root.level == logging.DEBUG
-        await business.accounts.delete_setting(APPLICATION)
+        await business.accounts.delete_setting(1, APPLICATION)
         await business.followed()
         assert root.level == logging.INFO  # of WAROUTER_LOG_LEVEL
     finally:

@@ -17,6 +17,10 @@ from warouter.config import Settings
 from warouter.store.audit import Audit
 from warouter.store.cloud.number import describe
 from warouter.store.reports import ReportBody, ReportWriter
+from warouter.store.views.facts import read_facts
+from warouter.store.views.setup.application import read_application
+from warouter.store.views.setup.registration_status import read_registration
+from warouter.store.views.webhook_status import read_webhook
 from warouter.upstream.authority import NumberCertificate, issue
 
 ENDS = 1_900_000_000
@@ -91,6 +95,25 @@ async def test_the_display_name_that_customers_see(settings: Settings, pool: asy
     found = await shown(settings, "number")
     assert found["cloud"]["number"]["facts"]["name"] == "Bakery"
     assert "Bakery" in await printed(settings, "show", "number")
+
+
+async def test_views_of_a_number_show_nothing_of_another(pool: asyncpg.Pool) -> None:
+    await pool.execute("insert into number (id, name) values (2, 'two') on conflict do nothing")
+    await register(pool, "")
+    await pool.execute(
+        "insert into registration (cc, phone_number, cert, number)"
+        " values ('1', '6315550000', 'x', 2)"
+    )
+    await store(pool, "application", {"webhooks": {"url": "https://example.com/1"}})
+    await store(pool, "webhook_ca", {})
+    first, second = [await read_registration(pool, number) for number in (1, 2)]
+    assert (first.number, first.asked_number) == ("49301234567", None)
+    assert (second.number, second.asked_number) == (None, "16315550000")
+    urls = [(await read_webhook(pool, number, 0)).url for number in (1, 2)]
+    assert urls == ["https://example.com/1", ""]
+    others = [(await read_application(pool, number)).others for number in (1, 2)]
+    assert others == [["webhook_ca"], []]
+    assert [(await read_facts(pool, number)).number for number in (1, 2)] == ["49301234567", None]
 
 
 async def test_variables_of_processes_and_where_they_differ(

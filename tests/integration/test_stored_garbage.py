@@ -19,7 +19,6 @@ from tests.harness.wait import soon
 from warouter.config import Settings
 from warouter.node.coreapp import Coreapp
 from warouter.node.setting_changes import SettingsFollower
-from warouter.node.settings_coreapp import FOLLOWED
 from warouter.node.settings_webapp import WebappSettings
 from warouter.store.account.accounts import Accounts
 from warouter.tls.server import ServerTls
@@ -57,12 +56,14 @@ async def test_a_coreapp_keeps_what_was_good(
 
     async def good(delay_ms: int) -> None:
         await write(pool, "application", GOOD % delay_ms)
-        await soon(lambda: coreapp.in_force.application.callback_backoff_delay_ms == delay_ms)
+        await soon(lambda: coreapp.in_force.of(1).callback_backoff_delay_ms == delay_ms)
 
     # The good field among the bad ones.
-    await soon(lambda: coreapp.in_force.application.sent_status)
+    await soon(lambda: coreapp.in_force.of(1).sent_status)
     assert UNUSABLE in caplog.text
-    for n, (name, text) in enumerate((each, t) for each in FOLLOWED for t in GARBAGE[each]):
+    for n, (name, text) in enumerate(
+        (each, t) for each in ("application", "webhook_ca") for t in GARBAGE[each]
+    ):
         await good(1000 + n)
         await followed(name, text)
         assert callbacks.receiver.tls is trusted, text
@@ -72,7 +73,7 @@ async def test_a_coreapp_keeps_what_was_good(
     await write(pool, "webhook_ca", msgspec.json.encode({"pem": alone("ours").pem}).decode())
     await soon(lambda: callbacks.receiver.tls is not trusted)
     ours = callbacks.receiver.tls
-    await Accounts(pool).delete_setting("webhook_ca")
+    await Accounts(pool).delete_setting(1, "webhook_ca")
     await soon(lambda: callbacks.receiver.tls is not ours)
 
 
@@ -111,8 +112,8 @@ async def test_a_webapp_keeps_what_was_good(
     of_files = files.chain
     ours = alone("of the database")
     stored = {"chain": ours.pem, "key": ours.key}
-    await accounts.change_setting("external_certificate", lambda _: stored)
-    await accounts.change_setting("application", lambda _: {"log_level": "warning"})
+    await accounts.change_setting(1, "external_certificate", lambda _: stored)
+    await accounts.change_setting(1, "application", lambda _: {"log_level": "warning"})
     following = asyncio.create_task(follower.run())
 
     async def followed() -> None:
@@ -134,7 +135,7 @@ async def test_a_webapp_keeps_what_was_good(
                 assert files.chain == in_force, text
                 if "log_level" in text or text == "[]":
                     assert logging.getLogger().level == logging.WARNING, text
-        await accounts.delete_setting("external_certificate")
+        await accounts.delete_setting(1, "external_certificate")
         await followed()
         assert files.chain == of_files
     finally:

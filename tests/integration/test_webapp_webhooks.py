@@ -20,7 +20,7 @@ from tests.harness.postgres import environment_of, until
 from tests.harness.wait import soon
 from tests.harness.webhooks import NUMBER, SECRET, VERIFY, Line, inbox_of, post, text, webhook
 from warouter.config import Settings, load
-from warouter.errors import CommandError
+from warouter.errors import CommandError, NotReady
 from warouter.link.offers import StatusOffers
 from warouter.local.ports import free_port
 from warouter.local.process import Process
@@ -152,6 +152,14 @@ async def answer_of(port: int, client: ssl.SSLContext) -> tuple[int, str]:
 def nobody() -> StatusOffers:
     """No owner is linked."""
     return StatusOffers(lambda _slot: None, asyncio.get_running_loop())
+
+
+async def test_a_number_that_meta_does_not_have_is_503(settings: Settings, tmp_path: Path) -> None:
+    given = load(environment_of(settings) | cloud(free_port(), **Files(tmp_path).variables()))
+    hooks = CloudWebhooks(given, ProcessIdentity(given, "webapp"), nobody())
+    assert hooks.number(1) is hooks.of
+    with pytest.raises(NotReady):
+        hooks.number(2)
 
 
 async def test_a_renewed_certificate_is_shown_and_clients_still_show_theirs(

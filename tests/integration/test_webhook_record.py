@@ -177,7 +177,7 @@ async def test_failures_of_all_coreapps_are_read_together_and_no_report_holds_th
     )
     await pool.execute("update report set webhook = '[1]' where node = 'of a later build'")
 
-    found = await read_webhook(pool)
+    found = await read_webhook(pool, 1)
     assert [(f.node, f.status, f.answer) for f in found.failures] == [
         ("coreapp0", 500, "the answer"),
         ("coreapp1", 500, "the answer"),
@@ -205,14 +205,14 @@ async def test_settings_are_shown_without_a_secret(
     pool: asyncpg.Pool, stored: str, shown: tuple[int, str | None]
 ) -> None:
     await pool.execute("insert into setting values ('application', $1::text::jsonb)", stored)
-    found = await read_webhook(pool)
+    found = await read_webhook(pool, 1)
     assert (found.url, found.secrets, found.secrets_at) == ("https://a.example/", *shown)
 
 
 @pytest.mark.parametrize("stored", ["[]", "1", '{"webhooks": [7]}', '{"webhooks": {"url": 5}}'])
 async def test_whatever_is_stored_is_read(pool: asyncpg.Pool, stored: str) -> None:
     await pool.execute("insert into setting values ('application', $1::text::jsonb)", stored)
-    found = await read_webhook(pool)
+    found = await read_webhook(pool, 1)
     assert (found.url, found.secrets, found.secrets_at) == ("", 0, None)
 
 
@@ -242,7 +242,7 @@ async def test_a_report_brings_the_failures_only_when_there_is_news(
 
     async def reported() -> list[str]:
         await reporter.report()
-        return [trial.name for trial in (await read_webhook(pool)).trials]
+        return [trial.name for trial in (await read_webhook(pool, 1)).trials]
 
     assert await reported() == []
     assert said.sheets == 0  # nothing has ever failed

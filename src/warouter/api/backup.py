@@ -1,4 +1,4 @@
-"""POST /v1/settings/backup and /v1/settings/restore: settings, users and the registration."""
+"""POST /v1/settings/backup and /v1/settings/restore: a number's settings, users, registration."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ _RESTORE = msgspec.json.Decoder(RestoreRequest)
 
 
 async def backup(context: Context, request: web.Request, caller: Caller) -> web.Response:
-    """Return everything as one encrypted text; the password is not stored."""
+    """Return everything of the number as one encrypted text; the password is not stored."""
     from warouter.api.sealed import seal  # loads what a webapp needs for these rare calls alone
 
     wish = await read_json(request, context.config.json_limit, _BACKUP)
     password = _password(wish.password)
     check_new_password(password, "password")
-    content = msgspec.json.encode(await context.backups.read())
+    content = msgspec.json.encode(await context.backups.read(caller.number))
     data = await context.passwords.run(lambda: seal(content, password), caller.session)
-    log.info("backup created", extra={"by": caller.username})
+    log.info("backup created", extra=caller.logged)
     return success({"settings": {"data": data}})
 
 
@@ -65,28 +65,28 @@ async def restore(context: Context, request: web.Request, caller: Caller) -> web
     password, text = _password(wish.password), filled(wish.data, "data")
 
     def opened() -> tuple[Saved, list[str]]:
-        return checked(unseal(sealed, password), context.config)
+        return checked(unseal(sealed, password), context.config, caller.number)
 
     try:
         sealed = check_form(text)
         saved, warnings = await context.passwords.run(opened, caller.session)
     except ValueError as error:
         raise ParameterInvalid(f"data or password is not valid: {error}") from None
-    if not await context.backups.replace(saved, caller.author):
+    if not await context.backups.replace(caller.number, saved, caller.author):
         raise NumberTaken("the backup belongs to another number than the one registered here")
     await context.tokens.refresh()
-    log.warning("backup restored", extra={"by": caller.username, "users": len(saved.users)})
-    warnings += await _set_upstream(context, saved)
+    log.warning("backup restored", extra={**caller.logged, "users": len(saved.users)})
+    warnings += await _set_upstream(context, caller.number, saved)
     return success({}, warnings=warnings)
 
 
-async def _set_upstream(context: Context, saved: Saved) -> list[str]:
+async def _set_upstream(context: Context, number: int, saved: Saved) -> list[str]:
     """Set at the upstream what the restored settings ask for; warnings of what was not done. The
     backup is in force already, and an upstream that is away is no reason to keep it out.
     """
     settings = effective(saved.settings.get(APPLICATION, {}))
     try:
-        await set_upstream(context, settings.show_security_notifications)
+        await set_upstream(context, number, settings.show_security_notifications)
     except ApiError as error:
         return [f"{error.details}: repeat it by PATCH /v1/settings/application"]
     except Exception as error:

@@ -14,7 +14,8 @@ from warouter.api.access.caller import Caller
 from warouter.api.context import Context
 from warouter.api.route import Access, Route
 from warouter.app_settings import EXTERNAL_CERTIFICATE, WEBHOOK_CA
-from warouter.errors import NotFound, ParameterInvalid
+from warouter.cloud_number import FIRST
+from warouter.errors import Forbidden, NotFound, ParameterInvalid
 from warouter.http.envelope import success
 from warouter.http.request import read_body
 from warouter.stored import text_of
@@ -43,22 +44,26 @@ class StoredBundle(msgspec.Struct, frozen=True):
 
 
 async def set_external(context: Context, request: web.Request, caller: Caller) -> web.Response:
-    """Set the certificate: every webapp uses it within a second; open connections go on."""
+    """Set the installation's certificate: every webapp uses it within a second; open connections
+    go on.
+    """
+    _check_first(caller)
     text = await _text(request, PAIR_BYTES)
     try:
         pair = await context.passwords.run(lambda: _pair(text), caller.session)
     except ValueError as error:
         raise ParameterInvalid(f"the certificate cannot be used: {error}") from None
     stored = {"chain": pair.chain, "key": pair.key}
-    await context.accounts.change_setting(EXTERNAL_CERTIFICATE, lambda _: stored)
-    log.warning("certificate replaced", extra={"by": caller.username})
+    await context.accounts.change_setting(caller.number, EXTERNAL_CERTIFICATE, lambda _: stored)
+    log.warning("certificate replaced", extra=caller.logged)
     return success({})
 
 
 async def reset_external(context: Context, _request: web.Request, caller: Caller) -> web.Response:
     """Delete the certificate and use the files again; 200 also if none was set."""
-    await context.accounts.delete_setting(EXTERNAL_CERTIFICATE)
-    log.warning("certificate deleted", extra={"by": caller.username})
+    _check_first(caller)
+    await context.accounts.delete_setting(caller.number, EXTERNAL_CERTIFICATE)
+    log.warning("certificate deleted", extra=caller.logged)
     return success({})
 
 
@@ -80,13 +85,13 @@ async def set_webhook_ca(context: Context, request: web.Request, caller: Caller)
         bundle = await context.passwords.run(lambda: _bundle(text), caller.session)
     except ValueError as error:
         raise ParameterInvalid(f"the bundle cannot be used: {error}") from None
-    await context.accounts.change_setting(WEBHOOK_CA, lambda _: {"pem": bundle})
-    log.warning("webhook CA replaced", extra={"by": caller.username})
+    await context.accounts.change_setting(caller.number, WEBHOOK_CA, lambda _: {"pem": bundle})
+    log.warning("webhook CA replaced", extra=caller.logged)
     return success({})
 
 
-async def show_webhook_ca(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
-    bundle = text_of(await context.accounts.setting(WEBHOOK_CA), "pem")
+async def show_webhook_ca(context: Context, _request: web.Request, caller: Caller) -> web.Response:
+    bundle = text_of(await context.accounts.setting(caller.number, WEBHOOK_CA), "pem")
     if not bundle:
         raise _no_bundle()
     return _pem(bundle)
@@ -94,11 +99,19 @@ async def show_webhook_ca(context: Context, _request: web.Request, _caller: Call
 
 async def reset_webhook_ca(context: Context, _request: web.Request, caller: Caller) -> web.Response:
     """Delete the CA certificates and use the system's again."""
-    if not await context.accounts.setting(WEBHOOK_CA):
+    if not await context.accounts.setting(caller.number, WEBHOOK_CA):
         raise _no_bundle()
-    await context.accounts.delete_setting(WEBHOOK_CA)
-    log.warning("webhook CA deleted", extra={"by": caller.username})
+    await context.accounts.delete_setting(caller.number, WEBHOOK_CA)
+    log.warning("webhook CA deleted", extra=caller.logged)
     return success({})
+
+
+def _check_first(caller: Caller) -> None:
+    """Raises Forbidden: all numbers are served with one certificate."""
+    if caller.number != FIRST:
+        raise Forbidden(
+            "the certificate is that of the whole installation: only its first number changes it"
+        )
 
 
 # In threads: what they import, 8 MiB that a webapp needs for these calls alone, takes its time, and
@@ -142,8 +155,23 @@ def _no_bundle() -> NotFound:
 _EXTERNAL, _WEBHOOKS = "/v1/certificates/external", "/v1/certificates/webhooks/ca"
 
 ROUTES = (
-    Route("POST", _EXTERNAL, Access.ADMIN, Scope.ADMIN, set_external, body=_TEXT),
-    Route("DELETE", _EXTERNAL, Access.ADMIN, Scope.ADMIN, reset_external),
+    Route(
+        "POST",
+        _EXTERNAL,
+        Access.ADMIN,
+        Scope.ADMIN,
+        set_external,
+        body=_TEXT,
+        errors=(Forbidden,),
+    ),
+    Route(
+        "DELETE",
+        _EXTERNAL,
+        Access.ADMIN,
+        Scope.ADMIN,
+        reset_external,
+        errors=(Forbidden,),
+    ),
     Route(
         "GET",
         f"{_EXTERNAL}/ca",

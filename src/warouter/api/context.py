@@ -60,7 +60,8 @@ class ClusterAccess(Protocol):
     async def set_shards(self, shards: int) -> list[str]:
         """Warnings, once the new map is in force; ChangeRefused, or NotReady if it may yet be."""
 
-    async def health(self) -> HealthReport: ...
+    async def health(self, number: int) -> HealthReport:
+        """The nodes, and how the number stands with them."""
 
     async def find_inbound(self, message_id: str, number: int) -> str | None:
         """The sender's wa_id of an inbound message of the number, None if the id is unknown."""
@@ -101,14 +102,15 @@ class Context:
     logins: Logins
     audit: Audit
     registrations: Registrations
-    authority: Registrar
+    # Of a number, which each call names.
+    authority: Callable[[int], Registrar]
     backups: Backups
     config: ApiConfig
     messages: Submitting
     cluster: ClusterAccess
     # Closed with the application.
     contacts: ContactBook
-    profile: ProfileStore
+    profile: Callable[[int], ProfileStore]
     stickers: Stickers
     # Asks all owners to prune what is settled and old enough.
     collect: Callable[[], Awaitable[None]]
@@ -118,10 +120,11 @@ class Context:
     operations: Operations
     # The certificates (PEM, leaf first) that this webapp shows; "" without TLS.
     served_chain: Callable[[], str] = lambda: ""
-    # What show_security_notifications sets at the upstream; None where that asks for nothing.
-    identity_check: IdentityCheck | None = None
-    # The templates of the number's account; None where the upstream has none.
-    templates: TemplateList | None = None
+    # What show_security_notifications sets at the upstream for a number; None where that asks for
+    # nothing.
+    identity_check: Callable[[int], IdentityCheck | None] = lambda _: None
+    # The templates of a number's account; None where the upstream has none.
+    templates: Callable[[int], TemplateList | None] = lambda _: None
     # Who must wait for having guessed at the API key.
     waits: Waits = field(default_factory=Waits)
     # Who must wait for having guessed at keys.

@@ -65,9 +65,10 @@ class StoredProviders(msgspec.Struct, frozen=True):
 _PROVIDERS = msgspec.json.Decoder(list[MediaProvider])
 
 
-async def show(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
+async def show(context: Context, _request: web.Request, caller: Caller) -> web.Response:
     """All providers with masked secrets, and a warning for each whose credentials are not sent."""
-    providers = [_masked(p) for p in _stored(await context.accounts.setting(MEDIA_PROVIDERS))]
+    stored = await context.accounts.setting(caller.number, MEDIA_PROVIDERS)
+    providers = [_masked(provider) for provider in _stored(stored)]
     shown = {"settings": {"application": {"media": {"providers": providers}}}}
     return success(shown, warnings=_warnings(providers))
 
@@ -91,8 +92,8 @@ async def add(context: Context, request: web.Request, caller: Caller) -> web.Res
         present[:] = by_name.values()
         return {"providers": msgspec.to_builtins(present)}
 
-    await context.accounts.change_setting(MEDIA_PROVIDERS, changed)
-    log.info("media providers changed", extra={"by": caller.username})
+    await context.accounts.change_setting(caller.number, MEDIA_PROVIDERS, changed)
+    log.info("media providers changed", extra=caller.logged)
     return success({}, warnings=_warnings(present))
 
 
@@ -107,8 +108,8 @@ async def remove(context: Context, request: web.Request, caller: Caller) -> web.
             raise NotFound("there is no media provider of this name")
         return {"providers": msgspec.to_builtins(left)}
 
-    await context.accounts.change_setting(MEDIA_PROVIDERS, changed)
-    log.info("media provider deleted", extra={"by": caller.username})
+    await context.accounts.change_setting(caller.number, MEDIA_PROVIDERS, changed)
+    log.info("media provider deleted", extra=caller.logged)
     return success({})
 
 

@@ -38,6 +38,7 @@ from warouter.app_settings import (
     ApplicationSettings,
     merge,
 )
+from warouter.cloud_number import FIRST
 from warouter.errors import ApiError
 from warouter.http.decode import decode
 from warouter.registered_webhook import registered
@@ -49,8 +50,10 @@ KEY_BYTES = 32  # of the authority
 _SAVED = msgspec.json.Decoder(Saved)
 
 
-def checked(content: bytes, config: ApiConfig) -> tuple[Saved, list[str]]:
-    """The backup's content and warnings about it; ValueError if no cluster can work with it."""
+def checked(content: bytes, config: ApiConfig, number: int) -> tuple[Saved, list[str]]:
+    """The part of a backup's content that the number takes, and warnings about it; ValueError if
+    no cluster can work with it.
+    """
     warnings: list[str] = []
     try:
         saved = decode(content, _SAVED)
@@ -61,6 +64,11 @@ def checked(content: bytes, config: ApiConfig) -> tuple[Saved, list[str]]:
         _check_users(saved.users)
     except (ApiError, msgspec.MsgspecError, TypeError) as error:
         raise ValueError(f"its content is invalid: {error}") from error
+    if number != FIRST and saved.settings.pop(EXTERNAL_CERTIFICATE, None) is not None:
+        warnings.append(
+            "the certificate of the API was left out: only the first number of the installation"
+            " sets it"
+        )
     return saved, warnings
 
 

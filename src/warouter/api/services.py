@@ -22,7 +22,7 @@ async def collect(context: Context, _request: web.Request, caller: Caller) -> we
     takes, nobody can look up any more, and the original let any user do it.
     """
     await context.collect()
-    log.info("garbage collection requested", extra={"by": caller.username})
+    log.info("garbage collection requested", extra=caller.logged)
     return success({})
 
 

@@ -38,11 +38,11 @@ CHECKED = "show_security_notifications"
 _PATCH = msgspec.json.Decoder(dict[str, Any])
 
 
-async def show(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
+async def show(context: Context, _request: web.Request, caller: Caller) -> web.Response:
     """All settings, with the own number as `wa_id` once one is registered."""
-    stored = await context.accounts.setting(APPLICATION)
+    stored = await context.accounts.setting(caller.number, APPLICATION)
     fields = shown(effective(usable(stored, ApplicationSettings, {}).fields))
-    account = await context.accounts.account()
+    account = await context.accounts.account(caller.number)
     if account is not None:
         fields["wa_id"] = account.cc + account.phone_number
     return success({"settings": {"application": fields}})
@@ -63,28 +63,30 @@ async def patch(context: Context, request: web.Request, caller: Caller) -> web.R
         check_webhook(context.config, given)
         subject(request, ", ".join(named(given)))
         if CHECKED in given:
-            await set_upstream(context, bool(given[CHECKED]))
-        await context.accounts.change_setting(APPLICATION, changed)
+            await set_upstream(context, caller.number, bool(given[CHECKED]))
+        await context.accounts.change_setting(caller.number, APPLICATION, changed)
     except msgspec.ValidationError as error:
         raise explained(error) from None
-    log.info("settings changed", extra={"by": caller.username})
+    log.info("settings changed", extra=caller.logged)
     return success({})
 
 
 async def reset(context: Context, _request: web.Request, caller: Caller) -> web.Response:
     """Reset all settings to their defaults."""
-    await set_upstream(context, ApplicationSettings().show_security_notifications)
-    await context.accounts.delete_setting(APPLICATION)
-    log.info("settings reset", extra={"by": caller.username})
+    default = ApplicationSettings().show_security_notifications
+    await set_upstream(context, caller.number, default)
+    await context.accounts.delete_setting(caller.number, APPLICATION)
+    log.info("settings reset", extra=caller.logged)
     return success({})
 
 
-async def set_upstream(context: Context, shows: bool) -> None:
-    """Set at the upstream what ``show_security_notifications`` needs there; an ApiError if that was
-    not done, and then nothing is to be stored.
+async def set_upstream(context: Context, number: int, shows: bool) -> None:
+    """Set at the upstream what the number's ``show_security_notifications`` needs; an ApiError
+    if that was not done, and then nothing is to be stored.
     """
-    if context.identity_check is not None:
-        await context.identity_check.set(shows)
+    check = context.identity_check(number)
+    if check is not None:
+        await check.set(shows)
 
 
 def check_webhook(config: ApiConfig, given: Mapping[str, Any]) -> None:

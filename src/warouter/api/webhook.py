@@ -58,10 +58,10 @@ async def add(context: Context, request: web.Request, caller: Caller) -> web.Res
     now = _now()
     subject(request, _SUBJECT)
     await context.accounts.change_setting(
-        APPLICATION, lambda stored: with_secret(stored, wish.secret, now)
+        caller.number, APPLICATION, lambda stored: with_secret(stored, wish.secret, now)
     )
-    log.info("webhook secret added", extra={"by": caller.username})
-    return await _counted(context)
+    log.info("webhook secret added", extra=caller.logged)
+    return await _counted(context, caller.number)
 
 
 async def drop_older(context: Context, request: web.Request, caller: Caller) -> web.Response:
@@ -69,14 +69,14 @@ async def drop_older(context: Context, request: web.Request, caller: Caller) -> 
     now = _now()
     subject(request, _SUBJECT)
     await context.accounts.change_setting(
-        APPLICATION, lambda stored: without_older_secrets(stored, now)
+        caller.number, APPLICATION, lambda stored: without_older_secrets(stored, now)
     )
-    log.info("webhook secret deleted", extra={"by": caller.username})
-    return await _counted(context)
+    log.info("webhook secret deleted", extra=caller.logged)
+    return await _counted(context, caller.number)
 
 
-async def _counted(context: Context) -> web.Response:
-    stored = await context.accounts.setting(APPLICATION)
+async def _counted(context: Context, number: int) -> web.Response:
+    stored = await context.accounts.setting(number, APPLICATION)
     fields = usable(stored, ApplicationSettings, {}).fields
     return success({"secrets_count": len(effective(fields).webhooks.secrets)})
 

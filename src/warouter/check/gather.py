@@ -13,6 +13,7 @@ import msgspec
 from warouter import __version__
 from warouter.check import host, pairs
 from warouter.check.facts import CertificateDates, Database, FileAccess, InstallationFacts
+from warouter.cloud_number import FIRST
 from warouter.config import Settings
 from warouter.errors import CommandError, ConfigError, MediaAway
 from warouter.media.objects import Objects
@@ -94,7 +95,7 @@ async def _unfit(connection: Connection) -> str:
 async def _ask(connection: Connection) -> tuple[Database, list[CertificateDates]]:
     """PostgreSQL's facts, and the certificates that it showed or has."""
     peer = peer_of(connection)
-    stored = await read_stored(connection)
+    stored = await read_stored(connection, FIRST)
     database = Database(
         trust=await read_trust(connection),
         server=await read_server(connection),

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from warouter.cli.database import ask, cluster_option, console, table
 from warouter.cli.status_facts import cloud_facts
+from warouter.cloud_number import FIRST
 from warouter.store.database import Connection
 from warouter.store.views.doubts import CloudStatus, read_cloud
 from warouter.store.views.setup.application import ApplicationStatus, read_application
@@ -59,7 +60,7 @@ def number(data_dir: Path | None, as_json: bool) -> None:
 
 
 async def _read_number(connection: Connection) -> tuple[RegistrationStatus, CloudStatus | None]:
-    return await read_registration(connection), await read_cloud(connection)
+    return await read_registration(connection, FIRST), await read_cloud(connection)
 
 
 def _registered(found: RegistrationStatus) -> str:
@@ -100,7 +101,7 @@ def settings(data_dir: Path | None, as_json: bool, every: bool) -> None:
 
 
 async def _read_settings(connection: Connection) -> tuple[EnvironmentStatus, ApplicationStatus]:
-    return await read_environment(connection), await read_application(connection)
+    return await read_environment(connection), await read_application(connection, FIRST)
 
 
 def _variables(found: EnvironmentStatus, every: bool) -> Table:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from warouter.cloud_number import FIRST
 from warouter.config import Settings
 from warouter.errors import WarouterError
 from warouter.store.account.accounts import Accounts
@@ -30,14 +31,14 @@ async def registered(settings: Settings, cert: str, default: NumberParts) -> Num
     """
     async with await create_pool(settings, "seed", 1) as pool:
         accounts = Accounts(pool)
-        account = await accounts.account()
+        account = await accounts.account(FIRST)
         if account is not None:
             return NumberParts(account.cc, account.phone_number)
         shown = await _connected(settings)
         if shown is None:
             return None
         number = parts_of(shown) or default
-        await accounts.save_account(*number, cert, None)
+        await accounts.save_account(FIRST, *number, cert, None)
         return number
 
 

@@ -8,6 +8,7 @@ from base64 import b64decode
 from warouter.access.names import DEFAULT_USERNAME
 from warouter.access.passwords import draw_password, hash_once
 from warouter.background import wait_for
+from warouter.cloud_number import FIRST
 from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.store import audit, migrate
@@ -51,8 +52,8 @@ async def seed_number(
     """Register this number, if none is."""
     async with await create_pool(settings, "seed", 1) as pool:
         accounts = Accounts(pool)
-        if await accounts.account() is None:
-            await accounts.save_account(cc, phone_number, cert, b64decode(authority_key))
+        if await accounts.account(FIRST) is None:
+            await accounts.save_account(FIRST, cc, phone_number, cert, b64decode(authority_key))
 
 
 async def use_upstream(settings: Settings) -> None:

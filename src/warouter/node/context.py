@@ -53,7 +53,7 @@ def operations_of(
         reports=lambda: read_reports(pool),
         stored=statistics.cluster,
         tables=statistics.tables,
-        facts=lambda: read_facts(pool),
+        facts=lambda number: read_facts(pool, number),
         own=own,
         rates=rates,
         meter=meter,
@@ -70,16 +70,16 @@ def assemble(
     operations: Operations,
     audit: Audit,
     received: Received,
-    authority: Registrar,
+    authority: Callable[[int], Registrar],
     numbers: NumberLookup,
-    profile: ProfileStore,
+    profile: Callable[[int], ProfileStore],
     contact_check: bool,
     served_chain: Callable[[], str],
-    identity_check: IdentityCheck | None = None,
-    templates: TemplateList | None = None,
+    identity_check: Callable[[int], IdentityCheck | None] = lambda _: None,
+    templates: Callable[[int], TemplateList | None] = lambda _: None,
 ) -> Context:
     """The Context of one webapp; ``authority`` and ``numbers`` are services of the upstream, which
-    may have the ``profile`` and ``templates`` too.
+    may have the ``profile`` and ``templates`` too. Those of a number are called with it.
     """
     return Context(
         accounts=Accounts(pool),

@@ -89,15 +89,15 @@ class Coreapp:
         self.session = NodeSession(settings, identity.registration("", 0), self._on_hint)
         self.ownership = owned = Ownership(self.session, settings.timing, clock)
         self.recorder = recorder = Recorder(owned, journal)
-        now, application = self.in_force.now, identity.application
-        common = Common(settings, identity, journal, owned, recorder, self.session, clock, now)
+        of = self.in_force.of
+        common = Common(settings, identity, journal, owned, recorder, self.session, clock, of)
         remote = _remote_of(common)
         self.upstream = remote.upstream
 
         # Incoming, from its end: webhook <- feed <- receipts <- downloads.
-        self.feed = CallbackFeed(owned, journal, recorder, now, settings, clock)
+        self.feed = CallbackFeed(owned, journal, recorder, of, settings, clock)
         self.receipts = receipts = Receipts(owned, journal, recorder, self.feed, remote.acks)
-        self.media = MediaWork(settings, application, now, owned, receipts, remote.contents)
+        self.media = MediaWork(settings, identity.application, of, owned, receipts, remote.contents)
 
         # Outgoing, from its end: upstream <- sender (attachments) <- appender <- link.
         self.claims = Claims(owned, self.upstream, clock)

@@ -33,7 +33,7 @@ class Common(NamedTuple):
     recorder: Recorder
     session: NodeSession
     clock: Callable[[], float]
-    app_settings: Callable[[], ApplicationSettings]
+    app_settings: Callable[[int], ApplicationSettings]  # of a number
 
     @property
     def all_issues(self) -> list[Issue]:

@@ -180,7 +180,7 @@ class CloudEnd(End):
             self._learned,
             self._stop,
             self._remote.acks,
-            lambda: common.app_settings().show_security_notifications,
+            lambda number: common.app_settings(number).show_security_notifications,
             until_sent=cloud.order == "sent",
         )
 

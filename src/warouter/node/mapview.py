@@ -157,17 +157,17 @@ class MapView:
                 raise NotReady("the change was accepted and continues, but is not in force yet")
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def health(self) -> HealthReport:
-        """Every master and coreapp with its state, in the product's terms."""
+    async def health(self, number: int) -> HealthReport:
+        """Every master and coreapp with its state for the number, in the product's terms."""
         try:
             async with connection(self._pool) as taken:
                 current = await read_map(taken)
                 nodes = await read_nodes(taken)
                 alive = await live_incarnations(taken)
                 leader = await read_term(taken)
-                standing = await read_standing(taken)
+                standing = await read_standing(taken, number)
                 notices = await read_notices(taken)
-                number = await read_number(taken)
+                facts = await read_number(taken)
         except _AWAY as error:
             raise NotReady("the database does not answer") from error
         alive -= self._beats.silent(self._timing.lease)
@@ -194,9 +194,9 @@ class MapView:
             status = serving if connected else "disconnected"
             states[node.name] = NodeState(node.name, status, role, problem)
         notes = [str(notice) for notice in notices]
-        if number is not None:
-            notes += number.warnings()
-        return HealthReport(list(states.values()), notes, number)
+        if facts is not None:
+            notes += facts.warnings()
+        return HealthReport(list(states.values()), notes, facts)
 
     async def find_inbound(self, message_id: str, number: int) -> str | None:
         """The sender of an inbound message of the number that is still in a journal."""

@@ -16,7 +16,9 @@ from typing import Any
 import asyncpg
 
 from warouter.app_settings import APPLICATION, ApplicationSettings, log_level
+from warouter.cloud_number import FIRST
 from warouter.errors import CommandError, OutcomeUnknown
+from warouter.log import of_number
 from warouter.store.account.accounts import is_unavailable
 from warouter.store.beats import Beat
 from warouter.stored import usable
@@ -73,28 +75,41 @@ def adopt(name: str, work: Callable[[], object]) -> None:
 
 
 class ApplicationFields:
-    """The usable fields of `settings/application`, and the log level of this process: that of the
-    settings if they have one, else ``level``, that of WAROUTER_LOG_LEVEL.
-    """
+    """The usable fields of a number's `settings/application`."""
 
-    def __init__(self, level: str) -> None:
+    def __init__(self, number: int) -> None:
+        self._number = number
         self._last: dict[str, Any] = {}
-        self._configured = self._level = level.upper()
 
     def adopt(self, stored: Any) -> dict[str, Any]:
         """The fields in force; an unusable field keeps its last value."""
         found = usable(stored, ApplicationSettings, self._last)
         for problem in found.problems:
-            _log_unusable(APPLICATION, problem)
+            _log_unusable(APPLICATION, problem, self._number)
         self._last = found.fields
-        level = log_level(found.fields) or self._configured
+        return found.fields
+
+
+class ProcessFields(ApplicationFields):
+    """Those of number 1, and the log level of this process: that of the settings if they have one,
+    else ``level``, that of WAROUTER_LOG_LEVEL.
+    """
+
+    def __init__(self, level: str) -> None:
+        super().__init__(FIRST)
+        self._configured = self._level = level.upper()
+
+    def adopt(self, stored: Any) -> dict[str, Any]:
+        """The fields in force, after their log level is."""
+        fields = super().adopt(stored)
+        level = log_level(fields) or self._configured
         if level != self._level:
             self._level = level
             logging.getLogger().setLevel(level)
             log.warning("log level changed", extra={"new_level": level.lower()})
-        return found.fields
+        return fields
 
 
-def _log_unusable(name: str, reason: str) -> None:
-    extra = {"setting": name, "reason": reason[:200]}
+def _log_unusable(name: str, reason: str, number: int = FIRST) -> None:
+    extra = {"setting": name, "reason": reason[:200], **of_number(number)}
     log.error("stored setting rejected", extra=extra)

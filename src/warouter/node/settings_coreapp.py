@@ -1,5 +1,9 @@
 """The settings that a coreapp follows: callbacks, webhook CA, collections, its log level.
 
+What an event or a message asks for is in the settings of its number, which are all read at once: a
+number without a row has the defaults. Webhook and CA are number 1's, and so is what acts on the
+process.
+
 And what operators ask of its callbacks, which moves the same counter.
 """
 
@@ -11,29 +15,35 @@ from functools import partial
 from typing import Any
 
 from warouter.app_settings import APPLICATION, WEBHOOK_CA, ApplicationSettings, effective
-from warouter.node.setting_changes import ApplicationFields, adopt
+from warouter.cloud_number import FIRST
+from warouter.node.setting_changes import ApplicationFields, ProcessFields, adopt
 from warouter.owner.callbacks.feed import CallbackFeed
 from warouter.registered_webhook import RegisteredWebhook, registered
 from warouter.store.account.callback_requests import CallbackRequest, CallbackRequests
-from warouter.store.aside import settings_of
+from warouter.store.aside import read_settings
 from warouter.store.bounded import Fetch
 from warouter.stored import text_of
 
 log = logging.getLogger(__name__)
 
-FOLLOWED = (APPLICATION, WEBHOOK_CA)
+DEFAULT = ApplicationSettings()
 
 
 class InForce:
-    """The settings of the application and of its webhook as this coreapp has them."""
+    """The settings of all numbers, and number 1's of its webhook, as this coreapp has them."""
 
     def __init__(self) -> None:
-        self.application = ApplicationSettings()
+        self.applications: dict[int, ApplicationSettings] = {}
         self.webhook_ca = ""
         self.registered: RegisteredWebhook | None = None
 
+    def of(self, number: int) -> ApplicationSettings:
+        """Those of a number."""
+        return self.applications.get(number, DEFAULT)
+
     def now(self) -> ApplicationSettings:
-        return self.application
+        """Those of number 1."""
+        return self.of(FIRST)
 
 
 class CoreappSettings:
@@ -55,13 +65,15 @@ class CoreappSettings:
         self._in_force = in_force
         self._feed = feed
         self._collectors = collectors
-        self._application = ApplicationFields(level)
+        self._process = ProcessFields(level)
+        self._others: dict[int, ApplicationFields] = {}  # by number
         self._collections: int | None = None  # how often PUT services/message/gc was called
 
     async def adopt(self) -> None:
         """Each for itself: one that cannot be used leaves its last good value."""
-        stored, collections = await settings_of(self._fetch, FOLLOWED)
+        others, stored, collections = await read_settings(self._fetch, APPLICATION, [WEBHOOK_CA])
         adopt(APPLICATION, partial(self._adopt_application, stored[APPLICATION]))
+        self._adopt_others(others)
         adopt(APPLICATION, partial(self._adopt_registered, stored[APPLICATION]))
         adopt(WEBHOOK_CA, partial(self._trust, stored[WEBHOOK_CA]))
         adopt(APPLICATION, partial(self._feed.settings_changed, self._in_force.registered))
@@ -76,7 +88,18 @@ class CoreappSettings:
                 self._feed.hurry()
 
     def _adopt_application(self, stored: Any) -> None:
-        self._in_force.application = effective(self._application.adopt(stored))
+        self._in_force.applications[FIRST] = effective(self._process.adopt(stored))
+
+    def _adopt_others(self, stored: Mapping[int, Any]) -> None:
+        for number in self._others.keys() - stored.keys():
+            del self._others[number]
+            self._in_force.applications.pop(number, None)
+        for number, value in stored.items():
+            adopt(APPLICATION, partial(self._adopt_other, number, value))
+
+    def _adopt_other(self, number: int, stored: Any) -> None:
+        fields = self._others.setdefault(number, ApplicationFields(number)).adopt(stored)
+        self._in_force.applications[number] = effective(fields)
 
     def _adopt_registered(self, stored: Any) -> None:
         if isinstance(stored, Mapping):

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import cache
 
 import asyncpg
 from aiohttp import web
@@ -242,11 +243,11 @@ class Webapp:
             received=Received(
                 Library(through_pool(pool), self._storage, settings.media_quota), self._contents
             ),
-            authority=self._registrar(),
+            authority=cache(self._registrar),
             numbers=self._numbers(),
-            profile=self._profile(),
-            identity_check=self._identity_check(),
-            templates=self._templates(),
+            profile=cache(self._profile),
+            identity_check=cache(self._identity_check),
+            templates=cache(self._templates),
             contact_check=settings.require_contact_check,
             served_chain=lambda: self._tls.chain if self._tls else "",
         )
@@ -258,10 +259,10 @@ class Webapp:
         media = CloudMedia(self._settings.cloud, self._webhooks.secrets, self._calls)
         return NumberMedia(self._webhooks.of, media)
 
-    def _registrar(self) -> Registrar:
+    def _registrar(self, number: int) -> Registrar:
         if self._webhooks is None or self._calls is None:
             return Authority(self._settings.upstream_services_url)
-        of, secrets = self._webhooks.of, self._webhooks.secrets
+        of, secrets = self._webhooks.number(number), self._webhooks.secrets
         return CloudRegistrar(of, NumberCalls(self._calls), Accounts(self._pool), secrets)
 
     def _numbers(self) -> NumberLookup:
@@ -269,25 +270,26 @@ class Webapp:
             return CloudDirectory(CloudContacts(self._pool))
         return NumberDirectory(self._settings.upstream_services_url)
 
-    def _profile(self) -> ProfileStore:
+    def _profile(self, number: int) -> ProfileStore:
         if self._webhooks is None or self._calls is None:
-            return LocalProfile(Accounts(self._pool), Photos(self._pool))
+            return LocalProfile(number, Accounts(self._pool), Photos(self._pool))
         cloud = self._settings.cloud
         # Meta's own URLs are public and https. A stand-in on this host has neither.
         plain = cloud.base_url.startswith("http:")
         fetcher = Fetcher(allow_http=plain, allow_private=LOOPBACK if plain else ())
-        return CloudProfile(self._webhooks.of, Profile(self._calls), fetcher)
+        return CloudProfile(self._webhooks.number(number), Profile(self._calls), fetcher)
 
-    def _identity_check(self) -> IdentityCheck | None:
+    def _identity_check(self, number: int) -> IdentityCheck | None:
         if self._webhooks is None or self._calls is None:
             return None
         contacts, calls = CloudContacts(self._pool), NumberCalls(self._calls)
-        return IdentityCheck(self._webhooks.of, contacts, calls)
+        return IdentityCheck(self._webhooks.number(number), contacts, calls)
 
-    def _templates(self) -> TemplateList | None:
+    def _templates(self, number: int) -> TemplateList | None:
         if self._webhooks is None or self._calls is None:
             return None
-        return TemplateList(TemplateCalls(self._webhooks.of, self._calls), time.monotonic)
+        of = self._webhooks.number(number)
+        return TemplateList(TemplateCalls(of, self._calls), time.monotonic)
 
     def _samples(self) -> list[Sample]:
         """The metrics of this webapp: its connections, its requests, its links."""

@@ -7,9 +7,10 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
+from warouter.cloud_number import NumberCloud
 from warouter.cloud_settings import CloudSettings
 from warouter.config import Settings
-from warouter.errors import CommandError
+from warouter.errors import CommandError, NotReady
 from warouter.http.intake import CONNECTIONS, WebhookIntake
 from warouter.link.offers import StatusOffers
 from warouter.metrics import Sample
@@ -23,6 +24,7 @@ from warouter.upstream.cloud.listener import WebhookListener
 from warouter.upstream.cloud.secrets import Secrets
 
 _LISTENS = ("WAROUTER_CLOUD_LISTEN", "WAROUTER_CLOUD_LISTEN")
+AGAIN_SECONDS = 60
 _NEVER = {"taken": 0, "wrong_signature": 0}  # a rate needs a zero first
 
 
@@ -50,6 +52,12 @@ class CloudWebhooks:
             self._listener, client_name=cloud.mtls_name, connections=_connections()
         )
         self._tls = tls_of(cloud)
+
+    def number(self, number: int) -> NumberCloud:
+        """The number as the Cloud API has it; NotReady (503) if that is not known."""
+        if number != self.of.id:
+            raise NotReady("the number has no place at Meta yet", retry_after=AGAIN_SECONDS)
+        return self.of
 
     async def open(self) -> None:
         """Listen; CommandError if that cannot be."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
+from warouter.cloud_number import FIRST
 from warouter.config import Settings
 from warouter.link.address import LinkAddress
 from warouter.store.bounded import Fetch
@@ -22,9 +23,9 @@ from warouter.stored import decoded
 IDLE_SECONDS = 0.02  # longer, and all coreapps hold one at once when a setting changes
 # The row without a name is the counter of collections.
 _SETTINGS = """
-select name, value from setting where name = any ($1)
+select number, name, value from setting where name = $1 or number = 1 and name = any ($2)
 union all
-select null, to_jsonb(version) from change where what = 'message_gc'"""
+select null, null, to_jsonb(version) from change where what = 'message_gc'"""
 
 
 class AsideSession:
@@ -63,12 +64,24 @@ class AsideSession:
             await self._session.close()
 
 
-async def settings_of(fetch: Fetch, names: Sequence[str]) -> tuple[dict[str, Any], int]:
-    """The stored settings of these names ({} if none), and how many collections were asked for."""
-    rows = await fetch(_SETTINGS, list(names))
-    stored: dict[str | None, Any] = {r["name"]: decoded(r["value"]) for r in rows}
-    collections = stored.pop(None, 0)
-    return {name: stored.get(name, {}) for name in names}, collections
+class SettingsRead(NamedTuple):
+    """Stored settings: ``each`` has one of all numbers that set it but number 1, ``first`` those of
+    number 1 by name, {} if none. ``collections`` is how many were asked for.
+    """
+
+    each: dict[int, Any]
+    first: dict[str, Any]
+    collections: int
+
+
+async def read_settings(fetch: Fetch, of_each: str, of_first: Sequence[str]) -> SettingsRead:
+    """The setting ``of_each`` number, and those that are read ``of_first`` alone."""
+    rows = await fetch(_SETTINGS, of_each, list(of_first))
+    stored = {(row["number"], row["name"]): decoded(row["value"]) for row in rows}
+    collections = stored.pop((None, None), 0)
+    first = {name: stored.pop((FIRST, name), {}) for name in (of_each, *of_first)}
+    each = {number: value for (number, _), value in stored.items()}
+    return SettingsRead(each, first, collections)
 
 
 async def find_address(fetch: Fetch, incarnation: UUID) -> LinkAddress | None:

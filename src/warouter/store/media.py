@@ -48,7 +48,8 @@ delete from media where id in (
     select id from media where created_at < now() - $1 * interval '1 day'
      order by created_at limit $2 for update skip locked)
 returning id"""
-_PROVIDERS = "select value::text as value from setting where name = 'media_providers'"
+_PROVIDERS = """
+select value::text as value from setting where number = $1 and name = 'media_providers'"""
 
 
 class MediaFile(msgspec.Struct, frozen=True):
@@ -128,9 +129,9 @@ class MediaRows:
         """Delete up to ``limit`` rows older than this many days; returns ids of files to remove."""
         return [row["id"] for row in await self._fetch(_EXPIRE, days, limit)]
 
-    async def providers(self) -> Any:
-        """The stored media providers, unchecked; {} if there are none."""
-        rows = await self._fetch(_PROVIDERS)
+    async def providers(self, number: int) -> Any:
+        """The stored media providers of a number, unchecked; {} if there are none."""
+        rows = await self._fetch(_PROVIDERS, number)
         return decoded(rows[0]["value"]) if rows else {}
 
 

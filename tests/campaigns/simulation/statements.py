@@ -237,7 +237,7 @@ def _end_dead(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
 
 
 def _settings(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
-    return [{"name": "application", "value": SETTINGS}] if "application" in a[0] else []
+    return [{"number": 1, "name": a[0], "value": SETTINGS}] if a[0] == "application" else []
 
 
 def _settings_found(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:

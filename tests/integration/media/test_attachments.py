@@ -78,7 +78,7 @@ class Gate:
         self.open = asyncio.Event()
         self.forgotten: list[int] = []
 
-    async def handle(self, reference: Reference, _slot: int, _user: bytes) -> str:
+    async def handle(self, reference: Reference, _slot: int, _user: bytes, _number: int) -> str:
         await self.open.wait()
         return f"handle of {reference.id}"
 

@@ -16,7 +16,7 @@ import pytest_asyncio
 
 from tests.harness.wait import soon
 from tests.integration.media.conftest import CONTENT, TASKS, chunks
-from warouter.app_settings import ApplicationSettings
+from warouter.app_settings import ApplicationSettings, MediaSettings
 from warouter.cluster.role import SlotEvent
 from warouter.errors import MediaAway
 from warouter.lab.simulator.server import Simulator
@@ -68,14 +68,18 @@ class Inbox:
         receipts: Any = SimpleNamespace(on_events=self._pass)
         self.failures = Failures()
         self.late = Late(self.received, lambda: [5], self.failures)
+        self.settings: dict[int, ApplicationSettings] = {}
         self.downloads = Downloads(
-            *(self.received, ApplicationSettings, "https://api.test/", receipts, TASKS),
+            *(self.received, self._settings_of, "https://api.test/", receipts, TASKS),
             failures=self.failures,
             **more,
         )
 
     async def close(self) -> None:
         await self.service.close()
+
+    def _settings_of(self, number: int) -> ApplicationSettings:
+        return self.settings.get(number, ApplicationSettings())
 
     def _pass(self, heard: Iterable[tuple[OwnedSlot, Event]]) -> None:
         self.passed += (event for _, event in heard)
@@ -113,6 +117,17 @@ async def test_events_of_a_sender_wait_for_its_media_and_nobody_else(
     assert media["link"] == f"https://api.test/v1/media/{media['id']}"
     inbox.come(inbound(5, "a"))
     assert inbox.numbers[-1] == 5  # nothing waits any more
+
+
+async def test_each_number_says_what_is_downloaded(inbox: Inbox, simulator: Simulator) -> None:
+    handle, _, _ = await simulator.media.put(chunks(CONTENT), "image/jpeg")
+    inbox.settings[2] = ApplicationSettings(media=MediaSettings(auto_download=()))
+    of_second = msgspec.structs.replace(inbound(1, "a", handle), of_number=2)
+    inbox.come(of_second, inbound(2, "a", handle))
+    assert inbox.numbers == [1]  # it waits for nothing
+    await soon(lambda: len(inbox.passed) == 2)
+    assert "link" not in inbox.message(1)["image"]
+    assert "link" in inbox.message(2)["image"]
 
 
 async def test_a_download_that_hangs_is_given_up_in_time(

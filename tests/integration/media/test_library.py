@@ -230,7 +230,7 @@ async def test_the_owner_of_slot_0_cleans_up_when_asked_and_as_the_settings_say(
     ownership: Any = SimpleNamespace(slots={0: None}, tasks=TASKS)
     receipts: Any = None
     service = MediaService(settings.upstream_services_url)
-    work = MediaWork(settings, "test", lambda: app_settings, ownership, receipts, service)
+    work = MediaWork(settings, "test", lambda _: app_settings, ownership, receipts, service)
     media = await library.receive(chunks(CONTENT), "image/jpeg")
     await pool.execute("update media set created_at = now() - interval '31 days'")
     shelf.put(str(uuid4()), b"x", 7200)

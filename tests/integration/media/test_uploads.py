@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from aiohttp import web
 
@@ -18,9 +19,11 @@ from warouter.errors import MediaRefused
 from warouter.lab.simulator.server import Simulator
 from warouter.media.fetch import Fetcher
 from warouter.media.library import Library
+from warouter.media.providers import CredentialsRefused
 from warouter.media.references import Reference
 from warouter.owner.media import uploads as uploads_file
 from warouter.owner.media.uploads import MOST_AT_ONCE, Uploads
+from warouter.store.account.accounts import Accounts
 from warouter.store.media import MediaFile
 from warouter.upstream.media_service import MediaService
 
@@ -33,7 +36,9 @@ async def test_many_messages_bring_one_media_once(
     library: Library, uploads: Uploads, simulator: Simulator
 ) -> None:
     media = await library.receive(chunks(CONTENT), "image/jpeg")
-    handles = await asyncio.gather(*(uploads.handle(reference(media), n, USER) for n in range(20)))
+    handles = await asyncio.gather(
+        *(uploads.handle(reference(media), n, USER, 1) for n in range(20))
+    )
     assert len(set(handles)) == 1
     assert uploads.known(reference(media)) == handles[0]
     counters = simulator.exchange.record.counters
@@ -41,6 +46,20 @@ async def test_many_messages_bring_one_media_once(
     path, mime = simulator.media.find(handles[0]) or (Path(), "")
     content = await asyncio.to_thread(path.read_bytes)
     assert (content, mime) == (CONTENT, "image/jpeg")
+
+
+async def test_the_credentials_of_a_link_are_those_of_its_number(
+    library: Library, uploads: Uploads, pool: asyncpg.Pool
+) -> None:
+    await pool.execute("insert into number (id, name) values (2, 'two') on conflict do nothing")
+    providers = {"providers": [{"name": "shop", "config": {"bearer": "x"}, "origins": []}]}
+    await Accounts(pool).change_setting(2, "media_providers", lambda _: providers)
+    link = Reference("image", link="https://example.com/a", provider="shop")
+    for number, said in ((2, "has no origins"), (1, "shop"), (2, "has no origins")):
+        with pytest.raises(CredentialsRefused) as caught:
+            await uploads.handle(link, 1, USER, number)
+        assert said in str(caught.value.details)
+        assert ("has no origins" in str(caught.value.details)) is (number == 2)
 
 
 async def test_an_upload_announces_its_length(library: Library) -> None:
@@ -56,7 +75,7 @@ async def test_an_upload_announces_its_length(library: Library) -> None:
     async with serving(says) as url:
         uploads = Uploads(library, MediaService(url), Fetcher())
         try:
-            assert await uploads.handle(reference(media), 1, USER) == "h"
+            assert await uploads.handle(reference(media), 1, USER, 1) == "h"
         finally:
             await uploads.close()
     assert lengths == [len(CONTENT)]
@@ -83,7 +102,7 @@ async def test_no_more_than_eight_move_bytes_at_a_time(
             busy -= 1
 
     simulator.media.put = counted
-    await asyncio.gather(*(uploads.handle(reference(one), 1, USER) for one in media))
+    await asyncio.gather(*(uploads.handle(reference(one), 1, USER, 1) for one in media))
     assert peak == MOST_AT_ONCE
 
 
@@ -93,7 +112,7 @@ async def test_a_damaged_file_is_not_brought(
     media = await library.receive(chunks(CONTENT), "image/jpeg")
     shelf.put(str(media.id), CONTENT[:-1] + b"?", 0.0)
     with pytest.raises(MediaRefused, match="damaged"):
-        await uploads.handle(reference(media), 1, USER)
+        await uploads.handle(reference(media), 1, USER, 1)
     with pytest.raises(MediaRefused, match="damaged"):  # remembered for a while
         uploads.known(reference(media))
 
@@ -104,7 +123,7 @@ async def test_a_file_that_shows_up_late_is_waited_for(
     monkeypatch.setattr(uploads_file, "FILE_PAUSES", (0.2,) * 20)
     media = await library.receive(chunks(CONTENT), "image/jpeg")
     bring_back = shelf.hide(media.id)
-    call = asyncio.ensure_future(uploads.handle(reference(media), 1, USER))
+    call = asyncio.ensure_future(uploads.handle(reference(media), 1, USER, 1))
     await asyncio.sleep(0.1)
     bring_back()
     assert await call
@@ -150,14 +169,16 @@ async def test_a_flight_ends_with_the_last_slot_that_waits_for_it(
 
     put, simulator.media.put = simulator.media.put, hang
     media = await library.receive(chunks(CONTENT), "image/jpeg")
-    calls = [asyncio.ensure_future(uploads.handle(reference(media), slot, USER)) for slot in (1, 2)]
+    calls = [
+        asyncio.ensure_future(uploads.handle(reference(media), slot, USER, 1)) for slot in (1, 2)
+    ]
     await asyncio.wait_for(begun.wait(), PATIENCE)
     uploads.forget(1)
     assert not calls[1].done()
     uploads.forget(2)
     # Who comes at this very moment gets a flight of his own.
     simulator.media.put = put
-    assert await asyncio.wait_for(uploads.handle(reference(media), 3, USER), PATIENCE)
+    assert await asyncio.wait_for(uploads.handle(reference(media), 3, USER, 1), PATIENCE)
     released.set()
     await asyncio.gather(*calls, return_exceptions=True)
     assert all(call.cancelled() for call in calls)

@@ -99,7 +99,7 @@ REFUSED = [
 def test_settings_no_cluster_could_have_saved_are_refused(content: object) -> None:
     raw = content if isinstance(content, bytes) else msgspec.json.encode(content)
     with pytest.raises(ValueError, match=r"\S"):
-        checked(raw, ApiConfig())
+        checked(raw, ApiConfig(), 1)
 
 
 def test_settings_a_cluster_could_have_saved_are_taken() -> None:
@@ -119,7 +119,7 @@ def test_settings_a_cluster_could_have_saved_are_taken() -> None:
             "of a later version": {"a": 1},
         },
     )
-    found, warnings = checked(msgspec.json.encode(content), ApiConfig())
+    found, warnings = checked(msgspec.json.encode(content), ApiConfig(), 1)
     assert warnings == []
     assert found.settings == content["settings"]
     assert [user.username for user in found.users] == ["admin", "clerk"]
@@ -128,5 +128,13 @@ def test_settings_a_cluster_could_have_saved_are_taken() -> None:
 def test_a_certificate_that_has_expired_since_is_a_warning() -> None:
     chain, key = [part.decode() for part in self_signed("here", ["here"], days=0)]
     content = setting("external_certificate", {"chain": chain, "key": key})
-    _, (warning,) = checked(msgspec.json.encode(content), ApiConfig())
+    _, (warning,) = checked(msgspec.json.encode(content), ApiConfig(), 1)
     assert "expired" in warning
+
+
+def test_the_certificate_of_the_api_is_left_out_by_other_numbers() -> None:
+    chain, key = [part.decode() for part in self_signed("here", ["here"])]
+    content = setting("external_certificate", {"chain": chain, "key": key})
+    found, (warning,) = checked(msgspec.json.encode(content), ApiConfig(), 2)
+    assert found.settings == {}
+    assert "left out" in warning

@@ -8,6 +8,7 @@ import msgspec
 
 from warouter.access.scopes import ANY, Scope, includes
 from warouter.app_settings import Network
+from warouter.log import of_number
 from warouter.store.account.accounts import ADMIN
 from warouter.store.account.author import Author, by_key, by_token
 
@@ -80,6 +81,11 @@ class Caller(msgspec.Struct, frozen=True):
         if self.grant is not None:
             return self.grant.scopes
         return Scope.ADMIN | Scope.OPERATE if self.role == ADMIN else ANY
+
+    @property
+    def logged(self) -> dict[str, object]:
+        """Fields of a log line about what they did: their name, and a number but number 1."""
+        return {"by": self.username, **of_number(self.number)}
 
     def lacks(self, scope: Scope) -> bool:
         """True if this is a key without the scope."""

@@ -94,7 +94,7 @@ class CloudRegistrar(Registrar):
         # Only here: it loads 8 MiB that a webapp needs for rare calls alone.
         from warouter.upstream.cloud import pin as pins
 
-        if pin is None and (await self._accounts.setting(PIN)).get("refused"):
+        if pin is None and (await self._accounts.setting(self._of.id, PIN)).get("refused"):
             raise ParameterMissing(_TWO_STEP)  # Meta counts guesses
         secrets = self._secrets.app_secrets(self._of.app)
 
@@ -104,7 +104,7 @@ class CloudRegistrar(Registrar):
             text = pins.sealed(pin or pins.draw(), secrets[0])
             return {"sealed": text, "given": pin is not None}
 
-        await self._accounts.change_setting(PIN, change)
+        await self._accounts.change_setting(self._of.id, PIN, change)
 
     async def _forget(self, pin: str) -> None:
         """Forget a pin that was refused, to offer which again would be another guess; not the one
@@ -119,13 +119,13 @@ class CloudRegistrar(Registrar):
                 return dict(present)
             return {"refused": True}
 
-        await self._accounts.change_setting(PIN, change)
+        await self._accounts.change_setting(self._of.id, PIN, change)
 
     async def _kept(self) -> tuple[str, bool]:
         """The pin, and if a client gave it."""
         from warouter.upstream.cloud import pin as pins
 
-        kept = await self._accounts.setting(PIN)
+        kept = await self._accounts.setting(self._of.id, PIN)
         pin = pins.opened(str(kept.get("sealed", "")), self._secrets.app_secrets(self._of.app))
         if pin is None:
             raise ParameterMissing("pin is required: call POST /v1/account with it once more")

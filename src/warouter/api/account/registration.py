@@ -71,16 +71,17 @@ async def register(context: Context, request: web.Request, caller: Caller) -> we
     filled(wish.cert, "cert", CERT_CHARS)
     pin = required_pin(wish.pin) if wish.pin else None
     subject(request, cc + phone_number)
-    account = await context.accounts.account()
+    account = await context.accounts.account(caller.number)
     if account is not None:
         _check_same(account, cc, phone_number)
-        await _renew_certificate(context, account, wish.cert)
+        await _renew_certificate(context, caller.number, account, wish.cert)
         return success({}, 201)
     # Before anything is sent: whatever can still be refused here is refused without a code.
     pin_hash = await context.passwords.hash(pin, caller.session) if pin else None
-    sent = await context.authority.send_code(cc + phone_number, wish.cert, wish.method, pin)
+    authority = context.authority(caller.number)
+    sent = await authority.send_code(cc + phone_number, wish.cert, wish.method, pin)
     pending = PendingRegistration(cc, phone_number, wish.cert, pin_hash)
-    await context.registrations.begin(pending)
+    await context.registrations.begin(caller.number, pending)
     if isinstance(sent, RegisteredNumber):
         await _complete(context, pending, sent, caller)
         return success({}, 201)
@@ -93,11 +94,11 @@ async def verify(context: Context, request: web.Request, caller: Caller) -> web.
     code = wish.code.replace("-", "").replace(" ", "")  # as people read it off a phone
     if not (code.isascii() and code.isdigit() and len(code) == CODE_DIGITS):
         raise ParameterInvalid(f"code must have {CODE_DIGITS} digits")
-    pending = await context.registrations.pending()
+    pending = await context.registrations.pending(caller.number)
     if pending is None:
         raise NotFound("no code was requested: call POST /v1/account first")
     subject(request, pending.number)
-    known = await context.authority.verify(pending.cert, code)
+    known = await context.authority(caller.number).verify(pending.cert, code)
     await _complete(context, pending, known, caller)
     return success({}, 201)
 
@@ -105,40 +106,46 @@ async def verify(context: Context, request: web.Request, caller: Caller) -> web.
 async def _complete(
     context: Context, pending: PendingRegistration, known: RegisteredNumber, caller: Caller
 ) -> None:
-    if not await context.registrations.complete(pending, known.public_key, two_step=known.two_step):
+    if not await context.registrations.complete(
+        caller.number, pending, known.public_key, two_step=known.two_step
+    ):
         raise NumberTaken("another number has been registered here in the meantime")
-    log.info("number registered", extra={"by": caller.username})
+    log.info("number registered", extra=caller.logged)
 
 
 class OnceRegistered(Submitting):
-    """Knows if a number is registered; asks the database until one is, and then no more: who takes
-    the number off (`warouter cloud deregister`) restarts the webapps.
+    """Knows which numbers are registered; asks the database until one is, and then no more: who
+    takes it off (`warouter cloud deregister`) restarts the webapps.
     """
 
     def __init__(self, registrations: Registrations, links: Submitting) -> None:
         self._registrations = registrations
         self._links = links
-        self._asking: asyncio.Future[bool] | None = None
-        self.known = False  # that one is
+        self._asking: dict[int, asyncio.Future[bool]] = {}
+        self.known: set[int] = set()  # those that are
 
     async def submit(self, message: Outgoing) -> bytes:
-        """Submit a message; raises NotReady (503) until a number is registered.
+        """Submit a message; raises NotReady (503) until its number is registered.
 
         503 and not 4xx, since that is what senders keep their message for and try again.
         """
-        if not self.known:
-            self.known = await self._ask()
-        if not self.known:
+        number = message.number
+        if number not in self.known and await self._ask(number):
+            self.known.add(number)
+        if number not in self.known:
             raise NotReady(
                 "not accepted: no number is registered yet", retry_after=UNREGISTERED_SECONDS
             )
         return await self._links.submit(message)
 
-    async def _ask(self) -> bool:
+    async def _ask(self, number: int) -> bool:
         """Ask the database; concurrent callers share one query."""
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.ensure_future(self._registrations.is_registered())
-        return await asyncio.shield(self._asking)
+        asking = self._asking.get(number)
+        if asking is None:
+            asking = asyncio.ensure_future(self._registrations.is_registered(number))
+            self._asking[number] = asking
+            asking.add_done_callback(lambda _: self._asking.pop(number))
+        return await asyncio.shield(asking)
 
 
 def checked_number(cc: str, phone_number: str) -> tuple[str, str]:
@@ -161,15 +168,15 @@ def _check_same(account: Account, cc: str, phone_number: str) -> None:
         raise NumberTaken("another number is registered here: one cluster serves one number")
 
 
-async def _renew_certificate(context: Context, account: Account, cert: str) -> None:
-    """Store a newer certificate of the registered number; an invalid one is refused."""
+async def _renew_certificate(context: Context, number: int, account: Account, cert: str) -> None:
+    """Store a newer certificate of the registered phone number; an invalid one is refused."""
     if context.config.any_cert:
         check_form(cert)
         return
     if cert == account.cert or account.authority_key is None:
         return
     checked_certificate(cert, account.authority_key, account.cc + account.phone_number)
-    if not await context.accounts.set_certificate(cert, account):
+    if not await context.accounts.set_certificate(number, cert, account):
         raise NumberTaken("another number has been registered here in the meantime")
 
 

@@ -18,7 +18,8 @@ from warouter.api.access.caller import Caller
 from warouter.api.context import Context
 from warouter.api.description.wrapped import within
 from warouter.api.route import Access, Route
-from warouter.errors import ChangeRefused, NotFound, ParameterInvalid, ParameterMissing
+from warouter.cloud_number import FIRST
+from warouter.errors import ChangeRefused, Forbidden, NotFound, ParameterInvalid, ParameterMissing
 from warouter.http.envelope import success
 from warouter.http.request import read_json
 from warouter.http.source import source_of
@@ -50,22 +51,34 @@ async def show_shards(context: Context, _request: web.Request, _caller: Caller) 
 
 async def set_shards(context: Context, request: web.Request, caller: Caller) -> web.Response:
     """Change the number of shards: 201 once the new map is in force, with warnings in ``meta``.
+    Only the first number does; others may ask for the present one, and are checked all the same.
 
     ChangeRefused (403): it is not, and will not be by this call. NotReady (503): it may yet be.
     """
     wish = await read_json(request, context.config.json_limit, _SHARDS)
     if wish.shards not in SHARD_COUNTS:
         raise ParameterInvalid(f"shards must be one of {', '.join(map(str, SHARD_COUNTS))}")
-    account = await context.accounts.account()
+    account = await context.accounts.account(caller.number)
     if account is None:
         raise NotFound("no number is registered yet")
     subject(request, f"{wish.shards} shards")
     _check_number(wish, account)
     await _check_pin(context, request, caller, wish, account)
     _check_certificate(context, wish, account)
+    if caller.number != FIRST:
+        await _check_unchanged(context, wish)
+        return success({"account": {"shards": wish.shards}}, 201)
     log.info("shard change requested", extra={"shards": wish.shards, "by": caller.username})
     warnings = await context.cluster.set_shards(wish.shards)
     return success({"account": {"shards": wish.shards}}, 201, warnings=warnings)
+
+
+async def _check_unchanged(context: Context, wish: ShardsRequest) -> None:
+    """Raises Forbidden unless there are as many shards: they are the installation's."""
+    if wish.shards != await context.cluster.shards():
+        raise Forbidden(
+            "the shards are those of the whole installation: only its first number changes them"
+        )
 
 
 def _check_number(wish: ShardsRequest, account: Account) -> None:
@@ -152,7 +165,7 @@ ROUTES = (
         body=ShardsRequest,
         answer=_COUNT,
         status=(201,),
-        errors=(NotFound, ChangeRefused),
+        errors=(NotFound, ChangeRefused, Forbidden),
         action="set shards",
     ),
 )

@@ -62,10 +62,10 @@ class TemplatesAnswer(msgspec.Struct, frozen=True):
 _WISH = msgspec.json.Decoder(dict[str, Any])
 
 
-async def listed(context: Context, request: web.Request, _caller: Caller) -> web.Response:
+async def listed(context: Context, request: web.Request, caller: Caller) -> web.Response:
     """The account's templates as Meta lists them."""
     page = page_of(request.query)
-    return success(page.of(await _templates(context).all()))
+    return success(page.of(await _templates(context, caller.number).all()))
 
 
 async def make(context: Context, request: web.Request, caller: Caller) -> web.Response:
@@ -76,8 +76,8 @@ async def make(context: Context, request: web.Request, caller: Caller) -> web.Re
     except msgspec.ValidationError as error:
         raise explained(error) from None
     subject(request, _checked(name))
-    made = await _templates(context).make(wish)
-    log.info("template made", extra={"by": caller.username})
+    made = await _templates(context, caller.number).make(wish)
+    log.info("template made", extra=caller.logged)
     return success(made, 201)
 
 
@@ -85,18 +85,19 @@ async def delete(context: Context, request: web.Request, caller: Caller) -> web.
     """Have Meta delete the templates of this name, in all languages."""
     name = _checked(path_name(request, "name"))
     subject(request, name)
-    await _templates(context).delete(name)
-    log.info("template deleted", extra={"by": caller.username})
+    await _templates(context, caller.number).delete(name)
+    log.info("template deleted", extra=caller.logged)
     return success({})
 
 
-def _templates(context: Context) -> TemplateList:
-    if context.templates is None:
+def _templates(context: Context, number: int) -> TemplateList:
+    templates = context.templates(number)
+    if templates is None:
         raise GenericError(
             "there are no templates here: they are Meta's, and this installation's upstream is not"
             " the Cloud API"
         )
-    return context.templates
+    return templates
 
 
 def _checked(name: str) -> str:

@@ -50,9 +50,9 @@ _WISH = msgspec.json.Decoder(WebhookConfig)
 _SUBJECT = "webhooks.url, webhooks.headers"  # names alone, as in the row of a PATCH
 
 
-async def show(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
+async def show(context: Context, _request: web.Request, caller: Caller) -> web.Response:
     """The URL in force, and the names of the headers that go there."""
-    stored = await context.accounts.setting(APPLICATION)
+    stored = await context.accounts.setting(caller.number, APPLICATION)
     url = effective(usable(stored, ApplicationSettings, {}).fields).webhooks.url
     try:
         found = registered(stored)
@@ -75,17 +75,17 @@ async def register(context: Context, request: web.Request, caller: Caller) -> we
     webhook = RegisteredWebhook(wish.url, headers)
     subject(request, _SUBJECT)
     await context.accounts.change_setting(
-        APPLICATION, lambda stored: with_registered(stored, webhook)
+        caller.number, APPLICATION, lambda stored: with_registered(stored, webhook)
     )
-    log.info("webhook registered", extra={"by": caller.username, "headers": len(headers)})
+    log.info("webhook registered", extra={**caller.logged, "headers": len(headers)})
     return success({"url": wish.url, "headers": headers})
 
 
 async def remove(context: Context, request: web.Request, caller: Caller) -> web.Response:
     """Empty the URL and the headers: callbacks wait then."""
     subject(request, _SUBJECT)
-    await context.accounts.change_setting(APPLICATION, without_webhook)
-    log.info("webhook deleted", extra={"by": caller.username})
+    await context.accounts.change_setting(caller.number, APPLICATION, without_webhook)
+    log.info("webhook deleted", extra=caller.logged)
     return success({"url": "", "headers": {}})
 
 

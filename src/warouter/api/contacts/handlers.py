@@ -46,11 +46,11 @@ class CheckedContact(msgspec.Struct, frozen=True, omit_defaults=True):
 _CONTACTS = msgspec.json.Decoder(ContactsRequest, strict=False)
 
 
-async def check(context: Context, request: web.Request, _caller: Caller) -> web.Response:
+async def check(context: Context, request: web.Request, caller: Caller) -> web.Response:
     """One element for each number, in the order and spelling of the request."""
     asked = await read_json(request, context.config.contacts_limit, _CONTACTS)
     spellings = filled_list(asked.contacts, "contacts")
-    numbers = await _read(context, spellings)
+    numbers = await _read(context, caller.number, spellings)
     statuses = await context.contacts.check(
         {number for number in numbers if number is not None},
         wait=asked.blocking == "wait",
@@ -60,13 +60,13 @@ async def check(context: Context, request: web.Request, _caller: Caller) -> web.
     return success({"contacts": [_shown(spelling, wa_id, statuses) for spelling, wa_id in pairs]})
 
 
-async def _read(context: Context, spellings: Sequence[str]) -> list[str | None]:
+async def _read(context: Context, number: int, spellings: Sequence[str]) -> list[str | None]:
     country_code: str | None = None
     numbers: list[str | None] = []
     for start in range(0, len(spellings), _AT_ONCE):
         some = spellings[start : start + _AT_ONCE]
         if country_code is None and any(map(is_national, some)):
-            account = await context.accounts.account()
+            account = await context.accounts.account(number)
             country_code = account.cc if account else ""
         numbers += [read(spelling, country_code) for spelling in some]
         await asyncio.sleep(0)  # others wait for the loop

@@ -148,7 +148,7 @@ cdef class Plain:
         if known.generation != <long>known.realm.generation or now >= known.ends:
             self.forget(known.realm)
             return None
-        if not self._registered.known:
+        if known.number not in self._registered.known:
             return None
         known.used = now
         size = scanned(body, known.length, digits)

@@ -170,7 +170,7 @@ class FastPath(Reader):
 
     def _message(self, caller: Caller, fields: dict[bytes, bytes], body: bytes) -> Outgoing | None:
         """The message of a valid request that needs no look-up."""
-        if self._context.contacts.required or not self._registered.known:
+        if self._context.contacts.required or caller.number not in self._registered.known:
             return None
         try:
             parsed = parse_message(body)

@@ -31,9 +31,9 @@ async def root(_context: Context, _request: web.Request, _caller: Caller) -> web
     return success({"status": "up"})
 
 
-async def health(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
+async def health(context: Context, _request: web.Request, caller: Caller) -> web.Response:
     """A map of nodes with Multiconnect, and the state of the one node without."""
-    found = await context.cluster.health()
+    found = await context.cluster.health(caller.number)
     if context.config.multiconnect:
         shown: dict[str, Any] = {state.name: _shown(state) for state in found.nodes}
     else:

@@ -28,7 +28,7 @@ class Operations:
     reports: Callable[[], Awaitable[list[Report]]]
     stored: Callable[[], Awaitable[list[Sample]]]
     tables: Callable[[], Awaitable[list[Sample]]]
-    facts: Callable[[], Awaitable[ClusterFacts]]
+    facts: Callable[[int], Awaitable[ClusterFacts]]  # by the number that asks
     own: Callable[[], list[Sample]]  # of this process, at this moment
     rates: Rates | None = None
     meter: Meter = field(default_factory=Meter)

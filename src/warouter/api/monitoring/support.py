@@ -74,9 +74,9 @@ class Support(msgspec.Struct):
     support: NodeSupport
 
 
-async def support(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
+async def support(context: Context, _request: web.Request, caller: Caller) -> web.Response:
     """All masters and coreapps as of their last reports."""
-    facts = await context.operations.facts()
+    facts = await context.operations.facts(caller.number)
     reports = [r for r in await context.operations.reports() if r.role != "webapp"]
     if context.config.multiconnect:
         return success({"support": {r.node: node_support(r, facts) for r in reports}})

@@ -41,8 +41,8 @@ _ABOUT = msgspec.json.Decoder(About)
 _EMPTY_PROFILE = {"address": "", "description": "", "email": "", "vertical": "", "websites": []}
 
 
-async def show_profile(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
-    profile = await context.profile.profile()
+async def show_profile(context: Context, _request: web.Request, caller: Caller) -> web.Response:
+    profile = await context.profile(caller.number).profile()
     return success({"settings": {"business": {"profile": {**_EMPTY_PROFILE, **profile}}}})
 
 
@@ -50,13 +50,13 @@ async def set_profile(context: Context, request: web.Request, caller: Caller) ->
     """Change the given fields; an empty value clears one."""
     wish = await read_json(request, context.config.json_limit, _PROFILE)
     check_profile(wish)
-    await context.profile.change_profile(_told(request, wish))
-    log.info("business profile changed", extra={"by": caller.username})
+    await context.profile(caller.number).change_profile(_told(request, wish))
+    log.info("business profile changed", extra=caller.logged)
     return success({})
 
 
-async def show_compliance(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
-    info = await context.profile.compliance()
+async def show_compliance(context: Context, _request: web.Request, caller: Caller) -> web.Response:
+    info = await context.profile(caller.number).compliance()
     return success({"settings": {"business": {"compliance_info": info}}})
 
 
@@ -64,13 +64,13 @@ async def set_compliance(context: Context, request: web.Request, caller: Caller)
     """Change the given fields."""
     wish = await read_json(request, context.config.json_limit, _COMPLIANCE)
     check_compliance(wish)
-    await context.profile.change_compliance(_told(request, wish))
-    log.info("compliance information changed", extra={"by": caller.username})
+    await context.profile(caller.number).change_compliance(_told(request, wish))
+    log.info("compliance information changed", extra=caller.logged)
     return success({})
 
 
-async def show_about(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
-    about = await context.profile.about()
+async def show_about(context: Context, _request: web.Request, caller: Caller) -> web.Response:
+    about = await context.profile(caller.number).about()
     return success({"settings": {"profile": {"about": {"text": "", **about}}}})
 
 
@@ -79,22 +79,22 @@ async def set_about(context: Context, request: web.Request, caller: Caller) -> w
     text = required(wish.text, "text")
     check_about(wish)
     _told(request, wish)
-    await context.profile.change_about(text)
-    log.info("about text changed", extra={"by": caller.username})
+    await context.profile(caller.number).change_about(text)
+    log.info("about text changed", extra=caller.logged)
     return success({})
 
 
-async def show_photo(context: Context, request: web.Request, _caller: Caller) -> web.Response:
+async def show_photo(context: Context, request: web.Request, caller: Caller) -> web.Response:
     """The image, or with ``format=link`` a link to it: the same path, with a token, or Meta's."""
     wanted = request.query.get("format", "")
     if wanted not in ("", "link"):
         raise ParameterInvalid("format must be link or absent")
     if wanted:
-        link = await context.profile.photo_link()
+        link = await context.profile(caller.number).photo_link()
         if link is None:
             raise _no_photo()
         return success({"settings": {"profile": {"photo": {"link": link or _link(request)}}}})
-    photo = await context.profile.photo()
+    photo = await context.profile(caller.number).photo()
     if photo is None:
         raise _no_photo()
     return web.Response(body=photo.data, content_type=types.base_of(types.safe(photo.mime)))
@@ -107,15 +107,15 @@ async def set_photo(context: Context, request: web.Request, caller: Caller) -> w
     mime = image_type(data)
     if mime is None:
         raise ParameterInvalid("the body is not a JPEG or PNG image")
-    await context.profile.set_photo(Photo(mime, data))
-    log.info("profile photo changed", extra={"by": caller.username, "bytes": len(data)})
+    await context.profile(caller.number).set_photo(Photo(mime, data))
+    log.info("profile photo changed", extra={**caller.logged, "bytes": len(data)})
     return success({})
 
 
 async def delete_photo(context: Context, _request: web.Request, caller: Caller) -> web.Response:
     """Delete the photo; 200 also if there was none."""
-    await context.profile.delete_photo()
-    log.info("profile photo deleted", extra={"by": caller.username})
+    await context.profile(caller.number).delete_photo()
+    log.info("profile photo deleted", extra=caller.logged)
     return success({})
 
 

@@ -1,4 +1,4 @@
-"""The profile in the database: what v1 sets is what v1 shows, and nobody else sees it."""
+"""A number's profile in the database: what v1 sets is what v1 shows, and nobody else sees it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from warouter.stored import usable
 
 
 class LocalProfile(ProfileStore):
-    """Three settings and the row of the photo."""
+    """Three settings of the number, and the row of the photo."""
 
-    def __init__(self, accounts: Accounts, photos: Photos) -> None:
+    def __init__(self, number: int, accounts: Accounts, photos: Photos) -> None:
+        self._number = number
         self._accounts = accounts
         self._photos = photos
 
@@ -53,10 +54,10 @@ class LocalProfile(ProfileStore):
         await self._photos.delete()
 
     async def _stored(self, name: str, kind: type[msgspec.Struct]) -> dict[str, Any]:
-        return usable(await self._accounts.setting(name), kind, {}).fields
+        return usable(await self._accounts.setting(self._number, name), kind, {}).fields
 
     async def _change(self, name: str, given: Mapping[str, Any]) -> None:
         def changed(stored: Mapping[str, Any]) -> dict[str, Any]:
             return {**stored, **given}
 
-        await self._accounts.change_setting(name, changed)
+        await self._accounts.change_setting(self._number, name, changed)

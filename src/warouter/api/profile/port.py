@@ -1,4 +1,4 @@
-"""Where the profile is kept: here, or where customers see it."""
+"""Where the profile of a number is kept: here, or where customers see it."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from warouter.cli.database import ask, cluster_option, console, operator, table
+from warouter.cloud_number import FIRST
 from warouter.errors import CommandError
 from warouter.store.account import callback_requests
 from warouter.store.database import Connection
@@ -41,7 +42,7 @@ def failures(data_dir: Path | None, as_json: bool, limit: int) -> None:
 
     Coreapps keep the last hour and their last 100 failures in memory: both end with the process.
     """
-    found = ask(data_dir, APPLICATION, lambda connection: read_webhook(connection, limit))
+    found = ask(data_dir, APPLICATION, lambda connection: read_webhook(connection, FIRST, limit))
     if as_json:
         click.echo(msgspec.json.encode(found))
         return
@@ -88,12 +89,12 @@ def retry(data_dir: Path | None) -> None:
 
 async def _try_out(connection: Connection) -> tuple[list[CallbackTrial], int]:
     """Ask for one test: the words of the coreapps, and how many there are."""
-    if not (await read_webhook(connection, 0)).coreapps:
+    if not (await read_webhook(connection, FIRST, 0)).coreapps:
         raise CommandError("No coreapp runs: only these send callbacks.")
     name = await callback_requests.ask_test(connection, *operator())
     ends = time.monotonic() + TEST_SECONDS
     while True:
-        read = await read_webhook(connection, 0)
+        read = await read_webhook(connection, FIRST, 0)
         found = [one for one in read.trials if one.name == name]
         if len(found) >= read.coreapps or time.monotonic() > ends:
             return found, read.coreapps
@@ -102,7 +103,7 @@ async def _try_out(connection: Connection) -> tuple[list[CallbackTrial], int]:
 
 async def _retry(connection: Connection) -> WebhookStatus:
     """Ask for a retry, and return what waited then."""
-    found = await read_webhook(connection, 0)
+    found = await read_webhook(connection, FIRST, 0)
     if found.why_no_retry:
         raise CommandError(found.why_no_retry)
     await callback_requests.ask_retry(connection, *operator())

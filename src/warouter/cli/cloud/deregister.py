@@ -11,7 +11,7 @@ import uvloop
 from warouter.cli.cloud import number_settings
 from warouter.cli.database import audited, connected
 from warouter.cli.nodes import data_dir_option
-from warouter.cloud_number import NumberCloud
+from warouter.cloud_number import FIRST, NumberCloud
 from warouter.cloud_settings import CloudSettings
 from warouter.config import Settings
 from warouter.errors import CommandError, ConfigError
@@ -104,7 +104,7 @@ async def _unregister(settings: Settings) -> str:
             upstream = await read_upstream(connection)
             if upstream != settings.upstream_name:
                 return f"The database has the upstream {upstream}, and stays as it is."
-            number = await unregister(connection)
+            number = await unregister(connection, FIRST)
             await audited(connection, "deregister", number or "")
     except CommandError as error:
         raise CommandError(f"{error} {_TOLD}") from error

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from warouter._hash import SHARD_COUNTS
+from warouter.cloud_number import FIRST
 from warouter.cluster.membership import Node
 from warouter.cluster.moves import slots_text
 from warouter.cluster.preview import Preview, SeenCoreapp, preview
@@ -103,7 +104,7 @@ async def set_shards(context: ConsoleContext, visitor: Visitor, form: Form) -> D
     before = await context.latest.status()
     if form.number("version", 0, 1 << 62) != before.map_version:
         raise ConsoleRefusal("Slots have moved since the preview was made: look at it again.", 409)
-    number = await context.accounts.number()
+    number = await context.accounts.phone_number(FIRST)
     if number is None:
         raise ConsoleRefusal("No number is registered yet: register it first.", 404)
     body = {"cc": number[0], "phone_number": number[1], "shards": shards}
@@ -147,7 +148,7 @@ async def _planned(context: ConsoleContext, status: Status, asked: str) -> Plann
         moving=found.moving,
         spares=[name(spare) for spare in found.spares],
         several=len(found.owners) < found.shards,
-        number=await context.accounts.number(),
+        number=await context.accounts.phone_number(FIRST),
     )
 
 

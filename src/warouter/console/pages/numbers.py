@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from warouter.cloud_number import NumberCloud
+from warouter.cloud_number import FIRST, NumberCloud
 from warouter.cloud_settings import CloudSettings
 from warouter.config import Settings
 from warouter.console.context import ConsoleContext
@@ -65,7 +65,7 @@ class DeadlineText(NamedTuple):
 
 async def read(context: ConsoleContext, asked: ReadingKey) -> dict[str, Any]:
     async with context.reading() as connection:
-        registration = await read_registration(connection)
+        registration = await read_registration(connection, FIRST)
         cloud = await read_cloud(connection)
         twice = await read_twice(connection, MOST_SHOWN) if cloud is not None else None
     now = datetime.now(UTC)

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from warouter.cloud_number import FIRST
 from warouter.console.context import ConsoleContext
 from warouter.console.form import Form
 from warouter.console.page import Act, Page
@@ -42,7 +43,7 @@ MOST_VALUE = 2_100  # characters: a webhook's URL may have 2048
 async def read(context: ConsoleContext, asked: ReadingKey) -> dict[str, Any]:
     async with context.reading() as connection:
         environment = await read_environment(connection)
-        application = await read_application(connection)
+        application = await read_application(connection, FIRST)
     environment = compared([*environment.processes, own(context)])
     query = {name: asked.query.get(name, "") for name in ("q", "group", "only")}
     return {
@@ -146,7 +147,7 @@ async def bundle(context: ConsoleContext, visitor: Visitor, _form: Form) -> Done
 
 async def _application(context: ConsoleContext) -> list[Field]:
     async with context.reading() as connection:
-        return (await read_application(connection)).fields
+        return (await read_application(connection, FIRST)).fields
 
 
 def _given(value: Any) -> str:

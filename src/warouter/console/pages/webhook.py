@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from warouter.cloud_number import FIRST
 from warouter.console.context import ConsoleContext
 from warouter.console.form import Form
 from warouter.console.page import Act, Page
@@ -37,7 +38,7 @@ class WebhookVerdict(NamedTuple):
 async def read(context: ConsoleContext, asked: ReadingKey) -> dict[str, Any]:
     which = selection(asked.query)
     async with context.reading() as connection:
-        found = await read_webhook(connection)
+        found = await read_webhook(connection, FIRST)
         letters = await dead_letters.covers(connection, which, SHOWN)
         matching = await dead_letters.count(connection, which, MOST_COUNTED)
         unasked = await dead_letters.count_unasked(connection, which, AT_ONCE)
@@ -70,7 +71,7 @@ async def test(context: ConsoleContext, visitor: Visitor, _form: Form) -> Done:
 async def retry(context: ConsoleContext, visitor: Visitor, _form: Form) -> Done:
     """Every coreapp tries at once what waits."""
     async with context.reading() as connection:
-        found = await read_webhook(connection, 0)
+        found = await read_webhook(connection, FIRST, 0)
         if found.why_no_retry:
             raise ConsoleRefusal(found.why_no_retry, 409)
         await ask_retry(connection, visitor.username, visitor.source)

@@ -40,7 +40,7 @@ class EventFeed:
         ownership: Ownership,
         journal: Journal,
         recorder: Recorder,
-        app_settings: Callable[[], ApplicationSettings],
+        app_settings: Callable[[int], ApplicationSettings],
         clock: Callable[[], float],
     ) -> None:
         self.kind = kind
@@ -107,12 +107,12 @@ class EventFeed:
 
     def _take(self, slot: OwnedSlot, rows: Sequence[EventRow], size: int) -> None:
         """Deliver what of these rows, of ``size`` bytes, is wanted, in the form that is wanted."""
-        settings = self._app_settings()
+        settings = {number: self._app_settings(number) for number in {row.number for row in rows}}
         items = rows
-        if not shows_all(self.kind, settings):
+        if not all(shows_all(self.kind, each) for each in settings.values()):
             items = []
             for row in rows:
-                seen = shown(row.kind, row.key, row.payload, settings)
+                seen = shown(row.kind, row.key, row.payload, settings[row.number])
                 if seen is None:
                     self.log(slot).settle(row.seq)
                 else:
@@ -155,7 +155,8 @@ class EventFeed:
     def release(self, slot: OwnedSlot, entries: Sequence[Any], *, due: bool) -> None:
         now = self._clock()
         for row in entries:
-            payload = shown(self.kind, row["key"], row["payload"], self._app_settings())
+            settings = self._app_settings(row["number"])
+            payload = shown(self.kind, row["key"], row["payload"], settings)
             item = EventRow(
                 slot.slot,
                 row["seq"],

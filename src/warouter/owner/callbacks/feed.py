@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 
 from warouter.app_settings import ApplicationSettings
 from warouter.background import begin
+from warouter.cloud_number import FIRST
 from warouter.config import Settings, networks
 from warouter.flow.event import EventRow, size_of_all
 from warouter.flow.progress import Dead, Park, Unpark
@@ -37,7 +39,7 @@ class CallbackFeed(SlotListener, EventOwner):
         ownership: Ownership,
         journal: Journal,
         recorder: Recorder,
-        app_settings: Callable[[], ApplicationSettings],
+        app_settings: Callable[[int], ApplicationSettings],
         settings: Settings,
         clock: Callable[[], float],
     ) -> None:
@@ -53,7 +55,8 @@ class CallbackFeed(SlotListener, EventOwner):
             ports=settings.allowed_webhook_ports,
             client=client_certificate(settings.webhook_client_cert, settings.webhook_client_key),
         )
-        self.callbacks = Callbacks(self, receiver, app_settings, clock)
+        # One receiver yet, that of number 1.
+        self.callbacks = Callbacks(self, receiver, partial(app_settings, FIRST), clock)
         self._feeds = tuple(
             EventFeed(kind, self.callbacks, self, ownership, journal, recorder, app_settings, clock)
             for kind in EVENT_KINDS
@@ -72,7 +75,7 @@ class CallbackFeed(SlotListener, EventOwner):
     def try_out(self, name: str) -> None:
         """An operator wants to know whether the receiver can be reached. One test at a time."""
         if self._trial is None or self._trial.done():
-            callbacks, secrets = self.callbacks, self._app_settings().webhooks.secrets
+            callbacks, secrets = self.callbacks, self._app_settings(FIRST).webhooks.secrets
             work = try_out(callbacks.receiver, secrets, callbacks.record, name)
             self._trial = begin(work, _trial_failed)
 
@@ -150,9 +153,8 @@ class CallbackFeed(SlotListener, EventOwner):
         self._let_go(kind, mine)
 
     def on_dead(self, items: list[EventRow], reason: str) -> None:
-        if not self._app_settings().callback_persist:
-            self._drop([item for item in items if not self.letters.was_one(item)], reason)
-            items = [item for item in items if self.letters.was_one(item)]
+        self._drop([item for item in items if not self._is_kept(item)], reason)
+        items = [item for item in items if self._is_kept(item)]
         if not items:
             return
         log.warning("callbacks given up", extra={"events": len(items), "reason": reason})
@@ -166,6 +168,9 @@ class CallbackFeed(SlotListener, EventOwner):
                 else:
                     events.settle(item.seq)
         self._let_go(kind, mine)
+
+    def _is_kept(self, item: EventRow) -> bool:
+        return self._app_settings(item.number).callback_persist or self.letters.was_one(item)
 
     def _drop(self, items: list[EventRow], reason: str) -> None:
         """The business does not want them kept: they end as if they had been delivered."""

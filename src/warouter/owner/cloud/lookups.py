@@ -72,10 +72,11 @@ class Lookups:
     """Looks up what entries mention; remembers what was found.
 
     What comes while a slot's look-up is under way goes with the next one, all of it at once.
-    ``checks`` tells if messages say whose identity they are meant for: then each is looked up.
+    ``checks`` tells of a number if its messages say whose identity they are meant for: then each is
+    looked up.
     """
 
-    def __init__(self, journal: Journal, tasks: SlotTasks, checks: Callable[[], bool]) -> None:
+    def __init__(self, journal: Journal, tasks: SlotTasks, checks: Callable[[int], bool]) -> None:
         self._journal = journal
         self._tasks = tasks
         self._checks = checks
@@ -86,7 +87,7 @@ class Lookups:
         """The ids and users for ``entry``; None: it is withheld, and comes again with a pump."""
         alias = len(entry.recipient) == ALIAS_DIGITS and entry.recipient.startswith(PREFIX)
         named = mentions(entry.body)
-        if not alias and not named and not self._checks():
+        if not alias and not named and not self._checks(entry.number):
             return Found(Addressee(entry.recipient), {})
         ready = self._ready.pop(entry.id, None)
         if ready is None:
@@ -120,15 +121,16 @@ class Lookups:
         aliases = list(dict.fromkeys(asked.entry.recipient for asked in some if asked.alias))
         wamids = await journal.wamids_of(list(ids)) if ids else {}
         users = await journal.users_of(aliases) if aliases else {}
-        keys: dict[str, str] = {}
-        if self._checks():
-            recipients = dict.fromkeys(asked.entry.recipient for asked in some)
-            keys = await journal.keys_of(list(recipients))
+        checking = {asked.entry.number for asked in some if self._checks(asked.entry.number)}
+        of_them = (asked.entry for asked in some if asked.entry.number in checking)
+        recipients = list(dict.fromkeys(entry.recipient for entry in of_them))
+        keys = await journal.keys_of(recipients) if recipients else {}
         known = {(place[0], ids[place]): wamid for place, wamid in wamids.items()}
         found: dict[bytes, Found] = {}
         for entry, named, alias in some:
             user = users.get(entry.recipient, "")
-            address = Addressee(entry.recipient, user, keys.get(entry.recipient, ""))
+            key = keys.get(entry.recipient, "") if entry.number in checking else ""
+            address = Addressee(entry.recipient, user, key)
             places = {name: (entry.number, name) for name in named}
             of_it = {name: known[place] for name, place in places.items() if place in known}
             found[entry.id] = Found(address, of_it, unknown=alias and not user)

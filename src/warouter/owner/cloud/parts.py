@@ -19,8 +19,8 @@ from warouter.upstream.cloud.graph.client import CloudUpstream
 class CloudParts(NamedTuple):
     """The parts in one value.
 
-    ``checks_identity`` tells if messages say whose identity they are meant for. ``until_sent``: the
-    next message of a recipient waits for the status, too.
+    ``checks_identity`` tells of a number if its messages say whose identity they are meant for.
+    ``until_sent``: the next message of a recipient waits for the status, too.
     """
 
     upstream: CloudUpstream
@@ -32,5 +32,5 @@ class CloudParts(NamedTuple):
     learned: LearnedUsers
     stop: NumberStop
     acks: InboxAcks
-    checks_identity: Callable[[], bool]
+    checks_identity: Callable[[int], bool]
     until_sent: bool = False

@@ -94,7 +94,9 @@ class Attachments(SlotListener):
         try:
             async with asyncio.timeout(patience):
                 handles = [
-                    await self._uploads.handle(reference, slot.slot, mark_of_id(entry.id))
+                    await self._uploads.handle(
+                        reference, slot.slot, mark_of_id(entry.id), entry.number
+                    )
                     for reference in self._references(entry)
                 ]
         except (TimeoutError, Busy):

@@ -46,7 +46,7 @@ class Downloads(SlotListener):
     def __init__(
         self,
         received: Received,
-        settings: Callable[[], ApplicationSettings],
+        settings: Callable[[int], ApplicationSettings],
         public_url: str,
         receipts: Receipts,
         tasks: SlotTasks,
@@ -99,7 +99,7 @@ class Downloads(SlotListener):
     def _wanted(self, event: Event) -> list[str]:
         if not event.media:
             return []
-        settings = self._settings()
+        settings = self._settings(event.of_number)
         auto: tuple[str, ...] = settings.media.auto_download
         return unasked(event.media, auto, settings.skip_referral_media_download)
 

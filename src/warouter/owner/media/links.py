@@ -15,6 +15,7 @@ from typing import Any
 
 from warouter.app_settings import MEDIA_PROVIDERS
 from warouter.errors import MediaRefused
+from warouter.log import of_number
 from warouter.media import types
 from warouter.media.fetch import Fetcher, LinkFailed
 from warouter.media.fetch_queue import FetchQueue, FetchTurn, LinkSource
@@ -36,37 +37,39 @@ class LinkFetches:
         self._fetcher = fetcher
         self._turns = FetchQueue()
         self._granted: dict[FetchTurn, asyncio.Future[None]] = {}
-        self._providers: list[Any] = []
+        self._providers: dict[int, list[Any]] = {}  # by number
         self.fetched = 0
 
-    async def fetch(self, reference: Reference, user: bytes) -> tuple[Staged, str]:
-        """Fetch the link of ``user``, with its type; the caller drops what was staged.
+    async def fetch(self, reference: Reference, user: bytes, number: int) -> tuple[Staged, str]:
+        """Fetch the link of a user of the number, with its type; the caller drops what was staged.
 
         An ApiError below 500 is final: LinkFailed that lasts becomes one after four tries.
         """
         for pause in PAUSES:
             try:
-                return await self._try(reference, user)
+                return await self._try(reference, user, number)
             except LinkFailed:
                 await asyncio.sleep(pause)
         try:
-            return await self._try(reference, user)
+            return await self._try(reference, user, number)
         except LinkFailed as error:
             raise MediaRefused(str(error)) from error
 
-    async def _try(self, reference: Reference, user: bytes) -> tuple[Staged, str]:
+    async def _try(self, reference: Reference, user: bytes, number: int) -> tuple[Staged, str]:
         async with self._place(LinkSource(user, origin_of(reference.link))):
-            shown = await self._credentials(reference.provider) if reference.provider else None
+            shown = None
+            if reference.provider:
+                shown = await self._credentials(reference.provider, number)
             return await self._once(reference, shown, user)
 
-    async def _credentials(self, provider: str) -> Credentials:
-        stored = await self._library.rows.providers()
+    async def _credentials(self, provider: str, number: int) -> Credentials:
+        stored = await self._library.rows.providers(number)
         try:
-            self._providers = listed(stored)
+            self._providers[number] = listed(stored)
         except ValueError as error:
-            extra = {"setting": MEDIA_PROVIDERS, "reason": str(error)}
+            extra = {"setting": MEDIA_PROVIDERS, "reason": str(error), **of_number(number)}
             log.error("stored setting rejected", extra=extra)  # the last good ones stay
-        return credentials(self._providers, provider)
+        return credentials(self._providers.get(number, ()), provider)
 
     async def _once(
         self, reference: Reference, shown: Credentials | None, user: bytes

@@ -52,6 +52,7 @@ class _Wanted(NamedTuple):
 
     reference: Reference
     user: bytes
+    number: int
 
 
 class _Flight(NamedTuple):
@@ -85,7 +86,7 @@ class Uploads:
             raise outcome.error
         return outcome.handle
 
-    async def handle(self, reference: Reference, slot: int, user: bytes) -> str:
+    async def handle(self, reference: Reference, slot: int, user: bytes, number: int) -> str:
         """The handle, after a flight if need be; a caller that goes away leaves the flight on.
 
         An ApiError below 500 is final; Busy and anything else is to be tried again.
@@ -93,7 +94,7 @@ class Uploads:
         known = self.known(reference)
         if known is not None:
             return known
-        wanted = _Wanted(reference, user)
+        wanted = _Wanted(reference, user, number)
         flight = self._flights.get(wanted)
         if flight is None:
             flight = self._take_off(wanted)
@@ -127,7 +128,7 @@ class Uploads:
         await self._service.close()
 
     def _landed(self, wanted: _Wanted, task: asyncio.Task[str]) -> None:
-        reference, user = wanted
+        reference, user, _ = wanted
         self._users[user] -= 1
         if not self._users[user]:
             del self._users[user]
@@ -149,10 +150,10 @@ class Uploads:
             self._known.pop(next(iter(self._known)))
         self._known[reference] = outcome
 
-    async def _fly(self, reference: Reference, user: bytes) -> str:
+    async def _fly(self, reference: Reference, user: bytes, number: int) -> str:
         if reference.id:
             return await self._stored(reference)
-        return await self._linked(reference, user)
+        return await self._linked(reference, user, number)
 
     async def _stored(self, reference: Reference) -> str:
         """Upload the file of stored media.
@@ -171,8 +172,8 @@ class Uploads:
                     await asyncio.sleep(pause)
         raise MediaAway(f"the file of media {reference.id} is not in the media storage")
 
-    async def _linked(self, reference: Reference, user: bytes) -> str:
-        staged, mime = await self._links.fetch(reference, user)
+    async def _linked(self, reference: Reference, user: bytes, number: int) -> str:
+        staged, mime = await self._links.fetch(reference, user, number)
         try:
             return await self._upload(staged.content(), mime, staged.size)
         finally:

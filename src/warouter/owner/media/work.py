@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from warouter.app_settings import ApplicationSettings
 from warouter.background import wait_for
+from warouter.cloud_number import FIRST
 from warouter.config import MEDIA_NETWORKS, Settings, networks
 from warouter.media import cleaning
 from warouter.media.choice import storage_of, try_out
@@ -44,7 +45,7 @@ class MediaWork:
         self,
         settings: Settings,
         application: str,
-        app_settings: Callable[[], ApplicationSettings],
+        app_settings: Callable[[int], ApplicationSettings],
         ownership: Ownership,
         receipts: Receipts,
         service: UpstreamMedia,
@@ -97,7 +98,7 @@ class MediaWork:
     async def _clean(self) -> None:
         try:
             old = 0
-            if self._app_settings().garbagecollector_enable.media:
+            if self._app_settings(FIRST).garbagecollector_enable.media:
                 old = await cleaning.expire(self._library, self._days)
             leftovers = await cleaning.sweep(self._library)
         except Exception as error:

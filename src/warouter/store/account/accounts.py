@@ -1,4 +1,4 @@
-"""Users, tokens, settings and the registered number.
+"""Users, tokens, and the settings and the registration of each number.
 
 Nothing here is fenced: any webapp may write. What others keep in memory is followed by the counters
 of table ``change``, which triggers raise.
@@ -66,29 +66,31 @@ select t.hash, t.number, t.username, u.role, u.must_change,
  where t.hash = any ($1::bytea[]) and t.expires_at > now() and n.state <> 'removed'"""
 _AUTH_VERSION = "select version from change where what = 'auth'"
 _CHANGED = "select id, name, host, state from number where auth_version > $1"
-_SETTING = "select value::text from setting where name = $1"
+_SETTING = "select value::text from setting where number = $1 and name = $2"
 _ADD_SETTING = """
-insert into setting (name, value) values ($1, '{}') on conflict (name) do nothing"""
-_SETTING_FOR_UPDATE = "select value::text from setting where name = $1 for update"
-_SET_SETTING = "update setting set value = $2::text::jsonb where name = $1"
-_DELETE_SETTING = "delete from setting where name = $1"
-_NUMBER = "select cc, phone_number from account"
+insert into setting (number, name, value) values ($1, $2, '{}')
+on conflict (number, name) do nothing"""
+_SETTING_FOR_UPDATE = f"{_SETTING} for update"
+_SET_SETTING = "update setting set value = $3::text::jsonb where number = $1 and name = $2"
+_DELETE_SETTING = "delete from setting where number = $1 and name = $2"
+_NUMBER = "select cc, phone_number from account where number = $1"
 _ACCOUNT = """
 select cc, phone_number, cert, authority_key, pin_hash,
        extract(epoch from now() - registered_at)::float8 as registered_seconds_ago
-  from account"""
+  from account where number = $1"""
 _SAVE_ACCOUNT = """
-insert into account (one, cc, phone_number, cert, authority_key) values (true, $1, $2, $3, $4)
-on conflict (one) do update
+insert into account (number, cc, phone_number, cert, authority_key) values ($1, $2, $3, $4, $5)
+on conflict (number) do update
    set cc = excluded.cc, phone_number = excluded.phone_number, cert = excluded.cert,
        authority_key = excluded.authority_key, registered_at = now()"""
 # A hash has a salt: equal ones mean that nobody has set a pin in between.
 _SWAP_PIN = """
-update account set pin_hash = $1
- where cert is not distinct from $2 and pin_hash is not distinct from $3
+update account set pin_hash = $2
+ where number = $1 and cert is not distinct from $3 and pin_hash is not distinct from $4
 returning true"""
 _SET_CERTIFICATE = """
-update account set cert = $1 where cc = $2 and phone_number = $3 returning true"""
+update account set cert = $2 where number = $1 and cc = $3 and phone_number = $4
+returning true"""
 
 
 class User(msgspec.Struct, frozen=True):
@@ -132,7 +134,7 @@ class Added(NamedTuple):
 
 
 class Account(msgspec.Struct, frozen=True):
-    """The registered number: country code and the rest, digits only."""
+    """The registration of a number: country code and the rest, digits only."""
 
     cc: str
     phone_number: str
@@ -268,54 +270,62 @@ class Accounts(Bounded):
 
     # ------------------------------------------------------------ settings
 
-    async def setting(self, name: str) -> dict[str, Any]:
-        """The stored object of this name; empty if there is none or it is not an object."""
-        stored = await self.raw_setting(name)
+    async def setting(self, number: int, name: str) -> dict[str, Any]:
+        """The number's object of this name; empty if none is stored or it is not an object."""
+        stored = await self.raw_setting(number, name)
         return stored if isinstance(stored, dict) else {}
 
-    async def raw_setting(self, name: str) -> Any:
-        """The stored value of this name, whatever it is."""
-        text = await self._fetchval(_SETTING, name)
+    async def raw_setting(self, number: int, name: str) -> Any:
+        """The number's stored value of this name, whatever it is."""
+        text = await self._fetchval(_SETTING, number, name)
         return {} if text is None else decoded(text)
 
     async def change_setting(
-        self, name: str, change: Callable[[Mapping[str, Any]], dict[str, Any]]
+        self, number: int, name: str, change: Callable[[Mapping[str, Any]], dict[str, Any]]
     ) -> None:
         """Replace a setting by ``change(present)``. Changes of one setting wait for each other."""
         async with self._changing("settings") as connection:
-            await connection.execute(_ADD_SETTING, name)
-            present = decoded(await connection.fetchval(_SETTING_FOR_UPDATE, name))
+            await connection.execute(_ADD_SETTING, number, name)
+            present = decoded(await connection.fetchval(_SETTING_FOR_UPDATE, number, name))
             changed = change(present if isinstance(present, dict) else {})
-            await connection.execute(_SET_SETTING, name, msgspec.json.encode(changed).decode())
+            value = msgspec.json.encode(changed).decode()
+            await connection.execute(_SET_SETTING, number, name, value)
 
-    async def delete_setting(self, name: str) -> None:
+    async def delete_setting(self, number: int, name: str) -> None:
         async with self._changing("settings") as connection:
-            await connection.execute(_DELETE_SETTING, name)
+            await connection.execute(_DELETE_SETTING, number, name)
 
-    # ------------------------------------------------------------ the registered number
+    # ------------------------------------------------------------ registrations
 
-    async def number(self) -> tuple[str, str] | None:
-        """Country code and phone number of the registered number; None before registration."""
-        row = await self._fetchrow(_NUMBER)
+    async def phone_number(self, number: int) -> tuple[str, str] | None:
+        """Country code and the rest of the registered phone number; None before registration."""
+        row = await self._fetchrow(_NUMBER, number)
         return (row["cc"], row["phone_number"]) if row else None
 
-    async def account(self) -> Account | None:
-        """The registered number; None before registration."""
-        row = await self._fetchrow(_ACCOUNT)
+    async def account(self, number: int) -> Account | None:
+        """The registration of a number; None before it."""
+        row = await self._fetchrow(_ACCOUNT, number)
         return Account(*row) if row else None
 
     async def save_account(
-        self, cc: str, phone_number: str, cert: str | None, authority_key: bytes | None
+        self,
+        number: int,
+        cc: str,
+        phone_number: str,
+        cert: str | None,
+        authority_key: bytes | None,
     ) -> None:
-        """Register a number now; the 32-byte ``authority_key`` verifies certificates."""
-        await self._fetch(_SAVE_ACCOUNT, cc, phone_number, cert, authority_key)
+        """Register a phone number now; the 32-byte ``authority_key`` verifies certificates."""
+        await self._fetch(_SAVE_ACCOUNT, number, cc, phone_number, cert, authority_key)
 
-    async def set_pin(self, pin_hash: str | None, seen: Account) -> bool:
+    async def set_pin(self, number: int, pin_hash: str | None, seen: Account) -> bool:
         """Turn two-step verification on (with the pin's argon2id hash) or off (None); False if
         certificate or pin are not those ``seen`` any more.
         """
-        return await self._fetchval(_SWAP_PIN, pin_hash, seen.cert, seen.pin_hash) is not None
+        swapped = await self._fetchval(_SWAP_PIN, number, pin_hash, seen.cert, seen.pin_hash)
+        return swapped is not None
 
-    async def set_certificate(self, cert: str, seen: Account) -> bool:
-        """Store a newer certificate; False if the number ``seen`` is not registered any more."""
-        return await self._fetchval(_SET_CERTIFICATE, cert, seen.cc, seen.phone_number) is not None
+    async def set_certificate(self, number: int, cert: str, seen: Account) -> bool:
+        """Store a newer certificate; False if what was ``seen`` is not registered any more."""
+        found = await self._fetchval(_SET_CERTIFICATE, number, cert, seen.cc, seen.phone_number)
+        return found is not None

@@ -1,4 +1,4 @@
-"""The content of a backup, read and replaced in one transaction each."""
+"""The content of a number's backup, read and replaced in one transaction each."""
 
 from __future__ import annotations
 
@@ -12,39 +12,43 @@ from warouter.store.account.author import Author
 from warouter.store.bounded import Bounded
 
 _LATEST = 1 << 33  # the year 2242
-_SETTINGS = "select name, value::text from setting order by name"
-_USERS = "select username, password_hash, role, must_change from user_account order by username"
+_SETTINGS = "select name, value::text from setting where number = $1 order by name"
+_USERS = """
+select username, password_hash, role, must_change from user_account
+ where number = $1 order by username"""
 _ACCOUNT = """
 select cc, phone_number, cert, authority_key, pin_hash,
        extract(epoch from registered_at)::float8
-  from account"""
-_CLEAR_SETTINGS = "delete from setting"
-_ADD_SETTING = "insert into setting (name, value) values ($1, $2::text::jsonb)"
-_CLEAR_USERS = "delete from user_account where username <> all ($1::text[])"
+  from account where number = $1"""
+_CLEAR_SETTINGS = "delete from setting where number = $1"
+_ADD_SETTING = "insert into setting (number, name, value) values ($1, $2, $3::text::jsonb)"
+_CLEAR_USERS = "delete from user_account where number = $1 and username <> all ($2::text[])"
 # Only a user who changes loses the tokens.
 _CHANGED = """
 select username from user_account
- where username = $1 and (password_hash, role, must_change) is distinct from ($2, $3, $4)"""
-_CLEAR_TOKENS = "delete from token where username = $1"
+ where number = $1 and username = $2
+   and (password_hash, role, must_change) is distinct from ($3, $4, $5)"""
+_CLEAR_TOKENS = "delete from token where number = $1 and username = $2"
 _SET_USER = """
-insert into user_account as u (username, password_hash, role, must_change) values ($1, $2, $3, $4)
+insert into user_account as u (number, username, password_hash, role, must_change)
+values ($1, $2, $3, $4, $5)
 on conflict (number, username) do update
    set password_hash = excluded.password_hash, role = excluded.role,
        must_change = excluded.must_change
  where (u.password_hash, u.role, u.must_change)
        is distinct from (excluded.password_hash, excluded.role, excluded.must_change)"""
 _SET_ACCOUNT = """
-insert into account as a (one, cc, phone_number, cert, authority_key, pin_hash, registered_at)
-values (true, $1, $2, $3, $4, $5, to_timestamp($6::float8))
-on conflict (one) do update
+insert into account as a (number, cc, phone_number, cert, authority_key, pin_hash, registered_at)
+values ($1, $2, $3, $4, $5, $6, to_timestamp($7::float8))
+on conflict (number) do update
    set cert = excluded.cert, authority_key = excluded.authority_key,
        pin_hash = excluded.pin_hash, registered_at = excluded.registered_at
  where a.cc = excluded.cc and a.phone_number = excluded.phone_number
-returning one"""
+returning number"""
 
 
 class SavedAccount(msgspec.Struct, frozen=True):
-    """The registered number. ``registered_at`` is in unix seconds."""
+    """The registered phone number. ``registered_at`` is in unix seconds."""
 
     cc: str
     phone_number: str
@@ -63,26 +67,26 @@ class Saved(msgspec.Struct, frozen=True):
 
 
 class Backups(Bounded):
-    """Reads and replaces settings, users and the registration."""
+    """Reads and replaces a number's settings, users and registration."""
 
-    async def read(self) -> Saved:
-        """Read everything in one snapshot."""
+    async def read(self, number: int) -> Saved:
+        """Read everything of the number in one snapshot."""
         async with (
             self._connection() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            settings = await connection.fetch(_SETTINGS)
-            users = await connection.fetch(_USERS)
-            account = await connection.fetchrow(_ACCOUNT)
+            settings = await connection.fetch(_SETTINGS, number)
+            users = await connection.fetch(_USERS, number)
+            account = await connection.fetchrow(_ACCOUNT, number)
         return Saved(
             {name: msgspec.json.decode(value) for name, value in settings},
             [User(*user) for user in users],
             SavedAccount(*account) if account else None,
         )
 
-    async def replace(self, saved: Saved, by: Author | None = None) -> bool:
-        """Replace everything; False, and no change, if another number is registered; AccessDenied
-        if ``by`` has ended.
+    async def replace(self, number: int, saved: Saved, by: Author | None = None) -> bool:
+        """Replace everything of the number; False, and no change, if it has registered another
+        phone number; AccessDenied if ``by`` has ended.
 
         Ends the tokens of users who change or go. A registration is never taken away.
         """
@@ -92,20 +96,24 @@ class Backups(Bounded):
             account = saved.account
             if account is not None:
                 fields = msgspec.structs.astuple(account)
-                if await connection.fetchval(_SET_ACCOUNT, *fields) is None:
+                if await connection.fetchval(_SET_ACCOUNT, number, *fields) is None:
                     return False
-            await connection.execute(_CLEAR_SETTINGS)
+            await connection.execute(_CLEAR_SETTINGS, number)
             await connection.executemany(
                 _ADD_SETTING,
-                [(name, msgspec.json.encode(v).decode()) for name, v in saved.settings.items()],
+                [
+                    (number, name, msgspec.json.encode(v).decode())
+                    for name, v in saved.settings.items()
+                ],
             )
-            await connection.execute(_CLEAR_USERS, [user.username for user in saved.users])
+            kept = [user.username for user in saved.users]
+            await connection.execute(_CLEAR_USERS, number, kept)
             for user in saved.users:
-                await self._replace_user(connection, user)
+                await self._replace_user(connection, number, user)
         return True
 
-    async def _replace_user(self, connection: Any, user: User) -> None:
+    async def _replace_user(self, connection: Any, number: int, user: User) -> None:
         fields = msgspec.structs.astuple(user)
-        if await connection.fetchval(_CHANGED, *fields) is not None:
-            await connection.execute(_CLEAR_TOKENS, user.username)
-        await connection.execute(_SET_USER, *fields)
+        if await connection.fetchval(_CHANGED, number, *fields) is not None:
+            await connection.execute(_CLEAR_TOKENS, number, user.username)
+        await connection.execute(_SET_USER, number, *fields)

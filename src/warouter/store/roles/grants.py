@@ -45,9 +45,9 @@ _REPORTS: _Columns = {"report": "incarnation node role at body"}
 # What everybody who looks may see.
 _SEEN: _Columns = {
     **_NODES,
-    # The number without its certificate, keys and pin.
-    "account": "one cc phone_number registered_at",
-    "registration": "one cc phone_number asked_at",
+    # Numbers without their certificates, keys and pins.
+    "account": "number cc phone_number registered_at",
+    "registration": "number cc phone_number asked_at",
     # How many users of WhatsApp are known, and not who they are.
     "contact_identity": "user_id alias",
     # What there is of media, and not under which names.

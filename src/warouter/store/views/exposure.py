@@ -37,11 +37,12 @@ select rolname::text from pg_authid
  order by 1"""
 _AUTHID = "rolname rolcanlogin rolpassword"
 _DEFAULT_PASSWORDS = "select username from user_account where must_change order by 1"
-_SETTINGS = "select name, value::text as value from setting where name = any ($1::text[])"
+_SETTINGS = """
+select name, value::text as value from setting where number = $1 and name = any ($2::text[])"""
 
 
 class StoredSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings that the API wrote; as they are in the database, {} where there are none."""
+    """Settings of a number that the API wrote, as they are in the database; {} for none."""
 
     application: Any
     certificate: Any
@@ -72,10 +73,12 @@ async def read_server(connection: Connection) -> Server:
     )
 
 
-async def read_stored(connection: Connection) -> StoredSettings | None:
-    """The settings; None if this login may not read them."""
+async def read_stored(connection: Connection, number: int) -> StoredSettings | None:
+    """The settings of a number; None if this login may not read them."""
     names = [APPLICATION, EXTERNAL_CERTIFICATE, WEBHOOK_CA]
-    rows = await permitted(connection, _SETTINGS, names, table="setting", columns="name value")
+    rows = await permitted(
+        connection, _SETTINGS, number, names, table="setting", columns="name value number"
+    )
     if rows is None:
         return None
     found = {row["name"]: decoded(row["value"]) for row in rows}

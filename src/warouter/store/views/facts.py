@@ -1,4 +1,4 @@
-"""Facts about the whole cluster for /v1/support, read at once."""
+"""Facts about the whole cluster, and of the number that asks, for /v1/support, read at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ select m.version, m.shards, t.incarnation as leader, current_database() as datab
        (select max(version) from schema_migration) as schema_version,
        a.cc || a.phone_number as number,
        coalesce(extract(epoch from a.registered_at), 0)::bigint as registered_at
-  from shard_map m cross join term t left join account a on true"""
+  from shard_map m cross join term t left join account a on a.number = $1"""
 
 
 class ClusterFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,10 +35,12 @@ class ClusterFacts(msgspec.Struct, frozen=True, kw_only=True):
     registered_at: int
 
 
-async def read_facts(pool: asyncpg.Pool) -> ClusterFacts:
-    """Read the facts. Raises TimeoutError or asyncpg's errors when the database does not answer."""
+async def read_facts(pool: asyncpg.Pool, number: int) -> ClusterFacts:
+    """Read the facts for a number. Raises TimeoutError or asyncpg's errors when the database does
+    not answer.
+    """
     async with connection(pool) as taken:
-        row = await taken.fetchrow(_FACTS)
+        row = await taken.fetchrow(_FACTS, number)
         assert row is not None
         slots = map_of(row["version"], row["shards"], await taken.fetch(SLOTS_SQL))
     owners = {s.owner for s in slots.slots if s.owner is not None}

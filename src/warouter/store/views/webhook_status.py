@@ -1,4 +1,4 @@
-"""The webhook as consoles show it: how the receiver does, what waits for it, what it has refused.
+"""The webhook as consoles show it: how the receiver does, what waits for it, what it refused.
 
 Figures of the last hour and failures are what coreapps say of themselves (``flow.posts``): they are
 gone with the process that has counted them, half a minute after its end at the latest.
@@ -26,7 +26,7 @@ _SAID = """
 select node, extract(epoch from clock_timestamp() - at)::float8 as age_s,
        (body -> 'facts' -> $1)::text as outlook, webhook::text as sheet
   from report where role = 'coreapp' order by node, at"""
-_SHOWN = "select url, secrets, secrets_at from webhook_shown()"
+_SHOWN = "select url, secrets, secrets_at from webhook_shown($1)"
 # The first of each slot that is not settled, and the first that is parked.
 _OLDEST = """
 select kind, to_char(min(at) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as at
@@ -133,9 +133,11 @@ class WebhookStatus(msgspec.Struct, frozen=True, kw_only=True):
         return "" if self.waits else "Nothing waits for the webhook."
 
 
-async def read_webhook(connection: Source, failures: int = MOST_FAILURES) -> WebhookStatus:
+async def read_webhook(
+    connection: Source, number: int, failures: int = MOST_FAILURES
+) -> WebhookStatus:
     """Read all of it; ``failures`` of all coreapps, newest first."""
-    shown = await connection.fetchrow(_SHOWN)
+    shown = await connection.fetchrow(_SHOWN, number)
     assert shown is not None
     said = await connection.fetch(_SAID, WEBHOOK)
     outlooks = {

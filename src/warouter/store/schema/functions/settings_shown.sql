@@ -1,9 +1,10 @@
--- The settings that the API changes, without their secrets: `application` whole but for the keys of the
+-- The settings of a number that the API changes, without their secrets: `application` whole but for the keys of the
 -- webhook, which are counted, and credentials in its URL and in its header fields; of each other
 -- setting only that it is set.
 --
 -- Called by: store/views/setup/application.py
-create function settings_shown() returns table (name text, value jsonb) language sql volatile
+create function settings_shown(p_number integer) returns table (name text, value jsonb)
+language sql volatile
 security definer set search_path from current as $$
     select s.name, case when s.name = 'application' and jsonb_typeof(s.value) = 'object' then
                (s.value - 'webhooks')
@@ -17,5 +18,5 @@ security definer set search_path from current as $$
                       jsonb_build_object('webhooks_secrets_count',
                                          jsonb_array_length(s.value #> '{webhooks,secrets}'))
                   else '{}' end end
-      from setting s
+      from setting s where s.number = p_number
 $$;

@@ -1,9 +1,10 @@
--- The webhook's URL without credentials, how many secrets sign callbacks and since when these: the settings hold the
+-- The URL of a number's webhook without credentials, how many secrets sign callbacks and since when these: the settings hold the
 -- secrets themselves, so who shows the rest has no right to them. Whatever is stored, it is read:
 -- what is no text or list counts as not set.
 --
 -- Called by: store/views/webhook_status.py
-create function webhook_shown(out url text, out secrets integer, out secrets_at text)
+create function webhook_shown(p_number integer, out url text, out secrets integer,
+                              out secrets_at text)
 language sql volatile
 security definer set search_path from current as $$
     select coalesce(max(case when jsonb_typeof(w -> 'url') = 'string'
@@ -11,5 +12,6 @@ security definer set search_path from current as $$
            coalesce(max(case when jsonb_typeof(w -> 'secrets') = 'array'
                              then jsonb_array_length(w -> 'secrets') end), 0),
            max(case when jsonb_typeof(w -> 'secrets_at') = 'string' then w ->> 'secrets_at' end)
-      from (select value -> 'webhooks' as w from setting where name = 'application') s;
+      from (select value -> 'webhooks' as w from setting
+             where name = 'application' and number = p_number) s;
 $$;

@@ -1,23 +1,23 @@
--- The number that this cluster serves, and numbers that the upstream was asked about.
+-- The phone number that each number has registered, and those that the upstream was asked about.
 
 create table account (
-    one           boolean primary key default true check (one),
     cc            text not null,
     phone_number  text not null,
     cert          text,
     authority_key bytea,
     pin_hash      text,                              -- of the two-step verification
-    registered_at timestamptz not null default now()
+    registered_at timestamptz not null default now(),
+    number        integer primary key default 1 references number
 );
 
--- The number that a code was asked for. Whichever webapp hears the code finds it here.
+-- The phone number that a code was asked for. Whichever webapp hears the code finds it here.
 create table registration (
-    one          boolean primary key default true check (one),
     cc           text not null,
     phone_number text not null,
     cert         text not null,
     pin_hash     text,
-    asked_at     timestamptz not null default now()
+    asked_at     timestamptz not null default now(),
+    number       integer primary key default 1 references number
 );
 
 -- The upstream's last answer about a number (WAROUTER_REQUIRE_CONTACT_CHECK).

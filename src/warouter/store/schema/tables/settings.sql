@@ -1,4 +1,4 @@
--- The settings of the number, and the counters by which caches and coreapps hear of changes.
+-- The settings of each number, and the counters by which caches and coreapps hear of changes.
 
 -- One row a counter. 'auth' (users and tokens) and 'settings' are raised by triggers that call bump;
 -- 'message_gc' says how often PUT /v1/services/message/gc was called; it is no setting, since a
@@ -10,8 +10,10 @@ create table change (
 insert into change (what, version) values ('auth', 1), ('settings', 1), ('message_gc', 0);
 
 create table setting (
-    name  text primary key,                          -- 'application', 'profile', ...
-    value jsonb not null
+    name   text not null,                            -- 'application', 'profile', ...
+    value  jsonb not null,
+    number integer not null default 1 references number,
+    primary key (number, name)
 );
 create trigger setting_changed after insert or update or delete on setting
     for each statement execute function bump('settings');

@@ -1,4 +1,4 @@
-"""The settings that the API changes, each with where it comes from and since when.
+"""The settings of a number that the API changes, each with where it comes from and since when.
 
 Secrets never leave the database: see settings_shown. Since when is what the audit log still knows:
 the last request of the API that named the field and succeeded, and never from before retention.
@@ -20,7 +20,7 @@ from warouter.stored import decoded
 MOST_CHANGES = 200
 SECRETS = "webhooks.secrets"
 HIDDEN = "\N{BULLET}" * 5  # stands in a URL for its credentials, see url_shown
-_SHOWN = "select name, value::text as value from settings_shown()"
+_SHOWN = "select name, value::text as value from settings_shown($1)"
 _CHANGES = """
 select b.at, b.actor, b.action, e.subject
   from audit b join audit e on e.of = b.id
@@ -63,8 +63,8 @@ class Change(NamedTuple):
     reset: bool
 
 
-async def read_application(source: Source) -> ApplicationStatus:
-    stored = {row["name"]: row["value"] for row in await source.fetch(_SHOWN)}
+async def read_application(source: Source, number: int) -> ApplicationStatus:
+    stored = {row["name"]: row["value"] for row in await source.fetch(_SHOWN, number)}
     text = stored.pop(APPLICATION, None)
     found = {} if text is None else decoded(text)
     changes = await _changes(source)

@@ -10,8 +10,9 @@ from warouter.store.database import Source
 
 _NUMBER = """
 select cc || phone_number as number, registered_at, two_step, cert_name, cert_ends
-  from number_shown()"""
-_ASKED = "select cc || phone_number as asked_number, asked_at from registration"
+  from number_shown($1)"""
+_ASKED = """
+select cc || phone_number as asked_number, asked_at from registration where number = $1"""
 
 
 class RegistrationStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +30,7 @@ class RegistrationStatus(msgspec.Struct, frozen=True, kw_only=True):
     asked_at: datetime | None = None
 
 
-async def read_registration(source: Source) -> RegistrationStatus:
-    found, asked = await source.fetchrow(_NUMBER), await source.fetchrow(_ASKED)
+async def read_registration(source: Source, number: int) -> RegistrationStatus:
+    found = await source.fetchrow(_NUMBER, number)
+    asked = await source.fetchrow(_ASKED, number)
     return RegistrationStatus(**dict(found or {}), **dict(asked or {}))
