@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from tests.harness.api import Answer, Api, Webapp
+from tests.harness.api import Answer, Api, Webapp, key_of
 from tests.harness.wait import Awake
 from warouter.lab.simulator.inbound import build
 from warouter.lab.simulator.server import Simulator
@@ -198,6 +198,29 @@ async def test_answers_are_good_for_seven_days(world: World, pool: asyncpg.Pool)
     assert await world.statuses(TO, blocking="wait") == ["invalid"]
     assert world.asked == 2
     assert (await world.send(TO)).status == 404
+
+
+async def test_each_number_has_its_contacts_checked_for_itself(
+    world: World, pool: asyncpg.Pool
+) -> None:
+    other = await key_of(pool, 2)
+    message = {"to": TO, "text": {"body": "hi"}}
+
+    async def send(api: Api) -> int:
+        return (await api.call("POST", "/v1/messages", message, token=other)).status
+
+    assert await world.statuses(TO, blocking="wait") == ["valid"]
+    assert ((await world.send(TO)).status, await send(world.api)) == (201, 404)
+    body = {"contacts": [TO], "blocking": "wait"}
+    answer = await world.api.call("POST", "/v1/contacts", body, token=other)
+    assert answer.json["contacts"][0]["status"] == "valid"
+    assert world.asked == 2
+    assert [await send(api) for api in (world.api, world.other)] == [201, 201]
+    world.faults(unknown=[TO])
+    assert await world.statuses(TO, blocking="wait", force_check=True) == ["invalid"]
+    assert ((await world.send(TO)).status, await send(world.other)) == (404, 201)
+    rows = await pool.fetch("select wa_id, number, valid from contact order by number")
+    assert [tuple(row) for row in rows] == [(TO, 1, False), (TO, 2, True)]
 
 
 async def test_force_check_asks_whatever_is_stored(world: World) -> None:

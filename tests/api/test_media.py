@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 from aiohttp import ClientPayloadError
 
-from tests.harness.api import MEDIA_DIR, Api, Webapp
+from tests.harness.api import MEDIA_DIR, Api, Webapp, key_of
 from tests.harness.wait import soon
 from warouter.kinds import MEDIA
 from warouter.lab.simulator.server import Simulator
@@ -77,6 +77,30 @@ async def test_c25_c28_a_document_in_an_interactive_header(api: Api) -> None:
     assert api.recorder.submitted[0].kind == MEDIA
 
 
+async def test_a_number_neither_sees_nor_sends_nor_removes_media_of_another(
+    api: Api, pool: asyncpg.Pool
+) -> None:
+    other = await key_of(pool, 2)
+    tokens, media = (api.user, other), []
+    for token in tokens:
+        sent = {"Content-Type": "image/jpeg"}
+        answer = await api.call("POST", "/v1/media", data=JPEG, headers=sent, token=token)
+        media.append(answer.json["media"][0]["id"])
+    for token, mine, foreign in ((api.user, *media), (other, *reversed(media))):
+        for method in ("GET", "DELETE"):
+            answer = await api.call(method, f"/v1/media/{foreign}", token=token)
+            answer.refused(404, 1006)
+        for image, status in ((mine, 201), (foreign, 404)):
+            message = {"to": "4915112345", "type": "image", "image": {"id": image}}
+            answer = await api.call("POST", "/v1/messages", message, token=token)
+            assert answer.status == status
+        assert answer.error["details"] == f"there is no media {foreign}"  # as of an unknown one
+    assert [sent.number for sent in api.recorder.submitted] == [1, 2]
+    for token, mine in zip(tokens, media, strict=True):
+        assert (await api.call("GET", f"/v1/media/{mine}", token=token)).body == JPEG
+        (await api.call("DELETE", f"/v1/media/{mine}", token=token)).done()
+
+
 TEXT = [b"line %d\n" % n for n in range(50)]
 
 
@@ -108,11 +132,11 @@ async def test_media_stored_by_one_webapp_is_served_by_another(api: Api, webapp:
 
 async def test_delete(api: Api, pool: asyncpg.Pool) -> None:
     media = await uploaded(api)
-    assert await pool.fetchval("select bytes from media_total") == len(JPEG)
+    assert await pool.fetchval("select sum(bytes) from media_total") == len(JPEG)
     before = files()
     (await api.call("DELETE", f"/v1/media/{media}", token=api.user)).done()
     assert len(before - files()) == 1
-    assert await pool.fetchval("select bytes from media_total") == 0
+    assert await pool.fetchval("select sum(bytes) from media_total") == 0
     for method in ("GET", "DELETE"):
         (await api.call(method, f"/v1/media/{media}", token=api.user)).refused(404, 1006)
     message = {"to": "4915112345", "type": "image", "image": {"id": media}}
@@ -139,7 +163,7 @@ async def test_a_refused_upload_leaves_no_file(api: Api, pool: asyncpg.Pool) -> 
     assert "type/subtype" in await refused(api, 400, 1009, JPEG, "image")
     assert "of" in await refused(api, 413, 1009, STILL + bytes(STILL_STICKER), "image/webp")
     assert await pool.fetchval("select count(*) from media") == 0
-    assert await pool.fetchval("select bytes from media_total") == 0
+    assert await pool.fetchval("select sum(bytes) from media_total") == 0
 
 
 @pytest.mark.parametrize(("mime", "kind"), [("image/jpeg", "image"), ("audio/aac", "audio")])
@@ -200,7 +224,7 @@ async def test_the_quota(webapp: Webapp, pool: asyncpg.Pool) -> None:
         *(upload(api, parts([JPEG[:-8], bytes(8)]), "image/jpeg") for _ in range(6))
     )
     assert sorted(answer.status for answer in answers) == [201, 201, 507, 507, 507, 507]
-    assert await pool.fetchval("select bytes from media_total") == 3 * len(JPEG)
+    assert await pool.fetchval("select sum(bytes) from media_total") == 3 * len(JPEG)
     await api.call("DELETE", f"/v1/media/{media}", token=api.user)
     await uploaded(api)
 
@@ -281,28 +305,30 @@ async def test_an_id_tells_owners_apart_by_user(api: Api) -> None:
 
 
 async def test_inbound_media_that_was_not_fetched_yet_is_fetched_for_who_asks(
-    webapp: Webapp, services_url: str, simulator: Simulator
+    webapp: Webapp, services_url: str, simulator: Simulator, pool: asyncpg.Pool
 ) -> None:
     api = await webapp(services_url=services_url)
     handle, _, _ = await simulator.media.put(parts([JPEG]), "image/jpeg")
-    known = wanted(handle, {"mime_type": "image/jpeg"})
-    unknown = wanted("nobody-s", {"mime_type": "image/jpeg"})
+    known = wanted(1, handle, {"mime_type": "image/jpeg"})
+    unknown = wanted(1, "nobody-s", {"mime_type": "image/jpeg"})
     rows = api.context.media.rows
     for media in (known, unknown):
         await rows.want(media, 5)
+    other = await key_of(pool, 2)
+    (await api.call("GET", f"/v1/media/{known.id}", token=other)).refused(404, 1006)
     answer = await api.call("GET", f"/v1/media/{known.id}", token=api.user)
     assert (answer.status, answer.body) == (200, JPEG)
-    assert await rows.find_wanted(known.id) is None
+    assert await rows.find_wanted(1, known.id) is None
     (await api.call("GET", f"/v1/media/{unknown.id}", token=api.user)).refused(404, 1006)
     (await api.call("DELETE", f"/v1/media/{unknown.id}", token=api.user)).done()
-    assert await rows.find_wanted(unknown.id) is None
+    assert await rows.find_wanted(1, unknown.id) is None
 
 
 async def test_inbound_media_that_cannot_be_fetched_yet_is_503(webapp: Webapp) -> None:
     api = await webapp(services_url="http://127.0.0.1:9")
-    media = wanted("a-handle", {"mime_type": "image/jpeg"})
+    media = wanted(1, "a-handle", {"mime_type": "image/jpeg"})
     await api.context.media.rows.want(media, 5)
     answer = await api.call("GET", f"/v1/media/{media.id}", token=api.user)
     answer.refused(503, 1005)
     assert int(answer.headers["Retry-After"]) > 0
-    assert await api.context.media.rows.find_wanted(media.id) is not None
+    assert await api.context.media.rows.find_wanted(1, media.id) is not None

@@ -5,10 +5,14 @@ from __future__ import annotations
 from io import BytesIO
 from typing import Any
 
+import asyncpg
 import pytest
 
-from tests.harness.api import Answer, Api
+from tests.harness.api import Answer, Api, key_of
 from warouter.api.profile.fields import PHOTO_BYTES
+from warouter.api.profile.local import LocalProfile
+from warouter.store.account.accounts import Accounts
+from warouter.store.account.photo import Photo, Photos
 
 PROFILE = "/v1/settings/business/profile"
 COMPLIANCE = "/v1/settings/business/compliance_info"
@@ -126,6 +130,21 @@ async def test_a_photo(api: Api, data: bytes, mime: str) -> None:
         (await api.call("DELETE", PHOTO, token=api.admin)).done()
     for path in (PHOTO, f"{PHOTO}?format=link"):
         (await api.call("GET", path, token=api.user)).refused(404, 1006)
+
+
+async def test_each_number_has_a_photo_of_its_own(pool: asyncpg.Pool) -> None:
+    await key_of(pool, 2)
+    first, second = (LocalProfile(n, Accounts(pool), Photos(pool)) for n in (1, 2))
+    await first.set_photo(Photo("image/jpeg", JPEG))
+    assert await second.photo() is await second.photo_link() is None
+    await second.delete_photo()
+    await second.set_photo(Photo("image/png", PNG))
+    assert [await each.photo() for each in (first, second)] == [
+        ("image/jpeg", JPEG),
+        ("image/png", PNG),
+    ]
+    await first.delete_photo()
+    assert (await first.photo_link(), await second.photo_link()) == (None, "")
 
 
 async def test_a_file_that_is_no_photo_is_refused(api: Api) -> None:

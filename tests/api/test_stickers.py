@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
-from tests.harness.api import Answer, Api
+from tests.harness.api import Answer, Api, key_of
 from warouter.api.groups import ROUTES as GROUPS
 
 PATH = "/v1/stickerpacks"
@@ -49,6 +50,32 @@ async def test_packs(api: Api) -> None:
     (await call(api, "DELETE", pack)).done()
     for method, body in (("GET", None), ("PATCH", {"name": "x"}), ("DELETE", None)):
         assert missing(await call(api, method, pack, body))
+
+
+async def test_a_number_neither_sees_nor_changes_packs_of_another(
+    api: Api, pool: asyncpg.Pool
+) -> None:
+    other = await key_of(pool, 2)
+    pack = await new_pack(api)
+    stickers = f"{pack}/stickers"
+    assert (await call(api, "POST", stickers, STICKER)).status == 201
+    for method, path, body in (
+        *(
+            (method, pack, body)
+            for method, body in (("GET", None), ("PATCH", PACK), ("DELETE", None))
+        ),
+        *((method, stickers, body) for method, body in (("GET", None), ("POST", STICKER))),
+        *((method, f"{stickers}/0", body) for method, body in (("GET", None), ("PATCH", STICKER))),
+        ("DELETE", f"{stickers}/0", None),
+    ):
+        assert missing(await api.call(method, PATH + path, body, token=other)), (method, path)
+    assert (await api.call("GET", PATH, token=other)).json["stickerpacks"] == []
+    made = await api.call("POST", PATH, PACK, token=other)
+    [own] = made.json["stickerpacks"]
+    assert (await api.call("GET", PATH, token=other)).json["stickerpacks"] == [PACK | own]
+    assert missing(await call(api, "GET", f"/{own['id']}"))
+    assert (await call(api, "GET")).json["stickerpacks"] == [PACK | {"id": pack[1:]}]
+    assert (await call(api, "GET", stickers)).json["stickers"] == [STICKER | {"index": 0}]
 
 
 async def test_stickers(api: Api) -> None:

@@ -21,6 +21,8 @@ from argon2 import PasswordHasher
 from tests.harness.answer import Answer
 from tests.harness.described import check_answer
 from tests.harness.wait import PATIENCE
+from warouter.access.key import SHOWN_CHARS, new_key
+from warouter.access.scopes import Scope
 from warouter.access.token import hash_of, new_token
 from warouter.api.access.tokens import TokenCache
 from warouter.api.app import build_app
@@ -36,7 +38,7 @@ from warouter.media.library import Library
 from warouter.media.received import Received
 from warouter.node.context import assemble, operations_of
 from warouter.store.account.accounts import Accounts
-from warouter.store.account.keys import Keys
+from warouter.store.account.keys import Keys, NewKey
 from warouter.store.account.photo import Photos
 from warouter.store.audit import Audit
 from warouter.store.media import through_pool
@@ -232,6 +234,17 @@ async def user_of(accounts: Accounts, name: str, password_hash: str, role: str) 
     await accounts.create_user(1, name, password_hash, role)
     assert await accounts.add_token(1, name, password_hash, hash_of(token))
     return token
+
+
+async def key_of(pool: asyncpg.Pool, number: int) -> str:
+    """A key of another number, which is there from now on; it may do all that a number's may."""
+    await pool.execute(
+        "insert into number (id, name) values ($1, $2) on conflict do nothing", number, f"n{number}"
+    )
+    key = new_key()
+    new = NewKey(hash_of(key), "all", key[:SHOWN_CHARS], int(Scope.ADMIN), "admin")
+    assert await Keys(pool).add(number, new)
+    return key
 
 
 Webapp = Callable[..., Awaitable[Api]]

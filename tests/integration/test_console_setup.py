@@ -341,7 +341,9 @@ async def test_media_with_what_failed(
     empty = await pages.get("media")
     assert "No media is kept." in empty
     assert "No fetch has failed" in empty
-    await pool.execute("select add_media($1, 0::smallint, 'image/png', 900, 'x', null, 0)", uuid4())
+    await pool.execute(
+        "select add_media($1, 0::smallint, 'image/png', 900, 'x', null, 0, 1)", uuid4()
+    )
     failure = {
         "at": "2026-11-29T12:00:00Z",
         "direction": "outgoing",
@@ -364,7 +366,9 @@ async def test_media_is_counted_every_few_seconds_only(
     now = 100.0
     context.clock = lambda: now
     await pages.get("media")
-    await pool.execute("select add_media($1, 0::smallint, 'image/png', 900, 'x', null, 0)", uuid4())
+    await pool.execute(
+        "select add_media($1, 0::smallint, 'image/png', 900, 'x', null, 0, 1)", uuid4()
+    )
     assert "No media is kept." in await pages.get("media")
     now += media.SECONDS
     assert "No media is kept." not in await pages.get("media")

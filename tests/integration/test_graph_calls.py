@@ -98,7 +98,7 @@ async def content(*parts: bytes) -> AsyncIterator[bytes]:
 
 
 async def read(media: CloudMedia, handle: str) -> bytes:
-    async with media.download(handle) as chunks:
+    async with media.download(1, handle) as chunks:
         return b"".join([chunk async for chunk in chunks])
 
 
@@ -362,7 +362,7 @@ async def test_no_server_is_away() -> None:
     with pytest.raises(CallAway):
         await client.number.probe(client.of)
     with pytest.raises(ServiceAway):
-        await client.media.upload(content(b"x"), "image/jpeg", 1)
+        await client.media.upload(1, content(b"x"), "image/jpeg", 1)
     await client.close()
 
 
@@ -473,7 +473,7 @@ async def test_a_message_is_taken(client: Client, simulator: CloudSimulator) -> 
 
 async def test_media_goes_up_and_comes_down(client: Client) -> None:
     parts = [CONTENT[at : at + 10_000] for at in range(0, len(CONTENT), 10_000)]
-    handle = await client.media.upload(content(*parts), "audio/ogg; codecs=opus", len(CONTENT))
+    handle = await client.media.upload(1, content(*parts), "audio/ogg; codecs=opus", len(CONTENT))
     assert handle.isdigit()
     assert await read(client.media, handle) == CONTENT
     found = await client.calls.get(client.of, handle, {})
@@ -488,9 +488,19 @@ async def test_an_upload_announces_its_length() -> None:
         return web.json_response({"id": "1"})
 
     async with odd(says) as client:
-        await client.media.upload(content(CONTENT, b"x"), "image/jpeg", len(CONTENT) + 1)
+        await client.media.upload(1, content(CONTENT, b"x"), "image/jpeg", len(CONTENT) + 1)
     [(announced, came)] = lengths
     assert announced == came
+
+
+async def test_media_of_a_number_without_a_place_at_meta_waits(client: Client) -> None:
+    """Never with the token of another."""
+    handle = await client.media.upload(1, content(CONTENT), "image/jpeg", len(CONTENT))
+    with pytest.raises(ServiceAway, match="no place at Meta"):
+        await client.media.upload(2, content(CONTENT), "image/jpeg", len(CONTENT))
+    with pytest.raises(ServiceAway, match="no place at Meta"):
+        async with client.media.download(2, handle):
+            pass
 
 
 async def test_unknown_media_is_refused(client: Client) -> None:
@@ -503,7 +513,7 @@ async def test_unknown_media_is_refused(client: Client) -> None:
 async def test_a_url_that_has_died_is_asked_for_again(
     simulator: CloudSimulator, client: Client
 ) -> None:
-    handle = await client.media.upload(content(CONTENT), "image/jpeg", len(CONTENT))
+    handle = await client.media.upload(1, content(CONTENT), "image/jpeg", len(CONTENT))
     urls: list[str] = []
     look_up = client.contents._looked_up
 
@@ -523,7 +533,7 @@ async def test_media_that_fails_for_a_while(
 ) -> None:
     simulator.use(CloudFaults(media_status=status))
     with pytest.raises(kind):
-        await client.media.upload(content(CONTENT), "image/jpeg", len(CONTENT))
+        await client.media.upload(1, content(CONTENT), "image/jpeg", len(CONTENT))
     with pytest.raises(kind):
         await read(client.media, "123")
 
@@ -534,9 +544,9 @@ async def test_errors_of_the_content_are_passed_on(client: Client) -> None:
         raise FileNotFoundError("gone")
 
     with pytest.raises(FileNotFoundError, match="gone"):
-        await client.media.upload(broken(), "image/jpeg", 2)
+        await client.media.upload(1, broken(), "image/jpeg", 2)
     with pytest.raises(ServiceRefused, match="no type"):
-        await client.media.upload(content(b"x"), "image/jpeg\r\nX: y", 1)
+        await client.media.upload(1, content(b"x"), "image/jpeg\r\nX: y", 1)
 
 
 @pytest.mark.parametrize("body", ["{}", '{"id":null}', '{"id":"a/b"}', "[]", '{"id":""}'])
@@ -547,7 +557,7 @@ async def test_an_upload_without_an_id_is_tried_again(body: str) -> None:
 
     async with odd(says) as client:
         with pytest.raises(ServiceAway):
-            await client.media.upload(content(b"x"), "image/jpeg", 1)
+            await client.media.upload(1, content(b"x"), "image/jpeg", 1)
 
 
 async def test_the_token_goes_nowhere_by_a_redirect() -> None:
@@ -563,7 +573,7 @@ async def test_the_token_goes_nowhere_by_a_redirect() -> None:
         with pytest.raises(ServiceRefused, match="HTTP 302"):
             await read(client.media, "1")
         with pytest.raises(ServiceRefused, match="HTTP 302"):
-            await client.media.upload(content(b"x"), "image/jpeg", 1)
+            await client.media.upload(1, content(b"x"), "image/jpeg", 1)
         assert asked == ["/v25.0/1", "/content", "/v25.0/106540352242922/media"]
 
 

@@ -139,12 +139,12 @@ async def upload(url: str, tls: ssl.SSLContext | None) -> bool:
     async def content() -> AsyncIterator[bytes]:
         yield TEXT
 
-    return await moved(url, tls, lambda media: media.upload(content(), "image/jpeg", len(TEXT)))
+    return await moved(url, tls, lambda media: media.upload(1, content(), "image/jpeg", len(TEXT)))
 
 
 async def download(url: str, tls: ssl.SSLContext | None) -> bool:
     async def read(media: NumberMedia) -> None:
-        async with media.download("1") as chunks:
+        async with media.download(1, "1") as chunks:
             async for _ in chunks:
                 pass
 

@@ -86,8 +86,11 @@ async def test_answers_about_numbers_go_after_a_year_and_noes_after_a_week(
 ) -> None:
     for wa_id, valid, age in (("1", True, 366.0), ("2", True, 300.0), ("3", False, 8.0)):
         await pool.execute(f"insert into contact values ($2, $3, {AGED})", age, wa_id, valid)
+    young = "insert into contact (number, wa_id, valid) select 2, wa_id, valid from contact"
+    await pool.execute(young)
     assert await prune_history(fetcher(pool), 30.0, 9) == 1  # of each
-    assert await pool.fetchval("select array_agg(wa_id) from contact") == ["2"]
+    assert await pool.fetchval("select array_agg(wa_id) from contact where number = 1") == ["2"]
+    assert await pool.fetchval("select count(*) from contact where number = 2") == 3
 
 
 async def test_old_letters_go_unless_their_replay_was_asked_for(pool: asyncpg.Pool) -> None:

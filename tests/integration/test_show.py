@@ -186,7 +186,7 @@ async def test_settings_that_are_no_object(settings: Settings, pool: asyncpg.Poo
 async def test_media_by_type_and_what_waits(settings: Settings, pool: asyncpg.Pool) -> None:
     for kind, mime, size in ((0, "image/png", 5), (0, "image/jpeg; q=1", 7), (1, "audio/ogg", 20)):
         await pool.execute(
-            "select add_media($1, $2, $3, $4, 'x', null, 0)", uuid4(), kind, mime, size
+            "select add_media($1, $2, $3, $4, 'x', null, 0, 1)", uuid4(), kind, mime, size
         )
     await pool.execute("update media set created_at = '2026-01-02T03:04:05Z' where size = 7")
     for seq, kind, reason in ((1, 2, "media is being prepared"), (2, 0, "other")):

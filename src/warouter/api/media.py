@@ -38,21 +38,22 @@ class MediaId(msgspec.Struct, frozen=True):
     id: str
 
 
-async def upload(context: Context, request: web.Request, _caller: Caller) -> web.Response:
+async def upload(context: Context, request: web.Request, caller: Caller) -> web.Response:
     """Store the raw body, which is never whole in memory."""
     mime = types.checked(request.headers.get("Content-Type"))
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise ParameterInvalid("Content-Encoding must be identity: send the body uncompressed")
-    media = await context.media.receive(_chunks(request), mime, length=request.content_length)
+    chunks, length = _chunks(request), request.content_length
+    media = await context.media.receive(caller.number, chunks, mime, length=length)
     return success({"media": [{"id": str(media.id)}]}, 201)
 
 
-async def download(context: Context, request: web.Request, _caller: Caller) -> web.StreamResponse:
+async def download(context: Context, request: web.Request, caller: Caller) -> web.StreamResponse:
     """Stream the stored bytes; the last ones only if all match the checksum. What a customer sent
     and could not be fetched yet is fetched now.
     """
-    media_id = _media_id(request)
-    media = await context.media.find(media_id) or await context.received.late(media_id)
+    which = caller.number, _media_id(request)
+    media = await context.media.find(*which) or await context.received.late(*which)
     if media is None:
         raise _unknown()
     content = context.media.content(media)
@@ -93,20 +94,22 @@ async def download(context: Context, request: web.Request, _caller: Caller) -> w
     return response
 
 
-async def remove(context: Context, request: web.Request, _caller: Caller) -> web.Response:
-    if not await context.media.remove(_media_id(request)):
+async def remove(context: Context, request: web.Request, caller: Caller) -> web.Response:
+    if not await context.media.remove(caller.number, _media_id(request)):
         raise _unknown()
     return success({})
 
 
-async def kind_of(context: Context, message_type: str, media_ids: list[str], body: bytes) -> int:
+async def kind_of(
+    context: Context, number: int, message_type: str, media_ids: list[str], body: bytes
+) -> int:
     """The frame kind of a message: MEDIA if its owner must prepare media first, else MESSAGE.
 
-    NotFound (404/1006) for an id that is no media's.
+    NotFound (404/1006) for an id that is no media's of the number.
     """
     for text in media_ids:
         try:
-            known = await context.media.known(UUID(text))
+            known = await context.media.known(number, UUID(text))
         except ValueError:
             known = False
         if not known:

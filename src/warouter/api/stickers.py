@@ -1,4 +1,4 @@
-"""/v1/stickerpacks: the sticker packs of the business. WhatsApp's own list of packs is empty."""
+"""/v1/stickerpacks: the sticker packs of a number. WhatsApp's own list of packs is empty."""
 
 from __future__ import annotations
 
@@ -57,41 +57,41 @@ _STICKER = msgspec.json.Decoder(StickerWish)
 # ------------------------------------------------------------ packs
 
 
-async def packs(context: Context, request: web.Request, _caller: Caller) -> web.Response:
+async def packs(context: Context, request: web.Request, caller: Caller) -> web.Response:
     own = not _of_whatsapp(request)
-    return success({"stickerpacks": await context.stickers.packs() if own else []})
+    return success({"stickerpacks": await context.stickers.packs(caller.number) if own else []})
 
 
-async def pack(context: Context, request: web.Request, _caller: Caller) -> web.Response:
-    found = await context.stickers.pack(_pack_id(request))
+async def pack(context: Context, request: web.Request, caller: Caller) -> web.Response:
+    found = await context.stickers.pack(caller.number, _pack_id(request))
     if found is None:
         raise _no_pack()
     return success({"stickerpacks": [found]})
 
 
-async def add_pack(context: Context, request: web.Request, _caller: Caller) -> web.Response:
+async def add_pack(context: Context, request: web.Request, caller: Caller) -> web.Response:
     if _of_whatsapp(request):
         raise ParameterInvalid("sticker packs cannot be created in the namespace whatsapp")
     wish = await read_json(request, context.config.json_limit, _PACK)
     filled(wish.publisher, "publisher")
     filled(wish.name, "name")
-    made = await context.stickers.add_pack(_checked(wish))
+    made = await context.stickers.add_pack(caller.number, _checked(wish))
     if made is None:
         raise ParameterInvalid(f"there are {MOST_PACKS} packs already, no more are allowed")
     return success({"stickerpacks": [{"id": made}]}, 201)
 
 
-async def change_pack(context: Context, request: web.Request, _caller: Caller) -> web.Response:
+async def change_pack(context: Context, request: web.Request, caller: Caller) -> web.Response:
     """Change the given fields."""
-    number = _pack_id(request)
+    pack_id = _pack_id(request)
     wish = await read_json(request, context.config.json_limit, _PACK)
-    if not await context.stickers.change_pack(number, _checked(wish)):
+    if not await context.stickers.change_pack(caller.number, pack_id, _checked(wish)):
         raise _no_pack()
-    return success({"stickerpacks": [{"id": str(number)}]})
+    return success({"stickerpacks": [{"id": str(pack_id)}]})
 
 
-async def delete_pack(context: Context, request: web.Request, _caller: Caller) -> web.Response:
-    if not await context.stickers.delete_pack(_pack_id(request)):
+async def delete_pack(context: Context, request: web.Request, caller: Caller) -> web.Response:
+    if not await context.stickers.delete_pack(caller.number, _pack_id(request)):
         raise _no_pack()
     return success({})
 
@@ -99,27 +99,27 @@ async def delete_pack(context: Context, request: web.Request, _caller: Caller) -
 # ------------------------------------------------------------ stickers
 
 
-async def stickers(context: Context, request: web.Request, _caller: Caller) -> web.Response:
-    found = await context.stickers.stickers(_pack_id(request))
+async def stickers(context: Context, request: web.Request, caller: Caller) -> web.Response:
+    found = await context.stickers.stickers(caller.number, _pack_id(request))
     if found is None:
         raise _no_pack()
     return success({"stickers": found})
 
 
-async def sticker(context: Context, request: web.Request, _caller: Caller) -> web.Response:
-    found = await context.stickers.sticker(_pack_id(request), _index(request))
+async def sticker(context: Context, request: web.Request, caller: Caller) -> web.Response:
+    found = await context.stickers.sticker(caller.number, _pack_id(request), _index(request))
     if found is None:
         raise _no_sticker()
     return success({"stickers": [found]})
 
 
-async def add_sticker(context: Context, request: web.Request, _caller: Caller) -> web.Response:
-    number = _pack_id(request)
+async def add_sticker(context: Context, request: web.Request, caller: Caller) -> web.Response:
+    pack_id = _pack_id(request)
     wish = await read_json(request, context.config.json_limit, _STICKER)
     image = filled(wish.image_data_id, "image_data_id")
     emojis = list(filled_list(wish.emojis, "emojis"))
     _check_sticker(wish)
-    index = await context.stickers.add_sticker(number, image, emojis)
+    index = await context.stickers.add_sticker(caller.number, pack_id, image, emojis)
     if index is None:
         raise _no_pack()
     if index == FULL:
@@ -127,19 +127,21 @@ async def add_sticker(context: Context, request: web.Request, _caller: Caller) -
     return success({"stickers": [{"index": index}]}, 201)
 
 
-async def change_sticker(context: Context, request: web.Request, _caller: Caller) -> web.Response:
+async def change_sticker(context: Context, request: web.Request, caller: Caller) -> web.Response:
     """Change the given fields."""
-    number, index = _pack_id(request), _index(request)
+    pack_id, index = _pack_id(request), _index(request)
     wish = await read_json(request, context.config.json_limit, _STICKER)
     _check_sticker(wish)
-    stickers = context.stickers
-    if not await stickers.change_sticker(number, index, wish.image_data_id, wish.emojis):
+    changed = await context.stickers.change_sticker(
+        caller.number, pack_id, index, wish.image_data_id, wish.emojis
+    )
+    if not changed:
         raise _no_sticker()
     return success({"stickers": [{"index": index}]})
 
 
-async def delete_sticker(context: Context, request: web.Request, _caller: Caller) -> web.Response:
-    if not await context.stickers.delete_sticker(_pack_id(request), _index(request)):
+async def delete_sticker(context: Context, request: web.Request, caller: Caller) -> web.Response:
+    if not await context.stickers.delete_sticker(caller.number, _pack_id(request), _index(request)):
         raise _no_sticker()
     return success({})
 

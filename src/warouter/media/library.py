@@ -23,17 +23,22 @@ KNOWN_MOST = 10_000
 
 
 class Library:
-    """``quota`` limits the bytes of all media, unfinished files included; 0 is no limit."""
+    """Media of each number; that of another one is as if there were none.
+
+    ``quota`` limits the bytes of all numbers, unfinished files included; 0 is no limit.
+    """
 
     def __init__(self, rows: MediaRows, storage: Storage, quota: int) -> None:
         self.rows = rows
         self.storage = storage
         self._quota = quota
         self._without_row = 0  # bytes of what is in its place here and has no row yet
-        self._known: dict[UUID, float] = {}  # until when an id is taken to be there
+        # Until when an id is taken to be there.
+        self._known: dict[tuple[int, UUID], float] = {}
 
     async def receive(
         self,
+        number: int,
         chunks: AsyncIterator[bytes],
         mime: str,
         *,
@@ -43,7 +48,8 @@ class Library:
         sha256: bytes | None = None,
         media_id: UUID | None = None,
     ) -> MediaFile:
-        """Store content under a new id, or the one that it has; nothing stays behind on an error.
+        """Store content of a number under a new id, or the one that it has; nothing stays behind on
+        an error.
 
         ``length`` is what the sender announces, ``handle`` the upstream's name of received media,
         ``sha256`` what it must be. BodyTooLarge, MediaFull, MediaRefused, ParameterMissing (empty),
@@ -59,33 +65,34 @@ class Library:
                 types.check(mime, staged.head, staged.size)
             if sha256 is not None and staged.sha256 != sha256:
                 raise ValueError("the content does not match the announced SHA-256")
-            return await self._add(staged, mime, kind, handle, media_id or uuid4())
+            media = MediaFile(media_id or uuid4(), kind, mime, staged.size, staged.sha256, number)
+            return await self._add(staged, media, handle)
         finally:
             await staged.drop()
 
-    async def find(self, media_id: UUID) -> MediaFile | None:
-        return await self.rows.find(media_id)
+    async def find(self, number: int, media_id: UUID) -> MediaFile | None:
+        return await self.rows.find(number, media_id)
 
-    async def known(self, media_id: UUID) -> bool:
+    async def known(self, number: int, media_id: UUID) -> bool:
         """True if the media exists; a positive answer is cached for a short time."""
         now = time.monotonic()
-        if self._known.get(media_id, now) > now:
+        if self._known.get((number, media_id), now) > now:
             return True
-        if await self.rows.find(media_id) is None:
+        if await self.rows.find(number, media_id) is None:
             return False
         if len(self._known) >= KNOWN_MOST:
             self._known.clear()
-        self._known[media_id] = now + KNOWN_SECONDS
+        self._known[number, media_id] = now + KNOWN_SECONDS
         return True
 
     def content(self, media: MediaFile) -> AsyncIterator[bytes]:
         """The content in chunks; raises FileNotFoundError, or Damaged before the last chunk."""
         return self.storage.content(media.id, media.size, media.sha256)
 
-    async def remove(self, media_id: UUID) -> bool:
+    async def remove(self, number: int, media_id: UUID) -> bool:
         """Remove row and content; True if they existed."""
-        self._known.pop(media_id, None)
-        found = await self.rows.remove(media_id)
+        self._known.pop((number, media_id), None)
+        found = await self.rows.remove(number, media_id)
         if found:
             await self.storage.remove(media_id)
         return found
@@ -112,10 +119,7 @@ class Library:
                 raise _full()
             before = total
 
-    async def _add(
-        self, staged: Staged, mime: str, kind: int, handle: str | None, media_id: UUID
-    ) -> MediaFile:
-        media = MediaFile(media_id, kind, mime, staged.size, staged.sha256)
+    async def _add(self, staged: Staged, media: MediaFile, handle: str | None) -> MediaFile:
         known: UUID | None = None
         self._without_row += media.size
         try:
@@ -129,11 +133,13 @@ class Library:
             self._without_row -= media.size
         if known == media.id:
             return media
-        if await self.rows.find(media.id) is None:  # no other process has stored the same meanwhile
+        if (
+            await self.rows.find(media.number, media.id) is None
+        ):  # no other process has stored the same meanwhile
             await self.storage.remove(media.id)
         if known is None:
             raise _full()
-        earlier = await self.rows.find(known)
+        earlier = await self.rows.find(media.number, known)
         if earlier is None:  # removed this very moment
             raise MediaFull("the media was deleted during its upload")
         return earlier

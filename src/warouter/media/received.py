@@ -1,6 +1,7 @@
 """Media of customers by the upstream's handle: an id at once, and content when that can be had.
 
-The id is made of the handle, so whoever fetches it, owner or webapp, stores it under the same one.
+The id is made of the number and the handle, so whoever fetches it, owner or webapp, stores it under
+the same one.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID, uuid5
 
+from warouter.cloud_number import FIRST
 from warouter.errors import MediaAway, MediaRefused
 from warouter.media import types
 from warouter.media.library import Library
@@ -23,15 +25,18 @@ MOST_AT_ONCE = 8
 LATE_SECONDS = 60.0  # a client waits for it
 
 
-def wanted(handle: str, media: Mapping[str, Any] | None) -> WantedMedia:
-    """Read an inbound message's words on its media; ValueError without any, or without a digest."""
+def wanted(number: int, handle: str, media: Mapping[str, Any] | None) -> WantedMedia:
+    """Read the words of a message to the number on its media; ValueError without any, or without a
+    digest.
+    """
     if media is None:
         raise ValueError("the message has no object for its media")
     return WantedMedia(
-        uuid5(NAMESPACE, handle),
+        uuid5(NAMESPACE, handle if number == FIRST else f"{number}\0{handle}"),
         handle,
         types.safe(str(media.get("mime_type") or "")),
         bytes.fromhex(str(media.get("sha256", ""))) or None,
+        number,
     )
 
 
@@ -49,11 +54,12 @@ class Received:
         One of REFUSED if it cannot be had; any other error may pass.
         """
         async with self._places:
-            found = await self.library.rows.find_handle(wanted.handle)
+            found = await self.library.rows.find_handle(wanted.number, wanted.handle)
             if found is not None:
                 return found
-            async with self._service.download(wanted.handle) as chunks:
+            async with self._service.download(wanted.number, wanted.handle) as chunks:
                 return await self.library.receive(
+                    wanted.number,
                     chunks,
                     wanted.mime,
                     kind=RECEIVED,
@@ -62,11 +68,11 @@ class Received:
                     media_id=wanted.id,
                 )
 
-    async def late(self, media_id: UUID) -> MediaFile | None:
-        """The media of this id, if it was to be fetched later, by now; None if there is none, or
-        the upstream refuses it. MediaAway if it cannot be had yet.
+    async def late(self, number: int, media_id: UUID) -> MediaFile | None:
+        """The number's media of this id, if it was to be fetched later, by now; None if there is
+        none, or the upstream refuses it. MediaAway if it cannot be had yet.
         """
-        wanted = await self.library.rows.find_wanted(media_id)
+        wanted = await self.library.rows.find_wanted(number, media_id)
         if wanted is None:
             return None
         try:

@@ -35,16 +35,18 @@ class _Answer(msgspec.Struct):
 
 
 class UpstreamMedia(Protocol):
-    """Media of one number at the upstream, whichever that is."""
+    """Media at the upstream. A handle is good for the number that it belongs to."""
 
-    async def upload(self, content: AsyncIterator[bytes], mime: str, size: int) -> str:
-        """Upload ``size`` bytes and return their handle; errors of ``content`` are passed on.
+    async def upload(self, number: int, content: AsyncIterator[bytes], mime: str, size: int) -> str:
+        """Upload ``size`` bytes and return the number's handle; errors of ``content`` come out.
 
         ServiceAway or ServiceRefused.
         """
 
-    def download(self, handle: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """The content of a handle in chunks; ServiceAway, which they raise too, or
+    def download(
+        self, number: int, handle: str
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """The content of a handle of the number in chunks; ServiceAway, which they raise too, or
         ServiceRefused.
         """
 
@@ -75,13 +77,13 @@ class MediaSession:
 
 
 class MediaService(UpstreamMedia):
-    """The media service at ``url``, which is that of the upstream's services."""
+    """The media service at ``url``, that of the upstream's services, which know one number."""
 
     def __init__(self, url: str) -> None:
         self._url = f"{url}/media"
         self._session = MediaSession()
 
-    async def upload(self, content: AsyncIterator[bytes], mime: str, size: int) -> str:
+    async def upload(self, number: int, content: AsyncIterator[bytes], mime: str, size: int) -> str:
         source = UploadSource(content)
         headers = {"Content-Type": mime, "Content-Length": str(size)}
         http = self._session.http()
@@ -98,7 +100,7 @@ class MediaService(UpstreamMedia):
             raise ServiceAway("media service: malformed answer") from error
 
     @asynccontextmanager
-    async def download(self, handle: str) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def download(self, number: int, handle: str) -> AsyncIterator[AsyncIterator[bytes]]:
         url = f"{self._url}/{quote(handle, safe='')}"
         try:
             async with self._session.http().get(url) as answer:

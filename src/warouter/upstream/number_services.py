@@ -52,45 +52,48 @@ _IDENTITY = msgspec.json.Decoder(ContactIdentity)
 
 
 class NumberLookup(Protocol):
-    """The upstream's knowledge of numbers. Each call raises UpstreamAway.
+    """The upstream's knowledge of the contacts of a ``number``. Each call raises UpstreamAway.
 
     ``local``: it is asked without leaving the cluster, so its answers need not be kept.
     """
 
     local: bool = False
 
-    async def on_whatsapp(self, numbers: Sequence[str]) -> set[str]:
+    async def on_whatsapp(self, number: int, wa_ids: Sequence[str]) -> set[str]:
         """The wa_ids, of at most ``MOST_NUMBERS``, that are on WhatsApp."""
 
-    async def identity(self, wa_id: str) -> ContactIdentity | None:
+    async def identity(self, number: int, wa_id: str) -> ContactIdentity | None:
         """An identity, or None if the upstream knows none."""
 
-    async def acknowledge(self, wa_id: str, hash: str) -> ContactIdentity | None:
+    async def acknowledge(self, number: int, wa_id: str, hash: str) -> ContactIdentity | None:
         """Acknowledge a hash and return the identity, None if there is none."""
 
     async def close(self) -> None: ...
 
 
 class NumberDirectory(NumberLookup):
-    """The services at ``url``; ``close`` it on the loop that it is used on."""
+    """The services at ``url``, which know one number alone.
+
+    ``close`` it on the loop that it is used on.
+    """
 
     def __init__(self, url: str, timeout: float = TIMEOUT_S) -> None:
         self._url = url
         self._timeout = timeout
         self._session: aiohttp.ClientSession | None = None
 
-    async def on_whatsapp(self, numbers: Sequence[str]) -> set[str]:
-        asked = msgspec.json.encode(ContactsQuery(list(numbers)))
+    async def on_whatsapp(self, number: int, wa_ids: Sequence[str]) -> set[str]:
+        asked = msgspec.json.encode(ContactsQuery(list(wa_ids)))
         status, body = await self._call("POST", "/contacts", asked)
         if status != 200:
             raise UpstreamAway(f"the upstream answered {status} to a contact check")
         return set(_decoded(body, _NUMBERS).contacts)
 
-    async def identity(self, wa_id: str) -> ContactIdentity | None:
+    async def identity(self, number: int, wa_id: str) -> ContactIdentity | None:
         status, body = await self._call("GET", _path(wa_id))
         return None if _unknown(status) else _decoded(body, _IDENTITY)
 
-    async def acknowledge(self, wa_id: str, hash: str) -> ContactIdentity | None:
+    async def acknowledge(self, number: int, wa_id: str, hash: str) -> ContactIdentity | None:
         told = msgspec.json.encode(Acknowledged(hash))
         status, body = await self._call("PUT", _path(wa_id), told)
         return None if _unknown(status) else _decoded(body, _IDENTITY)

@@ -158,7 +158,7 @@ class Bench:
                 "prune 500": (OWNER, forget),
             },
             "contact": {
-                "known": (READER, lambda: contacts.known(["491500000001"])),
+                "known": (READER, lambda: contacts.known(1, ["491500000001"])),
                 "prune 500": (OWNER, forget),
                 "prune the rest": (OWNER, forget),
             },

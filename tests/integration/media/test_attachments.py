@@ -161,7 +161,7 @@ async def test_final_refusals_and_passing_trouble(library: Library, uploads: Upl
     [noted] = at.failures.shown()
     assert (noted.direction, noted.type, noted.message) == ("outgoing", "image", at.answers[0].id)
     assert noted.reason == at.answers[0].details
-    media = await library.receive(chunks(CONTENT), "image/jpeg")
+    media = await library.receive(1, chunks(CONTENT), "image/jpeg")
     away = Slot(Uploads(library, MediaService("http://127.0.0.1:1"), Fetcher()))
     away.push("1", str(media.id))
     away.pump()
@@ -176,7 +176,7 @@ async def test_media_whose_file_is_away_is_tried_again_while_its_row_is_there(
 ) -> None:
     """An unmounted volume fails no message; media that was deleted does."""
     monkeypatch.setattr(uploads_file, "FILE_PAUSES", (0.01, 0.01))
-    media = await library.receive(chunks(CONTENT), "image/jpeg")
+    media = await library.receive(1, chunks(CONTENT), "image/jpeg")
     at = Slot(uploads)
     for hide in (lambda: shelf.hide(media.id), shelf.take_away):
         show = hide()
@@ -191,8 +191,8 @@ async def test_media_whose_file_is_away_is_tried_again_while_its_row_is_there(
     at.pump()
     await soon(lambda: bool(at.sent))  # and it was not remembered
     assert at.slot.lanes.answered(at.sent[0][0]) is not None
-    other = await library.receive(chunks(CONTENT), "image/jpeg")
-    await library.remove(other.id)
+    other = await library.receive(1, chunks(CONTENT), "image/jpeg")
+    await library.remove(1, other.id)
     at.push("1", str(other.id))
     at.pump()
     await soon(lambda: bool(at.answers))

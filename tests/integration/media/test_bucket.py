@@ -262,10 +262,10 @@ async def test_an_upload_that_fails_leaves_nothing_and_succeeds_later(
 ) -> None:
     server.faults.swallow = 3
     with pytest.raises(MediaAway, match="connection"):
-        await library.receive(chunks(LARGE), "application/x")
+        await library.receive(1, chunks(LARGE), "application/x")
     assert not server.objects
     assert await library.rows.total() == await library.storage.unfinished() == 0
-    media = await library.receive(chunks(LARGE), "application/x")
+    media = await library.receive(1, chunks(LARGE), "application/x")
     assert await read(library.storage, media.id) == LARGE
 
 
@@ -282,7 +282,7 @@ async def test_an_upload_that_is_cancelled_leaves_nothing(
     server: BucketServer, library: Library
 ) -> None:
     server.faults.hang = asyncio.Event()
-    call = asyncio.ensure_future(library.receive(chunks(LARGE), "application/x"))
+    call = asyncio.ensure_future(library.receive(1, chunks(LARGE), "application/x"))
     await soon(lambda: server.asked["PUT"] == 1)
     call.cancel()
     await asyncio.wait([call])
@@ -300,7 +300,7 @@ async def test_a_server_that_does_not_answer_is_given_up(
     """Within a bound, and the loop goes on meanwhile."""
     monkeypatch.setattr(objects, "CALL_SECONDS", 0.3)
     monkeypatch.setattr(objects, "PAUSES", (0.01,))
-    media = await library.receive(chunks(CONTENT), "image/jpeg")
+    media = await library.receive(1, chunks(CONTENT), "image/jpeg")
     server.faults.hang = asyncio.Event()
     turns = 0
 
@@ -312,11 +312,11 @@ async def test_a_server_that_does_not_answer_is_given_up(
 
     ticker = asyncio.ensure_future(ticking())
     with pytest.raises(MediaAway, match="in time"):
-        await library.receive(chunks(CONTENT), "image/jpeg")
+        await library.receive(1, chunks(CONTENT), "image/jpeg")
     with pytest.raises(MediaAway, match="in time"):
         await read(library.storage, media.id, CONTENT)
     with pytest.raises(MediaAway, match="in time"):
-        await library.remove(media.id)
+        await library.remove(1, media.id)
     ticker.cancel()
     assert turns > 30
 
@@ -364,7 +364,7 @@ async def test_uploads_of_a_process_stay_below_the_quota(
 ) -> None:
     library, another = libraries(4 * MIB), libraries(4 * MIB)
     calls = [
-        one.receive(chunks(*[bytes(MIB // 4)] * 4), "application/x")
+        one.receive(1, chunks(*[bytes(MIB // 4)] * 4), "application/x")
         for one in (library, another)
         for _ in range(6)
     ]
@@ -388,7 +388,7 @@ async def test_an_upload_under_way_counts_once(
     server.faults.hang = asyncio.Event()
     puts = []
     for size in (6 * MIB, MIB):
-        puts.append(asyncio.ensure_future(library.receive(chunks(bytes(size)), "application/x")))
+        puts.append(asyncio.ensure_future(library.receive(1, chunks(bytes(size)), "application/x")))
         await soon(lambda: server.asked["PUT"] == len(puts) or puts[-1].done())
     server.faults.hang.set()
     assert [media.size for media in await asyncio.gather(*puts)] == [6 * MIB, MIB]

@@ -42,17 +42,17 @@ async def library(pool: asyncpg.Pool, folder: Path) -> AsyncIterator[Library]:
 async def test_a_full_disk_refuses_uploads_and_serves_what_is_there(
     library: Library, folder: Path
 ) -> None:
-    media = await library.receive(chunks(CONTENT), "image/jpeg")
+    media = await library.receive(1, chunks(CONTENT), "image/jpeg")
     with disk.full(folder):
         with pytest.raises(MediaFull, match="no space left"):
-            await library.receive(chunks(CONTENT), "image/jpeg")
+            await library.receive(1, chunks(CONTENT), "image/jpeg")
         assert trouble(folder).startswith(
             f"WAROUTER_MEDIA_DIR is {folder}, and {folder}/partial has no space left: make room,"
         )
         assert b"".join([part async for part in library.content(media)]) == CONTENT
     shelf = DirectoryShelf(folder)
     await soon(lambda: shelf.whole() == {str(media.id)})  # nothing unfinished stays
-    await library.receive(chunks(CONTENT), "image/jpeg")
+    await library.receive(1, chunks(CONTENT), "image/jpeg")
     assert trouble(folder) == ""
 
 
@@ -60,13 +60,13 @@ async def test_a_full_disk_refuses_uploads_and_serves_what_is_there(
 async def test_a_read_only_disk_refuses_uploads_and_serves_what_is_there(
     library: Library, folder: Path
 ) -> None:
-    media = await library.receive(chunks(CONTENT), "image/jpeg")
+    media = await library.receive(1, chunks(CONTENT), "image/jpeg")
     with disk.read_only(folder):
         with pytest.raises(MediaAway, match="cannot be used: Read-only file system"):
-            await library.receive(chunks(CONTENT), "image/jpeg")
+            await library.receive(1, chunks(CONTENT), "image/jpeg")
         assert "is read-only: mount it writable" in trouble(folder)
         assert b"".join([part async for part in library.content(media)]) == CONTENT
-    await library.receive(chunks(CONTENT), "image/jpeg")
+    await library.receive(1, chunks(CONTENT), "image/jpeg")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="not run (needs root, to be another account)")

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import msgspec
 import pytest
 import pytest_asyncio
@@ -50,10 +51,10 @@ class Troubled(MediaService):
     away = False
 
     @asynccontextmanager
-    async def download(self, handle: str) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def download(self, number: int, handle: str) -> AsyncIterator[AsyncIterator[bytes]]:
         if self.away:
             raise ServiceAway("the token is dead")
-        async with super().download(handle) as chunks:
+        async with super().download(number, handle) as chunks:
             yield chunks
 
 
@@ -122,12 +123,52 @@ async def test_events_of_a_sender_wait_for_its_media_and_nobody_else(
 async def test_each_number_says_what_is_downloaded(inbox: Inbox, simulator: Simulator) -> None:
     handle, _, _ = await simulator.media.put(chunks(CONTENT), "image/jpeg")
     inbox.settings[2] = ApplicationSettings(media=MediaSettings(auto_download=()))
-    of_second = msgspec.structs.replace(inbound(1, "a", handle), of_number=2)
-    inbox.come(of_second, inbound(2, "a", handle))
+    inbox.come(of_second(inbound(1, "a", handle)), inbound(2, "a", handle))
     assert inbox.numbers == [1]  # it waits for nothing
     await soon(lambda: len(inbox.passed) == 2)
     assert "link" not in inbox.message(1)["image"]
     assert "link" in inbox.message(2)["image"]
+
+
+async def test_one_media_to_two_numbers_is_stored_for_each(
+    library: Library, simulator: Simulator, inbox: Inbox, pool: asyncpg.Pool
+) -> None:
+    await pool.execute("insert into number (id, name) values (2, 'two')")
+    handle, _, _ = await simulator.media.put(chunks(CONTENT), "image/jpeg")
+    inbox.come(inbound(1, "a", handle), of_second(inbound(2, "a", handle)))
+    await soon(lambda: len(inbox.passed) == 2)
+    first, second = (inbox.message(n)["image"] for n in (1, 2))
+    assert first["link"] == f"https://api.test/v1/media/{first['id']}"
+    assert second["link"] == f"https://api.test/n/two/v1/media/{second['id']}"
+    for number, mine, other in ((1, first, second), (2, second, first)):
+        assert await library.find(number, UUID(mine["id"])) is not None
+        assert await library.find(number, UUID(other["id"])) is None
+
+
+async def test_media_that_comes_late_is_of_the_number_that_it_came_to(
+    library: Library,
+    simulator: Simulator,
+    inbox: Inbox,
+    pool: asyncpg.Pool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(downloads, "PAUSES", ())
+    await pool.execute("insert into number (id, name) values (2, 'two')")
+    handle, _, _ = await simulator.media.put(chunks(CONTENT), "image/jpeg")
+    inbox.service.away = True
+    inbox.come(of_second(inbound(1, "a", handle)))
+    await soon(lambda: bool(inbox.passed))
+    image = inbox.message(1)["image"]
+    assert image["link"] == f"https://api.test/n/two/v1/media/{image['id']}"
+    inbox.service.away = False
+    assert await inbox.received.late(1, UUID(image["id"])) is None
+    assert await inbox.late.look() == 1
+    assert await library.find(1, UUID(image["id"])) is None
+    assert await library.find(2, UUID(image["id"])) is not None
+
+
+def of_second(event: Event) -> Event:
+    return msgspec.structs.replace(event, of_number=2)
 
 
 async def test_a_download_that_hangs_is_given_up_in_time(
@@ -158,13 +199,13 @@ async def test_a_passing_error_costs_no_media(
     image = inbox.message(1)["image"]
     assert (image["status"], "file" in image) == ("undownloaded", False)
     assert image["link"] == f"https://api.test/v1/media/{image['id']}"
-    assert await library.find(UUID(image["id"])) is None
+    assert await library.find(1, UUID(image["id"])) is None
     assert await inbox.late.look() == 1  # in vain, and not due again at once
     assert await inbox.late.look() == 0
     inbox.service.away = False
     await due(library)
     assert await inbox.late.look() == 1
-    stored = await library.find(UUID(image["id"]))
+    stored = await library.find(1, UUID(image["id"]))
     assert stored is not None
     assert b"".join([chunk async for chunk in library.content(stored)]) == CONTENT
     await due(library)
@@ -207,13 +248,13 @@ async def test_two_that_fetch_the_same_at_once_store_it_once(
     library: Library, simulator: Simulator, inbox: Inbox
 ) -> None:
     handle, _, _ = await simulator.media.put(chunks(CONTENT), "image/jpeg")
-    media = wanted(handle, {"mime_type": "image/jpeg"})
+    media = wanted(1, handle, {"mime_type": "image/jpeg"})
     both = [Received(library, inbox.service) for _ in range(2)]
     found = await asyncio.gather(*(one.fetch(media) for one in both), return_exceptions=True)
     # A bucket takes no second content of the same name: who comes second finds the first one's.
     assert {type(each) for each in found} <= {MediaFile, MediaAway}
     assert {(await one.fetch(media)).id for one in both} == {media.id}
-    stored = await library.find(media.id)
+    stored = await library.find(1, media.id)
     assert stored is not None
     assert b"".join([chunk async for chunk in library.content(stored)]) == CONTENT
     assert await library.rows.total() == len(CONTENT)
@@ -236,7 +277,7 @@ async def test_an_inbound_type_that_is_none_is_stored_as_bytes(
     message["image"]["mime_type"] = mime
     inbox.come(msgspec.structs.replace(event, payload=msgspec.json.encode(message)))
     await soon(lambda: bool(inbox.passed))
-    stored = await library.find(UUID(inbox.message(1)["image"]["id"]))
+    stored = await library.find(1, UUID(inbox.message(1)["image"]["id"]))
     assert stored is not None
     assert stored.mime == "application/octet-stream"
 

@@ -25,6 +25,7 @@ from warouter.media import staging
 from warouter.media.cleaning import expire, sweep
 from warouter.media.directory import MediaDirectory
 from warouter.media.library import Library
+from warouter.media.received import wanted
 from warouter.owner.media.work import MediaWork
 from warouter.store.media import RECEIVED, MediaFile, through_pool
 from warouter.upstream.media_service import MediaService
@@ -35,8 +36,8 @@ Libraries = Callable[[int], Library]
 async def test_old_media_goes_with_row_and_file(
     library: Library, pool: asyncpg.Pool, shelf: Shelf
 ) -> None:
-    old = [await library.receive(chunks(CONTENT), "image/jpeg") for _ in range(3)]
-    new = await library.receive(chunks(CONTENT), "image/jpeg")
+    old = [await library.receive(1, chunks(CONTENT), "image/jpeg") for _ in range(3)]
+    new = await library.receive(1, chunks(CONTENT), "image/jpeg")
     await pool.execute(
         "update media set created_at = now() - interval '31 days' where id = any ($1)",
         [media.id for media in old],
@@ -48,7 +49,7 @@ async def test_old_media_goes_with_row_and_file(
 
 
 async def test_leftovers_go_and_what_is_in_use_stays(library: Library, shelf: Shelf) -> None:
-    media = await library.receive(chunks(CONTENT), "image/jpeg")
+    media = await library.receive(1, chunks(CONTENT), "image/jpeg")
     orphan, young, foreign = str(uuid4()), str(uuid4()), "somebody-elses.txt"
     for name in (orphan, foreign):
         shelf.put(name, b"x", 7200)
@@ -69,7 +70,7 @@ async def test_a_crash_between_file_and_row_leaves_an_orphan_that_is_swept(
 ) -> None:
     await pool.execute("alter table media add constraint none check (false) not valid")
     with pytest.raises(asyncpg.CheckViolationError):
-        await library.receive(chunks(CONTENT), "image/jpeg")
+        await library.receive(1, chunks(CONTENT), "image/jpeg")
     (name,) = shelf.whole()
     shelf.age(name, 7200)
     assert await sweep(library) == 1
@@ -83,7 +84,7 @@ async def test_a_directory_that_cannot_be_used(pool: asyncpg.Pool, tmp_path: Pat
         tmp_path / "file"
     )  # not a folder: nobody may write there, root neither
     with pytest.raises(MediaAway):
-        await Library(through_pool(pool), directory, 0).receive(chunks(CONTENT), "image/jpeg")
+        await Library(through_pool(pool), directory, 0).receive(1, chunks(CONTENT), "image/jpeg")
     with pytest.raises(MediaAway, match="is not a directory"):
         await directory.check()
     await directory.close()
@@ -93,7 +94,7 @@ async def test_one_handle_is_one_media(library: Library, shelf: Shelf) -> None:
     """Two owners, one after the other, may download the same."""
     found = await asyncio.gather(
         *(
-            library.receive(chunks(CONTENT), "image/jpeg", kind=RECEIVED, handle="h")
+            library.receive(1, chunks(CONTENT), "image/jpeg", kind=RECEIVED, handle="h")
             for _ in range(4)
         )
     )
@@ -104,8 +105,76 @@ async def test_one_handle_is_one_media(library: Library, shelf: Shelf) -> None:
 
 async def test_another_digest_is_refused(library: Library, shelf: Shelf) -> None:
     with pytest.raises(ValueError, match="SHA-256"):
-        await library.receive(chunks(CONTENT), "image/jpeg", sha256=bytes(32))
+        await library.receive(1, chunks(CONTENT), "image/jpeg", sha256=bytes(32))
     assert shelf.whole() == set()
+
+
+# ---------------------------------------------------------------- two numbers
+
+
+async def test_media_of_another_number_is_as_if_there_were_none(
+    library: Library, shelf: Shelf
+) -> None:
+    media = await library.receive(1, chunks(CONTENT), "image/jpeg")
+    assert await library.known(1, media.id)
+    assert not await library.known(2, media.id)
+    assert await library.find(2, media.id) is None
+    assert not await library.remove(2, media.id)
+    assert await library.find(1, media.id) == media
+    assert shelf.whole() == {str(media.id)}
+
+
+async def test_one_handle_of_two_numbers_is_two_media(
+    library: Library, pool: asyncpg.Pool, shelf: Shelf
+) -> None:
+    """A file that a customer sends to both has one name at the upstream."""
+    both = [
+        await library.receive(n, chunks(CONTENT), "image/jpeg", kind=RECEIVED, handle="h")
+        for n in (1, 2, 2)
+    ]
+    assert both[0].id != both[1].id == both[2].id
+    assert shelf.whole() == {str(media.id) for media in both}
+    totals = {1: len(CONTENT), 2: len(CONTENT)}
+    assert await totals_of(pool) == totals
+    assert await library.rows.total() == 2 * len(CONTENT)
+    assert await library.remove(1, both[0].id)
+    assert await library.rows.find_handle(1, "h") is None
+    assert await library.rows.find_handle(2, "h") == both[1]
+    assert await totals_of(pool) == totals | {1: 0}
+
+
+async def test_what_is_wanted_of_two_numbers_by_one_handle_is_two(library: Library) -> None:
+    rows = library.rows
+    both = [wanted(n, "h", {"mime_type": "image/jpeg"}) for n in (1, 2)]
+    assert both[0].id != both[1].id
+    for each in both:
+        await rows.want(each, 5)
+    assert await rows.find_wanted(2, both[0].id) is None
+    assert [each for each, _ in await rows.take_wanted([5], 9)] == both
+    assert not await rows.remove(2, both[0].id)
+    assert await rows.forget_wanted(2, "h")
+    assert await rows.find_wanted(1, both[0].id) == both[0]
+    await library.receive(2, chunks(CONTENT), "image/jpeg", kind=RECEIVED, handle="h")
+    assert await rows.find_wanted(1, both[0].id) == both[0]  # it is another one that is there
+
+
+async def test_old_media_and_orphans_go_whosever_they_are(
+    library: Library, pool: asyncpg.Pool, shelf: Shelf
+) -> None:
+    old = [await library.receive(n, chunks(CONTENT), "image/jpeg") for n in (1, 2, 3, 2)]
+    await pool.execute("update media set created_at = now() - interval '31 days'")
+    new = await library.receive(2, chunks(CONTENT), "image/jpeg")
+    shelf.age(new.id, 7200)
+    assert await sweep(library) == 0
+    assert await expire(library, 30) == len(old)
+    assert await totals_of(pool) == {1: 0, 2: len(CONTENT), 3: 0}
+    await pool.execute("delete from media")
+    assert await sweep(library) == 1
+    assert shelf.whole() == set()
+
+
+async def totals_of(pool: asyncpg.Pool) -> dict[int, int]:
+    return {row["number"]: row["bytes"] for row in await pool.fetch("select * from media_total")}
 
 
 # ---------------------------------------------------------------- the quota
@@ -144,7 +213,7 @@ async def test_an_upload_without_a_length_stays_below_the_quota_while_it_is_writ
             most = max(most, on_disk(tmp_path))
 
     with pytest.raises(MediaFull):
-        await libraries(MIB).receive(endless(), "application/x")
+        await libraries(MIB).receive(1, endless(), "application/x")
     assert (most > 2 * MIB) == mutant
     await soon(lambda: DirectoryShelf(tmp_path).whole() == set())
 
@@ -168,7 +237,7 @@ async def test_uploads_of_several_webapps_stay_below_the_quota_together(
             yield bytes(256 * KIB)
             most = max(most, on_disk(tmp_path))
 
-    calls = [webapps[n % 3].receive(content(), "application/x") for n in range(12)]
+    calls = [webapps[n % 3].receive(1, content(), "application/x") for n in range(12)]
     results = await asyncio.gather(*calls, return_exceptions=True)
     stored = [result for result in results if isinstance(result, MediaFile)]
     assert len(stored) <= 4
@@ -202,6 +271,38 @@ async def test_uploads_end_together_while_the_database_hangs(
     await directory.close()
 
 
+async def test_the_quota_is_that_of_all_numbers(libraries: Libraries) -> None:
+    library = libraries(2 * len(CONTENT))
+    first = await library.receive(1, chunks(CONTENT), "image/jpeg")
+    await library.receive(2, chunks(CONTENT), "image/jpeg")
+    for number in (1, 2, 3):
+        with pytest.raises(MediaFull):
+            await library.receive(number, chunks(CONTENT), "image/jpeg")
+    await library.remove(1, first.id)
+    await library.receive(3, chunks(CONTENT), "image/jpeg")
+
+
+@pytest.mark.parametrize(("first", "second"), [(1, 2), (2, 1), (2, 3), (2, 2), (1, 1)])
+async def test_two_numbers_cannot_both_take_the_last_of_the_quota(
+    pool: asyncpg.Pool, first: int, second: int
+) -> None:
+    add = "select add_media($1, 0::smallint, 'image/png', 6, 'x', null, 10, $2)"
+    async with pool.acquire() as one, pool.acquire() as other:
+        beginning = one.transaction()
+        await beginning.start()
+        assert await one.fetchval(add, uuid4(), first) is not None
+        behind = asyncio.create_task(other.fetchval(add, uuid4(), second))
+        await soon(lambda: waits_for_a_lock(pool))
+        await beginning.commit()
+        assert await behind is None
+    assert sum((await totals_of(pool)).values()) == 6
+
+
+async def waits_for_a_lock(pool: asyncpg.Pool) -> bool:
+    waiting = "select exists (select from pg_locks where not granted)"
+    return bool(await pool.fetchval(waiting))
+
+
 @in_directory
 async def test_files_of_a_dead_process_count_until_they_are_removed(
     libraries: Libraries, tmp_path: Path
@@ -212,10 +313,10 @@ async def test_files_of_a_dead_process_count_until_they_are_removed(
     left.write_bytes(bytes(MIB))
     assert await sweep(library) == 0  # it may still be written
     with pytest.raises(MediaFull):
-        await library.receive(chunks(CONTENT), "image/jpeg")
+        await library.receive(1, chunks(CONTENT), "image/jpeg")
     age(left, 1000)
     assert await sweep(library) == 1
-    assert await library.receive(chunks(CONTENT), "image/jpeg")
+    assert await library.receive(1, chunks(CONTENT), "image/jpeg")
 
 
 @pytest.mark.parametrize("switched_on", [False, True])
@@ -231,12 +332,12 @@ async def test_the_owner_of_slot_0_cleans_up_when_asked_and_as_the_settings_say(
     receipts: Any = None
     service = MediaService(settings.upstream_services_url)
     work = MediaWork(settings, "test", lambda _: app_settings, ownership, receipts, service)
-    media = await library.receive(chunks(CONTENT), "image/jpeg")
+    media = await library.receive(1, chunks(CONTENT), "image/jpeg")
     await pool.execute("update media set created_at = now() - interval '31 days'")
     shelf.put(str(uuid4()), b"x", 7200)
     running = asyncio.create_task(work.run())
     work.collect()
     await soon(lambda: shelf.whole() == (set() if switched_on else {str(media.id)}))
     running.cancel()
-    assert (await library.find(media.id) is None) == switched_on
+    assert (await library.find(1, media.id) is None) == switched_on
     await work.close()

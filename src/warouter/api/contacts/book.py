@@ -1,4 +1,4 @@
-"""Contact checks: which numbers are on WhatsApp, and which may be written to.
+"""Contact checks: which contacts are on WhatsApp, and to which a number may write.
 
 By default every number is: whether it is shows when something is sent. With
 ``WAROUTER_REQUIRE_CONTACT_CHECK=1`` the upstream is asked, as the product did before v2.43: one
@@ -7,6 +7,8 @@ contact store for 7 days; which numbers may be written to is also kept here, for
 
 The Cloud API cannot be asked. What messages have shown of a number is looked up each time, and the
 answer stands in the contact store for those who send.
+
+Each number asks for itself, and its answers are its own.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ MOST_CACHED = 100_000
 
 ContactStatus = Literal["processing", "valid", "invalid", "failed"]
 Outcome = asyncio.Future[bool | None]  # None: no answer
+Contact = tuple[int, str]  # the number that asks, and the wa_id
 
 
 class ContactBook:
@@ -56,49 +59,49 @@ class ContactBook:
         self._store = store
         self._directory = directory
         self._clock = clock
-        self._waiting: dict[str, Outcome] = {}
-        self._asked: dict[str, Outcome] = {}
+        self._waiting: dict[Contact, Outcome] = {}
+        self._asked: dict[Contact, Outcome] = {}
         self._worker: asyncio.Task[None] | None = None
-        self._valid: dict[str, float] = {}  # until when, oldest first
+        self._valid: dict[Contact, float] = {}  # until when, oldest first
 
-    async def may_send(self, wa_id: str) -> bool:
-        """True if the last check of any webapp found the number valid."""
-        if not self.required or self._valid.get(wa_id, 0.0) > self._clock():
+    async def may_send(self, number: int, wa_id: str) -> bool:
+        """True if the number's last check, by any webapp, found the contact valid."""
+        if not self.required or self._valid.get((number, wa_id), 0.0) > self._clock():
             return True
-        valid = await self._store.is_valid(wa_id)
-        self._remember({wa_id: valid})
+        valid = await self._store.is_valid(number, wa_id)
+        self._remember(number, {wa_id: valid})
         return valid
 
     async def check(
-        self, wa_ids: Collection[str], *, wait: bool, force: bool
+        self, number: int, wa_ids: Collection[str], *, wait: bool, force: bool
     ) -> dict[str, ContactStatus]:
-        """The status of each number: ``valid``, ``invalid``,
+        """The status of each contact of the number: ``valid``, ``invalid``,
         ``failed``, or without ``wait`` ``processing``.
 
         ``force`` asks for those as well whose answer is in the store. Overloaded if too many wait.
         """
         if self._directory.local:
-            return await self._look_up(wa_ids)
+            return await self._look_up(number, wa_ids)
         if not self.required:
             return dict.fromkeys(wa_ids, "valid")
-        known = {} if force else await self._known(wa_ids)
-        outcomes = self._ask([number for number in wa_ids if number not in known])
+        known = {} if force else await self._known(number, wa_ids)
+        outcomes = self._ask(number, [wa_id for wa_id in wa_ids if wa_id not in known])
         if wait and outcomes:
             await asyncio.wait(outcomes.values(), timeout=WAIT_SECONDS)
-        statuses = {number: _status(outcome, wait) for number, outcome in outcomes.items()}
+        statuses = {wa_id: _status(outcome, wait) for wa_id, outcome in outcomes.items()}
         return statuses | {n: "valid" if valid else "invalid" for n, valid in known.items()}
 
-    async def identity(self, wa_id: str) -> ContactIdentity | None:
+    async def identity(self, number: int, wa_id: str) -> ContactIdentity | None:
         """The identity of a contact, None if unknown; NotReady if the upstream does not answer."""
         try:
-            return await self._directory.identity(wa_id)
+            return await self._directory.identity(number, wa_id)
         except UpstreamAway as error:
             raise _not_ready(error) from error
 
-    async def acknowledge(self, wa_id: str, hash: str) -> ContactIdentity | None:
+    async def acknowledge(self, number: int, wa_id: str, hash: str) -> ContactIdentity | None:
         """Acknowledge an identity by its hash and return it; None, NotReady as in ``identity``."""
         try:
-            return await self._directory.acknowledge(wa_id, hash)
+            return await self._directory.acknowledge(number, wa_id, hash)
         except UpstreamAway as error:
             raise _not_ready(error) from error
 
@@ -110,73 +113,80 @@ class ContactBook:
                 await self._worker
         await self._directory.close()
 
-    async def _look_up(self, wa_ids: Collection[str]) -> dict[str, ContactStatus]:
-        """The status of each number by a directory whose answers are always there."""
-        found = await self._directory.on_whatsapp(list(wa_ids))
+    async def _look_up(self, number: int, wa_ids: Collection[str]) -> dict[str, ContactStatus]:
+        """The status of each contact by a directory whose answers are always there."""
+        found = await self._directory.on_whatsapp(number, list(wa_ids))
         if self.required:
-            valid = {number: number in found for number in wa_ids}
-            await self._store.save(valid)  # for those who send
-            self._remember(valid)
-        return {number: "valid" if number in found else "invalid" for number in wa_ids}
+            valid = {wa_id: wa_id in found for wa_id in wa_ids}
+            await self._store.save(number, valid)  # for those who send
+            self._remember(number, valid)
+        return {wa_id: "valid" if wa_id in found else "invalid" for wa_id in wa_ids}
 
-    async def _known(self, wa_ids: Collection[str]) -> dict[str, bool]:
+    async def _known(self, number: int, wa_ids: Collection[str]) -> dict[str, bool]:
         """The answers in the store, and those that came while it was read: they are asked for no
         more, and not in what was read.
         """
         from_now = self._clock() + CACHED_SECONDS
-        known = await self._store.known(wa_ids)
-        return known | {n: True for n in wa_ids if self._valid.get(n, 0.0) >= from_now}
+        known = await self._store.known(number, wa_ids)
+        lately = (wa_id for wa_id in wa_ids if self._valid.get((number, wa_id), 0.0) >= from_now)
+        return known | dict.fromkeys(lately, True)
 
-    def _ask(self, numbers: Collection[str]) -> dict[str, Outcome]:
-        """A future outcome for each number; concurrent callers share the check of a number."""
-        new = [n for n in numbers if n not in self._asked and n not in self._waiting]
+    def _ask(self, number: int, wa_ids: Collection[str]) -> dict[str, Outcome]:
+        """A future outcome for each contact; concurrent callers share the check of a contact."""
+        asked = [(number, wa_id) for wa_id in wa_ids]
+        new = [each for each in asked if each not in self._asked and each not in self._waiting]
         if len(self._waiting) + len(new) > MOST_WAITING:
             raise Overloaded("too many contact checks are waiting for the upstream")
         loop = asyncio.get_running_loop()
-        self._waiting |= {number: loop.create_future() for number in new}
+        self._waiting |= {each: loop.create_future() for each in new}
         if self._waiting and self._worker is None:
             self._worker = asyncio.create_task(self._work(), name="contact checks")
-        return {n: self._waiting.get(n) or self._asked[n] for n in numbers}
+        return {each[1]: self._waiting.get(each) or self._asked[each] for each in asked}
 
     async def _work(self) -> None:
-        """Check numbers in one call after the other until none waits."""
+        """Check contacts in one call after the other until none waits: those of the number whose
+        has waited longest, of one number a call.
+        """
         try:
             while self._waiting:
-                self._asked = dict(itertools.islice(self._waiting.items(), MOST_NUMBERS))
-                for number in self._asked:
-                    del self._waiting[number]
-                self._settle(await self._answers())
+                number = next(iter(self._waiting))[0]
+                mine = (each for each in self._waiting.items() if each[0][0] == number)
+                self._asked = dict(itertools.islice(mine, MOST_NUMBERS))
+                for contact in self._asked:
+                    del self._waiting[contact]
+                self._settle(number, await self._answers(number))
         finally:
             self._worker = None
 
-    async def _answers(self) -> dict[str, bool] | None:
-        """The upstream's answers for these numbers, stored; None if it or the database failed."""
+    async def _answers(self, number: int) -> dict[str, bool] | None:
+        """The upstream's answers for these contacts, stored; None if it or the database failed."""
+        wa_ids = [wa_id for _, wa_id in self._asked]
         try:
-            found = await self._directory.on_whatsapp(list(self._asked))
-            valid = {number: number in found for number in self._asked}
-            await self._store.save(valid)
+            found = await self._directory.on_whatsapp(number, wa_ids)
+            valid = {wa_id: wa_id in found for wa_id in wa_ids}
+            await self._store.save(number, valid)
         except Exception as error:  # whatever it is, somebody waits for an outcome
             log.warning("contact check failed", extra={"error": repr(error)})
             return None
         return valid
 
-    def _settle(self, valid: dict[str, bool] | None) -> None:
+    def _settle(self, number: int, valid: dict[str, bool] | None) -> None:
         done, self._asked = self._asked, {}
         if valid is None:
             # Those behind would only wait for the same: no caller waits longer than one call.
             done |= self._waiting
             self._waiting = {}
         else:
-            self._remember(valid)
-        for number, outcome in done.items():
-            outcome.set_result(None if valid is None else valid[number])
+            self._remember(number, valid)
+        for (_, wa_id), outcome in done.items():
+            outcome.set_result(None if valid is None else valid[wa_id])
 
-    def _remember(self, valid: dict[str, bool]) -> None:
+    def _remember(self, number: int, valid: dict[str, bool]) -> None:
         until = self._clock() + CACHED_SECONDS
-        for number, is_valid in valid.items():
-            self._valid.pop(number, None)
+        for wa_id, is_valid in valid.items():
+            self._valid.pop((number, wa_id), None)
             if is_valid:
-                self._valid[number] = until
+                self._valid[number, wa_id] = until
         while len(self._valid) > MOST_CACHED:
             del self._valid[next(iter(self._valid))]
 

@@ -30,14 +30,14 @@ class CloudDirectory(NumberLookup):
     def __init__(self, contacts: CloudContacts) -> None:
         self._contacts = contacts
 
-    async def on_whatsapp(self, numbers: Sequence[str]) -> set[str]:
-        return set(numbers) - await self._contacts.unreachable(numbers)
+    async def on_whatsapp(self, number: int, wa_ids: Sequence[str]) -> set[str]:
+        return set(wa_ids) - await self._contacts.unreachable(wa_ids)
 
-    async def identity(self, wa_id: str) -> ContactIdentity | None:
+    async def identity(self, number: int, wa_id: str) -> ContactIdentity | None:
         """The identity that a webhook has shown since identities are checked, or None."""
         return _identity(await self._contacts.key(wa_id))
 
-    async def acknowledge(self, wa_id: str, hash: str) -> ContactIdentity | None:
+    async def acknowledge(self, number: int, wa_id: str, hash: str) -> ContactIdentity | None:
         return _identity(await self._contacts.acknowledge(wa_id, hash))
 
     async def close(self) -> None:

@@ -52,6 +52,7 @@ async def check(context: Context, request: web.Request, caller: Caller) -> web.R
     spellings = filled_list(asked.contacts, "contacts")
     numbers = await _read(context, caller.number, spellings)
     statuses = await context.contacts.check(
+        caller.number,
         {number for number in numbers if number is not None},
         wait=asked.blocking == "wait",
         force=bool(asked.force_check),

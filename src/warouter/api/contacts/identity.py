@@ -30,23 +30,23 @@ class IdentityRequest(msgspec.Struct, frozen=True):
 _REQUEST = msgspec.json.Decoder(IdentityRequest)
 
 
-async def show(context: Context, request: web.Request, _caller: Caller) -> web.Response:
+async def show(context: Context, request: web.Request, caller: Caller) -> web.Response:
     """The identity; 404/1006 for a number that no message went to or came from."""
-    return _shown(await context.contacts.identity(_number(request)))
+    return _shown(await context.contacts.identity(caller.number, _contact(request)))
 
 
-async def acknowledge(context: Context, request: web.Request, _caller: Caller) -> web.Response:
+async def acknowledge(context: Context, request: web.Request, caller: Caller) -> web.Response:
     """Acknowledge the identity with this hash; another hash is 400/1009."""
-    number = _number(request)
+    contact = _contact(request)
     wish = await read_json(request, context.config.json_limit, _REQUEST)
     hash = filled(wish.hash, "hash")
-    identity = await context.contacts.acknowledge(number, hash)
+    identity = await context.contacts.acknowledge(caller.number, contact, hash)
     if identity is not None and identity.hash != hash:
         raise ParameterInvalid("hash does not match the contact's current identity")
     return _shown(identity)
 
 
-def _number(request: web.Request) -> str:
+def _contact(request: web.Request) -> str:
     try:
         return wa_id(path_name(request, "wa_id"))
     except ValueError:

@@ -59,12 +59,13 @@ async def send(context: Context, request: web.Request, caller: Caller) -> web.Re
     fields = request.headers
     key = key_of(fields.getall(HEADER, ()), caller.username, body, caller.number)
     options = options_of(fields.getall(IN_DOUBT, ()), fields.getall(PRIORITY, ()))
-    if context.contacts.required and not await context.contacts.may_send(parsed.recipient):
+    contacts = context.contacts
+    if contacts.required and not await contacts.may_send(caller.number, parsed.recipient):
         raise NotFound("unknown contact")  # clients compare these words
     body = parsed.body or body
     if parsed.type == "hsm":
         body = as_template(body)
-    kind = await kind_of(context, parsed.type, parsed.media_ids, body)
+    kind = await kind_of(context, caller.number, parsed.type, parsed.media_ids, body)
     if context.config.options:
         kind = kind_with(kind, *options)
     raw = await context.messages.submit(

@@ -42,16 +42,16 @@ class LocalProfile(ProfileStore):
         await self._change(PROFILE_ABOUT, {"text": text})
 
     async def photo(self) -> Photo | None:
-        return await self._photos.get()
+        return await self._photos.get(self._number)
 
     async def photo_link(self) -> str | None:
-        return "" if await self._photos.exists() else None
+        return "" if await self._photos.exists(self._number) else None
 
     async def set_photo(self, photo: Photo) -> None:
-        await self._photos.set(photo)
+        await self._photos.set(self._number, photo)
 
     async def delete_photo(self) -> None:
-        await self._photos.delete()
+        await self._photos.delete(self._number)
 
     async def _stored(self, name: str, kind: type[msgspec.Struct]) -> dict[str, Any]:
         return usable(await self._accounts.setting(self._number, name), kind, {}).fields

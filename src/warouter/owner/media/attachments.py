@@ -68,7 +68,7 @@ class Attachments(SlotListener):
     def gone(self, entry: LaneEntry) -> None:
         """The upstream does not know its media: they are prepared anew when it comes again."""
         for reference in self._references(entry):
-            self._uploads.drop(reference)
+            self._uploads.drop(reference, entry.number)
 
     def closed(self, slot: OwnedSlot) -> None:
         """Stop preparing and answering for the slot."""

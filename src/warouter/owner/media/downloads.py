@@ -17,11 +17,11 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
 from warouter.app_settings import ApplicationSettings
+from warouter.cloud_number import FIRST
 from warouter.media.inbound_media import InboundMedia, completed, described, unasked
 from warouter.media.received import REFUSED, Received, wanted
 from warouter.owner.listener import SlotListener
@@ -113,7 +113,7 @@ class Downloads(SlotListener):
             for place in places:
                 failed[place] = "the media could not be downloaded"
                 try:
-                    media = wanted(event.media[place], described(message, place))
+                    media = wanted(event.of_number, event.media[place], described(message, place))
                     stored[place] = await self._stored(slot, media, until)
                     del failed[place]
                 except REFUSED as error:
@@ -142,14 +142,14 @@ class Downloads(SlotListener):
         """Where the media is, or will be; one of REFUSED if the upstream refuses it."""
         try:
             async with asyncio.timeout_at(until):
-                return self._where(await self._fetched(media))
+                return await self._where(await self._fetched(media))
         except REFUSED:
             raise
         except Exception as error:
             await self._keep(slot, media)
             told = {"media": str(media.id), "error": str(error)[:200] or type(error).__name__}
             log.warning("inbound media postponed", extra=told)
-            return InboundMedia(str(media.id), "", self._link(media.id))
+            return InboundMedia(str(media.id), "", await self._link(media))
 
     async def _fetched(self, media: WantedMedia) -> MediaFile:
         """The media, after some tries."""
@@ -171,13 +171,17 @@ class Downloads(SlotListener):
                 await asyncio.sleep(pause)
         return await self._library.rows.want(media, slot.slot)
 
-    def _where(self, media: MediaFile) -> InboundMedia:
-        return InboundMedia(
-            str(media.id), self._library.storage.where(media.id), self._link(media.id)
-        )
+    async def _where(self, media: MediaFile) -> InboundMedia:
+        file, link = self._library.storage.where(media.id), await self._link(media)
+        return InboundMedia(str(media.id), file, link)
 
-    def _link(self, media_id: UUID) -> str:
-        return f"{self._public_url}/v1/media/{media_id}" if self._public_url else ""
+    async def _link(self, media: MediaFile | WantedMedia) -> str:
+        if not self._public_url:
+            return ""
+        prefix = ""
+        if media.number != FIRST:  # by its name of the moment
+            prefix = f"/n/{await self._library.rows.name(media.number)}"
+        return f"{self._public_url}{prefix}/v1/media/{media.id}"
 
 
 class _Waiting:

@@ -54,11 +54,12 @@ class Late:
             if over:
                 await self._give_up(wanted, str(error) or type(error).__name__)
         else:
-            await self._rows.forget_wanted(wanted.handle)  # the media may have been stored before
+            # The media may have been stored before.
+            await self._rows.forget_wanted(wanted.number, wanted.handle)
             log.info("inbound media fetched late", extra={"media": str(wanted.id)})
 
     async def _give_up(self, wanted: WantedMedia, why: str) -> None:
-        if await self._rows.forget_wanted(wanted.handle):
+        if await self._rows.forget_wanted(wanted.number, wanted.handle):
             self._failures.note("inbound", str(wanted.id), wanted.mime, why)
             told = {"media": str(wanted.id), "error": why[:200]}
             log.error("inbound media given up", extra=told)

@@ -71,16 +71,17 @@ class Uploads:
         self._uploading = asyncio.Semaphore(MOST_AT_ONCE)
         self._flights: dict[_Wanted, _Flight] = {}
         self._users: Counter[bytes] = Counter()  # flights by user
-        self._known: dict[Reference, _Outcome] = {}
+        # An upstream's handles belong to the number that uploaded.
+        self._known: dict[tuple[int, Reference], _Outcome] = {}
         self.uploaded = 0
 
-    def known(self, reference: Reference) -> str | None:
-        """The handle, if it is known; None if it is not, the ApiError if it cannot be had."""
-        outcome = self._known.get(reference)
+    def known(self, reference: Reference, number: int) -> str | None:
+        """The number's handle, None if it is not known; the ApiError if it cannot be had."""
+        outcome = self._known.get((number, reference))
         if outcome is None:
             return None
         if outcome.until < time.monotonic():
-            del self._known[reference]
+            del self._known[number, reference]
             return None
         if outcome.error is not None:
             raise outcome.error
@@ -91,7 +92,7 @@ class Uploads:
 
         An ApiError below 500 is final; Busy and anything else is to be tried again.
         """
-        known = self.known(reference)
+        known = self.known(reference, number)
         if known is not None:
             return known
         wanted = _Wanted(reference, user, number)
@@ -118,9 +119,9 @@ class Uploads:
                 del self._flights[wanted]  # whoever asks from now on starts a new upload
                 flight.task.cancel()
 
-    def drop(self, reference: Reference) -> None:
+    def drop(self, reference: Reference, number: int) -> None:
         """The upstream does not know its handle any more: it is uploaded anew."""
-        self._known.pop(reference, None)
+        self._known.pop((number, reference), None)
 
     async def close(self) -> None:
         for flight in self._flights.values():
@@ -139,34 +140,34 @@ class Uploads:
         now = time.monotonic()
         if error is None:
             lasts = STORED_SECONDS if reference.id else LINK_SECONDS
-            self._remember(reference, _Outcome(now + lasts, task.result(), None))
+            self._remember(number, reference, _Outcome(now + lasts, task.result(), None))
         elif isinstance(error, CredentialsRefused):
             pass  # an administrator may change it any moment
         elif isinstance(error, ApiError) and error.status < 500:
-            self._remember(reference, _Outcome(now + FAILED_SECONDS, "", error))
+            self._remember(number, reference, _Outcome(now + FAILED_SECONDS, "", error))
 
-    def _remember(self, reference: Reference, outcome: _Outcome) -> None:
+    def _remember(self, number: int, reference: Reference, outcome: _Outcome) -> None:
         if len(self._known) >= MOST_KNOWN:
             self._known.pop(next(iter(self._known)))
-        self._known[reference] = outcome
+        self._known[number, reference] = outcome
 
     async def _fly(self, reference: Reference, user: bytes, number: int) -> str:
         if reference.id:
-            return await self._stored(reference)
+            return await self._stored(reference, number)
         return await self._linked(reference, user, number)
 
-    async def _stored(self, reference: Reference) -> str:
+    async def _stored(self, reference: Reference, number: int) -> str:
         """Upload the file of stored media.
 
         As long as its row is there the file may come: NotFound is final, MediaAway is not.
         """
         for pause in (*FILE_PAUSES, None):
-            media = await self._library.find(UUID(reference.id))
+            media = await self._library.find(number, UUID(reference.id))
             if media is None:
                 raise NotFound(f"media {reference.id} is no longer there")
             try:
                 content = self._library.content(media)
-                return await self._upload(content, types.safe(media.mime), media.size)
+                return await self._upload(number, content, types.safe(media.mime), media.size)
             except FileNotFoundError:
                 if pause is not None:
                     await asyncio.sleep(pause)
@@ -175,14 +176,16 @@ class Uploads:
     async def _linked(self, reference: Reference, user: bytes, number: int) -> str:
         staged, mime = await self._links.fetch(reference, user, number)
         try:
-            return await self._upload(staged.content(), mime, staged.size)
+            return await self._upload(number, staged.content(), mime, staged.size)
         finally:
             await staged.drop()
 
-    async def _upload(self, content: AsyncIterator[bytes], mime: str, size: int) -> str:
+    async def _upload(
+        self, number: int, content: AsyncIterator[bytes], mime: str, size: int
+    ) -> str:
         try:
             async with self._uploading:
-                handle = await self._service.upload(content, mime, size)
+                handle = await self._service.upload(number, content, mime, size)
         except Damaged as error:
             log.error("media verification failed", extra={"error": str(error)})
             raise MediaRefused("the stored media is damaged") from error

@@ -1,4 +1,4 @@
-"""The photo of the business's profile, a single row."""
+"""The photos of the businesses' profiles, one a number."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 from warouter.store.bounded import Bounded
 
-_GET = "select mime, data from profile_photo"
-_EXISTS = "select exists (select 1 from profile_photo)"
+_GET = "select mime, data from profile_photo where number = $1"
+_EXISTS = "select exists (select 1 from profile_photo where number = $1)"
 _SET = """
-insert into profile_photo (one, mime, data) values (true, $1, $2)
-on conflict (one) do update
+insert into profile_photo (number, mime, data) values ($1, $2, $3)
+on conflict (number) do update
    set mime = excluded.mime, data = excluded.data, changed_at = now()"""
-_DELETE = "delete from profile_photo"
+_DELETE = "delete from profile_photo where number = $1"
 
 
 class Photo(NamedTuple):
@@ -21,17 +21,17 @@ class Photo(NamedTuple):
 
 
 class Photos(Bounded):
-    """The one photo, or none."""
+    """The one photo of each number, or none."""
 
-    async def get(self) -> Photo | None:
-        row = await self._fetchrow(_GET)
+    async def get(self, number: int) -> Photo | None:
+        row = await self._fetchrow(_GET, number)
         return Photo(*row) if row else None
 
-    async def exists(self) -> bool:
-        return bool(await self._fetchval(_EXISTS))
+    async def exists(self, number: int) -> bool:
+        return bool(await self._fetchval(_EXISTS, number))
 
-    async def set(self, photo: Photo) -> None:
-        await self._fetch(_SET, photo.mime, photo.data)
+    async def set(self, number: int, photo: Photo) -> None:
+        await self._fetch(_SET, number, photo.mime, photo.data)
 
-    async def delete(self) -> None:
-        await self._fetch(_DELETE)
+    async def delete(self, number: int) -> None:
+        await self._fetch(_DELETE, number)

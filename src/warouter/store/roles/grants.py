@@ -109,7 +109,7 @@ DELETE: Mapping[str, str] = {
 # Rights to single columns, where the whole table would be too much.
 SELECT_COLUMNS: Mapping[str, _Columns] = {
     "webapp": {**_JOURNALS, **_REPORTS, "audit": "id"},
-    "coreapp": {"report": "incarnation"},
+    "coreapp": {"report": "incarnation", "number": "id name"},
     "master": {**_NODES, "send_issue": "slot", "cloud_inbox": "slot", "report": "incarnation"},
     "console": {
         **{table: columns for table, columns in _JOURNALS.items() if table != "dead_letter"},

@@ -25,14 +25,14 @@ begin
          order by ended_at limit p_limit for update skip locked);
     get diagnostics gone = row_count;
     most := greatest(most, gone);
-    delete from contact where wa_id in (
-        select wa_id from contact
+    delete from contact where (wa_id, number) in (
+        select wa_id, number from contact
          where valid and checked_at < now() - interval '365 days'
          order by checked_at limit p_limit for update skip locked);
     get diagnostics gone = row_count;
     most := greatest(most, gone);
-    delete from contact where wa_id in (
-        select wa_id from contact
+    delete from contact where (wa_id, number) in (
+        select wa_id, number from contact
          where not valid and checked_at < now() - interval '7 days'
          order by checked_at limit p_limit for update skip locked);
     get diagnostics gone = row_count;

@@ -20,11 +20,13 @@ create table registration (
     number       integer primary key default 1 references number
 );
 
--- The upstream's last answer about a number (WAROUTER_REQUIRE_CONTACT_CHECK).
+-- The upstream's last answer to a number about a customer's (WAROUTER_REQUIRE_CONTACT_CHECK).
 create table contact (
-    wa_id      text primary key collate "C",
+    wa_id      text not null collate "C",
     valid      boolean not null,                     -- on WhatsApp
-    checked_at timestamptz not null default now()
+    checked_at timestamptz not null default now(),
+    number     integer not null default 1,           -- who asked
+    primary key (wa_id, number)
 );
 create index contact_valid on contact (checked_at) where valid;
 create index contact_invalid on contact (checked_at) where not valid;

@@ -9,10 +9,11 @@ create table media (
     size       bigint not null,                      -- bytes
     sha256     bytea not null,
     handle     text,                                 -- of received media: the upstream's name
-    created_at timestamptz not null default now()
+    created_at timestamptz not null default now(),
+    number     integer not null default 1            -- whose media it is
 );
 create index media_created_at on media (created_at);
-create unique index media_handle on media (handle) where handle is not null;
+create unique index media_handle on media (handle, number) where handle is not null;
 create trigger media_gone after delete on media
     referencing old table as gone for each statement execute function media_gone();
 
@@ -20,21 +21,24 @@ create trigger media_gone after delete on media
 -- somebody asks for it, or when it is due. The row goes once the file has its own, or once the upstream
 -- has it no more.
 create table media_wanted (
-    handle text primary key,                         -- the upstream's name
+    handle text not null,                            -- the upstream's name
     id     uuid not null,                            -- as the callback says
     slot   smallint not null,                        -- whose owner tries
     mime   text not null,
     sha256 bytea,                                    -- as the message says; null: it does not
     tries  integer not null default 0,
     due_at timestamptz not null default now(),
-    since  timestamptz not null default now()
+    since  timestamptz not null default now(),
+    number integer not null default 1,
+    primary key (handle, number)
 );
 create unique index media_wanted_id on media_wanted (id);
 create index media_wanted_due on media_wanted (due_at);
 
--- How many bytes there are in all, kept by add_media and media_gone: a quota needs no count.
+-- How many bytes each number has, kept by add_media and media_gone: a quota needs no count. It is one of
+-- the installation. Who changes several rows does so in the order of their numbers.
 create table media_total (
-    one   boolean primary key default true check (one),
-    bytes bigint not null
+    number integer primary key,
+    bytes  bigint not null
 );
-insert into media_total (bytes) values (0);
+insert into media_total (number, bytes) values (1, 0);

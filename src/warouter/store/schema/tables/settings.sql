@@ -26,10 +26,10 @@ create table callback_request (
 );
 
 create table profile_photo (
-    one        boolean primary key default true check (one),
     mime       text not null,
     data       bytea not null,
-    changed_at timestamptz not null default now()
+    changed_at timestamptz not null default now(),
+    number     integer primary key default 1 references number
 );
 alter table profile_photo alter column data set storage external;  -- it is compressed already
 
@@ -40,8 +40,10 @@ create table sticker_pack (
     ios_app_store_link     text not null,
     android_app_store_link text not null,
     next_index             integer not null default 0,   -- an index is given once
-    created_at             timestamptz not null default clock_timestamp()
+    created_at             timestamptz not null default clock_timestamp(),
+    number                 integer not null default 1 references number
 );
+create index sticker_pack_number on sticker_pack (number);
 
 create table sticker (
     pack          uuid not null references sticker_pack on delete cascade,

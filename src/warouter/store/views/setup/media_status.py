@@ -22,7 +22,9 @@ QUOTA = "WAROUTER_MEDIA_QUOTA"
 _DIRECTIONS = {UPLOADED: "uploaded", RECEIVED: "received"}
 _ISO = """to_char({} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')"""
 _TOTAL = f"""
-select bytes, (select {_ISO.format("min(created_at)")} from media) as oldest from media_total"""
+select coalesce(sum(bytes), 0)::bigint as bytes,
+       (select {_ISO.format("min(created_at)")} from media) as oldest
+  from media_total"""
 _TYPES = f"""
 select kind, split_part(lower(mime), '/', 1) as type, count(*) as files, sum(size)::bigint as bytes,
        {_ISO.format("min(created_at)")} as oldest

@@ -137,17 +137,24 @@ class CloudMedia:
 
 
 class NumberMedia(UpstreamMedia):
-    """The media of one number, for whoever moves media and knows of no other."""
+    """The media of the one number whose place at Meta is known. What is of another has to wait."""
 
     def __init__(self, of: NumberCloud, media: CloudMedia) -> None:
         self._of = of
         self._media = media
 
-    async def upload(self, content: AsyncIterator[bytes], mime: str, size: int) -> str:
-        return await self._media.upload(self._of, content, mime, size)
+    async def upload(self, number: int, content: AsyncIterator[bytes], mime: str, size: int) -> str:
+        return await self._media.upload(self._known(number), content, mime, size)
 
-    def download(self, handle: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        return self._media.download(self._of, handle)
+    def download(
+        self, number: int, handle: str
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        return self._media.download(self._known(number), handle)
+
+    def _known(self, number: int) -> NumberCloud:
+        if number != self._of.id:
+            raise ServiceAway("the number has no place at Meta yet")
+        return self._of
 
     async def close(self) -> None:
         await self._media.close()
