@@ -70,7 +70,7 @@ class Contacts(NamedTuple):
 
     async def told(self, number: str = FACTS.phone_number_id) -> bool | None:
         """What Meta was told, as far as is known here."""
-        return await self.contacts.told(f"{IDENTITY_CHECK}:{number}")
+        return await self.contacts.told(1, f"{IDENTITY_CHECK}:{number}")
 
     def change_at_meta(self, *, checks: bool) -> None:
         """Behind our back."""
@@ -222,10 +222,10 @@ async def test_a_switch_that_meta_took_and_we_could_not_store_is_unknown(
     await cloud.patch(**{SHOW: True})
     tell = CloudContacts.tell
 
-    async def forgetful(contacts: CloudContacts, name: str, told: bool | None) -> None:
+    async def forgetful(contacts: CloudContacts, number: int, name: str, told: bool | None) -> None:
         if told is not None:
             raise TimeoutError
-        await tell(contacts, name, told)
+        await tell(contacts, number, name, told)
 
     with monkeypatch.context() as patched:
         patched.setattr(CloudContacts, "tell", forgetful)

@@ -70,7 +70,7 @@ class Watched(NamedTuple):
         return await self.api.call("GET", "/v1/health", token=self.api.user)
 
     async def known(self) -> NumberFacts:
-        found = await read_number(self.pool)
+        found = await read_number(self.pool, 1)
         assert found is not None
         return found
 

@@ -11,7 +11,9 @@ from uuid import uuid4
 
 import asyncpg
 
+from tests.harness.cloud_number import some_number
 from warouter.background import begin
+from warouter.cloud_number import NumberCloud
 from warouter.config import Settings
 from warouter.http.intake import WebhookIntake
 from warouter.store.cloud.posts import Posts
@@ -97,18 +99,32 @@ def get(path: str) -> bytes:
 
 
 class Webhook:
-    """A listener with its inbox in a real database, as a webapp runs them."""
+    """A listener with its inbox in a real database, as a webapp runs them.
+
+    ``others`` are numbers of the app beside the first.
+    """
 
     def __init__(
-        self, settings: Settings, shows: str = "alias", owners: Any = None, **limits: Any
+        self,
+        settings: Settings,
+        shows: str = "alias",
+        owners: Any = None,
+        others: Sequence[NumberCloud] = (),
+        **limits: Any,
     ) -> None:
         self.incarnation = uuid4()
         self.secrets: Sequence[str] = (SECRET, OLD_SECRET)
-        self.inbox = WebhookInbox(settings, "wa:test:webhook", self.incarnation, shows, ACCOUNT)
+        first = some_number(phone_number_id=NUMBER, waba_id=ACCOUNT)
+        numbers = {of.id: of for of in (first, *others)}
+        self.inbox = WebhookInbox(settings, "wa:test:webhook", self.incarnation, shows, numbers)
         self.posts = Posts(self.inbox, owners)
         self.now = float(SENT + 60)
         self.listener = WebhookListener(
-            {NUMBER: 1}, lambda: self.secrets, lambda: VERIFY, self.posts, clock=lambda: self.now
+            {of.phone_number_id: of.id for of in numbers.values()},
+            lambda: self.secrets,
+            lambda: VERIFY,
+            self.posts,
+            clock=lambda: self.now,
         )
         self.intake = WebhookIntake(self.listener, **limits)
         self._lines: list[Line] = []

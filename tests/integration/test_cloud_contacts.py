@@ -34,7 +34,7 @@ async def keys(pool: asyncpg.Pool) -> dict[str, tuple[str, int, str | None]]:
 
 
 async def unreachable(pool: asyncpg.Pool, *numbers: str) -> set[str]:
-    return await CloudContacts(pool).unreachable(numbers)
+    return await CloudContacts(pool).unreachable(1, numbers)
 
 
 def failed(code: int, at: int = NOW, **more: Any) -> bytes:
@@ -94,14 +94,14 @@ class TestUnreachable:
     async def test_the_latest_failure_counts(self, settings: Settings, pool: asyncpg.Pool) -> None:
         async with owning_cloud(settings, pool) as me:
             for at in (0, OLD):
-                await me.journal.learn_unreachable([RECIPIENT, OTHER], [at, OLD])
+                await me.journal.learn_unreachable([(1, RECIPIENT, at), (1, OTHER, OLD)])
         assert await unreachable(pool, RECIPIENT, OTHER) == {RECIPIENT}
 
     async def test_a_database_that_is_away_costs_nothing_else(
         self, settings: Settings, pool: asyncpg.Pool
     ) -> None:
         async with owning_cloud(settings, pool) as me:
-            me.end._learned.unreachable(RECIPIENT, 0)
+            me.end._learned.unreachable(1, RECIPIENT, 0)
             await pool.execute("alter table cloud_unreachable rename to elsewhere")
             await written(me)
             await pool.execute("alter table elsewhere rename to cloud_unreachable")
@@ -120,7 +120,7 @@ class TestKeys:
         contact = {"profile": {"name": "Ann"}, "wa_id": ANN, "identity_key_hash": "b"}
         assert await hooks[1].post(webhook(contacts=[contact], messages=[text("wamid.2")])) == 200
         assert await keys(pool) == {ANN: ("b", 1764000004, "a")}
-        assert await CloudContacts(pool).key(ANN) == ("b", 1764000004, False)
+        assert await CloudContacts(pool).key(1, ANN) == ("b", 1764000004, False)
 
     async def test_an_older_identity_changes_nothing(
         self, hooks: list[Webhook], pool: asyncpg.Pool
@@ -185,10 +185,10 @@ class TestKeys:
         self, hooks: list[Webhook], pool: asyncpg.Pool
     ) -> None:
         contacts = CloudContacts(pool)
-        assert await contacts.acknowledge(ANN, "a") is None
+        assert await contacts.acknowledge(1, ANN, "a") is None
         await pool.execute("insert into contact_key values ($1, 'b', now(), 'a')", ANN)
         for hash, acknowledged in (("a", False), ("b", True), ("a", True)):
-            known = await contacts.acknowledge(ANN, hash)
+            known = await contacts.acknowledge(1, ANN, hash)
             assert known is not None
             assert (known.hash, known.acknowledged) == ("b", acknowledged)
 
@@ -240,10 +240,10 @@ class TestSending:
             answers = asyncio.Event()
             keys_of, waiting = me.journal.keys_of, me.sender._lookups._waiting
 
-            async def counted(recipients: list[str]) -> dict[str, str]:
-                asked.append(len(recipients))
+            async def counted(contacts: list[tuple[int, str]]) -> dict[tuple[int, str], str]:
+                asked.append(len(contacts))
                 await answers.wait()
-                return await keys_of(recipients)
+                return await keys_of(contacts)
 
             vars(me.journal)["keys_of"] = counted
             ids = [me.message() for _ in range(3)]

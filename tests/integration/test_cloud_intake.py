@@ -45,7 +45,7 @@ class Memory:
         self.batches.append(batch)
         return True
 
-    async def keep(self, reason: str, body: bytes) -> bool:
+    async def keep(self, app: int, reason: str, body: bytes) -> bool:
         return True
 
     def broken(self) -> None:

@@ -33,7 +33,7 @@ async def test_standby_is_kept_counted_and_shown(hook: Webhook, pool: asyncpg.Po
     assert await pool.fetchval("select count(*) from cloud_kept where field = 'standby'") == 1
     assert await left_out(pool) == {"standby": 4}
     assert hook.listener.left_out["standby"] == 4
-    (said,) = await read_notices(pool)
+    (said,) = await read_notices(pool, 1)
     assert str(said).startswith("Meta sent standby at ")
     assert str(said).endswith("4 so far, no callback (kept, WAROUTER_CLOUD_STANDBY decides)")
 
@@ -67,7 +67,7 @@ async def test_unknown_fields_are_counted_by_name_and_no_more_than_fifty(
     assert len(found) == 51
     assert found["other"] == 10
     assert hook.listener.left_out["unknown"] == 60
-    assert "not kept" in str((await read_notices(pool))[0])
+    assert "not kept" in str((await read_notices(pool, 1))[0])
 
 
 async def test_kept_webhooks_are_pruned_with_the_messages(

@@ -27,7 +27,7 @@ _RECEIVE = """
 select * from receive_cloud(null, false, 0, 0, array[null]::smallint[], array[0::smallint],
     array[$1], array[null]::bytea[], array[null]::smallint[], array[split_part($1, ':', 1)],
     array['1'], array[''::bytea], array[null]::bytea[], array[1],
-    '{}', '{}', '{}', '{}', '{}', '{}', '{}')"""
+    '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')"""
 _WAITS = "select exists (select from pg_locks where locktype = 'advisory' and not granted)"
 _UNLOCKED = """
 create or replace function hold_wamids(p_wamid text[], p_shared boolean) returns void

@@ -68,7 +68,7 @@ async def test_a_user_that_is_seen_is_written_once_in_30_days(
 ) -> None:
     """By a webapp that has just begun, and by an owner that was answered."""
     journal = Journal(settings, ME, "test")
-    await journal.learn([ANN], [NUMBER_OF_ANN])
+    await journal.learn([(1, ANN, NUMBER_OF_ANN)])
     aged = f"update contact_identity set seen_at = now() - interval '{days} days'"
     lately = "select seen_at > now() - interval '1 day' from contact_identity"
     async with beside_owners(settings) as (hook, _owners):
@@ -76,7 +76,7 @@ async def test_a_user_that_is_seen_is_written_once_in_30_days(
         await hook.post(webhook(messages=[text("wamid.1", from_user_id=ANN)]))
         assert await pool.fetchval(lately) == written
     await pool.execute(aged)
-    await journal.learn([ANN], [NUMBER_OF_ANN])
+    await journal.learn([(1, ANN, NUMBER_OF_ANN)])
     assert await pool.fetchval(lately) == written
     await journal.close()
 
@@ -174,8 +174,8 @@ async def test_a_webapp_that_missed_a_renaming_changes_nothing(
     assert await hook.post(webhook(messages=[renaming("wamid.2", ANN, "US.77")])) == 200
     before = await pool.fetch(f"{USERS} order by user_id")
     await pool.execute(
-        "select learn_identities('{}', array[$1], array[$2], array[null], array[null],"
-        " array[null], array['Ann'])",
+        "select learn_identities('{}', '{}', '{}', array[1], array[$1], array[$2], array[null],"
+        " array[null], array[null], array['Ann'])",
         ANN,
         NUMBER_OF_ANN,
     )
@@ -189,7 +189,7 @@ async def test_two_aliases_of_one_user_stand_for_the_id_of_now(
     assert await hook.post(webhook(messages=hidden)) == 200
     assert await hook.post(webhook(messages=[renaming("wamid.2", ANN, "US.77")])) == 200
     aliases = [alias_of(ANN), alias_of("US.77")]
-    assert await journal.users_of(aliases) == dict.fromkeys(aliases, "US.77")
+    assert await journal.users_of(1, aliases) == dict.fromkeys(aliases, "US.77")
 
 
 @pytest.mark.parametrize(("shows", "recipients"), [("raw", [ANN]), ("drop", [])])

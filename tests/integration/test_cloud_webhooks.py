@@ -215,7 +215,7 @@ async def test_of_what_is_unreadable_the_newest_hundred_are_kept(
     hook: Webhook, pool: asyncpg.Pool
 ) -> None:
     for number in range(103):
-        await hook.posts.keep("a reason", b"%d" % number)
+        await hook.posts.keep(1, "a reason", b"%d" % number)
     rows = await pool.fetch("select body from cloud_quarantine order by id")
     assert [row["body"] for row in rows] == [b"%d" % number for number in range(3, 103)]
 

@@ -169,6 +169,8 @@ async def test_no_coreapp_is_connected_while_the_number_is_stopped(
         ("coreapp", "disconnected", "the number is stopped by code 190"),
         ("primary_master", "connected", ""),
     ]
+    await pool.execute("update cloud_pause set number = 2")
+    assert await shown() == well
     await pool.execute("delete from cloud_pause")
     assert await shown() == well
 

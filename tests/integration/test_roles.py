@@ -334,7 +334,7 @@ async def test_a_webapp_brings_what_webhooks_bring_and_no_word_of_an_operator(
         "select receive_cloud(null, false, 0, 0, array_fill(1::smallint, '{6}'), '{0,1,2,3,4,5}',"
         " '{a,b,c,d,e,f}', $1, $2, $3, $3, array_fill('x'::bytea, '{6}'), $1,"
         " array_fill(1, '{6}'),"
-        " '{}', '{}', '{}', '{}', '{}', '{}', '{}')",
+        " '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')",
         nothing,
         nothing,
         nothing,

@@ -26,7 +26,7 @@ _RECEIVE = """
 select inserted, unmatched from receive_cloud(null, false, 0, 0, array[null]::smallint[],
     array[0::smallint], array[$1], array[null]::bytea[], array[null]::smallint[], array['w1'],
     array['1'], array['{}'::bytea], array[null]::bytea[], array[$2::integer],
-    '{}', '{}', '{}', '{}', '{}', '{}', '{}')"""
+    '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')"""
 
 
 def of_second(made: EventRow) -> EventRow:

@@ -60,7 +60,7 @@ def number(data_dir: Path | None, as_json: bool) -> None:
 
 
 async def _read_number(connection: Connection) -> tuple[RegistrationStatus, CloudStatus | None]:
-    return await read_registration(connection, FIRST), await read_cloud(connection)
+    return await read_registration(connection, FIRST), await read_cloud(connection, FIRST)
 
 
 def _registered(found: RegistrationStatus) -> str:

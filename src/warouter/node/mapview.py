@@ -166,8 +166,8 @@ class MapView:
                 alive = await live_incarnations(taken)
                 leader = await read_term(taken)
                 standing = await read_standing(taken, number)
-                notices = await read_notices(taken)
-                facts = await read_number(taken)
+                notices = await read_notices(taken, number)
+                facts = await read_number(taken, number)
         except _AWAY as error:
             raise NotReady("the database does not answer") from error
         alive -= self._beats.silent(self._timing.lease)

@@ -25,7 +25,6 @@ from warouter.api.messages.fastpath import FastPath
 from warouter.api.profile.cloud_profile import CloudProfile
 from warouter.api.profile.local import LocalProfile
 from warouter.api.profile.port import ProfileStore
-from warouter.cloud_number import FIRST
 from warouter.cloud_settings import is_loopback
 from warouter.config import Settings, networks
 from warouter.errors import CommandError, OutcomeUnknown

@@ -38,7 +38,7 @@ class CloudWebhooks:
         of = self.of = settings.number_cloud
         self.secrets = Secrets(of)
         self._inbox = WebhookInbox(
-            settings, identity.application, identity.incarnation, cloud.bsuid, of.waba_id
+            settings, identity.application, identity.incarnation, cloud.bsuid, {of.id: of}
         )
         self._posts = Posts(self._inbox, owners)
         self._listener = WebhookListener(
@@ -47,6 +47,7 @@ class CloudWebhooks:
             lambda: self.secrets.verify_token(of.app),
             self._posts,
             Modes(cloud.standby, cloud.echoes),
+            app=of.app.id,
         )
         self._intake = WebhookIntake(
             self._listener, client_name=cloud.mtls_name, connections=_connections()

@@ -462,9 +462,9 @@ def _at(unix: int) -> float:
 
 def _learn_unreachable(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     known, now = s.tables.inbox.unreachable, s.now()
-    for number, unix in zip(*a, strict=True):
+    for number, wa_id, unix in zip(*a, strict=True):
         at = min(_at(unix), now) if unix else now
-        known[number] = max(known.get(number, at), at)
+        known[number, wa_id] = max(known.get((number, wa_id), at), at)
     return []
 
 
@@ -593,7 +593,7 @@ _STATEMENTS = {
         ("select f.seq from unnest($3::bigint[]", None, _firsts),
         ("from cloud_inbox i\n  left join message", None, _read_inbox),
         ("tell_owner(", _nothing, _say),
-        ("keep_keys(", _nothing, lambda s, c, a: _receive(s, c, a[:21])),  # no identities here
+        ("keep_keys(", _nothing, lambda s, c, a: _receive(s, c, a[:24])),  # no identities here
         ("receive_cloud(", _nothing, _receive),
         ("touch_cloud_path(", _nothing, _touch),
         ("update cloud_path set left_at", _nothing, _leave_path),
@@ -608,7 +608,7 @@ _STATEMENTS = {
         ("select distinct on (u.id) u.number", None, _wamids),
         ("select number, wamid, id from ids_of_wamids", None, _ids),
         ("select alias, user_id from contact_identity", None, lambda s, c, a: []),
-        ("select wa_id, acknowledged from contact_key", None, lambda s, c, a: []),
+        ("select k.number, k.wa_id, k.acknowledged", None, lambda s, c, a: []),
         ("insert into cloud_unreachable", _nothing, _learn_unreachable),
         ("share_number(", _nothing, _cloud("number", "share")),
         ("stop_number(", _nothing, _cloud("number", "stop")),
@@ -616,7 +616,7 @@ _STATEMENTS = {
         (
             "insert into cloud_number",
             _nothing,
-            lambda s, c, a: s.tables.number.describe(s.now(), a[0]) or [],
+            lambda s, c, a: s.tables.number.describe(*a[:2]) or [],
         ),
         (
             "as identities",

@@ -132,7 +132,7 @@ async def test_a_stop_that_could_not_be_stored_is_stored_again_and_lasts() -> No
     failures = [OutcomeUnknown("no session"), asyncpg.PostgresError("too slow")]
     stored: list[Stop] = []
 
-    async def stop(_fetch: Any, why: Stop) -> bool:
+    async def stop(_fetch: Any, _number: int, why: Stop) -> bool:
         if failures:
             raise failures.pop()
         stored.append(why)
@@ -159,14 +159,15 @@ async def test_a_stop_is_of_a_token_and_ends_with_success_by_that_token_alone() 
     """Of two owners one has the renewed token, and the number is well for that."""
     stops: dict[bytes, Stop] = {}
 
-    async def stop(_fetch: Any, why: Stop) -> bool:
+    async def stop(_fetch: Any, _number: int, why: Stop) -> bool:
         stops[why.token_hash] = why
         return True
 
-    async def resume(_fetch: Any, token: bytes) -> None:
+    async def resume(_fetch: Any, _number: int, token: bytes) -> None:
         stops.pop(token, None)
 
-    async def share(_fetch: Any, _incarnation: UUID, _demand: float, token: bytes) -> Shared:
+    async def share(_fetch: Any, _incarnation: UUID, *of_it: Any) -> Shared:
+        _of, _demand, token = of_it
         return Shared(None, 0.0, [], stops.get(token))
 
     graph = SimpleNamespace(probe=_refused)
@@ -191,7 +192,7 @@ async def test_a_token_that_comes_with_a_probe_ends_no_stop_of_the_former_one() 
     """Another owner may still have that. Seed 158 of the Cloud API."""
     resumed: list[bytes] = []
 
-    async def resume(_fetch: Any, token: bytes) -> None:
+    async def resume(_fetch: Any, _number: int, token: bytes) -> None:
         resumed.append(token)
 
     async def probe(_of: object) -> None:
@@ -230,7 +231,7 @@ class _Shares:
         self.number, self.pace = self.parts.number, self.parts.pace
 
     async def share(self, *args: Any) -> Shared:
-        self.said.append(args[2])
+        self.said.append(args[3])
         return Shared(80, 0.0, [], None)
 
     async def after(self, seconds: float, begun: int) -> None:

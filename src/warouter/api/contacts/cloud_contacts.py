@@ -31,14 +31,14 @@ class CloudDirectory(NumberLookup):
         self._contacts = contacts
 
     async def on_whatsapp(self, number: int, wa_ids: Sequence[str]) -> set[str]:
-        return set(wa_ids) - await self._contacts.unreachable(wa_ids)
+        return set(wa_ids) - await self._contacts.unreachable(number, wa_ids)
 
     async def identity(self, number: int, wa_id: str) -> ContactIdentity | None:
         """The identity that a webhook has shown since identities are checked, or None."""
-        return _identity(await self._contacts.key(wa_id))
+        return _identity(await self._contacts.key(number, wa_id))
 
     async def acknowledge(self, number: int, wa_id: str, hash: str) -> ContactIdentity | None:
-        return _identity(await self._contacts.acknowledge(wa_id, hash))
+        return _identity(await self._contacts.acknowledge(number, wa_id, hash))
 
     async def close(self) -> None:
         """Close nothing, as nothing is open."""
@@ -55,7 +55,7 @@ class IdentityCheck:
         self._of = of
         self._contacts = contacts
         self._calls = calls
-        # Another number has a switch of its own.
+        # Another phone number of this number's, later, has a switch of its own.
         self._name = f"{IDENTITY_CHECK}:{of.phone_number_id}"
 
     async def set(self, wanted: bool) -> None:
@@ -63,18 +63,21 @@ class IdentityCheck:
         before = await self.told()
         if before is wanted:
             return
-        await self._contacts.tell(self._name, None)  # until Meta has answered, and that is kept
+        await self._tell(None)  # until Meta has answered, and that is kept
         try:
             await self._calls.check_identity(self._of, wanted)
         except CallFailed as error:
             if error.judged is not None and error.judged.cls is not Class.DOUBT:
-                await self._contacts.tell(self._name, before)
+                await self._tell(before)
             raise _refused(error) from None
-        await self._contacts.tell(self._name, wanted)
+        await self._tell(wanted)
 
     async def told(self) -> bool | None:
         """How it is at Meta, None if nobody knows."""
-        return await self._contacts.told(self._name)
+        return await self._contacts.told(self._of.id, self._name)
+
+    async def _tell(self, told: bool | None) -> None:
+        await self._contacts.tell(self._of.id, self._name, told)
 
 
 def _identity(key: KnownKey | None) -> ContactIdentity | None:

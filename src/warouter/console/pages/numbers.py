@@ -66,7 +66,7 @@ class DeadlineText(NamedTuple):
 async def read(context: ConsoleContext, asked: ReadingKey) -> dict[str, Any]:
     async with context.reading() as connection:
         registration = await read_registration(connection, FIRST)
-        cloud = await read_cloud(connection)
+        cloud = await read_cloud(connection, FIRST)
         twice = await read_twice(connection, MOST_SHOWN) if cloud is not None else None
     now = datetime.now(UTC)
     number = cloud.number if cloud is not None else None

@@ -10,6 +10,7 @@ from typing import Self
 import asyncpg
 
 from warouter import background
+from warouter.cloud_number import FIRST
 from warouter.lab.demo.doubts import Counts, Doubted, ended_between, ends_in
 from warouter.store.reports import Report, read_reports
 from warouter.store.views.doubts import read_cloud
@@ -71,7 +72,7 @@ class DoubtWatch:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _open(self) -> int:
-        found = await read_cloud(self._pool)
+        found = await read_cloud(self._pool, FIRST)
         count = found.in_doubt + found.held if found is not None else 0
         if count:
             self._last_open = time.monotonic()

@@ -75,7 +75,7 @@ class Arrivals:
         self.changed()
         return True
 
-    async def keep(self, reason: str, body: bytes) -> bool:
+    async def keep(self, app: int, reason: str, body: bytes) -> bool:
         return False  # the webapps keep it, once they run again
 
     def broken(self) -> None:

@@ -13,6 +13,7 @@ from collections import OrderedDict
 
 import asyncpg
 
+from warouter.cloud_number import NumberCloud
 from warouter.errors import OutcomeUnknown
 from warouter.store.journal import Journal
 from warouter.upstream.cloud.answers import Judged
@@ -25,33 +26,41 @@ MOST_KNOWN = 20_000  # a pair that is forgotten is written once more
 
 
 class LearnedUsers:
-    """Writes what is new to this process, a batch at a time."""
+    """Writes what is new to this process, a batch at a time: users of portfolios, and whom numbers
+    could not reach.
+    """
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._known: OrderedDict[str, str] = OrderedDict()
-        self._new: dict[str, str] = {}
-        self._unreachable: dict[str, int] = {}  # numbers, and when they were not: unix s, 0 for now
+        # wa_ids by portfolio and user id.
+        self._known: OrderedDict[tuple[int, str], str] = OrderedDict()
+        self._new: dict[tuple[int, str], str] = {}
+        # When a number could not reach a recipient: unix s, 0 for now.
+        self._unreachable: dict[tuple[int, str], int] = {}
 
-    def note(self, judged: Judged, recipient: str | None) -> None:
-        """An answer that shows whom a message to ``recipient`` went to, or that it could not."""
+    def note(self, judged: Judged, recipient: str | None, of: NumberCloud) -> None:
+        """An answer that shows whom a message ``of`` a number to ``recipient`` went to, or that it
+        could not.
+        """
         if judged.meta_code == UNREACHABLE and recipient:
-            self.unreachable(recipient, 0)
-        user, number = judged.user_id, judged.wa_id
-        if not user or not number.isdigit() or self._known.get(user) == number:
+            self.unreachable(of.id, recipient, 0)
+        user, wa_id = (of.portfolio, judged.user_id), judged.wa_id
+        if not judged.user_id or not wa_id.isdigit() or self._known.get(user) == wa_id:
             return
         if len(self._known) >= MOST_KNOWN:
             self._known.popitem(last=False)
-        self._known[user] = self._new[user] = number
+        self._known[user] = self._new[user] = wa_id
 
-    def unreachable(self, recipient: str, at: int) -> None:
-        """A message to this number failed with 131026, at this time (unix s, 0 for now).
+    def unreachable(self, number: int, recipient: str, at: int) -> None:
+        """A message of the number to ``recipient`` failed with 131026, at this time (unix s, 0 for
+        now).
 
-        A few seconds later POST /v1/contacts calls the number invalid, for a day. Beyond
-        ``MOST_KNOWN`` numbers at once they stay valid: that is only advice.
+        A few seconds later POST /v1/contacts of the number calls the recipient invalid, for a day.
+        Beyond ``MOST_KNOWN`` at once they stay valid: that is only advice.
         """
-        if len(self._unreachable) < MOST_KNOWN or recipient in self._unreachable:
-            self._unreachable[recipient] = at
+        place = number, recipient
+        if len(self._unreachable) < MOST_KNOWN or place in self._unreachable:
+            self._unreachable[place] = at
 
     async def run(self) -> None:
         """Write until cancelled."""
@@ -65,7 +74,7 @@ class LearnedUsers:
     async def _write(self) -> None:
         new, self._new = self._new, {}
         try:
-            await self._journal.learn(list(new), list(new.values()))
+            await self._journal.learn([(*user, wa_id) for user, wa_id in new.items()])
         except (OutcomeUnknown, asyncpg.PostgresError) as error:
             log.warning("identity recording failed", extra={"error": str(error)})
             for user in new:  # noted again with the next answer that shows it
@@ -74,6 +83,6 @@ class LearnedUsers:
     async def _write_unreachable(self) -> None:
         found, self._unreachable = self._unreachable, {}
         try:
-            await self._journal.learn_unreachable(list(found), list(found.values()))
+            await self._journal.learn_unreachable([(*place, at) for place, at in found.items()])
         except (OutcomeUnknown, asyncpg.PostgresError) as error:
             log.warning("unreachable number recording failed", extra={"error": str(error)})

@@ -73,13 +73,16 @@ class Lookups:
 
     What comes while a slot's look-up is under way goes with the next one, all of it at once.
     ``checks`` tells of a number if its messages say whose identity they are meant for: then each is
-    looked up.
+    looked up. Aliases are those of users of the ``portfolio``.
     """
 
-    def __init__(self, journal: Journal, tasks: SlotTasks, checks: Callable[[int], bool]) -> None:
+    def __init__(
+        self, journal: Journal, tasks: SlotTasks, checks: Callable[[int], bool], portfolio: int
+    ) -> None:
         self._journal = journal
         self._tasks = tasks
         self._checks = checks
+        self._portfolio = portfolio
         self._waiting: dict[OwnedSlot, list[_Asked]] = {}  # of slots with a look-up under way
         self._ready: OrderedDict[bytes, Found] = OrderedDict()
 
@@ -120,16 +123,16 @@ class Lookups:
         ids = {(asked.entry.number, parse(name)): name for asked in some for name in asked.named}
         aliases = list(dict.fromkeys(asked.entry.recipient for asked in some if asked.alias))
         wamids = await journal.wamids_of(list(ids)) if ids else {}
-        users = await journal.users_of(aliases) if aliases else {}
+        users = await journal.users_of(self._portfolio, aliases) if aliases else {}
         checking = {asked.entry.number for asked in some if self._checks(asked.entry.number)}
         of_them = (asked.entry for asked in some if asked.entry.number in checking)
-        recipients = list(dict.fromkeys(entry.recipient for entry in of_them))
-        keys = await journal.keys_of(recipients) if recipients else {}
+        contacts = list(dict.fromkeys((entry.number, entry.recipient) for entry in of_them))
+        keys = await journal.keys_of(contacts) if contacts else {}
         known = {(place[0], ids[place]): wamid for place, wamid in wamids.items()}
         found: dict[bytes, Found] = {}
         for entry, named, alias in some:
             user = users.get(entry.recipient, "")
-            key = keys.get(entry.recipient, "") if entry.number in checking else ""
+            key = keys.get((entry.number, entry.recipient), "")
             address = Addressee(entry.recipient, user, key)
             places = {name: (entry.number, name) for name in named}
             of_it = {name: known[place] for name, place in places.items() if place in known}

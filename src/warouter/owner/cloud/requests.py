@@ -156,7 +156,7 @@ class Requests(Answers, Issued):
         judged = self._pace.heard(judged, recipient, now, post.request, proven=proven)
         if post.attempt:  # a read mark brings no webhook
             self.answers[judged.cls.name.lower()] += 1
-        self._learned.note(judged, recipient)
+        self._learned.note(judged, recipient, post.of)
         if judged.cls is Class.OPERATOR:
             self._stop.stop(judged, token_hash)
         if judged.alarm:

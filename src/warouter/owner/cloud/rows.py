@@ -54,13 +54,13 @@ class Rows:
         *,
         late_success: bool = False,
         heard: Callable[[bytes, int, str], None] = lambda _id, _attempt, _status: None,
-        unreachable: Callable[[str, int], None] | None = None,
+        unreachable: Callable[[int, str, int], None] | None = None,
     ) -> None:
         self._upstream = upstream
         self._hearsay = hearsay
         self._finds = finds
         self._heard = heard  # is told of each status of a reference, maybe more than once
-        self._unreachable = unreachable  # told of recipients, and when they were not reached
+        self._unreachable = unreachable  # told of a number's recipients that were not, and when
         self._late_success = late_success  # a ``delivered`` after a shown ``failed`` is shown
         self._seen: dict[bytes, KnownStatuses] = {}  # of the messages whose rows are on their way
         # The attempts of those, by the number of the row.
@@ -168,7 +168,7 @@ class Rows:
         if self._unreachable is None or row.sent_to is None:
             return
         if statuses.shows_unreachable(row.payload):
-            self._unreachable(row.sent_to, timestamp_of(row.payload))
+            self._unreachable(row.number, row.sent_to, timestamp_of(row.payload))
 
     def _is_late(self, seen: KnownStatuses, status: str) -> bool:
         """A success after a shown ``failed``, which the settings let v1 hear of."""

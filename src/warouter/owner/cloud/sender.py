@@ -58,7 +58,9 @@ class CloudSender(Sender, RequestSender, InLane):
         self._pace = cloud.pace
         self._cloud = cloud.upstream
         self._priority_backlog = PriorityBacklog(self._backlog, parts.journal, rules, tasks)
-        self._lookups = Lookups(parts.journal, tasks, cloud.checks_identity)
+        self._lookups = Lookups(
+            parts.journal, tasks, cloud.checks_identity, cloud.pace.of.portfolio
+        )
         self._chosen: Sequence[Message] = ()  # to be issued with the messages of the next commit
         self._reserved: dict[bytes, None] = {}  # issued with those of the last one
         self._turns: Turns[OwnedSlot] = Turns(cloud.pace.budget)

@@ -129,7 +129,7 @@ class Uploads:
         await self._service.close()
 
     def _landed(self, wanted: _Wanted, task: asyncio.Task[str]) -> None:
-        reference, user, _ = wanted
+        reference, user, number = wanted
         self._users[user] -= 1
         if not self._users[user]:
             del self._users[user]

@@ -24,7 +24,8 @@ _FORGET = "delete from registration where number = $1"
 # The row of a stop may outlive a switch to the simulator.
 _STANDING = """
 select exists (select from account where number = $1) as registered,
-       (select p.code from cloud_pause p, format f where f.upstream <> 'simulator'
+       (select p.code from cloud_pause p, format f
+         where p.number = $1 and f.upstream <> 'simulator'
          order by p.at limit 1) as stopped"""
 
 

@@ -1,4 +1,4 @@
-"""Contacts as the Cloud API has shown them, and the switches of the number that were set at Meta.
+"""Contacts as the Cloud API has shown them to a number, and its switches that were set at Meta.
 
 Who cannot be reached is written by owners (``journal.names``), identities by the webapps that get
 the webhooks (``keys``).
@@ -12,19 +12,20 @@ from typing import Any, NamedTuple
 from warouter.store.bounded import Bounded
 
 UNREACHABLE_HOURS = 24.0
-AT_ONCE = 1_000  # numbers of one question
+AT_ONCE = 1_000  # contacts of one question
 
 _UNREACHABLE = """
 select wa_id from cloud_unreachable
- where wa_id = any ($1::text[]) and at > now() - $2 * interval '1 hour'"""
+ where number = $1 and wa_id = any ($2::text[]) and at > now() - $3 * interval '1 hour'"""
 _KEY = "hash, extract(epoch from since)::bigint as since, hash is not distinct from acknowledged"
-_OF = f"select {_KEY} from contact_key where wa_id = $1"
+_OF = f"select {_KEY} from contact_key where number = $1 and wa_id = $2"
 _ACKNOWLEDGE = f"""
-update contact_key set acknowledged = hash where wa_id = $1 and hash = $2 returning {_KEY}"""
-_TOLD = "select told from cloud_switch where name = $1"
+update contact_key set acknowledged = hash
+ where number = $1 and wa_id = $2 and hash = $3 returning {_KEY}"""
+_TOLD = "select told from cloud_switch where number = $1 and name = $2"
 _TELL = """
-insert into cloud_switch (name, told) values ($1, $2)
-on conflict (name) do update set told = excluded.told"""
+insert into cloud_switch (number, name, told) values ($1, $2, $3)
+on conflict (number, name) do update set told = excluded.told"""
 
 
 class KnownKey(NamedTuple):
@@ -36,36 +37,37 @@ class KnownKey(NamedTuple):
 
 
 class CloudContacts(Bounded):
-    """Numbers that cannot be reached, identities, and the switches of the number."""
+    """Who cannot be reached, identities, and switches, of the ``number`` of each call."""
 
-    async def unreachable(self, wa_ids: Sequence[str]) -> set[str]:
-        """The numbers to which a message failed with 131026 within the last 24 hours."""
+    async def unreachable(self, number: int, wa_ids: Sequence[str]) -> set[str]:
+        """Those to whom a message of the number failed with 131026 within the last 24 hours."""
         found: set[str] = set()
         for start in range(0, len(wa_ids), AT_ONCE):
             some = wa_ids[start : start + AT_ONCE]
-            rows = await self._fetch(_UNREACHABLE, some, UNREACHABLE_HOURS)
+            rows = await self._fetch(_UNREACHABLE, number, some, UNREACHABLE_HOURS)
             found.update(row["wa_id"] for row in rows)
         return found
 
-    async def key(self, wa_id: str) -> KnownKey | None:
+    async def key(self, number: int, wa_id: str) -> KnownKey | None:
         """The identity of a contact, None if no webhook showed one."""
-        return await self._one(_OF, wa_id)
+        return await self._one(_OF, number, wa_id)
 
-    async def acknowledge(self, wa_id: str, hash: str) -> KnownKey | None:
+    async def acknowledge(self, number: int, wa_id: str, hash: str) -> KnownKey | None:
         """Acknowledge the identity of this hash, and return it as it is now; None as in ``key``."""
-        return await self._one(_ACKNOWLEDGE, wa_id, hash) or await self.key(wa_id)
+        found = await self._one(_ACKNOWLEDGE, number, wa_id, hash)
+        return found or await self.key(number, wa_id)
 
-    async def told(self, name: str) -> bool | None:
+    async def told(self, number: int, name: str) -> bool | None:
         """The value to which a switch of the number was set at Meta.
 
         Off if it never was set, None if Meta did not answer.
         """
-        row = await self._fetchrow(_TOLD, name)
+        row = await self._fetchrow(_TOLD, number, name)
         return row["told"] if row is not None else False
 
-    async def tell(self, name: str, told: bool | None) -> None:
+    async def tell(self, number: int, name: str, told: bool | None) -> None:
         """Keep what a switch was set to."""
-        await self._fetch(_TELL, name, told)
+        await self._fetch(_TELL, number, name, told)
 
     async def _one(self, sql: str, *arguments: Any) -> KnownKey | None:
         row = await self._fetchrow(sql, *arguments)

@@ -1,4 +1,4 @@
-"""The number that this cluster serves: its rate, shared by the owners, and its stops."""
+"""A number of the installation: its rate, shared by the owners, and its stops."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from uuid import UUID
 
 import msgspec
 
+from warouter.cloud_number import NumberCloud
 from warouter.flow.share import Demand
 from warouter.store.bounded import Fetch
 
 _SHARE = """
 select s.level, s.inbound, s.owners, s.demands, s.ages, s.held,
        h.code as stop_code, h.details as stop_details
-  from share_number($1, $2) s left join hold_token($1, $3) h on true"""
-_STOP = "select stop_number($1, $2, $3) as news"
-_RESUME = "delete from cloud_pause where token_hash = $1 returning code"
+  from share_number($1, $2, $3, $4) s left join hold_token($1, $2, $5) h on true"""
+_STOP = "select stop_number($1, $2, $3, $4) as news"
+_RESUME = "delete from cloud_pause where number = $1 and token_hash = $2 returning code"
 _HELD = """
-insert into cloud_held (template) values ($1) on conflict (template) do update set at = now()"""
+insert into cloud_held (account, template) values ($1, $2)
+on conflict (account, template) do update set at = now()"""
 _LEVEL = """
-insert into cloud_number (level, facts) values ($1, $2)
-on conflict (one) do update
+insert into cloud_number (number, level, facts) values ($1, $2, $3)
+on conflict (number) do update
    set level = excluded.level, facts = cloud_number.facts || excluded.facts,
        read_at = clock_timestamp()"""
 
@@ -43,11 +45,13 @@ class Shared(NamedTuple):
     held: frozenset[str] = frozenset()  # templates of which Meta holds messages back
 
 
-async def share(fetch: Fetch, incarnation: UUID, demand: float, token_hash: bytes) -> Shared:
-    """Say what this owner wants and which token it has; read what all of them want, and why the
-    number is stopped for that token.
+async def share(
+    fetch: Fetch, incarnation: UUID, of: NumberCloud, demand: float, token_hash: bytes
+) -> Shared:
+    """Say what this owner wants for a number and which token it has; read what all of them want,
+    and why the number is stopped for that token.
     """
-    [row] = await fetch(_SHARE, incarnation, demand, token_hash)
+    [row] = await fetch(_SHARE, incarnation, of.id, of.waba_id, demand, token_hash)
     demands = [
         Demand(*each) for each in zip(row["owners"], row["demands"], row["ages"], strict=True)
     ]
@@ -57,24 +61,24 @@ async def share(fetch: Fetch, incarnation: UUID, demand: float, token_hash: byte
     return Shared(row["level"], row["inbound"], demands, stop, held)
 
 
-async def stop(fetch: Fetch, why: Stop) -> bool:
+async def stop(fetch: Fetch, number: int, why: Stop) -> bool:
     """Stop the number for that token; whether this is news."""
-    [row] = await fetch(_STOP, *why)
+    [row] = await fetch(_STOP, number, *why)
     return bool(row["news"])
 
 
-async def resume(fetch: Fetch, token_hash: bytes) -> None:
-    """Let those send again who have this token: with it all is well."""
-    await fetch(_RESUME, token_hash)
+async def resume(fetch: Fetch, number: int, token_hash: bytes) -> None:
+    """Let those send again for the number who have this token: with it all is well."""
+    await fetch(_RESUME, number, token_hash)
 
 
-async def hold_back(fetch: Fetch, template: str) -> None:
-    """Note that Meta holds back a message of this template."""
-    await fetch(_HELD, template)
+async def hold_back(fetch: Fetch, account: str, template: str) -> None:
+    """Note that Meta holds back a message of this template; ``account`` is the id of its WABA."""
+    await fetch(_HELD, account, template)
 
 
-async def describe(fetch: Fetch, level: int, facts: dict[str, object]) -> None:
+async def describe(fetch: Fetch, number: int, level: int, facts: dict[str, object]) -> None:
     """Keep the number's level, in messages/s, and what else the Cloud API says of it: ``facts``
     that are not among them stay as they are.
     """
-    await fetch(_LEVEL, level, msgspec.json.encode(facts).decode())
+    await fetch(_LEVEL, number, level, msgspec.json.encode(facts).decode())

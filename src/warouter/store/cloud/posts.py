@@ -110,10 +110,10 @@ class Posts(listener.WebhookStore):
         self._count(found.values())
         return found
 
-    async def keep(self, reason: str, body: bytes) -> bool:
-        """True once a body that nobody can read is committed to where such are kept."""
+    async def keep(self, app: int, reason: str, body: bytes) -> bool:
+        """True once a body of an app that nobody can read is committed to where such are kept."""
         try:
-            await self._inbox.keep(reason, body)
+            await self._inbox.keep(app, reason, body)
         except (OutcomeUnknown, asyncpg.PostgresError):
             return False
         return True
@@ -228,7 +228,7 @@ class Posts(listener.WebhookStore):
             return {element.unique}
         log.error("webhook element rejected", extra={"error": str(error)})
         self.counts["unfit"] += 1
-        await self._inbox.keep(str(error), element.raw)
+        await self._inbox.keep_apart(element, str(error))
         return set()
 
     async def _passed_on(self, notices: Sequence[Notice]) -> bool:

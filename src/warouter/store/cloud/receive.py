@@ -12,6 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
+from warouter.cloud_number import NumberCloud
 from warouter.config import Settings
 from warouter.message_id import slot_of_id
 from warouter.store.cloud.keys import IdentityKey, SeenKeys, keeping
@@ -37,14 +38,16 @@ _USER = (
     "user_id, wa_id, alias, parent_user_id, username, name, successor,"
     " seen_at < now() - interval '30 days' as stale"
 )
+_OF = f"select {_USER} from contact_identity where portfolio = $1 and"
 _USERS = f"""
-select {_USER} from contact_identity where user_id = any ($1)
+{_OF} user_id = any ($2)
 union
-select {_USER} from contact_identity where wa_id = any ($2)
+{_OF} wa_id = any ($3)
 union
-select {_USER} from contact_identity where user_id in (
-    select successor from contact_identity where user_id = any ($1) and successor is not null)"""
-_ARGUMENTS = 21
+{_OF} user_id in (
+    select successor from contact_identity
+     where portfolio = $1 and user_id = any ($2) and successor is not null)"""
+_ARGUMENTS = 24
 _RECEIVE = f"select * from receive_cloud({numbered(_ARGUMENTS)})"
 _RECEIVE_KEYS = keeping(_ARGUMENTS)
 # The next one says the same, so the disk need not be waited for.
@@ -55,10 +58,10 @@ update cloud_path set vain_at = clock_timestamp() - $2::float8 * interval '1 sec
  where webapp = $1"""
 _LEAVE = "update cloud_path set left_at = clock_timestamp() where webapp = $1"
 _FORGET = "delete from cloud_path where seen_at < now() - interval '1 day' and webapp <> $1"
-_LEAVE_OUT = "select leave_out($1, $2, $3, $4, $5, $6)"
-_KEEP = "select keep_unreadable($1, $2)"
+_LEAVE_OUT = "select leave_out($1, $2, $3, $4, $5, $6, $7)"
+_KEEP = "select keep_unreadable($1, $2, $3)"
 
-_ALIASES = "contact_identity_alias_key"
+_ALIASES = "contact_identity_alias_portfolio_key"
 LEAVE_SECONDS = 0.5  # the process stops anyway
 _SALTS = 5  # the first is nearly always free
 
@@ -100,20 +103,25 @@ class ReceivedRow(NamedTuple):
 class WebhookInbox:
     """The statements of one webapp's listener, on a session of its own.
 
-    All raise what ``Session.fetch`` raises. ``shows`` is WAROUTER_CLOUD_BSUID, ``account`` the
-    id of our account (WABA).
+    All raise what ``Session.fetch`` raises. ``shows`` is WAROUTER_CLOUD_BSUID, ``numbers`` are
+    ours, by id.
     """
 
     def __init__(
-        self, settings: Settings, application: str, incarnation: UUID, shows: str, account: str = ""
+        self,
+        settings: Settings,
+        application: str,
+        incarnation: UUID,
+        shows: str,
+        numbers: Mapping[int, NumberCloud],
     ) -> None:
         self._session = Session(settings, application, **_SESSION)
         self._incarnation = incarnation
-        self._account = account
+        self._numbers = numbers
         self._shows = shows
         self._keep_days = settings.retention_days
         self._keys = SeenKeys()
-        self._users_seen = SeenUsers()
+        self._users_seen = SeenUsers(numbers)
 
     async def open(self) -> None:
         """Say that the listener listens, and forget those of long ago."""
@@ -148,22 +156,26 @@ class WebhookInbox:
         """Say for how long requests have been refused that may be Meta's; None: they were not."""
         await self._fetch(_VAIN, self._incarnation, seconds)
 
-    async def keep(self, reason: str, body: bytes) -> None:
-        """Keep what could not be read, for somebody to look at."""
-        await self._fetch(_KEEP, reason, body)
+    async def keep(self, app: int, reason: str, body: bytes) -> None:
+        """Keep what an app has signed and could not be read, for somebody to look at."""
+        await self._fetch(_KEEP, app, reason, body)
+
+    async def keep_apart(self, element: Element, reason: str) -> None:
+        """Keep an element that cannot be written in the same place."""
+        await self.keep(self._numbers[element.number].app.id, reason, element.raw)
 
     async def leave_out(self, batches: Sequence[Batch]) -> None:
         """Count what calls nobody back, by its field, and keep what may still be wanted of it."""
         if not batches:
             return
         left = sum((batch.left_out for batch in batches), Counter[str]())
-        kept = {kept.key: kept for batch in batches for kept in batch.kept}
+        kept = {(kept.number, kept.key): kept for batch in batches for kept in batch.kept}
         columns = columns_of(list(kept.values()), len(KeptElement._fields))
         await self._fetch(_LEAVE_OUT, list(left), list(left.values()), *columns, self._keep_days)
 
     async def pass_on(self, notice: Notice) -> None:
         """Tell the other processes what Meta said."""
-        await pass_on(self._fetch, notice, self._account)
+        await pass_on(self._fetch, notice, self._numbers.values())
 
     async def leave(self) -> None:
         """Say that the listener stopped in order."""
@@ -180,31 +192,60 @@ class WebhookInbox:
         salt: int,
     ) -> Written:
         everything = (*elements, *learned)
-        directory = UserDirectory(await self._users(everything), self._shows, salt)
-        shown = [directory.shown(element) for element in everything]
-        rows, dropped = _rows(elements, shown[: len(elements)], directory.revealed)
+        directories = await self._directories(everything, salt)
+        shown = [directories[self._portfolio(each)].shown(each) for each in everything]
+        revealed = [each for directory in directories.values() for each in directory.revealed]
+        rows, dropped = _rows(elements, shown[: len(elements)], revealed)
         keys = self._keys.new(zip(shown, everything, strict=True))
         (row,) = await self._fetch(
             _RECEIVE_KEYS if keys else _RECEIVE,
             self._incarnation if said else None,
             *(said or ListenerState()),
             *columns_of(rows, len(ReceivedRow._fields)),
-            [each for pair in sorted(directory.gone.items()) for each in pair],
-            *columns_of([_fields(user) for user in directory.changed.values()], 6),
+            *columns_of(
+                [
+                    (*pair, portfolio)
+                    for portfolio, directory in directories.items()
+                    for pair in sorted(directory.gone.items())
+                ],
+                3,
+            ),
+            *columns_of(
+                [
+                    (portfolio, *_fields(user))
+                    for portfolio, directory in directories.items()
+                    for user in directory.changed.values()
+                ],
+                7,
+            ),
             *(columns_of(keys, len(IdentityKey._fields)) if keys else ()),
         )
         self._keys.written(keys)
         self._users_seen.written(everything)
         return Written(row["inserted"], row["unmatched"], dropped)
 
-    async def _users(self, elements: Iterable[Element]) -> list[CloudUser]:
+    def _portfolio(self, element: Element) -> int:
+        return self._numbers[element.number].portfolio
+
+    async def _directories(
+        self, elements: Sequence[Element], salt: int
+    ) -> dict[int, UserDirectory]:
+        """The users of these elements, by portfolio."""
+        found: dict[int, UserDirectory] = {}
+        for portfolio in sorted({self._portfolio(element) for element in elements}):
+            theirs = [each for each in elements if self._portfolio(each) == portfolio]
+            users = await self._users(portfolio, theirs)
+            found[portfolio] = UserDirectory(users, self._shows, salt, portfolio)
+        return found
+
+    async def _users(self, portfolio: int, elements: Iterable[Element]) -> list[CloudUser]:
         """The stored users that these elements are about, by the ids of then and of now."""
         ids = {e.user_id for e in elements} | {e.previous_user_id for e in elements}
         numbers = {e.wa_id for e in elements if e.previous_user_id or e.changed_to}
         ids.discard("")
         if not ids and not numbers:
             return []
-        rows = await self._fetch(_USERS, list(ids), list(numbers))
+        rows = await self._fetch(_USERS, portfolio, list(ids), list(numbers))
         return [_user(row) for row in rows]
 
     async def _fetch(self, sql: str, *arguments: Any) -> list[Any]:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
+from warouter.cloud_number import NumberCloud
 from warouter.upstream.cloud.batch import Element
 
 MOST_SEEN = 20_000  # one that is forgotten is written once more, which changes nothing
@@ -19,11 +20,14 @@ _Said = tuple[str, str, str, str]
 
 
 class SeenUsers:
-    """By the id of the user; ``clock`` in seconds."""
+    """By portfolio and id of the user. ``numbers`` are ours, by id; ``clock`` in seconds."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, numbers: Mapping[int, NumberCloud], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._numbers = numbers
         self._clock = clock
-        self._seen: OrderedDict[str, tuple[_Said, float]] = OrderedDict()
+        self._seen: OrderedDict[tuple[int, str], tuple[_Said, float]] = OrderedDict()
 
     def has(self, element: Element) -> bool:
         """True if an element says nothing of its user that is not written."""
@@ -31,7 +35,7 @@ class SeenUsers:
             return False
         if not element.user_id:
             return True
-        said, until = self._seen.get(element.user_id, (None, 0.0))
+        said, until = self._seen.get(self._user(element), (None, 0.0))
         return said == _said(element) and self._clock() < until
 
     def written(self, elements: Iterable[Element]) -> None:
@@ -40,11 +44,15 @@ class SeenUsers:
         for element in elements:
             if not element.user_id:
                 continue
-            self._seen.pop(element.user_id, None)
+            user = self._user(element)
+            self._seen.pop(user, None)
             if not element.previous_user_id and not element.changed_to:
-                self._seen[element.user_id] = _said(element), until
+                self._seen[user] = _said(element), until
         while len(self._seen) > MOST_SEEN:
             self._seen.popitem(last=False)
+
+    def _user(self, element: Element) -> tuple[int, str]:
+        return self._numbers[element.number].portfolio, element.user_id
 
 
 def _said(element: Element) -> _Said:

@@ -16,7 +16,7 @@ select distinct on (u.id) u.number, u.id, u.wamid
 _IDS = "select number, wamid, id from ids_of_wamids($2, $1)"
 _USERS = """
 select alias, coalesce(successor, user_id) as user_id
-  from contact_identity where alias = any ($1)"""
+  from contact_identity where portfolio = $1 and alias = any ($2)"""
 # In the order of an index, so that it is one: without numbers there may be few among millions.
 MOST_USERS = 10_000
 USERS_SQL = f"""
@@ -27,23 +27,25 @@ select (select count(*) from (select from contact_identity order by user_id
 
 # The acknowledged one: that which is checked. A hash that nobody acknowledged would fail for sure.
 _KEYS = """
-select wa_id, acknowledged from contact_key
- where wa_id = any ($1) and acknowledged is not null"""
-# In order, as owners of several slots write the same numbers. What Meta repeats after days is old,
+select k.number, k.wa_id, k.acknowledged
+  from unnest($1::integer[], $2::text[]) f(number, wa_id)
+  join contact_key k on k.number = f.number and k.wa_id = f.wa_id
+ where k.acknowledged is not null"""
+# In order, as owners of several slots write the same contacts. What Meta repeats after days is old,
 # and what its clock calls the future is now.
 _UNREACHABLE = """
-insert into cloud_unreachable as u (wa_id, at)
-select f.wa_id, case when f.at > 0 then least(to_timestamp(f.at), clock_timestamp())
+insert into cloud_unreachable as u (number, wa_id, at)
+select f.number, f.wa_id, case when f.at > 0 then least(to_timestamp(f.at), clock_timestamp())
                      else clock_timestamp() end
-  from unnest($1::text[], $2::bigint[]) as f(wa_id, at)
- order by f.wa_id collate "C"
-on conflict (wa_id) do update set at = greatest(u.at, excluded.at)"""
+  from unnest($1::integer[], $2::text[], $3::bigint[]) as f(number, wa_id, at)
+ order by f.number, f.wa_id collate "C"
+on conflict (number, wa_id) do update set at = greatest(u.at, excluded.at)"""
 
-_LEARN = "select learn_identities('{}', $1, $2, $3, $3, $3, $3)"
+_LEARN = "select learn_identities('{}', '{}', '{}', $1, $2, $3, $4, $4, $4, $4)"
 
 
 class Users(NamedTuple):
-    """How many users are known, and how many have an alias; each up to MOST_USERS."""
+    """How many users of all portfolios are known, and have an alias; each up to MOST_USERS."""
 
     identities: int
     aliases: int
@@ -64,9 +66,9 @@ class CloudNames(JournalSessions):
         rows = await self._cloud_read(_IDS, *columns_of(wamids, 2))
         return {(row["number"], row["wamid"]): row["id"] for row in rows}
 
-    async def users_of(self, aliases: Sequence[str]) -> dict[str, str]:
-        """The users behind these aliases; unknown ones are missing."""
-        rows = await self._cloud_read(_USERS, list(aliases))
+    async def users_of(self, portfolio: int, aliases: Sequence[str]) -> dict[str, str]:
+        """The users of a portfolio behind these aliases; unknown ones are missing."""
+        rows = await self._cloud_read(_USERS, portfolio, list(aliases))
         return {row["alias"]: row["user_id"] for row in rows}
 
     async def users(self) -> Users:
@@ -74,18 +76,19 @@ class CloudNames(JournalSessions):
         [row] = await self._cloud_read(USERS_SQL)
         return Users(row["identities"], row["aliases"])
 
-    async def keys_of(self, recipients: Sequence[str]) -> dict[str, str]:
-        """The acknowledged hash of the identity of each; those without are missing."""
-        rows = await self._cloud_read(_KEYS, list(recipients))
-        return {row["wa_id"]: row["acknowledged"] for row in rows}
-
-    async def learn_unreachable(self, numbers: Sequence[str], times: Sequence[int]) -> None:
-        """Keep that these numbers could not be reached, and when: unix s by Meta's clock, 0 for
-        now. Each number once.
+    async def keys_of(self, contacts: Sequence[tuple[int, str]]) -> dict[tuple[int, str], str]:
+        """The hash of the identity that each number has acknowledged of each of its contacts; those
+        without are missing.
         """
-        await self._cloud_read(_UNREACHABLE, list(numbers), list(times))
+        rows = await self._cloud_read(_KEYS, *columns_of(contacts, 2))
+        return {(row["number"], row["wa_id"]): row["acknowledged"] for row in rows}
 
-    async def learn(self, users: Sequence[str], numbers: Sequence[str]) -> None:
-        """Keep which number each of these users has."""
-        nothing = [None] * len(users)
-        await self._cloud_read(_LEARN, list(users), list(numbers), nothing)
+    async def learn_unreachable(self, found: Sequence[tuple[int, str, int]]) -> None:
+        """Keep whom a number could not reach, and when: unix s by Meta's clock, 0 for now. Each
+        number and contact once.
+        """
+        await self._cloud_read(_UNREACHABLE, *columns_of(found, 3))
+
+    async def learn(self, users: Sequence[tuple[int, str, str]]) -> None:
+        """Keep the wa_id of users, each with portfolio and user id before it."""
+        await self._cloud_read(_LEARN, *columns_of(users, 3), [None] * len(users))

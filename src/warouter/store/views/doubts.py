@@ -74,7 +74,8 @@ select (select upstream from format) <> 'simulator' as cloud,
          where state in {IN_DOUBT}) as oldest_s,
        p.code, p.details, extract(epoch from clock_timestamp() - p.at)::float8 as stopped_s,
        p.at as stopped_at
-  from (select) one left join (select * from cloud_pause order by at limit 1) p on true"""
+  from (select) one
+  left join (select * from cloud_pause where number = $1 order by at limit 1) p on true"""
 
 
 class Spans(NamedTuple):
@@ -122,8 +123,8 @@ class Stopped(msgspec.Struct, frozen=True):
 class CloudStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The state of the Cloud API as upstream.
 
-    Messages in doubt or held, counted up to a limit, what Meta said of the account, and how the
-    number fares.
+    Messages in doubt or held, of all numbers and counted up to a limit; why one number is stopped,
+    what Meta said of its account, and how it fares.
     """
 
     in_doubt: int
@@ -152,9 +153,11 @@ async def find_one(connection: Source, message_id: bytes, spans: Spans) -> Doubt
     return None if row is None else shown_of(row, spans)
 
 
-async def read_cloud(connection: Source) -> CloudStatus | None:
-    """Read the state of the Cloud API; None if the simulator is upstream and nothing is left."""
-    row = await connection.fetchrow(CLOUD_SQL)
+async def read_cloud(connection: Source, number: int) -> CloudStatus | None:
+    """Read the state of the Cloud API and of a number; None if the simulator is upstream and
+    nothing is left.
+    """
+    row = await connection.fetchrow(CLOUD_SQL, number)
     assert row is not None
     if not row["cloud"] and not row["held"]:
         return None
@@ -166,8 +169,8 @@ async def read_cloud(connection: Source) -> CloudStatus | None:
         held=row["held"],
         oldest_doubt_s=row["oldest_s"],
         stopped=stopped,
-        notices=await read_notices(connection),
-        number=await read_number_status(connection),
+        notices=await read_notices(connection, number),
+        number=await read_number_status(connection, number),
     )
 
 

@@ -1,4 +1,4 @@
-"""The number that the Cloud API serves for this cluster: what Meta says of it, and how it fares.
+"""A number of the Cloud API: what Meta says of it, and how it fares.
 
 What Meta says was asked by one owner, at most a minute ago while a cluster runs. What only coreapps
 know, their rates and counts, is summed over their last reports.
@@ -26,7 +26,7 @@ select f.upstream, n.facts::text as facts, coalesce(n.level, 0) as level,
             then to_char(n.read_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') end as read_at,
        case when isfinite(n.read_at)
             then extract(epoch from clock_timestamp() - n.read_at)::float8 end as read_age_s
-  from format f left join cloud_number n on true where f.upstream <> 'simulator'"""
+  from format f left join cloud_number n on n.number = $1 where f.upstream <> 'simulator'"""
 _COUNTS = f"""
 select (select count(*) from (select from send_issue where state = {ISSUED}
                                limit {MOST_COUNTED}) i) as out,
@@ -101,15 +101,18 @@ class NumberStatus(msgspec.Struct, frozen=True, kw_only=True):
     aliases: int
 
 
-async def read_number(source: Source) -> NumberFacts | None:
-    """Read Meta's facts; None if it was never asked, or the upstream is the simulator."""
-    row = await source.fetchrow(_FACTS)
+async def read_number(source: Source, number: int) -> NumberFacts | None:
+    """Read Meta's facts of a number; None if it was never asked, or with the simulator."""
+    row = await source.fetchrow(_FACTS, number)
     return None if row is None else _facts(row)
 
 
-async def read_number_status(source: Source) -> NumberStatus | None:
-    """Read how the number fares; None if the upstream is the simulator."""
-    row = await source.fetchrow(_FACTS)
+async def read_number_status(source: Source, number: int) -> NumberStatus | None:
+    """Read how a number fares; None if the upstream is the simulator.
+
+    What is counted, and when a webhook came last, is of all numbers.
+    """
+    row = await source.fetchrow(_FACTS, number)
     if row is None:
         return None
     facts = _facts(row)

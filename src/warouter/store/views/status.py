@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 
+from warouter.cloud_number import FIRST
 from warouter.cluster.moves import OwnerChange
 from warouter.cluster.shardmap import TIMELINE_BITS, ShardMap, SlotOwner
 from warouter.kinds import EVENT_KINDS, INBOUND, STATUS
@@ -227,7 +228,7 @@ async def read_status(
             dead_letters=sum(s.dead_letters for s in shards),
             shard_request=await _request(connection),
             database=await _database(connection),
-            cloud=await read_cloud(connection),
+            cloud=await read_cloud(connection, FIRST),
             trust=await read_trust(connection),
             history=await read_changes(connection, history, wanted),
             owners_at=None if owners_at is None else await read_owners(connection, owners_at),

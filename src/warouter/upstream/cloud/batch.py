@@ -39,11 +39,15 @@ KEEPS = Modes()
 
 
 class KeptElement(NamedTuple):
-    """An element that calls nobody back and may still be wanted, as it came. ``key`` is unique."""
+    """An element that calls nobody back and may still be wanted, as it came.
+
+    ``key`` is unique among those of its ``number``.
+    """
 
     key: str
     field: str
     raw: bytes
+    number: int
 
 
 class Element(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -166,8 +166,8 @@ class _WebhookReading:
             self._standby(raw, value, time)
         elif field == ECHOES:
             self._echoes(raw, value, field)
-        elif self._number_of(value, 1):
-            self._keep(raw, field)
+        elif number := self._number_of(value, 1):
+            self._keep(raw, field, number)
 
     def _notice(self, notice: Notice, time: int) -> None:
         if self._is_old(time):
@@ -192,8 +192,8 @@ class _WebhookReading:
         messages = self._items(value, "messages")
         others = [name for name in ("statuses", "errors", "message_echoes") if name in value]
         keeps = self._modes.standby == OFF if messages else not others
-        if keeps and self._number_of(value, len(messages)):
-            self._keep(raw, STANDBY, len(messages) or 1)
+        if keeps and (number := self._number_of(value, len(messages))):
+            self._keep(raw, STANDBY, number, len(messages) or 1)
         mark = self._modes.standby == MARK
         self._messages(value, time, mark=mark, passes=self._modes.standby != OFF)
         if "message_echoes" in value:
@@ -206,7 +206,7 @@ class _WebhookReading:
         if not number:
             return
         if self._modes.echoes == OFF or not echoes:
-            self._keep(raw, field, len(echoes) or 1)
+            self._keep(raw, field, number, len(echoes) or 1)
             return
         mark = self._modes.echoes == MARK
         reader = partial(echo_of, parties=self._parties(value), mark=mark)
@@ -226,10 +226,11 @@ class _WebhookReading:
         self._take(messages, lambda raw: message_of(raw, parties, mark=mark), number, words=True)
         self._take(errors, lambda raw: error_of(raw, time // _HOUR), number, time)
 
-    def _keep(self, raw: Raw, field: str, count: int = 1) -> None:
+    def _keep(self, raw: Raw, field: str, number: int, count: int = 1) -> None:
         """Store a whole value: it may have a form that nobody knows here."""
         json = bytes(raw)
-        self.batch.kept.append(KeptElement(f"{field}:{sha256(json).hexdigest()}", field, json))
+        key = f"{field}:{sha256(json).hexdigest()}"
+        self.batch.kept.append(KeptElement(key, field, json, number))
         self.batch.left_out[field] += count
 
     def statuses(self, statuses: Iterable[Raw], parties: Parties, number: int) -> None:
@@ -286,12 +287,12 @@ class _WebhookReading:
                 if words and left_out.kind == "group":
                     self.batch.left_out[GROUPS] += 1
                 elif words:
-                    self._keep(raw, UNREADABLE, 0)  # counted already
+                    self._keep(raw, UNREADABLE, number, 0)  # counted already
                 continue
             if self._is_old(element.timestamp or time):
                 self._leave(OLD, _OLD)
                 if words:  # or this machine's clock is wrong
-                    self._keep(raw, OLD)
+                    self._keep(raw, OLD, number)
                 continue
             if number != 1:
                 element = replace(element, number=number)

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 import msgspec
 
 from warouter._hash import SLOTS, hash64_of_bytes, slot_of
+from warouter.cloud_number import FIRST
 from warouter.upstream.cloud.batch import INBOUND, Element
 
 PREFIX = "999"
@@ -38,9 +39,14 @@ class CloudUser(msgspec.Struct, frozen=True, kw_only=True):
     stale: bool = False
 
 
-def alias_of(user_id: str, salt: int = 0) -> str:
-    """Fifteen digits for a user; with another ``salt``, should they be another user's."""
+def alias_of(user_id: str, salt: int = 0, portfolio: int = FIRST) -> str:
+    """Fifteen digits for a user; with another ``salt``, should they be another user's.
+
+    They are a person's of one portfolio: elsewhere the same user id is another user's.
+    """
     salted = f"{user_id}#{salt}" if salt else user_id
+    if portfolio != FIRST:
+        salted = f"{portfolio}|{salted}"  # no user id begins with a digit
     return f"{PREFIX}{hash64_of_bytes(salted.encode()) % 10**_DIGITS:0{_DIGITS}}"
 
 
@@ -50,20 +56,27 @@ def slot_of_shown(name: str) -> int:
 
 
 class UserDirectory:
-    """The users of some elements: ``stored`` before, and as these elements change them.
+    """The users of some elements of a portfolio: ``stored`` before, and as these change them.
 
     ``changed`` and ``gone`` (ids that a user had before, each with the one it has now) are to be
     stored, and ``revealed`` are elements to be received with the others: somebody with an alias has
     shown a number. ``stored`` has the successors of the elements' users, too.
     """
 
-    def __init__(self, stored: Iterable[CloudUser], shows: str = ALIAS, salt: int = 0) -> None:
+    def __init__(
+        self,
+        stored: Iterable[CloudUser],
+        shows: str = ALIAS,
+        salt: int = 0,
+        portfolio: int = FIRST,
+    ) -> None:
         found = list(stored)
         self._users = {user.user_id: user for user in found if not user.successor}
         self._successors = {user.user_id: user.successor for user in found if user.successor}
         self._by_number = {user.wa_id: user for user in self._users.values() if user.wa_id}
         self._shows = shows
         self._salt = salt
+        self._portfolio = portfolio
         self.changed: dict[str, CloudUser] = {}
         self.gone: dict[str, str] = {}
         self.revealed: list[Element] = []
@@ -82,7 +95,8 @@ class UserDirectory:
         # The number beside an id of the past may be of the past as well.
         user = _told(before, element) if user_id == element.user_id else before
         if not user.wa_id and not user.alias and self._shows == ALIAS and element.kind == INBOUND:
-            user = msgspec.structs.replace(user, alias=alias_of(user.user_id, self._salt))
+            alias = alias_of(user.user_id, self._salt, self._portfolio)
+            user = msgspec.structs.replace(user, alias=alias)
         if user.wa_id and user.alias and not before.wa_id:
             self.revealed.append(_revealed(user, element))
         self._keep(user)
@@ -199,4 +213,5 @@ def _revealed(user: CloudUser, element: Element) -> Element:
         user_id=user.user_id,
         timestamp=element.timestamp,
         raw=msgspec.json.encode(message),
+        number=element.number,
     )

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 from urllib.parse import parse_qs
 
+from warouter.cloud_number import FIRST
 from warouter.cloud_settings import WEBHOOK_PATH
 from warouter.upstream.cloud.batch import KEEPS, Batch, Modes, Notice, NoticeAction, Unreadable
 from warouter.upstream.cloud.elements import NOTICES, UNREADABLE, WORDS, read
@@ -54,7 +55,7 @@ class WebhookStore(Protocol):
 
     async def take(self, batch: Batch) -> bool: ...
 
-    async def keep(self, reason: str, body: bytes) -> bool: ...
+    async def keep(self, app: int, reason: str, body: bytes) -> bool: ...
 
     def broken(self) -> None: ...
 
@@ -66,8 +67,8 @@ class WebhookListener:
     Meta said of the account and the number, by its field, ``left_out`` what may be a customer's
     words and called nobody back, by its field, or as UNKNOWN.
 
-    ``owned`` are our numbers by their phone number ids. ``secrets`` are the app's, asked for at
-    each request since they may be replaced.
+    ``owned`` are the numbers of ``app`` by their phone number ids. ``secrets`` are the app's, asked
+    for at each request since they may be replaced.
     """
 
     def __init__(
@@ -78,7 +79,9 @@ class WebhookListener:
         inbox: WebhookStore,
         modes: Modes = KEEPS,
         clock: Callable[[], float] | None = None,
+        app: int = FIRST,
     ) -> None:
+        self._app = app
         self._owned = owned
         self._secrets = secrets
         self._verify_token = verify_token
@@ -164,7 +167,7 @@ class WebhookListener:
 
     async def _unreadable(self, reason: str, body: bytes) -> WebhookAnswer:
         log.error("webhook quarantined", extra={"reason": reason, "bytes": len(body)})
-        if not await self._inbox.keep(reason, body):
+        if not await self._inbox.keep(self._app, reason, body):
             return self.unavailable()
         await self._inbox.take(Batch(left_out=Counter({UNREADABLE: 1})))
         self._left_out(UNREADABLE, 1)

@@ -63,7 +63,8 @@ class Inbox:
         self.numbers = 0
         self.unmatched: dict[tuple[str, int], Nobodys] = {}
         self.paths: dict[UUID, Path] = {}
-        self.unreachable: dict[str, float] = {}  # numbers, and when: cloud_unreachable
+        # When a number could not reach a contact: cloud_unreachable.
+        self.unreachable: dict[tuple[int, str], float] = {}
 
     def insert(self, row: Sequence[Any]) -> bool:
         """True if its key is new; ``row`` is what follows the number."""

@@ -23,7 +23,10 @@ class Door:
     def __init__(self, process: Process, settings: Settings) -> None:
         self.process = process
         name = _Identity(process).application
-        self._inbox = WebhookInbox(settings, name, process.incarnation, settings.cloud.bsuid)
+        numbers = {1: settings.number_cloud}
+        self._inbox = WebhookInbox(
+            settings, name, process.incarnation, settings.cloud.bsuid, numbers
+        )
         no_pool: Any = None  # nobody calls what needs one
         self._view = MapView(settings, settings.timing, no_pool, name)
         self._posts = Posts(self._inbox, self._view.links.statuses)

@@ -363,8 +363,7 @@ _unissue = _record(unissue=_places(attempt=st.sampled_from((None, 1, 2))))
 _FAR = 4_000_000_000  # unix s: what a clock of Meta's calls the future is now
 _learn_unreachable = _call(
     "learn_unreachable",
-    numbers=st.sampled_from((["1", "2"], ["2", "1"])),
-    times=st.sampled_from(([0, _FAR], [0, 0])),
+    found=st.sampled_from(([(1, "1", 0), (2, "1", _FAR)], [(2, "1", 0), (1, "2", 0), (1, "1", 0)])),
 )
 _say = _call(
     "say",
@@ -436,7 +435,7 @@ _STEPS = (
     (_issue, _open_issues, _take_some),
     (_issue, _stated, _unissue, _open_issues),
     (_say, _say, _issue, _drained),
-    (_learn_unreachable, _step, _learn_unreachable, _call("keys_of", recipients=st.just(["1"]))),
+    (_learn_unreachable, _step, _learn_unreachable, _call("keys_of", contacts=st.just([(1, "1")]))),
     (_say, st.one_of(_cloud_reads), _take_some, st.one_of(_cloud_reads)),
 )
 # A leader, an owner of both slots, and a few rows in each journal.

@@ -116,7 +116,7 @@ def rows_of(t: Tables) -> dict[str, list[Any]]:
         "event": [(slot, *row) for slot, _, journal in events for row in journal.rows.values()],
         "send_issue": list(t.issues.rows.values()),
         "upstream_id": list(t.issues.upstream.values()),
-        "cloud_unreachable": list(t.inbox.unreachable.items()),
+        "cloud_unreachable": [(*at, when) for at, when in t.inbox.unreachable.items()],
         "cloud_inbox": list(t.inbox.rows.values()),
         "event_cursor": [
             (slot, kind, journal.mark, journal.ranges) for slot, kind, journal in events

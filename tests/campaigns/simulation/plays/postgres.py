@@ -94,7 +94,7 @@ _ROWS = {
     " spared, number from send_issue",
     "upstream_id": "select wamid, slot, id, attempt, wa_id, user_id, at, held, failed, twice,"
     " number from upstream_id",
-    "cloud_unreachable": "select wa_id, at from cloud_unreachable",
+    "cloud_unreachable": "select number, wa_id, at from cloud_unreachable",
     "cloud_inbox": "select n, slot, kind, key, id, attempt, wamid, recipient, payload, contact,"
     " number from cloud_inbox",
     "event_cursor": "select slot, kind, mark, ranges from event_cursor",

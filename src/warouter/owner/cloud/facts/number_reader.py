@@ -79,7 +79,7 @@ class NumberReader:
         told = await self._graph.facts(self._of)
         await self._read_token()
         facts = {**told._asdict(), **self._token_facts, "version": self._of.app.version}
-        await store.describe(self._fetch, int(told.level), facts)
+        await store.describe(self._fetch, self._of.id, int(told.level), facts)
         expires_at = self._token_facts.get("token_expires_at")
         self.known = Known(told, expires_at, await self._users(), self._clock())
 

@@ -65,7 +65,7 @@ class KnownTemplates:
         if name and name not in self._held:
             self._held.add(name)
             self.version += 1
-            ask(self._of, store.hold_back(self._fetch, name))
+            ask(self._of, store.hold_back(self._fetch, self._of.waba_id, name))
 
     def category(self, template: tuple[str, str]) -> str:
         """The category of a template as Meta names it; "" for one that nobody knows, or none."""

@@ -129,7 +129,8 @@ class NumberShare(SlotListener):
         demand = max(waiting + begun / seconds, self._expected)
         self._expected = 0.0
         session, token = self._session, self._stop.token_hash
-        return await store.share(session.fetch, session.incarnation, demand, token)
+        own = session.fetch, session.incarnation
+        return await store.share(*own, self._pace.of, demand, token)
 
     def _total(self, shared: Shared) -> float:
         rate = self._pace.of.rate

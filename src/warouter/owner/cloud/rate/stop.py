@@ -98,7 +98,7 @@ class NumberStop:
 
     async def _write(self, why: Stop) -> None:
         try:
-            await store.stop(self._fetch, why)
+            await store.stop(self._fetch, self._pace.of.id, why)
             self._unstored = None
         finally:
             self.changes += 1
@@ -122,6 +122,6 @@ class NumberStop:
         if token != self.token_hash:
             return  # which of the two was well is not known, and others may have the former one
         self._unstored = None
-        await store.resume(self._fetch, token)
+        await store.resume(self._fetch, self._pace.of.id, token)
         if self.now is not None and self.now.token_hash == token:
             self._take(None)

@@ -1,16 +1,19 @@
 -- Counts what webhooks brought and nobody is called back for, by field, and keeps what may still be
--- wanted. Beyond 50 names they are counted as other. What is older than p_days goes.
+-- wanted, with the number that it came to. Beyond 50 names they are counted as other. What is older
+-- than p_days goes.
 --
 -- Called by: store/cloud/receive.py
 create function leave_out(
-    p_field text[], p_count integer[], p_key text[], p_from text[], p_payload bytea[], p_days float8)
+    p_field text[], p_count integer[], p_key text[], p_from text[], p_payload bytea[],
+    p_number integer[], p_days float8)
 returns void language plpgsql volatile
 security definer set search_path from current as $$
 begin
-    insert into cloud_kept (key, field, payload)
-    select f.key, f.field, f.payload from unnest(p_key, p_from, p_payload) as f(key, field, payload)
-     order by f.key collate "C"
-    on conflict (key) do nothing;
+    insert into cloud_kept (key, field, payload, number)
+    select f.key, f.field, f.payload, f.number
+      from unnest(p_key, p_from, p_payload, p_number) as f(key, field, payload, number)
+     order by f.key collate "C", f.number
+    on conflict (key, number) do nothing;
     insert into cloud_left_out as c (field, count)
     select f.name, sum(f.count)
       from (select case when exists (select from cloud_left_out l where l.field = e.field)

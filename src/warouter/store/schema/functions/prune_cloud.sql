@@ -24,13 +24,13 @@ begin
          order by at limit p_limit for update skip locked);
     get diagnostics gone = row_count;
     most := greatest(most, gone);
-    delete from cloud_unreachable where wa_id in (
-        select wa_id from cloud_unreachable where at < now() - interval '1 day'
+    delete from cloud_unreachable where (number, wa_id) in (
+        select number, wa_id from cloud_unreachable where at < now() - interval '1 day'
          order by at limit p_limit for update skip locked);
     get diagnostics gone = row_count;
     most := greatest(most, gone);
-    delete from contact_identity where user_id in (
-        select user_id from contact_identity
+    delete from contact_identity where (user_id, portfolio) in (
+        select user_id, portfolio from contact_identity
          where alias is null and seen_at < now() - greatest(p_days, 365) * interval '1 day'
          order by seen_at limit p_limit for update skip locked);
     get diagnostics gone = row_count;
@@ -40,8 +40,8 @@ begin
          limit p_limit for update skip locked);
     get diagnostics gone = row_count;
     most := greatest(most, gone);
-    delete from cloud_share where incarnation in (
-        select incarnation from cloud_share where seen_at < now() - interval '1 day'
+    delete from cloud_share where (incarnation, number) in (
+        select incarnation, number from cloud_share where seen_at < now() - interval '1 day'
          limit p_limit for update skip locked);
     get diagnostics gone = row_count;
     return greatest(most, gone);

@@ -14,7 +14,8 @@ create function receive_cloud(
     p_slot smallint[], p_kind smallint[], p_key text[], p_id bytea[], p_attempt smallint[],
     p_wamid text[], p_recipient text[], p_payload bytea[], p_contact bytea[],
     p_number integer[],
-    p_gone text[], p_user text[], p_wa_id text[], p_alias text[], p_parent text[],
+    p_gone text[], p_now text[], p_gone_portfolio integer[],
+    p_portfolio integer[], p_user text[], p_wa_id text[], p_alias text[], p_parent text[],
     p_username text[], p_name text[])
 returns table (inserted integer, unmatched integer) language plpgsql volatile
 security definer set search_path from current as $$
@@ -22,7 +23,8 @@ begin
     inserted := 0;
     unmatched := 0;
     if cardinality(p_user) > 0 or cardinality(p_gone) > 0 then
-        perform learn_identities(p_gone, p_user, p_wa_id, p_alias, p_parent, p_username, p_name);
+        perform learn_identities(p_gone, p_now, p_gone_portfolio, p_portfolio, p_user, p_wa_id,
+                                 p_alias, p_parent, p_username, p_name);
     end if;
     if array_position(p_slot, null) is not null then
         -- Before any row is written: who records an id writes rows of the inbox after this lock, too.

@@ -87,23 +87,28 @@ create table cloud_unmatched (
 create index cloud_unmatched_wamid on cloud_unmatched (number, wamid);
 create index cloud_unmatched_at on cloud_unmatched (at);
 
--- Signed webhooks that could not be read, the newest few.
+-- Signed webhooks that could not be read, the newest few of each app.
 create table cloud_quarantine (
-    id     bigint generated always as identity primary key,
+    id     bigint generated always as identity,
     at     timestamptz not null default now(),
     reason text not null,
-    body   bytea not null
+    body   bytea not null,
+    app    integer not null default 1,               -- which signed it
+    primary key (app, id)
 );
 
--- Meta's last notice about the account, by the field of its webhook.
+-- Meta's last notice about the account of each number, or about one of nobody here, by the field of its
+-- webhook.
 create table cloud_notice (
-    field text primary key,
-    said  text not null,
-    at    timestamptz not null default now()
+    field  text not null,
+    said   text not null,
+    at     timestamptz not null default now(),
+    number integer not null default 0,               -- 0: all of them are to know
+    primary key (number, field)
 );
 
 -- Counts of webhook elements that may carry a customer's words and led to no callback, by the field
--- of the webhook: 50 names.
+-- of the webhook: 50 names. They are of all numbers: what nobody can read names none.
 create table cloud_left_out (
     field text primary key,
     count bigint not null,
@@ -113,10 +118,12 @@ create table cloud_left_out (
 
 -- Those of them that may still be wanted, as they came. Kept as long as messages.
 create table cloud_kept (
-    key     text primary key,
+    key     text not null,
     field   text not null,
     payload bytea not null,
-    at      timestamptz not null default now()
+    at      timestamptz not null default now(),
+    number  integer not null default 1,              -- to which it came
+    primary key (key, number)
 );
 create index cloud_kept_at on cloud_kept (at);
 
@@ -133,68 +140,87 @@ create table cloud_path (
 
 -- Users of WhatsApp by the id that the Cloud API gives them, with or without a number. A row stays for a
 -- year after its user was seen, and one with an alias for good: the business has no other name of it.
+-- Another portfolio of the business's has ids, and so users and aliases, of its own.
 create table contact_identity (
-    user_id        text primary key,
-    wa_id          text unique,
-    alias          text unique,                      -- the digits that v1 sees while there is no number
+    user_id        text not null,
+    wa_id          text,
+    alias          text,                             -- the digits that v1 sees while there is no number
     parent_user_id text,
     username       text,
     name           text,
     seen_at        timestamptz not null default now(),  -- to 30 days
-    successor      text                              -- the present id of the user; null: this one
+    successor      text,                             -- the present id of the user; null: this one
+    portfolio      integer not null default 1,       -- within which all of these are unique
+    primary key (user_id, portfolio),
+    unique (wa_id, portfolio),
+    unique (alias, portfolio)
 );
 create index contact_identity_successor on contact_identity (successor) where successor is not null;
 create index contact_identity_seen on contact_identity (seen_at) where alias is null;
 
--- Numbers to which a message failed with Meta's 131026, and when by Meta's clock: POST /v1/contacts
--- calls them invalid for a day. Written by owners, unfenced.
+-- Contacts to which a message of a number failed with Meta's 131026, and when by Meta's clock:
+-- POST /v1/contacts of that number calls them invalid for a day. Written by owners, unfenced.
 create table cloud_unreachable (
-    wa_id text primary key,
-    at    timestamptz not null
+    wa_id  text not null,
+    at     timestamptz not null,
+    number integer not null default 1,
+    primary key (number, wa_id)
 );
 create index cloud_unreachable_at on cloud_unreachable (at);
 
 -- The identities of customers: the hash of their app's keys as webhooks show it, and which hash the
--- business has acknowledged. The first one of a customer is acknowledged at once.
+-- business has acknowledged. The first one of a customer is acknowledged at once, by each number.
 create table contact_key (
-    wa_id        text primary key,                   -- as v1 knows the customer: a number, or an alias
+    wa_id        text not null,                      -- as v1 knows the customer: a number, or an alias
     hash         text not null,
     since        timestamptz not null,               -- by Meta's clock
-    acknowledged text
+    acknowledged text,
+    number       integer not null default 1,         -- to which it was shown
+    primary key (number, wa_id)
 );
 
--- Switches of the number that were set at Meta, and their values; null: Meta did not answer.
+-- Switches of a number that were set at Meta, and their values; null: Meta did not answer.
 create table cloud_switch (
-    name text primary key,
-    told boolean
+    name   text not null,
+    told   boolean,
+    number integer not null default 1,
+    primary key (number, name)
 );
 
--- Why the number is stopped, for each token that Meta refuses: owners with another token send on.
+-- Why a number is stopped, for each token that Meta refuses: owners with another token send on.
 create table cloud_pause (
     code       integer not null,
     details    text not null,
-    token_hash bytea primary key,
-    at         timestamptz not null default clock_timestamp()
+    token_hash bytea not null,
+    at         timestamptz not null default clock_timestamp(),
+    number     integer not null default 1,
+    primary key (number, token_hash)
 );
 
 -- Templates of which Meta has held a message back lately: a message of theirs in doubt waits longer.
+-- They are an account's, by its id at Meta (WABA), and so of all its numbers.
 create table cloud_held (
-    template text primary key,
-    at       timestamptz not null default now()
+    template text not null,
+    at       timestamptz not null default now(),
+    account  text not null,
+    primary key (account, template)
 );
 
--- The demand of each owner, from which every owner computes its share of the number's rate.
+-- The demand of each owner for a number, from which every owner computes its share of that one's
+-- rate.
 create table cloud_share (
-    incarnation uuid primary key,
+    incarnation uuid not null,
     demand      real not null,                       -- messages queued, and sent in the last second
     seen_at     timestamptz not null default clock_timestamp(),
-    token_hash  bytea                                -- of its token; null: not known yet
+    token_hash  bytea,                               -- of its token; null: not known yet
+    number      integer not null default 1,
+    primary key (incarnation, number)
 ) with (fillfactor = 50);
 
--- The number that this cluster serves, as the Cloud API described it last.
+-- Each number as the Cloud API described it last.
 create table cloud_number (
-    one      boolean primary key default true check (one),
     level    integer not null,                       -- messages/s in and out
     facts    jsonb not null default '{}',            -- quality, names, health, as it said
-    read_at  timestamptz not null default clock_timestamp()
+    read_at  timestamptz not null default clock_timestamp(),
+    number   integer primary key default 1
 );
