@@ -26,6 +26,7 @@ CANARIES = {
     "provider's bearer": "canary-bearer-2718",
     "provider's password": "canary-basic-3141",
     "webhook's secret": "Y2FuYXJ5LW9mLXRoZS13ZWJob29rLTEyMw==",
+    "webhook's header": "canary-header-8452",
     "webhook URL's password": "canary-url-5772",
     "webhook URL's key": "canary-key-6931",
     "backup password": "canary-Backup-1618",
@@ -38,6 +39,8 @@ CANARIES = {
 # The API shows them to administrators, who may set them.
 OF_THE_URL = {"webhook URL's password", "webhook URL's key"}
 SETTINGS = "/v1/settings/application"
+WEBHOOK = "/v1/configs/webhook"
+_SHOWS_URL = (f"{SETTINGS} for admin", f"{WEBHOOK} for admin")
 _WAMID = re.compile(rb"wamid\.([A-Za-z0-9+/]+)")
 
 
@@ -51,7 +54,7 @@ def found_in(
         (name, where)
         for where, said in read.items()
         for name, secret in secrets
-        if secret in said and not (name in OF_THE_URL and where.startswith(SETTINGS + " for admin"))
+        if secret in said and not (name in OF_THE_URL and where.startswith(_SHOWS_URL))
     }
 
 
@@ -105,6 +108,9 @@ async def provoke(business: Business) -> list[bytes]:
     for scheme, place in (("ftp", "a.example"), (hook.scheme, hook.netloc)):  # the first is refused
         url = f"{scheme}://canary:{password}@{place}/?k={key}"
         await call("PATCH", SETTINGS, {"webhooks": {"url": url}})
+    header = secret["webhook's header"]
+    await call("POST", WEBHOOK, {"url": url, "headers": {"Host": header}})  # is refused
+    await call("POST", WEBHOOK, {"url": url, "headers": {"X-Token": header}}, quotes=True)
     await call("PATCH", SETTINGS, {"log_level": key}, quotes=True)
     await call("POST", "/v1/settings/backup", {"password": secret["backup password"]})
     text = {"body": secret["text"]}

@@ -7,6 +7,7 @@ What the database gives away to whoever reads all of it is in SECURITY.md; here 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 import signal
 import subprocess
@@ -31,7 +32,7 @@ from tests.harness.canaries import (
 from tests.harness.facts import Facts
 from tests.harness.postgres import own_server
 from tests.harness.wait import soon
-from warouter.api.app import ROUTES
+from warouter.api.app import D360_ROUTES, ROUTES
 from warouter.local.cluster import Cluster
 from warouter.local.options import EMULATOR
 from warouter.local.postgres import Postgres
@@ -48,6 +49,7 @@ STORED = {
     "provider's bearer",  # shown to the provider with each fetch
     "provider's password",
     "webhook's secret",  # signs each callback
+    "webhook's header",  # goes with each callback
     *OF_THE_URL,  # goes with each callback
     "link key",  # webapps read it from the row of the node
 }
@@ -102,7 +104,8 @@ async def answers(business: Business) -> dict[str, bytes]:
     """What an administrator, and who has the API key, are answered by all that can be read."""
     found: dict[str, bytes] = {}
     callers = {"admin": business.headers, "key": {"Authorization": f"Apikey {KEY}"}}
-    for path in {re.sub(r"\{[^/]+?\}", "admin", r.path) for r in ROUTES if r.method == "GET"}:
+    read = [route.path for route in (*ROUTES, *D360_ROUTES) if route.method == "GET"]
+    for path in {re.sub(r"\{[^/]+?\}", "admin", each) for each in read}:
         for who, headers in callers.items():
             async with business.http.get(business.cluster.url + path, headers=headers) as answer:
                 said = repr(dict(answer.headers)).encode() + await answer.read()
@@ -172,20 +175,27 @@ def secrets_of(cluster: Cluster, business: Business) -> Iterator[tuple[str, byte
 
 
 async def used_key(business: Business) -> str:
-    """A key that was used, refused for its scope and its place, and ended."""
+    """A key that was used in both fields, refused for its scope and its place, and ended."""
     wish = {"name": "canary", "scopes": ["monitor"]}
     made = (await business.call("POST", "/v1/keys", json=wish))["keys"][0]
     text: str = made["key"]
-    headers, url = {"Authorization": f"Bearer {text}"}, business.cluster.url
+    fields = ({"Authorization": f"Bearer {text}"}, {"D360-API-KEY": text})
     tried = [("/v1/health", 200), (f"/v1/health?access_token={text}", 400), ("/v1/keys", 403)]
-    for path, status in tried:
-        async with business.http.get(f"{url}{path}", headers=headers) as answer:
-            assert answer.status == status
-            assert text.encode() not in await answer.read()
+    for headers, (path, status) in itertools.product(fields, tried):
+        await refused_or_not(business, path, headers, status, text)
     await business.call("DELETE", f"/v1/keys/{made['id']}")
-    async with business.http.get(f"{url}/v1/health", headers=headers) as answer:
-        assert answer.status == 401
+    for headers in (*fields, {**fields[1], **business.headers}):  # the last names two callers
+        await refused_or_not(business, "/v1/health", headers, 401, text)
     return text
+
+
+async def refused_or_not(
+    business: Business, path: str, headers: dict[str, str], status: int, secret: str
+) -> None:
+    async with business.http.get(business.cluster.url + path, headers=headers) as answer:
+        assert answer.status == status
+        said = repr(dict(answer.headers)).encode() + await answer.read()
+    assert secret.encode() not in said
 
 
 async def test_no_secret_is_where_it_need_not_be(server: Postgres) -> None:
@@ -195,6 +205,7 @@ async def test_no_secret_is_where_it_need_not_be(server: Postgres) -> None:
         "WA_DB_PASSWORD": PASSWORD,
         "WA_API_KEY": KEY,
         "WAROUTER_LOG_LEVEL": "DEBUG",
+        "WAROUTER_D360": "1",
         **CALM,
     }
     async with running(**{**PAIR, "webapps": 2}, upstream=EMULATOR, environment=environment) as (
@@ -216,7 +227,7 @@ async def test_no_secret_is_where_it_need_not_be(server: Postgres) -> None:
         stored = {name for name, _ in found_in(tables, [*secrets, *links])}
         assert stored == STORED
         # A setting, and nothing that keeps it for ever: the audit log has no value in it.
-        url = [each for each in secrets if each[0] in OF_THE_URL]
+        url = [each for each in secrets if each[0] in {*OF_THE_URL, "webhook's header"}]
         assert {where for _, where in found_in(tables, url)} == {"table setting"}
 
         hidden = [*secrets, *links, *(("link key", key.hex().encode()) for _, key in links)]

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.harness.canaries import CANARIES, OF_THE_URL, SETTINGS, found_in
+from tests.harness.canaries import CANARIES, OF_THE_URL, SETTINGS, WEBHOOK, found_in
 from warouter.access import recorded_action
 from warouter.errors import ParameterInvalid
 from warouter.lab.simulator.cloud.wamid import Wamids
@@ -42,10 +42,10 @@ def test_an_id_of_somebody_else_is_none_of_them() -> None:
 
 def test_a_credential_of_a_url_is_found_but_where_administrators_set_it() -> None:
     url = f"https://canary:{PASSWORD}@a.example/?k={KEY}".encode()
-    places = {f"{SETTINGS} for admin: 200": url, f"{SETTINGS} for key: 200": url, "a log": url}
-    found = found_in(places, SECRETS)
+    shown = [f"{path} for {who}: 200" for path in (SETTINGS, WEBHOOK) for who in ("admin", "key")]
+    found = found_in(dict.fromkeys([*shown, "a log"], url), SECRETS)
     assert {name for name, _ in found} == OF_THE_URL
-    assert {where for _, where in found} == {f"{SETTINGS} for key: 200", "a log"}
+    assert {where for _, where in found} == {shown[1], shown[3], "a log"}
 
 
 class Rows:
