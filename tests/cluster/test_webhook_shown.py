@@ -88,7 +88,11 @@ def refusing(post: Post) -> Reply:
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def business() -> AsyncIterator[Business]:
-    async with running(shards=1, coreapps=2, masters=1, console=True) as (_, business):
+    dialect = {"WAROUTER_D360": "1"}
+    async with running(shards=1, coreapps=2, masters=1, console=True, environment=dialect) as (
+        _,
+        business,
+    ):
         yield business
 
 
@@ -138,6 +142,21 @@ async def test_refused_callbacks_are_shown_with_the_receivers_answer(scene: Scen
         assert "onerror" not in json.dumps(await scene.business.call("GET", path))
     scene.hook.answer = 200
     await scene.hook.until(lambda: message in scene.hook.messages)
+
+
+async def test_a_registered_webhook_is_shown_with_the_names_of_its_header_fields(
+    scene: Scene,
+) -> None:
+    assert "headers " not in (await scene.command("failures"))[1]
+    assert "Registered" not in await scene.page()
+    wish = {"url": scene.hook.url, "headers": {"X-Token": "canary"}}
+    await scene.business.call("POST", "/v1/configs/webhook", json=wish)
+    page, (code, out, _) = await scene.page(), await scene.command("failures")
+    assert (code, "\nheaders   X-Token; one event a callback\n" in out) == (0, True)
+    assert "one event a callback, with <code>X-Token</code>" in page
+    assert "canary" not in page + out
+    await scene.business.call("DELETE", "/v1/configs/webhook")
+    await scene.business.settings(webhooks={"url": scene.hook.url})
 
 
 async def test_a_webhook_that_does_not_listen_is_shown_as_refused(scene: Scene) -> None:

@@ -21,7 +21,7 @@ from warouter.console.app import Chrome
 from warouter.console.context import ConsoleContext
 from warouter.console.form import Form
 from warouter.console.page import Page
-from warouter.console.pages import media, numbers
+from warouter.console.pages import media, numbers, webhook
 from warouter.console.pages import settings as settings_page
 from warouter.console.render import Renderer
 from warouter.console.series.memory import Reading
@@ -71,7 +71,9 @@ class Pages:
     def __init__(self, context: ConsoleContext, renderer: Renderer) -> None:
         self._context, self._renderer = context, renderer
         self._pages = {
-            page.name: page for module in (media, numbers, settings_page) for page in module.PAGES
+            page.name: page
+            for module in (media, numbers, settings_page, webhook)
+            for page in module.PAGES
         }
 
     async def get(self, name: str, *, admin: bool = True, **query: str) -> str:
@@ -232,10 +234,13 @@ async def test_settings_with_where_they_come_from(pages: Pages, pool: asyncpg.Po
 
 async def test_no_canary_is_on_any_page(pages: Pages, pool: asyncpg.Pool) -> None:
     """Secrets stand in the database wherever it has some."""
+    url = f"https://me:{CANARIES['api key']}@a.example/?k={CANARIES['api key']}"
+    headers = {"X-Token": CANARIES["webhook's header"], "Authorization": CANARIES["api key"]}
     stored = {
         "application": {
             "webhooks": {
-                "url": f"https://me:{CANARIES['api key']}@a.example/?k={CANARIES['api key']}",
+                "url": url,
+                "registered": {"url": url, "headers": headers},
                 "secrets": ["whsec_" + CANARIES["webhook's secret"]],
             }
         },
@@ -254,16 +259,19 @@ async def test_no_canary_is_on_any_page(pages: Pages, pool: asyncpg.Pool) -> Non
     )
     await report(pool, "a", "webapp", f"WA_DB_PASSWORD={CANARIES['database password']}")
     secrets = [(canary, text.encode()) for canary, text in CANARIES.items()]
-    for name in ("numbers", "settings", "media"):
+    for name in ("numbers", "settings", "media", "webhook"):
         said = await pages.get(name, admin=False)
         assert found_in({name: said.encode()}, secrets) == set()
-    for name in ("numbers", "settings", "media", "settings_change"):
+    for name in ("numbers", "settings", "media", "webhook", "settings_change"):
         said = await pages.get(name)
         assert found_in({name: said.encode()}, secrets) == set()
     dotted = await pages.get("settings")
     assert "1 set, never shown" in dotted
     assert 'id="other-media_providers"' in dotted
-    assert f"https://{HIDDEN}@a.example/?{HIDDEN}" in dotted
+    hook = await pages.get("webhook", admin=False)
+    assert "with <code>Authorization</code>, <code>X-Token</code></dd>" in hook
+    for found in (dotted, hook):
+        assert f"https://{HIDDEN}@a.example/?{HIDDEN}" in found
 
 
 @pytest.mark.parametrize(
@@ -284,7 +292,7 @@ async def test_no_login_is_shown_credentials_of_the_webhooks_url(
     context: ConsoleContext, pool: asyncpg.Pool, url: object, shown: str
 ) -> None:
     """Neither the console's nor the reader's, which are told by the same functions."""
-    registered = {"url": url, "headers": {"X-Canary": "canary"}}
+    registered = {"url": url, "headers": {"X-Token": "canary"}}
     webhooks = {"url": url, "message": {"sent": True}, "registered": registered}
     stored = msgspec.json.encode({"webhooks": webhooks}).decode()
     await pool.execute("insert into setting values ('application', $1::jsonb)", stored)

@@ -209,6 +209,29 @@ async def test_settings_are_shown_without_a_secret(
     assert (found.url, found.secrets, found.secrets_at) == ("https://a.example/", *shown)
 
 
+@pytest.mark.parametrize(
+    ("url", "registered", "shown"),
+    [
+        (
+            "https://a.example/",
+            {"headers": {"X-Token": "a", "Authorization": "b"}},
+            ["Authorization", "X-Token"],
+        ),
+        ("https://a.example/", {"headers": {}}, []),
+        ("https://b.example/", {"headers": {"X-Token": "a"}}, None),  # set since, by a PATCH
+        ("https://a.example/", {"headers": ["X-Token"]}, None),
+        ("https://a.example/", {}, None),
+    ],
+)
+async def test_header_fields_are_shown_by_name_where_they_go(
+    pool: asyncpg.Pool, url: str, registered: dict[str, Any], shown: list[str] | None
+) -> None:
+    webhooks = {"url": url, "registered": {"url": "https://a.example/", **registered}}
+    stored = msgspec.json.encode({"webhooks": webhooks}).decode()
+    await pool.execute("insert into setting values ('application', $1::text::jsonb)", stored)
+    assert (await read_webhook(pool, 1)).headers == shown
+
+
 @pytest.mark.parametrize("stored", ["[]", "1", '{"webhooks": [7]}', '{"webhooks": {"url": 5}}'])
 async def test_whatever_is_stored_is_read(pool: asyncpg.Pool, stored: str) -> None:
     await pool.execute("insert into setting values ('application', $1::text::jsonb)", stored)

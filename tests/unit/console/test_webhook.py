@@ -174,7 +174,7 @@ def test_nothing_that_strangers_wrote_is_markup(renderer: Renderer, admin: bool)
     letter = Cover(
         "status-1-2", "status", 1, 2, HOSTILE, "491511234567", 3, OUTAGE.since, HOSTILE, True
     )
-    found = changed(failures=[failure], trials=[trial], outages=[OUTAGE])
+    found = changed(failures=[failure], trials=[trial], outages=[OUTAGE], headers=[HOSTILE])
     values = {
         "admin": admin,
         "webhook": found,

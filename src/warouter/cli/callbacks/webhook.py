@@ -115,6 +115,7 @@ def _summary(found: WebhookStatus) -> list[str]:
     since = f" since {found.secrets_at}" if found.secrets and found.secrets_at else ""
     return [
         f"webhook   {found.url or 'none is set'}, {secrets}{since}",
+        *_registered(found.headers),
         *(f"{one.kind:<9} {_of_kind(one)}" for one in found.kinds),
         *(
             f"outage    {one.kind} of {one.node} since {one.since}"
@@ -122,6 +123,13 @@ def _summary(found: WebhookStatus) -> list[str]:
             for one in found.outages
         ),
     ]
+
+
+def _registered(headers: Sequence[str] | None) -> list[str]:
+    """What a client of 360dialog's dialect has set beside the URL, if one has."""
+    if headers is None:
+        return []
+    return [f"headers   {', '.join(headers) or 'none'}; one event a callback"]
 
 
 def _of_kind(one: KindStatus) -> str:

@@ -26,7 +26,7 @@ _SAID = """
 select node, extract(epoch from clock_timestamp() - at)::float8 as age_s,
        (body -> 'facts' -> $1)::text as outlook, webhook::text as sheet
   from report where role = 'coreapp' order by node, at"""
-_SHOWN = "select url, secrets, secrets_at from webhook_shown($1)"
+_SHOWN = "select url, secrets, secrets_at, headers from webhook_shown($1)"
 # The first of each slot that is not settled, and the first that is parked.
 _OLDEST = """
 select kind, to_char(min(at) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as at
@@ -107,11 +107,15 @@ class KindStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WebhookStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """``secrets`` is how many there are, ``secrets_at`` since when these, if that is known."""
+    """``secrets`` is how many there are, ``secrets_at`` since when these, if that is known.
+
+    ``headers``: names of the fields of a registered webhook, None if no client has registered one.
+    """
 
     url: str
     secrets: int
     secrets_at: str | None
+    headers: list[str] | None = None
     coreapps: int
     kinds: list[KindStatus]
     outages: list[WebhookOutage]
@@ -148,6 +152,7 @@ async def read_webhook(
         url=shown["url"],
         secrets=shown["secrets"],
         secrets_at=shown["secrets_at"],
+        headers=shown["headers"],
         coreapps=len(outlooks),
         kinds=_kinds(outlooks.values(), await _waiting(connection.fetch)),
         outages=_outages(outlooks),
