@@ -14,7 +14,7 @@ from warouter.cloud_variables import CloudVariables
 from warouter.errors import ConfigError
 from warouter.variables import SecretSource
 
-FIRST = 1  # the id of the number, the app and the portfolio that the environment describes
+FIRST = 1  # the number, the app and the portfolio of the environment; a request may name no other
 
 
 class CloudApp(msgspec.Struct, frozen=True, kw_only=True):

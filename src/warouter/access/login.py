@@ -13,9 +13,10 @@ from warouter.access.guard import Guard
 from warouter.access.names import DEFAULT_USERNAME
 from warouter.access.passwords import Passwords, check_new_password
 from warouter.access.recorded_action import recorded
+from warouter.cloud_number import FIRST
 from warouter.errors import ApiError, LoginRefused, PasswordChangeRequired
 from warouter.http.source import prefix_of
-from warouter.store.account.accounts import ADMIN, FIRST, Accounts, User
+from warouter.store.account.accounts import ADMIN, Accounts, User
 from warouter.store.account.logins import name_of
 from warouter.store.audit import DONE, Audit
 from warouter.store.refusal_sums import Note

@@ -16,9 +16,10 @@ from warouter import secret
 from warouter.access.names import DEFAULT_USERNAME, check_username
 from warouter.access.passwords import check_new_password, draw_password, hash_once
 from warouter.cli.database import ask, audited, cluster_option, console, table
+from warouter.cloud_number import FIRST
 from warouter.errors import CommandError, ParameterInvalid
 from warouter.store.account import logins, sessions, users
-from warouter.store.account.accounts import ADMIN, FIRST, USER
+from warouter.store.account.accounts import ADMIN, USER
 from warouter.store.account.sessions import Open
 from warouter.store.account.users import ListedUser, LiveToken
 from warouter.store.bounded import changing

@@ -16,6 +16,7 @@ from warouter.access.login import DEFAULT_PASSWORD, LOG_OUT, SET_PASSWORD, Given
 from warouter.access.names import DEFAULT_USERNAME, can_be_looked_for
 from warouter.access.passwords import check_new_password
 from warouter.access.token import hash_of, new_token
+from warouter.cloud_number import FIRST
 from warouter.console import guard
 from warouter.console.context import ConsoleContext
 from warouter.console.form import Form, fields_of
@@ -23,7 +24,6 @@ from warouter.console.render import Renderer
 from warouter.console.session import Cookies, named_by_proxy
 from warouter.errors import ApiError, LoginRefused, ParameterInvalid, PasswordChangeRequired
 from warouter.http.source import is_from_this_host, source_of
-from warouter.store.account.accounts import FIRST
 
 PATH = "/console/login"
 OUT = "/console/logout"

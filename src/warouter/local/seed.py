@@ -12,7 +12,7 @@ from warouter.cloud_number import FIRST
 from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.store import audit, migrate
-from warouter.store.account.accounts import ADMIN, FIRST, Accounts
+from warouter.store.account.accounts import ADMIN, Accounts
 from warouter.store.database import close_politely, connect, create_pool, listen
 from warouter.store.nodes import read_map
 from warouter.store.roles.catalogue import recorded

@@ -21,6 +21,7 @@ from warouter.api.context import Context
 from warouter.api.description.replies import Token
 from warouter.api.description.wrapped import within
 from warouter.api.route import Access, Route
+from warouter.cloud_number import FIRST
 from warouter.errors import (
     AccessDenied,
     ApiError,
@@ -34,7 +35,7 @@ from warouter.http.decode import decode
 from warouter.http.envelope import success
 from warouter.http.request import read_body
 from warouter.http.source import is_from_this_host, source_of
-from warouter.store.account.accounts import ADMIN, FIRST
+from warouter.store.account.accounts import ADMIN
 
 D360_HEADER = "D360-API-KEY"
 _ONE_CALLER = "a request has one credential, or several of the same caller"

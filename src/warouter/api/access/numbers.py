@@ -11,8 +11,9 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
+from warouter.cloud_number import FIRST
 from warouter.errors import NotFound
-from warouter.store.account.accounts import FIRST, NumberRow
+from warouter.store.account.accounts import NumberRow
 
 REMOVED = "removed"
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from warouter.access.names import DEFAULT_USERNAME, check_username
 from warouter.access.passwords import check_new_password
+from warouter.cloud_number import FIRST
 from warouter.console.context import ConsoleContext
 from warouter.console.form import Form, moment
 from warouter.console.page import Act, Page
@@ -16,7 +17,7 @@ from warouter.console.visit import ConsoleRefusal, Done, ReadingKey, Visitor
 from warouter.errors import ApiError, ConfigError
 from warouter.secret import api_keys
 from warouter.store.account import logins, sessions, users
-from warouter.store.account.accounts import ADMIN, FIRST
+from warouter.store.account.accounts import ADMIN
 from warouter.store.account.author import by_session
 from warouter.store.views.audit import AuditEntry, Choice, read_actions, read_chosen
 

@@ -23,7 +23,6 @@ ADMIN = "ROLE_ADMIN"
 USER = "ROLE_USER"
 TOKENS_PER_USER = 50
 TOKEN_DAYS = 7
-FIRST = 1  # the number of the environment, and of requests that name none
 
 _USER = """
 select username, password_hash, role, must_change from user_account
