@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 from warouter.store.journal.sessions import JournalSessions, columns_of
 
-# Of several attempts that were taken the last one: who resent it believes in that.
+# Of several attempts that were taken the last one: who resent it believes in that. One descent of
+# the index for each: a join reads all of it, as soon as there are a few ids.
 _WAMIDS = """
-select distinct on (u.id) u.number, u.id, u.wamid
-  from unnest($1::integer[], $2::bytea[]) w(number, id)
-  join upstream_id u on u.id = w.id and u.number = w.number
- order by u.id, u.attempt desc"""
+select w.number, w.id, k.wamid
+  from unnest($1::integer[], $2::bytea[]) w(number, id),
+       lateral (select u.wamid from upstream_id u where u.id = w.id and u.number = w.number
+                 order by u.attempt desc limit 1) k"""
 _IDS = "select number, wamid, id from ids_of_wamids($2, $1)"
 _USERS = """
 select alias, coalesce(successor, user_id) as user_id
