@@ -12,18 +12,22 @@ import asyncpg
 from tests.campaigns.large.tables import EPOCH, SLOT
 from tests.harness.journals import row
 from warouter._hash import slot_of
+from warouter.access.token import hash_of
 from warouter.config import Settings
 from warouter.flow.event import EventRow
 from warouter.link.wire import IdempotencyKey, Message
 from warouter.message_id import text_of
 from warouter.store import history
 from warouter.store.account.contacts import ContactStore
+from warouter.store.account.keys import Keys, NewKey
 from warouter.store.account.logins import Logins
 from warouter.store.audit import Audit
 from warouter.store.bounded import fetcher
+from warouter.store.cloud.receive import WebhookInbox
 from warouter.store.dead_letters import Selection, count, find
 from warouter.store.election import LeaderSession
 from warouter.store.journal import Journal, Stretch
+from warouter.store.journal.inbox import Proof
 from warouter.store.journal.issues import IssueRequest
 from warouter.store.journal.progress import ProgressColumns
 from warouter.store.views import backlog, doubts, stats
@@ -32,6 +36,7 @@ from warouter.store.views.messages.found import LOOKED_AT, Search
 from warouter.store.views.messages.newest import place_of_id
 from warouter.store.views.messages.read import read_messages
 from warouter.store.views.trace import read_trace
+from warouter.upstream.cloud.batch import INBOUND, STATUS, Element
 
 ME = UUID(int=6)
 OWNED = {SLOT: EPOCH}
@@ -62,9 +67,11 @@ class Bench:
         self.pool = pool
         self.journal = Journal(settings, ME, "large")
         self.leader = LeaderSession(settings, ME, "leader")
+        self.webhooks = WebhookInbox(settings, "webhooks", ME, "alias")
         self._seq = rows
 
     async def close(self) -> None:
+        await self.webhooks.close()
         await self.journal.close()
         await self.leader.close()
 
@@ -75,6 +82,11 @@ class Bench:
         many = [str(491500000000 + n) for n in range(half, half + 500)]
         few = [*many[:19], CROWDED]
         late_rows = [Stretch(SLOT, half, 1 << 40)]
+        keys = Keys(pool)
+        hashes = [hash_of(str(n)) for n in range(half, half + 100)]
+        rows = [_row(half + n) for n in range(100)]
+        # Every other one of them is of nobody.
+        wamids = [(1 + n % 2, f"wamid.{half + n}") for n in range(100)]
         place = {"slot": SLOT, "attempts": 2, "reason": "r"}
         park = [{**place, "seq": n, "delay_ms": 1000} for n in range(100, 164)]
         park_events = [{**row, "kind": 0} for row in park]
@@ -83,6 +95,7 @@ class Bench:
         states = [{**stated, "seq": n, "look_ms": 60_000} for n in range(103, 167)]
         prune = lambda: journal.prune(OWNED, 30.0, 500)  # noqa: E731
         forget = lambda: history.prune_history(fetch, 30.0, 500)  # noqa: E731
+        prune_cloud = lambda: history.prune_cloud(fetch, 30.0, 500)  # noqa: E731
         tables: dict[str, Asked] = {
             "message": {
                 "open_slots": (OWNER, lambda: journal.open(OWNED)),
@@ -166,6 +179,28 @@ class Bench:
                 "begin": (READER, lambda: audit.begin("a", "b", "c")),
                 "latest": (READER, lambda: read_audit(pool, 50)),
             },
+            "api_key": {
+                "holders 100": (READER, lambda: keys.holders(hashes)),
+                "add": (READER, lambda: keys.add(7, _new_key())),
+                "list 1,000": (READER, lambda: keys.listed(8)),
+                "used 100": (READER, lambda: keys.used({key_id: 1.0 for key_id in range(1, 101)})),
+            },
+            "upstream_id": {
+                "ids of 100": (OWNER, lambda: journal.ids_of(wamids)),
+                "wamids of 100": (OWNER, lambda: journal.wamids_of([(1, m.id) for m in rows])),
+                "way": (OWNER, lambda: journal.way(DAY, 60.0)),
+                "prove 100": (OWNER, lambda: journal.drained(OWNED, [], self._proofs())),
+                "prune 500": (OWNER, prune_cloud),
+            },
+            "cloud_inbox": {
+                "page": (OWNER, lambda: journal.inbox([SLOT], range(1, 1_001), 500)),
+                "receive 100": (OWNER, lambda: self._receive(INBOUND, "")),
+                "drain 100": (OWNER, lambda: journal.drained(OWNED, range(half, half + 100), [])),
+            },
+            "cloud_unmatched": {
+                "receive 100": (OWNER, lambda: self._receive(STATUS, ":sent")),
+                "prune 500": (OWNER, prune_cloud),
+            },
             "attempt": {
                 "look": (READER, lambda: logins.look("user", "u1", "::1", None)),
                 "failed": (READER, lambda: self._fail(logins)),
@@ -205,6 +240,21 @@ class Bench:
         ]
         await self.journal.append_events(OWNED, rows)
 
+    async def _receive(self, kind: int, of_status: str) -> None:
+        """A webhook of 100 elements, half of which came to this number before."""
+        first = self.rows - 100
+        names = (f"wamid.{n}" for n in range(first, first + 200, 2))
+        elements = [
+            Element(kind=kind, key=name + of_status, wamid=name, raw=b"{}", wa_id=FEW)
+            for name in names
+        ]
+        await self.webhooks.write(elements, None)
+
+    def _proofs(self) -> list[Proof]:
+        """What another hundred messages were called by Meta, half of which was known before."""
+        ids = [_row(n).id for n in range(self.rows - 50, self.rows + 50)]
+        return [Proof(f"wamid.of.{n}", SLOT, of, 2) for n, of in enumerate(ids)]
+
     async def _record(self, **rare: Any) -> None:
         assert await self.journal.write(OWNED, ProgressColumns({}, {}, rare)) == {SLOT}
 
@@ -234,6 +284,10 @@ class Bench:
 
     async def _fail(self, logins: Logins) -> None:
         await logins.failed(await logins.look("user", "u1", "::1", None))
+
+
+def _new_key() -> NewKey:
+    return NewKey(uuid4().bytes * 2, "large", "wrk_", 1, "large")
 
 
 def _row(seq: int, **more: Any) -> Message:

@@ -85,6 +85,28 @@ with made as (
 update audit_chain
    set head_id = (select max(id) from made)
 """,
+    # A thousand of each number, as the API lets one have; nobody has used one in ten.
+    "api_key": """
+insert into api_key (hash, name, starts, scopes, created_by, used_at, number)
+select sha256(n::text::bytea), 'bench', 'wrk_' || n % 1000, 1, 'bench',
+       case when n % 10 > 0 then now() - n * interval '1 s' end, 1 + n / 1000
+  from generate_series(0, $1::bigint - 1) n""",
+    # A month of messages; in each ten, one wamid is of two numbers.
+    "upstream_id": f"""
+insert into upstream_id (wamid, slot, id, attempt, wa_id, at, number)
+select 'wamid.' || n - n % 10 / 9, 3, {ID}, 1, {RECIPIENT}, now() - ($1 - n) * interval '1.3 s',
+       1 + n % 10 / 9
+  from generate_series(1, $1::bigint) n""",
+    # What a webapp took while all coreapps were down.
+    "cloud_inbox": f"""
+insert into cloud_inbox (slot, kind, key, recipient, payload, number)
+select 3, 1, 'wamid.' || n - n % 10 / 9, {RECIPIENT}, '{{}}', 1 + n % 10 / 9
+  from generate_series(1, $1::bigint) n""",
+    "cloud_unmatched": f"""
+insert into cloud_unmatched (wamid, key, recipient, payload, at, number)
+select 'wamid.' || n, 'wamid.' || n || ':sent', {RECIPIENT}, '{{}}',
+       now() - ($1 - n) * interval '0.4 s', 1 + n % 2
+  from generate_series(1, $1::bigint) n""",
     "attempt": """
 insert into attempt (what, name, failures, since)
 select 'known', 'u' || n, 0, now() - n * interval '5 s' from generate_series(1, $1::bigint) n""",
