@@ -27,7 +27,7 @@ from warouter.store.migrations import Migration, migrations
 OLD = max(wire.FRAMES)
 NEW = OLD + 1
 _ORIGIN = struct.Struct("<I")
-_APPEND = "select * from append_messages($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11)"
+_APPEND = "select * from append_messages($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)"
 _MIGRATION = """\
 -- What a build after this one might bring: a column, a new overload, and a table that is busy.
 -- runs with: {runs_with}
@@ -36,12 +36,13 @@ alter table slot add column note text;
 create function append_messages(
     p_incarnation uuid, p_slots smallint[], p_epochs bigint[],
     p_slot smallint[], p_seq bigint[], p_id bytea[], p_recipient text[], p_kind smallint[],
-    p_body bytea[], p_number integer[], p_origin bigint[])
+    p_body bytea[], p_number integer[], p_aside boolean[], p_origin bigint[])
 returns table (ordinal integer, outcome smallint) language plpgsql volatile
 security definer set search_path from current as $$
 begin
     return query select * from append_messages(p_incarnation, p_slots, p_epochs, p_slot, p_seq,
-                                               p_id, p_recipient, p_kind, p_body, p_number);
+                                               p_id, p_recipient, p_kind, p_body, p_number,
+                                               p_aside);
     update message m set origin = o.origin
       from unnest(p_slot, p_seq, p_id, p_origin) as o(slot, seq, id, origin)
      where m.slot = o.slot and m.seq = o.seq and m.id = o.id and o.origin <> 0;

@@ -113,9 +113,9 @@ def columns(rows: list[tuple]) -> tuple:
     plain = slots, list(range(len(rows))), ids, recipients
     numbers = given if set(given) != {1} else None
     if not any(ttls) and not any(keys):
-        return *plain, kinds if any(kinds) else None, bodies, numbers
+        return *plain, kinds if any(kinds) else None, bodies, numbers, None
     names, requests = ([key and key[n] for key in keys] for n in (0, 1))
-    return *plain, kinds, bodies, numbers, ttls, names, requests
+    return *plain, kinds, bodies, numbers, None, ttls, names, requests
 
 
 def landed(batch: list[tuple]) -> tuple[dict, dict]:

@@ -17,7 +17,7 @@ SLOT = 7
 WRITERS = 5
 TAKEOVERS = 120
 ENOUGH = 100  # commits, for their silence to tell something
-APPEND = "select * from append_messages($1,$2,$3,$4,$5,$6,$7,$8,$9,null)"
+APPEND = "select * from append_messages($1,$2,$3,$4,$5,$6,$7,$8,$9,null,null)"
 
 # The two wrong fences of the literature; each let stale commits through.
 NO_LOCK = """

@@ -210,8 +210,9 @@ async def test_no_login_writes_a_journal_itself(
 async def test_only_a_coreapp_calls_what_writes_journals(logins: Logins, kind: str) -> None:
     connection = await logins.connect(kind)
     for sql in (
-        "select append_messages(null, '{}', '{}', '{}', '{}', '{}', '{}', null, '{}', null)",
-        "select append_events(null, '{}', '{}', '{}', '{}', null, '{}', '{}', '{}', null, null)",
+        "select append_messages(null, '{}', '{}', '{}', '{}', '{}', '{}', null, '{}', null, null)",
+        "select append_events(null, '{}', '{}', '{}', '{}', null, '{}', '{}', '{}', null, null,"
+        " null)",
         f"select record_progress(null, '{{}}', '{{}}', {NO_PROGRESS}, null)",
         "select held_slots(null, '{}', '{}')",
         "select change_owner(0::smallint, null, null, 'x', null, 0)",
@@ -227,7 +228,7 @@ async def test_a_coreapp_writes_nothing_past_its_epoch(logins: Logins, pool: asy
     for epoch, stored in ((6, 0), (7, 1)):
         await coreapp.execute(
             "select append_messages($1, '{3}', array[$2::bigint], '{3}', '{1}',"
-            " array['\\x01'::bytea], '{49151}', null, array['\\x7b7d'::bytea], null)",
+            " array['\\x01'::bytea], '{49151}', null, array['\\x7b7d'::bytea], null, null)",
             me,
             epoch,
         )
@@ -244,7 +245,7 @@ async def test_no_snapshot_of_before_gets_past_the_fences(
     await pool.execute("update term set term = 5, incarnation = $1", me)
     append = (
         "select append_messages($1, '{3}', '{7}', '{3}', '{1}',"
-        " array['\\x01'::bytea], '{49151}', null, array['\\x7b7d'::bytea], null)"
+        " array['\\x01'::bytea], '{49151}', null, array['\\x7b7d'::bytea], null, null)"
     )
     take = "select take_over(5, $1, '{3}', '{7}', array[$1::uuid], '{x}', '{0}')"
     for kind, table, write in (("coreapp", "slot", append), ("master", "term", take)):

@@ -451,7 +451,7 @@ async def test_functions_change_their_owner_all_or_none(
     )
     said = await refused(settings, *MAKE)
     assert "stopped in the middle" in said
-    append = "append_messages(null, '{}', '{}', '{}', '{}', '{}', '{}', null, '{}', null)"
+    append = "append_messages(null, '{}', '{}', '{}', '{}', '{}', '{}', null, '{}', null, null)"
     assert await pool.fetch(f"select * from {append}") == []
     await pool.execute("drop event trigger stop; drop function stop()")
     await printed(settings, *MAKE)

@@ -153,6 +153,13 @@ class Aside:
         self.held.intersection_update(of.out)
         self.dirty = True
 
+    def put_back(self, why: AsideReason, out: Collection[int]) -> None:
+        """Stop before there is an end: what waits leaves memory, and is read again; out stays out."""
+        assert self.upto is None
+        self.why, self.position = why, self.own.mark
+        self.held.intersection_update(out)
+        self.dirty = True
+
     def in_flow(self, seq: int) -> bool:
         """True if the consumer takes this row of its number in FLOW."""
         return (self.upto is not None and seq > self.upto) or self.flow.settled(seq)
@@ -182,6 +189,8 @@ class Aside:
         ``full``: more may follow in the stretch. While a page is under way the consumer does not
         leave, so that its position stays.
         """
+        if self.position != stretch.after:  # put back meanwhile: it is read again
+            return []
         upto = seqs[-1] if full else stretch.upto
         left = [seq for seq in seqs if not self.in_flow(seq) and not self.own.settled(seq)]
         after = self.position

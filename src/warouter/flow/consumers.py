@@ -44,7 +44,7 @@ class Consumers:
         if len(takers) > 1:
             self._shared[seq] = _Shared(takers)
         elif not takers:
-            self._log.settle(seq)
+            self._log.pass_over(seq)
         return takers
 
     def in_flow(self, consumer: int, seq: int) -> bool:
@@ -62,9 +62,11 @@ class Consumers:
             self._log.dirty = True
 
     def may_enter(self, consumer: int, out: Collection[int]) -> bool:
-        """True if the consumer is in FLOW, or is leaving and may turn round."""
+        """True if the consumer is in FLOW, or aside, or is leaving and may turn round."""
         aside = self.aside.get(consumer)
-        return aside is None or aside.may_enter_again(self._entering(consumer, out))
+        if aside is None or aside.upto is None:
+            return True
+        return aside.may_enter_again(self._entering(consumer, out))
 
     def enter(
         self,
@@ -75,7 +77,7 @@ class Consumers:
         waiting: Sequence[int],
         out: Collection[int],
     ) -> list[int]:
-        """Go aside, with rows in memory that wait or are out.
+        """Go aside, or stop there, with rows in memory that wait or are out.
 
         Returns those of the waiting that leave memory, to be read again in their order.
         """
@@ -85,6 +87,8 @@ class Consumers:
             lowest = min((*in_flow, self._log.loaded + 1))
             aside = Aside.entered(consumer, number, why, lowest, of)
             self.aside[consumer] = aside
+        elif aside.upto is None:
+            aside.put_back(why, out)
         else:
             aside.enter_again(why, of)
         for seq in in_flow:
@@ -124,19 +128,23 @@ class Consumers:
         if shared is not None:
             shared.waiting.discard(consumer)
             shared.ended.add(consumer)
-        self._cover(seq)
+        if self._may_cover(seq):
+            self._log.settle(seq)
 
     def _withdrawn(self, consumer: int, seq: int) -> None:
         """The row belongs aside now: the slot's cursor waits for the others only."""
         if (shared := self._shared.get(seq)) is not None:
             shared.waiting.discard(consumer)
-        self._cover(seq)
+        if self._may_cover(seq):
+            self._log.pass_over(seq)
 
-    def _cover(self, seq: int) -> None:
+    def _may_cover(self, seq: int) -> bool:
+        """True if nobody takes the row in FLOW who has not ended with it."""
         shared = self._shared.get(seq)
-        if shared is None or not shared.waiting:
-            self._shared.pop(seq, None)
-            self._log.settle(seq)
+        if shared is not None and shared.waiting:
+            return False
+        self._shared.pop(seq, None)
+        return True
 
 
 class _Shared:

@@ -20,6 +20,7 @@ class EventRow(msgspec.Struct, frozen=True, gc=False):
     The rest is the delivery's. ``attempts`` counts the POSTs in which it failed alone. ``first_at``
     is when it was first tried; it is None for what comes from the journal and set for what was
     parked, which is let into its blocked lane by that. ``parked``: its row is in the parked table.
+    ``aside``: it is appended with the flag, see ``flow.aside``.
     """
 
     slot: int
@@ -33,6 +34,7 @@ class EventRow(msgspec.Struct, frozen=True, gc=False):
     first_at: float | None = None
     parked: bool = False
     number: int = 1
+    aside: bool = False
 
     @property
     def recipient(self) -> str:

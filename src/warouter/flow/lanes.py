@@ -24,12 +24,12 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 from msgspec.structs import replace
 
-from warouter.flow.lane_key import recipient_of
+from warouter.flow.lane_key import parts_of, recipient_of
 
 WINDOW = 64
 
@@ -375,6 +375,30 @@ class Lanes:
             self._withheld.discard(entry.id)
         self._left(queue)
         return queue
+
+    def of_number(self, number: int) -> tuple[list[LaneEntry], list[int]]:
+        """The messages of a number that wait and were never out, and the seqs of its others: those
+        out, out before, or ending. What is parked is neither.
+        """
+        waiting: list[LaneEntry] = []
+        others: list[int] = []
+        for lane, queue in self._lanes.items():
+            if parts_of(lane)[0] == number:
+                mine = [entry for entry in queue if not entry.parked]
+                waiting += (entry for entry in mine if entry.seq not in self._unrecorded)
+                others += (entry.seq for entry in mine if entry.seq in self._unrecorded)
+                others += self._ending.get(lane, ())
+        return sorted(waiting), others
+
+    def take_out(self, entries: Sequence[LaneEntry]) -> None:
+        """Let go of messages that wait and were never out, from the ends of their lanes."""
+        seqs, lanes = {entry.seq for entry in entries}, {entry.lane for entry in entries}
+        self._forget_heads({lane for lane in lanes if self._lanes[lane][0].seq in seqs})
+        for lane in lanes:
+            self._lanes[lane] = [entry for entry in self._lanes[lane] if entry.seq not in seqs]
+            if not self._lanes[lane] and lane not in self._ending:
+                del self._lanes[lane]
+        self._left(entries)
 
     def unblock(self, lane: str) -> None:
         self._blocked.discard(lane)

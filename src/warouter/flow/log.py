@@ -138,6 +138,11 @@ class SlotLog:
         self.unrecorded.append(seq)
         self.dirty = True
 
+    def pass_over(self, seq: int) -> None:
+        """A row belongs aside: the cursor covers it, and nothing of it was, or is, out here."""
+        self.cursor.settle(seq)
+        self.dirty = True
+
     def settle_all(self, seqs: list[int]) -> None:
         """Settle rows in any order."""
         if seqs:

@@ -10,6 +10,7 @@ _Key = tuple[bytes, bytes]
 @final
 class Message:
     seq: int
+    aside: bool
     owned: Any
     origin: Any
     def __init__(

@@ -50,8 +50,8 @@ cdef class Message:
     Made from fields, or by ``read`` as a view of what arrived. Its buffer is its body. ``kind`` is
     one of ``kinds``, ``ttl`` in whole seconds (None: has none), ``key`` the hashes of its
     Idempotency-Key and of the request, ``number`` that of the business. ``owned`` (its Gate) and
-    ``origin`` (who waits for its outcome) are set while it waits for its commit. ValueError and
-    OverflowError as ``message``.
+    ``origin`` (who waits for its outcome) are set while it waits for its commit; ``aside`` if it is
+    to have that flag (``flow.aside``). ValueError and OverflowError as ``message``.
     """
 
     cdef object _read  # keeps the frame's bytes where they are
@@ -63,6 +63,7 @@ cdef class Message:
     cdef readonly uint64_t epoch
     cdef readonly int kind
     cdef public int64_t seq
+    cdef public bint aside
     cdef public object owned
     cdef public object origin
 
@@ -262,12 +263,13 @@ def admit(
 
 def columns(list messages not None) -> tuple:
     """Columns of the statement that appends them: slots, seqs, ids, recipients, kinds, bodies,
-    numbers, and if one has a ttl or a key: ttls, names of keys, hashes of their requests. Kinds
-    that are all 0 are None, unless these follow; numbers that are all 1 are None.
+    numbers, flags, and if one has a ttl or a key: ttls, names of keys, hashes of their requests.
+    Kinds that are all 0 are None, unless these follow; so are numbers that are all 1, and flags of
+    which none is set.
     """
     cdef list slots = [], seqs = [], ids = [], recipients = [], keys
-    cdef bint kinds = False, requests = False, others = False
-    cdef object numbers
+    cdef bint kinds = False, requests = False, others = False, flags = False
+    cdef object numbers, asides
     cdef Message each
     for each in messages:
         slots.append(each.slot)
@@ -277,14 +279,16 @@ def columns(list messages not None) -> tuple:
         kinds |= each.kind != 0
         requests |= each._at[_KEYED] != 0 or _little(each._at + _TTL, 4) != 0
         others |= _little(each._at + _NUMBER, 4) != 1
+        flags |= each.aside
     row = slots, seqs, ids, recipients, [m.kind for m in messages] if kinds or requests else None
     numbers = [m.number for m in messages] if others else None
+    asides = [m.aside for m in messages] if flags else None
     if not requests:
-        return *row, messages, numbers
+        return *row, messages, numbers, asides
     keys = [each.key or (None, None) for each in messages]
     return (
-        *row, messages, numbers, [each.ttl for each in messages], [key[0] for key in keys],
-        [key[1] for key in keys],
+        *row, messages, numbers, asides, [each.ttl for each in messages],
+        [key[0] for key in keys], [key[1] for key in keys],
     )
 
 

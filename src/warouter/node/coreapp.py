@@ -42,6 +42,7 @@ from warouter.node.runtime import (
 from warouter.node.setting_changes import SettingsFollower
 from warouter.node.settings_coreapp import CoreappSettings, InForce
 from warouter.owner.appender import Appender
+from warouter.owner.asides import Asides
 from warouter.owner.beats import Beats
 from warouter.owner.callbacks.feed import CallbackFeed
 from warouter.owner.claims import Claims
@@ -104,7 +105,8 @@ class Coreapp:
         own, parked = (receipts, self.media.attachments, self.claims), settings.pending_seconds
         self.end = end = remote.end(SenderParts(owned, journal, recorder, *own, clock, parked))
         self.sender = end.sender
-        self.appender = Appender(owned, journal, recorder, self.sender)
+        self.appender = appender = Appender(owned, journal, recorder, self.sender)
+        self.asides = Asides(owned, journal, recorder, self.sender.backlog, appender.queues)
         self.credential = Credential(identity.incarnation.hex, self.session.publish)
         self.relay = Relay(partial(find_address, self._aside.fetch), self.credential)
         self.link = LinkServer(self._link_key, self.appender, self.relay, end.statuses)
@@ -120,6 +122,7 @@ class Coreapp:
             self.quiesce,
             self.feed,
             self.claims,
+            self.asides,
             self.sender,
             self.media.attachments,
             downloads,
@@ -127,10 +130,13 @@ class Coreapp:
             self.appender,
             self.openings,
         )
-        self.watch, self.retention = Watch(owned, (self.sender, self.feed)), self._make_retention()
+        self.watch, self.retention = (
+            Watch(owned, (self.sender, self.asides, self.feed)),
+            self._make_retention(),
+        )
         self.following, self.beat_count = self._make_following(), BeatCount(settings.beat, boottime)
         self.beats = self._make_beats(
-            *(Signs(notifier, owned), self.quiesce, self.appender, self.sender),
+            *(Signs(notifier, owned), self.quiesce, self.asides, self.appender, self.sender),
             *(self.following, self.beat_count),
         )
 

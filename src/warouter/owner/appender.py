@@ -6,6 +6,7 @@ An ack leaves only after the commit; one frame a webapp acks all ids of a batch.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Protocol
 
 from warouter.cluster.role import SlotEvent, SlotState
@@ -67,6 +68,7 @@ class Appender(GroupCommit[wire.Message], SlotListener, MessageOwner):
         self._sender = sender
         self._early: list[tuple[FrameOrigin, wire.Message]] = []
         self._early_bytes = 0
+        self._committing: Sequence[wire.Message] = ()
 
     def on_messages(self, webapp: FrameOrigin, messages: list[wire.Message]) -> None:
         """Take messages from a webapp, on the loop."""
@@ -98,6 +100,13 @@ class Appender(GroupCommit[wire.Message], SlotListener, MessageOwner):
             else:
                 self._keep_early(webapp, frame)
 
+    def queues(self, slot: OwnedSlot, number: int) -> bool:
+        """True if a row of this number and slot waits for its commit, or that is under way."""
+        rows = chain(self._committing, self._queue)
+        return slot.appending > 0 and any(
+            row.owned is slot and row.number == number for row in rows
+        )
+
     def idle(self, slot: OwnedSlot) -> bool:
         return slot.appending == 0
 
@@ -115,6 +124,9 @@ class Appender(GroupCommit[wire.Message], SlotListener, MessageOwner):
     async def write_batch(
         self, owned: Mapping[int, int], rows: Sequence[wire.Message]
     ) -> Exceptions:
+        self._committing = rows
+        if any(self._ownership.slots[slot].consumers.aside for slot in owned):
+            _flag(rows)
         chosen = self._sender.reserve(rows)
         if not chosen:
             return await self._journal.append(owned, rows)
@@ -124,6 +136,7 @@ class Appender(GroupCommit[wire.Message], SlotListener, MessageOwner):
 
     def finished(self, batch: list[wire.Message], exceptions: Exceptions) -> None:
         """Acks, one frame per webapp and epoch; rows that are new go on to be sent."""
+        self._committing = ()
         if exceptions:
             self._finish_each(batch, exceptions)
         else:
@@ -176,6 +189,13 @@ class Appender(GroupCommit[wire.Message], SlotListener, MessageOwner):
         self._early_bytes += frame.size
         self._early.append((webapp, frame))
         self._ownership.wake()
+
+
+def _flag(rows: Sequence[wire.Message]) -> None:
+    """Set the flag of each row that its sender may have aside: only so is it found again."""
+    for row in rows:
+        slot = row.owned
+        row.aside = slot.consumers.flags((row.number,), slot.recorded)
 
 
 def _answer(row: wire.Message, outcome: Outcome) -> tuple[int, list[bytes]]:

@@ -35,6 +35,7 @@ LANE_MOST_CROWDED = 4
 PARK_MOST_MS = 24 * 3600 * 1000
 REASON_CHARS = 200
 BEHIND = "behind a parked one"
+PAUSED = "the number is paused"
 
 
 Urgent = Callable[[int, bytes | memoryview], bool]
@@ -97,10 +98,14 @@ class Backlog:
         begin: list[LaneEntry] = []
         log, end_of, push = slot.messages, self._expiry.end_of, slot.lanes.push
         loaded, usual, urgent = log.loaded, (self._expiry.usual_end(), False), self._urgent
+        aside = slot.consumers.aside
         for row in rows:
             if not log.appended(row.seq):
                 log.appended(rows[-1].seq)  # nor does one that follows
                 break
+            if aside and not slot.consumers.take(row.seq, (row.number,)):
+                self._recorder.touch(slot)
+                continue
             kind, message_id, lane, ttl = row.kind, row.id, row.lane, row.ttl
             plain = ttl is None and kind == MESSAGE  # nearly always
             end, timed = usual if plain else end_of(kind, ttl, 0.0, message_id)
@@ -146,7 +151,7 @@ class Backlog:
             log.note(Unpark(entry.seq))
             self.parked.landed(slot, entry.lane)
         else:
-            log.settle(entry.seq)
+            slot.settle(entry.number, entry.seq)
         self._recorder.touch(slot)
 
     def ended(self, slot: OwnedSlot, entry: LaneEntry) -> None:
@@ -186,9 +191,16 @@ class Backlog:
             if entry.parked:
                 log.release(entry.seq)
             else:
-                log.settle(entry.seq)
+                slot.settle(entry.number, entry.seq)
         self._parked.set()
         self._recorder.touch(slot)
+
+    def hold_back(self, slot: OwnedSlot, head: LaneEntry) -> None:
+        """Park the lane of a message that was to go while its number is paused. Nothing of it is
+        taken up before that is over.
+        """
+        slot.lanes.withhold(head.id)
+        self.park(slot, slot.lanes.block(head.lane), 0.0, PAUSED)
 
     def look_soon(self) -> None:
         """Look soon for parked rows that may go."""
@@ -230,9 +242,14 @@ class Backlog:
         return await self._journal.pages(stretches, limit, most_bytes)
 
     def take(self, slot: OwnedSlot, row: ReadRow) -> None:
-        seq, message_id, _, kind, body, ttl, age, number, issue = row
-        if seq in slot.ahead:
+        if row.seq in slot.ahead:
             return
+        if not slot.consumers.aside or slot.consumers.take(row.seq, (row.number,)):
+            self.take_aside(slot, row)
+
+    def take_aside(self, slot: OwnedSlot, row: ReadRow) -> None:
+        """Take a row that was read, wherever it is to be settled."""
+        seq, message_id, _, kind, body, ttl, age, number, issue = row
         expires, timed = self._expiry.end_of(kind, ttl, age, message_id)
         place = seq, message_id, row.lane, kind, body
         entry = LaneEntry(*place, 0, False, expires, timed, number=number)

@@ -101,6 +101,9 @@ class Recorder:
         """Return what is to be recorded of these slots now."""
         record = ProgressRecord([], {})
         for slot in slots:
+            if slot.consumers.aside:
+                for change in slot.consumers.record_begins(slot.recorded):
+                    slot.messages.note(change)
             messages, record.settled[slot] = slot.messages.record_begins()
             statuses, _ = slot.statuses.record_begins()
             inbound, _ = slot.inbound.record_begins()
@@ -116,4 +119,8 @@ class Recorder:
                 continue
             slot.recorded = slot.records
             slot.lanes.recorded(settled)
+            if slot.consumers.aside:
+                slot.consumers.recorded(slot.recorded)
+                if slot.dirty:
+                    self.touch(slot, 0)
         self._ownership.recorded(record.settled)

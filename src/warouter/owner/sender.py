@@ -74,6 +74,11 @@ class Sender(SlotListener):
         self._soon = False  # moved slots are looked at in this turn of the loop
         self.sent = self.answered = self.asked_again = 0
 
+    @property
+    def backlog(self) -> Backlog:
+        """Its messages, up to where they are sent."""
+        return self._backlog
+
     # the life of a slot
 
     def opened(self, slot: OwnedSlot) -> None:
@@ -162,7 +167,13 @@ class Sender(SlotListener):
 
     def _heads(self, slot: OwnedSlot, below: int | None) -> list[LaneEntry]:
         """The messages that go now; ``below`` as for ``Lanes.take``."""
-        return slot.lanes.take(below)
+        heads = slot.lanes.take(below)
+        if not slot.stopped:  # nearly always
+            return heads
+        for head in heads:
+            if head.number in slot.stopped:
+                self._backlog.hold_back(slot, head)
+        return [head for head in heads if head.number not in slot.stopped]
 
     def _send(self, slot: OwnedSlot, entry: LaneEntry, media: tuple[str, ...]) -> None:
         self._upstream.tell(_frame(slot, entry, media))

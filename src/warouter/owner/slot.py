@@ -12,6 +12,7 @@ import math
 from enum import Enum
 
 from warouter.cluster.role import SlotEvent, SlotState, step
+from warouter.flow.consumers import Consumers
 from warouter.flow.issues import Issues
 from warouter.flow.lanes import Lanes
 from warouter.flow.log import Memory, SlotLog
@@ -44,6 +45,9 @@ class OwnedSlot(Gate):
         self.lanes = Lanes()
         self.messages: SlotLog = SlotLog(self.lanes, MAX_IN_MEMORY, MAX_BYTES_IN_MEMORY)
         super().__init__(slot, epoch, self.messages)
+        # A consumer of messages is a number's sender, and has its id.
+        self.consumers = Consumers(self.messages)
+        self.stopped: frozenset[int] = frozenset()  # numbers of which no request begins
         self.state = SlotState.OPENING
         self.open = True  # its epoch has not ended
         self.opened_at = -math.inf  # the sender's seconds
@@ -85,6 +89,19 @@ class OwnedSlot(Gate):
         self.messages.opened(journal.send_mark, journal.send_ranges, journal.next_seq)
         self.statuses.opened(journal.status_mark, journal.status_ranges, journal.next_status_seq)
         self.inbound.opened(journal.inbound_mark, journal.inbound_ranges, journal.next_inbound_seq)
+        self.consumers.opened(journal.aside.get(0, ()))
+
+    def takes(self, number: int, seq: int) -> bool:
+        """True if the number's sender takes this row of it in FLOW."""
+        return not self.consumers.aside or self.consumers.in_flow(number, seq)
+
+    def settle(self, number: int, seq: int) -> None:
+        """A row of this number needs no more work: it is settled where it belongs."""
+        if self.takes(number, seq):
+            self.messages.settle(seq)
+        else:
+            self.consumers.ended(number, seq)
+            self.messages.release(seq)
 
     @property
     def dirty(self) -> bool:

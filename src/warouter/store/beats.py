@@ -47,6 +47,7 @@ class Beat(msgspec.Struct, frozen=True):
     to hand over, and the counters of what others may change.
 
     ``moving`` are slots for which no request shall begin; with the simulator there are none.
+    ``inactive`` are numbers, paused or removed, of which none shall begin.
     """
 
     renewed: dict[int, int]
@@ -55,6 +56,7 @@ class Beat(msgspec.Struct, frozen=True):
     settings_version: int
     auth_version: int  # of users and tokens
     moving: frozenset[int] = frozenset()
+    inactive: frozenset[int] = frozenset()
 
 
 class NodeSession:
@@ -144,6 +146,7 @@ class NodeSession:
             row["settings_version"],
             row["auth_version"],
             frozenset(row["moving"]),
+            frozenset(row["inactive"]),
         )
 
     async def fetch(self, sql: str, *arguments: Any) -> list[Any]:

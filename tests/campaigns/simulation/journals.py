@@ -33,6 +33,7 @@ class Message(NamedTuple):
     ttl: int | None
     accepted: float
     number: int = 1
+    aside: bool = False
 
     @property
     def lane(self) -> str:
@@ -49,6 +50,7 @@ class Event(NamedTuple):
     payload: bytes
     contact: bytes | None
     number: int = 1
+    aside: bool = False
 
     @property
     def lane(self) -> str:

@@ -26,7 +26,8 @@ def left(world: Any) -> tuple[int, int]:
     """
     tables: Tables = world.tables
     events = (journal for journals in tables.events for journal in journals)
-    return _left(tables.messages), _left(events) + world.upstream.unacked
+    messages = _left(tables.messages) + sum(_aside(tables, slot) for slot in range(SLOTS))
+    return messages, _left(events) + world.upstream.unacked
 
 
 def _left(journals: Iterable[Journal]) -> int:
@@ -34,6 +35,12 @@ def _left(journals: Iterable[Journal]) -> int:
         len(journal.parked) + sum(not journal.settled(seq) for seq in journal.rows)
         for journal in journals
     )
+
+
+def _aside(tables: Tables, slot: int) -> int:
+    """Messages that the slot's cursor passed over, and that are not settled for their sender."""
+    rows = tables.messages[slot].rows.items()
+    return sum(tables.is_aside(slot, 0, row.number, seq) for seq, row in rows)
 
 
 def judge(world: Any) -> None:
@@ -49,7 +56,8 @@ def _messages(history: History, tables: Tables) -> None:
     history.rows = []
     for slot, journal in enumerate(tables.messages):
         for seq, row in journal.rows.items():
-            place, settled = f"slot {slot}: seq {seq}", journal.settled(seq)
+            aside = tables.is_aside(slot, 0, row.number, seq)
+            place, settled = f"slot {slot}: seq {seq}", journal.settled(seq) and not aside
             if row.id in history.expired:
                 ttl = None if row.ttl is None else row.ttl * SLOWEST
                 waited = _waited(history, tables, row)
@@ -58,6 +66,8 @@ def _messages(history: History, tables: Tables) -> None:
                 history.rows.append(Row(row.id, place, settled))
         if journal.parked:
             history.broken("I15", f"slot {slot}: {len(journal.parked)} messages are parked")
+    if tables.aside:
+        history.broken("I15", f"still aside: {sorted(tables.aside)}")
     for message_id in history.refused:
         slot = message_id[1]
         if not any(e.key.endswith(":failed") for e in tables.events[slot][0].rows.values()):

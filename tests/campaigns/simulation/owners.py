@@ -52,6 +52,7 @@ class Owners:
         self.moving = [0] * SLOTS  # 1: to be quiet, 2: quiet
         self.unsure: set[int] = set()  # slots of which commits may be lost
         self.upstream = "simulator"
+        self.inactive: list[int] = []  # numbers that are paused
         self.log: list[Change] = []
         self._troubled: list[Change] = []
         self._renewals: dict[UUID, list[dict[str, Any]]] = {}  # answers to beats, and
@@ -145,6 +146,11 @@ class Owners:
             self._renewals[inc] = self._renewal(inc)
         return self._renewals[inc]
 
+    def pause(self, *numbers: int) -> None:
+        """These are paused, and no others."""
+        self.inactive = list(numbers)
+        self._renewals.clear()
+
     def slots(self) -> list[tuple[Any, ...]]:
         """All rows of the table, with the database's upstream."""
         if not self._rows:
@@ -167,6 +173,7 @@ class Owners:
                 "settings_version": 1,
                 "auth_version": 1,
                 "moving": [s for s in mine if self.moving[s]],
+                "inactive": list(self.inactive),
             }
         ]
 

@@ -249,9 +249,26 @@ def _pages(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     found = []
     for slot, after, upto in sorted(zip(*stretches, strict=True)):
         rows = s.tables.messages[slot].page(after, upto, limit)
-        for row in _upto(most, rows, lambda row: len(row.body)):
-            of_it = slot, *row[:6], _age(s, row.accepted), row.number
-            found.append(Record(_PAGE, (*of_it, *_issue(s, slot, row.seq))))
+        found += _page(s, slot, rows, most)
+    return found
+
+
+def _aside_page(s: Any, c: Any, a: tuple[Any, ...], *, flagged: bool = False) -> list[Any]:
+    slot, number, after, upto, limit, most = a
+    journal = s.tables.messages[slot]
+    rows = [row for row in journal.page(after, upto, len(journal.seqs)) if row.number == number]
+    return _page(s, slot, [row for row in rows if row.aside or not flagged][:limit], most)
+
+
+def _flagged_page(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    return _aside_page(s, c, a, flagged=True)
+
+
+def _page(s: Any, slot: int, rows: list[Any], most: int) -> list[Any]:
+    found = []
+    for row in _upto(most, rows, lambda row: len(row.body)):
+        of_it = slot, *row[:6], _age(s, row.accepted), row.number
+        found.append(Record(_PAGE, (*of_it, *_issue(s, slot, row.seq))))
     return found
 
 
@@ -269,7 +286,7 @@ def _event_pages(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     for slot, after, upto in sorted(zip(*stretches, strict=True)):
         rows = s.tables.events[slot][kind].page(after, upto, limit)
         read = _upto(most, rows, lambda row: len(row.payload))
-        found += [Record(_EVENT_PAGE, (slot, *row)) for row in read]
+        found += [Record(_EVENT_PAGE, (slot, *row[:7])) for row in read]
     return found
 
 
@@ -383,6 +400,7 @@ def _parked_of(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
         for p in journal.lane(lane_of(*place))[:limit]:
             if p.seq in journal.rows:
                 row = journal.rows[p.seq]._asdict() | {"attempts": p.attempts, "reason": p.reason}
+                del row["aside"]
                 row["lane"] = p.lane
                 row |= zip(ISSUE_COLUMNS, _issue(s, slot, p.seq), strict=True)
                 found.append(row | {"age": _age(s, row.pop("accepted"))})
@@ -395,7 +413,7 @@ def _parked_events_of(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     found = []
     for p in journal.lane(lane_of(*lane))[:limit]:
         row = journal.rows[p.seq]._asdict()
-        del row["recipient"]
+        del row["recipient"], row["aside"]
         found.append(row | {"lane": p.lane, "attempts": p.attempts, "age": _age(s, p.first)})
     return found
 
@@ -565,6 +583,8 @@ _STATEMENTS = {
         ("end_leader(", None, _end_holder),
         ("end_slot_holders(", None, _end_slots),
         ("end_incarnations(", None, _end_dead),
+        ("number = $2 and seq > $3 and seq <= $4 and aside", None, _flagged_page),
+        ("number = $2 and seq > $3", None, _aside_page),
         ("from message where slot", None, _pages),
         ("e.key >= i.id", None, _with_status),
         ("from event\n                 where slot", None, _event_pages),

@@ -63,13 +63,13 @@ class Tables(Owners):
 
     def append_messages(self, now: float, inc: UUID, *a: list[Any]) -> list[dict[str, Any]]:
         nothing = [None] * len(a[2])
-        columns = [*a[:6], a[6] or [0] * len(a[2]), *a[7:9]]
+        columns = [*a[:6], a[6] or [0] * len(a[2]), *a[7:10]]
         return self.append_requests(now, inc, *columns, nothing, nothing, nothing)
 
     def append_issued(self, now: float, inc: UUID, *a: list[Any]) -> list[dict[str, Any]]:
-        outcomes = self.append_messages(now, inc, *a[:9])
+        outcomes = self.append_messages(now, inc, *a[:10])
         if not outcomes:
-            *columns, numbers = a[9:]
+            *columns, numbers = a[10:]
             self.issues.append(now, zip(*columns, numbers or [1] * len(columns[0]), strict=True))
         return outcomes
 
@@ -116,7 +116,7 @@ class Tables(Owners):
         """Of each lane, by slot: what may be issued where commits may be lost."""
         for slot in sorted(slots):
             journal = self.messages[slot]
-            left = [row for seq, row in sorted(journal.rows.items()) if not journal.settled(seq)]
+            left = [row for seq, row in sorted(journal.rows.items()) if self._waits(slot, seq)]
             first = [row for p, row in journal.waiting() if p.look is not None]
             rows = [row for row in (*left, *first) if row.kind & 7 != 1]
             lanes: dict[str, Message] = {}
@@ -128,7 +128,8 @@ class Tables(Owners):
     def unsettled_before(self, row: Issue) -> list[bytes]:
         """The messages of its lane that it may not overtake, and that have no end yet."""
         journal = self.messages[row.slot]
-        mine = [m for seq, m in journal.rows.items() if seq < row.seq and not journal.settled(seq)]
+        slot, rows = row.slot, journal.rows.items()
+        mine = [m for seq, m in rows if seq < row.seq and self._waits(slot, seq)]
         mine += [m for p, m in journal.waiting() if p.seq < row.seq]
         return [m.id for m in mine if m.lane == row.lane and m.kind & 7 != 1]
 
@@ -151,6 +152,7 @@ class Tables(Owners):
                 if seq <= journal.mark
                 and row.accepted < now - self.youngest
                 and not (self.spares and self._pointed_at(row.id))
+                and not (self.spares and self.is_aside(slot, 0, row.number, seq))
             ]
             journal.prune(old)
             total += len(old)
@@ -184,8 +186,8 @@ class Tables(Owners):
 
     def append_requests(self, now: float, inc: UUID, *a: list[Any]) -> list[dict[str, Any]]:
         held = self.held(inc, a[0], a[1])
-        numbers = a[8] or [1] * len(a[2])
-        rows = list(zip(*a[2:8], a[9], numbers, strict=True))
+        numbers, asides = a[8] or [1] * len(a[2]), a[9] or [False] * len(a[2])
+        rows = list(zip(*a[2:8], a[10], numbers, asides, strict=True))
         first = self._first_requests(held, a)
         fresh: dict[bytes, int] = {}  # its ordinal
         for n, (slot, seq, message_id, *_) in enumerate(rows):
@@ -195,21 +197,20 @@ class Tables(Owners):
                 self.messages[slot].free(seq, taken)
                 fresh[message_id] = n
         for n in fresh.values():
-            slot, seq, message_id, recipient, kind, body, ttl, number = rows[n]
-            self.messages[slot].add(
-                Message(seq, message_id, recipient, kind, bytes(body), ttl, now, number)
-            )
+            slot, seq, message_id, recipient, kind, body, ttl, number, aside = rows[n]
+            of_it = seq, message_id, recipient, kind, bytes(body), ttl, now
+            self.messages[slot].add(Message(*of_it, number, aside))
             self.places[message_id] = (slot, seq)
             self.stored[message_id] = self._history.now()
         for n, (slot, *_) in enumerate(rows):
-            if a[10][n] is not None and slot in held:
-                self.requests.setdefault(a[10][n], first[n])
+            if a[11][n] is not None and slot in held:
+                self.requests.setdefault(a[11][n], first[n])
         outcomes: list[dict[str, Any]] = []
         for n, (slot, seq, message_id, *_) in enumerate(rows):
             if slot not in held:
                 outcomes.append({"ordinal": n, "outcome": 2})
             elif self.places.get(message_id) != (slot, seq):
-                same = 4 if first[n][1] == a[11][n] else 5
+                same = 4 if first[n][1] == a[12][n] else 5
                 outcome = 1 if first[n][0] == message_id else same
                 outcomes.append({"ordinal": n, "outcome": outcome, "first": first[n][0]})
         return outcomes
@@ -218,7 +219,7 @@ class Tables(Owners):
         """For each row the id and the request that came first with its key; its own without one."""
         came: dict[bytes, tuple[bytes, bytes]] = {}
         first = []
-        for slot, message_id, key, request in zip(a[2], a[4], a[10], a[11], strict=True):
+        for slot, message_id, key, request in zip(a[2], a[4], a[11], a[12], strict=True):
             mine = (message_id, request)
             if key is None or slot not in held:
                 first.append(mine)
@@ -230,20 +231,21 @@ class Tables(Owners):
         held = self.held(inc, a[0], a[1])
         outcomes: list[dict[str, int]] = []
         kinds, contacts = a[4] or [0] * len(a[2]), a[8] or [None] * len(a[2])
-        numbers = a[9] or [1] * len(a[2])
-        rows = list(zip(*a[2:4], kinds, *a[5:8], contacts, numbers, strict=True))
+        numbers, asides = a[9] or [1] * len(a[2]), a[10] or [False] * len(a[2])
+        rows = list(zip(*a[2:4], kinds, *a[5:8], contacts, numbers, asides, strict=True))
         fresh: dict[tuple[str, int], tuple[int, int, int]] = {}
-        for slot, seq, kind, key, *_, number in rows:
+        for slot, seq, kind, key, *_, number, _ in rows:
             known = key, number
             if slot in held and known not in self.keys and known not in fresh:
                 place = (slot, kind, seq)
                 self.events[slot][kind].free(seq, (each == place for each in fresh.values()))
                 fresh[known] = place
-        for n, (slot, seq, kind, key, recipient, payload, contact, number) in enumerate(rows):
+        for n, (slot, *row) in enumerate(rows):
+            seq, kind, key, recipient, payload, contact, number, aside = row
             place, known = (slot, kind, seq), (key, number)
             if fresh.get(known) == place and known not in self.keys:
                 self.events[slot][kind].add(
-                    Event(seq, kind, key, recipient, bytes(payload), contact, number)
+                    Event(seq, kind, key, recipient, bytes(payload), contact, number, aside)
                 )
                 self.keys[known] = place
                 name, _, status = key.partition(":")
@@ -273,8 +275,8 @@ class Tables(Owners):
         return [{"held": list(held)}]
 
     def append_endings(self, now: float, inc: UUID, *a: Any) -> list[dict[str, int]]:
-        outcomes = self.append_events(inc, *a[:10])
-        self.record_progress(now, inc, *a[:2], *a[10:])
+        outcomes = self.append_events(inc, *a[:11])
+        self.record_progress(now, inc, *a[:2], *a[11:])
         return outcomes
 
     def take_up_letters(
@@ -319,6 +321,25 @@ class Tables(Owners):
             if s in held
         ]
 
+    def _waits(self, slot: int, seq: int) -> bool:
+        """A message of the journal is not settled, in FLOW or aside."""
+        journal = self.messages[slot]
+        aside = self.is_aside(slot, 0, journal.rows[seq].number, seq)
+        return aside or not journal.settled(seq)
+
+    def is_aside(self, slot: int, log: int, number: int, seq: int) -> bool:
+        """The row belongs aside to somebody, and is not settled for it."""
+        rows = [row for at, row in self._aside_of(slot) if at[1] == log]
+        return any(
+            row["number"] == number
+            and not seq <= row["base"]
+            and not (row["upto"] is not None and seq > row["upto"])
+            and not _covers(row["flow"], seq)
+            and not seq <= row["mark"]
+            and not _covers(row["ranges"], seq)
+            for row in rows
+        )
+
     def _aside_of(self, slot: int) -> list[tuple[tuple[int, int, int], dict[str, Any]]]:
         return sorted((at, row) for at, row in self.aside.items() if at[0] == slot)
 
@@ -355,3 +376,7 @@ class Tables(Owners):
                 journal.record(mine(f"park{of}"), mine(f"unpark{of}", "dead"), now)
                 for p in mine("reopen"):
                     journal.reopen(lane_of(p["number"], p["recipient"]), now)
+
+
+def _covers(flat: list[int], seq: int) -> bool:
+    return any(low <= seq <= high for low, high in zip(flat[::2], flat[1::2], strict=True))

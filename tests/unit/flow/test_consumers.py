@@ -166,7 +166,6 @@ def test_a_row_aside_goes_with_the_record_that_covers_it(
 def test_a_consumer_may_turn_round(log: SlotLog, consumers: Consumers) -> None:
     assert consumers.may_enter(ONE, [])
     enter(consumers, 1, 2, 3)
-    assert not consumers.may_enter(ONE, [])
     leave(log, consumers)
     assert consumers.may_enter(ONE, [])
     log.take_seq()
@@ -174,6 +173,32 @@ def test_a_consumer_may_turn_round(log: SlotLog, consumers: Consumers) -> None:
     assert consumers.take(4, BOTH) == [*BOTH]
     assert enter(consumers, 4) == [4]
     assert not consumers.in_flow(ONE, 4)
+
+
+def test_a_consumer_that_is_aside_may_stop_there(log: SlotLog, consumers: Consumers) -> None:
+    enter(consumers, 1, 2, 3)
+    aside = consumers.aside[ONE]
+    page = aside.stretch(3, 3)
+    assert page is not None
+    assert aside.read(page, [1, 2, 3], full=False) == [1, 2, 3]
+    assert consumers.may_enter(ONE, [1])
+    gone = consumers.enter(ONE, NUMBER, WHY, waiting=[2, 3], out=[1])
+    assert gone == [2, 3]
+    assert aside.read(page._replace(after=3), [4], full=False) == []  # asked for before
+    again = aside.stretch(3, 3)
+    assert again is not None
+    assert aside.read(again, [1, 2, 3], full=False) == [2, 3]
+
+
+def test_a_row_that_is_passed_over_is_covered_and_has_not_ended(
+    log: SlotLog, consumers: Consumers
+) -> None:
+    enter(consumers, 1, 2, 3)
+    consumers.ended(OTHER, 1)
+    assert log.record_begins()[1] == [1]
+    assert consumers.take(2, [ONE]) == []
+    assert log.cursor.mark == 2
+    assert log.record_begins()[1] == []
 
 
 def test_a_leaving_consumer_has_no_end_after_a_takeover() -> None:

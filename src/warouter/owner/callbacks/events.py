@@ -130,6 +130,9 @@ class EventFeed:
     def may_take_up(self, slot: OwnedSlot) -> bool:
         return slot.accepts and self.log(slot).has_room
 
+    def goes(self, _slot: OwnedSlot, _key: str) -> bool:
+        return True
+
     def at_once(self) -> int:
         return 1
 

@@ -216,7 +216,7 @@ class Doubts:
 
     def _settle(self, slot: OwnedSlot, issue: Issue, *, reopen: bool) -> None:
         """Out of the journal and out of the parked table, whichever it is in."""
-        slot.messages.settle(issue.seq)
+        slot.settle(issue.number, issue.seq)
         slot.messages.note(Unpark(issue.seq))
         if reopen:
             self._reopen(slot, issue)

@@ -37,7 +37,11 @@ class PriorityBacklog:
         if log.loaded >= rows[-1].seq or log.cursor.crowded:  # nearly always the first
             return
         urgent = self._rules.urgent
-        late = [r for r in rows if r.seq > log.loaded and urgent(r.kind, r.body)]
+        late = [
+            r
+            for r in rows
+            if r.seq > log.loaded and urgent(r.kind, r.body) and slot.takes(r.number, r.seq)
+        ]
         if late:
             self._tasks.begin_task(slot, self._take(slot, late))
 
@@ -54,7 +58,9 @@ class PriorityBacklog:
         if log.parked.let_go != let_go:
             return  # of one that was unparked meanwhile others may be parked
         for row in chosen:
-            if slot.open and row.seq in first and row.seq > log.loaded:
+            if not slot.open or row.seq not in first or row.seq <= log.loaded:
+                continue
+            if slot.takes(row.number, row.seq):
                 slot.ahead.add(row.seq)
                 self.taken += 1
                 self._backlog.push(slot, row)

@@ -130,7 +130,8 @@ class Requests(Answers, Issued):
         self._hearsay.proven(slot, marking.entry.id)
 
     def _post(self, slot: OwnedSlot, issue: Issue, marking: Marking) -> None:
-        if slot.quiet or self._pace.stopped or not slot.lanes.is_out(issue.id):
+        stopped = self._pace.stopped or issue.number in slot.stopped
+        if slot.quiet or stopped or not slot.lanes.is_out(issue.id):
             slot.lanes.retry(issue.id, self._clock())
             self._doubts.tell(slot, issue, RowTakenBack())
             return
@@ -143,8 +144,9 @@ class Requests(Answers, Issued):
 
     def may_begin(self, post: MessagePost) -> bool:
         slot = self._ownership.slots.get(post.slot)
-        here = slot is not None and slot.epoch == post.epoch and not slot.quiet
-        return here and self._ownership.may_act(post.slot) and self._pace.may_begin(post.request)
+        if slot is None or slot.epoch != post.epoch or slot.quiet or post.number in slot.stopped:
+            return False
+        return self._ownership.may_act(post.slot) and self._pace.may_begin(post.request)
 
     def on_judged(self, post: MessagePost, judged: Judged, token_hash: bytes) -> None:
         """A request has ended; its slot may be ours under a later epoch, or another's."""

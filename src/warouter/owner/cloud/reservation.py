@@ -44,6 +44,8 @@ def _may_leave(slot: OwnedSlot, row: Message, pace: Pace, now: float) -> bool:
     log = slot.messages
     if not (slot.accepts and slot.claimed and log.caught_up and log.has_room):
         return False
+    if row.number in slot.stopped or not slot.takes(row.number, row.seq):
+        return False
     if slot.quiet or row.id in slot.issues or not slot.lanes.free(row.lane):
         return False
     return not log.cursor.full and pace.take(row.recipient, now)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from warouter.cluster.role import SlotState
-from warouter.flow.doubt.events import PlaceGiven, RowStored
+from warouter.flow.doubt.events import PlaceGiven, RowStored, RowTakenBack
 from warouter.flow.doubt.states import DoubtState, Issue
 from warouter.flow.lanes import LaneEntry
 from warouter.flow.turns import Turn, Turns
@@ -129,6 +129,8 @@ class CloudSender(Sender, RequestSender, InLane):
         issued = [row for row in rows if row.id in self._reserved] if self._reserved else ()
         for row in issued:
             self.doubts.tell(slot, slot.issues[row.id], RowStored())
+            if not slot.takes(row.number, row.seq):  # its number was paused meanwhile
+                self.doubts.tell(slot, slot.issues[row.id], RowTakenBack())
         begin = self._backlog.add(slot, rows, self._reserved)
         self._priority_backlog.offer(slot, rows)
         for entry, media in self._attachments.prepared(slot, begin, self):
@@ -179,6 +181,9 @@ class CloudSender(Sender, RequestSender, InLane):
         if head is None:
             self._turns.withdraw(turn)
             return
+        if slot.stopped and head.number in slot.stopped:
+            self._hold_back(slot, head)
+            return
         free, mark = _has_place(slot, head), base_of(head.kind) == READ_MARK
         if not free and not mark:
             wait = self._pace.pairs.take(head.recipient, now)
@@ -195,6 +200,13 @@ class CloudSender(Sender, RequestSender, InLane):
         for entry, media in self._attachments.prepared(slot, [head], self):
             self.sent += 1
             self._send(slot, entry, media)
+
+    def _hold_back(self, slot: OwnedSlot, head: LaneEntry) -> None:
+        slot.lanes.go(head)
+        issue = slot.issues.get(head.id)
+        if issue is not None and issue.state is DoubtState.ISSUED:
+            self.doubts.tell(slot, issue, RowTakenBack())
+        self._backlog.hold_back(slot, head)
 
     def _head(self, slot: OwnedSlot, *, priority: bool) -> LaneEntry | None:
         if (

@@ -53,6 +53,9 @@ class ParkedSource(Protocol[EntryT]):
     def may_take_up(self, slot: OwnedSlot) -> bool:
         """True if rows that are due may go now, and there is room for them."""
 
+    def goes(self, slot: OwnedSlot, key: str) -> bool:
+        """False while nothing of this lane may go, though it is due."""
+
     def at_once(self) -> int:
         """How many lanes one reading takes up."""
 
@@ -115,7 +118,7 @@ class ParkedLog(Generic[EntryT]):
             await self._read_on(slot)
         idle = {r: lane for r, lane in parking.items() if lane.waits_at(now)}
         late = {r: lane for r, lane in idle.items() if lane.ends <= now}
-        due = [r for r, lane in idle.items() if lane.due <= now]
+        due = [r for r, lane in idle.items() if lane.due <= now and self.source.goes(slot, r)]
         most = self.source.at_once()
         while due and slot.open and self.source.may_take_up(slot):
             chosen, due = due[:most], due[most:]
@@ -147,7 +150,7 @@ class ParkedLog(Generic[EntryT]):
             return
         if lane.empty:
             self._done(slot, key)
-        elif lane.due <= self._clock() and lane.waiting:
+        elif lane.due <= self._clock() and lane.waiting and self.source.goes(slot, key):
             lane.read_begins()
             self._tasks.begin_task(slot, self._take_up(slot, {key: lane}, due=True))
 

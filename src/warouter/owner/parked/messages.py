@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
+from warouter.flow.lane_key import parts_of
 from warouter.flow.lanes import LaneEntry
 from warouter.flow.log import SlotLog
 from warouter.owner.expiry import Expiry, Settling
@@ -72,6 +73,9 @@ class ParkedMessages:
     def may_take_up(self, slot: OwnedSlot) -> bool:
         room = slot.messages.parked.flying < MAX_FLYING and slot.lanes.bytes < MAX_BYTES_IN_MEMORY
         return slot.claimed and room
+
+    def goes(self, slot: OwnedSlot, key: str) -> bool:
+        return not slot.stopped or parts_of(key)[0] not in slot.stopped
 
     def at_once(self) -> int:
         return LANES_AT_ONCE

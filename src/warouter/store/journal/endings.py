@@ -17,7 +17,7 @@ from warouter.store.journal.progress import (
 )
 from warouter.store.journal.sessions import numbered
 
-_END = f"select * from append_endings({numbered(28)})"
+_END = f"select * from append_endings({numbered(29)})"
 
 
 class Endings(Events, Recording):

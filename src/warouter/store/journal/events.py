@@ -17,7 +17,7 @@ from warouter.store.journal.sessions import (
     unless_ones,
 )
 
-_APPEND_EVENTS = f"select * from append_events({numbered(11)})"
+_APPEND_EVENTS = f"select * from append_events({numbered(12)})"
 _EVENT_PAGES = """
 select e.slot, e.seq, e.kind, e.key, e.recipient, e.payload, e.contact, e.number
   from unnest($2::smallint[], $3::bigint[], $4::bigint[]) w(slot, after, upto),
@@ -64,6 +64,7 @@ def event_columns(rows: Sequence[EventRow]) -> tuple[Any, ...]:
         [row.payload for row in rows],
         unless_empty([row.contact for row in rows]),
         unless_ones([row.number for row in rows]),
+        unless_empty([row.aside for row in rows]),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import asyncpg
 
+from warouter.flow.aside import AsideStretch
 from warouter.link._frames import columns
 from warouter.link.wire import Message
 from warouter.store.journal.issues import COLUMNS, OF_MESSAGE, issue_of
@@ -20,10 +21,10 @@ from warouter.store.journal.outcome import (
 from warouter.store.journal.rows import ReadRow, Stretch
 from warouter.store.journal.sessions import JournalSessions, columns_of, numbered, unless_ones
 
-_APPEND = "select * from append_messages($1,$2,$3,$4,$5,$6,$7,$8,$9,$10)"
-_APPEND_ISSUED = f"select * from append_issued({numbered(15)})"
-_APPEND_REQUESTS = f"select * from append_requests({numbered(13)})"
-_PLAIN = 7  # columns of messages without ttl and key
+_APPEND = "select * from append_messages($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11)"
+_APPEND_ISSUED = f"select * from append_issued({numbered(16)})"
+_APPEND_REQUESTS = f"select * from append_requests({numbered(14)})"
+_PLAIN = 8  # columns of messages without ttl and key
 _OF_MESSAGE = slice(1, 9)  # columns of a page
 _PAGES = f"""
 select m.slot, m.seq, m.id, m.recipient, m.kind, m.body, m.ttl,
@@ -35,6 +36,18 @@ select m.slot, m.seq, m.id, m.recipient, m.kind, m.body, m.ttl,
                  order by seq limit $4) as m
   {OF_MESSAGE}
  where before < $5 order by m.slot, m.seq"""
+# The rows of one number: of those with the flag by message_aside, else by the primary key.
+_ASIDE_PAGE = f"""
+select m.slot, m.seq, m.id, m.recipient, m.kind, m.body, m.ttl,
+       greatest(extract(epoch from clock_timestamp() - accepted_at), 0)::float8 as age, m.number,
+       {COLUMNS}
+  from (select *, sum(octet_length(body)) over (order by seq) - octet_length(body) as before
+          from message where slot = $1 and number = $2 and seq > $3 and seq <= $4{{}}
+         order by seq limit $5) as m
+  {OF_MESSAGE}
+ where before < $6 order by m.seq"""
+_FLAGGED_PAGE = _ASIDE_PAGE.format(" and aside")
+_UNFLAGGED_PAGE = _ASIDE_PAGE.format("")
 _UNPRECEDED = """
 select f.seq from unnest($3::bigint[], $4::integer[], $5::text[]) f(seq, number, recipient)
  where not exists (select from message m
@@ -91,6 +104,15 @@ class Messages(JournalSessions):
             slot = row["slot"]
             pages[slot].append(ReadRow(*(*row[_OF_MESSAGE], issue_of(slot, row))))
         return pages
+
+    async def aside_page(
+        self, slot: int, number: int, stretch: AsideStretch, most_bytes: int
+    ) -> list[ReadRow]:
+        """Rows of the number in a part of the slot's journal, as ``pages`` reads those of all."""
+        sql = _FLAGGED_PAGE if stretch.flagged else _UNFLAGGED_PAGE
+        place = slot, number, stretch.after, stretch.upto
+        rows = await self._read(sql, *place, stretch.limit, most_bytes)
+        return [ReadRow(*(*row[_OF_MESSAGE], issue_of(slot, row))) for row in rows]
 
     async def unpreceded(
         self, slot: int, after: int, messages: Sequence[tuple[int, int, str]]

@@ -25,10 +25,10 @@ _Columns = Mapping[str, str]  # columns by table
 
 # Journals without what people wrote in them.
 _JOURNALS: _Columns = {
-    "message": "slot seq id recipient kind accepted_at ttl number",
+    "message": "slot seq id recipient kind accepted_at ttl number aside",
     "parked_message": "slot seq id recipient has_ttl attempts due_at reason parked_at look_at"
     " number",
-    "event": "slot seq kind key recipient recorded_at number",
+    "event": "slot seq kind key recipient recorded_at number aside",
     "parked_event": "slot seq kind recipient attempts due_at first_at reason parked_at look_at"
     " number",
     "dead_letter": "slot seq kind key recipient recorded_at attempts died_at reason asked_at"
@@ -162,10 +162,11 @@ UPDATE_COLUMNS: Mapping[str, _Columns] = {
 # By name: all that have it, as builds beside this one may call another of them.
 _ALIVE = "beat register_node say_leaving write_report"
 # What looks through the eyes of the owner, and shows no secret.
-_SAID = "status_said of_template word_said sessions settings_shown number_shown"
+_SAID = "is_aside status_said of_template word_said sessions settings_shown number_shown"
 EXECUTE: Mapping[str, str] = {
     "webapp": f"{_ALIVE} audit_add prune_audit ask_for_gc attempt_failed attempt_spread add_media"
-    " receive_cloud keep_keys keep_unreadable leave_out touch_cloud_path status_said sessions",
+    " receive_cloud keep_keys keep_unreadable leave_out touch_cloud_path status_said sessions"
+    " is_aside",
     "coreapp": f"{_ALIVE} unwritable append_messages append_issued append_requests"
     " append_events append_endings record_progress open_slots renew_epochs hand_over release_slots"
     " quiet_slots"

@@ -17,7 +17,19 @@ from warouter.store.database import Taken
 # but for places that were given out and never written; counting a million rows each second would
 # cost about what sending them does.
 _COUNTED_PLACES = 2_000
+# What is aside, is parked or died is counted up to a limit: more than that is much, whatever the
+# number.
+MOST_COUNTED = 100_000
 
+# The messages that a number that is aside has beyond its mark, in two parts: up to ``since``, and
+# later ones with the flag. It is settled of few of them.
+_ASIDE = """(select 1 from message m
+        where m.slot = a.slot and m.number = a.number and m.seq > {0} and m.seq <= {1}{2}
+        order by m.seq limit {3})"""
+_UP_TO_SINCE = _ASIDE.format("a.mark", "least(a.since, coalesce(a.upto, a.since))", "", "{0}")
+_LATER = _ASIDE.format(
+    "greatest(a.mark, a.since)", "coalesce(a.upto, 9223372036854775807)", " and m.aside", "{0}"
+)
 # Open intervals of each cursor: before, between and after its ranges; then what lies in them.
 BACKLOG_SQL = f"""
 with cursor as (
@@ -29,11 +41,17 @@ with cursor as (
     select c.slot, (array[c.mark] || c.ranges)[2 * i + 1] as low,
            least(coalesce(c.ranges[2 * i + 1], c.last + 1), c.last + 1) as high
       from cursor c, generate_series(0, cardinality(c.ranges) / 2) as i)
-select v.slot, sum(case when v.high - v.low - 1 > {_COUNTED_PLACES} then v.high - v.low - 1
+select w.slot, sum(w.waiting)::bigint as waiting from (
+    select v.slot, case when v.high - v.low - 1 > {_COUNTED_PLACES} then v.high - v.low - 1
                    else (select count(*) from message m
                           where m.slot = v.slot and m.seq > v.low and m.seq < v.high)
-                   end)::bigint as waiting
-  from interval v where v.high - v.low > 1 group by v.slot"""
+                   end as waiting
+      from interval v where v.high - v.low > 1
+    union all
+    select a.slot, (select count(*) from {_UP_TO_SINCE.format(MOST_COUNTED)} m)
+                   + (select count(*) from {_LATER.format(MOST_COUNTED)} m)
+      from aside a where a.log = 0) w
+ where w.waiting > 0 group by w.slot"""
 CALLBACKS_SQL = f"""
 with cursor as (
     select c.slot, c.kind, c.mark, c.ranges,
@@ -54,9 +72,17 @@ select v.slot, v.kind, sum(case when v.high - v.low - 1 > {_COUNTED_PLACES} then
 # The age of what waits longest: of messages, and of events by kind. What is parked counts too.
 OLDEST_SQL = """
 select coalesce(max(extract(epoch from clock_timestamp() - m.accepted_at)), 0)::float8
-  from send_cursor c,
-       lateral (select accepted_at from message m where m.slot = c.slot and m.seq > c.mark
-                 order by seq limit 1) m"""
+  from (select m.accepted_at
+          from send_cursor c,
+               lateral (select accepted_at from message m where m.slot = c.slot and m.seq > c.mark
+                         order by seq limit 1) m
+        union all
+        select m.accepted_at
+          from aside a,
+               lateral (select accepted_at from message m
+                         where m.slot = a.slot and m.number = a.number and m.seq > a.mark
+                           and (m.seq <= a.since or m.aside) order by seq limit 1) m
+         where a.log = 0) m"""
 OLDEST_EVENTS_SQL = """
 select c.kind, max(extract(epoch from clock_timestamp() - e.recorded_at))::float8 as age_s
   from event_cursor c,
@@ -65,9 +91,7 @@ select c.kind, max(extract(epoch from clock_timestamp() - e.recorded_at))::float
                  order by seq limit 1) e
  group by c.kind"""
 
-# What waits or died is counted up to a limit: more than that is much, whatever the number. In the
-# order of an index, or a slot without any would be looked for in the whole table.
-MOST_COUNTED = 100_000
+# In the order of an index, or a slot without any would be looked for in the whole table.
 PARKED_SQL = f"""
 select s.slot, n.parked from generate_series(0, {SLOTS - 1}) s(slot),
        lateral (select count(*) as parked from (

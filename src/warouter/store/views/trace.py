@@ -25,7 +25,8 @@ _TIME = "to_char({} at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
 MESSAGE_SQL = f"""
 select m.seq, m.kind, m.recipient, m.ttl, {_TIME.format("m.accepted_at")} as at,
        p.attempts, p.reason, case when p.due_at < 'infinity' then
-       extract(epoch from p.due_at - clock_timestamp())::float8 end as due_in_s
+       extract(epoch from p.due_at - clock_timestamp())::float8 end as due_in_s,
+       is_aside(m.slot, 0::smallint, m.seq) as aside
   from message m left join parked_message p on p.slot = m.slot and p.seq = m.seq
  where m.id = $1 and m.number = $2"""
 _SLOT = """
@@ -245,7 +246,7 @@ def _own_steps(known: Any, cursor: Cursor) -> list[Step]:
     if known["reason"] is not None:
         why = {"attempts": known["attempts"], "due_in_s": known["due_in_s"]}
         steps.append(Step("parked", reason=known["reason"], **why))
-    elif cursor.settled(known["seq"]):
+    elif cursor.settled(known["seq"]) and not known["aside"]:
         steps.append(Step("settled"))
     return steps
 

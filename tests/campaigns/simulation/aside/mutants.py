@@ -12,7 +12,7 @@ from tests.campaigns.simulation.aside.judge import LOST, ORDER, REPEATED
 from tests.campaigns.simulation.aside.owner import ModelOwner, Work
 from tests.harness.mutants import Changes
 from warouter.flow import aside
-from warouter.flow.aside import Aside, AsideRow, AsideStretch
+from warouter.flow.aside import Aside, AsideReason, AsideRow, AsideStretch
 from warouter.flow.consumers import Consumers
 from warouter.flow.cursor import Cursor
 
@@ -25,7 +25,7 @@ class Mutant(NamedTuple):
 
 
 _enter_again, _may_leave, _stretch = Aside.enter_again, Aside.may_leave, Aside.stretch
-_over = Aside.over
+_over, _put_back, _read = Aside.over, Aside.put_back, Aside.read
 
 
 def _one_list(self: Aside, seq: int) -> bool:
@@ -36,6 +36,14 @@ def _one_list(self: Aside, seq: int) -> bool:
 def _forgets_out(self: Aside, *given: Any) -> None:
     _enter_again(self, *given)
     self.held.clear()
+
+
+def _put_back_out(self: Aside, why: AsideReason, _out: object) -> None:
+    _put_back(self, why, ())
+
+
+def _takes_old_page(self: Aside, stretch: AsideStretch, *given: Any, full: bool) -> list[int]:
+    return _read(self, stretch._replace(after=self.position), *given, full=full)
 
 
 def _read_early(self: Aside, _loaded: int, committed: int) -> AsideStretch | None:
@@ -67,7 +75,7 @@ def _cursor_first(self: ModelOwner) -> Work:
 
 def _covered_by_the_first(self: Consumers, _consumer: int, seq: int) -> None:
     self._shared.pop(seq, None)
-    self._cover(seq)
+    self._log.settle(seq)
 
 
 MUTANTS = {
@@ -82,6 +90,12 @@ MUTANTS = {
         (ORDER, LOST),
     ),
     "rows that are out are read again": Mutant([(Aside, "enter_again", _forgets_out)], (REPEATED,)),
+    "rows that are out as it stops are read again": Mutant(
+        [(Aside, "put_back", _put_back_out)], (REPEATED,)
+    ),
+    "a page that was asked for before it stopped is taken": Mutant(
+        [(Aside, "read", _takes_old_page)], (LOST,)
+    ),
     "the flag ends before the end is on disk": Mutant(
         [(Aside, "flags", lambda self, _recorded: self.upto is None)], (LOST,)
     ),

@@ -139,7 +139,7 @@ class ModelOwner:
         return sorted(seq for seqs in mine for seq in seqs if (seq, consumer) not in self.out)
 
     def enter(self, consumer: int) -> bool:
-        """Send a consumer aside, if it is not there."""
+        """Send a consumer aside, or stop it there."""
         out = [seq for seq, of in self.out if of == consumer]
         if not self.consumers.may_enter(consumer, out):
             return False

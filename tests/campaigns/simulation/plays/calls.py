@@ -15,6 +15,7 @@ from uuid import UUID
 from hypothesis import strategies as st
 
 from warouter.cluster.plan import MovingMark, Succession, Takeover
+from warouter.flow.aside import AsideStretch
 from warouter.message_id import text_of
 from warouter.store.beats import NodeSession
 from warouter.store.election import LeaderSession
@@ -82,6 +83,7 @@ class Message(NamedTuple):
     ttl: int | None = None
     key: str | None = None
     of: int = 1  # the business's number
+    aside: bool = False
 
 
 class Event(NamedTuple):
@@ -95,6 +97,7 @@ class Event(NamedTuple):
     status: str = STATUSES[0]
     contact: bytes | None = None
     of: int = 1
+    aside: bool = False
 
 
 def id_of(slot: int, number: int) -> bytes:
@@ -187,6 +190,7 @@ def _append(
         "seq": _often(NEXT, NEXT, 1, 3, 9),
         "number": _often(NEXT, NEXT, 1, 2, 3),
         "of": _often(1, 2),
+        "aside": _often(False, True),
         **columns,
     }
     rows = st.fixed_dictionaries(drawn).map(lambda fields: row(**fields))
@@ -395,7 +399,15 @@ _cloud_reads = (
 )
 _letters = (_call("ask_for_letter"), _call("asked_letters"))
 _take_up = _call("take_up_letters", owned=st.builds(Owned, _slots.map(lambda slot: (slot,)), _off))
+_aside_stretches = st.builds(
+    AsideStretch,
+    st.integers(0, 3),
+    st.sampled_from((4, 9)),
+    st.booleans(),
+    st.sampled_from((1, 50)),
+)
 _READS = [
+    _call("aside_page", stretch=_aside_stretches),
     *map(_call, ("pages", "event_pages", "with_status", "parked", "parked_among", "parked_of")),
     *map(_call, ("parked_events", "parked_events_among", "parked_events_of", "look")),
 ]
@@ -421,6 +433,7 @@ _STEPS = (
     (*_letters, *_letters, _take_up),
     (_step, _call("mend_parked", limit=st.just(100))),
     (_call("prune", after=st.just(FROM_FIRST)), _call("prune_keys")),
+    (_append_messages, _call("aside_page", stretch=_aside_stretches)),
     (_call("release"), _take_all),
     (_mark, _call("quiet")),
     (_mark, _call("quiet"), _call("renew"), _call("quiet"), _mark),
@@ -475,6 +488,17 @@ ENDING = (
         for key in ("1", "2|1")
     ),
     _read("inbox", slots=SLOTS, known=[], limit=100),
+    *(
+        _read(
+            "aside_page",
+            slot=3,
+            number=number,
+            stretch=AsideStretch(0, 9, flagged, 50),
+            most_bytes=200,
+        )
+        for number in (1, 2)
+        for flagged in (False, True)
+    ),
     Call(THE_OWNER, "open_issues", {"owned": Owned(SLOTS)}),
     _read("pages", stretches=[Stretch(slot, 1, 9) for slot in SLOTS], limit=100, most_bytes=200),
     _read("event_pages", kind=0, stretches=[Stretch(3, 1, 9)], limit=2, most_bytes=1 << 20),

@@ -43,7 +43,12 @@ from warouter.store.journal import Journal
 from warouter.store.nodes import ShardRequest
 
 _NAMES = {incarnation: name for name, incarnation in INCARNATIONS.items()}
-_ORDERED = ("pages", "event_pages", "inbox")  # the rows of others come in whatever order is found
+_ORDERED = (
+    "pages",
+    "aside_page",
+    "event_pages",
+    "inbox",
+)  # the rows of others come in whatever order is found
 _LOOKS_AFTER = frozenset(("renew", "hand_over", "release", "quiet"))  # and whatever a leader writes
 
 
@@ -182,13 +187,16 @@ def _made(row: Message | Event, seq: int, number: int) -> wire.Message | EventRo
             else None
         )
         fields = row.kind, recipient, bytes(100 * (number % 4)), row.ttl, key
-        return wire.Message(slot, 0, id_of(slot, number), *fields, row.of, seq)
+        made = wire.Message(slot, 0, id_of(slot, number), *fields, row.of, seq)
+        made.aside = row.aside
+        return made
     status = f"{text_of(id_of(slot, number))}:{row.status}"
     inbound = f"wamid.{slot}.{number}.{STATUSES.index(row.status)}"
     payload = b'{"errors": [{"code": 1}]}'
     name = inbound if row.kind else status
     lane = lane_of(row.of, recipient)
-    return EventRow(slot, seq, row.kind, name, lane, payload, row.contact, number=row.of)
+    of = {"number": row.of, "aside": row.aside}
+    return EventRow(slot, seq, row.kind, name, lane, payload, row.contact, **of)
 
 
 def _registration(name: str) -> NodeRegistration:

@@ -85,11 +85,12 @@ _ROWS = {
     "aside": "select slot, log, consumer, number, base, since, upto, flow, mark, ranges, why"
     " from aside",
     "dead_letter": "select slot, kind, seq from dead_letter where asked_at is not null",
-    "message": "select slot, seq, id, recipient, kind, body, ttl, accepted_at, number from message",
+    "message": "select slot, seq, id, recipient, kind, body, ttl, accepted_at, number,"
+    " aside from message",
     "send_cursor": "select slot, mark, ranges from send_cursor",
     "parked_message": "select slot, seq, id, recipient, has_ttl, attempts, due_at, parked_at,"
     " reason, number from parked_message",
-    "event": "select slot, seq, kind, key, recipient, payload, contact, number from event",
+    "event": "select slot, seq, kind, key, recipient, payload, contact, number, aside from event",
     "send_issue": "select slot, seq, id, recipient, attempt, doubts, state, at, cause, look_at,"
     " spared, number from send_issue",
     "upstream_id": "select wamid, slot, id, attempt, wa_id, user_id, at, held, failed, twice,"

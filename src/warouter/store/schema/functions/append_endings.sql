@@ -7,7 +7,7 @@
 create function append_endings(
     p_incarnation uuid, p_slots smallint[], p_epochs bigint[],
     p_slot smallint[], p_seq bigint[], p_kind smallint[], p_key text[], p_recipient text[],
-    p_payload bytea[], p_contact bytea[], p_number integer[],
+    p_payload bytea[], p_contact bytea[], p_number integer[], p_aside boolean[],
     p_send_slot smallint[], p_send_mark bigint[], p_send_ranges text[],
     p_event_slot smallint[], p_event_kind smallint[], p_event_mark bigint[], p_event_ranges text[],
     p_took_slot smallint[], p_took_seq bigint[], p_took_id bytea[], p_took_attempt smallint[],
@@ -23,5 +23,5 @@ begin
                             p_took_wa_id, p_took_user_id, p_took_held, p_took_number, p_rare);
     return query
         select * from append_events(p_incarnation, p_slots, p_epochs, p_slot, p_seq, p_kind, p_key,
-                                    p_recipient, p_payload, p_contact, p_number);
+                                    p_recipient, p_payload, p_contact, p_number, p_aside);
 end $$;

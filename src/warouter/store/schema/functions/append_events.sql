@@ -3,8 +3,8 @@
 -- already, for its number), 2 is fenced (the caller does not own the slot under that epoch).
 --
 -- p_slots and p_epochs name what the caller owns, one entry a slot. A null p_kind means that every
--- kind is 0, a null p_contact that no event has one, a null p_number that every event is number 1's.
--- An event that stands in the journal under the
+-- kind is 0, a null p_contact that no event has one, a null p_number that every event is number 1's,
+-- a null p_aside that none has the flag. An event that stands in the journal under the
 -- same slot, kind, seq and key counts as inserted: the same batch may be sent again.
 --
 -- The first insert has no ON CONFLICT, which would cost a look into the index, a lock and a second
@@ -16,7 +16,7 @@ create function append_events(
     p_incarnation uuid, p_slots smallint[], p_epochs bigint[],
     p_slot smallint[], p_seq bigint[], p_kind smallint[], p_key text[], p_recipient text[],
     p_payload bytea[], p_contact bytea[],
-    p_number integer[])
+    p_number integer[], p_aside boolean[])
 returns table (ordinal integer, outcome smallint) language plpgsql volatile
 security definer set search_path from current as $$
 declare
@@ -24,23 +24,23 @@ declare
 begin
     if cardinality(held) = cardinality(p_slots) then
         begin
-            insert into event (slot, seq, kind, key, recipient, payload, contact, number)
+            insert into event (slot, seq, kind, key, recipient, payload, contact, number, aside)
             select slot, seq, coalesce(kind, 0::smallint), key, recipient, payload, contact,
-                   coalesce(number, 1)
+                   coalesce(number, 1), coalesce(aside, false)
               from (select unnest(p_slot) as slot, unnest(p_seq) as seq, unnest(p_kind) as kind,
                            unnest(p_key) as key, unnest(p_recipient) as recipient,
                            unnest(p_payload) as payload, unnest(p_contact) as contact,
-                           unnest(p_number) as number) as f;
+                           unnest(p_number) as number, unnest(p_aside) as aside) as f;
             return;
         exception when unique_violation then
             null;
         end;
     end if;
-    insert into event (slot, seq, kind, key, recipient, payload, contact, number)
+    insert into event (slot, seq, kind, key, recipient, payload, contact, number, aside)
     select f.slot, f.seq, coalesce(f.kind, 0::smallint), f.key, f.recipient, f.payload, f.contact,
-           coalesce(f.number, 1)
-      from unnest(p_slot, p_seq, p_kind, p_key, p_recipient, p_payload, p_contact, p_number)
-        as f(slot, seq, kind, key, recipient, payload, contact, number)
+           coalesce(f.number, 1), coalesce(f.aside, false)
+      from unnest(p_slot, p_seq, p_kind, p_key, p_recipient, p_payload, p_contact, p_number, p_aside)
+        as f(slot, seq, kind, key, recipient, payload, contact, number, aside)
      where f.slot = any (held)
     on conflict (key, number) do nothing;
     return query

@@ -6,7 +6,7 @@
 create function append_issued(
     p_incarnation uuid, p_slots smallint[], p_epochs bigint[],
     p_slot smallint[], p_seq bigint[], p_id bytea[], p_recipient text[], p_kind smallint[],
-    p_body bytea[], p_number integer[],
+    p_body bytea[], p_number integer[], p_aside boolean[],
     p_issue_slot smallint[], p_issue_seq bigint[], p_issue_id bytea[], p_issue_recipient text[],
     p_issue_number integer[])
 returns table (ordinal integer, outcome smallint) language plpgsql volatile
@@ -14,7 +14,7 @@ security definer set search_path from current as $$
 begin
     return query
         select * from append_messages(p_incarnation, p_slots, p_epochs, p_slot, p_seq, p_id,
-                                      p_recipient, p_kind, p_body, p_number);
+                                      p_recipient, p_kind, p_body, p_number, p_aside);
     if not found then
         -- Only a batch that is sent again finds some, and ON CONFLICT would cost what append_messages
         -- says.

@@ -13,7 +13,8 @@
 create function append_requests(
     p_incarnation uuid, p_slots smallint[], p_epochs bigint[],
     p_slot smallint[], p_seq bigint[], p_id bytea[], p_recipient text[], p_kind smallint[],
-    p_body bytea[], p_number integer[], p_ttl integer[], p_key bytea[], p_request bytea[])
+    p_body bytea[], p_number integer[], p_aside boolean[], p_ttl integer[], p_key bytea[],
+    p_request bytea[])
 returns table (ordinal integer, outcome smallint, first bytea) language plpgsql volatile
 security definer set search_path from current as $$
 declare
@@ -27,10 +28,11 @@ begin
     on conflict (key) do update
        set id = excluded.id, slot = excluded.slot, request = excluded.request, created_at = now()
      where k.created_at < now() - interval '24 hours';
-    insert into message (slot, seq, id, recipient, kind, body, ttl, number)
-    select f.slot, f.seq, f.id, f.recipient, f.kind, f.body, f.ttl, coalesce(f.number, 1)
-      from unnest(p_slot, p_seq, p_id, p_recipient, p_kind, p_body, p_number, p_ttl, p_key)
-           as f(slot, seq, id, recipient, kind, body, number, ttl, key)
+    insert into message (slot, seq, id, recipient, kind, body, ttl, number, aside)
+    select f.slot, f.seq, f.id, f.recipient, f.kind, f.body, f.ttl, coalesce(f.number, 1),
+           coalesce(f.aside, false)
+      from unnest(p_slot, p_seq, p_id, p_recipient, p_kind, p_body, p_number, p_aside, p_ttl, p_key)
+           as f(slot, seq, id, recipient, kind, body, number, aside, ttl, key)
       left join request_key k on k.key = f.key
      where f.slot = any (held) and (f.key is null or k.id = f.id)
     on conflict (id) do nothing;

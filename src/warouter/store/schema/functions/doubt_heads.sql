@@ -2,7 +2,8 @@
 -- counts as issued. That is the next request of each message with an issue row, unless it is held or
 -- told as failed; and
 -- each message without one that may have been at the head of its lane, of the first 2,000 that
--- are not settled, which is what an owner has in memory, and the parked ones.
+-- are not settled, which is what an owner has in memory, the parked ones, and of each number that is
+-- aside as many beyond its mark.
 --
 -- A held message stays held, and so does one that others have overtaken stay aside: neither is in its
 -- lane any more, so the head is the next one. The attempt is above any that was made: no reference is used
@@ -40,6 +41,15 @@ begin
                    and not exists (select from generate_subscripts(c.ranges, 1) i
                                     where i % 2 = 1
                                       and m.seq between c.ranges[i] and c.ranges[i + 1]))
+               union all
+               (select m.slot, m.seq, m.id, m.recipient, m.number
+                  from aside a
+                  join lateral (select * from message f
+                                 where f.slot = a.slot and f.number = a.number and f.seq > a.mark
+                                   and (f.seq <= a.since or f.aside)
+                                 order by f.seq limit 2000) m on true
+                 where a.slot = s.slot and a.log = 0 and m.kind & 7 <> 1
+                   and is_aside(a.slot, 0::smallint, m.seq))
                union all
                (select m.slot, m.seq, m.id, m.recipient, m.number
                   from parked_message p join message m on m.slot = p.slot and m.seq = p.seq

@@ -5,8 +5,9 @@
 --
 -- Nothing younger than ten minutes is deleted, so that an id that is offered again is always
 -- recognised, and with the Cloud API no event of the last 8 days: webhooks are repeated for 7. What
--- something still points to stays (pointed_at, event_pointed_at). However many rows stay, the caller
--- gets past them; and a journal whose first rows are young is looked through with these.
+-- something still points to stays (pointed_at, event_pointed_at), and so does what a consumer that is
+-- aside has not settled (is_aside): that is asked only while the journal has one. However many rows stay,
+-- the caller gets past them; and a journal whose first rows are young is looked through with these.
 --
 -- The settings make every plan go by the primary keys, however many rows there were at the last
 -- ANALYZE.
@@ -28,12 +29,15 @@ declare
     settled bigint;
     seqs bigint[];
     last bigint;
+    asides boolean;
 begin
     gone := 0;
     after := array[null, null, null];
     foreach s in array held loop
         select c.mark into settled from send_cursor c where c.slot = s;
-        select array_agg(f.seq) filter (where f.old and not pointed_at(f.id)),
+        asides := exists (select from aside a where a.slot = s and a.log = 0);
+        select array_agg(f.seq) filter (where f.old and not pointed_at(f.id)
+                                        and not (asides and is_aside(s, 0::smallint, f.seq))),
                case when count(*) = p_limit then max(f.seq) filter (where f.old) end
           into seqs, last
           from (select x.seq, x.id, x.accepted_at < cutoff as old from message x
@@ -44,7 +48,10 @@ begin
         after[1] := least(after[1], last);
         for k in 0..1 loop
             select c.mark into settled from event_cursor c where c.slot = s and c.kind = k;
-            select array_agg(f.seq) filter (where f.old and not event_pointed_at(s, k::smallint, f.seq)),
+            asides := exists (select from aside a where a.slot = s and a.log = k + 1);
+            select array_agg(f.seq) filter (
+                       where f.old and not event_pointed_at(s, k::smallint, f.seq)
+                         and not (asides and is_aside(s, (k + 1)::smallint, f.seq))),
                    case when count(*) = p_limit then max(f.seq) filter (where f.old) end
               into seqs, last
               from (select x.seq, x.recorded_at < heard as old from event x

@@ -16,6 +16,7 @@ create table number (
     created_at   timestamptz not null default now()
 ) with (fillfactor = 50);
 create index number_auth on number (auth_version);
+create index number_inactive on number (id) where state <> 'active';
 insert into number (id, name) values (1, 'default');
 create trigger number_changed before insert or update of name, host, state on number
     for each row execute function bump_number();

@@ -17,9 +17,11 @@ create table event (
     contact     bytea,
     recorded_at timestamptz not null default now(),
     number      integer not null default 1,          -- whose event it is
+    aside       boolean not null default false,      -- a destination may have it aside
     primary key (slot, kind, seq)
 );
 create unique index event_key on event (key, number);
+create index event_aside on event (slot, kind, number, seq) where aside;
 
 create table event_cursor (
     slot   smallint not null,

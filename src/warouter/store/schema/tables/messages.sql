@@ -14,9 +14,11 @@ create table message (
     body        bytea not null,                      -- as it came
     ttl         integer,                             -- seconds from accepted_at; null: none given
     number      integer not null default 1,          -- whose message it is
+    aside       boolean not null default false,      -- its sender may have it aside: see table aside
     primary key (slot, seq)
 );
 create unique index message_id on message (id);
+create index message_aside on message (slot, number, seq) where aside;
 
 -- Everything up to the mark is settled, and the ranges beyond it.
 create table send_cursor (

@@ -40,9 +40,10 @@ select case when f.rank is null and f.issue in {IN_DOUBT} then 'in_doubt'
            min(e.key) filter (where split_part(e.key, ':', 2) = 'failed') as failed,
            (select i.state from send_issue i where i.slot = x.slot and i.seq = x.seq) as issue,
            exists (select from parked_message p where p.slot = x.slot and p.seq = x.seq) as parked,
-           (select x.seq <= c.mark or exists (
+           (select (x.seq <= c.mark or exists (
                 select from generate_series(1, cardinality(c.ranges), 2) r
-                 where x.seq between c.ranges[r] and c.ranges[r + 1])
+                 where x.seq between c.ranges[r] and c.ranges[r + 1]))
+                and not is_aside(x.slot, 0::smallint, x.seq)
               from send_cursor c where c.slot = x.slot) as settled
       from event e
      where e.key >= t.text || ':' and e.key < t.text || ':xx'
@@ -83,7 +84,10 @@ select x.*, s.state, status_said(s.failed) as said
 _FIRST_OPEN = """
 select c.slot, o.id
   from unnest($1::smallint[]) l(slot) join send_cursor c on c.slot = l.slot
- cross join lateral (select m.id from message m where m.slot = c.slot and m.seq > c.mark
+ cross join lateral (select m.id from message m
+                      where m.slot = c.slot
+                        and m.seq > least(c.mark, (select min(a.mark) from aside a
+                                                    where a.slot = c.slot and a.log = 0))
                       order by m.slot, m.seq limit 1) o"""
 LATE_MS = 60_000
 
