@@ -121,7 +121,7 @@ async def test_the_number_with_what_is_in_doubt_and_held(pages: Pages, pool: asy
     await pool.execute("update format set upstream = $1", f"cloud:{NUMBER}")
     await pool.execute("insert into account (cc, phone_number) values ('49', '301234567')")
     facts = {"name": HOSTILE, "status": "CONNECTED", "quality": "YELLOW", "can_send": "LIMITED"}
-    await describe(pool.fetch, 80, facts)
+    await describe(pool.fetch, 1, 80, facts)
     await doubt(pool, 1, 2, "no answer in time")
     await doubt(pool, 2, 3, f"answer: {HOSTILE}")
     found = await pages.get("numbers")
@@ -173,7 +173,7 @@ async def test_the_stream_is_stable_while_nothing_happens(
 ) -> None:
     """No age of anything is in it."""
     await pool.execute("update format set upstream = $1", f"cloud:{NUMBER}")
-    await describe(pool.fetch, 80, {"name": "Bakery", "version": "v25.0"})
+    await describe(pool.fetch, 1, 80, {"name": "Bakery", "version": "v25.0"})
     await doubt(pool, 1, 2, "timeout")
     await pool.execute(
         "insert into cloud_path (webapp, meta_at) values ($1, now() - interval '5 min')", uuid4()

@@ -91,7 +91,7 @@ async def test_a_number_that_waits_for_its_code(settings: Settings, pool: asyncp
 
 async def test_the_display_name_that_customers_see(settings: Settings, pool: asyncpg.Pool) -> None:
     await pool.execute("update format set upstream = 'cloud:106540352242922'")
-    await describe(pool.fetch, 80, {"name": "Bakery", "status": "CONNECTED"})
+    await describe(pool.fetch, 1, 80, {"name": "Bakery", "status": "CONNECTED"})
     found = await shown(settings, "number")
     assert found["cloud"]["number"]["facts"]["name"] == "Bakery"
     assert "Bakery" in await printed(settings, "show", "number")

@@ -42,7 +42,7 @@ async def cloud(settings: Settings, pool: asyncpg.Pool) -> Settings:
 
 async def known(pool: asyncpg.Pool, **more: Any) -> None:
     facts = FACTS._asdict() | {"version": "v25.0", "token_valid": True} | more
-    await describe(pool.fetch, 80, facts)
+    await describe(pool.fetch, 1, 80, facts)
 
 
 async def reports(pool: asyncpg.Pool, node: str, role: str = "coreapp", **samples: float) -> None:
@@ -198,10 +198,10 @@ async def test_until_when_the_version_lives(
 
 async def test_reports_of_the_build_before_are_read(cloud: Settings, pool: asyncpg.Pool) -> None:
     old = {"status": "CONNECTED", "level": 80.0, "quality": "GREEN", "can_send": "AVAILABLE"}
-    await describe(pool.fetch, 80, {**old, "name_status": "APPROVED"})
+    await describe(pool.fetch, 1, 80, {**old, "name_status": "APPROVED"})
     facts = (await number(cloud))["facts"]
     assert (facts["status"], facts["entities"], facts["version"]) == ("CONNECTED", [], "")
-    await describe(pool.fetch, 80, {"entities": "of a newer form"})
+    await describe(pool.fetch, 1, 80, {"entities": "of a newer form"})
     assert (await number(cloud))["facts"]["level"] == 80.0
 
 
