@@ -217,8 +217,9 @@ class TestSending:
     ) -> None:
         await pool.execute("insert into number (id, name) values (2, 'two') on conflict do nothing")
         recipients = ["4915112345670", "4915112345671"]
-        for recipient in recipients:
-            await pool.execute("insert into contact_key values ($1, 'a', now(), 'a')", recipient)
+        sql = "insert into contact_key values ($1, 'a', now(), 'a', $2)"
+        for number, recipient in enumerate(recipients, 1):
+            await pool.execute(sql, recipient, number)
         async with owning_cloud(settings, pool) as me:
             me.in_force.applications[1] = ApplicationSettings(show_security_notifications=True)
             for number, recipient in enumerate(recipients, 1):
@@ -228,6 +229,21 @@ class TestSending:
                 r.body["to"]: r.body.get("recipient_identity_key_hash") for r in me.graph.requests
             }
         assert told == {f"+{recipients[0]}": "a", f"+{recipients[1]}": None}
+
+    async def test_a_message_names_the_identity_that_its_number_has_acknowledged(
+        self, settings: Settings, pool: asyncpg.Pool
+    ) -> None:
+        sql = "insert into contact_key values ($1, $2, now(), $2, $3)"
+        for number, hash in ((1, "a"), (2, "b")):
+            await pool.execute(sql, RECIPIENT, hash, number)
+        async with owning_cloud(settings, pool) as me:
+            checking = ApplicationSettings(show_security_notifications=True)
+            me.in_force.applications = dict.fromkeys((1, 2, 3), checking)
+            ids = {me.message(number=number): number for number in (1, 2, 3)}
+            await settled(pool)
+            named = [r.body.get("recipient_identity_key_hash") for r in me.graph.requests]
+            told = {ids[ref]: key for (ref, _), key in zip(me.graph.refs(), named, strict=True)}
+        assert told == {1: "a", 2: "b", 3: None}
 
     async def test_a_lane_keeps_its_order_and_look_ups_are_shared(
         self, settings: Settings, pool: asyncpg.Pool

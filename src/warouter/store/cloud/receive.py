@@ -202,22 +202,7 @@ class WebhookInbox:
             self._incarnation if said else None,
             *(said or ListenerState()),
             *columns_of(rows, len(ReceivedRow._fields)),
-            *columns_of(
-                [
-                    (*pair, portfolio)
-                    for portfolio, directory in directories.items()
-                    for pair in sorted(directory.gone.items())
-                ],
-                3,
-            ),
-            *columns_of(
-                [
-                    (portfolio, *_fields(user))
-                    for portfolio, directory in directories.items()
-                    for user in directory.changed.values()
-                ],
-                7,
-            ),
+            *_learned(directories),
             *(columns_of(keys, len(IdentityKey._fields)) if keys else ()),
         )
         self._keys.written(keys)
@@ -293,6 +278,15 @@ def _row(element: Element, shown: str) -> ReceivedRow:
         element.contact or None,
         element.number,
     )
+
+
+def _learned(directories: Mapping[int, UserDirectory]) -> list[list[Any]]:
+    """The users of each portfolio that are to be stored, as columns of arguments."""
+    gone, changed = [], []
+    for portfolio, directory in directories.items():
+        gone += [(*pair, portfolio) for pair in sorted(directory.gone.items())]
+        changed += [(portfolio, *_fields(user)) for user in directory.changed.values()]
+    return [*columns_of(gone, 3), *columns_of(changed, 7)]
 
 
 def _fields(user: CloudUser) -> tuple[str | None, ...]:

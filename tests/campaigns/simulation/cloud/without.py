@@ -62,7 +62,7 @@ def unprobing(*, probing: bool) -> RequestBegun:
     return RequestBegun(probing=False)
 
 
-def any_token(self: Any, _token: bytes) -> list[dict[str, int]]:
+def any_token(self: Any, _number: int, _token: bytes) -> list[dict[str, int]]:
     self.stops.clear()
     return []
 

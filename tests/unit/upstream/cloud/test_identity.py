@@ -34,6 +34,19 @@ def test_aliases_are_frozen() -> None:
     assert alias_of(ANN, 1) == "999694796902407"
 
 
+def test_an_alias_is_a_persons_of_one_portfolio() -> None:
+    assert alias_of(ANN, portfolio=1) == alias_of(ANN)
+    found = {alias_of(ANN, salt, portfolio) for salt in range(3) for portfolio in (1, 2, 12)}
+    assert len(found) == 9
+    assert UserDirectory([], portfolio=2).shown(element(user_id=ANN)) == alias_of(ANN, 0, 2)
+
+
+def test_an_alias_is_revealed_to_the_number_of_the_element() -> None:
+    directory = UserDirectory([CloudUser(user_id=ANN, alias=ALIAS)])
+    directory.shown(element(user_id=ANN, wa_id=NUMBER, number=2))
+    assert [revealed.number for revealed in directory.revealed] == [2]
+
+
 def test_a_user_who_shows_a_number_is_known_by_it() -> None:
     directory = UserDirectory([])
     assert directory.shown(element(wa_id=NUMBER, user_id=ANN, name="Ann")) == NUMBER
