@@ -1,7 +1,8 @@
 """Clean-up of media: old files, files without a row, and unfinished files.
 
 One coreapp does it (the owner of slot 0), in small steps and without a lock: everything here may
-be done twice. Old media goes only with ``garbagecollector_enable.media``, as in the product.
+be done twice. Old media goes only with its number's ``garbagecollector_enable.media``, as in the
+product; what has no row goes whosever it was.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ YOUNG_SECONDS = 3600.0
 UNFINISHED_SECONDS = 900.0
 
 
-async def expire(library: Library, days: float) -> int:
-    """Remove media older than this many days; returns how many."""
+async def expire(library: Library, number: int, days: float) -> int:
+    """Remove the number's media older than this many days; returns how many."""
     gone = 0
-    while ids := await library.rows.expire(days, STEP):
+    while ids := await library.rows.expire(number, days, STEP):
         for media_id in ids:
             await library.storage.remove(media_id)
         gone += len(ids)

@@ -44,12 +44,13 @@ with wanted as (delete from media_wanted where number = $1 and id = $2 returning
      stored as (delete from media where number = $1 and id = $2 returning id)
 select id from wanted union select id from stored"""
 _TOTAL = "select coalesce(sum(bytes), 0)::bigint as bytes from media_total"
+_NUMBERS = "select number from media_total order by number"
 _NAME = "select name from number where id = $1"
 _KNOWN = "select id from media where id = any ($1::uuid[])"
 _EXPIRE = """
 delete from media where id in (
-    select id from media where created_at < now() - $1 * interval '1 day'
-     order by created_at limit $2 for update skip locked)
+    select id from media where number = $1 and created_at < now() - $2 * interval '1 day'
+     order by created_at limit $3 for update skip locked)
 returning id"""
 _PROVIDERS = """
 select value::text as value from setting where number = $1 and name = 'media_providers'"""
@@ -135,11 +136,15 @@ class MediaRows:
         """Return those of the ids that have a row, of whatever number."""
         return {row["id"] for row in await self._fetch(_KNOWN, list(ids))}
 
-    async def expire(self, days: float, limit: int) -> list[UUID]:
-        """Delete up to ``limit`` rows older than this many days, of all numbers; returns ids of
-        files to remove.
+    async def numbers(self) -> list[int]:
+        """The numbers that may have media."""
+        return [row["number"] for row in await self._fetch(_NUMBERS)]
+
+    async def expire(self, number: int, days: float, limit: int) -> list[UUID]:
+        """Delete up to ``limit`` rows of the number that are older than this many days; returns ids
+        of files to remove.
         """
-        return [row["id"] for row in await self._fetch(_EXPIRE, days, limit)]
+        return [row["id"] for row in await self._fetch(_EXPIRE, number, days, limit)]
 
     async def name(self, number: int) -> str:
         """The name of a number, as it stands in paths."""

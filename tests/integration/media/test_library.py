@@ -42,10 +42,10 @@ async def test_old_media_goes_with_row_and_file(
         "update media set created_at = now() - interval '31 days' where id = any ($1)",
         [media.id for media in old],
     )
-    assert await expire(library, 30) == 3
+    assert await expire(library, 1, 30) == 3
     assert shelf.whole() == {str(new.id)}
     assert await library.rows.total() == len(CONTENT)
-    assert await expire(library, 30) == 0
+    assert await expire(library, 1, 30) == 0
 
 
 async def test_leftovers_go_and_what_is_in_use_stays(library: Library, shelf: Shelf) -> None:
@@ -158,7 +158,7 @@ async def test_what_is_wanted_of_two_numbers_by_one_handle_is_two(library: Libra
     assert await rows.find_wanted(1, both[0].id) == both[0]  # it is another one that is there
 
 
-async def test_old_media_and_orphans_go_whosever_they_are(
+async def test_old_media_goes_by_its_number_and_orphans_whosever_they_are(
     library: Library, pool: asyncpg.Pool, shelf: Shelf
 ) -> None:
     old = [await library.receive(n, chunks(CONTENT), "image/jpeg") for n in (1, 2, 3, 2)]
@@ -166,10 +166,14 @@ async def test_old_media_and_orphans_go_whosever_they_are(
     new = await library.receive(2, chunks(CONTENT), "image/jpeg")
     shelf.age(new.id, 7200)
     assert await sweep(library) == 0
-    assert await expire(library, 30) == len(old)
-    assert await totals_of(pool) == {1: 0, 2: len(CONTENT), 3: 0}
+    assert await library.rows.numbers() == [1, 2, 3]
+    assert await expire(library, 2, 30) == 2
+    assert await totals_of(pool) == dict.fromkeys((1, 2, 3), len(CONTENT))
+    assert shelf.whole() == {str(media.id) for media in (old[0], old[2], new)}
     await pool.execute("delete from media")
-    assert await sweep(library) == 1
+    for media in (old[0], old[2]):
+        shelf.age(media.id, 7200)
+    assert await sweep(library) == 3
     assert shelf.whole() == set()
 
 
@@ -331,13 +335,19 @@ async def test_the_owner_of_slot_0_cleans_up_when_asked_and_as_the_settings_say(
     ownership: Any = SimpleNamespace(slots={0: None}, tasks=TASKS)
     receipts: Any = None
     service = MediaService(settings.upstream_services_url)
-    work = MediaWork(settings, "test", lambda _: app_settings, ownership, receipts, service)
+    off = ApplicationSettings()
+    work = MediaWork(
+        *(settings, "test", lambda number: app_settings if number == 1 else off),
+        *(ownership, receipts, service),
+    )
     media = await library.receive(1, chunks(CONTENT), "image/jpeg")
+    other = await library.receive(2, chunks(CONTENT), "image/jpeg")
     await pool.execute("update media set created_at = now() - interval '31 days'")
     shelf.put(str(uuid4()), b"x", 7200)
     running = asyncio.create_task(work.run())
     work.collect()
-    await soon(lambda: shelf.whole() == (set() if switched_on else {str(media.id)}))
+    left = {str(other.id)} if switched_on else {str(media.id), str(other.id)}
+    await soon(lambda: shelf.whole() == left)
     running.cancel()
     assert (await library.find(1, media.id) is None) == switched_on
     await work.close()

@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 from warouter.app_settings import ApplicationSettings
 from warouter.background import wait_for
-from warouter.cloud_number import FIRST
 from warouter.config import MEDIA_NETWORKS, Settings, networks
 from warouter.media import cleaning
 from warouter.media.choice import storage_of, try_out
@@ -98,8 +97,9 @@ class MediaWork:
     async def _clean(self) -> None:
         try:
             old = 0
-            if self._app_settings(FIRST).garbagecollector_enable.media:
-                old = await cleaning.expire(self._library, self._days)
+            for number in await self._library.rows.numbers():
+                if self._app_settings(number).garbagecollector_enable.media:
+                    old += await cleaning.expire(self._library, number, self._days)
             leftovers = await cleaning.sweep(self._library)
         except Exception as error:
             # The volume or the database is away: there is a next time.
