@@ -109,3 +109,14 @@ async def test_a_stop_ends_though_its_token_is_anothers(pool: asyncpg.Pool) -> N
     await stops(pool, OTHER, b"old", 2)
     await stops(pool, ME, b"new")
     assert await pool.fetchval("select count(*) from cloud_pause") == 0
+
+
+async def test_an_owner_has_a_token_for_each_number(pool: asyncpg.Pool) -> None:
+    """What it has for another number ends no stop of this one."""
+    await own(pool, 3, 1)
+    await stops(pool, ME, b"old")
+    await stop(pool.fetch, 1, Stop(190, "expired", b"old"))
+    await pool.execute("update cloud_pause set at = at - interval '10 s'")
+    await stops(pool, ME, b"new", 2)
+    await stops(pool, OTHER, b"new")
+    assert await pool.fetchval("select count(*) from cloud_pause") == 1

@@ -127,6 +127,19 @@ async def test_a_user_gets_another_id_in_one_portfolio(hook: Webhook, pool: asyn
     ]
 
 
+async def test_equal_digits_are_two_aliases(pool: asyncpg.Pool) -> None:
+    """Who goes on in one portfolio keeps its alias though it is given to somebody in the other."""
+    digits = alias_of(ANN)
+    await pool.execute("insert into contact_identity (user_id, alias) values ('US.0', $1)", digits)
+    await pool.execute(
+        "select learn_identities(array['US.0'], array['US.1'], array[1], array[2],"
+        " array['US.9'], array[null], array[$1], array[null], array[null], array[null])",
+        digits,
+    )
+    rows = await pool.fetch("select portfolio, user_id, alias from contact_identity order by 1, 2")
+    assert [tuple(row) for row in rows] == [(1, "US.0", digits), (2, "US.9", digits)]
+
+
 async def test_of_what_is_unreadable_each_app_keeps_its_newest_hundred(
     hook: Webhook, pool: asyncpg.Pool
 ) -> None:
