@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from tests.campaigns.large.tables import EPOCH, SLOT
+from tests.harness.cloud_number import some_number
 from tests.harness.journals import row
 from warouter._hash import slot_of
 from warouter.access.token import hash_of
@@ -67,7 +68,7 @@ class Bench:
         self.pool = pool
         self.journal = Journal(settings, ME, "large")
         self.leader = LeaderSession(settings, ME, "leader")
-        self.webhooks = WebhookInbox(settings, "webhooks", ME, "alias")
+        self.webhooks = WebhookInbox(settings, "webhooks", ME, "alias", {1: some_number()})
         self._seq = rows
 
     async def close(self) -> None:
@@ -127,7 +128,7 @@ class Bench:
                 "issue 100": (OWNER, lambda: journal.issue(OWNED, self._requests())),
                 "state 64": (OWNER, lambda: self._record(issues=states)),
                 "end 64": (OWNER, lambda: self._record(unissue=states)),
-                "status": (READER, lambda: pool.fetch(doubts.CLOUD_SQL)),
+                "status": (READER, lambda: pool.fetch(doubts.CLOUD_SQL, 1)),
             },
             "event": {
                 "page": (OWNER, lambda: journal.event_pages(0, late_rows, 500, 1 << 20)),

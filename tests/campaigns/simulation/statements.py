@@ -625,7 +625,7 @@ _STATEMENTS = {
             None,
             lambda s, c, a: s.tables.inbox.listeners(s.now(), EPOCH),
         ),
-        ("select distinct on (u.id) u.number", None, _wamids),
+        ("lateral (select u.wamid from upstream_id u", None, _wamids),
         ("select number, wamid, id from ids_of_wamids", None, _ids),
         ("select alias, user_id from contact_identity", None, lambda s, c, a: []),
         ("select k.number, k.wa_id, k.acknowledged", None, lambda s, c, a: []),
