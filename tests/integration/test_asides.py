@@ -139,7 +139,7 @@ async def test_a_number_with_a_backlog_goes_aside_and_what_is_out_ends(
     assert len(sent_of(upstream, 2)) == 3_000
 
 
-async def test_what_was_out_and_is_to_go_again_waits_parked(
+async def test_a_message_that_was_out_and_is_to_go_again_waits_parked(
     owner: Owner, upstream: Granting, pool: asyncpg.Pool
 ) -> None:
     upstream.answers = False

@@ -154,7 +154,7 @@ class Aside:
         self.dirty = True
 
     def put_back(self, why: AsideReason, out: Collection[int]) -> None:
-        """Stop before there is an end: what waits leaves memory, and is read again; out stays out."""
+        """Stop before there is an end: what waits leaves memory, to be read again."""
         assert self.upto is None
         self.why, self.position = why, self.own.mark
         self.held.intersection_update(out)

@@ -119,21 +119,11 @@ class Coreapp:
         # something on finds the next part ready.
         self.quiesce, self.openings = Quiesce(owned, recorder, journal), self._make_openings()
         owned.listeners = (
-            self.quiesce,
-            self.feed,
-            self.claims,
-            self.asides,
-            self.sender,
-            self.media.attachments,
-            downloads,
-            *end.listeners,
-            self.appender,
-            self.openings,
+            *(self.quiesce, self.feed, self.claims, self.asides, self.sender),
+            *(self.media.attachments, downloads, *end.listeners, self.appender, self.openings),
         )
-        self.watch, self.retention = (
-            Watch(owned, (self.sender, self.asides, self.feed)),
-            self._make_retention(),
-        )
+        self.watch = Watch(owned, (self.sender, self.asides, self.feed))
+        self.retention = self._make_retention()
         self.following, self.beat_count = self._make_following(), BeatCount(settings.beat, boottime)
         self.beats = self._make_beats(
             *(Signs(notifier, owned), self.quiesce, self.asides, self.appender, self.sender),

@@ -38,6 +38,8 @@ Owning:
 Messages:
     appender    messages from the link into the journal, acks to webapps
     backlog     messages into the lanes: from memory, the journal, the parked table
+    asides      paused numbers: they go aside in each slot, and come back
+    stopped     what comes up of such a number all the same
     sender      lanes to the upstream, and what becomes of each message by its answer
     expiry      messages that end unsent
     media/      attachments of messages, downloads of inbound media

@@ -3,7 +3,7 @@
 ``flow.aside`` and ``flow.consumers`` decide whose a row is. Here a number that is paused goes aside
 in each slot: what waits of it leaves memory, and nothing is read before it is active again. What is
 out ends as ever; what was out and is to go again is parked, and so is what comes up of those
-(``Backlog.hold_back``). One page a slot is read at a time, of each number in turn.
+(``owner.stopped``). One page a slot is read at a time, of each number in turn.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ PAGE_BYTES = 64 << 10
 
 
 class Asides(SlotListener):
-    """Who is aside, in every open slot. ``queues`` tells if a row of a slot and number waits for
-    its commit.
+    """The numbers that are aside, in every open slot. ``queues`` tells if a row of a slot and
+    number waits for its commit.
     """
 
     def __init__(

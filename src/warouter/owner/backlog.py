@@ -35,7 +35,6 @@ LANE_MOST_CROWDED = 4
 PARK_MOST_MS = 24 * 3600 * 1000
 REASON_CHARS = 200
 BEHIND = "behind a parked one"
-PAUSED = "the number is paused"
 
 
 Urgent = Callable[[int, bytes | memoryview], bool]
@@ -70,14 +69,9 @@ class Backlog:
         pending: float,
         urgent: Urgent | None = None,
     ) -> None:
-        self._sending = sending
-        self._journal = journal
-        self._recorder = recorder
-        self._expiry = expiry
-        self._clock = clock
-        self._tasks = ownership.tasks
-        self._urgent = urgent
-        self._parked = ownership.parked
+        self._sending, self._journal, self._recorder = sending, journal, recorder
+        self._expiry, self._clock, self._urgent = expiry, clock, urgent
+        self._tasks, self._parked = ownership.tasks, ownership.parked
         source = ParkedMessages(self, sending, journal, expiry, clock, pending)
         self.parked = ParkedLog(source, ownership, journal, recorder, clock)
         self.pager = Pager[ReadRow](self, self.parked, ownership, recorder)
@@ -195,13 +189,6 @@ class Backlog:
         self._parked.set()
         self._recorder.touch(slot)
 
-    def hold_back(self, slot: OwnedSlot, head: LaneEntry) -> None:
-        """Park the lane of a message that was to go while its number is paused. Nothing of it is
-        taken up before that is over.
-        """
-        slot.lanes.withhold(head.id)
-        self.park(slot, slot.lanes.block(head.lane), 0.0, PAUSED)
-
     def look_soon(self) -> None:
         """Look soon for parked rows that may go."""
         self._parked.set()
@@ -219,8 +206,7 @@ class Backlog:
 
     def end_late(self, slot: OwnedSlot, now: float) -> None:
         """End what has waited too long in the lanes."""
-        late = slot.lanes.expire(now)
-        if late:
+        if late := slot.lanes.expire(now):
             self._tasks.begin_task(slot, self._expiry.end(slot, late, self))
             if not slot.messages.caught_up:
                 self.pager.read_on(slot)

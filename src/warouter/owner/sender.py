@@ -27,6 +27,7 @@ from warouter.owner.ownership import Ownership
 from warouter.owner.receipts import Receipts
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import GRANTED, OwnedSlot
+from warouter.owner.stopped import unstopped
 from warouter.store.beats import Beat
 from warouter.store.journal import Journal
 from warouter.store.journal.issues import StoredIssue
@@ -62,28 +63,22 @@ class Sender(SlotListener):
     ) -> None:
         self._ownership = parts.ownership
         self._attachments = parts.attachments
-        self._claims = parts.claims
-        self._upstream = upstream
+        self._claims, self._upstream = parts.claims, upstream
         self._clock = clock = parts.clock
         journal, pending = parts.journal, parts.pending
         self._expiry = Expiry(journal, parts.receipts, clock, pending, self.unknown)
-        self._backlog = Backlog(
+        self.backlog = Backlog(
             self, parts.ownership, journal, parts.recorder, self._expiry, clock, pending, urgent
         )
         self._moved: dict[OwnedSlot, None] = {}
         self._soon = False  # moved slots are looked at in this turn of the loop
         self.sent = self.answered = self.asked_again = 0
 
-    @property
-    def backlog(self) -> Backlog:
-        """Its messages, up to where they are sent."""
-        return self._backlog
-
     # the life of a slot
 
     def opened(self, slot: OwnedSlot) -> None:
         slot.opened_at = self._clock()
-        self._backlog.opened(slot)
+        self.backlog.opened(slot)
 
     def closed(self, slot: OwnedSlot) -> None:
         self._wake_for(slot, None)
@@ -126,7 +121,7 @@ class Sender(SlotListener):
 
     def committed(self, slot: OwnedSlot, rows: Sequence[Message]) -> None:
         """New rows, in seq order: they go from memory, or are read when there is room."""
-        self._backlog.add(slot, rows)
+        self.backlog.add(slot, rows)
 
     def moved(self, slot: OwnedSlot) -> None:
         """Send what came into the lanes with the next ``pump_moved``."""
@@ -158,22 +153,17 @@ class Sender(SlotListener):
         due = slot.lanes.due(now)
         if due is not None or slot.timer is not None:
             self._wake_for(slot, due)
-        self._backlog.end_late(slot, now)
+        self.backlog.end_late(slot, now)
         heads = self._heads(slot, log.cursor.first_range if log.cursor.full else None)
         for entry, media in self._attachments.prepared(slot, heads, self):
             self.sent += 1
             self._send(slot, entry, media)
-        self._backlog.pager.read_on_if_empty(slot)
+        self.backlog.pager.read_on_if_empty(slot)
 
     def _heads(self, slot: OwnedSlot, below: int | None) -> list[LaneEntry]:
         """The messages that go now; ``below`` as for ``Lanes.take``."""
         heads = slot.lanes.take(below)
-        if not slot.stopped:  # nearly always
-            return heads
-        for head in heads:
-            if head.number in slot.stopped:
-                self._backlog.hold_back(slot, head)
-        return [head for head in heads if head.number not in slot.stopped]
+        return unstopped(self.backlog, slot, heads) if slot.stopped else heads
 
     def _send(self, slot: OwnedSlot, entry: LaneEntry, media: tuple[str, ...]) -> None:
         self._upstream.tell(_frame(slot, entry, media))
@@ -188,7 +178,7 @@ class Sender(SlotListener):
     def rests(self, slot: OwnedSlot) -> bool:
         now = self._clock()
         timely = slot.state is not SlotState.ACTIVE or now < min(slot.look_due, slot.lanes.soonest)
-        return timely and self._backlog.parked.rests(slot)
+        return timely and self.backlog.parked.rests(slot)
 
     async def look_at(self, slot: OwnedSlot) -> None:
         """Take up parked recipients when their time has come; end what has waited too long."""
@@ -197,8 +187,8 @@ class Sender(SlotListener):
             if now >= slot.look_due:
                 slot.look_due = now + ANSWER_SECONDS
                 self._ask_again(slot)
-            self._backlog.end_late(slot, now)
-        await self._backlog.parked.look_at(slot)
+            self.backlog.end_late(slot, now)
+        await self.backlog.parked.look_at(slot)
 
     def _ask_again(self, slot: OwnedSlot) -> None:
         """Tell the upstream again what it has not answered: it drops what it knows by id."""
@@ -211,7 +201,7 @@ class Sender(SlotListener):
                 slot.lanes.ask_again(entry.id)
             else:
                 waiting = slot.lanes.block(entry.lane)
-                self._backlog.park(slot, waiting, UNANSWERED_MS, BEHIND)
+                self.backlog.park(slot, waiting, UNANSWERED_MS, BEHIND)
         self.pump(slot)
 
     # answers
@@ -228,12 +218,12 @@ class Sender(SlotListener):
             if entry is None:
                 return
             if answer.code == 0:
-                self._backlog.settled(slot, entry)
-                self._backlog.make_way(slot, entry)
+                self.backlog.settled(slot, entry)
+                self.backlog.make_way(slot, entry)
             elif base_of(entry.kind) == READ_MARK:  # a read mark has no status
-                self._backlog.ended(slot, entry)
+                self.backlog.ended(slot, entry)
             else:
-                self._expiry.fail(slot, entry, answer, self._backlog)
+                self._expiry.fail(slot, entry, answer, self.backlog)
             if slot.lanes.ready or slot.messages.behind:
                 self._moved[slot] = None
         self._look_soon()
@@ -255,7 +245,7 @@ class Sender(SlotListener):
             return
         if answer.retry_ms > PARK_AFTER_MS or entry.attempts >= PARK_AFTER_TRIES:
             waiting = slot.lanes.block(entry.lane)
-            self._backlog.park(slot, waiting, answer.retry_ms, answer.title)
+            self.backlog.park(slot, waiting, answer.retry_ms, answer.title)
 
     def _wake_for(self, slot: OwnedSlot, due: float | None) -> None:
         """Set the one timer of a slot for its next retry; if it fires early, pump sets it anew."""

@@ -15,6 +15,7 @@ from tests.harness.journals import row
 from warouter._hash import slot_of
 from warouter.access.token import hash_of
 from warouter.config import Settings
+from warouter.flow.aside import AsideStretch
 from warouter.flow.event import EventRow
 from warouter.link.wire import IdempotencyKey, Message
 from warouter.message_id import text_of
@@ -42,6 +43,7 @@ from warouter.upstream.cloud.batch import INBOUND, STATUS, Element
 ME = UUID(int=6)
 OWNED = {SLOT: EPOCH}
 DAY = 86_400.0
+FLAGGED = AsideStretch(0, 1 << 40, True, 50)
 # Seconds: owners and leaders give up after 1 to 2, readers after 5, a person at a shell waits.
 OWNER, READER, PERSON = 1.0, 4.0, 9.0
 LIVE = 0.3  # of what a console reads again each second
@@ -101,6 +103,7 @@ class Bench:
             "message": {
                 "open_slots": (OWNER, lambda: journal.open(OWNED)),
                 "page": (OWNER, lambda: journal.pages(late_rows, 500, 1 << 20)),
+                "aside page": (OWNER, lambda: journal.aside_page(SLOT, 2, FLAGGED, 1 << 16)),
                 "append 500": (OWNER, lambda: journal.append(OWNED, self._new(500))),
                 "append 500 known": (OWNER, lambda: journal.append(OWNED, self._known())),
                 "park 64": (OWNER, lambda: self._record(park=park)),

@@ -42,6 +42,31 @@ def test_numbers_that_write_to_one_recipient_wait_for_no_other() -> None:
     assert lanes.push(entry(6, "2|111", number=2))
 
 
+def test_a_number_leaves_with_what_was_never_out() -> None:
+    of_two = [entry(seq, f"2|{lane}", number=2) for seq, lane in enumerate("1122334", 2)]
+    lanes = holding(entry(1), *of_two[:6], window=4)
+    assert seqs(lanes.take()) == [1, 2, 4, 6]
+    lanes.retry(of_two[2].id, 9.0)  # it was out
+    lanes.failed(of_two[4].id)  # it ends
+    assert lanes.push(of_two[6])
+    waiting, others = lanes.of_number(2)
+    assert seqs(waiting) == [3, 5, 7, 8]
+    assert sorted(others) == [2, 4, 6]
+    lanes.take_out(waiting)
+    assert (lanes.waiting, lanes.bytes) == (3, 6)
+    assert lanes.of_number(2) == ([], others)
+    lanes.recorded([6])
+    lanes.answered(of_two[0].id)
+    assert lanes.take() == []
+    lanes.due(9.0)
+    assert seqs(lanes.take()) == [4]
+
+
+def test_a_parked_message_does_not_leave_with_its_number() -> None:
+    lanes = holding(entry(1, "2|111", number=2, parked=True))
+    assert lanes.of_number(2) == ([], [])
+
+
 def test_below_bounds_what_may_go_when_the_cursor_is_full() -> None:
     lanes = filled("111", "222", "333")
     assert seqs(lanes.take(below=3)) == [1, 2]

@@ -28,6 +28,7 @@ from warouter.owner.cloud.requests import Requests, RequestSender
 from warouter.owner.cloud.reservation import reservable
 from warouter.owner.sender import PARK_AFTER_MS, Sender, SenderParts, has_more
 from warouter.owner.slot import OwnedSlot
+from warouter.owner.stopped import hold_back
 from warouter.store.journal.issues import StoredIssue
 from warouter.upstream.cloud.outgoing import Untranslatable, read_mark
 from warouter.upstream.protocol import Answer
@@ -40,7 +41,7 @@ class CloudSender(Sender, RequestSender, InLane):
         rules, clock = cloud.rules, parts.clock
         super().__init__(parts, cloud.upstream, rules.urgent)
         brake, recorder = cloud.pace.brake, parts.recorder
-        self.doubts = Doubts(self, self._backlog, self._expiry, recorder, rules, brake, clock)
+        self.doubts = Doubts(self, self.backlog, self._expiry, recorder, rules, brake, clock)
         self.hearsay = Hearsay(self.doubts, rules, clock)
         self.requests = Requests(parts, cloud, self, self.doubts, self.hearsay)
         self.finds = Finds(self.doubts, rules, self.requests.carryover, clock)
@@ -55,9 +56,8 @@ class CloudSender(Sender, RequestSender, InLane):
             clock,
         )
         tasks = parts.ownership.tasks
-        self._pace = cloud.pace
-        self._cloud = cloud.upstream
-        self._priority_backlog = PriorityBacklog(self._backlog, parts.journal, rules, tasks)
+        self._pace, self._cloud = cloud.pace, cloud.upstream
+        self._priority_backlog = PriorityBacklog(self.backlog, parts.journal, rules, tasks)
         self._lookups = Lookups(
             parts.journal, tasks, cloud.checks_identity, cloud.pace.of.portfolio
         )
@@ -131,7 +131,7 @@ class CloudSender(Sender, RequestSender, InLane):
             self.doubts.tell(slot, slot.issues[row.id], RowStored())
             if not slot.takes(row.number, row.seq):  # its number was paused meanwhile
                 self.doubts.tell(slot, slot.issues[row.id], RowTakenBack())
-        begin = self._backlog.add(slot, rows, self._reserved)
+        begin = self.backlog.add(slot, rows, self._reserved)
         self._priority_backlog.offer(slot, rows)
         for entry, media in self._attachments.prepared(slot, begin, self):
             self.sent += 1
@@ -182,7 +182,8 @@ class CloudSender(Sender, RequestSender, InLane):
             self._turns.withdraw(turn)
             return
         if slot.stopped and head.number in slot.stopped:
-            self._hold_back(slot, head)
+            _leave_unbegun(self.doubts, slot, head)
+            hold_back(self.backlog, slot, head)
             return
         free, mark = _has_place(slot, head), base_of(head.kind) == READ_MARK
         if not free and not mark:
@@ -200,13 +201,6 @@ class CloudSender(Sender, RequestSender, InLane):
         for entry, media in self._attachments.prepared(slot, [head], self):
             self.sent += 1
             self._send(slot, entry, media)
-
-    def _hold_back(self, slot: OwnedSlot, head: LaneEntry) -> None:
-        slot.lanes.go(head)
-        issue = slot.issues.get(head.id)
-        if issue is not None and issue.state is DoubtState.ISSUED:
-            self.doubts.tell(slot, issue, RowTakenBack())
-        self._backlog.hold_back(slot, head)
 
     def _head(self, slot: OwnedSlot, *, priority: bool) -> LaneEntry | None:
         if (
@@ -241,7 +235,7 @@ class CloudSender(Sender, RequestSender, InLane):
             self._wake_for(slot, slot.lanes.due(self._clock()))
         else:
             waiting = slot.lanes.block(entry.lane)
-            self._backlog.park(slot, waiting, math.ceil(seconds * 1000), "pair rate")
+            self.backlog.park(slot, waiting, math.ceil(seconds * 1000), "pair rate")
 
 
 _PLACED = (DoubtState.PLACED, DoubtState.ISSUED)
@@ -255,3 +249,11 @@ def _has_place(slot: OwnedSlot, head: LaneEntry) -> bool:
         return head.attempts == 0
     issue = slot.issues.get(head.id)
     return issue is not None and issue.state in _PLACED
+
+
+def _leave_unbegun(doubts: Doubts, slot: OwnedSlot, head: LaneEntry) -> None:
+    """Let the head count as out, and take back its issue row if it has one."""
+    slot.lanes.go(head)
+    issue = slot.issues.get(head.id)
+    if issue is not None and issue.state is DoubtState.ISSUED:
+        doubts.tell(slot, issue, RowTakenBack())
