@@ -71,7 +71,7 @@ async def test_a_doubt_ends_while_the_looks_at_what_is_parked_wait_for_the_datab
         await asyncio.Event().wait()
 
     async with owning_cloud(settings, pool, cut, cloud_in_doubt="hold") as slots:
-        monkeypatch.setattr(slots.sender._backlog.parked, "look_at", waits)
+        monkeypatch.setattr(slots.sender.backlog.parked, "look_at", waits)
         await held(slots, slots.message())
 
 
@@ -326,7 +326,7 @@ async def test_evidence_ends_a_message_whose_age_is_being_looked_at(
     async with owning_cloud(settings, pool, cut) as slots:
         first = slots.message(ttl=2)
         await soon(lambda: pool.fetchval("select count(*) = 1 from parked_message"))
-        source, looked = slots.sender._backlog.parked.source, asyncio.Event()
+        source, looked = slots.sender.backlog.parked.source, asyncio.Event()
         read = source.rows
 
         async def rows(*args: Any) -> Any:

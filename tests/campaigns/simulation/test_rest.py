@@ -48,11 +48,14 @@ def test_parked_and_unsettled_rows_remain() -> None:
     tables = Tables(History(), 2)
     run: Any = SimpleNamespace(tables=tables, upstream=SimpleNamespace(unacked=0))
     assert left(run) == (0, 0)
-    row: Any = SimpleNamespace(seq=1, recipient="49151")
+    row: Any = SimpleNamespace(seq=1, recipient="49151", number=1)
     tables.messages[3].add(row)
     tables.events[3][0].add(row)
     assert left(run) == (1, 1)
     tables.messages[3].settle(1, "{}")
     tables.messages[3].parked[1] = row
+    aside = {"number": 1, "base": 0, "upto": None, "flow": [], "mark": 0, "ranges": []}
     run.upstream.unacked = 2
     assert left(run) == (1, 3)
+    tables.aside[3, 0, 1] = aside
+    assert left(run) == (2, 3)
