@@ -98,9 +98,9 @@ class Front:
         """End the token of this user."""
         self.tokens.forget(self.tokens._entries[hash_of(TOKENS[name])].caller)
 
-    def _note(self, _method: str, _path: str, who: str) -> None:
+    def _note(self, _method: str, _path: str, caller: Caller) -> None:
         """Who may send: asked for each message before it is offered."""
-        self._caller = who
+        self._caller = caller.username
 
     def offer(self, message: Outgoing, done: Callable[[bytes | ApiError], None]) -> None:
         found = _MARK.search(message.body)

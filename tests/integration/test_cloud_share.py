@@ -29,7 +29,7 @@ async def test_an_owner_that_lost_its_slots_has_no_part_of_the_rate(pool: asyncp
     assert await demands(pool, OTHER, 37.0) == {OTHER: 37.0}
 
 
-async def test_what_owners_want_of_one_number_is_no_part_of_anothers(pool: asyncpg.Pool) -> None:
+async def test_the_demand_of_one_number_is_no_part_of_anothers(pool: asyncpg.Pool) -> None:
     await own(pool, 3, 1)
     await demands(pool, ME, 30.0)
     assert await demands(pool, OTHER, 7.0, number=2) == {OTHER: 7.0}

@@ -150,7 +150,7 @@ async def test_of_what_is_unreadable_each_app_keeps_its_newest_hundred(
     assert [tuple(row) for row in counted] == [(1, 100), (2, 1)]
 
 
-async def test_what_is_kept_is_kept_for_each_number(hook: Webhook, pool: asyncpg.Pool) -> None:
+async def test_kept_elements_are_kept_for_each_number(hook: Webhook, pool: asyncpg.Pool) -> None:
     hook.now += 60 * 86_400.0  # and so both are too old
     for number in (NUMBER, SECOND):
         await write(hook, number, text("wamid.1"))

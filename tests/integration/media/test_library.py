@@ -143,7 +143,7 @@ async def test_one_handle_of_two_numbers_is_two_media(
     assert await totals_of(pool) == totals | {1: 0}
 
 
-async def test_what_is_wanted_of_two_numbers_by_one_handle_is_two(library: Library) -> None:
+async def test_one_handle_that_two_numbers_want_is_two(library: Library) -> None:
     rows = library.rows
     both = [wanted(n, "h", {"mime_type": "image/jpeg"}) for n in (1, 2)]
     assert both[0].id != both[1].id

@@ -243,6 +243,6 @@ def test_any_other_path_stays_as_it_came(target: str) -> None:
         f"/n/{'a' * 33}/v1/messages",
     ],
 )
-def test_what_is_no_path_of_a_number(target: str) -> None:
+def test_other_paths_are_no_numbers(target: str) -> None:
     assert asked(target).number == b""
     assert asked(f"/n/{'a' * 32}/v1").number == b"a" * 32

@@ -4,6 +4,7 @@ What the console shares of it is in ``warouter.access``.
 
     auth        the check of each request; login and logout
     caller      whoever makes a request, and what a key of theirs may do
+    numbers     the numbers of the installation, and which of them a URL names
     tokens      tokens and keys, checked from memory and followed by a counter
     users       /v1/users
     keys        /v1/keys

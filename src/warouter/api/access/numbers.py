@@ -45,7 +45,7 @@ class Numbers:
         return self._by_host != before
 
     def prefix_of(self, number: int) -> str:
-        """What precedes the name of a user in logs: "" for number 1, else the number's name."""
+        """The name that precedes a user's in logs, that of the number; "" for number 1."""
         row = self._rows.get(number)
         return "" if number == FIRST or row is None else row.name
 

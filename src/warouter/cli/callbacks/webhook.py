@@ -126,7 +126,7 @@ def _summary(found: WebhookStatus) -> list[str]:
 
 
 def _registered(headers: Sequence[str] | None) -> list[str]:
-    """What a client of 360dialog's dialect has set beside the URL, if one has."""
+    """The header fields that a client of 360dialog's dialect has set, if one has."""
     if headers is None:
         return []
     return [f"headers   {', '.join(headers) or 'none'}; one event a callback"]

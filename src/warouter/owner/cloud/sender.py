@@ -55,12 +55,10 @@ class CloudSender(Sender, RequestSender, InLane):
             brake,
             clock,
         )
-        tasks = parts.ownership.tasks
+        tasks, portfolio = parts.ownership.tasks, cloud.pace.of.portfolio
         self._pace, self._cloud = cloud.pace, cloud.upstream
         self._priority_backlog = PriorityBacklog(self.backlog, parts.journal, rules, tasks)
-        self._lookups = Lookups(
-            parts.journal, tasks, cloud.checks_identity, cloud.pace.of.portfolio
-        )
+        self._lookups = Lookups(parts.journal, tasks, cloud.checks_identity, portfolio)
         self._chosen: Sequence[Message] = ()  # to be issued with the messages of the next commit
         self._reserved: dict[bytes, None] = {}  # issued with those of the last one
         self._turns: Turns[OwnedSlot] = Turns(cloud.pace.budget)

@@ -37,7 +37,7 @@ class KnownKey(NamedTuple):
 
 
 class CloudContacts(Bounded):
-    """Who cannot be reached, identities, and switches, of the ``number`` of each call."""
+    """Contacts that cannot be reached, identities, and switches, of the ``number`` of each call."""
 
     async def unreachable(self, number: int, wa_ids: Sequence[str]) -> set[str]:
         """Those to whom a message of the number failed with 131026 within the last 24 hours."""
