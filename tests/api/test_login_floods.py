@@ -25,7 +25,7 @@ from warouter.access.password_queue import FairQueue
 from warouter.access.token import hash_of, new_token
 
 HASHER = PasswordHasher(time_cost=2, memory_cost=6_144, parallelism=1)
-CONNECTIONS = 40  # two are checked and 32 may wait
+CONNECTIONS = 80  # two are checked and 32 may wait, also where a check takes but 2 ms
 STRANGER, LOOPBACK = "203.0.113.9", None
 NEW = "N3w!passw"
 
@@ -33,7 +33,7 @@ NEW = "N3w!passw"
 @pytest_asyncio.fixture
 async def door(webapp: Webapp, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch) -> Api:
     """Behind a proxy, so that requests come from where they say. A check costs some 7 ms: a quarter
-    of production's, and several times what forty connections need to fill the line.
+    of production's, and several times what these connections need to fill the line.
     """
     monkeypatch.setattr(passwords, "_hasher", lambda: HASHER)
     for name, password in (("admin", ADMIN_PASSWORD), ("worker", USER_PASSWORD)):
@@ -50,7 +50,7 @@ async def log_in(api: Api, username: str, password: str, source: str | None) -> 
 
 @asynccontextmanager
 async def flood(once: Callable[[int], Awaitable[int]]) -> AsyncIterator[Counter[int]]:
-    """Forty connections that ask again and again; what they were answered."""
+    """Connections that ask again and again; what they were answered."""
     seen: Counter[int] = Counter()
 
     async def ask(number: int) -> None:
