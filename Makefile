@@ -23,7 +23,7 @@ DEBIAN := haproxy nginx prometheus systemd util-linux iproute2 faketime fuse3 \
 FOR_CAMPAIGNS := systemd-container podman buildah crun netavark aardvark-dns nftables
 # The package of the build before, and its commit: what an upgrade begins with.
 FORMER := build/former-package
-FORMER_COMMIT := eb807689
+FORMER_COMMIT := 601f01d4
 RESULTS := bench/results
 STARTED := $(shell date +%s.%N)
 SOURCES := src tests bench deploy setup.py

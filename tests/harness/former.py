@@ -56,7 +56,7 @@ class Former(NamedTuple):
         return place / "src"
 
 
-BEFORE = Former("eb807689c597946b1810c2cb0f9f4f7da73e0294", newest=1)
+BEFORE = Former("601f01d43d9ed4b150be85444caa0c0662078040", newest=1)
 """The build before: one with the same baseline. Until the tag of 0.3.0 the baseline may change:
 then this is the commit that changed it."""
 
