@@ -29,6 +29,7 @@ from warouter.message_id import letters_of
 TOKENS = {"admin": "a" * 43, "user": "u" * 43}
 LINE = b"POST /v1/messages HTTP/1.1\r\n"
 _MARK = re.compile(rb"mark-(\d{6})")
+_LOOKED_AT = 100  # bytes of a body, at whose beginning the mark stands
 
 
 class Run(NamedTuple):
@@ -71,8 +72,9 @@ class Front:
     async def _handle(self, request: web.BaseRequest) -> web.Response:
         await self.gate.wait()
         body = b""
-        while request.path != "/early" and (piece := await request.content.readany()):
-            body = body or piece  # what is looked at stands at its beginning
+        early = request.path.removeprefix("/v1") == "/early"
+        while not early and (piece := await request.content.readany()):
+            body += piece[: _LOOKED_AT - len(body)]
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         who = next((name for name, t in TOKENS.items() if t == token), f"{scheme} {token}")
         in_body = _MARK.search(body)
@@ -147,8 +149,20 @@ def sized(who: str, mark: int, path: str, body: bytes, *fields: bytes) -> Reques
     return other(who, mark, path, b"Content-Length: %d" % len(body), *fields, body=body)
 
 
+def of_number(request: Request) -> Request:
+    """The same at the path of a number, which the connection cuts off."""
+    path = "/v1" + request.run.path.removeprefix("/v1")
+    asked, named = f" {request.run.path} ".encode(), f" /n/shop{path} ".encode()
+    return Request(request.run._replace(path=path), request.raw.replace(asked, named, 1))
+
+
 def any_request(random: Random, mark: int) -> Request:
     """Something that a client, good or bad, may send in one piece."""
+    request = _any_request(random, mark)
+    return of_number(request) if random.randrange(4) == 0 else request
+
+
+def _any_request(random: Random, mark: int) -> Request:
     who = random.choice(("admin", "user"))
     inner = random.choice((b"x" * random.randrange(300), plain("admin", 999_998).raw))
     chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(inner), inner) if inner else b"0\r\n\r\n"
