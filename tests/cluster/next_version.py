@@ -93,6 +93,7 @@ async def append_once(
         [row.kind for row in rows],
         bodies,
         None,
+        None,
         [_origins.pop(i, 0) for i in ids],
         within=WRITE_SECONDS,
     )
