@@ -62,8 +62,8 @@ async def holder_of(context: Context, request: web.Request, text: str) -> Caller
     caller = await _found(context, request, text)
     if caller is None:
         raise refused(text)
-    source = source_of(request, context.config.trusted_proxies)
-    if caller.grant is not None and not is_from(source, caller.grant.networks):
+    networks = () if caller.grant is None else caller.grant.networks
+    if networks and not is_from(source_of(request, context.config.trusted_proxies), networks):
         refusal = refused(text)
         note_refusal(context, request, caller.actor, "key", refusal)
         raise refusal
