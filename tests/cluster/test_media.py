@@ -97,8 +97,10 @@ class Site:
 async def opened() -> AsyncIterator[Site]:
     site = Site()
     async with serving(site.answer) as site.url:
-        yield site
-        site.let_go.set()
+        try:
+            yield site
+        finally:
+            site.let_go.set()
 
 
 async def test_media_by_id_is_brought_once_and_named_in_order(

@@ -45,8 +45,10 @@ PARKED = "select count(*) from parked_message"
 async def serving() -> AsyncIterator[BucketServer]:
     server = BucketServer()
     await server.start()
-    yield server
-    await server.stop()
+    try:
+        yield server
+    finally:
+        await server.stop()
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")

@@ -25,10 +25,11 @@ async def started(settings: Settings, **changes: Any) -> AsyncIterator[Coreapp]:
     coreapp = Coreapp(settings, ProcessIdentity(settings, "coreapp"), Notifier())
     await coreapp.start()
     tasks = coreapp.tasks()
-    yield coreapp
-    ended = [task for task in tasks if task.done()]
-    await coreapp.stop(tasks)
-    assert ended == []
+    try:
+        yield coreapp
+        assert [task for task in tasks if task.done()] == []
+    finally:
+        await coreapp.stop(tasks)
 
 
 async def give(coreapp: Coreapp, pool: asyncpg.Pool, number: int) -> OwnedSlot:

@@ -61,6 +61,8 @@ async def alone(settings: Settings) -> AsyncIterator[Webapp]:
     """A webapp on this database, not started yet; it is stopped in the end."""
     folder = Path(tempfile.mkdtemp(prefix="warouter-test-", dir="/tmp"))
     webapp = Webapp(settings, folder)
-    yield webapp
-    await webapp.process.stop()
-    shutil.rmtree(folder)
+    try:
+        yield webapp
+    finally:
+        await webapp.process.stop()
+        shutil.rmtree(folder)

@@ -103,9 +103,11 @@ async def pages(settings: Settings, pool: asyncpg.Pool, **more: Any) -> AsyncIte
     context.lists, context.doubts = Spared(lambda: 0.0), Spared(lambda: 0.0)
     console = Console(context, Cookies(tls=False), hosts=guard.hosts_of("127.0.0.1", ""))
     client = TestClient(TestServer(console.application()), cookie_jar=CookieJar())
-    async with client:
-        yield await Pages(context, client).as_person("alice")
-    await mine.close()
+    try:
+        async with client:
+            yield await Pages(context, client).as_person("alice")
+    finally:
+        await mine.close()
 
 
 async def _answer(response: ClientResponse) -> Answer:

@@ -60,9 +60,11 @@ async def node(
     )
     own = msgspec.structs.replace(settings, db_username=login)
     session = await connect(own, application_name(incarnation, name))
-    yield
-    await session.close()
-    await admin.close()
+    try:
+        yield
+    finally:
+        await session.close()
+        await admin.close()
 
 
 def write(path: Path, text: str, mode: int = 0o600) -> str:
@@ -139,9 +141,11 @@ async def test_a_session_whose_login_is_gone_is_of_no_login(
 async def login(pool: asyncpg.Pool, name: str) -> AsyncIterator[str]:
     await pool.execute(f"create role {name} login")
     await pool.execute(f"grant usage on schema warouter to {name}")
-    yield name
-    await pool.execute(f"drop owned by {name}")
-    await pool.execute(f"drop role {name}")
+    try:
+        yield name
+    finally:
+        await pool.execute(f"drop owned by {name}")
+        await pool.execute(f"drop role {name}")
 
 
 async def test_the_default_password_and_a_webhook_in_clear_text(

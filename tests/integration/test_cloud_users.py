@@ -222,8 +222,10 @@ async def beside_owners(settings: Settings) -> AsyncIterator[tuple[Webhook, Owne
     owners = Owners()
     hook = Webhook(settings, owners=owners)
     await hook.open()
-    yield hook, owners
-    await hook.close()
+    try:
+        yield hook, owners
+    finally:
+        await hook.close()
 
 
 async def test_users_are_learned_once_from_statuses_that_owners_store(

@@ -41,9 +41,11 @@ async def through_a_proxy(settings: Settings, *more: str) -> AsyncIterator[tuple
         )
         pool = await create_pool(several, "test", 3)
         view = MapView(several, Timing(), pool, f"wa:{uuid4().hex}:w")
-        yield hangs, view
-        await view.close()
-        pool.terminate()
+        try:
+            yield hangs, view
+        finally:
+            await view.close()
+            pool.terminate()
 
 
 async def test_a_server_that_hangs_is_left_for_the_one_that_answers(

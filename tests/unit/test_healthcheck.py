@@ -98,8 +98,10 @@ def stranger(name: str) -> Iterator[int]:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stdout.readline()
-        yield process.pid
-        process.stdin.close()
+        try:
+            yield process.pid
+        finally:
+            process.stdin.close()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="not run (needs root, to be another account)")

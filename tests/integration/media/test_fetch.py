@@ -118,8 +118,10 @@ async def https(sites: Sites, *names: str) -> AsyncIterator[tuple[int, ssl.SSLCo
     """The same server with TLS under these names: its port, and what a client is to trust."""
     server, client = contexts(*names)
     listening = await asyncio.get_running_loop().create_server(sites._server, PUBLIC, 0, ssl=server)
-    yield listening.sockets[0].getsockname()[1], client
-    listening.close()
+    try:
+        yield listening.sockets[0].getsockname()[1], client
+    finally:
+        listening.close()
 
 
 async def fetched(fetcher: Fetcher, link: str, shown: Credentials | None = None) -> bytes:

@@ -95,5 +95,7 @@ def claimed_elsewhere(port: int) -> Iterator[None]:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"\n"
-        yield
-        process.communicate()
+        try:
+            yield
+        finally:
+            process.communicate()
