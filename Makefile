@@ -17,7 +17,7 @@ WITNESSES := $(VENV)-outside
 CHROMIUM ?= chromium
 SCREENS ?= build/console-screens
 # Debian's packages that `.ci/run` wants, but for those of `make setup`.
-DEBIAN := haproxy nginx prometheus systemd util-linux iproute2 faketime fuse3 \
+DEBIAN := curl git haproxy nginx prometheus systemd util-linux iproute2 faketime fuse3 \
 	python3.13 python3.13-venv python3.13-dev mmdebstrap chromium fonts-dejavu-core
 # What campaigns want besides: machines, containers.
 FOR_CAMPAIGNS := systemd-container podman buildah crun netavark aardvark-dns nftables
@@ -37,7 +37,7 @@ MANIFESTS := $(filter-out %/kustomization.yaml %/monitoring.yaml,$(wildcard depl
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages docs demo apt test test-second check lint lint-code lint-deploy fuzz bench bench-e2e bench-wide shape size lock clean
+.PHONY: help setup packages docs demo apt test test-bare test-second check lint lint-code lint-deploy fuzz bench bench-e2e bench-wide shape size lock clean
 .PHONY: image test-package test-aws test-backup test-containers test-machines test-patroni test-s3
 .PHONY: bench-cloud bench-console bench-docs bench-idle bench-peers test-console test-large test-outside test-trust sanitize
 .PHONY: upgrade chaos-short chaos chaos-mutants chaos-clocks chaos-calm chaos-power simulate mutants properties
@@ -80,6 +80,12 @@ demo: setup ## start a whole cluster on this machine and send messages through a
 test: setup $(VENV)-test/collected ## run the tests, several at once (TEST="tests/unit -k hash" WORKERS=1)
 	$(VENV)-test/bin/python -m pytest --numprocesses=$(WORKERS) --dist=loadgroup \
 		--durations=20 --durations-min=5 $(TEST)
+
+test-bare: setup $(VENV)-test/collected ## the same with no program of the system but README's prerequisites
+	@if ! command -v dpkg-query >/dev/null; then \
+		$(call absent,tests without other programs,only Debian says which programs a package brings); \
+	else $(BIN)/python -m tests.harness.bare build/bare/bin && \
+		PATH="$(abspath build/bare/bin)" $(MAKE) --no-print-directory test TEST="$(TEST)"; fi
 
 check: lint ## the loop before each commit: lint, unit tests, 20 simulated seeds
 	@$(MAKE) --no-print-directory test TEST=tests/unit WORKERS=$$(nproc)

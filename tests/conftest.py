@@ -11,6 +11,7 @@ import pytest
 from _pytest.nodeid import NodeId
 from hypothesis import HealthCheck, settings
 
+from tests.harness.programs import lacking
 from tests.harness.wait import PATIENCE
 from warouter import _batch, _hash
 from warouter.api.messages import _plain, _scan
@@ -43,6 +44,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for mark in item.iter_markers("xdist_group"):
             if not item.nodeid.endswith(f"@{mark.args[0]}"):
                 item._id = NodeId.parse(f"{item.nodeid}@{mark.args[0]}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what wants a program that is not here, before any fixture of its is set up."""
+    wanted = [name for mark in item.iter_markers("program") for name in mark.args]
+    if lacks := lacking(*wanted):
+        pytest.skip(f"not run ({lacks})")
 
 
 @pytest.fixture(autouse=True)

@@ -6,12 +6,12 @@ Two are there already: PostgreSQL is the cluster's own, RabbitMQ is the machine'
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+
+from tests.harness.programs import found
 
 START_SECONDS = 10.0
 _LOOK_SECONDS = 0.05
@@ -77,8 +77,7 @@ def rabbitmq_pids() -> list[int]:
 
 @asynccontextmanager
 async def _running(folder: Path, port: int, program: str, *arguments: str) -> AsyncIterator[int]:
-    # Debian keeps servers where the path of ordinary users does not lead.
-    path = shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    path = found(program)
     if path is None:
         raise ServerMissing(program)
     log = folder / f"{program}.log"

@@ -47,6 +47,7 @@ def test_the_commands_are_those_of_a_reader_without_a_number() -> None:
         assert f".venv/bin/warouter {name}" in COMMANDS
 
 
+@pytest.mark.program("curl")
 async def test_set_up_from_zero(folder: Path) -> None:
     commands = COMMANDS
     given = {port: free_port() for port in PORTS}

@@ -8,37 +8,24 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Iterable
 
 import pytest
 
-# The Debian package that brings a program.
-PACKAGES = {
-    "buildah": "buildah",
-    "crun": "crun",
-    "ip": "iproute2",
-    "mmdebstrap": "mmdebstrap",
-    "netavark": "netavark",
-    "nft": "nftables",
-    "podman": "podman",
-    "systemd-nspawn": "systemd-container",
-}
-
-_INSTALL = "apt-get install "
+from tests.harness import programs
+from tests.harness.programs import INSTALL
 
 
-def lacking(*programs: str) -> str:
+def lacking(*names: str) -> str:
     """Why a suite that runs them as root cannot run here; empty if it can."""
     if os.geteuid() != 0:
         return "needs root, for namespaces of its own"
-    missing = sorted({PACKAGES[name] for name in programs if shutil.which(name) is None})
-    return _INSTALL + " ".join(missing) if missing else ""
+    return programs.lacking(*names)
 
 
-def unless(*programs: str) -> pytest.MarkDecorator:
+def unless(*names: str) -> pytest.MarkDecorator:
     """Skips a module's tests where something is missing, with the word that `.ci/run` looks for."""
-    reason = lacking(*programs)
+    reason = lacking(*names)
     return pytest.mark.skipif(bool(reason), reason=f"not run ({reason})")
 
 
@@ -48,9 +35,9 @@ def said_of(skipped: Iterable[str]) -> str:
     wanted: set[str] = set()
     others: set[str] = set()
     for reason in reasons:
-        if reason.startswith(_INSTALL):
-            wanted.update(reason.removeprefix(_INSTALL).split())
+        if reason.startswith(INSTALL):
+            wanted.update(reason.removeprefix(INSTALL).split())
         else:
             others.add(reason)
-    install = [_INSTALL + " ".join(sorted(wanted))] if wanted else []
+    install = [INSTALL + " ".join(sorted(wanted))] if wanted else []
     return "; ".join([*install, *sorted(others)])

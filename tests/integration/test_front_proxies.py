@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import shutil
 import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -21,6 +19,7 @@ import uvloop
 
 from tests.harness.certificates import contexts
 from tests.harness.front import LINE, Front, Request, judge, other, plain, sized, trap
+from tests.harness.programs import found
 from tests.harness.wait import PATIENCE, soon
 from warouter.http.connection import Connection
 from warouter.http.edge import Edge
@@ -95,8 +94,10 @@ class Network:
     async def open(self) -> AsyncIterator[int]:
         """Its port."""
         server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
-        yield server.sockets[0].getsockname()[1]
-        server.close()
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            server.close()
 
     async def send(self, writer: asyncio.StreamWriter, piece: bytes) -> None:
         await soon(lambda: self._read >= self._sent)
@@ -149,9 +150,8 @@ async def front() -> AsyncIterator[tuple[Front, int]]:
 @contextlib.asynccontextmanager
 async def proxy(name: str, config: str, folder: Path, to: int) -> AsyncIterator[int]:
     """Debian's ``haproxy`` or ``nginx`` in front of a port; its own."""
-    program = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
-    if program is None:
-        pytest.skip(f"not run: there is no {name} here (apt-get install {name})")
+    program = found(name)
+    assert program is not None
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     path = folder / "config"
@@ -198,7 +198,13 @@ def a_day(random: Random) -> list[Request]:
     return sent
 
 
-@pytest.mark.parametrize(("name", "config"), [("haproxy", HAPROXY), ("nginx", NGINX)])
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [
+        pytest.param("haproxy", HAPROXY, marks=pytest.mark.program("haproxy")),
+        pytest.param("nginx", NGINX, marks=pytest.mark.program("nginx")),
+    ],
+)
 async def test_behind_a_proxy_that_reuses(
     front: tuple[Front, int],
     name: str,

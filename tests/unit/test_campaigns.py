@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.needs import PACKAGES, said_of
+from tests.deploy.needs import said_of
 from tests.harness.former import BEFORE
+from tests.harness.programs import PACKAGES
 from warouter.store.migrations import migrations
 
 ROOT = Path(__file__).parents[2]

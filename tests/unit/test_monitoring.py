@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,11 +11,6 @@ import pytest
 
 from tests.harness.monitoring import FOLDER, expressions, metrics_asked_for
 from warouter.metric_catalogue import CATALOGUE, MetricPage
-
-needs_promtool = pytest.mark.skipif(
-    shutil.which("promtool") is None,
-    reason="not run: there is no promtool here (apt-get install prometheus)",
-)
 
 
 def test_every_metric_exists_on_a_page_that_is_scraped() -> None:
@@ -58,7 +52,7 @@ def test_the_dashboard_is_one() -> None:
     assert max(x for x, _ in places) < 24
 
 
-@needs_promtool
+@pytest.mark.program("promtool")
 def test_promtool_takes_config_and_rules(tmp_path: Path) -> None:
     for file in FOLDER.glob("*.yml"):
         text = file.read_text().replace("/etc/prometheus", str(tmp_path))

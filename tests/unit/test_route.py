@@ -91,10 +91,11 @@ except NoRoute as error:
 """
 
 
+@pytest.mark.program("ip")
 def test_the_kernel_knows_the_route() -> None:
     alone = ["unshare", "-r", "-n"]
     if subprocess.run([*alone, "ip", "link", "add", "x", "type", "veth"]).returncode:
-        pytest.skip("not run (needs a network namespace with ip: Debian's package iproute2)")
+        pytest.skip("not run (needs a network namespace that unshare can make)")
     script = [*alone, "sh", "-euc", IN_A_NETWORK, sys.executable]
     done = subprocess.run(script, capture_output=True, text=True)
     assert done.stderr == ""

@@ -13,13 +13,13 @@ is a proxy that forwards nothing. Links are not cut there.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Protocol
 
+from tests.harness.programs import found
 from warouter.local.options import Placement
 
 DATABASE, UPSTREAM, LINK = "data", "wa", "links"
@@ -63,7 +63,7 @@ def usable() -> bool:
 
 
 def _may_make_namespaces() -> bool:
-    if os.geteuid() != 0 or shutil.which("ip") is None or shutil.which("unshare") is None:
+    if os.geteuid() != 0 or found("ip") is None:
         return False
     return subprocess.run(["unshare", "--net", "--mount", "true"]).returncode == 0
 
