@@ -81,9 +81,9 @@ test: setup $(VENV)-test/collected ## run the tests, several at once (TEST="test
 	$(VENV)-test/bin/python -m pytest --numprocesses=$(WORKERS) --dist=loadgroup \
 		--durations=20 --durations-min=5 $(TEST)
 
-test-bare: setup $(VENV)-test/collected ## the same with no program of the system but README's prerequisites
+test-bare: setup $(VENV)-test/collected ## run them with no program to be found but README's prerequisites
 	@if ! command -v dpkg-query >/dev/null; then \
-		$(call absent,tests without other programs,only Debian says which programs a package brings); \
+		$(call absent,test-bare,needs Debian's dpkg to tell which programs README's packages bring); \
 	else $(BIN)/python -m tests.harness.bare build/bare/bin && \
 		PATH="$(abspath build/bare/bin)" $(MAKE) --no-print-directory test TEST="$(TEST)"; fi
 

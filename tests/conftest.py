@@ -46,12 +46,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item._id = NodeId.parse(f"{item.nodeid}@{mark.args[0]}")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what wants a program that is not here, before any fixture of its is set up."""
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Let a test that wants a program which is not here be skipped, before any of its fixtures."""
     wanted = [name for mark in item.iter_markers("program") for name in mark.args]
     if lacks := lacking(*wanted):
-        pytest.skip(f"not run ({lacks})")
+        item.add_marker(pytest.mark.skip(reason=f"not run ({lacks})"))
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from tests.harness.programs import found
+from tests.harness import programs
 
 START_SECONDS = 10.0
 _LOOK_SECONDS = 0.05
@@ -77,7 +77,7 @@ def rabbitmq_pids() -> list[int]:
 
 @asynccontextmanager
 async def _running(folder: Path, port: int, program: str, *arguments: str) -> AsyncIterator[int]:
-    path = found(program)
+    path = programs.find(program)
     if path is None:
         raise ServerMissing(program)
     log = folder / f"{program}.log"

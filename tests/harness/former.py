@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.harness.programs import found
+from tests.harness import programs
 from warouter.store.migrations import baseline, migrations
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +35,7 @@ class Former(NamedTuple):
         """Why it cannot run here, or "": a shallow clone or an unpacked sdist has no history."""
         short = self.commit[:7]
         asked = ("git", "-C", str(ROOT), "cat-file", "-e", f"{self.commit}^{{commit}}")
-        if not found("git") or subprocess.run(asked, check=False).returncode != 0:
+        if not programs.find("git") or subprocess.run(asked, check=False).returncode != 0:
             return f"not run (git fetch --unshallow: this clone has no commit {short})"
         with tempfile.TemporaryDirectory() as folder:
             _unpack(Path(folder), self.commit, SCHEMA)

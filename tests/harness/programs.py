@@ -1,8 +1,8 @@
 """The system's programs that tests run: each is looked for here, so that a machine that lacks them
 can be played (`make test-bare`).
 
-A test says what it wants by the mark ``program``: ``tests/conftest.py`` skips it before its
-fixtures, with the word that `.ci/run` looks for.
+A test says what it wants by the mark ``program``; ``tests/conftest.py`` skips it where that is
+missing, with the words "not run" that `.ci/run` looks for.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PACKAGES = {
 INSTALL = "apt-get install "
 
 
-def found(name: str) -> str | None:
+def find(name: str) -> str | None:
     """Its path, or None. Debian keeps servers in sbin, where the path of a user does not lead."""
     folders = os.environ.get("PATH", "").split(":")
     beside = [f"{folder.removesuffix('bin')}sbin" for folder in folders if folder.endswith("/bin")]
@@ -40,5 +40,5 @@ def found(name: str) -> str | None:
 
 def lacking(*names: str) -> str:
     """How to install those of them that are not here; "" if all are."""
-    missing = sorted({PACKAGES[name] for name in names if found(name) is None})
+    missing = sorted({PACKAGES[name] for name in names if find(name) is None})
     return INSTALL + " ".join(missing) if missing else ""

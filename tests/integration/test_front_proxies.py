@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 import uvloop
 
+from tests.harness import programs
 from tests.harness.certificates import contexts
 from tests.harness.front import LINE, Front, Request, judge, other, plain, sized, trap
-from tests.harness.programs import found
 from tests.harness.wait import PATIENCE, soon
 from warouter.http.connection import Connection
 from warouter.http.edge import Edge
@@ -150,7 +150,7 @@ async def front() -> AsyncIterator[tuple[Front, int]]:
 @contextlib.asynccontextmanager
 async def proxy(name: str, config: str, folder: Path, to: int) -> AsyncIterator[int]:
     """Debian's ``haproxy`` or ``nginx`` in front of a port; its own."""
-    program = found(name)
+    program = programs.find(name)
     assert program is not None
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]

@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 from typing import Protocol
 
-from tests.harness.programs import found
+from tests.harness import programs
 from warouter.local.options import Placement
 
 DATABASE, UPSTREAM, LINK = "data", "wa", "links"
@@ -63,7 +63,7 @@ def usable() -> bool:
 
 
 def _may_make_namespaces() -> bool:
-    if os.geteuid() != 0 or found("ip") is None:
+    if os.geteuid() != 0 or programs.find("ip") is None:
         return False
     return subprocess.run(["unshare", "--net", "--mount", "true"]).returncode == 0
 

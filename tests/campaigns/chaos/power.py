@@ -25,9 +25,9 @@ import asyncpg
 import msgspec
 
 from tests.campaigns.chaos.machine import children_of, fresh_folder
+from tests.harness import programs
 from tests.harness.business import Business
 from tests.harness.facts import Facts
-from tests.harness.programs import found
 from warouter import message_id
 from warouter.local.cluster import Cluster
 from warouter.local.options import UpOptions
@@ -110,7 +110,7 @@ def missing_tool() -> str | None:
     """What this machine lacks, and which package brings it."""
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
         return "/dev/fuse cannot be opened (kernel module fuse; a container needs the device)"
-    if os.geteuid() != 0 and found("fusermount3") is None:
+    if os.geteuid() != 0 and programs.find("fusermount3") is None:
         return "fusermount3 is not there: apt-get install fuse3"
     try:
         import mfusepy  # noqa: F401
