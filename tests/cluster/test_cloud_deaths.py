@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 
 from tests.cluster.conftest import on_cloud
+from tests.harness.filters import needs_filters
 from tests.harness.meta import Scene, ids_of
 from tests.harness.wait import soon
 from warouter._hash import slot_of
@@ -144,6 +145,7 @@ async def test_a_doubt_keeps_its_time_through_takeovers(scene: Scene) -> None:
     assert await scene.attempts(message_id) == [1, 2]
 
 
+@needs_filters
 async def test_nothing_arrives_of_an_owner_that_died_behind_a_cut_line(scene: Scene) -> None:
     """D18. Guards linger 0 and ``TCP_USER_TIMEOUT``, which are set when a socket connects."""
     to = [r for r in scene.recipients(60) if slot_of(r) % 2 == 0]

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from tests.harness.cloud import OTHER, TO, Door, connected, new_reference, request, text
+from tests.harness.filters import needs_filters
 from tests.harness.wait import soon
 
 LOST = (aiohttp.ClientError, EOFError, ConnectionError)
@@ -283,6 +284,7 @@ async def test_a_request_to_a_deaf_door_is_heard_later(world: Door) -> None:
     assert request["begun"] - began >= 0.5
 
 
+@needs_filters
 async def test_a_cut_line_leaves_the_bytes_in_the_callers_kernel(world: Door) -> None:
     async with connected(world) as dead, connected(world) as alive:
         await soon(lambda: len(world.simulator.line.callers) == 2)
@@ -298,6 +300,7 @@ async def test_a_cut_line_leaves_the_bytes_in_the_callers_kernel(world: Door) ->
     assert request["begun"] - began >= 0.5
 
 
+@needs_filters
 async def test_an_answer_waits_for_the_line(world: Door) -> None:
     world.use(latency_ms=100)
     async with connected(world) as raw:
@@ -309,7 +312,7 @@ async def test_an_answer_waits_for_the_line(world: Door) -> None:
         assert time.monotonic() - began >= 0.6
 
 
-@pytest.mark.parametrize("switch", ["deaf_s", "cut_s"])
+@pytest.mark.parametrize("switch", ["deaf_s", pytest.param("cut_s", marks=needs_filters)])
 async def test_the_line_is_mended_at_once_if_told(world: Door, switch: str) -> None:
     async with connected(world) as raw:
         await soon(lambda: world.simulator.line.callers)

@@ -32,7 +32,7 @@ def followed(path: Path) -> Followed[tuple[str, ...]]:
 
 
 def written(path: Path, content: str | bytes, mode: int = 0o600) -> Path:
-    path.touch(mode)
+    path.touch(0o600)
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     path.chmod(mode)
     return path

@@ -13,6 +13,7 @@ from tests.campaigns.chaos.doors import Door
 from tests.campaigns.chaos.nameserver import NameServer
 from tests.campaigns.chaos.network import NAME_SERVER, Namespaces, usable
 from tests.campaigns.chaos.proxies import Proxies
+from tests.harness.filters import FILTERS, may_filter
 from warouter.local.options import Placement
 from warouter.local.postgres import Postgres
 
@@ -47,8 +48,11 @@ class Hosts:
 
     @property
     def means(self) -> set[str]:
-        """What nemeses may need and is here: networks that can be cut, clocks that can be set."""
-        return {*self.network.cuts, *([CLOCKS] if self._clocks is not None else [])}
+        """What nemeses may need and is here: networks that can be cut, clocks that can be set,
+        sockets that can be filtered.
+        """
+        clocks = [CLOCKS] if self._clocks is not None else []
+        return {*self.network.cuts, *clocks, *([FILTERS] if may_filter() else [])}
 
     @property
     def listener(self) -> str:

@@ -75,7 +75,7 @@ def _table(outcome: Outcome, found: list[Figure], summary: dict[str, Any]) -> st
         f"  {name.replace('_', ' ')}: {said}" for name, said in summary["of_the_door"].items()
     ]
     if outcome.skipped:
-        lines.append(f"  faults: not run (need root for network namespaces): {outcome.skipped}")
+        lines.append(f"  faults: not run (need root): {outcome.skipped}")
     lines += ["", "  every invariant held" if not outcome.wrong else "  WRONG:"]
     lines += [f"    {what}" for what in outcome.wrong]
     return "\n".join(lines)

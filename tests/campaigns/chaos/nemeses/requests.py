@@ -17,6 +17,7 @@ from tests.campaigns.chaos.marks import Mark
 from tests.campaigns.chaos.nemeses.process import kill
 from tests.campaigns.chaos.nemeses.upstream import switched
 from tests.campaigns.chaos.nemesis import Act, an_owner, fault, nemesis
+from tests.harness.filters import FILTERS
 
 UNCLEAR = ("500", "502", "200", "131000")
 NONSENSE = ("redirect", "large", "endless")
@@ -64,7 +65,7 @@ FAULTS = (
     # Open connections end, and no other is taken.
     fault("cloud-refuses", switched(refuse=True, idle_s=0.05, reset_reused=0.2)),
     # Bytes wait in the owners' kernels, or in the door's, and an owner dies meanwhile.
-    fault("cloud-line-cut", killing(1.5, cut_s=3.0), of=[an_owner]),
+    fault("cloud-line-cut", killing(1.5, cut_s=3.0), FILTERS, of=[an_owner]),
     fault("cloud-deaf", killing(1.5, deaf_s=3.0), of=[an_owner]),
     fault("cloud-throttles", one_of(*_LIMITS)),
 )
